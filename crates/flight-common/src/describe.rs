@@ -1,0 +1,266 @@
+//! What a step says of itself: the one source of the catalog, the manual, the checks and the READMEs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt::Write;
+
+/// Which end of a pipeline a step belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Brings rows in. It has no inputs.
+    Extract,
+    /// Turns rows into rows.
+    Transform,
+    /// Takes rows out, and gives a one-row receipt.
+    Load,
+}
+
+/// What a step does to the world outside its streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effects {
+    /// Nothing. It may run again at will.
+    None,
+    /// All or nothing, when its input has ended well. It may run again: the same run overwrites its own output.
+    Commits,
+    /// Something that cannot be taken back: a paid call, an append.
+    External,
+}
+
+/// A step's fixed facts, written by its author. See [`crate::StepDescription`] for the form that travels.
+#[derive(Clone, Copy, Debug)]
+pub struct StepSpec {
+    /// `delete-columns`: lower-case words joined by `-`.
+    pub name: &'static str,
+    /// The version of what it means, usually that of its crate.
+    pub version: &'static str,
+    /// Extract, transform or load.
+    pub kind: StepKind,
+    /// One sentence.
+    pub summary: &'static str,
+    /// The manual, in Markdown, without a title.
+    pub manual: &'static str,
+    /// Its named inputs: none for an extract, `["input"]` for most.
+    pub inputs: &'static [&'static str],
+    /// Its named outputs, the main one first.
+    pub outputs: &'static [&'static str],
+    /// What it does to the world.
+    pub effects: Effects,
+    /// Whether rows leave in the order in which they came.
+    pub keeps_order: bool,
+    /// Other names it answers to.
+    pub aliases: &'static [&'static str],
+    /// Ways of using it: a title, and parameters as JSON.
+    pub examples: &'static [(&'static str, &'static str)],
+}
+
+/// The one input of most steps.
+pub const INPUT: &[&str] = &["input"];
+/// The one output of most steps.
+pub const OUTPUT: &[&str] = &["output"];
+
+/// A step's description as it travels: the answer of `describe`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepDescription {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Extract, transform or load.
+    pub kind: StepKind,
+    /// One sentence.
+    pub summary: String,
+    /// The manual, in Markdown.
+    pub manual: String,
+    /// Named inputs.
+    pub inputs: Vec<String>,
+    /// Named outputs, the main one first.
+    pub outputs: Vec<String>,
+    /// What it does to the world.
+    pub effects: Effects,
+    /// Whether rows leave in the order in which they came.
+    pub keeps_order: bool,
+    /// Other names it answers to.
+    pub aliases: Vec<String>,
+    /// JSON Schema of its parameters.
+    pub params_schema: Value,
+    /// Ways of using it.
+    pub examples: Vec<Example>,
+}
+
+/// A way of using a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// What it shows.
+    pub title: String,
+    /// The parameters.
+    pub params: Value,
+}
+
+/// A parameter, as a table shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamRow {
+    /// Its name.
+    pub name: String,
+    /// `string`, `integer`, `string or list`.
+    pub kind: String,
+    /// `required`, or the default value, or nothing.
+    pub default: String,
+    /// What it does.
+    pub doc: String,
+}
+
+impl StepDescription {
+    /// Puts together what the author wrote and the schema of the parameters. Examples that are not JSON become
+    /// strings; the contract check refuses them.
+    pub fn new(spec: &StepSpec, params_schema: Value) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let examples = spec.examples.iter().map(|(title, params)| Example {
+            title: (*title).to_owned(),
+            params: serde_json::from_str(params).unwrap_or_else(|_| Value::String((*params).to_owned())),
+        });
+        Self {
+            name: spec.name.to_owned(),
+            version: spec.version.to_owned(),
+            kind: spec.kind,
+            summary: spec.summary.to_owned(),
+            manual: spec.manual.trim().to_owned(),
+            inputs: owned(spec.inputs),
+            outputs: owned(spec.outputs),
+            effects: spec.effects,
+            keeps_order: spec.keeps_order,
+            aliases: owned(spec.aliases),
+            params_schema,
+            examples: examples.collect(),
+        }
+    }
+
+    /// Whether `name` means this step: `_` and `-` are the same in a step's name.
+    pub fn answers_to(&self, name: &str) -> bool {
+        let wanted = canonical_name(name);
+        canonical_name(&self.name) == wanted || self.aliases.iter().any(|alias| canonical_name(alias) == wanted)
+    }
+
+    /// Its parameters, in the order in which the author wrote them.
+    pub fn params(&self) -> Vec<ParamRow> {
+        let Some(properties) = self.params_schema.get("properties").and_then(Value::as_object) else {
+            return Vec::new();
+        };
+        let required: Vec<&str> = self
+            .params_schema
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let row = |(name, schema): (&String, &Value)| ParamRow {
+            name: name.clone(),
+            kind: kind_name(&self.params_schema, schema),
+            default: match schema.get("default") {
+                _ if required.contains(&name.as_str()) => "required".to_owned(),
+                None | Some(Value::Null) => String::new(),
+                Some(value) => value.to_string(),
+            },
+            doc: documentation(&self.params_schema, schema),
+        };
+        properties.iter().map(row).collect()
+    }
+
+    /// The README of the step's folder. It is written from the description and checked against it.
+    pub fn readme(&self) -> String {
+        let mut text = format!("# {}\n\n{}\n\n{}\n", self.name, self.summary, self.manual);
+        let names = |names: &[String]| match names {
+            [] => "none".to_owned(),
+            names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        };
+        let _ = write!(
+            text,
+            "\n| | |\n|---|---|\n| kind | {} |\n| inputs | {} |\n| outputs | {} |\n| effects | {} |\n| keeps row order | {} |\n| also called | {} |\n",
+            word(&self.kind),
+            names(&self.inputs),
+            names(&self.outputs),
+            word(&self.effects),
+            if self.keeps_order { "yes" } else { "no" },
+            names(&self.aliases),
+        );
+        text.push_str("\n## Parameters\n\n| name | type | default | meaning |\n|---|---|---|---|\n");
+        for row in self.params() {
+            let doc = row.doc.replace("\n\n", "<br>").replace('\n', " ").replace('|', "\\|");
+            let default = match row.default.as_str() {
+                "" | "required" => row.default.clone(),
+                value => format!("`{value}`"),
+            };
+            let _ = writeln!(text, "| `{}` | {} | {default} | {doc} |", row.name, row.kind);
+        }
+        if !self.examples.is_empty() {
+            text.push_str("\n## Examples\n");
+        }
+        for example in &self.examples {
+            let params = serde_json::to_string_pretty(&example.params).unwrap_or_default();
+            let _ = write!(text, "\n{}:\n\n```json\n{params}\n```\n", example.title);
+        }
+        text.push_str("\n_Written from the step's own description. Change the code, then run the tests with `UPDATE_GOLDEN=1`._\n");
+        text
+    }
+}
+
+/// A step's name with `_` read as `-`, in lower case.
+pub fn canonical_name(name: &str) -> String {
+    name.trim().to_lowercase().replace('_', "-")
+}
+
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn referenced<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
+}
+
+fn documentation(root: &Value, schema: &Value) -> String {
+    let own = schema.get("description").and_then(Value::as_str);
+    own.or_else(|| referenced(root, schema)?.get("description")?.as_str()).unwrap_or_default().to_owned()
+}
+
+/// A type in words: `string`, `list of string`, `"drop" or "fill_mean"`.
+fn kind_name(root: &Value, schema: &Value) -> String {
+    if let Some(target) = referenced(root, schema) {
+        return kind_name(root, target);
+    }
+    if let Some(value) = schema.get("const") {
+        return format!("`{value}`");
+    }
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        return values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" or ");
+    }
+    for key in ["anyOf", "oneOf"] {
+        if let Some(options) = schema.get(key).and_then(Value::as_array) {
+            let mut kinds: Vec<String> = Vec::new();
+            for kind in options.iter().map(|option| kind_name(root, option)).filter(|kind| kind != "null") {
+                if !kinds.contains(&kind) {
+                    kinds.push(kind);
+                }
+            }
+            return kinds.join(" or ");
+        }
+    }
+    let named = |name: &str| match name {
+        "array" => match schema.get("items") {
+            Some(items) => format!("list of {}", kind_name(root, items)),
+            None => "list".to_owned(),
+        },
+        "object" => match schema.get("additionalProperties") {
+            Some(values) if values.is_object() => format!("mapping to {}", kind_name(root, values)),
+            _ => "mapping".to_owned(),
+        },
+        other => other.to_owned(),
+    };
+    match schema.get("type") {
+        Some(Value::String(name)) => named(name),
+        Some(Value::Array(names)) => {
+            let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
+            names.map(named).collect::<Vec<_>>().join(" or ")
+        }
+        _ => "any".to_owned(),
+    }
+}

@@ -1,0 +1,174 @@
+//! Runs a planned step: wraps its streams so that rows, bytes and time are counted, and says how it ended.
+//!
+//! Both doors come through here, the Flight server and the engine in the same process, so that figures mean the same.
+
+use crate::fault::Fault;
+use crate::parcel::Parcel;
+use crate::report::{Flow, Meter, StepReport};
+use crate::registry::PlannedStep;
+use crate::step::{Inputs, StepContext, StepEnv};
+use crate::stream::BatchStream;
+use arrow::array::RecordBatch;
+use futures::{Stream, StreamExt};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// A step under way: its outputs to poll on the compute pool, and its figures.
+pub struct Driven {
+    /// The main output, then the further ones; nothing for those that nobody claimed.
+    pub outputs: Vec<Option<BatchStream>>,
+    /// The figures, at any time and at the end.
+    pub gauge: Gauge,
+}
+
+/// Reads a step's figures.
+#[derive(Clone)]
+pub struct Gauge {
+    step: &'static str,
+    version: &'static str,
+    context: StepContext,
+}
+
+impl Gauge {
+    /// The figures up to now.
+    pub fn report(&self) -> StepReport {
+        self.context.meter.report(self.step, self.version, self.context.space().bytes_spilled())
+    }
+
+    /// The step's meter.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.context.meter
+    }
+}
+
+/// Starts a planned step on these inputs.
+///
+/// # Errors
+/// The step's own, before the first row.
+pub fn drive(
+    planned: PlannedStep,
+    inputs: Vec<BatchStream>,
+    env: &StepEnv,
+    run_id: &str,
+    claimed: &[String],
+) -> Result<Driven, Fault> {
+    let spec = planned.spec;
+    let mut env = env.clone();
+    env.space = env.space.counted_apart();
+    let context = StepContext { run_id: run_id.into(), env, meter: Arc::default(), claimed: claimed.into() };
+    let schemas = planned.outputs.clone();
+    let inputs = inputs.into_iter().map(|input| watch_input(input, context.meter.clone())).collect();
+    let outputs = planned.start(Inputs::new(inputs), &context)?;
+    let outputs = outputs.0.into_iter().zip(schemas).enumerate().map(|(place, (stream, schema))| {
+        let meter = context.meter.clone();
+        stream.map(|stream| {
+            let checked = stream.wrap(|items| Checked { items: items.boxed(), schema, step: spec.name });
+            let flow = (place == 0).then(|| meter.clone());
+            checked.wrap(|items| WatchedOutput { items: items.boxed(), meter, flow, pending_since: None })
+        })
+    });
+    Ok(Driven {
+        outputs: outputs.collect(),
+        gauge: Gauge { step: spec.name, version: spec.version, context },
+    })
+}
+
+type Items = futures::stream::BoxStream<'static, Result<RecordBatch, Fault>>;
+
+fn watch_input(input: BatchStream, meter: Arc<Meter>) -> BatchStream {
+    input.wrap(|items| WatchedInput { items: items.boxed(), meter })
+}
+
+fn count(flow: &Flow, batch: &RecordBatch) {
+    flow.add(batch.num_rows() as u64, batch.bytes());
+}
+
+/// Counts what comes in, and notes when there is nothing.
+struct WatchedInput {
+    items: Items,
+    meter: Arc<Meter>,
+}
+
+impl Stream for WatchedInput {
+    type Item = Result<RecordBatch, Fault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.items.as_mut().poll_next(cx);
+        self.meter.starved(polled.is_pending());
+        if let Poll::Ready(Some(Ok(batch))) = &polled {
+            count(&self.meter.input, batch);
+        }
+        polled
+    }
+}
+
+/// Holds a step to the schema it promised, and names the step in its faults. Ends the stream at the first fault.
+struct Checked {
+    items: Items,
+    schema: arrow::datatypes::SchemaRef,
+    step: &'static str,
+}
+
+impl Stream for Checked {
+    type Item = Result<RecordBatch, Fault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.items.as_mut().poll_next(cx);
+        polled.map(|item| {
+            item.map(|result| {
+                let batch = result.map_err(|fault| fault.step(self.step))?;
+                if batch.schema_ref().fields() != self.schema.fields() {
+                    return Err(Fault::internal(format!(
+                        "{} planned {:?} and made {:?}",
+                        self.step,
+                        self.schema,
+                        batch.schema()
+                    ))
+                    .step(self.step));
+                }
+                Ok(batch)
+            })
+        })
+    }
+}
+
+/// Counts what goes out, and splits the time between polls into waiting, computing and blocked.
+struct WatchedOutput {
+    items: Items,
+    meter: Arc<Meter>,
+    /// Set for the main output, whose rows are the step's rows.
+    flow: Option<Arc<Meter>>,
+    pending_since: Option<Instant>,
+}
+
+impl Stream for WatchedOutput {
+    type Item = Result<RecordBatch, Fault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let begun = Instant::now();
+        if let Some(since) = this.pending_since.take() {
+            let passed = begun - since;
+            if this.meter.is_idle() {
+                this.meter.add_waiting(passed);
+            } else {
+                this.meter.add_computing(passed);
+            }
+        }
+        let polled = this.items.as_mut().poll_next(cx);
+        let ended = Instant::now();
+        this.meter.add_computing(ended - begun);
+        match &polled {
+            Poll::Pending => this.pending_since = Some(ended),
+            Poll::Ready(Some(Ok(batch))) => {
+                if let Some(meter) = &this.flow {
+                    count(&meter.output, batch);
+                }
+            }
+            Poll::Ready(_) => {}
+        }
+        polled
+    }
+}

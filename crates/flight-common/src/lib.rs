@@ -1,0 +1,52 @@
+//! The kit: everything that a step shares with all the others. A step's author reads this crate only.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`Step`], [`StepSpec`] | what an author writes |
+//! | [`BatchStream`] | what flows between steps |
+//! | [`Fault`] | what goes wrong |
+//! | [`DataRoot`], [`MemoryBudget`], [`spool`] | files, memory and disk, each with its bounds |
+//! | [`params`], [`report`] | knobs in, figures out |
+//! | [`wire`], [`server`], [`client`] | Arrow Flight, which no step sees |
+//! | [`registry`], [`drive`] | how a step is called, in this process or behind a server |
+
+pub mod client;
+pub mod command;
+pub mod compute;
+mod data_root;
+pub mod describe;
+pub mod drive;
+mod fault;
+mod memory;
+pub mod params;
+mod parcel;
+pub mod queue;
+pub mod registry;
+pub mod report;
+pub mod serve;
+pub mod server;
+pub mod spool;
+mod step;
+mod stream;
+pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod wire;
+
+pub use command::StepCommand;
+pub use data_root::{DataRoot, LEGACY_ROOT, NewFile};
+pub use describe::{Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
+pub use fault::{Fault, FaultKind, Violation};
+pub use memory::{MemoryBudget, Reservation};
+pub use parcel::Parcel;
+pub use registry::Registry;
+pub use report::{Meter, StepReport};
+pub use spool::{SpillSpace, Spool, SpoolWriter};
+pub use step::{InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv};
+pub use stream::{BATCH_ROWS, BatchStream, EdgeStream};
+
+/// The messages of `proto/quiver/v1`.
+pub mod proto {
+    #![expect(missing_docs, reason = "documented in proto/quiver/v1/step.proto")]
+    include!(concat!(env!("OUT_DIR"), "/quiver.v1.rs"));
+}

@@ -1,0 +1,300 @@
+//! A step's parameters: from JSON to its own type, with errors a user can act on.
+//!
+//! The JSON Schema that `schemars` derives from the type is the one source: it is what `describe` shows, what the
+//! orchestrator checks a pipeline against before anything runs, and what a step checks its own call against. So the
+//! same mistake reads the same in both places.
+
+use crate::fault::{Fault, Violation};
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The JSON Schema (2020-12, self-contained) of a parameter type.
+pub fn schema_of<P: JsonSchema>() -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    generator.into_root_schema_for::<P>().to_value()
+}
+
+/// Checks `params` against their JSON Schema and returns all that is wrong, each with its place.
+///
+/// A `null` for the whole counts as no parameters.
+///
+/// # Errors
+/// [`crate::FaultKind::Internal`] if the schema itself is not valid.
+pub fn check(schema: &Value, params: &Value) -> Result<Vec<Violation>, Fault> {
+    let validator = jsonschema::draft202012::options()
+        .build(schema)
+        .map_err(|error| Fault::internal(format!("invalid parameter schema: {error}")))?;
+    let empty = Value::Object(serde_json::Map::new());
+    let params = if params.is_null() { &empty } else { params };
+    let mut found: Vec<Violation> = Vec::new();
+    for error in validator.iter_errors(params) {
+        for violation in violations(schema, &error) {
+            if !found.contains(&violation) {
+                found.push(violation);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Reads `params` as `P`.
+///
+/// # Errors
+/// [`crate::FaultKind::BadParams`] with one violation for each thing that is wrong.
+pub fn parse<P: DeserializeOwned + JsonSchema>(params: &Value) -> Result<P, Fault> {
+    let violations = check(&schema_of::<P>(), params)?;
+    if !violations.is_empty() {
+        return Err(bad_params(violations));
+    }
+    let params = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params.clone() };
+    serde_path_to_error::deserialize(params).map_err(|error| {
+        let pointer = pointer_of(&error.path().to_string());
+        bad_params(vec![Violation { pointer, message: error.inner().to_string(), help: None }])
+    })
+}
+
+/// A fault whose message lists the violations in one line.
+pub fn bad_params(violations: Vec<Violation>) -> Fault {
+    let text: Vec<&str> = violations.iter().map(|violation| violation.message.as_str()).collect();
+    let fault = Fault::bad_params(text.join("; "));
+    match violations.iter().find_map(|violation| violation.help.clone()) {
+        Some(help) => fault.help(help),
+        None => fault,
+    }
+    .with_violations(violations)
+}
+
+/// The nearest of `known` to a misspelt `word`, if one is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// "did you mean …?", or the list of what there is, cut short.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    if let Some(near) = nearest(word, known.clone()) {
+        return format!("did you mean \"{near}\"?");
+    }
+    let all: Vec<&str> = known.into_iter().collect();
+    const SHOWN: usize = 12;
+    match all.len() {
+        0 => "there is none".to_owned(),
+        count if count > SHOWN => format!("there are: {} and {} more", all[..SHOWN].join(", "), count - SHOWN),
+        _ => format!("there are: {}", all.join(", ")),
+    }
+}
+
+fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Violation> {
+    let pointer = error.instance_path().to_string();
+    let place = pointer.trim_start_matches('/').replace('/', ".");
+    let named = if place.is_empty() { String::new() } else { format!("{place}: ") };
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
+            .iter()
+            .map(|key| {
+                let known = known_properties(schema, &pointer);
+                Violation {
+                    pointer: format!("{pointer}/{key}"),
+                    message: format!("{named}unknown parameter \"{key}\""),
+                    help: Some(did_you_mean(key, known.iter().map(String::as_str))),
+                }
+            })
+            .collect(),
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().map_or_else(|| property.to_string(), str::to_owned);
+            vec![Violation {
+                pointer,
+                message: format!("{named}missing parameter \"{name}\""),
+                help: describe_property(schema, &name),
+            }]
+        }
+        ValidationErrorKind::Type { kind } => {
+            let wanted = match kind {
+                TypeKind::Single(one) => one.to_string(),
+                TypeKind::Multiple(many) => {
+                    many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or ")
+                }
+            };
+            vec![Violation {
+                message: format!("{named}expected {wanted}, got {}", kind_of(error.instance())),
+                pointer,
+                help: describe_property(schema, &place),
+            }]
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<&str> = options
+                .as_array()
+                .map(|all| all.iter().filter_map(Value::as_str).collect())
+                .unwrap_or_default();
+            let given = error.instance().as_str().unwrap_or_default().to_owned();
+            vec![Violation {
+                pointer,
+                message: format!("{named}\"{given}\" is not one of {}", options.join(", ")),
+                help: nearest(&given, options).map(|near| format!("did you mean \"{near}\"?")),
+            }]
+        }
+        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
+            let choices = string_choices(schema, &place);
+            let given = error.instance();
+            let (message, help) = match (given.as_str(), choices.is_empty()) {
+                (Some(word), false) => (
+                    format!("{named}\"{word}\" is not one of {}", choices.join(", ")),
+                    nearest(word, choices.iter().map(String::as_str))
+                        .map(|near| format!("did you mean \"{near}\"?")),
+                ),
+                _ => (
+                    format!("{named}this form is not understood: {}", kind_of(given)),
+                    describe_property(schema, &place),
+                ),
+            };
+            vec![Violation { pointer, message, help }]
+        }
+        _ => vec![Violation { pointer, message: format!("{named}{error}"), help: None }],
+    }
+}
+
+/// `a number (3.5)`, cut short.
+fn kind_of(value: &Value) -> String {
+    let kind = match value {
+        Value::Null => return "nothing (null)".to_owned(),
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    };
+    let text: String = value.to_string().chars().take(40).collect();
+    format!("{kind} ({text})")
+}
+
+/// The part of the schema that speaks of the property at `place` (names joined by dots), following references.
+fn subschema<'a>(root: &'a Value, place: &str) -> Option<&'a Value> {
+    let mut here = root;
+    for name in place.split('.').filter(|name| !name.is_empty()) {
+        here = resolve(root, here);
+        here = here
+            .get("properties")
+            .and_then(|properties| properties.get(name))
+            .or_else(|| here.get("items").filter(|_| name.parse::<usize>().is_ok()))
+            .or_else(|| here.get("additionalProperties").filter(|more| more.is_object()))?;
+    }
+    Some(here)
+}
+
+fn resolve<'a>(root: &'a Value, here: &'a Value) -> &'a Value {
+    let target = here.get("$ref").and_then(Value::as_str).and_then(|path| root.pointer(path.strip_prefix('#')?));
+    if let Some(target) = target {
+        return resolve(root, target);
+    }
+    // `Option<T>` of a referenced type is `anyOf: [T, null]`.
+    let options = here.get("anyOf").and_then(Value::as_array);
+    match options.and_then(|all| all.iter().find(|one| one.get("$ref").is_some())) {
+        Some(reference) if here.get("properties").is_none() => resolve(root, reference),
+        _ => here,
+    }
+}
+
+fn known_properties(root: &Value, pointer: &str) -> Vec<String> {
+    let place = pointer.trim_start_matches('/').replace('/', ".");
+    let properties = subschema(root, &place).map(|found| resolve(root, found)).and_then(|found| found.get("properties"));
+    properties.and_then(Value::as_object).map(|all| all.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// The first line of the property's documentation.
+fn describe_property(root: &Value, place: &str) -> Option<String> {
+    let found = subschema(root, place)?;
+    let text = found.get("description").or_else(|| resolve(root, found).get("description"))?.as_str()?;
+    let line = text.lines().next()?.trim_end_matches('.');
+    Some(format!("{}: {line}", place.rsplit('.').next().unwrap_or(place)))
+}
+
+/// The words that an enum of documented variants allows (`oneOf` of constants).
+fn string_choices(root: &Value, place: &str) -> Vec<String> {
+    let Some(found) = subschema(root, place).map(|found| resolve(root, found)) else { return Vec::new() };
+    let Some(options) = found.get("oneOf").or_else(|| found.get("anyOf")).and_then(Value::as_array) else {
+        return Vec::new();
+    };
+    let mut choices = Vec::new();
+    for option in options {
+        if let Some(word) = option.get("const").and_then(Value::as_str) {
+            choices.push(word.to_owned());
+        }
+        if let Some(words) = option.get("enum").and_then(Value::as_array) {
+            choices.extend(words.iter().filter_map(Value::as_str).map(str::to_owned));
+        }
+    }
+    choices
+}
+
+/// `rules.min_rows` or `columns[0]` as a JSON pointer.
+fn pointer_of(path: &str) -> String {
+    let path = path.replace('[', ".").replace(']', "");
+    path.split('.').filter(|part| !part.is_empty() && *part != "?").map(|part| format!("/{part}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    /// How to fill.
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+    #[serde(rename_all = "snake_case")]
+    enum Strategy {
+        /// Remove the row.
+        Drop,
+        /// Put the mean.
+        FillMean,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Knobs {
+        /// The column to look at.
+        column: String,
+        /// What to do.
+        #[serde(default)]
+        strategy: Option<Strategy>,
+        /// How many.
+        #[serde(default)]
+        limit: Option<u32>,
+    }
+
+    fn messages(params: Value) -> Vec<(String, String, Option<String>)> {
+        let found = check(&schema_of::<Knobs>(), &params).expect("a valid schema");
+        found.into_iter().map(|one| (one.pointer, one.message, one.help)).collect()
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused_with_the_nearest_name() {
+        let found = messages(json!({"column": "a", "strateggy": "drop"}));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, "/strateggy");
+        assert_eq!(found[0].2.as_deref(), Some("did you mean \"strategy\"?"));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let found = messages(json!({"strategy": "fill_meen", "limit": "many"}));
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found.iter().any(|one| one.1.contains("missing parameter \"column\"")));
+        assert!(found.iter().any(|one| one.2.as_deref() == Some("did you mean \"fill_mean\"?")), "{found:?}");
+        assert!(found.iter().any(|one| one.1.contains("limit: expected")), "{found:?}");
+    }
+
+    #[test]
+    fn good_parameters_become_the_type() {
+        let knobs: Knobs = parse(&json!({"column": "a", "strategy": "fill_mean"})).expect("good parameters");
+        assert_eq!(knobs.strategy, Some(Strategy::FillMean));
+        assert_eq!((knobs.column.as_str(), knobs.limit), ("a", None));
+    }
+}

@@ -1,0 +1,47 @@
+//! What can be kept: an item of a stream that knows its size and can go to disk and come back.
+
+use crate::fault::Fault;
+use crate::wire::{Encoder, Frame, decode_alone};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+/// An item of an [`crate::EdgeStream`] that queues count, spools keep and tees copy.
+pub trait Parcel: Clone + Send + Sync + 'static {
+    /// The bytes its rows take.
+    fn bytes(&self) -> usize;
+
+    /// Its rows: 0 for a message that holds none.
+    fn rows(&self) -> u64;
+
+    /// Itself as IPC messages, complete without any that came before.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Internal`] if it cannot be written as Arrow IPC.
+    fn to_frames(&self) -> Result<Vec<Frame>, Fault>;
+
+    /// Itself from the messages that [`Parcel::to_frames`] gave.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Internal`] if they are not those messages.
+    fn from_frames(frames: Vec<Frame>, schema: &SchemaRef) -> Result<Self, Fault>;
+}
+
+impl Parcel for RecordBatch {
+    fn bytes(&self) -> usize {
+        crate::wire::row_bytes(self)
+    }
+
+    fn rows(&self) -> u64 {
+        self.num_rows() as u64
+    }
+
+    fn to_frames(&self) -> Result<Vec<Frame>, Fault> {
+        let mut frames = Vec::new();
+        Encoder::new(self.schema())?.encode(self, &mut frames)?;
+        Ok(frames)
+    }
+
+    fn from_frames(frames: Vec<Frame>, schema: &SchemaRef) -> Result<Self, Fault> {
+        decode_alone(frames, schema)
+    }
+}

@@ -1,0 +1,166 @@
+//! The steps of one process, by name, behind one face: several steps behind one server, or inside one command.
+
+use crate::command::StepCommand;
+use crate::describe::{StepDescription, StepSpec};
+use crate::fault::Fault;
+use crate::params;
+use crate::step::{InputSchemas, Inputs, Outputs, Step, StepContext, StepEnv};
+use arrow::datatypes::SchemaRef;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A step whose parameters are JSON: what the server and the engine hold.
+pub trait AnyStep: Send + Sync + 'static {
+    /// Its fixed facts.
+    fn spec(&self) -> StepSpec;
+
+    /// Its description.
+    fn description(&self) -> &StepDescription;
+
+    /// Reads the parameters, checks the inputs, and plans.
+    fn plan<'a>(
+        &'a self,
+        params: &'a Value,
+        inputs: &'a InputSchemas,
+        env: &'a StepEnv,
+    ) -> BoxFuture<'a, Result<PlannedStep, Fault>>;
+}
+
+/// A step planned and ready to run.
+pub struct PlannedStep {
+    /// Its fixed facts.
+    pub spec: StepSpec,
+    /// The schema of each output.
+    pub outputs: Vec<SchemaRef>,
+    /// What identifies the source of an extract.
+    pub source: Option<String>,
+    start: Start,
+}
+
+type Start = Box<dyn FnOnce(Inputs, &StepContext) -> Result<Outputs, Fault> + Send>;
+
+impl PlannedStep {
+    /// Builds the output streams. Nothing runs until they are polled.
+    ///
+    /// # Errors
+    /// The step's own, before the first row.
+    pub fn start(self, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        (self.start)(inputs, context).map_err(|fault| fault.step(self.spec.name))
+    }
+}
+
+struct Erased<S> {
+    step: Arc<S>,
+    description: StepDescription,
+}
+
+impl<S: Step> AnyStep for Erased<S> {
+    fn spec(&self) -> StepSpec {
+        self.step.spec()
+    }
+
+    fn description(&self) -> &StepDescription {
+        &self.description
+    }
+
+    fn plan<'a>(
+        &'a self,
+        params: &'a Value,
+        inputs: &'a InputSchemas,
+        env: &'a StepEnv,
+    ) -> BoxFuture<'a, Result<PlannedStep, Fault>> {
+        async move {
+            let spec = self.step.spec();
+            let named = |fault: Fault| fault.step(spec.name);
+            if inputs.len() != spec.inputs.len() {
+                return Err(named(wrong_inputs(&spec, inputs.len())));
+            }
+            let params: S::Params = params::parse(params).map_err(named)?;
+            let planned = self.step.plan(params, inputs, env).await.map_err(named)?;
+            let (step, run) = (self.step.clone(), planned.run);
+            Ok(PlannedStep {
+                spec,
+                outputs: planned.outputs,
+                source: planned.source,
+                start: Box::new(move |inputs, context| step.process(run, inputs, context)),
+            })
+        }
+        .boxed()
+    }
+}
+
+fn wrong_inputs(spec: &StepSpec, given: usize) -> Fault {
+    let wanted = match spec.inputs {
+        [] => "takes no input".to_owned(),
+        [one] => format!("takes one input ({one})"),
+        many => format!("takes {} inputs ({})", many.len(), many.join(", ")),
+    };
+    Fault::bad_schema(format!("{} {wanted}, got {given}", spec.name))
+}
+
+/// Steps by name. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Registry(Vec<Arc<dyn AnyStep>>);
+
+impl Registry {
+    /// No steps yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a step.
+    pub fn with(mut self, step: impl Step) -> Self {
+        self.0.push(erase(step));
+        self
+    }
+
+    /// Its steps, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn AnyStep>> {
+        self.0.iter()
+    }
+
+    /// The step of that name or alias.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::NotFound`], with the nearest name.
+    pub fn find(&self, name: &str) -> Result<Arc<dyn AnyStep>, Fault> {
+        if let Some(step) = self.0.iter().find(|step| step.description().answers_to(name)) {
+            return Ok(step.clone());
+        }
+        let known: Vec<&str> = self.0.iter().map(|step| step.description().name.as_str()).collect();
+        Err(Fault::not_found(format!("no step \"{name}\" here")).help(params::did_you_mean(name, known)))
+    }
+
+    /// Only these steps.
+    ///
+    /// # Errors
+    /// As [`Registry::find`].
+    pub fn only(&self, names: &[String]) -> Result<Self, Fault> {
+        names.iter().map(|name| self.find(name)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Plans what a command asks for.
+    ///
+    /// # Errors
+    /// As [`Registry::find`], or the step's own.
+    pub async fn plan(
+        &self,
+        command: &StepCommand,
+        inputs: &InputSchemas,
+        env: &StepEnv,
+    ) -> Result<PlannedStep, Fault> {
+        self.find(&command.step)?.plan(&command.params, inputs, env).await
+    }
+}
+
+/// A step behind the common face.
+pub fn erase(step: impl Step) -> Arc<dyn AnyStep> {
+    Arc::new(typed(step))
+}
+
+fn typed<S: Step>(step: S) -> Erased<S> {
+    let description = StepDescription::new(&step.spec(), params::schema_of::<S::Params>());
+    Erased { step: Arc::new(step), description }
+}

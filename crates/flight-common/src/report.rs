@@ -1,0 +1,187 @@
+//! What a step did: rows, bytes, where its time went, and its own counters.
+//!
+//! The kit counts; a step adds only what it alone knows, by [`Meter::count`] and [`Meter::detail`]. Time is split three
+//! ways. *Waiting*: an input has nothing yet, and no work is under way. *Blocked*: the reader of the output is slower.
+//! *Computing*: the rest.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The closing figures of one run of a step. Durations are wall time in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepReport {
+    /// The step.
+    pub step: String,
+    /// Its version.
+    pub version: String,
+    /// Rows read, over all inputs.
+    pub rows_in: u64,
+    /// Rows of the main output.
+    pub rows_out: u64,
+    /// Batches read.
+    pub batches_in: u64,
+    /// Batches written.
+    pub batches_out: u64,
+    /// Bytes the rows read take.
+    pub bytes_in: u64,
+    /// Bytes the rows written take.
+    pub bytes_out: u64,
+    /// Bytes that went to spill files.
+    pub bytes_spilled: u64,
+    /// From start to end.
+    pub duration_ms: f64,
+    /// Part of it: waiting for input.
+    pub waiting_ms: f64,
+    /// Part of it: computing.
+    pub computing_ms: f64,
+    /// Part of it: blocked on the reader of the output.
+    pub blocked_ms: f64,
+    /// The step's own figures.
+    pub counters: BTreeMap<String, u64>,
+    /// The step's own findings.
+    pub details: Map<String, Value>,
+}
+
+/// Counts while a step runs. Shared by the kit's wrappers around its streams and by the step itself.
+#[derive(Debug)]
+pub struct Meter {
+    started: Instant,
+    pub(crate) input: Flow,
+    pub(crate) output: Flow,
+    waiting: AtomicU64,
+    computing: AtomicU64,
+    blocked: AtomicU64,
+    /// The latest poll of an input found nothing.
+    starved: AtomicBool,
+    /// Work handed to the compute pool and not yet done.
+    jobs: AtomicUsize,
+    own: Mutex<Own>,
+}
+
+#[derive(Debug, Default)]
+struct Own {
+    counters: BTreeMap<String, u64>,
+    details: Map<String, Value>,
+}
+
+/// Rows, batches and bytes that passed one way.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    pub(crate) rows: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+impl Flow {
+    pub(crate) fn add(&self, rows: u64, bytes: usize) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            input: Flow::default(),
+            output: Flow::default(),
+            waiting: AtomicU64::new(0),
+            computing: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            starved: AtomicBool::new(false),
+            jobs: AtomicUsize::new(0),
+            own: Mutex::default(),
+        }
+    }
+}
+
+impl Meter {
+    /// Adds to a counter of the step's own.
+    pub fn count(&self, name: &str, more: u64) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        *own.counters.entry(name.to_owned()).or_default() += more;
+    }
+
+    /// Records a finding of the step's own.
+    pub fn detail(&self, name: &str, value: impl Into<Value>) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.details.insert(name.to_owned(), value.into());
+    }
+
+    /// Says that work is under way on other threads until the guard is dropped, so that this is not taken for waiting.
+    pub(crate) fn job(&self) -> impl Drop + '_ {
+        struct Guard<'a>(&'a AtomicUsize);
+        impl Drop for Guard<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.jobs.fetch_add(1, Ordering::Relaxed);
+        Guard(&self.jobs)
+    }
+
+    pub(crate) fn starved(&self, starved: bool) {
+        self.starved.store(starved, Ordering::Relaxed);
+    }
+
+    /// Whether the step has nothing to do but wait for an input.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.starved.load(Ordering::Relaxed) && self.jobs.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn add_waiting(&self, time: Duration) {
+        add(&self.waiting, time);
+    }
+
+    pub(crate) fn add_computing(&self, time: Duration) {
+        add(&self.computing, time);
+    }
+
+    pub(crate) fn add_blocked(&self, time: Duration) {
+        add(&self.blocked, time);
+    }
+
+    /// Rows that left by the main output so far.
+    pub fn rows_out(&self) -> u64 {
+        self.output.rows.load(Ordering::Relaxed)
+    }
+
+    /// Rows that came in so far.
+    pub fn rows_in(&self) -> u64 {
+        self.input.rows.load(Ordering::Relaxed)
+    }
+
+    /// The figures up to now.
+    pub fn report(&self, step: &str, version: &str, bytes_spilled: u64) -> StepReport {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let millis = |counter: &AtomicU64| load(counter) as f64 / 1e6;
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        StepReport {
+            step: step.to_owned(),
+            version: version.to_owned(),
+            rows_in: load(&self.input.rows),
+            rows_out: load(&self.output.rows),
+            batches_in: load(&self.input.batches),
+            batches_out: load(&self.output.batches),
+            bytes_in: load(&self.input.bytes),
+            bytes_out: load(&self.output.bytes),
+            bytes_spilled,
+            duration_ms: self.started.elapsed().as_secs_f64() * 1e3,
+            waiting_ms: millis(&self.waiting),
+            computing_ms: millis(&self.computing),
+            blocked_ms: millis(&self.blocked),
+            counters: own.counters.clone(),
+            details: own.details.clone(),
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, time: Duration) {
+    counter.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}

@@ -1,0 +1,116 @@
+//! Arrow IPC messages to record batches. What arrives is checked: a client's mistake is a fault, never undefined.
+
+use super::frame::{Frame, not_ipc};
+use super::schema_from_bytes;
+use crate::fault::Fault;
+use crate::stream::BatchStream;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::{Buffer, MutableBuffer};
+use arrow::datatypes::SchemaRef;
+use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
+use arrow_ipc::{MessageHeader, root_as_message};
+use futures::{Stream, StreamExt};
+use std::collections::HashMap;
+
+/// Decodes the messages of one stream.
+pub struct Decoder {
+    schema: SchemaRef,
+    dictionaries: HashMap<i64, ArrayRef>,
+}
+
+impl Decoder {
+    /// A decoder for a stream that began with this schema.
+    pub fn new(schema: SchemaRef) -> Self {
+        Self { schema, dictionaries: HashMap::new() }
+    }
+
+    /// A decoder for the stream that begins with this message.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::BadData`] when it is not a schema.
+    pub fn from_schema_frame(frame: &Frame) -> Result<Self, Fault> {
+        schema_from_bytes(&frame.header).map(Self::new)
+    }
+
+    /// The schema of the stream.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The batch in a message, or nothing for a message that holds none.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::BadData`] for what is not Arrow, [`crate::FaultKind::BadSchema`] for a schema that changes.
+    pub fn decode(&mut self, frame: Frame) -> Result<Option<RecordBatch>, Fault> {
+        if frame.header.is_empty() {
+            return Ok(None);
+        }
+        let message = root_as_message(&frame.header).map_err(not_ipc)?;
+        let version = message.version();
+        match message.header_type() {
+            MessageHeader::RecordBatch => {
+                let batch = message.header_as_record_batch().ok_or_else(|| not_ipc("an empty header"))?;
+                let body = contiguous(&frame);
+                let decoder =
+                    RecordBatchDecoder::try_new(&body, batch, self.schema.clone(), &self.dictionaries, &version)
+                        .map_err(not_ipc)?;
+                decoder.read_record_batch().map(Some).map_err(not_ipc)
+            }
+            MessageHeader::DictionaryBatch => {
+                let batch = message.header_as_dictionary_batch().ok_or_else(|| not_ipc("an empty header"))?;
+                let body = contiguous(&frame);
+                read_dictionary(&body, batch, &self.schema, &mut self.dictionaries, &version).map_err(not_ipc)?;
+                Ok(None)
+            }
+            MessageHeader::Schema => {
+                let now = schema_from_bytes(&frame.header)?;
+                if now.fields() == self.schema.fields() {
+                    return Ok(None);
+                }
+                Err(Fault::bad_schema("the schema changed in the middle of the stream")
+                    .help("send rows of another schema in an exchange of their own"))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The frames of a stream whose schema message has been read, as batches.
+pub fn decode_stream(
+    mut decoder: Decoder,
+    frames: impl Stream<Item = Result<Frame, Fault>> + Send + 'static,
+) -> BatchStream {
+    let schema = decoder.schema();
+    let batches = frames.filter_map(move |frame| {
+        let batch = frame.and_then(|frame| decoder.decode(frame)).transpose();
+        std::future::ready(batch.filter(|batch| !batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0)))
+    });
+    BatchStream::new(schema, batches)
+}
+
+/// The batch in messages that need none that came before.
+///
+/// # Errors
+/// [`crate::FaultKind::Internal`] when there is no batch in them.
+pub fn decode_alone(frames: Vec<Frame>, schema: &SchemaRef) -> Result<RecordBatch, Fault> {
+    let mut decoder = Decoder::new(schema.clone());
+    let mut found = None;
+    for frame in frames {
+        found = decoder.decode(frame)?.or(found);
+    }
+    found.ok_or_else(|| Fault::internal("kept messages without a batch"))
+}
+
+/// The body as one aligned buffer: as it is where it lies in one piece, copied together otherwise.
+fn contiguous(frame: &Frame) -> Buffer {
+    match &frame.body[..] {
+        [one] => Buffer::from(one.clone()),
+        pieces => {
+            let mut whole = MutableBuffer::with_capacity(frame.body_len());
+            for piece in pieces {
+                whole.extend_from_slice(piece);
+            }
+            whole.into()
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! How large rows are, and batches cut to the size of a message.
+//!
+//! Sizes are those of the rows, not of the buffers behind them: a slice of a large batch is small.
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{ByteViewType, DataType};
+use std::sync::Arc;
+
+/// Strings up to this length lie in the view itself.
+const INLINE_VIEW: u32 = 12;
+
+/// The bytes that the rows of a batch take.
+pub fn row_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(column_bytes).sum()
+}
+
+fn column_bytes(column: &ArrayRef) -> usize {
+    match column.data_type() {
+        DataType::Utf8View => view_bytes(column.as_string_view()),
+        DataType::BinaryView => view_bytes(column.as_binary_view()),
+        _ => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+    }
+}
+
+fn view_bytes<T: ByteViewType>(column: &arrow::array::GenericByteViewArray<T>) -> usize {
+    // The length of a view is its lowest 32 bits.
+    let long = column.views().iter().map(|view| *view as u32).filter(|length| *length > INLINE_VIEW);
+    size_of_val(&column.views()[..]) + long.map(|length| length as usize).sum::<usize>()
+}
+
+/// Cuts a batch so that each part takes about `target` bytes. A row is never cut: one that is larger goes alone.
+pub fn split(batch: RecordBatch, target: usize) -> Vec<RecordBatch> {
+    let mut parts = Vec::new();
+    cut(batch, target, &mut parts);
+    parts
+}
+
+fn cut(batch: RecordBatch, target: usize, parts: &mut Vec<RecordBatch>) {
+    let (rows, bytes) = (batch.num_rows(), row_bytes(&batch));
+    if bytes <= target + target / 4 || rows <= 1 {
+        parts.push(compact(batch));
+        return;
+    }
+    let each = (rows / bytes.div_ceil(target)).max(1).min(rows - 1);
+    let mut start = 0;
+    while start < rows {
+        let length = each.min(rows - start);
+        let part = batch.slice(start, length);
+        // Rows may be of very different sizes.
+        if length > 1 && row_bytes(&part) > 2 * target {
+            let half = length / 2;
+            cut(part.slice(0, half), target, parts);
+            cut(part.slice(half, length - half), target, parts);
+        } else {
+            parts.push(compact(part));
+        }
+        start += length;
+    }
+}
+
+/// Lets go of string data that no view points to: IPC would send all of it.
+fn compact(batch: RecordBatch) -> RecordBatch {
+    let is_view = |column: &ArrayRef| matches!(column.data_type(), DataType::Utf8View | DataType::BinaryView);
+    if !batch.columns().iter().any(is_view) {
+        return batch;
+    }
+    let columns = batch.columns().iter().map(|column| -> ArrayRef {
+        match column.data_type() {
+            DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+            DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+            _ => column.clone(),
+        }
+    });
+    // Equal columns of equal length always make a batch.
+    RecordBatch::try_new(batch.schema(), columns.collect()).unwrap_or(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::batch;
+    use arrow::array::StringViewArray;
+    use arrow::compute::concat_batches;
+
+    #[test]
+    fn a_slice_is_as_small_as_its_rows() {
+        let rows: Vec<i64> = (0..10_000).collect();
+        let whole = batch!("n" => Int64Array rows);
+        assert!(row_bytes(&whole.slice(0, 10)) < 200);
+    }
+
+    #[test]
+    fn parts_hold_all_rows_and_none_is_much_larger_than_asked() {
+        let texts: Vec<String> = (0..1000).map(|n| "x".repeat(if n == 500 { 50_000 } else { 10 })).collect();
+        let whole = batch!("s" => StringArray texts);
+        let parts = split(whole.clone(), 4096);
+        assert!(parts.len() > 5);
+        let large = parts.iter().filter(|part| row_bytes(part) > 2 * 4096).count();
+        assert_eq!(large, 1, "only the row that is larger by itself");
+        assert_eq!(concat_batches(&whole.schema(), &parts).expect("one schema"), whole);
+    }
+
+    #[test]
+    fn views_leave_behind_what_they_do_not_show() {
+        let texts = StringViewArray::from_iter_values((0..1000).map(|n| format!("a rather long text, number {n}")));
+        let whole = RecordBatch::try_from_iter([("s", Arc::new(texts) as ArrayRef)]).expect("a batch");
+        let part = split(whole.slice(3, 2), 1 << 20).remove(0);
+        assert!(part.get_array_memory_size() < 10_000);
+    }
+}
