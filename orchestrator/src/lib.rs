@@ -1,1 +1,13 @@
-//! warm
+//! The orchestrator's core: a pipeline read, checked against the live steps, and run.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`pipeline`] | YAML with its places kept → graph → plan, and every error with its line |
+//! | [`mesh`] | where steps are: in this process, or behind Flight |
+//! | [`run`] | the engine: streams joined, tees, cancel, figures |
+//!
+//! It knows the kit and no step: what it knows of steps it learns from their descriptions.
+
+pub mod mesh;
+pub mod pipeline;
+pub mod run;

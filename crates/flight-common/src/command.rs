@@ -82,8 +82,7 @@ impl StepCommand {
                 (command, Form::Json)
             }
             Some(_) => {
-                let message =
-                    proto::StepCommand::decode(bytes).map_err(|error| refuse(error.to_string()))?;
+                let message = proto::StepCommand::decode(bytes).map_err(|error| refuse(error.to_string()))?;
                 (Self::from_proto(message), Form::Protobuf)
             }
         };
@@ -126,11 +125,7 @@ impl StepCommand {
             exchange_id: message.exchange_id,
             input: message.input,
             output: message.output,
-            input_schemas: message
-                .input_schemas
-                .into_iter()
-                .map(|(name, bytes)| (name, SchemaBytes(bytes)))
-                .collect(),
+            input_schemas: message.input_schemas.into_iter().map(|(name, bytes)| (name, SchemaBytes(bytes))).collect(),
             outputs: message.outputs,
             run_id: message.run_id,
         }
@@ -147,9 +142,7 @@ fn value_to_json(value: prost_types::Value) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::NumberValue(number)) if number.fract() == 0.0 && number.abs() <= EXACT => {
-            Value::from(number as i64)
-        }
+        Some(Kind::NumberValue(number)) if number.fract() == 0.0 && number.abs() <= EXACT => Value::from(number as i64),
         Some(Kind::NumberValue(number)) => Value::from(number),
         Some(Kind::StringValue(text)) => Value::String(text),
         Some(Kind::BoolValue(flag)) => Value::Bool(flag),
@@ -160,9 +153,7 @@ fn value_to_json(value: prost_types::Value) -> Value {
 
 /// JSON as a `google.protobuf.Struct`.
 pub(crate) fn json_to_struct(map: &Map<String, Value>) -> prost_types::Struct {
-    prost_types::Struct {
-        fields: map.iter().map(|(name, value)| (name.clone(), json_to_value(value))).collect(),
-    }
+    prost_types::Struct { fields: map.iter().map(|(name, value)| (name.clone(), json_to_value(value))).collect() }
 }
 
 fn json_to_value(value: &Value) -> prost_types::Value {

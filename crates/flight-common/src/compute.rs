@@ -42,9 +42,7 @@ where
 ///
 /// # Errors
 /// The function's own; [`crate::FaultKind::Internal`] if it panicked.
-pub async fn run<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
+pub async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
     match spawn(async move { work() }).await {
         Ok(result) => result,
         Err(error) => Err(Fault::internal(error)),

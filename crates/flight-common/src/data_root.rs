@@ -50,10 +50,7 @@ impl DataRoot {
             return Err(refuse(Fault::bad_params(format!("{param} is not a path: {given:?}"))));
         }
         let path = Path::new(given);
-        let inside = path
-            .strip_prefix(LEGACY_ROOT)
-            .or_else(|_| path.strip_prefix(self.path.as_path()))
-            .unwrap_or(path);
+        let inside = path.strip_prefix(LEGACY_ROOT).or_else(|_| path.strip_prefix(self.path.as_path())).unwrap_or(path);
         let mut relative = PathBuf::new();
         for part in inside.components() {
             match part {
@@ -104,7 +101,9 @@ impl DataRoot {
         let root = self.path.display();
         match self.nearest_name(path) {
             Some(near) => fault.help(format!("did you mean \"{near}\"? (looked beneath {root})")),
-            None => fault.help(format!("paths are looked up beneath the data root {root}; set another with --data-root")),
+            None => {
+                fault.help(format!("paths are looked up beneath the data root {root}; set another with --data-root"))
+            }
         }
     }
 
@@ -131,10 +130,8 @@ impl DataRoot {
             self.dir.create_dir_all(folder).and_then(|()| self.dir.open_dir(folder))
         };
         let dir = dir.map_err(|error| Fault::io(folder.display(), &error))?;
-        let name = relative
-            .file_name()
-            .ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?
-            .to_owned();
+        let name =
+            relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?.to_owned();
         if dir.metadata(&name).is_ok_and(|found| found.is_dir()) {
             return Err(Fault::bad_params(format!("{shown} is a folder, not a file"))
                 .help("move the folder away, or choose another name"));

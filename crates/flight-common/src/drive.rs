@@ -4,8 +4,8 @@
 
 use crate::fault::Fault;
 use crate::parcel::Parcel;
-use crate::report::{Flow, Meter, StepReport};
 use crate::registry::PlannedStep;
+use crate::report::{Flow, Meter, StepReport};
 use crate::step::{Inputs, StepContext, StepEnv};
 use crate::stream::BatchStream;
 use arrow::array::RecordBatch;
@@ -69,10 +69,7 @@ pub fn drive(
             checked.wrap(|items| WatchedOutput { items: items.boxed(), meter, flow, pending_since: None })
         })
     });
-    Ok(Driven {
-        outputs: outputs.collect(),
-        gauge: Gauge { step: spec.name, version: spec.version, context },
-    })
+    Ok(Driven { outputs: outputs.collect(), gauge: Gauge { step: spec.name, version: spec.version, context } })
 }
 
 type Items = futures::stream::BoxStream<'static, Result<RecordBatch, Fault>>;

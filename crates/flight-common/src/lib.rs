@@ -11,6 +11,7 @@
 //! | [`registry`], [`drive`] | how a step is called, in this process or behind a server |
 
 pub mod client;
+pub mod columns;
 pub mod command;
 pub mod compute;
 mod data_root;

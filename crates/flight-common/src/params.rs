@@ -119,9 +119,7 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
         ValidationErrorKind::Type { kind } => {
             let wanted = match kind {
                 TypeKind::Single(one) => one.to_string(),
-                TypeKind::Multiple(many) => {
-                    many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or ")
-                }
+                TypeKind::Multiple(many) => many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
             };
             vec![Violation {
                 message: format!("{named}expected {wanted}, got {}", kind_of(error.instance())),
@@ -130,10 +128,8 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
             }]
         }
         ValidationErrorKind::Enum { options } => {
-            let options: Vec<&str> = options
-                .as_array()
-                .map(|all| all.iter().filter_map(Value::as_str).collect())
-                .unwrap_or_default();
+            let options: Vec<&str> =
+                options.as_array().map(|all| all.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
             let given = error.instance().as_str().unwrap_or_default().to_owned();
             vec![Violation {
                 pointer,
@@ -147,8 +143,7 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
             let (message, help) = match (given.as_str(), choices.is_empty()) {
                 (Some(word), false) => (
                     format!("{named}\"{word}\" is not one of {}", choices.join(", ")),
-                    nearest(word, choices.iter().map(String::as_str))
-                        .map(|near| format!("did you mean \"{near}\"?")),
+                    nearest(word, choices.iter().map(String::as_str)).map(|near| format!("did you mean \"{near}\"?")),
                 ),
                 _ => (
                     format!("{named}this form is not understood: {}", kind_of(given)),
@@ -204,7 +199,8 @@ fn resolve<'a>(root: &'a Value, here: &'a Value) -> &'a Value {
 
 fn known_properties(root: &Value, pointer: &str) -> Vec<String> {
     let place = pointer.trim_start_matches('/').replace('/', ".");
-    let properties = subschema(root, &place).map(|found| resolve(root, found)).and_then(|found| found.get("properties"));
+    let properties =
+        subschema(root, &place).map(|found| resolve(root, found)).and_then(|found| found.get("properties"));
     properties.and_then(Value::as_object).map(|all| all.keys().cloned().collect()).unwrap_or_default()
 }
 

@@ -72,10 +72,7 @@ impl BatchStream {
     }
 
     /// A stream of what `work` computes once: a receipt.
-    pub fn once(
-        schema: SchemaRef,
-        work: impl Future<Output = Result<RecordBatch, Fault>> + Send + 'static,
-    ) -> Self {
+    pub fn once(schema: SchemaRef, work: impl Future<Output = Result<RecordBatch, Fault>> + Send + 'static) -> Self {
         Self::new(schema, stream::once(work))
     }
 

@@ -1,1 +1,1 @@
-//! warm
+//! The `clean-nan` step.

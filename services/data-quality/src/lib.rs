@@ -1,1 +1,1 @@
-//! warm
+//! The `data-quality` step.

@@ -1,1 +1,1 @@
-//! warm
+//! The `extract-csv` step.

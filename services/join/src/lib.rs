@@ -1,1 +1,1 @@
-//! warm
+//! The `join` step.

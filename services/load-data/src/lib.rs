@@ -1,1 +1,1 @@
-//! warm
+//! The `load-data` step.

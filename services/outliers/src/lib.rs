@@ -1,1 +1,1 @@
-//! warm
+//! The `outliers` step.

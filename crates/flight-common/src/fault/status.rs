@@ -133,9 +133,9 @@ impl Fault {
         fault.0.column = field("column");
         fault.0.row = field("row").and_then(|row| row.parse().ok());
         fault.0.help = help;
-        fault.0.violations = details.bad_request().map_or_else(Vec::new, |bad| {
-            bad.field_violations.iter().map(from_field_violation).collect()
-        });
+        fault.0.violations = details
+            .bad_request()
+            .map_or_else(Vec::new, |bad| bad.field_violations.iter().map(from_field_violation).collect());
         if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
             fault = fault.retry_after(delay);
         }

@@ -1,5 +1,7 @@
 //! For tests: batch literals, a step run in a line, and the contract that every step must keep.
 
 mod batches;
+mod run;
 
 pub use batches::{batch, make_batch};
+pub use run::{Bench, Ran, slices};

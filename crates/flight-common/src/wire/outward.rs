@@ -41,8 +41,7 @@ pub fn outward(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, F
         return Ok(batch.clone());
     }
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
-        cast(column, field.data_type())
-            .map_err(|error| Fault::bad_data(error.to_string()).column(field.name()))
+        cast(column, field.data_type()).map_err(|error| Fault::bad_data(error.to_string()).column(field.name()))
     });
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }

@@ -58,10 +58,21 @@ enum State {
     Tag,
     /// The length of a field, or the value of a varint that is skipped.
     Length(u64),
-    Field { tag: u64, length: u64 },
-    Skip { length: u64 },
-    Aligned { buffer: MutableBuffer, length: usize },
-    Pieces { pieces: Vec<Bytes>, left: usize },
+    Field {
+        tag: u64,
+        length: u64,
+    },
+    Skip {
+        length: u64,
+    },
+    Aligned {
+        buffer: MutableBuffer,
+        length: usize,
+    },
+    Pieces {
+        pieces: Vec<Bytes>,
+        left: usize,
+    },
 }
 
 impl FrameReader {
@@ -105,7 +116,8 @@ impl FrameReader {
                 let length = self.head.len() as u64;
                 let value = prost::encoding::decode_varint(&mut self.head).map_err(malformed)?;
                 self.head.clear();
-                self.message_left = self.message_left.checked_sub(length).ok_or_else(|| malformed("a field too long"))?;
+                self.message_left =
+                    self.message_left.checked_sub(length).ok_or_else(|| malformed("a field too long"))?;
                 return Ok(Some(value));
             }
             if self.head.len() >= LONGEST {
@@ -129,7 +141,8 @@ impl FrameReader {
                     if self.head[0] != 0 {
                         return Err(malformed("compressed messages are not taken: use Arrow's own compression"));
                     }
-                    self.message_left = u64::from(u32::from_be_bytes([self.head[1], self.head[2], self.head[3], self.head[4]]));
+                    self.message_left =
+                        u64::from(u32::from_be_bytes([self.head[1], self.head[2], self.head[3], self.head[4]]));
                     self.head.clear();
                     self.state = State::Tag;
                 }
@@ -170,7 +183,8 @@ impl FrameReader {
                 State::Skip { length } => {
                     let part = (*length).min(self.chunk.len() as u64);
                     self.chunk.advance(part as usize);
-                    self.message_left = self.message_left.checked_sub(part).ok_or_else(|| malformed("a field too long"))?;
+                    self.message_left =
+                        self.message_left.checked_sub(part).ok_or_else(|| malformed("a field too long"))?;
                     *length -= part;
                     if *length > 0 {
                         return Ok(None);
@@ -218,10 +232,9 @@ impl FrameReader {
                     return Err(too_large(length));
                 }
                 Ok(match self.gather {
-                    Gather::Aligned => State::Aligned {
-                        buffer: MutableBuffer::with_capacity(length.min(FIRST_ALLOCATION)),
-                        length,
-                    },
+                    Gather::Aligned => {
+                        State::Aligned { buffer: MutableBuffer::with_capacity(length.min(FIRST_ALLOCATION)), length }
+                    }
                     Gather::Pieces => State::Pieces { pieces: Vec::new(), left: length },
                 })
             }
@@ -248,8 +261,12 @@ fn malformed(why: impl std::fmt::Display) -> Fault {
 }
 
 fn too_large(length: usize) -> Fault {
-    Fault::bad_data(format!("a message of {} MiB is more than the {} MiB that are taken", length >> 20, MAX_MESSAGE_BYTES >> 20))
-        .help("send smaller batches; a single cell cannot be larger than that")
+    Fault::bad_data(format!(
+        "a message of {} MiB is more than the {} MiB that are taken",
+        length >> 20,
+        MAX_MESSAGE_BYTES >> 20
+    ))
+    .help("send smaller batches; a single cell cannot be larger than that")
 }
 
 impl Stream for FrameReader {

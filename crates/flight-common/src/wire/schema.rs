@@ -36,9 +36,9 @@ pub fn schema_from_bytes(bytes: &[u8]) -> Result<SchemaRef, Fault> {
     // Flatbuffers want their alignment, which a slice need not have.
     let aligned = arrow::buffer::Buffer::from(bare);
     let message = root_as_message(&aligned).map_err(not_ipc)?;
-    let schema = message.header_as_schema().ok_or_else(|| {
-        not_ipc(format!("a {:?} where the schema was due", message.header_type()))
-    })?;
+    let schema = message
+        .header_as_schema()
+        .ok_or_else(|| not_ipc(format!("a {:?} where the schema was due", message.header_type())))?;
     let fields: Schema = fb_to_schema(schema);
     Ok(Arc::new(fields))
 }

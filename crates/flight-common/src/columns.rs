@@ -1,0 +1,26 @@
+//! Columns looked up by name, with errors that show the nearest one.
+
+use crate::fault::{Fault, Violation};
+use crate::params::did_you_mean;
+use arrow::datatypes::{DataType, Schema};
+
+/// The place of a column. Names are case-sensitive; of two equal ones the first is meant. `pointer` is the JSON
+/// pointer of the parameter that names it.
+///
+/// # Errors
+/// [`crate::FaultKind::BadSchema`] with the nearest name.
+pub fn find(schema: &Schema, name: &str, pointer: &str) -> Result<usize, Fault> {
+    if let Some(place) = schema.fields().iter().position(|field| field.name() == name) {
+        return Ok(place);
+    }
+    let message = format!("no column \"{name}\"");
+    let help = did_you_mean(name, schema.fields().iter().map(|field| field.name().as_str()));
+    let violation = Violation { pointer: pointer.to_owned(), message: message.clone(), help: Some(help.clone()) };
+    Err(Fault::bad_schema(message).column(name).help(help).with_violations(vec![violation]))
+}
+
+/// The fault for a column whose type a step cannot take. `wanted` says which it can: "a number".
+pub fn wrong_type(name: &str, found: &DataType, wanted: &str, pointer: &str) -> Fault {
+    let message = format!("column \"{name}\" is {found}, not {wanted}");
+    Fault::bad_schema(message.clone()).column(name).violation(pointer, message)
+}

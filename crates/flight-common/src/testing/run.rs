@@ -1,0 +1,129 @@
+//! A step run in a line, in this process.
+
+use crate::data_root::DataRoot;
+use crate::drive::{Driven, drive};
+use crate::fault::Fault;
+use crate::memory::MemoryBudget;
+use crate::registry::erase;
+use crate::report::StepReport;
+use crate::spool::SpillSpace;
+use crate::step::{InputSchemas, Step, StepEnv};
+use crate::stream::BatchStream;
+use crate::{BATCH_ROWS, compute};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use futures::TryStreamExt;
+use serde_json::Value;
+use std::path::Path;
+
+/// What came out of a step.
+#[derive(Debug)]
+pub struct Ran {
+    /// The schema of the main output.
+    pub schema: SchemaRef,
+    /// The batches of the main output, as they came.
+    pub batches: Vec<RecordBatch>,
+    /// The rows of each further output that was claimed, by its place in the step's outputs.
+    pub further: Vec<Option<RecordBatch>>,
+    /// The step's figures.
+    pub report: StepReport,
+}
+
+impl Ran {
+    /// All rows of the main output as one batch.
+    pub fn rows(&self) -> RecordBatch {
+        concat_batches(&self.schema, &self.batches).expect("a step's batches share its schema")
+    }
+}
+
+/// A step with its surroundings, to be run on literals.
+pub struct Bench {
+    /// Where files may be, and the memory there is.
+    pub env: StepEnv,
+    /// How many rows each input batch gets.
+    pub batch_rows: usize,
+    /// The further outputs that are read.
+    pub claimed: Vec<String>,
+}
+
+impl Bench {
+    /// Surroundings with this data root and the default memory.
+    pub fn at(data_root: &Path) -> Self {
+        let data_root = DataRoot::open(data_root).expect("the data root of a test is a folder");
+        Self { env: StepEnv { data_root, space: SpillSpace::default() }, batch_rows: BATCH_ROWS, claimed: Vec::new() }
+    }
+
+    /// Surroundings for a step that touches no file.
+    pub fn new() -> Self {
+        Self::at(&std::env::temp_dir())
+    }
+
+    /// Cuts inputs into batches of this many rows.
+    pub fn batches_of(mut self, rows: usize) -> Self {
+        self.batch_rows = rows;
+        self
+    }
+
+    /// Allows this much memory.
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.env.space = SpillSpace::new(MemoryBudget::new(bytes), std::env::temp_dir(), u64::MAX);
+        self
+    }
+
+    /// Reads this further output too.
+    pub fn claim(mut self, output: &str) -> Self {
+        self.claimed.push(output.to_owned());
+        self
+    }
+
+    /// Runs the step to its end.
+    ///
+    /// # Errors
+    /// The step's fault, from planning or from running.
+    pub async fn run(&self, step: impl Step, params: Value, inputs: &[RecordBatch]) -> Result<Ran, Fault> {
+        let streams = inputs.iter().map(|input| slices(input, self.batch_rows)).collect();
+        self.run_streams(step, params, streams).await
+    }
+
+    /// Runs the step on these streams.
+    ///
+    /// # Errors
+    /// As [`Bench::run`].
+    pub async fn run_streams(&self, step: impl Step, params: Value, inputs: Vec<BatchStream>) -> Result<Ran, Fault> {
+        let step = erase(step);
+        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect());
+        let planned = step.plan(&params, &schemas, &self.env).await?;
+        let schema = planned.outputs[0].clone();
+        let Driven { mut outputs, gauge } = drive(planned, inputs, &self.env, "test-run", &self.claimed)?;
+        let further = outputs.split_off(1);
+        let further = further
+            .into_iter()
+            .map(|stream| stream.map(|stream| compute::spawn(async move { stream.collect_rows().await })));
+        let further: Vec<_> = further.collect();
+        let main = outputs.remove(0).expect("a step has a main output");
+        let batches = compute::spawn(async move { main.try_collect::<Vec<_>>().await });
+        let batches = batches.await.map_err(Fault::internal)??;
+        let mut rows = Vec::new();
+        for task in further {
+            rows.push(match task {
+                Some(task) => Some(task.await.map_err(Fault::internal)??),
+                None => None,
+            });
+        }
+        Ok(Ran { schema, batches, further: rows, report: gauge.report() })
+    }
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A batch as a stream of slices of `rows` rows.
+pub fn slices(whole: &RecordBatch, rows: usize) -> BatchStream {
+    let parts = (0..whole.num_rows()).step_by(rows.max(1));
+    let parts = parts.map(|start| whole.slice(start, rows.min(whole.num_rows() - start)));
+    BatchStream::from_batches(whole.schema(), parts.collect())
+}

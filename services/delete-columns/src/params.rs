@@ -1,0 +1,47 @@
+//! The knobs of `delete-columns`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Removes columns.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The columns to remove: a list of names, or one string with commas between them.
+    pub columns: ColumnList,
+
+    /// What to do about a name that is no column: `refuse` the pipeline, or `ignore` the name.
+    #[serde(default)]
+    pub missing: Missing,
+}
+
+/// Column names.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ColumnList {
+    /// `[a, b]`
+    List(Vec<String>),
+    /// `a, b`
+    Text(String),
+}
+
+impl ColumnList {
+    /// The names, without the white space around those of a text.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::List(names) => names.iter().map(String::as_str).collect(),
+            Self::Text(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
+        }
+    }
+}
+
+/// What to do about a name that is no column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Refuse the pipeline, and show the nearest name.
+    #[default]
+    Refuse,
+    /// Go on without it.
+    Ignore,
+}
