@@ -1,5 +1,9 @@
 //! What a step says of itself: the one source of the catalog, the manual, the checks and the READMEs.
 
+use crate::command::{Form, json_to_struct};
+use crate::proto;
+use bytes::Bytes;
+use prost::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt::Write;
@@ -133,6 +137,34 @@ impl StepDescription {
             aliases: owned(spec.aliases),
             params_schema,
             examples: examples.collect(),
+        }
+    }
+
+    /// The description in the form in which the caller spoke.
+    pub fn to_bytes(&self, form: Form) -> Bytes {
+        match form {
+            Form::Json => serde_json::to_vec(self).expect("names and texts are always JSON").into(),
+            Form::Protobuf => self.to_proto().encode_to_vec().into(),
+        }
+    }
+
+    fn to_proto(&self) -> proto::StepDescription {
+        let as_struct = |value: &Value| value.as_object().map(json_to_struct);
+        let example =
+            |example: &Example| proto::Example { title: example.title.clone(), params: as_struct(&example.params) };
+        proto::StepDescription {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            kind: word(&self.kind),
+            summary: self.summary.clone(),
+            manual: self.manual.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            effects: word(&self.effects),
+            keeps_order: self.keeps_order,
+            aliases: self.aliases.clone(),
+            params_schema: as_struct(&self.params_schema),
+            examples: self.examples.iter().map(example).collect(),
         }
     }
 

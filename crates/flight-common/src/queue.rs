@@ -15,8 +15,14 @@ const UNIT: usize = 1024;
 const MAX_ITEMS: usize = 256;
 
 enum Message<T> {
-    Item(T, OwnedSemaphorePermit, Reservation),
+    Item { item: T, _held: Held },
     End(Result<(), Fault>),
+}
+
+/// What an item in the queue takes, given back when it is taken out.
+struct Held {
+    _space: OwnedSemaphorePermit,
+    _memory: Reservation,
 }
 
 /// A queue that holds up to `limit` bytes, or one item if that is larger.
@@ -31,7 +37,7 @@ pub fn byte_queue<T: Parcel>(
     let items = stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
         match receiver.recv().await {
-            Some(Message::Item(item, ..)) => Some((Ok(item), Some(receiver))),
+            Some(Message::Item { item, .. }) => Some((Ok(item), Some(receiver))),
             Some(Message::End(Ok(()))) => None,
             Some(Message::End(Err(fault))) => Some((Err(fault), None)),
             None => Some((Err(Fault::upstream("the stream was cut short")), None)),
@@ -59,9 +65,9 @@ impl<T: Parcel> QueueSender<T> {
             () = self.sender.closed() => return false,
         };
         let Ok(space) = space else { return false };
-        let mut reservation = self.budget.reservation();
-        reservation.grow(bytes);
-        self.sender.send(Message::Item(item, space, reservation)).await.is_ok()
+        let mut memory = self.budget.reservation();
+        memory.grow(bytes);
+        self.sender.send(Message::Item { item, _held: Held { _space: space, _memory: memory } }).await.is_ok()
     }
 
     /// Says how the stream ended.

@@ -4,6 +4,12 @@
 //! ways. *Waiting*: an input has nothing yet, and no work is under way. *Blocked*: the reader of the output is slower.
 //! *Computing*: the rest.
 
+use crate::command::{Form, json_to_struct};
+use crate::fault::Fault;
+use crate::proto;
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use prost::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -45,6 +51,54 @@ pub struct StepReport {
     pub counters: BTreeMap<String, u64>,
     /// The step's own findings.
     pub details: Map<String, Value>,
+}
+
+impl StepReport {
+    /// The report in the form in which the caller spoke.
+    pub fn to_bytes(&self, form: Form) -> Bytes {
+        match form {
+            Form::Json => serde_json::to_vec(self).expect("figures and names are always JSON").into(),
+            Form::Protobuf => self.to_proto().encode_to_vec().into(),
+        }
+    }
+
+    /// Reads a report in JSON.
+    pub fn from_json(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    fn to_proto(&self) -> proto::StepReport {
+        proto::StepReport {
+            step: self.step.clone(),
+            version: self.version.clone(),
+            rows_in: self.rows_in,
+            rows_out: self.rows_out,
+            batches_in: self.batches_in,
+            batches_out: self.batches_out,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            bytes_spilled: self.bytes_spilled,
+            duration_ms: self.duration_ms,
+            waiting_ms: self.waiting_ms,
+            computing_ms: self.computing_ms,
+            blocked_ms: self.blocked_ms,
+            counters: self.counters.clone().into_iter().collect(),
+            details: Some(json_to_struct(&self.details)),
+        }
+    }
+}
+
+/// The first row of a batch as JSON: a receipt for people and reports.
+///
+/// # Errors
+/// [`crate::FaultKind::Internal`] for a type that has no JSON form.
+pub fn first_row(batch: &RecordBatch) -> Result<Value, Fault> {
+    let mut line = Vec::new();
+    let mut writer = arrow::json::LineDelimitedWriter::new(&mut line);
+    writer.write(&batch.slice(0, batch.num_rows().min(1)))?;
+    writer.finish()?;
+    drop(writer);
+    serde_json::from_slice(&line).map_err(Fault::internal)
 }
 
 /// Counts while a step runs. Shared by the kit's wrappers around its streams and by the step itself.
@@ -143,7 +197,8 @@ impl Meter {
         add(&self.computing, time);
     }
 
-    pub(crate) fn add_blocked(&self, time: Duration) {
+    /// Adds time during which the reader of the output held the step up.
+    pub fn blocked_for(&self, time: Duration) {
         add(&self.blocked, time);
     }
 

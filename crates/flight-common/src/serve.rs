@@ -1,1 +1,183 @@
-//! s
+//! The `main` of a step's own binary, and the knobs that every server of steps has.
+
+use crate::data_root::DataRoot;
+use crate::fault::Fault;
+use crate::memory::MemoryBudget;
+use crate::registry::Registry;
+use crate::server::{Limits, Listener, Server, Settings};
+use crate::spool::SpillSpace;
+use crate::step::{Step, StepEnv};
+use crate::telemetry::{self, LogFormat};
+use bytesize::ByteSize;
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use mimalloc::MiMalloc as Allocator;
+
+/// Where files, memory and disk are.
+#[derive(Clone, Debug, Args)]
+pub struct EnvOptions {
+    /// The folder beneath which all files of pipelines lie.
+    #[arg(long, env = "QUIVER_DATA_ROOT", default_value = ".", value_name = "DIR")]
+    pub data_root: PathBuf,
+
+    /// Memory for rows that must wait. What does not fit goes to disk.
+    #[arg(long, env = "QUIVER_MEMORY_LIMIT", default_value_t = ByteSize::mib(256), value_name = "SIZE")]
+    pub memory_limit: ByteSize,
+
+    /// The folder for spill files [default: the system's temporary folder]
+    #[arg(long, env = "QUIVER_SPILL_DIR", value_name = "DIR")]
+    pub spill_dir: Option<PathBuf>,
+
+    /// Disk that spill files may take in all [default: no limit]
+    #[arg(long, env = "QUIVER_SPILL_QUOTA", value_name = "SIZE")]
+    pub spill_quota: Option<ByteSize>,
+}
+
+impl EnvOptions {
+    /// Opens what they name.
+    ///
+    /// # Errors
+    /// Why a folder cannot be used.
+    pub fn open(&self) -> Result<StepEnv, Fault> {
+        let data_root = DataRoot::open(&self.data_root)?;
+        let spill_dir = self.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+        if !spill_dir.is_dir() {
+            return Err(Fault::not_found(format!("no folder {} for spill files", spill_dir.display()))
+                .help("make it, or set another one with --spill-dir"));
+        }
+        let limit = usize::try_from(self.memory_limit.as_u64()).unwrap_or(usize::MAX);
+        let quota = self.spill_quota.map_or(u64::MAX, |quota| quota.as_u64());
+        Ok(StepEnv { data_root, space: SpillSpace::new(MemoryBudget::new(limit), spill_dir, quota) })
+    }
+}
+
+/// Where to listen, and how to end.
+#[derive(Clone, Debug, Args)]
+pub struct ListenOptions {
+    /// The TCP address to listen on. Port 0 takes a free one; the line printed at the start tells it.
+    #[arg(long, env = "QUIVER_LISTEN", default_value = "127.0.0.1:8815", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    /// A Unix socket to listen on as well.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// Exchanges to serve at a time. More are told to come back soon.
+    #[arg(long, env = "QUIVER_MAX_EXCHANGES", default_value_t = Limits::default().exchanges, value_name = "N")]
+    pub max_exchanges: usize,
+
+    /// Seconds that calls under way may take after SIGTERM.
+    #[arg(long, env = "QUIVER_DRAIN_SECONDS", default_value_t = 25, value_name = "S")]
+    pub drain_seconds: u64,
+
+    /// End when standard input closes: for a server that must not outlive the process that started it.
+    #[arg(long, hide = true)]
+    pub tethered: bool,
+}
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    listen: ListenOptions,
+    #[command(flatten)]
+    env: EnvOptions,
+    /// How log lines on standard error look.
+    #[arg(long, env = "QUIVER_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// Serves steps until SIGTERM or Ctrl-C, and then drains. Prints `listening on ADDR` once it can be called.
+///
+/// # Errors
+/// Why it cannot listen, or that calls had to be cut off at its end.
+pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) -> Result<(), Fault> {
+    let mut listener = Listener::tcp(options.listen).await?;
+    if let Some(socket) = &options.socket {
+        listener = listener.and_unix(socket)?;
+    }
+    let address = listener.address();
+    let limits = Limits { exchanges: options.max_exchanges, ..Limits::default() };
+    let settings = Settings { registry, env, limits, drain: Duration::from_secs(options.drain_seconds) };
+    let server = Server::start(settings, listener).await;
+    if let Some(address) = address {
+        let mut out = std::io::stdout();
+        // Whoever started us may have closed our output; the server goes on.
+        let _ = writeln!(out, "listening on {address}").and_then(|()| out.flush());
+    }
+    server.until(asked_to_stop(options.tethered)).await
+}
+
+/// Waits for SIGTERM, Ctrl-C, or the end of standard input if the process is tethered to it.
+pub async fn asked_to_stop(tethered: bool) {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot listen for SIGTERM");
+                std::future::pending().await
+            }
+        }
+    };
+    let untethered = async {
+        if !tethered {
+            std::future::pending().await
+        }
+        let (closed, closing) = tokio::sync::oneshot::channel();
+        // A thread of its own: the runtime's would keep the process from ending.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            let _ = closed.send(());
+        });
+        let _ = closing.await;
+    };
+    tokio::select! {
+        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+        () = untethered => {}
+    }
+}
+
+/// The whole `main` of a binary that serves one step.
+pub fn main(step: impl Step) -> ExitCode {
+    let registry = Registry::new().with(step);
+    let spec = registry.iter().next().map(|step| step.spec());
+    let (name, about) = spec.map_or(("step", ""), |spec| (spec.name, spec.summary));
+    let command = Cli::command().name(name).about(about).version(env!("CARGO_PKG_VERSION"));
+    let cli = match Cli::from_arg_matches(&command.get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let result = runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            let _telemetry = telemetry::init(name, cli.log_format, "info")?;
+            serve(registry, cli.env.open()?, &cli.listen).await
+        })
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("{name}: {fault}");
+            if let Some(help) = fault.help_text() {
+                eprintln!("  help: {help}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The I/O runtime of a process.
+///
+/// # Errors
+/// [`crate::FaultKind::Busy`] when the operating system gives no threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+    let built = tokio::runtime::Builder::new_multi_thread().thread_name("io").enable_all().build();
+    built.map_err(|error| Fault::busy(format!("cannot start threads: {error}")))
+}

@@ -1,1 +1,151 @@
-//! client
+//! Calls of steps behind Flight: planning, and exchanges whose frames are not decoded.
+
+mod exchange;
+
+pub use exchange::{Exchange, collect_receipt};
+
+use crate::command::StepCommand;
+use crate::describe::StepDescription;
+use crate::fault::Fault;
+use crate::server::{CANCEL, DESCRIBE, MESH_HEADER, PlanDetails, http2};
+use crate::telemetry;
+use crate::wire::schema_from_bytes;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo};
+use futures::TryStreamExt;
+use http::HeaderMap;
+use prost::Message;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use tonic::Request;
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Channel, Endpoint};
+
+/// Time for a connection to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Time for a call that moves no rows.
+const UNARY: Duration = Duration::from_secs(60);
+/// Time for a peer to answer a ping: one that was killed, or cut off, is found out after at most
+/// [`http2::KEEP_ALIVE`] and this.
+const PING: Duration = Duration::from_secs(5);
+
+/// A connection to a server of steps. Cheap to clone; its calls share one HTTP/2 connection.
+#[derive(Clone)]
+pub struct StepClient {
+    channel: Channel,
+    peer: std::sync::Arc<str>,
+}
+
+impl StepClient {
+    /// A client for a TCP address, `host:port` or a URL. It connects at its first call, and again when it must.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::BadParams`] for what is no address.
+    pub fn tcp(address: &str) -> Result<Self, Fault> {
+        let url =
+            if address.contains("://") { address.replace("grpc://", "http://") } else { format!("http://{address}") };
+        Self::lazy(&url, address)
+    }
+
+    /// A client for a Unix socket.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::BadParams`] for what is no path.
+    pub fn unix(socket: &Path) -> Result<Self, Fault> {
+        let path = socket.display().to_string();
+        Self::lazy(&format!("unix://{path}"), &path)
+    }
+
+    fn lazy(url: &str, shown: &str) -> Result<Self, Fault> {
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| {
+            Fault::bad_params(format!("\"{shown}\" is no address of a server: {error}"))
+                .help("write host:port, as in localhost:8815")
+        })?;
+        let channel = endpoint
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .max_frame_size(http2::FRAME)
+            .initial_stream_window_size(http2::STREAM_WINDOW)
+            .initial_connection_window_size(http2::CONNECTION_WINDOW)
+            .http2_keep_alive_interval(http2::KEEP_ALIVE)
+            .keep_alive_timeout(PING)
+            .connect_lazy();
+        Ok(Self { channel, peer: shown.into() })
+    }
+
+    /// Where it calls, for messages.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// What the steps of the server say of themselves.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Upstream`] when the server is not reachable.
+    pub async fn describe(&self) -> Result<Vec<StepDescription>, Fault> {
+        let action = Action { r#type: DESCRIBE.into(), body: Default::default() };
+        let results = self.flight().do_action(self.request(action)).await.map_err(|status| self.explain(&status))?;
+        let bodies: Vec<arrow_flight::Result> =
+            results.into_inner().try_collect().await.map_err(|status| self.explain(&status))?;
+        let read = |result: &arrow_flight::Result| serde_json::from_slice(&result.body);
+        bodies.iter().map(read).collect::<Result<_, _>>().map_err(|error| {
+            Fault::upstream(format!("{} described its steps in a way that is not understood: {error}", self.peer))
+        })
+    }
+
+    /// Plans a step: the schema of each of its outputs, and what identifies its source.
+    ///
+    /// # Errors
+    /// The step's fault, or [`crate::FaultKind::Upstream`].
+    pub async fn plan(&self, command: &StepCommand) -> Result<(BTreeMap<String, SchemaRef>, Option<String>), Fault> {
+        let descriptor = FlightDescriptor::new_cmd(command.to_json());
+        let answered = self.flight().get_flight_info(self.request(descriptor)).await;
+        let info = answered.map_err(|status| self.explain(&status))?.into_inner();
+        let details: PlanDetails = serde_json::from_slice(&info.app_metadata)
+            .map_err(|error| Fault::upstream(format!("{} answered no plan: {error}", self.peer)))?;
+        let outputs = details.outputs.into_iter().map(|(name, bytes)| Ok((name, schema_from_bytes(&bytes.0)?)));
+        Ok((outputs.collect::<Result<_, Fault>>()?, details.source))
+    }
+
+    /// Asks the server to end an exchange.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Upstream`] when the server is not reachable.
+    pub async fn cancel(&self, command: &StepCommand) -> Result<(), Fault> {
+        let flight_descriptor = Some(FlightDescriptor::new_cmd(command.to_json()));
+        let info = Some(FlightInfo { flight_descriptor, ..FlightInfo::default() });
+        let body = CancelFlightInfoRequest { info }.encode_to_vec().into();
+        let action = Action { r#type: CANCEL.into(), body };
+        self.flight().do_action(self.request(action)).await.map_err(|status| self.explain(&status))?;
+        Ok(())
+    }
+
+    fn flight(&self) -> FlightServiceClient<Channel> {
+        FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(64 << 20)
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() = MetadataMap::from_headers(mesh_headers(&tracing::Span::current()));
+        request.set_timeout(UNARY);
+        request
+    }
+
+    fn explain(&self, status: &tonic::Status) -> Fault {
+        let fault = Fault::from_status(status);
+        if std::error::Error::source(status).is_none() {
+            return fault;
+        }
+        Fault::upstream(format!("{} is not reachable: {}", self.peer, fault.message()))
+            .help("is it running, and is the address right?")
+    }
+}
+
+fn mesh_headers(span: &tracing::Span) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(MESH_HEADER, http::HeaderValue::from_static("1"));
+    telemetry::inject(span, &mut headers);
+    headers
+}

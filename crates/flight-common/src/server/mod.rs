@@ -1,1 +1,92 @@
-//! server
+//! A Flight server for the steps of a registry.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`call`] | what every streaming call has: who calls, until when, under which trace |
+//! | [`exchange`] | `DoExchange`, `DoGet`, `DoPut` of a load: a step runs |
+//! | [`put`], [`staging`] | `DoPut` of a named input, kept until its exchange asks for it |
+//! | [`unary`] | planning (`GetFlightInfo`, `GetSchema`) and `DoAction` |
+//! | [`mux`] | which call goes where |
+//! | [`listen`] | sockets, HTTP/2 settings, health, draining |
+//!
+//! The streaming calls take raw HTTP bodies, so that Arrow buffers reach the network without a copy; the others go
+//! through `tonic`'s generated service.
+
+mod call;
+mod exchange;
+mod listen;
+mod mux;
+mod put;
+mod staging;
+mod unary;
+
+pub use call::MESH_HEADER;
+pub(crate) use listen::http2;
+pub use listen::{Listener, Server, Settings};
+pub use unary::{CANCEL, DESCRIBE, PlanDetails};
+
+use crate::registry::Registry;
+use crate::step::StepEnv;
+use staging::Staging;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Bounds that protect a service. Each has a default that suits a pod of 512 MiB.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Exchanges at a time. More are told to come back soon.
+    pub exchanges: usize,
+    /// Time for a caller to send its command and the schemas of its inputs.
+    pub opening: Duration,
+    /// Time for a staged input to wait for its exchange.
+    pub staging: Duration,
+    /// Bytes of output on the way to a reader of the mesh.
+    pub output_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            exchanges: 64,
+            opening: Duration::from_secs(30),
+            staging: Duration::from_secs(60),
+            output_bytes: 8 << 20,
+        }
+    }
+}
+
+/// What all calls of a server share.
+pub(crate) struct Service {
+    registry: Registry,
+    env: StepEnv,
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    staging: Staging,
+    running: Mutex<HashMap<String, CancellationToken>>,
+}
+
+impl Service {
+    fn new(registry: Registry, env: StepEnv, limits: Limits) -> Self {
+        Self {
+            registry,
+            env,
+            slots: Arc::new(Semaphore::new(limits.exchanges)),
+            limits,
+            staging: Staging::default(),
+            running: Mutex::default(),
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cancels an exchange. Returns whether there was one.
+    fn cancel(&self, exchange_id: &str) -> bool {
+        let token = self.running().get(exchange_id).cloned();
+        token.inspect(CancellationToken::cancel).is_some()
+    }
+}

@@ -30,7 +30,7 @@ pub(super) struct Shelf<T> {
 
 /// An item put away.
 pub(super) enum Kept<T> {
-    Memory(T, Reservation),
+    Memory { item: T, _memory: Reservation },
     Disk(Place),
 }
 
@@ -65,21 +65,21 @@ impl<T: Parcel> Shelf<T> {
 
     pub(super) fn put(&self, item: T) -> Result<Kept<T>, Fault> {
         match self.space.budget.try_reserve(item.bytes()) {
-            Some(reservation) => Ok(Kept::Memory(item, reservation)),
+            Some(memory) => Ok(Kept::Memory { item, _memory: memory }),
             None => self.write(&item).map(Kept::Disk),
         }
     }
 
     pub(super) fn get(&self, kept: &Kept<T>) -> Result<T, Fault> {
         match kept {
-            Kept::Memory(item, _) => Ok(item.clone()),
+            Kept::Memory { item, .. } => Ok(item.clone()),
             Kept::Disk(place) => self.read(place),
         }
     }
 
     pub(super) fn take(&self, kept: Kept<T>) -> Result<T, Fault> {
         match kept {
-            Kept::Memory(item, _) => Ok(item),
+            Kept::Memory { item, .. } => Ok(item),
             Kept::Disk(place) => {
                 let item = self.read(&place)?;
                 self.forget(&place);

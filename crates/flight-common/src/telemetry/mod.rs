@@ -1,1 +1,134 @@
-//! telemetry
+//! Traces and logs: set up once in `main`, carried across the wire, never in the way of a run.
+//!
+//! Spans go out by OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, from a thread of their own and a bounded queue: a
+//! receiver that hangs or is gone costs a run nothing, and its end at most [`FLUSH`]. Without the variable spans still
+//! have ids, so that logs and reports can name the trace.
+
+mod log;
+
+pub use log::LogFormat;
+
+use crate::fault::Fault;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::time::Duration;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// The longest that the end of a process waits for a receiver of spans.
+pub const FLUSH: Duration = Duration::from_millis(800);
+
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// Telemetry under way. Dropped, it sends what it has, within [`FLUSH`].
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+    exports: bool,
+}
+
+/// Sets up traces and logs for this process. Call it within a Tokio runtime, once.
+///
+/// `default_level` is what is logged when `RUST_LOG` does not say.
+///
+/// # Errors
+/// [`crate::FaultKind::BadParams`] for an endpoint that is no address.
+pub fn init(service: &'static str, format: LogFormat, default_level: &str) -> Result<Telemetry, Fault> {
+    let resource = Resource::builder()
+        .with_service_name(std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| service.to_owned()))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let mut provider = SdkTracerProvider::builder().with_resource(resource);
+    let endpoint = ENDPOINTS.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let exports = endpoint.is_some();
+    if let Some(endpoint) = endpoint {
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(&endpoint)
+            .with_timeout(Duration::from_secs(5))
+            .build()
+            .map_err(|error| {
+                Fault::bad_params(format!("OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} cannot be used: {error}"))
+                    .help("give the gRPC address of a collector: http://localhost:4317")
+            })?;
+        provider = provider.with_batch_exporter(exporter);
+    }
+    let provider = provider.build();
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("quiver"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_level(false)
+        .with_error_events_to_status(false)
+        .with_filter(EnvFilter::new("off,flight_common=info,orchestrator=info,quiver=info"));
+    let levels = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
+    tracing_subscriber::registry().with(spans).with(log::layer(format).with_filter(levels)).init();
+    log::remember_dispatch();
+    Ok(Telemetry { provider, exports })
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if !self.exports {
+            return;
+        }
+        // The provider blocks while it sends; a receiver that hangs must not hold the process longer than this.
+        let (done, waiting) = std::sync::mpsc::channel();
+        let provider = self.provider.clone();
+        let sender = std::thread::spawn(move || {
+            let _ = provider.shutdown_with_timeout(FLUSH);
+            let _ = done.send(());
+        });
+        if waiting.recv_timeout(FLUSH).is_ok() {
+            let _ = sender.join();
+        }
+    }
+}
+
+/// The trace id of the current span, in hex; nothing outside a trace.
+pub fn trace_id() -> Option<String> {
+    let context = tracing::Span::current().context();
+    let span = context.span().span_context().clone();
+    span.is_valid().then(|| span.trace_id().to_string())
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+struct HeadersMut<'a>(&'a mut HeaderMap);
+
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+/// The span that a caller's headers name (`traceparent`).
+pub fn extract(headers: &HeaderMap) -> Context {
+    TraceContextPropagator::new().extract(&Headers(headers))
+}
+
+/// Names this span in the headers of a call.
+pub fn inject(span: &tracing::Span, headers: &mut HeaderMap) {
+    TraceContextPropagator::new().inject_context(&span.context(), &mut HeadersMut(headers));
+}

@@ -33,12 +33,13 @@ pub struct Frame {
     pub app_metadata: Bytes,
     /// The body of the IPC message, in pieces.
     pub body: Vec<Bytes>,
+    put_result: Option<Bytes>,
 }
 
 impl Frame {
     /// A message of an IPC stream.
     pub fn new(header: Bytes, app_metadata: Bytes, body: Vec<Bytes>) -> Self {
-        Self { descriptor: None, header, app_metadata, body }
+        Self { header, app_metadata, body, ..Self::default() }
     }
 
     /// A message of metadata alone.
@@ -49,6 +50,12 @@ impl Frame {
     /// The message that begins an exchange: the descriptor alone.
     pub fn describing(command: impl Into<Bytes>) -> Self {
         Self { descriptor: Some(FlightDescriptor::new_cmd(command)), ..Self::default() }
+    }
+
+    /// Not a `FlightData` but the answer of `DoPut`: a `PutResult` with its metadata in field 1, which is where a
+    /// `FlightData` has its descriptor.
+    pub fn put_result(app_metadata: impl Into<Bytes>) -> Self {
+        Self { put_result: Some(app_metadata.into()), ..Self::default() }
     }
 
     /// The bytes of its body.
@@ -72,7 +79,7 @@ impl Frame {
         let descriptor = self.descriptor.as_ref().map(Message::encode_to_vec);
         let body_len = self.body_len();
         let fields = [
-            (TAG_DESCRIPTOR, descriptor.as_deref()),
+            (TAG_DESCRIPTOR, descriptor.as_deref().or(self.put_result.as_deref())),
             (TAG_HEADER, Some(&self.header[..]).filter(|header| !header.is_empty())),
             (TAG_APP_METADATA, Some(&self.app_metadata[..]).filter(|metadata| !metadata.is_empty())),
         ];

@@ -1,0 +1,155 @@
+//! An exchange as its caller sees it.
+
+use super::{StepClient, mesh_headers};
+use crate::command::StepCommand;
+use crate::fault::Fault;
+use crate::report::StepReport;
+use crate::wire::{Decoder, Ending, Frame, FrameBody, FrameReader, FrameStream, Gather};
+use arrow::datatypes::SchemaRef;
+use arrow_ipc::MessageHeader;
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
+use serde_json::json;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Service, ServiceExt};
+
+const EXCHANGE: &str = "/arrow.flight.protocol.FlightService/DoExchange";
+const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
+
+/// A step that runs behind Flight: its output, and at the end of that its report.
+pub struct Exchange {
+    /// The schema message and the batches, as they come from the wire. It ends well only after the report has come.
+    pub frames: FrameStream,
+    /// The step's figures, once `frames` has ended well.
+    pub report: Arc<OnceLock<StepReport>>,
+}
+
+impl StepClient {
+    /// Runs a step on these frames (the schema message first), and returns as soon as its output schema is known.
+    /// `None` for a step without inputs. The output must be read while the input is written.
+    ///
+    /// # Errors
+    /// The step's fault from planning, or [`crate::FaultKind::Upstream`].
+    pub async fn exchange(
+        &self,
+        command: &StepCommand,
+        input: Option<FrameStream>,
+        gather: Gather,
+        limit: Option<Duration>,
+    ) -> Result<Exchange, Fault> {
+        let response = self.call(EXCHANGE, command, input, limit).await?;
+        let mut frames = FrameReader::response(response.into_body(), gather);
+        let first = match frames.next().await {
+            Some(first) => first?,
+            None => return Err(Fault::upstream(format!("{} sent no schema", self.peer()))),
+        };
+        if first.kind()? != MessageHeader::Schema {
+            return Err(Fault::upstream(format!("{} did not begin with a schema", self.peer())));
+        }
+        let schema: SchemaRef = Decoder::from_schema_frame(&first)?.schema();
+        let report = Arc::new(OnceLock::new());
+        let rest = until_report(frames, report.clone());
+        let frames = FrameStream::new(schema, stream::once(async { Ok(first) }).chain(rest));
+        Ok(Exchange { frames, report })
+    }
+
+    /// Sends the frames of a named input ahead of, or beside, the exchange that takes it.
+    ///
+    /// # Errors
+    /// The input's fault, or [`crate::FaultKind::Upstream`].
+    pub async fn stage(&self, command: &StepCommand, input: FrameStream) -> Result<(), Fault> {
+        let response = self.call(PUT, command, Some(input), None).await?;
+        let mut results = FrameReader::response(response.into_body(), Gather::Aligned);
+        while let Some(result) = results.next().await {
+            result?;
+        }
+        Ok(())
+    }
+
+    async fn call(
+        &self,
+        path: &'static str,
+        command: &StepCommand,
+        input: Option<FrameStream>,
+        limit: Option<Duration>,
+    ) -> Result<Response<Body>, Fault> {
+        let descriptor = stream::once({
+            let first = Frame::describing(command.to_json());
+            async { Ok(first) }
+        });
+        let body = match input {
+            Some(input) => Body::new(FrameBody::new(descriptor.chain(input), Ending::Reset)),
+            None => Body::new(FrameBody::new(descriptor, Ending::Reset)),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_static(path);
+        *request.version_mut() = http::Version::HTTP_2;
+        let headers = request.headers_mut();
+        *headers = mesh_headers(&tracing::Span::current());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        if let Some(limit) = limit {
+            let millis = limit.as_millis().min(99_999_999);
+            headers.insert("grpc-timeout", HeaderValue::try_from(format!("{millis}m")).map_err(Fault::internal)?);
+        }
+        let mut channel = self.channel.clone();
+        let unreachable = |error: tonic::transport::Error| self.explain(&Status::from_error(Box::new(error)));
+        let response = channel.ready().await.map_err(unreachable)?.call(request).await.map_err(unreachable)?;
+        match Status::from_header_map(response.headers()) {
+            Some(status) if status.code() != tonic::Code::Ok => Err(Fault::from_status(&status)),
+            _ if response.status() != http::StatusCode::OK => {
+                Err(Fault::upstream(format!("{} answered HTTP {}", self.peer(), response.status())))
+            }
+            _ => Ok(response),
+        }
+    }
+}
+
+/// The frames up to the report, which is kept apart. A stream that ends without one ends with a fault.
+fn until_report(
+    mut frames: FrameReader,
+    report: Arc<OnceLock<StepReport>>,
+) -> impl Stream<Item = Result<Frame, Fault>> + Send {
+    async_stream::try_stream! {
+        while let Some(frame) = frames.next().await {
+            let frame = frame?;
+            if !frame.header.is_empty() {
+                yield frame;
+            } else if let Some(found) = StepReport::from_json(&frame.app_metadata) {
+                let _ = report.set(found);
+            }
+        }
+        if report.get().is_none() {
+            Err(Fault::upstream("the step ended without its report, so that it cannot be told whether it is done"))?;
+        }
+    }
+}
+
+/// What a load gave, from the frames of its output: `{"receipt": {…}, "report": {…}}` as JSON.
+///
+/// # Errors
+/// The stream's fault.
+pub async fn collect_receipt(mut frames: FrameStream) -> Result<Bytes, Fault> {
+    let mut decoder: Option<Decoder> = None;
+    let mut receipt = serde_json::Value::Null;
+    let mut report = None;
+    while let Some(frame) = frames.next().await {
+        let frame = frame?;
+        match &mut decoder {
+            _ if frame.header.is_empty() => report = StepReport::from_json(&frame.app_metadata).or(report),
+            None => decoder = Some(Decoder::from_schema_frame(&frame)?),
+            Some(decoder) => {
+                if let Some(batch) = decoder.decode(frame)? {
+                    receipt = crate::report::first_row(&batch)?;
+                }
+            }
+        }
+    }
+    let answer = json!({"receipt": receipt, "report": report});
+    Ok(serde_json::to_vec(&answer).map_err(Fault::internal)?.into())
+}

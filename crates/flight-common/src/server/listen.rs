@@ -1,0 +1,232 @@
+//! Sockets, HTTP/2 settings, health, and an end that drains.
+
+use super::mux::Mux;
+use super::{Limits, Service};
+use crate::fault::Fault;
+use crate::registry::Registry;
+use crate::step::StepEnv;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
+
+/// HTTP/2 settings that both ends of the mesh use. Frames of 1 MiB are the largest single gain over the defaults, and
+/// windows matter only together with them.
+pub(crate) mod http2 {
+    pub const FRAME: u32 = 1 << 20;
+    pub const STREAM_WINDOW: u32 = 8 << 20;
+    pub const CONNECTION_WINDOW: u32 = 16 << 20;
+    pub const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(10);
+}
+
+/// What a server is made of.
+pub struct Settings {
+    /// Its steps.
+    pub registry: Registry,
+    /// Where files, memory and disk are.
+    pub env: StepEnv,
+    /// What protects it.
+    pub limits: Limits,
+    /// How long calls under way may take once it was told to stop.
+    pub drain: Duration,
+}
+
+/// An open port, or socket file, that nobody is served on yet.
+pub struct Listener {
+    tcp: Option<TcpListener>,
+    unix: Option<UnixListener>,
+    address: Option<SocketAddr>,
+    socket: Option<PathBuf>,
+}
+
+impl Listener {
+    /// Opens a TCP port. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// Why the port cannot be had, and what to do.
+    pub async fn tcp(address: SocketAddr) -> Result<Self, Fault> {
+        let failed = |error: std::io::Error| {
+            Fault::upstream(format!("cannot listen on {address}: {error}"))
+                .help("choose another address with --listen; port 0 takes a free one")
+        };
+        let tcp = TcpListener::bind(address).await.map_err(failed)?;
+        let address = tcp.local_addr().map_err(failed)?;
+        Ok(Self { tcp: Some(tcp), unix: None, address: Some(address), socket: None })
+    }
+
+    /// Opens a Unix socket as well: the shorter way for callers on the same machine.
+    ///
+    /// # Errors
+    /// Why the socket cannot be made.
+    pub fn and_unix(mut self, path: &Path) -> Result<Self, Fault> {
+        self.unix = Some(UnixListener::bind(path).map_err(|error| Fault::io(path.display(), &error))?);
+        self.socket = Some(path.to_owned());
+        Ok(self)
+    }
+
+    /// The TCP address it got.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    fn connections(self) -> BoxStream<'static, std::io::Result<Socket>> {
+        let tcp = stream::unfold(self.tcp, |listener| async move {
+            let Some(open) = &listener else { return std::future::pending().await };
+            let accepted = open.accept().await.and_then(|(socket, _)| {
+                socket.set_nodelay(true)?;
+                Ok(Socket::Tcp(socket))
+            });
+            Some((accepted, listener))
+        });
+        let unix = stream::unfold(self.unix, |listener| async move {
+            let Some(open) = &listener else { return std::future::pending().await };
+            Some((open.accept().await.map(|(socket, _)| Socket::Unix(socket)), listener))
+        });
+        stream::select(tcp.boxed(), unix.boxed()).boxed()
+    }
+}
+
+/// A server under way. Dropped, it stops at once.
+pub struct Server {
+    stop: CancellationToken,
+    done: tokio_util::task::AbortOnDropHandle<Result<(), Fault>>,
+    drain: Duration,
+    socket: Option<PathBuf>,
+}
+
+impl Server {
+    /// Serves the steps on this listener, in the background.
+    pub async fn start(settings: Settings, listener: Listener) -> Self {
+        let Settings { registry, env, limits, drain } = settings;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let serving = tonic_health::ServingStatus::Serving;
+        reporter.set_service_status("", serving).await;
+        for step in registry.iter() {
+            reporter.set_service_status(&step.description().name, serving).await;
+        }
+        let service = Arc::new(Service::new(registry, env, limits));
+        let stop = CancellationToken::new();
+        let socket = listener.socket.clone();
+        let asked = stop.clone();
+        let router = tonic::transport::Server::builder()
+            .max_frame_size(http2::FRAME)
+            .initial_stream_window_size(http2::STREAM_WINDOW)
+            .initial_connection_window_size(http2::CONNECTION_WINDOW)
+            .http2_keepalive_interval(Some(http2::KEEP_ALIVE))
+            .add_service(health)
+            .add_service(Mux::new(service));
+        let serving = async move {
+            let stopping = async move {
+                asked.cancelled().await;
+                // Load balancers see it and send no more.
+                reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+            };
+            let served = router.serve_with_incoming_shutdown(listener.connections(), stopping).await;
+            served.map_err(|error| Fault::upstream(format!("the server failed: {error}")))
+        };
+        let done = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(serving));
+        Self { stop, done, drain, socket }
+    }
+
+    /// Takes no more calls, lets those under way end, and returns when they have, or when the drain time is over.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::TimedOut`] when calls had to be cut off.
+    pub async fn stop(mut self) -> Result<(), Fault> {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(self.drain, &mut self.done).await;
+        match ended {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => Err(Fault::internal(error)),
+            Err(_) => {
+                Err(Fault::timed_out(format!("calls still ran after {} s and were cut off", self.drain.as_secs())))
+            }
+        }
+    }
+
+    /// Serves until `signal`, then drains.
+    ///
+    /// # Errors
+    /// As [`Server::stop`].
+    pub async fn until(self, signal: impl Future<Output = ()>) -> Result<(), Fault> {
+        signal.await;
+        self.stop().await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.socket {
+            // It may be gone already.
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+}
+
+/// A connection of either kind.
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Connected for Socket {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `DoPut`: rows for a load, or a named input staged for an exchange.
+
+use super::Service;
+use super::call::{Caller, body, failed, streaming};
+use super::exchange::{Opened, Opening};
+use crate::command::StepCommand;
+use crate::compute;
+use crate::fault::Fault;
+use crate::stream::BatchStream;
+use crate::wire::Frame;
+use futures::{StreamExt, stream};
+use http::Response;
+use std::sync::Arc;
+use tonic::body::Body;
+
+impl Service {
+    /// Serves `DoPut`. A load's receipt and report come back as the metadata of one `PutResult`; staging answers with
+    /// an empty stream once all rows are kept.
+    pub(super) async fn put(self: Arc<Self>, caller: Caller, request: Body) -> Response<Body> {
+        let opening = match Opening::read(request, self.limits.opening).await {
+            Ok(opening) => opening,
+            Err(fault) => return failed(fault),
+        };
+        let result = match opening.command.input.as_str() {
+            "" => self.put_rows(caller, opening).await,
+            _ => self.stage(opening).await,
+        };
+        result.unwrap_or_else(failed)
+    }
+
+    /// Runs a step that takes one input, and answers with what it gave.
+    async fn put_rows(self: &Arc<Self>, caller: Caller, opening: Opening) -> Result<Response<Body>, Fault> {
+        let Opened { frames, .. } = self.open(caller, opening).await?;
+        // `PutResult` has its metadata in field 1: the whole answer in one message, once the load has committed.
+        let results = stream::once(async move {
+            let receipt = crate::client::collect_receipt(frames).await?;
+            Ok(Frame::put_result(receipt))
+        });
+        Ok(streaming(body(results)))
+    }
+
+    async fn stage(self: &Arc<Self>, opening: Opening) -> Result<Response<Body>, Fault> {
+        let StepCommand { step, exchange_id, input, .. } = opening.command.clone();
+        if exchange_id.is_empty() {
+            return Err(Fault::bad_params("a staged input needs an exchange_id")
+                .help("send the same exchange_id with the input and with its exchange"));
+        }
+        let known = self.registry.find(&step)?.spec().inputs;
+        if !known.contains(&input.as_str()) {
+            return Err(Fault::bad_params(format!("{step} has no input \"{input}\""))
+                .help(crate::params::did_you_mean(&input, known.iter().copied())));
+        }
+        let rows: BatchStream = opening.input(self.limits.opening).await?;
+        let arriving = self.staging.announce(&exchange_id, &input, rows.schema(), &self.env.space)?;
+        let service = self.clone();
+        let kept = compute::spawn(async move {
+            let claim = arriving.take_in(rows).await;
+            let patience = service.limits.staging;
+            let unclaimed = match &claim {
+                Ok(claim) => !*claim.borrow(),
+                Err(_) => true,
+            };
+            if unclaimed {
+                // Whoever claims it in time still gets it, or the fault that cut it short.
+                tokio::spawn(async move {
+                    tokio::time::sleep(patience).await;
+                    service.staging.forget(&exchange_id, &input);
+                });
+            }
+            claim.map(drop)
+        });
+        let answer = stream::once(async move { kept.await.map_err(Fault::internal)? });
+        Ok(streaming(body(answer.filter_map(|kept: Result<(), Fault>| std::future::ready(kept.err().map(Err))))))
+    }
+}
