@@ -37,6 +37,9 @@ pub struct StepCommand {
     /// The run it belongs to.
     #[serde(alias = "runId", skip_serializing_if = "String::is_empty")]
     pub run_id: String,
+    /// What planning said identifies the source. If something else is there now, the call is refused.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub source: String,
 }
 
 /// An Arrow IPC schema message; base64 in JSON.
@@ -128,6 +131,7 @@ impl StepCommand {
             input_schemas: message.input_schemas.into_iter().map(|(name, bytes)| (name, SchemaBytes(bytes))).collect(),
             outputs: message.outputs,
             run_id: message.run_id,
+            source: message.source,
         }
     }
 }

@@ -144,14 +144,24 @@ impl Registry {
     /// Plans what a command asks for.
     ///
     /// # Errors
-    /// As [`Registry::find`], or the step's own.
+    /// As [`Registry::find`], or the step's own; [`crate::FaultKind::BadData`] for a source that is not the one that
+    /// the command expects.
     pub async fn plan(
         &self,
         command: &StepCommand,
         inputs: &InputSchemas,
         env: &StepEnv,
     ) -> Result<PlannedStep, Fault> {
-        self.find(&command.step)?.plan(&command.params, inputs, env).await
+        let planned = self.find(&command.step)?.plan(&command.params, inputs, env).await?;
+        match &planned.source {
+            Some(now) if !command.source.is_empty() && *now != command.source => Err(Fault::bad_data(format!(
+                "the source changed since it was planned: it was {}, it is {now}",
+                command.source
+            ))
+            .step(planned.spec.name)
+            .help("run the pipeline again, when nobody writes to the source")),
+            _ => Ok(planned),
+        }
     }
 }
 

@@ -34,6 +34,7 @@ const PING: Duration = Duration::from_secs(5);
 /// A connection to a server of steps. Cheap to clone; its calls share one HTTP/2 connection.
 #[derive(Clone)]
 pub struct StepClient {
+    endpoint: Endpoint,
     channel: Channel,
     peer: std::sync::Arc<str>,
 }
@@ -63,16 +64,20 @@ impl StepClient {
             Fault::bad_params(format!("\"{shown}\" is no address of a server: {error}"))
                 .help("write host:port, as in localhost:8815")
         })?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .max_frame_size(http2::FRAME)
             .initial_stream_window_size(http2::STREAM_WINDOW)
             .initial_connection_window_size(http2::CONNECTION_WINDOW)
             .http2_keep_alive_interval(http2::KEEP_ALIVE)
-            .keep_alive_timeout(PING)
-            .connect_lazy();
-        Ok(Self { channel, peer: shown.into() })
+            .keep_alive_timeout(PING);
+        Ok(Self { channel: endpoint.connect_lazy(), endpoint, peer: shown.into() })
+    }
+
+    /// The same server by a connection of its own.
+    pub fn on_its_own_connection(&self) -> Self {
+        Self { channel: self.endpoint.connect_lazy(), ..self.clone() }
     }
 
     /// Where it calls, for messages.

@@ -191,6 +191,12 @@ impl Fault {
         self
     }
 
+    /// Names the step anew: by its id in a pipeline, which tells two steps of one kind apart.
+    pub fn in_step(mut self, id: impl Into<String>) -> Self {
+        self.0.step = Some(id.into());
+        self
+    }
+
     /// Names the column.
     pub fn column(mut self, column: impl Into<String>) -> Self {
         self.0.column = Some(column.into());
