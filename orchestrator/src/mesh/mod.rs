@@ -1,8 +1,18 @@
 //! Where steps are: in this process, or behind Flight. The rest of the orchestrator sees these traits only.
+//!
+//! The two doors differ in what flows between steps: record batches in one process ([`InProcess`]), undecoded Flight
+//! frames between processes ([`FlightMesh`]). The engine is written once, over [`Mesh::Item`].
+
+mod flight;
+mod in_process;
+
+pub use flight::FlightMesh;
+pub use in_process::InProcess;
 
 use arrow::datatypes::SchemaRef;
-use flight_common::{Fault, StepCommand, StepDescription};
+use flight_common::{EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};
 use futures::future::BoxFuture;
+use std::time::Duration;
 
 /// Knows which steps there are, and plans them. Enough to check a pipeline.
 pub trait Planner: Send + Sync {
@@ -20,4 +30,31 @@ pub struct StepPlan {
     pub outputs: Vec<SchemaRef>,
     /// What identifies the source of an extract.
     pub source: Option<String>,
+}
+
+/// Runs steps.
+pub trait Mesh: Planner + 'static {
+    /// What flows between its steps.
+    type Item: Parcel;
+
+    /// Starts a step on its inputs. Returns once its output schemas are known; rows flow as they are read.
+    fn start(&self, call: Call<Self::Item>) -> BoxFuture<'_, Result<Running<Self::Item>, Fault>>;
+}
+
+/// A step to start.
+pub struct Call<T> {
+    /// The step, its parameters, the run, the further outputs that are claimed.
+    pub command: StepCommand,
+    /// Its inputs, in the order of its description.
+    pub inputs: Vec<EdgeStream<T>>,
+    /// How long it may take.
+    pub limit: Option<Duration>,
+}
+
+/// A step under way.
+pub struct Running<T> {
+    /// The main output, then those claimed, in the order of the claim.
+    pub outputs: Vec<EdgeStream<T>>,
+    /// Its figures: up to now in this process, at its end behind Flight.
+    pub figures: Box<dyn Fn() -> Option<StepReport> + Send + Sync>,
 }

@@ -1,1 +1,21 @@
-//! pipeline
+//! A pipeline, from text to plan. Every mistake is told with its line and column, and all of them at once.
+//!
+//! [`Source`] → [`load`] → [`Spec`] → [`Graph::build`] → [`plan`](plan()) → [`Plan`]. All but the last are pure; planning
+//! asks the steps.
+
+mod draw;
+mod graph;
+mod plan;
+mod problem;
+mod schema;
+mod set;
+mod source;
+mod spec;
+mod yaml;
+
+pub use graph::{Graph, Input, Node};
+pub use plan::{Plan, PlannedNode, StreamSource, catalog, plan};
+pub use problem::{Problem, Problems};
+pub use schema::json_schema;
+pub use source::{Source, Span};
+pub use spec::{Spec, StepSpec, load};

@@ -1,1 +1,11 @@
-//! run
+//! Runs: the engine, the joints between its streams, and what it reports.
+
+mod engine;
+mod progress;
+mod report;
+mod tee;
+mod watch;
+
+pub use engine::{Engine, RunOptions};
+pub use progress::{Progress, Status, StepProgress};
+pub use report::{RunReport, StepOutcome};

@@ -1,0 +1,130 @@
+//! What a run did: the document that `quiver run --json` prints.
+
+use super::progress::Status;
+use flight_common::{Fault, StepReport};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// A run, at its end.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunReport {
+    /// Its id.
+    pub run_id: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// `done`, `failed` or `cancelled`.
+    #[serde(serialize_with = "by_name")]
+    pub status: Status,
+    /// From start to end.
+    pub duration_ms: f64,
+    /// The trace that shows it.
+    pub trace_id: Option<String>,
+    /// Why it failed; its `step` is the id of the step that failed first.
+    pub fault: Option<Fault>,
+    /// Which step held the run back, in words.
+    pub held_back_by: Option<String>,
+    /// Every step, in the order of the plan.
+    pub steps: Vec<StepOutcome>,
+}
+
+/// A step of a run, at its end. Durations are wall time in milliseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepOutcome {
+    /// Its id in the pipeline.
+    pub id: String,
+    /// The step that ran.
+    pub step: String,
+    /// How it ended.
+    #[serde(serialize_with = "by_name")]
+    pub status: Status,
+    /// Rows that reached it, over all inputs.
+    pub rows_in: u64,
+    /// Rows of its main output.
+    pub rows_out: u64,
+    /// Bytes of those.
+    pub bytes_out: u64,
+    /// Bytes it kept on disk for want of memory.
+    pub bytes_spilled: u64,
+    /// From start to end.
+    pub duration_ms: f64,
+    /// Part of it: waiting for input.
+    pub waiting_ms: f64,
+    /// Part of it: computing.
+    pub computing_ms: f64,
+    /// Part of it: blocked on the reader of its output.
+    pub blocked_ms: f64,
+    /// The step's own figures.
+    pub counters: BTreeMap<String, u64>,
+    /// The step's own findings.
+    pub details: Map<String, Value>,
+    /// What a load wrote.
+    pub receipt: Option<Value>,
+    /// Why it failed.
+    pub fault: Option<Fault>,
+}
+
+fn by_name<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(status.name())
+}
+
+impl StepOutcome {
+    /// A step about which nothing is known but its state.
+    pub(super) fn bare(id: &str, step: &str, status: Status) -> Self {
+        Self {
+            id: id.to_owned(),
+            step: step.to_owned(),
+            status,
+            rows_in: 0,
+            rows_out: 0,
+            bytes_out: 0,
+            bytes_spilled: 0,
+            duration_ms: 0.0,
+            waiting_ms: 0.0,
+            computing_ms: 0.0,
+            blocked_ms: 0.0,
+            counters: BTreeMap::new(),
+            details: Map::new(),
+            receipt: None,
+            fault: None,
+        }
+    }
+
+    /// Takes over what the step says of itself.
+    pub(super) fn fill(&mut self, report: StepReport) {
+        self.rows_in = report.rows_in;
+        self.rows_out = report.rows_out;
+        self.bytes_out = report.bytes_out;
+        self.bytes_spilled = report.bytes_spilled;
+        self.duration_ms = report.duration_ms;
+        self.waiting_ms = report.waiting_ms;
+        self.computing_ms = report.computing_ms;
+        self.blocked_ms = report.blocked_ms;
+        self.counters = report.counters;
+        self.details = report.details;
+    }
+}
+
+/// Which step held a run back: the one that computed longest, since streaming steps run at once and the others wait for
+/// it or are blocked by it.
+pub(super) fn held_back_by(steps: &[StepOutcome], duration_ms: f64) -> Option<String> {
+    let slowest = steps.iter().max_by(|a, b| a.computing_ms.total_cmp(&b.computing_ms))?;
+    if slowest.computing_ms <= 0.0 || duration_ms <= 0.0 {
+        return None;
+    }
+    let share = (100.0 * slowest.computing_ms / duration_ms).min(100.0);
+    Some(format!("{} computed for {share:.0} % of the run", slowest.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_step_that_computes_longest_holds_the_run_back() {
+        let step = |id: &str, computing_ms| StepOutcome { computing_ms, ..StepOutcome::bare(id, id, Status::Done) };
+        let steps = [step("read", 20.0), step("gate", 70.0), step("write", 5.0)];
+        assert_eq!(held_back_by(&steps, 100.0).as_deref(), Some("gate computed for 70 % of the run"));
+        assert_eq!(held_back_by(&[], 100.0), None);
+    }
+}
