@@ -1,8 +1,30 @@
-//! Columns looked up by name, with errors that show the nearest one.
+//! Columns named by parameters, and looked up by name with errors that show the nearest one.
 
 use crate::fault::{Fault, Violation};
 use crate::params::did_you_mean;
 use arrow::datatypes::{DataType, Schema};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Column names, as a parameter.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ColumnList {
+    /// `[a, b]`
+    List(Vec<String>),
+    /// `a, b`
+    Text(String),
+}
+
+impl ColumnList {
+    /// The names, without the white space around those of a text.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::List(names) => names.iter().map(String::as_str).collect(),
+            Self::Text(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
+        }
+    }
+}
 
 /// The place of a column. Names are case-sensitive; of two equal ones the first is meant. `pointer` is the JSON
 /// pointer of the parameter that names it.

@@ -3,7 +3,7 @@
 mod params;
 mod plan;
 
-pub use params::{ColumnList, Missing, Params};
+pub use params::{Missing, Params};
 
 use flight_common::{
     Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv, StepKind,

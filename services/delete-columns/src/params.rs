@@ -1,5 +1,6 @@
 //! The knobs of `delete-columns`.
 
+use flight_common::columns::ColumnList;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,26 +14,6 @@ pub struct Params {
     /// What to do about a name that is no column: `refuse` the pipeline, or `ignore` the name.
     #[serde(default)]
     pub missing: Missing,
-}
-
-/// Column names.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum ColumnList {
-    /// `[a, b]`
-    List(Vec<String>),
-    /// `a, b`
-    Text(String),
-}
-
-impl ColumnList {
-    /// The names, without the white space around those of a text.
-    pub fn names(&self) -> Vec<&str> {
-        match self {
-            Self::List(names) => names.iter().map(String::as_str).collect(),
-            Self::Text(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
-        }
-    }
 }
 
 /// What to do about a name that is no column.

@@ -135,6 +135,25 @@ impl<T: Parcel> Spool<T> {
         self.bytes
     }
 
+    /// How many items it holds.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether it holds no item.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The item at this place: for a pass in another order than the one in which they were written.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Internal`] when there is no such item, or as the spill file says.
+    pub fn get(&self, place: usize) -> Result<T, Fault> {
+        let kept = self.kept.get(place);
+        self.shelf.get(kept.ok_or_else(|| Fault::internal(format!("no item {place} in a spool of {}", self.len())))?)
+    }
+
     /// Its items one by one: for a pass that only looks.
     pub fn iter(&self) -> impl Iterator<Item = Result<T, Fault>> + '_ {
         self.kept.iter().map(|kept| self.shelf.get(kept))
@@ -176,6 +195,8 @@ mod tests {
             let back: Vec<RecordBatch> = spool.iter().map(|item| item.expect("readable")).collect();
             assert_eq!(back, (0..20).map(numbers).collect::<Vec<_>>());
         }
+        assert_eq!(spool.get(17).expect("readable"), numbers(17));
+        assert!(spool.get(spool.len()).is_err());
         drop(spool);
         assert_eq!(space.budget().used(), 0);
     }
