@@ -86,8 +86,7 @@ impl DataRoot {
 
     fn explain(&self, given: &str, param: &str, path: &Path, error: &io::Error) -> Fault {
         let pointer = format!("/{param}");
-        // cap-std refuses what leads out of the root with this error of its own.
-        if error.raw_os_error().is_none() && error.kind() == io::ErrorKind::PermissionDenied {
+        if leads_out(error) {
             return Fault::denied(format!("{given} leads outside the data root {}", self.path.display()))
                 .help("a symbolic link may only point to files beneath the data root")
                 .violation(pointer, format!("{given} leads outside the data root"));
@@ -127,9 +126,13 @@ impl DataRoot {
         let dir = if folder.as_os_str().is_empty() {
             self.dir.try_clone()
         } else {
-            self.dir.create_dir_all(folder).and_then(|()| self.dir.open_dir(folder))
+            self.make_folder(folder)
         };
-        let dir = dir.map_err(|error| Fault::io(folder.display(), &error))?;
+        let dir = dir.map_err(|error| match leads_out(&error) {
+            true => Fault::denied(format!("{} leads outside the data root {}", folder.display(), self.path.display()))
+                .help("a symbolic link may only point to folders beneath the data root"),
+            false => Fault::io(folder.display(), &error),
+        })?;
         let name =
             relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?.to_owned();
         if dir.metadata(&name).is_ok_and(|found| found.is_dir()) {
@@ -138,6 +141,23 @@ impl DataRoot {
         }
         NewFile::begin(dir, name).map_err(|error| Fault::io(shown, &error))
     }
+
+    /// Opens before it makes: making a folder in the place of a file, or of a link that leads out, only says that
+    /// something is there.
+    fn make_folder(&self, folder: &Path) -> io::Result<Dir> {
+        match self.dir.open_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.dir.create_dir_all(folder)?;
+                self.dir.open_dir(folder)
+            }
+            opened => opened,
+        }
+    }
+}
+
+/// cap-std refuses what leads out of the root with an error of its own.
+fn leads_out(error: &io::Error) -> bool {
+    error.raw_os_error().is_none() && error.kind() == io::ErrorKind::PermissionDenied
 }
 
 self_cell::self_cell!(

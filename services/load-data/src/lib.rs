@@ -1,1 +1,67 @@
-//! The `load-data` step.
+//! The `load-data` step: rows into a file that is seen whole or not at all.
+//!
+//! `params` and `target` say which file, `plan` checks columns against formats, `writer` is the one way in which all
+//! formats are written; each format has a module of its own. What is common to formats of text is in `text`.
+
+mod csv;
+mod ipc;
+mod json;
+mod load;
+mod params;
+mod parquet;
+mod pieces;
+mod plain;
+mod plan;
+mod receipt;
+mod sink;
+mod target;
+mod text;
+mod writer;
+mod xlsx;
+
+pub use params::{Compression, Format, Params};
+pub use plan::Load;
+
+use flight_common::{
+    BatchStream, Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv,
+    StepKind, StepSpec,
+};
+
+/// Writes a file.
+pub struct LoadData;
+
+impl Step for LoadData {
+    type Params = Params;
+    type Run = Load;
+
+    fn spec(&self) -> StepSpec {
+        StepSpec {
+            name: "load-data",
+            version: env!("CARGO_PKG_VERSION"),
+            kind: StepKind::Load,
+            summary: "Writes rows to a CSV, JSON, Excel, Parquet or Arrow file.",
+            manual: include_str!("manual.md"),
+            inputs: INPUT,
+            outputs: OUTPUT,
+            effects: Effects::Commits,
+            keeps_order: true,
+            aliases: &["load_data"],
+            examples: &[
+                ("A CSV file named by its run", r#"{"format": "csv", "dataset_name": "hr_analytics"}"#),
+                ("A Parquet file of one's own choice", r#"{"path": "reports/orders.parquet", "compression": "zstd"}"#),
+                ("For a spreadsheet that wants semicolons", r#"{"path": "out/today.csv", "delimiter": ";"}"#),
+            ],
+        }
+    }
+
+    async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Load>, Fault> {
+        let load = plan::plan(&params, inputs.only(), &env.data_root)?;
+        Ok(Planned::new(receipt::schema(), load))
+    }
+
+    fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        let (input, context) = (inputs.only()?, context.clone());
+        let receipt = async move { load::load(run, input, &context).await };
+        Ok(Outputs::main(BatchStream::once(receipt::schema(), receipt)))
+    }
+}

@@ -1,0 +1,228 @@
+//! Record batches as CSV, after RFC 4180 with `\n` between lines.
+//!
+//! A field is quoted where it must be: when it holds the delimiter, a quote or a line break, and when it would read as
+//! a null. So `""` is an empty text and nothing at all is a null. This is the part of a pipeline that costs most, so
+//! each column is downcast once per batch, a column of text is searched once for characters that need quotes, and
+//! batches are printed on all cores.
+
+use crate::text::{Out, Print, scalar};
+use arrow::array::{Array, AsArray, OffsetSizeTrait, RecordBatch};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Schema};
+use std::ops::Range;
+
+/// How CSV is written.
+#[derive(Clone, Debug)]
+pub struct Dialect {
+    /// Between fields.
+    pub delimiter: u8,
+    /// Whether a line of names comes first.
+    pub header: bool,
+    /// How a null is written.
+    pub null: Vec<u8>,
+}
+
+/// Whether readers of CSV commonly take this word for a null. A text that is one of them is quoted.
+#[inline]
+fn is_null_word(text: &[u8]) -> bool {
+    matches!(
+        text,
+        b"" | b"NA"
+            | b"N/A"
+            | b"n/a"
+            | b"NaN"
+            | b"nan"
+            | b"-NaN"
+            | b"-nan"
+            | b"null"
+            | b"Null"
+            | b"NULL"
+            | b"None"
+            | b"none"
+            | b"<NA>"
+            | b"#N/A"
+            | b"#NA"
+            | b"nil"
+    )
+}
+
+/// Whether values of this type are a field: not those that hold others.
+pub fn can_hold(data_type: &DataType) -> bool {
+    text_column(data_type)
+        || scalar(&arrow::array::new_empty_array(data_type)).is_some()
+        || *data_type == DataType::Null
+}
+
+fn text_column(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The line of names.
+pub fn header(schema: &Schema, dialect: &Dialect) -> Vec<u8> {
+    let mut out = Out::default();
+    for field in schema.fields() {
+        dialect.put_text(field.name().as_bytes(), &mut out);
+        out.push(dialect.delimiter);
+    }
+    out.replace_last(b'\n');
+    out.into_bytes()
+}
+
+/// The rows of a batch, into memory that may hold an earlier text.
+pub fn rows(batch: &RecordBatch, dialect: &Dialect, memory: Vec<u8>) -> Vec<u8> {
+    let mut out = Out::reuse(memory);
+    let columns: Vec<Column<'_>> = batch.columns().iter().map(|array| Column::new(array, dialect)).collect();
+    for row in 0..batch.num_rows() {
+        for column in &columns {
+            if column.nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                out.put(&dialect.null);
+            } else {
+                column.printer.print(row, &mut out);
+            }
+            out.push(dialect.delimiter);
+        }
+        out.replace_last(b'\n');
+    }
+    out.into_bytes()
+}
+
+struct Column<'a> {
+    /// Which rows are null; absent if none is.
+    nulls: Option<&'a NullBuffer>,
+    printer: Box<dyn Print + 'a>,
+}
+
+impl<'a> Column<'a> {
+    fn new(array: &'a dyn Array, dialect: &'a Dialect) -> Self {
+        let printer: Box<dyn Print + 'a> = match array.data_type() {
+            DataType::Utf8 => Texts::<i32>::printer(array, dialect),
+            DataType::LargeUtf8 => Texts::<i64>::printer(array, dialect),
+            DataType::Utf8View => {
+                let array = array.as_string_view();
+                Box::new(Quoted { dialect, value: |row| array.value(row).as_bytes() })
+            }
+            _ => scalar(array).map_or_else(|| Box::new(Nulls(dialect)) as Box<dyn Print>, |scalar| scalar.printer),
+        };
+        Self { nulls: array.nulls().filter(|nulls| nulls.null_count() > 0), printer }
+    }
+}
+
+/// A column of the type that has no values.
+struct Nulls<'a>(&'a Dialect);
+
+impl Print for Nulls<'_> {
+    fn print(&self, _row: usize, out: &mut Out) {
+        out.put(&self.0.null);
+    }
+}
+
+/// Text of which each value is looked at.
+struct Quoted<'a, F> {
+    dialect: &'a Dialect,
+    value: F,
+}
+
+impl<'a, F: Fn(usize) -> &'a [u8]> Print for Quoted<'a, F> {
+    fn print(&self, row: usize, out: &mut Out) {
+        self.dialect.put_text((self.value)(row), out);
+    }
+}
+
+/// Text without any character that needs quotes.
+struct Texts<'a, O> {
+    dialect: &'a Dialect,
+    offsets: &'a [O],
+    bytes: &'a [u8],
+}
+
+impl<'a, O: OffsetSizeTrait> Texts<'a, O> {
+    fn printer(array: &'a dyn Array, dialect: &'a Dialect) -> Box<dyn Print + 'a> {
+        let array = array.as_string::<O>();
+        let texts = Self { dialect, offsets: array.value_offsets(), bytes: array.value_data() };
+        let used = texts.offsets[0].as_usize()..texts.offsets[array.len()].as_usize();
+        if dialect.must_quote(&texts.bytes[used]) {
+            return Box::new(Quoted { dialect, value: move |row| &texts.bytes[texts.span(row)] });
+        }
+        Box::new(texts)
+    }
+
+    fn span(&self, row: usize) -> Range<usize> {
+        self.offsets[row].as_usize()..self.offsets[row + 1].as_usize()
+    }
+}
+
+impl<O: OffsetSizeTrait> Print for Texts<'_, O> {
+    fn print(&self, row: usize, out: &mut Out) {
+        let span = self.span(row);
+        if self.dialect.reads_as_null(&self.bytes[span.clone()]) {
+            return self.dialect.put_quoted(&self.bytes[span], out);
+        }
+        out.put_part(self.bytes, span.start, span.end);
+    }
+}
+
+impl Dialect {
+    fn put_text(&self, text: &[u8], out: &mut Out) {
+        if self.reads_as_null(text) || self.must_quote(text) {
+            self.put_quoted(text, out);
+        } else {
+            out.put(text);
+        }
+    }
+
+    /// Whether these bytes, one text or many, hold a character that needs quotes.
+    fn must_quote(&self, text: &[u8]) -> bool {
+        memchr::memchr3(self.delimiter, b'"', b'\n', text).is_some() || memchr::memchr(b'\r', text).is_some()
+    }
+
+    #[inline]
+    fn reads_as_null(&self, text: &[u8]) -> bool {
+        is_null_word(text) || text == self.null
+    }
+
+    fn put_quoted(&self, text: &[u8], out: &mut Out) {
+        out.push(b'"');
+        let mut rest = text;
+        while let Some(quote) = memchr::memchr(b'"', rest) {
+            out.put(&rest[..=quote]);
+            out.push(b'"');
+            rest = &rest[quote + 1..];
+        }
+        out.put(rest);
+        out.push(b'"');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flight_common::testing::batch;
+
+    fn text_of(batch: &RecordBatch, delimiter: u8, null: &str) -> String {
+        let dialect = Dialect { delimiter, header: true, null: null.into() };
+        let mut text = header(batch.schema_ref(), &dialect);
+        text.extend(rows(batch, &dialect, Vec::new()));
+        String::from_utf8(text).expect("text")
+    }
+
+    #[test]
+    fn only_what_must_be_quoted_is() {
+        let batch = batch!(
+            "plain" => StringArray ["a b", "ü😀"],
+            "a,b" => StringArray ["x,y", "say \"hi\"\r\nbye"],
+            "n" => Int64Array [Some(-7), None],
+        );
+        assert_eq!(text_of(&batch, b',', ""), "plain,\"a,b\",n\na b,\"x,y\",-7\nü😀,\"say \"\"hi\"\"\r\nbye\",\n");
+        assert_eq!(text_of(&batch.slice(0, 1), b';', ""), "plain;a,b;n\na b;x,y;-7\n");
+    }
+
+    #[test]
+    fn a_text_that_would_read_as_a_null_is_quoted() {
+        let batch = batch!(
+            "s" => StringArray [Some(""), None, Some("NA"), Some("-"), Some("nun")],
+            "v" => StringViewArray [Some(""), None, Some("null"), Some("-"), Some("ok")],
+        );
+        assert_eq!(text_of(&batch, b',', ""), "s,v\n\"\",\"\"\n,\n\"NA\",\"null\"\n-,-\nnun,ok\n");
+        assert_eq!(text_of(&batch, b',', "-"), "s,v\n\"\",\"\"\n-,-\n\"NA\",\"null\"\n\"-\",\"-\"\nnun,ok\n");
+    }
+}

@@ -1,0 +1,107 @@
+//! Parquet files.
+//!
+//! A row group is held in memory, encoded, until it is whole; here it is whole when it takes its share of the memory
+//! budget, so that a service of any size can write files of any size. The Arrow schema is stored too, and readers that
+//! know it get the same types back.
+
+use crate::params::Compression;
+use crate::plain::Plain;
+use crate::sink::{Sink, Trouble};
+use crate::writer::Writer;
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
+use ::parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
+use ::parquet::file::properties::WriterProperties;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use flight_common::{Fault, MemoryBudget, Reservation};
+use std::io;
+use std::sync::Arc;
+
+/// What a row group takes at most, and at least before it is worth being one.
+const ROW_GROUP: std::ops::RangeInclusive<usize> = (4 << 20)..=(64 << 20);
+
+/// The type that Parquet has instead of one that it lacks: it knows no seconds, and its dates are days. Written as they
+/// are, those would be plain numbers to everybody who does not read the Arrow schema.
+pub fn instead(data_type: &DataType) -> Option<DataType> {
+    Some(match data_type {
+        DataType::Timestamp(TimeUnit::Second, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::Date64 => DataType::Date32,
+        _ => return None,
+    })
+}
+
+/// Why a column cannot be written, if it cannot.
+pub fn refusal(field: &Field) -> Option<String> {
+    let schema = Arc::new(Schema::new(vec![field.clone()]));
+    let mut writer = match ArrowWriter::try_new(io::sink(), schema.clone(), None) {
+        Ok(writer) => writer,
+        Err(error) => return Some(error.to_string()),
+    };
+    let written = writer.write(&RecordBatch::new_empty(schema)).and_then(|()| writer.finish());
+    written.err().map(|error| error.to_string())
+}
+
+/// Writes a Parquet file.
+pub struct ParquetWriter {
+    writer: ArrowWriter<Sink>,
+    trouble: Trouble,
+    plain: Plain,
+    held: Reservation,
+    limit: usize,
+}
+
+impl ParquetWriter {
+    /// Begins the file.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn begin(sink: Sink, compression: Compression, plain: Plain, budget: &MemoryBudget) -> Result<Self, Fault> {
+        let trouble = sink.trouble();
+        let schema: SchemaRef = plain.schema().clone();
+        let properties = WriterProperties::builder().set_compression(codec(compression)).build();
+        let options = ArrowWriterOptions::new().with_properties(properties);
+        let writer = ArrowWriter::try_new_with_options(sink, schema, options).map_err(|error| trouble.fault(error))?;
+        let limit = (budget.limit() / 4).clamp(*ROW_GROUP.start(), *ROW_GROUP.end());
+        Ok(Self { writer, trouble, plain, held: budget.reservation(), limit })
+    }
+
+    fn book(&mut self) {
+        let now = self.writer.memory_size();
+        self.held.shrink(self.held.bytes().saturating_sub(now));
+        self.held.grow(now.saturating_sub(self.held.bytes()));
+    }
+}
+
+impl Writer for ParquetWriter {
+    type Piece = RecordBatch;
+
+    fn prepare(&self) -> impl Fn(RecordBatch) -> Result<RecordBatch, Fault> + Clone + Send + Sync + 'static {
+        let plain = self.plain.clone();
+        move |batch| plain.apply(batch)
+    }
+
+    fn append(&mut self, batch: RecordBatch) -> Result<(), Fault> {
+        self.writer.write(&batch).map_err(|error| self.trouble.fault(error))?;
+        if self.writer.memory_size() >= self.limit {
+            self.writer.flush().map_err(|error| self.trouble.fault(error))?;
+        }
+        self.book();
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Sink, Fault> {
+        self.writer.into_inner().map_err(|error| self.trouble.fault(error))
+    }
+}
+
+fn codec(compression: Compression) -> Codec {
+    match compression {
+        Compression::None => Codec::UNCOMPRESSED,
+        Compression::Gzip => Codec::GZIP(GzipLevel::default()),
+        Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
+        Compression::Snappy => Codec::SNAPPY,
+        Compression::Lz4 => Codec::LZ4_RAW,
+    }
+}

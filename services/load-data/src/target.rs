@@ -1,0 +1,188 @@
+//! Which file a load writes, and in which form.
+
+use crate::params::{Compression, Format, Params};
+use flight_common::{DataRoot, Fault};
+use std::path::{Path, PathBuf};
+
+/// The form of a file. Unlike in [`Format`], each has one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `csv`
+    Csv,
+    /// `json`
+    Json,
+    /// `jsonl`
+    Jsonl,
+    /// `xlsx`
+    Xlsx,
+    /// `parquet`
+    Parquet,
+    /// `arrow`
+    Arrow,
+}
+
+impl Form {
+    /// Its name, which is also the ending of its files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Xlsx => "xlsx",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
+        }
+    }
+
+    /// How it may be compressed; the first is what it is unless told.
+    fn compressions(self) -> &'static [Compression] {
+        use Compression::{Gzip, Lz4, None, Snappy, Zstd};
+        match self {
+            Self::Csv | Self::Json | Self::Jsonl => &[None, Gzip, Zstd],
+            Self::Xlsx => &[None],
+            Self::Parquet => &[Snappy, Zstd, Gzip, Lz4, None],
+            Self::Arrow => &[None, Lz4, Zstd],
+        }
+    }
+
+    fn is_text(self) -> bool {
+        matches!(self, Self::Csv | Self::Json | Self::Jsonl)
+    }
+
+    fn from_ending(ending: &str) -> Option<Self> {
+        Some(match ending.to_ascii_lowercase().as_str() {
+            "csv" => Self::Csv,
+            "json" => Self::Json,
+            "jsonl" | "ndjson" => Self::Jsonl,
+            "xlsx" => Self::Xlsx,
+            "parquet" | "pq" => Self::Parquet,
+            "arrow" | "feather" | "ipc" => Self::Arrow,
+            _ => return None,
+        })
+    }
+}
+
+impl From<Format> for Form {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Csv => Self::Csv,
+            Format::Json => Self::Json,
+            Format::Jsonl | Format::Ndjson => Self::Jsonl,
+            Format::Xlsx | Format::Excel => Self::Xlsx,
+            Format::Parquet => Self::Parquet,
+            Format::Arrow => Self::Arrow,
+        }
+    }
+}
+
+/// A file to be written.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// In which form.
+    pub form: Form,
+    /// How compressed.
+    pub compression: Compression,
+    /// What the data are called.
+    pub dataset: String,
+    /// The file that the user named, relative to the data root.
+    named: Option<PathBuf>,
+}
+
+impl Target {
+    /// What the parameters say.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] and [`flight_common::FaultKind::Denied`], each with the parameter.
+    pub fn new(params: &Params, root: &DataRoot) -> Result<Self, Fault> {
+        check_dataset(&params.dataset_name)?;
+        let named = params.path.as_deref().map(|path| locate(path, root)).transpose()?;
+        let (ending, packed) = named.as_deref().map_or((None, None), endings);
+        let form = match (params.format, &named) {
+            (Some(format), _) => format.into(),
+            (None, None) => Form::Csv,
+            (None, Some(path)) => ending.as_deref().and_then(Form::from_ending).ok_or_else(|| unknown_ending(path))?,
+        };
+        let packed = packed.filter(|_| form.is_text());
+        let compression = params.compression.or(packed).unwrap_or(form.compressions()[0]);
+        check_compression(form, compression)?;
+        Ok(Self { form, compression, dataset: params.dataset_name.clone(), named })
+    }
+
+    /// The file of this run, relative to the data root.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] for a run whose name cannot be part of a file's name.
+    pub fn path(&self, run_id: &str) -> Result<PathBuf, Fault> {
+        if let Some(named) = &self.named {
+            return Ok(named.clone());
+        }
+        if !run_id.is_empty() && !is_plain_name(run_id) {
+            return Err(Fault::bad_params(format!("the run id {run_id:?} cannot be part of a file's name"))
+                .help("use up to 128 of A-Z a-z 0-9 . _ - for it"));
+        }
+        // A caller that names no run cannot repeat one either: its output gets a name that nobody else has.
+        let fresh = uuid::Uuid::now_v7().to_string();
+        let run = if run_id.is_empty() { &fresh } else { run_id };
+        let packed = match self.compression {
+            Compression::Gzip if self.form.is_text() => ".gz",
+            Compression::Zstd if self.form.is_text() => ".zst",
+            _ => "",
+        };
+        let name = format!("{}_{run}.{}{packed}", self.dataset, self.form.name());
+        Ok([self.dataset.as_str(), "processed", &name].iter().collect())
+    }
+}
+
+fn is_plain_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=128).contains(&name.len()) && name.bytes().all(plain) && name != "." && name != ".."
+}
+
+fn check_dataset(name: &str) -> Result<(), Fault> {
+    if is_plain_name(name) {
+        return Ok(());
+    }
+    let message = format!("dataset_name: {name:?} cannot be part of a path");
+    Err(Fault::bad_params(message.clone())
+        .help("use 1 to 128 of A-Z a-z 0-9 . _ - for it, such as hr_employees")
+        .violation("/dataset_name", message))
+}
+
+fn locate(path: &str, root: &DataRoot) -> Result<PathBuf, Fault> {
+    if path.ends_with('/') {
+        let message = format!("path: {path} is a folder, not a file");
+        return Err(Fault::bad_params(message.clone())
+            .help("add the name of a file, such as report.csv")
+            .violation("/path", message));
+    }
+    root.locate(path, "path")
+}
+
+/// `csv` and gzip of `a.csv.gz`; `csv` of `a.csv`.
+fn endings(path: &Path) -> (Option<String>, Option<Compression>) {
+    let ending = |path: &Path| path.extension().map(|ending| ending.to_string_lossy().into_owned());
+    let packed = match ending(path).as_deref() {
+        Some("gz") => Compression::Gzip,
+        Some("zst") => Compression::Zstd,
+        _ => return (ending(path), None),
+    };
+    (ending(Path::new(path.file_stem().unwrap_or_default())), Some(packed))
+}
+
+fn unknown_ending(path: &Path) -> Fault {
+    let message = format!("path: the ending of {} does not tell the format", path.display());
+    Fault::bad_params(message.clone())
+        .help("set format to csv, json, jsonl, xlsx, parquet or arrow")
+        .violation("/path", message)
+}
+
+fn check_compression(form: Form, compression: Compression) -> Result<(), Fault> {
+    let known = form.compressions();
+    if known.contains(&compression) {
+        return Ok(());
+    }
+    let word = |compression: &Compression| format!("{compression:?}").to_lowercase();
+    let message = format!("compression: {} files are not compressed with {}", form.name(), word(&compression));
+    let known: Vec<String> = known.iter().map(word).collect();
+    Err(Fault::bad_params(message.clone()).help(format!("use {}", known.join(", "))).violation("/compression", message))
+}

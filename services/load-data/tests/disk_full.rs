@@ -1,0 +1,50 @@
+//! A disk that is full. A limit on the size of files stands in for it: it fails writes in the same place, and needs no
+//! rights. It holds for the whole process, so that this is the only test in its binary.
+
+mod common;
+
+use arrow::array::{Int64Array, StringArray};
+use common::Root;
+use flight_common::FaultKind;
+use flight_common::testing::make_batch;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde_json::json;
+use std::fs;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+
+const SIGXFSZ: i32 = 25;
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_leaves_what_was_there() {
+    // With somebody listening, the signal no longer ends the process, and the write fails instead.
+    let _listening = signal(SignalKind::from_raw(SIGXFSZ)).expect("a listener");
+    let limit = Some(64 * 1024);
+    setrlimit(Resource::Fsize, Rlimit { current: limit, maximum: limit }).expect("a lower limit is allowed");
+
+    let numbers: Int64Array =
+        (0..40_000).map(|n: i64| Some(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64))).collect();
+    let texts: StringArray = numbers.iter().map(|n| n.map(|n| format!("{:x}", n ^ 0x5555))).collect();
+    let batch = make_batch(vec![("n", Arc::new(numbers)), ("s", Arc::new(texts))]);
+    for params in [
+        json!({"format": "csv"}),
+        json!({"format": "csv", "compression": "gzip"}),
+        json!({"format": "json", "compression": "zstd"}),
+        json!({"format": "jsonl"}),
+        json!({"format": "xlsx"}),
+        json!({"format": "parquet"}),
+        json!({"format": "arrow"}),
+    ] {
+        let root = Root::new();
+        fs::write(root.0.path().join("kept"), "precious").expect("written");
+        let mut overwriting = params.clone();
+        overwriting["path"] = json!("kept");
+        for params in [&params, &overwriting] {
+            let fault = root.load(params.clone(), &batch).await.expect_err("the disk is full");
+            assert_eq!(fault.kind(), FaultKind::Busy, "{params}: {fault}");
+            assert!(fault.help_text().is_some_and(|help| help.contains("disk space")), "{params}: {fault:?}");
+        }
+        assert_eq!(root.files(), ["kept"], "{params}");
+        assert_eq!(fs::read_to_string(root.0.path().join("kept")).expect("there"), "precious", "{params}");
+    }
+}
