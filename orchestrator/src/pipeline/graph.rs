@@ -12,7 +12,7 @@ use flight_common::params::did_you_mean;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// A pipeline whose shape is right. Nodes stand in an order in which each comes after what it needs.
+/// The shape of a pipeline. Nodes stand in an order in which each comes after what it needs, unless there is a cycle.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// The pipeline's name.
@@ -30,12 +30,12 @@ pub struct Node {
     pub id_span: Span,
     /// Where its service stood.
     pub service_span: Span,
-    /// What its service says of itself.
-    pub description: StepDescription,
+    /// What its service says of itself; nothing for an unknown one.
+    pub description: Option<StepDescription>,
     /// Its parameters.
     pub(super) params: Option<Yaml>,
-    /// What feeds each of its inputs, in the order of the description.
-    pub inputs: Vec<Input>,
+    /// What feeds each of its inputs, in the order of the description; nothing if one of them is not fed.
+    pub inputs: Option<Vec<Input>>,
     /// Nodes that must have ended before it begins.
     pub after: Vec<usize>,
     /// How long it may take.
@@ -52,46 +52,39 @@ pub struct Input {
 }
 
 impl Graph {
-    /// Joins the steps of a pipeline.
-    ///
-    /// # Errors
-    /// Unknown services, unknown and repeated ids, wrong inputs and outputs, cycles: all there are.
-    pub fn build(spec: &Spec, catalog: &[StepDescription]) -> Result<Self, Problems> {
-        let mut problems = Problems::none();
-        let ids = ids(spec, &mut problems);
+    /// Joins the steps of a pipeline, as far as they can be joined. Unknown services, unknown and repeated ids, wrong
+    /// inputs and outputs, and cycles are added to `problems`.
+    pub fn build(spec: &Spec, catalog: &[StepDescription], problems: &mut Problems) -> Self {
+        let ids = ids(spec, problems);
         let services: Vec<Option<&StepDescription>> =
-            spec.steps.iter().map(|step| service(step, catalog, &mut problems)).collect();
+            spec.steps.iter().map(|step| service(step, catalog, problems)).collect();
         let edges: Vec<Edges> = spec
             .steps
             .iter()
             .enumerate()
-            .map(|(place, step)| Joiner { spec, ids: &ids, services: &services, place, step }.join(&mut problems))
+            .map(|(place, step)| Joiner { spec, ids: &ids, services: &services, place, step }.join(problems))
             .collect();
-        let order = order(spec, &edges, &mut problems);
+        let order = order(spec, &edges, problems);
         let mut new_place = vec![0; spec.steps.len()];
         for (new, old) in order.iter().enumerate() {
             new_place[*old] = new;
         }
-        let mut nodes = Vec::with_capacity(order.len());
-        for old in order {
-            let (step, edges) = (&spec.steps[old], &edges[old]);
-            let Some(description) = services[old] else { continue };
-            nodes.push(Node {
+        let input = |input: &Input| Input { node: new_place[input.node], output: input.output.clone() };
+        let node = |old: usize| {
+            let (step, edges, description) = (&spec.steps[old], &edges[old], services[old]);
+            let fed = description.is_some_and(|description| description.inputs.len() == edges.inputs.len());
+            Node {
                 id: step.id.clone(),
                 id_span: step.id_span.clone(),
                 service_span: step.service_span.clone(),
-                description: description.clone(),
+                description: description.cloned(),
                 params: step.params.clone(),
-                inputs: edges
-                    .inputs
-                    .iter()
-                    .map(|input| Input { node: new_place[input.node], output: input.output.clone() })
-                    .collect(),
+                inputs: fed.then(|| edges.inputs.iter().map(input).collect()),
                 after: edges.after.iter().map(|before| new_place[*before]).collect(),
                 timeout: step.timeout,
-            });
-        }
-        problems.or(Self { name: spec.name.clone(), nodes })
+            }
+        };
+        Self { name: spec.name.clone(), nodes: order.into_iter().map(node).collect() }
     }
 }
 
@@ -119,12 +112,13 @@ fn service<'a>(
     catalog: &'a [StepDescription],
     problems: &mut Problems,
 ) -> Option<&'a StepDescription> {
-    let found = catalog.iter().find(|description| description.answers_to(&step.service));
+    let name = step.service.as_deref()?;
+    let found = catalog.iter().find(|description| description.answers_to(name));
     if found.is_none() {
         let known = catalog.iter().map(|description| description.name.as_str());
         problems.push(
-            Problem::at(&step.service_span, "unknown-service", format!("there is no service \"{}\"", step.service))
-                .help(did_you_mean(&step.service, known.collect::<Vec<_>>())),
+            Problem::at(&step.service_span, "unknown-service", format!("there is no service \"{name}\""))
+                .help(did_you_mean(name, known.collect::<Vec<_>>())),
         );
     }
     found

@@ -1,7 +1,8 @@
 //! A pipeline, from text to plan. Every mistake is told with its line and column, and all of them at once.
 //!
-//! [`Source`] → [`load`] → [`Spec`] → [`Graph::build`] → [`plan`](plan()) → [`Plan`]. All but the last are pure; planning
-//! asks the steps.
+//! [`check`] goes all the way: text → tree (`yaml`) → steps (`spec`) → [`Graph`] → [`Plan`]. Each stage takes what the one
+//! before could make of the file, so that a mistake in one place hides none in another. All but the last are pure;
+//! planning asks the steps.
 
 mod draw;
 mod graph;
@@ -14,8 +15,8 @@ mod spec;
 mod yaml;
 
 pub use graph::{Graph, Input, Node};
-pub use plan::{Plan, PlannedNode, StreamSource, catalog, plan};
+pub use plan::{Plan, PlannedNode, check};
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 pub use source::{Source, Span};
-pub use spec::{Spec, StepSpec, load};
+pub use spec::{Spec, StepSpec};

@@ -1,8 +1,9 @@
 //! Planning through the steps: parameters and schemas checked for the whole graph, before a row moves.
 
-use super::graph::{Graph, Node};
+use super::graph::{Graph, Input, Node};
 use super::problem::{Problem, Problems};
-use super::source::Span;
+use super::source::{Source, Span};
+use super::spec::load;
 use super::yaml::Yaml;
 use crate::mesh::{Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
@@ -33,7 +34,7 @@ pub struct PlannedNode {
     /// Its parameters, checked.
     pub params: Value,
     /// What feeds its inputs, in order.
-    pub inputs: Vec<StreamSource>,
+    pub inputs: Vec<Input>,
     /// Nodes that must have ended before it begins.
     pub after: Vec<usize>,
     /// Its outputs with their schemas, the main one first.
@@ -46,59 +47,56 @@ pub struct PlannedNode {
     pub timeout: Option<Duration>,
 }
 
-/// Where an input comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamSource {
-    /// The node.
-    pub node: usize,
-    /// Its output.
-    pub output: String,
-}
-
-/// What the steps say of themselves.
+/// Reads, joins and plans a pipeline, with `sets` (`step.param=value`) applied to it. Steps behind one that cannot be
+/// planned are left out; all others are still checked.
 ///
 /// # Errors
-/// That they cannot be asked.
-pub async fn catalog(steps: &dyn Planner) -> Result<Vec<StepDescription>, Problems> {
-    let nowhere = Span { line: 1, column: 1, bytes: 0..0 };
-    steps.catalog().await.map_err(|fault| from_fault(&fault, &nowhere).into())
-}
-
-/// Plans every step, each with the schemas of what feeds it. Steps behind one that cannot be planned are left out; all
-/// others are still checked.
-///
-/// # Errors
-/// All that is wrong with parameters and columns.
-pub async fn plan(graph: &Graph, steps: &dyn Planner) -> Result<Plan, Problems> {
+/// All that is wrong, in the order of the text.
+pub async fn check(source: &Source, sets: &[String], steps: &dyn Planner) -> Result<Plan, Problems> {
     let mut problems = Problems::none();
+    let mut spec = load(source, &mut problems);
+    spec.apply(sets, &mut problems);
+    let nowhere = Span { line: 1, column: 1, bytes: 0..0 };
+    let catalog = steps.catalog().await.map_err(|fault| from_fault(&fault, &nowhere))?;
+    let graph = Graph::build(&spec, &catalog, &mut problems);
+    let plan = plan(&graph, steps, &mut problems).await;
+    problems.or(plan)
+}
+
+/// Plans every step that can be, each with the schemas of what feeds it.
+async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Plan {
     let mut planned: Vec<Option<StepPlan>> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let inputs = input_schemas(graph, node, &planned);
-        planned.push(plan_node(node, inputs, steps, &mut problems).await);
+        planned.push(match &node.description {
+            Some(description) => plan_node(node, description, inputs, steps, problems).await,
+            None => None,
+        });
     }
     let nodes = graph.nodes.iter().zip(planned).enumerate();
-    let nodes = nodes.filter_map(|(place, (node, plan))| Some(planned_node(graph, place, node, plan?))).collect();
-    problems.or(Plan { name: graph.name.clone(), nodes })
+    let nodes = nodes.filter_map(|(place, (node, plan))| planned_node(graph, place, node, plan?)).collect();
+    Plan { name: graph.name.clone(), nodes }
 }
 
 /// The schemas of a node's inputs; nothing if one of them could not be planned.
 fn input_schemas(graph: &Graph, node: &Node, planned: &[Option<StepPlan>]) -> Option<Vec<SchemaRef>> {
-    let schema = |input: &super::graph::Input| {
-        let names = &graph.nodes[input.node].description.outputs;
+    let schema = |input: &Input| {
+        let names = &graph.nodes[input.node].description.as_ref()?.outputs;
         let place = names.iter().position(|name| *name == input.output)?;
-        planned[input.node].as_ref()?.outputs.get(place).cloned()
+        planned.get(input.node)?.as_ref()?.outputs.get(place).cloned()
     };
-    node.inputs.iter().map(schema).collect()
+    node.inputs.as_ref()?.iter().map(schema).collect()
 }
 
 async fn plan_node(
     node: &Node,
+    description: &StepDescription,
     inputs: Option<Vec<SchemaRef>>,
     steps: &dyn Planner,
     problems: &mut Problems,
 ) -> Option<StepPlan> {
     let given = node_params(node);
-    let wrong = match params::check(&node.description.params_schema, &given) {
+    let wrong = match params::check(&description.params_schema, &given) {
         Ok(wrong) => wrong,
         Err(fault) => {
             problems.push(from_fault(&fault, &node.service_span));
@@ -111,7 +109,7 @@ async fn plan_node(
         }
         return None;
     }
-    let command = StepCommand { step: node.description.name.clone(), params: given, ..StepCommand::default() };
+    let command = StepCommand { step: description.name.clone(), params: given, ..StepCommand::default() };
     match steps.plan(command, inputs?).await {
         Ok(plan) => Some(plan),
         Err(fault) => {
@@ -166,26 +164,26 @@ fn code(kind: FaultKind) -> &'static str {
     }
 }
 
-fn planned_node(graph: &Graph, place: usize, node: &Node, plan: StepPlan) -> PlannedNode {
-    let main = node.description.outputs.first();
+fn planned_node(graph: &Graph, place: usize, node: &Node, plan: StepPlan) -> Option<PlannedNode> {
+    let description = node.description.as_ref()?;
+    let main = description.outputs.first();
     let mut claimed: Vec<String> = Vec::new();
-    for input in graph.nodes.iter().flat_map(|reader| &reader.inputs) {
+    for input in graph.nodes.iter().filter_map(|reader| reader.inputs.as_ref()).flatten() {
         if input.node == place && Some(&input.output) != main && !claimed.contains(&input.output) {
             claimed.push(input.output.clone());
         }
     }
-    let inputs = node.inputs.iter();
-    PlannedNode {
+    Some(PlannedNode {
         id: node.id.clone(),
-        step: node.description.name.clone(),
-        kind: node.description.kind,
-        effects: node.description.effects,
+        step: description.name.clone(),
+        kind: description.kind,
+        effects: description.effects,
         params: node_params(node),
-        inputs: inputs.map(|input| StreamSource { node: input.node, output: input.output.clone() }).collect(),
+        inputs: node.inputs.clone()?,
         after: node.after.clone(),
-        outputs: node.description.outputs.iter().cloned().zip(plan.outputs).collect(),
+        outputs: description.outputs.iter().cloned().zip(plan.outputs).collect(),
         claimed,
         source: plan.source,
         timeout: node.timeout,
-    }
+    })
 }

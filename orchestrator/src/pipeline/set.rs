@@ -7,18 +7,14 @@ use super::yaml::{self, Entry, Node, Yaml};
 use flight_common::params::did_you_mean;
 
 impl Spec {
-    /// Changes parameters: each of `sets` is `step.param=value`, the value as YAML. A dotted path goes deeper.
-    ///
-    /// # Errors
-    /// What is wrong with each of them, shown at the steps of the file.
-    pub fn apply(&mut self, sets: &[String]) -> Result<(), Problems> {
-        let mut problems = Problems::none();
+    /// Changes parameters: each of `sets` is `step.param=value`, the value as YAML. A dotted path goes deeper. What is
+    /// wrong with them is added to `problems`.
+    pub fn apply(&mut self, sets: &[String], problems: &mut Problems) {
         for set in sets {
             if let Err(problem) = self.apply_one(set) {
                 problems.push(problem);
             }
         }
-        problems.or(())
     }
 
     fn apply_one(&mut self, set: &str) -> Result<(), Problem> {

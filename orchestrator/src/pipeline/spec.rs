@@ -25,8 +25,8 @@ pub struct StepSpec {
     pub id: String,
     /// Where the id stood.
     pub id_span: Span,
-    /// The service it calls.
-    pub service: String,
+    /// The service it calls; nothing where the file does not say, which has been told.
+    pub service: Option<String>,
     /// Where that stood.
     pub service_span: Span,
     /// Its parameters.
@@ -54,17 +54,19 @@ const TOP_KEYS: [&str; 4] = ["name", "description", "version", "steps"];
 const STEP_KEYS: [&str; 9] =
     ["id", "service", "step", "params", "depends_on", "inputs", "timeout", "description", "name"];
 
-/// Reads a pipeline.
-///
-/// # Errors
-/// All that is wrong with its form.
-pub fn load(source: &Source) -> Result<Spec, Problems> {
-    let tree = yaml::read(source)?;
-    let mut problems = Problems::none();
+/// Reads a pipeline, as far as it can be read. What is wrong with its form is added to `problems`.
+pub fn load(source: &Source, problems: &mut Problems) -> Spec {
     let mut name = file_stem(source.name());
-    let steps = steps_of(&tree, &mut name, &mut problems);
-    let steps = steps.iter().filter_map(|step| read_step(step, &mut problems)).collect();
-    problems.or(Spec { name, steps })
+    let tree = match yaml::read(source) {
+        Ok(tree) => tree,
+        Err(problem) => {
+            problems.push(problem);
+            return Spec { name, steps: Vec::new() };
+        }
+    };
+    let steps = steps_of(&tree, &mut name, problems);
+    let steps = steps.iter().filter_map(|step| read_step(step, problems)).collect();
+    Spec { name, steps }
 }
 
 fn file_stem(name: &str) -> String {
@@ -142,8 +144,11 @@ fn read_step(step: &Yaml, problems: &mut Problems) -> Option<StepSpec> {
     let service = step.entry("service").or_else(|| step.entry("step"));
     let service = required_text(step, service, "service", problems);
     let id = required_text(step, step.entry("id"), "id", problems);
-    let (service, service_span) = service?;
     let (id, id_span) = id?;
+    let (service, service_span) = match service {
+        Some((service, span)) => (Some(service), span),
+        None => (None, id_span.clone()),
+    };
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
         let help = "use letters, digits, - and _; a dot means an output: quality.rejected".to_owned();
         problems.push(Problem::at(&id_span, "bad-id", format!("\"{id}\" cannot be an id")).help(help));

@@ -1,0 +1,191 @@
+//! The words of the command. Doc comments here are its `--help` and its manual page.
+
+use crate::generate::Dataset;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flight_common::serve::{EnvOptions, ListenOptions};
+use flight_common::telemetry::LogFormat;
+use std::path::PathBuf;
+
+/// ETL as a mesh of Arrow Flight services: pipelines in YAML, checked before they run, run as streams.
+#[derive(Debug, Parser)]
+#[command(name = "quiver", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How log lines on standard error look.
+    #[arg(long, global = true, env = "QUIVER_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline.
+    Run(RunArgs),
+    /// Check a pipeline, as far as that goes without running it.
+    Validate(CheckArgs),
+    /// Show what a pipeline is going to do: its graph, and the columns on each edge.
+    Plan(PlanArgs),
+    /// List the steps there are, or explain one.
+    Steps(StepsArgs),
+    /// Serve some steps over Flight.
+    Serve(ServeArgs),
+    /// Serve every step over Flight, each in a process of its own, until Ctrl-C.
+    Up(UpArgs),
+    /// Print the JSON Schema of pipeline files, for editors.
+    Schema(WhereArgs),
+    /// Make example data of any size.
+    Generate(GenerateArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Where the steps are.
+#[derive(Clone, Debug, Args)]
+pub struct WhereArgs {
+    /// Start a Flight server for each step on this machine, and run through them. They are reached over Unix sockets,
+    /// or over `tcp`.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "unix", require_equals = true, value_name = "VIA")]
+    pub mesh: Option<Via>,
+
+    /// Use servers that run already: `host:port`, with commas between them.
+    #[arg(long, value_delimiter = ',', conflicts_with = "mesh", value_name = "ADDRESS")]
+    pub connect: Vec<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub env: EnvOptions,
+}
+
+/// How the servers of `--mesh` are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Via {
+    /// Unix sockets: the shorter way on one machine.
+    Unix,
+    /// TCP on the loopback interface.
+    Tcp,
+}
+
+/// A pipeline file, and where its steps are.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// The pipeline; `-` reads standard input.
+    pub file: PathBuf,
+
+    /// Change a parameter: `clean.strategy=fill_mean`. May be given several times.
+    #[arg(long = "set", value_name = "STEP.PARAM=VALUE")]
+    pub sets: Vec<String>,
+
+    /// Print one JSON document on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub steps: WhereArgs,
+}
+
+/// `quiver run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub check: CheckArgs,
+
+    /// The run's id, by which outputs are named [default: a new one]
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+
+    /// Stop the run after this time: `30s`, `5m`.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub timeout: Option<std::time::Duration>,
+
+    /// Show neither progress nor the closing table.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `quiver plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub check: CheckArgs,
+
+    /// Print the graph as a Mermaid diagram.
+    #[arg(long, conflicts_with = "json")]
+    pub mermaid: bool,
+}
+
+/// `quiver steps`.
+#[derive(Debug, Args)]
+pub struct StepsArgs {
+    /// The step to explain.
+    pub name: Option<String>,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub steps: WhereArgs,
+}
+
+/// `quiver serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The steps to serve; none serves all of them behind one address.
+    pub names: Vec<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub listen: ListenOptions,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub env: EnvOptions,
+}
+
+/// `quiver up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Print one JSON document with the addresses, once all servers can be called.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub env: EnvOptions,
+}
+
+/// `quiver generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// Which data.
+    #[arg(value_enum)]
+    pub dataset: Dataset,
+
+    /// How many rows.
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub rows: u64,
+
+    /// Equal seeds make equal data.
+    #[arg(long, default_value_t = 42, value_name = "N")]
+    pub seed: u64,
+
+    /// The file to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s or 5m"))
+}

@@ -1,0 +1,27 @@
+//! `quiver generate`: example data of any size.
+
+use crate::cli::GenerateArgs;
+use crate::exit::Exit;
+use crate::generate::write;
+use flight_common::{DataRoot, Fault};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Makes example data.
+pub fn generate(args: &GenerateArgs) -> Result<Exit, Fault> {
+    let Some(path) = &args.output else {
+        let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+        return match write(args.dataset, args.rows, args.seed, &mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Fault::io("standard output", &error)),
+            _ => Ok(Exit::Done),
+        };
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| Fault::bad_params(format!("{} is no file name", path.display())))?;
+    let shown = path.display().to_string();
+    // Seen whole or not at all, like everything that is written here.
+    let mut file = BufWriter::with_capacity(1 << 20, DataRoot::open(folder)?.new_file(Path::new(name))?);
+    write(args.dataset, args.rows, args.seed, &mut file).map_err(|error| Fault::io(&shown, &error))?;
+    file.into_inner().map_err(|error| Fault::io(&shown, error.error()))?.commit()?;
+    Ok(Exit::Done)
+}

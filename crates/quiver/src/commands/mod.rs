@@ -1,0 +1,113 @@
+//! What each word of the command does.
+
+mod file;
+mod generate;
+mod plan;
+mod run;
+mod serve;
+mod steps;
+mod validate;
+
+use crate::cli::{Cli, Command, WhereArgs};
+use crate::exit::Exit;
+use crate::fleet::Fleet;
+use crate::registry;
+use crate::show;
+use clap::CommandFactory;
+use flight_common::client::StepClient;
+use flight_common::telemetry::{self, LogFormat};
+use flight_common::{Fault, serve::runtime};
+use orchestrator::mesh::{FlightMesh, InProcess, Planner};
+use std::io::Write;
+
+/// Does what was asked.
+pub fn dispatch(cli: Cli) -> Exit {
+    let logs = cli.log_format;
+    let result = match cli.command {
+        // These need no runtime, and start at once.
+        Command::Generate(args) => generate::generate(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "quiver", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        Command::Man => man(),
+        Command::Run(args) => within(logs, "warn", run::run(args, logs)),
+        Command::Validate(args) => within(logs, "warn", validate::validate(args, logs)),
+        Command::Plan(args) => within(logs, "warn", plan::plan(args, logs)),
+        Command::Steps(args) => within(logs, "warn", steps::steps(args, logs)),
+        Command::Schema(args) => within(logs, "warn", steps::schema(args, logs)),
+        Command::Serve(args) => within(logs, "info", serve::serve(args)),
+        Command::Up(args) => within(logs, "info", serve::up(args, logs)),
+    };
+    result.unwrap_or_else(|fault| {
+        show::fault(&fault);
+        Exit::of(&fault)
+    })
+}
+
+/// Runs the work of a command with telemetry, and flushes that at the end.
+fn within(logs: LogFormat, level: &str, work: impl Future<Output = Result<Exit, Fault>>) -> Result<Exit, Fault> {
+    runtime()?.block_on(async {
+        let _telemetry = telemetry::init("quiver", logs, level)?;
+        work.await
+    })
+}
+
+fn man() -> Result<Exit, Fault> {
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+    rendered.map_err(Fault::internal)?;
+    print(&page)?;
+    Ok(Exit::Done)
+}
+
+/// Writes to standard output. A reader that has gone is no error: `quiver steps | head`.
+fn print(bytes: &[u8]) -> Result<(), Fault> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Fault::io("standard output", &error)),
+        _ => Ok(()),
+    }
+}
+
+fn print_json(document: &impl serde::Serialize) -> Result<(), Fault> {
+    let mut text = serde_json::to_vec_pretty(document).map_err(Fault::internal)?;
+    text.push(b'\n');
+    print(&text)
+}
+
+/// Where the steps of a call are, opened.
+enum Doors {
+    /// In this process.
+    Here(InProcess),
+    /// Behind servers, which this process may have started.
+    There { mesh: FlightMesh, fleet: Option<Fleet> },
+}
+
+impl Doors {
+    async fn open(args: &WhereArgs, logs: LogFormat) -> Result<Self, Fault> {
+        if let Some(via) = args.mesh {
+            let fleet = Fleet::start(&registry(), &args.env, logs).await?;
+            let mesh = FlightMesh::connect(fleet.clients(via)?).await?;
+            return Ok(Self::There { mesh, fleet: Some(fleet) });
+        }
+        if !args.connect.is_empty() {
+            let clients = args.connect.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
+            return Ok(Self::There { mesh: FlightMesh::connect(clients).await?, fleet: None });
+        }
+        Ok(Self::Here(InProcess::new(registry(), args.env.open()?)))
+    }
+
+    fn planner(&self) -> &dyn Planner {
+        match self {
+            Self::Here(mesh) => mesh,
+            Self::There { mesh, .. } => mesh,
+        }
+    }
+
+    async fn close(self) {
+        if let Self::There { fleet: Some(fleet), .. } = self {
+            fleet.stop().await;
+        }
+    }
+}

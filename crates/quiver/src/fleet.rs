@@ -1,0 +1,121 @@
+//! Step servers as child processes: one for each step, tethered to this process so that none outlives it, not even
+//! when it is killed.
+
+use crate::cli::Via;
+use flight_common::client::StepClient;
+use flight_common::serve::EnvOptions;
+use flight_common::telemetry::LogFormat;
+use flight_common::{Fault, Registry};
+use futures::future::try_join_all;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Time for a server to say where it listens.
+const START: Duration = Duration::from_secs(20);
+/// Time for a server to end once its tether is cut.
+const STOP: Duration = Duration::from_secs(30);
+
+/// Running step servers.
+pub struct Fleet {
+    servers: Vec<StepServer>,
+    // Holds the sockets; removed at the end.
+    _folder: TempDir,
+}
+
+/// One of them.
+pub struct StepServer {
+    /// The step it serves.
+    pub step: String,
+    /// Its TCP address.
+    pub address: String,
+    socket: PathBuf,
+    child: Child,
+}
+
+impl StepServer {
+    /// Its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+}
+
+impl Fleet {
+    /// Starts a server for each step of the registry, and waits until all can be called.
+    ///
+    /// # Errors
+    /// Why one of them did not start.
+    pub async fn start(registry: &Registry, env: &EnvOptions, logs: LogFormat) -> Result<Self, Fault> {
+        let folder = tempfile::Builder::new()
+            .prefix("quiver-")
+            .tempdir()
+            .map_err(|error| Fault::io("a folder for sockets", &error))?;
+        let names: Vec<String> = registry.iter().map(|step| step.description().name.clone()).collect();
+        let starting = names.into_iter().map(|name| start(name, folder.path().to_owned(), env, logs));
+        Ok(Self { servers: try_join_all(starting).await?, _folder: folder })
+    }
+
+    /// The servers.
+    pub fn servers(&self) -> &[StepServer] {
+        &self.servers
+    }
+
+    /// A client for each server.
+    ///
+    /// # Errors
+    /// An address that is none.
+    pub fn clients(&self, via: Via) -> Result<Vec<StepClient>, Fault> {
+        let client = |server: &StepServer| match via {
+            Via::Unix => StepClient::unix(&server.socket),
+            Via::Tcp => StepClient::tcp(&server.address),
+        };
+        self.servers.iter().map(client).collect()
+    }
+
+    /// Lets every server drain and end.
+    pub async fn stop(mut self) {
+        for server in &mut self.servers {
+            // The end of its standard input is what it waits for.
+            drop(server.child.stdin.take());
+        }
+        for server in &mut self.servers {
+            if tokio::time::timeout(STOP, server.child.wait()).await.is_err() {
+                tracing::warn!(step = server.step, "server did not drain in time and is killed");
+                // It may have ended in the meantime.
+                let _ = server.child.kill().await;
+            }
+        }
+    }
+}
+
+async fn start(step: String, folder: PathBuf, env: &EnvOptions, logs: LogFormat) -> Result<StepServer, Fault> {
+    let program = std::env::current_exe().map_err(|error| Fault::io("the quiver program", &error))?;
+    let socket = folder.join(format!("{step}.sock"));
+    let mut command = Command::new(program);
+    command.arg("serve").arg(&step).args(["--listen", "127.0.0.1:0", "--tethered"]).arg("--socket").arg(&socket);
+    command.arg("--data-root").arg(&env.data_root);
+    command.arg("--memory-limit").arg(env.memory_limit.as_u64().to_string());
+    if let Some(dir) = &env.spill_dir {
+        command.arg("--spill-dir").arg(dir);
+    }
+    if let Some(quota) = env.spill_quota {
+        command.arg("--spill-quota").arg(quota.as_u64().to_string());
+    }
+    if logs == LogFormat::Json {
+        command.args(["--log-format", "json"]);
+    }
+    // Ctrl-C is for this process, which then ends its servers in good order.
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| Fault::io(format!("the server of {step}"), &error))?;
+    let failed = |why: &str| Fault::upstream(format!("the server of {step} did not start: {why}"));
+    let output = child.stdout.take().ok_or_else(|| failed("it has no output"))?;
+    let mut lines = BufReader::new(output).lines();
+    let line = tokio::time::timeout(START, lines.next_line()).await;
+    let line = line.map_err(|_| failed("it did not say where it listens"))?;
+    let line = line.ok().flatten().ok_or_else(|| failed("it ended at once"))?;
+    let address = line.rsplit(' ').next().unwrap_or_default().to_owned();
+    Ok(StepServer { step, address, socket, child })
+}

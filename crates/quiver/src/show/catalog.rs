@@ -1,0 +1,48 @@
+//! The steps there are, and the manual of one.
+
+use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
+use comfy_table::{ContentArrangement, Table};
+use flight_common::{StepDescription, StepKind};
+use std::fmt::Write;
+
+/// A line for each step.
+pub fn catalog(steps: &[StepDescription]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    for step in steps {
+        table.add_row([step.name.as_str(), kind(step.kind), step.summary.as_str()]);
+    }
+    format!("{table}\n\nquiver steps NAME explains one.\n")
+}
+
+/// The manual of a step.
+pub fn step(step: &StepDescription) -> String {
+    let mut text =
+        format!("{} {} ({})\n\n{}\n\n{}\n", step.name, step.version, kind(step.kind), step.summary, step.manual);
+    if !step.aliases.is_empty() {
+        let _ = write!(text, "\nAlso called {}.\n", step.aliases.join(", "));
+    }
+    if step.inputs.len() > 1 {
+        let _ = write!(text, "\nInputs: {}.\n", step.inputs.join(", "));
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["parameter", "type", "default", "meaning"]);
+    for row in step.params() {
+        table.add_row([row.name, row.kind.replace('`', ""), row.default, row.doc]);
+    }
+    let _ = write!(text, "\n{table}\n");
+    for example in &step.examples {
+        let params = serde_json::to_string_pretty(&example.params).unwrap_or_default();
+        let _ = write!(text, "\n{}:\n{params}\n", example.title);
+    }
+    text
+}
+
+fn kind(kind: StepKind) -> &'static str {
+    match kind {
+        StepKind::Extract => "extract",
+        StepKind::Transform => "transform",
+        StepKind::Load => "load",
+    }
+}

@@ -1,0 +1,17 @@
+//! What people see on the terminal: errors with the line they are about, progress, tables.
+
+mod catalog;
+mod numbers;
+mod problems;
+mod progress;
+mod report;
+
+pub use catalog::{catalog, step};
+pub use problems::{fault, problems};
+pub use progress::progress;
+pub use report::report;
+
+/// Columns of the terminal; 100 where there is none.
+pub fn width() -> usize {
+    comfy_table::Table::new().width().map_or(100, usize::from).clamp(40, 200)
+}

@@ -1,0 +1,81 @@
+//! How a run goes on: a live line for each step on a terminal, a line for each change elsewhere.
+
+use super::numbers::count;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use orchestrator::pipeline::Plan;
+use orchestrator::run::{Progress, Status};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often figures are looked at.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Shows a run until it is dropped.
+pub async fn progress(plan: &Plan, progress: Arc<Progress>, shown: bool) {
+    if !shown {
+        return std::future::pending().await;
+    }
+    let mut beat = tokio::time::interval(BEAT);
+    if std::io::stderr().is_terminal() {
+        let lines = Lines::new(plan);
+        loop {
+            beat.tick().await;
+            lines.refresh(&progress);
+        }
+    }
+    let mut last = vec![Status::Waiting; plan.nodes.len()];
+    loop {
+        beat.tick().await;
+        for (place, node) in plan.nodes.iter().enumerate() {
+            let step = progress.step(place);
+            let status = step.status();
+            if std::mem::replace(&mut last[place], status) != status {
+                let rows = count(step.rows_out.load(Ordering::Relaxed));
+                eprintln!("{}: {} ({rows} rows)", node.id, status.name());
+            }
+        }
+    }
+}
+
+/// The live lines. They leave the terminal when dropped: the closing table says it all again.
+struct Lines {
+    lines: MultiProgress,
+    bars: Vec<ProgressBar>,
+}
+
+impl Lines {
+    fn new(plan: &Plan) -> Self {
+        let lines = MultiProgress::new();
+        let style = ProgressStyle::with_template("{spinner} {prefix:<24} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bars = plan.nodes.iter().map(|node| {
+            let bar = lines.add(ProgressBar::new_spinner().with_style(style.clone()));
+            bar.set_prefix(node.id.clone());
+            bar
+        });
+        Self { bars: bars.collect(), lines }
+    }
+
+    fn refresh(&self, progress: &Progress) {
+        for (place, bar) in self.bars.iter().enumerate() {
+            let step = progress.step(place);
+            let rows = |counter: &std::sync::atomic::AtomicU64| count(counter.load(Ordering::Relaxed));
+            bar.set_message(format!(
+                "{:<9} {} → {} rows",
+                step.status().name(),
+                rows(&step.rows_in),
+                rows(&step.rows_out)
+            ));
+            bar.tick();
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no cleaning.
+        let _ = self.lines.clear();
+    }
+}

@@ -1,0 +1,65 @@
+//! The closing table of a run.
+
+use super::numbers::{count, time};
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Cell, CellAlignment, Table};
+use orchestrator::run::{RunReport, Status, StepOutcome};
+
+/// Shows how a run ended, on standard error. Quiet, it shows only what went wrong.
+pub fn report(report: &RunReport, quiet: bool) {
+    if !quiet {
+        eprintln!("{}", table(&report.steps));
+        for step in &report.steps {
+            findings(step);
+        }
+    }
+    if let Some(fault) = &report.fault {
+        super::fault(fault);
+    }
+    let ended = match report.status {
+        Status::Done => "done",
+        Status::Cancelled => "cancelled; no output was written by steps that were cancelled",
+        _ => "failed; nothing half-written was left",
+    };
+    if quiet && report.status == Status::Done {
+        return;
+    }
+    eprintln!("{} {ended} in {} (run {})", report.pipeline, time(report.duration_ms), report.run_id);
+    if let Some(words) = &report.held_back_by
+        && !quiet
+    {
+        eprintln!("{words}");
+    }
+}
+
+fn table(steps: &[StepOutcome]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header(["step", "status", "rows in", "rows out", "time", "waiting", "computing", "blocked"]);
+    for step in steps {
+        let figure = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        table.add_row([
+            Cell::new(&step.id),
+            Cell::new(step.status.name()),
+            figure(count(step.rows_in)),
+            figure(count(step.rows_out)),
+            figure(time(step.duration_ms)),
+            figure(time(step.waiting_ms)),
+            figure(time(step.computing_ms)),
+            figure(time(step.blocked_ms)),
+        ]);
+    }
+    table
+}
+
+/// A step's own counters, and what a load wrote.
+fn findings(step: &StepOutcome) {
+    let counters: Vec<String> = step.counters.iter().map(|(name, value)| format!("{name} {}", count(*value))).collect();
+    if !counters.is_empty() {
+        eprintln!("{}: {}", step.id, counters.join(", "));
+    }
+    let receipt = step.receipt.as_ref();
+    if let Some(path) = receipt.and_then(|receipt| receipt.get("path")).and_then(|path| path.as_str()) {
+        eprintln!("{} wrote {path}", step.id);
+    }
+}

@@ -1,0 +1,123 @@
+//! One run is one trace: shown with a real OTLP receiver, and with receivers that hang or are gone.
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use quiver_tests::House;
+use std::collections::{HashMap, HashSet};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tonic::{Request, Response, Status};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
+
+/// Keeps every span it is sent.
+#[derive(Clone, Default)]
+struct Receiver(Arc<Mutex<Vec<Span>>>);
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let spans = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        self.0.lock().expect("no panic").extend(spans.flat_map(|scope| scope.spans));
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+/// Runs a pipeline with telemetry sent to a receiver, and returns all its spans.
+fn spans_of(words: &[&str]) -> (Vec<Span>, serde_json::Value) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let receiver = Receiver::default();
+    let address = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        let service = TraceServiceServer::new(receiver.clone());
+        tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+        address
+    });
+    let house = House::new(PROGRAM);
+    let output = house.command(words).env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")).output();
+    let output = output.expect("the command runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = serde_json::from_slice(&output.stdout).expect("a report");
+    // All processes have ended, and flushed before they did.
+    let spans = receiver.0.lock().expect("no panic").clone();
+    (spans, report)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn one_mesh_run_is_exactly_one_trace() {
+    let (spans, report) = spans_of(&["run", "examples/pipelines/departments_diamond.yaml", "--mesh", "--json"]);
+    // Planning happens before there is a run; its calls are traces of their own, if any.
+    let runs: Vec<&Span> = spans.iter().filter(|span| span.parent_span_id.is_empty() && hex(&span.trace_id) == report["trace_id"]).collect();
+    assert_eq!(runs.len(), 1, "one root");
+    let trace: Vec<&Span> = spans.iter().filter(|span| span.trace_id == runs[0].trace_id).collect();
+    let by_id: HashMap<&[u8], &Span> = trace.iter().map(|span| (&span.span_id[..], *span)).collect();
+    for span in &trace {
+        let known = span.parent_span_id.is_empty() || by_id.contains_key(&span.parent_span_id[..]);
+        assert!(known, "{} hangs in the air", span.name);
+    }
+    let steps = report["steps"].as_array().expect("steps");
+    let servers: Vec<&&Span> = trace.iter().filter(|span| span.kind == SpanKind::Server as i32).collect();
+    assert_eq!(servers.len(), steps.len(), "a server span for each step");
+    for server in servers {
+        let client = by_id[&server.parent_span_id[..]];
+        assert_eq!(client.kind, SpanKind::Client as i32, "{} is under a client span", server.name);
+        assert_eq!(client.parent_span_id, runs[0].span_id, "{} is under the run", client.name);
+    }
+    let run_traces: HashSet<&[u8]> = spans
+        .iter()
+        .filter(|span| span.kind == SpanKind::Client as i32)
+        .map(|span| &span.trace_id[..])
+        .collect();
+    assert_eq!(run_traces.len(), 1, "no step of the run has another trace");
+}
+
+#[test]
+fn a_join_links_both_of_its_inputs() {
+    let (spans, report) = spans_of(&["run", "examples/pipelines/departments_diamond.yaml", "--json"]);
+    let join = report["steps"].as_array().expect("steps").iter().find(|step| step["step"] == "join").expect("a join");
+    let join = spans.iter().find(|span| span.name == join["id"]).expect("its span");
+    assert_eq!(join.links.len(), 2);
+    for link in &join.links {
+        assert!(spans.iter().any(|span| span.span_id == link.span_id), "a link leads to a span of the run");
+    }
+}
+
+/// Seconds that a small run takes with this endpoint.
+fn seconds_with(endpoint: Option<&str>) -> f64 {
+    let house = House::new(PROGRAM);
+    let mut command = house.command(&["run", "examples/pipelines/hr_analytics.yaml", "--json"]);
+    if let Some(endpoint) = endpoint {
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+    }
+    let begun = Instant::now();
+    let output = command.output().expect("the command runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    begun.elapsed().as_secs_f64()
+}
+
+#[test]
+fn a_receiver_that_hangs_or_is_gone_costs_no_run() {
+    let plain = seconds_with(None);
+    // It takes connections, and never says a word.
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mute_address = format!("http://{}", mute.local_addr().expect("an address"));
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let gone_address = format!("http://{}", gone.local_addr().expect("an address"));
+    drop(gone);
+    let allowed = plain + Duration::from_secs(10).as_secs_f64();
+    for endpoint in [mute_address, gone_address] {
+        let seconds = seconds_with(Some(&endpoint));
+        assert!(seconds < allowed, "{seconds} s with {endpoint}, {plain} s without");
+    }
+}
