@@ -123,11 +123,7 @@ impl DataRoot {
     pub fn new_file(&self, relative: &Path) -> Result<NewFile, Fault> {
         let shown = relative.display();
         let folder = relative.parent().unwrap_or(Path::new(""));
-        let dir = if folder.as_os_str().is_empty() {
-            self.dir.try_clone()
-        } else {
-            self.make_folder(folder)
-        };
+        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder) };
         let dir = dir.map_err(|error| match leads_out(&error) {
             true => Fault::denied(format!("{} leads outside the data root {}", folder.display(), self.path.display()))
                 .help("a symbolic link may only point to folders beneath the data root"),

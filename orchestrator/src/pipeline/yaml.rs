@@ -42,6 +42,8 @@ pub fn read(source: &Source) -> Result<Yaml, Problem> {
             .help("give the pipeline's YAML, not its data".to_owned()));
     }
     let options = serde_saphyr::options! {
+        // YAML 1.2: `n`, `no` and `off` are texts, as most people expect of an id or a column.
+        strict_booleans: true,
         budget: serde_saphyr::budget! {
             max_nodes: 100_000,
             max_aliases: 1_000,

@@ -13,6 +13,7 @@ use http::{HeaderValue, Method, Request, Response, Uri, header};
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
@@ -41,7 +42,9 @@ impl StepClient {
         gather: Gather,
         limit: Option<Duration>,
     ) -> Result<Exchange, Fault> {
-        let response = self.call(EXCHANGE, command, input, limit).await?;
+        let open = CancellationToken::new();
+        let closing = open.clone().drop_guard();
+        let response = self.call(EXCHANGE, command, input, limit, open).await?;
         let mut frames = FrameReader::response(response.into_body(), gather);
         let first = match frames.next().await {
             Some(first) => first?,
@@ -52,7 +55,10 @@ impl StepClient {
         }
         let schema: SchemaRef = Decoder::from_schema_frame(&first)?.schema();
         let report = Arc::new(OnceLock::new());
-        let rest = until_report(frames, report.clone());
+        let rest = until_report(frames, report.clone()).map(move |frame| {
+            let _closing = &closing;
+            frame
+        });
         let frames = FrameStream::new(schema, stream::once(async { Ok(first) }).chain(rest));
         Ok(Exchange { frames, report })
     }
@@ -62,7 +68,9 @@ impl StepClient {
     /// # Errors
     /// The input's fault, or [`crate::FaultKind::Upstream`].
     pub async fn stage(&self, command: &StepCommand, input: FrameStream) -> Result<(), Fault> {
-        let response = self.call(PUT, command, Some(input), None).await?;
+        let open = CancellationToken::new();
+        let _closing = open.clone().drop_guard();
+        let response = self.call(PUT, command, Some(input), None, open).await?;
         let mut results = FrameReader::response(response.into_body(), Gather::Aligned);
         while let Some(result) = results.next().await {
             result?;
@@ -70,19 +78,22 @@ impl StepClient {
         Ok(())
     }
 
+    /// Calls a streaming method. Cancelling `closed` resets the request: by itself HTTP/2 does not stop sending when
+    /// nobody reads the answer any more, and a stream that stands still would never notice.
     async fn call(
         &self,
         path: &'static str,
         command: &StepCommand,
         input: Option<FrameStream>,
         limit: Option<Duration>,
+        closed: CancellationToken,
     ) -> Result<Response<Body>, Fault> {
         let descriptor = stream::once({
             let first = Frame::describing(command.to_json());
             async { Ok(first) }
         });
         let body = match input {
-            Some(input) => Body::new(FrameBody::new(descriptor.chain(input), Ending::Reset)),
+            Some(input) => Body::new(FrameBody::new(descriptor.chain(until_closed(input, closed)), Ending::Reset)),
             None => Body::new(FrameBody::new(descriptor, Ending::Reset)),
         };
         let mut request = Request::new(body);
@@ -106,6 +117,25 @@ impl StepClient {
                 Err(Fault::upstream(format!("{} answered HTTP {}", self.peer(), response.status())))
             }
             _ => Ok(response),
+        }
+    }
+}
+
+/// The frames, cut off with a fault once nobody wants them.
+fn until_closed(mut frames: FrameStream, closed: CancellationToken) -> impl Stream<Item = Result<Frame, Fault>> + Send {
+    async_stream::stream! {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = closed.cancelled() => Some(Err(Fault::cancelled("the exchange was given up"))),
+                next = frames.next() => next,
+            };
+            let Some(next) = next else { break };
+            let last = next.is_err();
+            yield next;
+            if last {
+                break;
+            }
         }
     }
 }

@@ -251,6 +251,7 @@ impl Pump {
         let end = tokio::select! {
             end = self.push_in_time(encoded, &outlet).instrument(span.clone()) => end,
             () = self.cancel.token.cancelled() => Err(Fault::cancelled("somebody cancelled this exchange")),
+            () = self.cancel.service.cut_off.cancelled() => Err(Fault::upstream("the server is going down")),
         };
         let report = self.gauge.report();
         span.record("rows_in", report.rows_in);

@@ -95,9 +95,10 @@ impl Listener {
     }
 }
 
-/// A server under way. Dropped, it stops at once.
+/// A server under way. Dropped, it takes no more calls, and those under way fail.
 pub struct Server {
     stop: CancellationToken,
+    _cut_off: tokio_util::sync::DropGuard,
     done: tokio_util::task::AbortOnDropHandle<Result<(), Fault>>,
     drain: Duration,
     socket: Option<PathBuf>,
@@ -113,7 +114,8 @@ impl Server {
         for step in registry.iter() {
             reporter.set_service_status(&step.description().name, serving).await;
         }
-        let service = Arc::new(Service::new(registry, env, limits));
+        let cut_off = CancellationToken::new();
+        let service = Arc::new(Service::new(registry, env, limits, cut_off.clone()));
         let stop = CancellationToken::new();
         let socket = listener.socket.clone();
         let asked = stop.clone();
@@ -134,7 +136,7 @@ impl Server {
             served.map_err(|error| Fault::upstream(format!("the server failed: {error}")))
         };
         let done = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(serving));
-        Self { stop, done, drain, socket }
+        Self { stop, _cut_off: cut_off.drop_guard(), done, drain, socket }
     }
 
     /// Takes no more calls, lets those under way end, and returns when they have, or when the drain time is over.

@@ -66,10 +66,12 @@ pub(crate) struct Service {
     slots: Arc<Semaphore>,
     staging: Staging,
     running: Mutex<HashMap<String, CancellationToken>>,
+    /// Cancelled when calls under way may not go on.
+    cut_off: CancellationToken,
 }
 
 impl Service {
-    fn new(registry: Registry, env: StepEnv, limits: Limits) -> Self {
+    fn new(registry: Registry, env: StepEnv, limits: Limits, cut_off: CancellationToken) -> Self {
         Self {
             registry,
             env,
@@ -77,6 +79,7 @@ impl Service {
             limits,
             staging: Staging::default(),
             running: Mutex::default(),
+            cut_off,
         }
     }
 

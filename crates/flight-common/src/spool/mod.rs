@@ -61,6 +61,11 @@ impl SpillSpace {
         self.spilled.load(Ordering::Relaxed)
     }
 
+    /// Bytes of disk taken now.
+    pub fn disk_used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Counts bytes that a library spilled to this folder by itself.
     pub fn count_spilled(&self, bytes: u64) {
         self.spilled.fetch_add(bytes, Ordering::Relaxed);
@@ -198,7 +203,20 @@ mod tests {
         assert_eq!(spool.get(17).expect("readable"), numbers(17));
         assert!(spool.get(spool.len()).is_err());
         drop(spool);
-        assert_eq!(space.budget().used(), 0);
+        assert_eq!((space.budget().used(), space.disk_used()), (0, 0));
+    }
+
+    #[test]
+    fn what_was_drained_gives_its_disk_back() {
+        let space = space(0);
+        let mut writer = SpoolWriter::new(&space, numbers(0).schema());
+        for n in 0..20 {
+            writer.push(numbers(n)).expect("there is disk");
+        }
+        assert!(space.disk_used() > 0);
+        let drained = futures::executor::block_on_stream(writer.finish().drain());
+        assert_eq!(drained.count(), 20);
+        assert_eq!(space.disk_used(), 0);
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl<T: Parcel> Shelf<T> {
         for frame in &frames {
             spill.append(&self.space, &frame.header)?;
             spill.append(&self.space, &frame.app_metadata)?;
-            spill.end = spill.end.next_multiple_of(ALIGNMENT);
+            spill.align(&self.space);
             for piece in &frame.body {
                 spill.append(&self.space, piece)?;
             }
@@ -110,7 +110,7 @@ impl<T: Parcel> Shelf<T> {
                 body: frame.body_len(),
             });
         }
-        spill.end = spill.end.next_multiple_of(ALIGNMENT);
+        spill.align(&self.space);
         spill.wanted += 1;
         let length = spill.end - offset;
         self.space.spilled.fetch_add(length, Ordering::Relaxed);
@@ -175,9 +175,16 @@ impl SpillFile {
         Ok(Self { file, end: 0, wanted: 0 })
     }
 
+    /// Goes on at the next border. The gap is booked like what is written, since it is given back with it.
+    fn align(&mut self, space: &SpillSpace) {
+        let aligned = self.end.next_multiple_of(ALIGNMENT);
+        space.used.fetch_add(aligned - self.end, Ordering::Relaxed);
+        self.end = aligned;
+    }
+
     fn append(&mut self, space: &SpillSpace, bytes: &[u8]) -> Result<(), Fault> {
         let length = bytes.len() as u64;
-        if space.used.load(Ordering::Relaxed) + length > space.quota {
+        if space.used.load(Ordering::Relaxed).saturating_add(length) > space.quota {
             return Err(Fault::busy(format!("the quota of {} bytes for spill files is used up", space.quota))
                 .help("give the service more memory or a larger spill quota, or send less at once")
                 .retry_after(Fault::RETRY_SOON));

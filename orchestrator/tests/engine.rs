@@ -1,0 +1,145 @@
+//! The engine, through both doors: what runs, what a fault does, and what never happens.
+
+mod support;
+
+use flight_common::FaultKind;
+use orchestrator::run::{RunOptions, RunReport, Status};
+use std::time::Duration;
+use support::House;
+use tokio_util::sync::CancellationToken;
+
+/// Runs a pipeline in this process and behind Flight, each in a house of its own.
+async fn both(memory: usize, yaml: &str, options: impl Fn() -> RunOptions) -> [(House, RunReport); 2] {
+    let here = House::with_memory(memory);
+    let report_here = here.run(here.in_process(), yaml, options()).await;
+    let there = House::with_memory(memory);
+    let (mesh, server) = there.served().await;
+    let report_there = there.run(mesh, yaml, options()).await;
+    server.stop().await.expect("nothing is left running");
+    [(here, report_here), (there, report_there)]
+}
+
+fn status_of(report: &RunReport, id: &str) -> Status {
+    report.steps.iter().find(|step| step.id == id).expect("the step").status
+}
+
+const CHAIN: &str = "
+steps:
+  - {id: n, service: numbers, params: {rows: 250000}}
+  - {id: s, service: sum, depends_on: n}
+";
+
+#[tokio::test]
+async fn a_chain_runs_and_its_figures_agree() {
+    for (house, report) in both(64 << 20, CHAIN, RunOptions::default).await {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        assert_eq!(house.sum(), Some(249_999 * 250_000 / 2));
+        let [numbers, sum] = &report.steps[..] else { panic!("two steps") };
+        assert_eq!((numbers.rows_out, sum.rows_in, sum.rows_out), (250_000, 250_000, 1));
+        assert_eq!(sum.receipt.as_ref().expect("a receipt")["sum"], 249_999_i64 * 125_000);
+    }
+}
+
+const DIAMOND: &str = "
+steps:
+  - {id: n, service: numbers, params: {rows: 4000000}}
+  - {id: j, service: second_then_first, depends_on: [n, n]}
+  - {id: s, service: sum, depends_on: j}
+";
+
+#[tokio::test]
+async fn a_diamond_whose_join_reads_one_side_first_does_not_hang() {
+    for (house, report) in both(4 << 20, DIAMOND, RunOptions::default).await {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        assert_eq!(house.sum(), Some(3_999_999 * 4_000_000));
+    }
+}
+
+#[tokio::test]
+async fn a_fault_is_told_where_it_began_and_nothing_is_written() {
+    let yaml = CHAIN.replace("rows: 250000", "rows: 250000, fail_after: 200000");
+    for (house, report) in both(64 << 20, &yaml, RunOptions::default).await {
+        assert_eq!(report.status, Status::Failed, "{report:?}");
+        let fault = report.fault.as_ref().expect("a fault");
+        assert_eq!((fault.kind(), fault.step_name()), (FaultKind::BadData, Some("n")));
+        assert_eq!(fault.row_number(), Some(200_000));
+        assert_eq!(status_of(&report, "n"), Status::Failed);
+        assert_eq!(status_of(&report, "s"), Status::Cancelled);
+        assert_eq!(house.names(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_ends_a_run_that_stands_still() {
+    let yaml = CHAIN.replace("rows: 250000", "rows: 250000, stall_after: 10000");
+    let options = || {
+        let cancel = CancellationToken::new();
+        let asked = cancel.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            asked.cancel();
+        });
+        RunOptions { cancel, ..RunOptions::default() }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(10), both(64 << 20, &yaml, options)).await;
+    for (house, report) in ended.expect("it ends") {
+        assert_eq!(report.status, Status::Cancelled, "{report:?}");
+        assert_eq!(house.names(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_takes_too_long_is_timed_out_by_name() {
+    let yaml = CHAIN.replace("params: {rows: 250000}", "timeout: 200ms, params: {rows: 250000, stall_after: 10000}");
+    for (house, report) in both(64 << 20, &yaml, RunOptions::default).await {
+        let fault = report.fault.as_ref().expect("a fault");
+        assert_eq!((fault.kind(), fault.step_name()), (FaultKind::TimedOut, Some("n")), "{report:?}");
+        assert_eq!(house.names(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_is_timed_out() {
+    let yaml = CHAIN.replace("rows: 250000", "rows: 250000, stall_after: 10000");
+    let options = || RunOptions { limit: Some(Duration::from_millis(200)), ..RunOptions::default() };
+    for (house, report) in both(64 << 20, &yaml, options).await {
+        assert_eq!(report.status, Status::Failed);
+        assert_eq!(report.fault.as_ref().expect("a fault").kind(), FaultKind::TimedOut);
+        assert_eq!(house.names(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_mid_run_fails_the_run_and_writes_nothing() {
+    let house = House::new();
+    let (mesh, server) = house.served().await;
+    let yaml = CHAIN.replace("rows: 250000", "rows: 250000, stall_after: 10000");
+    let options = RunOptions::default();
+    let running = house.run(mesh, &yaml, options);
+    let killed = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(server);
+    };
+    let (report, ()) =
+        tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(running, killed) }).await.expect("it ends");
+    assert_eq!(report.status, Status::Failed, "{report:?}");
+    assert_eq!(house.names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_step_that_only_comes_after_another_waits_for_it() {
+    let yaml = "
+steps:
+  - {id: first, service: numbers, params: {rows: 1000, fail_after: 0}}
+  - {id: write, service: sum, depends_on: first}
+  - {id: later, service: numbers, params: {rows: 10}, depends_on: write}
+";
+    for (_, report) in both(64 << 20, yaml, RunOptions::default).await {
+        assert_eq!(status_of(&report, "later"), Status::Skipped, "{report:?}");
+    }
+    let yaml = yaml.replace(", fail_after: 0", "");
+    for (_, report) in both(64 << 20, &yaml, RunOptions::default).await {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        assert_eq!(status_of(&report, "later"), Status::Done);
+    }
+}

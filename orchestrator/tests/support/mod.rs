@@ -1,0 +1,216 @@
+//! Small real steps, and both doors to them: what the engine's tests run on.
+
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use flight_common::client::StepClient;
+use flight_common::server::{Limits, Listener, Server, Settings};
+use flight_common::{
+    BatchStream, DataRoot, Effects, Fault, INPUT, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs, Planned,
+    Registry, SpillSpace, Step, StepContext, StepEnv, StepKind, StepSpec,
+};
+use futures::{StreamExt, stream};
+use orchestrator::mesh::{FlightMesh, InProcess, Mesh, Planner};
+use orchestrator::pipeline::{self, Source};
+use orchestrator::run::{Engine, Progress, RunOptions, RunReport};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn spec(name: &'static str, kind: StepKind, inputs: &'static [&'static str], effects: Effects) -> StepSpec {
+    StepSpec {
+        name,
+        version: "1",
+        kind,
+        summary: "For tests.",
+        manual: "",
+        inputs,
+        outputs: OUTPUT,
+        effects,
+        keeps_order: true,
+        aliases: &[],
+        examples: &[],
+    }
+}
+
+fn numbers_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]))
+}
+
+/// Gives the numbers from 0, in batches of 1,000. It may fail, or stand still, after some of them.
+pub struct Numbers;
+
+/// How many.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NumbersParams {
+    /// Rows.
+    rows: i64,
+    /// Fail after this many.
+    #[serde(default)]
+    fail_after: Option<i64>,
+    /// Give no more after this many, and do not end.
+    #[serde(default)]
+    stall_after: Option<i64>,
+}
+
+impl Step for Numbers {
+    type Params = NumbersParams;
+    type Run = NumbersParams;
+
+    fn spec(&self) -> StepSpec {
+        spec("numbers", StepKind::Extract, &[], Effects::None)
+    }
+
+    async fn plan(
+        &self,
+        params: NumbersParams,
+        _: &InputSchemas,
+        _: &StepEnv,
+    ) -> Result<Planned<NumbersParams>, Fault> {
+        Ok(Planned::new(numbers_schema(), params))
+    }
+
+    fn process(&self, run: NumbersParams, _: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
+        const BATCH: i64 = 1000;
+        let items = stream::iter((0..run.rows).step_by(BATCH as usize)).then(move |from| {
+            let (fail, stall) = (run.fail_after, run.stall_after);
+            async move {
+                if fail.is_some_and(|after| from >= after) {
+                    return Err(Fault::bad_data("this number is not liked").row(from as u64));
+                }
+                if stall.is_some_and(|after| from >= after) {
+                    std::future::pending::<()>().await;
+                }
+                let to = (from + BATCH).min(run.rows);
+                let column = Arc::new((from..to).collect::<Int64Array>());
+                Ok(RecordBatch::try_new(numbers_schema(), vec![column])?)
+            }
+        });
+        Ok(Outputs::main(BatchStream::new(numbers_schema(), items)))
+    }
+}
+
+/// No knobs.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Reads its second input to the end, and only then its first: what a join does.
+pub struct SecondThenFirst;
+
+impl Step for SecondThenFirst {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        spec("second-then-first", StepKind::Transform, &["first", "second"], Effects::None)
+    }
+
+    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        Ok(Planned::new(inputs.at(0).clone(), ()))
+    }
+
+    fn process(&self, (): (), mut inputs: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
+        let (first, second) = (inputs.take(0)?, inputs.take(1)?);
+        let schema = first.schema();
+        Ok(Outputs::main(BatchStream::new(schema, second.chain(first))))
+    }
+}
+
+/// Writes its rows to `sum.txt` as one number, when they have ended well.
+pub struct Sum;
+
+impl Step for Sum {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        spec("sum", StepKind::Load, INPUT, Effects::Commits)
+    }
+
+    async fn plan(&self, _: Nothing, _: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        Ok(Planned::new(Arc::new(Schema::new(vec![Field::new("sum", DataType::Int64, false)])), ()))
+    }
+
+    fn process(&self, (): (), inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        let mut input = inputs.only()?;
+        let root = context.env.data_root.clone();
+        let schema = Arc::new(Schema::new(vec![Field::new("sum", DataType::Int64, false)]));
+        let receipt = schema.clone();
+        Ok(Outputs::main(BatchStream::once(schema, async move {
+            let mut file = root.new_file(Path::new("sum.txt"))?;
+            let mut sum = 0;
+            while let Some(batch) = input.next().await {
+                let batch = batch?;
+                let column = batch.column(0).as_any().downcast_ref::<Int64Array>().expect("numbers");
+                sum += column.values().iter().sum::<i64>();
+            }
+            write!(file, "{sum}").map_err(|error| Fault::io("sum.txt", &error))?;
+            file.commit()?;
+            Ok(RecordBatch::try_new(receipt, vec![Arc::new(Int64Array::from(vec![sum]))])?)
+        })))
+    }
+}
+
+/// A data root, and steps that use it with this much memory.
+pub struct House {
+    pub folder: tempfile::TempDir,
+    pub env: StepEnv,
+}
+
+impl House {
+    pub fn with_memory(bytes: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data_root = DataRoot::open(folder.path()).expect("it is there");
+        let space = SpillSpace::new(MemoryBudget::new(bytes), std::env::temp_dir(), u64::MAX);
+        Self { folder, env: StepEnv { data_root, space } }
+    }
+
+    pub fn new() -> Self {
+        Self::with_memory(64 << 20)
+    }
+
+    pub fn registry() -> Registry {
+        Registry::new().with(Numbers).with(SecondThenFirst).with(Sum)
+    }
+
+    pub fn in_process(&self) -> InProcess {
+        InProcess::new(Self::registry(), self.env.clone())
+    }
+
+    /// The steps behind a server of their own.
+    pub async fn served(&self) -> (FlightMesh, Server) {
+        let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+        let address = listener.address().expect("a TCP address").to_string();
+        let settings = Settings {
+            registry: Self::registry(),
+            env: self.env.clone(),
+            limits: Limits::default(),
+            drain: Duration::from_secs(5),
+        };
+        let server = Server::start(settings, listener).await;
+        let client = StepClient::tcp(&address).expect("an address");
+        (FlightMesh::connect(vec![client]).await.expect("it answers"), server)
+    }
+
+    /// What the load wrote.
+    pub fn sum(&self) -> Option<i64> {
+        std::fs::read_to_string(self.folder.path().join("sum.txt")).ok()?.parse().ok()
+    }
+
+    /// Every name in the data root.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("a folder").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    pub async fn run<M: Mesh + Planner>(&self, mesh: M, yaml: &str, options: RunOptions) -> RunReport {
+        let plan = pipeline::check(&Source::new("test", yaml), &[], &mesh).await.expect("a good pipeline");
+        let progress = Arc::new(Progress::new(plan.nodes.len()));
+        let engine = Engine::new(Arc::new(mesh), self.env.space.clone());
+        engine.run(&plan, &RunOptions { run_id: "test-run".to_owned(), ..options }, progress).await
+    }
+}
