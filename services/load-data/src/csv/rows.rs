@@ -8,7 +8,7 @@
 use crate::text::{Out, Print, scalar};
 use arrow::array::{Array, AsArray, OffsetSizeTrait, RecordBatch};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Int64Type, Schema};
 use std::ops::Range;
 
 /// How CSV is written.
@@ -72,38 +72,88 @@ pub fn header(schema: &Schema, dialect: &Dialect) -> Vec<u8> {
 pub fn rows(batch: &RecordBatch, dialect: &Dialect, memory: Vec<u8>) -> Vec<u8> {
     let mut out = Out::reuse(memory);
     let columns: Vec<Column<'_>> = batch.columns().iter().map(|array| Column::new(array, dialect)).collect();
+    let room: usize = columns.iter().map(|column| column.cells.most().max(dialect.null.len()) + 1).sum();
     for row in 0..batch.num_rows() {
+        out.ensure(room);
+        let mut end = out.end();
         for column in &columns {
             if column.nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                out.put(&dialect.null);
+                end = out.part_at(end, &dialect.null, 0, dialect.null.len());
             } else {
-                column.printer.print(row, &mut out);
+                end = match &column.cells {
+                    Cells::Whole(numbers) => out.i64_at(end, numbers[row]),
+                    Cells::Clean(texts) if !texts.reads_as_null(row) => texts.put_at(end, row, &mut out),
+                    Cells::Clean(texts) => printed(end, texts, row, room, &mut out),
+                    Cells::Printed(printer) => printed(end, printer.as_ref(), row, room, &mut out),
+                };
             }
-            out.push(dialect.delimiter);
+            end = out.byte_at(end, dialect.delimiter);
         }
+        out.set_end(end);
         out.replace_last(b'\n');
     }
     out.into_bytes()
 }
 
+/// Prints a cell that may take any room, and makes room again for the rest of the row.
+#[inline(never)]
+fn printed(end: usize, printer: &dyn Print, row: usize, room: usize, out: &mut Out) -> usize {
+    out.set_end(end);
+    printer.print(row, out);
+    out.ensure(room);
+    out.end()
+}
+
 struct Column<'a> {
     /// Which rows are null; absent if none is.
     nulls: Option<&'a NullBuffer>,
-    printer: Box<dyn Print + 'a>,
+    cells: Cells<'a>,
+}
+
+/// Values by how they are written. The first two are what most tables are made of, and have no call for each cell.
+enum Cells<'a> {
+    Whole(&'a [i64]),
+    Clean(Texts<'a, i32>),
+    Printed(Box<dyn Print + 'a>),
 }
 
 impl<'a> Column<'a> {
     fn new(array: &'a dyn Array, dialect: &'a Dialect) -> Self {
-        let printer: Box<dyn Print + 'a> = match array.data_type() {
-            DataType::Utf8 => Texts::<i32>::printer(array, dialect),
-            DataType::LargeUtf8 => Texts::<i64>::printer(array, dialect),
+        let cells = match array.data_type() {
+            DataType::Int64 => Cells::Whole(array.as_primitive::<Int64Type>().values()),
+            DataType::Utf8 => {
+                let texts = Texts::<i32>::new(array, dialect);
+                if texts.clean() && texts.longest <= LONGEST_IN_PLACE {
+                    Cells::Clean(texts)
+                } else {
+                    Cells::Printed(texts.printer())
+                }
+            }
+            DataType::LargeUtf8 => Cells::Printed(Texts::<i64>::new(array, dialect).printer()),
             DataType::Utf8View => {
                 let array = array.as_string_view();
-                Box::new(Quoted { dialect, value: |row| array.value(row).as_bytes() })
+                Cells::Printed(Box::new(Quoted { dialect, value: |row| array.value(row).as_bytes() }))
             }
-            _ => scalar(array).map_or_else(|| Box::new(Nulls(dialect)) as Box<dyn Print>, |scalar| scalar.printer),
+            _ => match scalar(array) {
+                Some(scalar) => Cells::Printed(scalar.printer),
+                None => Cells::Printed(Box::new(Nulls(dialect))),
+            },
         };
-        Self { nulls: array.nulls().filter(|nulls| nulls.null_count() > 0), printer }
+        Self { nulls: array.nulls().filter(|nulls| nulls.null_count() > 0), cells }
+    }
+}
+
+/// Texts up to this length count in the room that is made for a row.
+const LONGEST_IN_PLACE: usize = 1024;
+
+impl Cells<'_> {
+    /// The room that a cell takes at most. None is made for those that make their own.
+    fn most(&self) -> usize {
+        match self {
+            Self::Whole(_) => Out::MOST_FOR_NUMBER,
+            Self::Clean(texts) => Out::most_for_part(texts.longest),
+            Self::Printed(_) => 0,
+        }
     }
 }
 
@@ -128,36 +178,53 @@ impl<'a, F: Fn(usize) -> &'a [u8]> Print for Quoted<'a, F> {
     }
 }
 
-/// Text without any character that needs quotes.
+/// Text in one piece, which can be searched as a whole.
+#[derive(Clone, Copy)]
 struct Texts<'a, O> {
     dialect: &'a Dialect,
     offsets: &'a [O],
     bytes: &'a [u8],
+    longest: usize,
 }
 
 impl<'a, O: OffsetSizeTrait> Texts<'a, O> {
-    fn printer(array: &'a dyn Array, dialect: &'a Dialect) -> Box<dyn Print + 'a> {
+    fn new(array: &'a dyn Array, dialect: &'a Dialect) -> Self {
         let array = array.as_string::<O>();
-        let texts = Self { dialect, offsets: array.value_offsets(), bytes: array.value_data() };
-        let used = texts.offsets[0].as_usize()..texts.offsets[array.len()].as_usize();
-        if dialect.must_quote(&texts.bytes[used]) {
-            return Box::new(Quoted { dialect, value: move |row| &texts.bytes[texts.span(row)] });
-        }
-        Box::new(texts)
+        let offsets = array.value_offsets();
+        let lengths = offsets.windows(2).map(|ends| (ends[1] - ends[0]).as_usize());
+        Self { dialect, offsets, bytes: array.value_data(), longest: lengths.max().unwrap_or(0) }
     }
 
+    /// Whether no text holds a character that needs quotes.
+    fn clean(&self) -> bool {
+        let used = self.offsets[0].as_usize()..self.offsets[self.offsets.len() - 1].as_usize();
+        !self.dialect.must_quote(&self.bytes[used])
+    }
+
+    fn printer(self) -> Box<dyn Print + 'a> {
+        Box::new(Quoted { dialect: self.dialect, value: move |row| &self.bytes[self.span(row)] })
+    }
+
+    #[inline(always)]
     fn span(&self, row: usize) -> Range<usize> {
         self.offsets[row].as_usize()..self.offsets[row + 1].as_usize()
+    }
+
+    #[inline(always)]
+    fn reads_as_null(&self, row: usize) -> bool {
+        self.dialect.reads_as_null(&self.bytes[self.span(row)])
+    }
+
+    #[inline(always)]
+    fn put_at(&self, at: usize, row: usize, out: &mut Out) -> usize {
+        let span = self.span(row);
+        out.part_at(at, self.bytes, span.start, span.end)
     }
 }
 
 impl<O: OffsetSizeTrait> Print for Texts<'_, O> {
     fn print(&self, row: usize, out: &mut Out) {
-        let span = self.span(row);
-        if self.dialect.reads_as_null(&self.bytes[span.clone()]) {
-            return self.dialect.put_quoted(&self.bytes[span], out);
-        }
-        out.put_part(self.bytes, span.start, span.end);
+        self.dialect.put_text(&self.bytes[self.span(row)], out);
     }
 }
 

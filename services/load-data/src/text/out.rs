@@ -2,6 +2,9 @@
 //!
 //! Most cells are a few bytes long, and for those a call of `memcpy` costs more than the copy. So short pieces are
 //! copied in blocks of fixed length, which compile to a load and a store; what is too much is overwritten by the next.
+//!
+//! There are two ways to write. `put…` makes room and moves the end: for all. `…_at` does neither, for loops that make
+//! room once for many pieces and keep the end in a register.
 
 /// Bytes written one after another.
 #[derive(Default)]
@@ -51,13 +54,24 @@ impl Out {
         self.bytes
     }
 
-    #[inline]
-    fn room<const N: usize>(&mut self) -> &mut [u8; N] {
-        if self.bytes.len() - self.end < N {
-            self.grow(N);
+    /// Where the text ends.
+    #[inline(always)]
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Says where the text ends, after pieces were put in place by the functions whose names end in `_at`.
+    #[inline(always)]
+    pub fn set_end(&mut self, end: usize) {
+        self.end = end;
+    }
+
+    /// Makes room for this many bytes beyond the end.
+    #[inline(always)]
+    pub fn ensure(&mut self, more: usize) {
+        if self.bytes.len() - self.end < more {
+            self.grow(more);
         }
-        let room = self.bytes[self.end..].first_chunk_mut();
-        room.expect("grown to hold N bytes more")
     }
 
     #[cold]
@@ -68,11 +82,30 @@ impl Out {
         self.bytes.resize(wanted.max(self.bytes.capacity()), 0);
     }
 
+    #[inline(always)]
+    fn block_at<const N: usize>(&mut self, at: usize, block: [u8; N]) {
+        self.bytes[at..at + N].copy_from_slice(&block);
+    }
+
+    #[inline]
+    fn room<const N: usize>(&mut self) -> &mut [u8; N] {
+        self.ensure(N);
+        let room = self.bytes[self.end..].first_chunk_mut();
+        room.expect("there is room for N bytes more")
+    }
+
     /// Adds one byte.
     #[inline]
     pub fn push(&mut self, byte: u8) {
         self.room::<1>()[0] = byte;
         self.end += 1;
+    }
+
+    /// Puts one byte at `at`, and tells where it ends.
+    #[inline(always)]
+    pub fn byte_at(&mut self, at: usize, byte: u8) -> usize {
+        self.bytes[at] = byte;
+        at + 1
     }
 
     /// Takes the last byte back and puts this one in its place.
@@ -86,24 +119,25 @@ impl Out {
     /// Adds bytes.
     #[inline]
     pub fn put(&mut self, piece: &[u8]) {
-        if self.bytes.len() - self.end < piece.len() {
-            self.grow(piece.len());
-        }
+        self.ensure(piece.len());
         self.bytes[self.end..self.end + piece.len()].copy_from_slice(piece);
         self.end += piece.len();
     }
 
-    /// Adds `source[start..end]`.
-    #[inline]
-    pub fn put_part(&mut self, source: &[u8], start: usize, end: usize) {
+    /// What [`Out::part_at`] takes at most for a part of this length.
+    pub const fn most_for_part(length: usize) -> usize {
+        if length < BLOCK { BLOCK } else { length }
+    }
+
+    /// Puts `source[start..end]` at `at`, and tells where it ends.
+    #[inline(always)]
+    pub fn part_at(&mut self, at: usize, source: &[u8], start: usize, end: usize) -> usize {
         let length = end - start;
         match source[start..].first_chunk::<BLOCK>() {
-            Some(block) if length <= BLOCK => {
-                *self.room() = *block;
-                self.end += length;
-            }
-            _ => self.put(&source[start..end]),
+            Some(block) if length <= BLOCK => self.block_at(at, *block),
+            _ => self.bytes[at..at + length].copy_from_slice(&source[start..end]),
         }
+        at + length
     }
 
     /// Adds a number below 100 as two digits.
@@ -114,26 +148,46 @@ impl Out {
     }
 
     /// Adds a whole number.
-    #[inline]
     pub fn put_u64(&mut self, number: u64) {
+        self.ensure(Self::MOST_FOR_NUMBER);
+        self.end = self.u64_at(self.end, number);
+    }
+
+    /// Adds a whole number with its sign.
+    pub fn put_i64(&mut self, number: i64) {
+        self.ensure(Self::MOST_FOR_NUMBER);
+        self.end = self.i64_at(self.end, number);
+    }
+
+    /// What a whole number takes at most.
+    pub const MOST_FOR_NUMBER: usize = 20;
+
+    /// Puts a whole number with its sign at `at`, and tells where it ends.
+    #[inline(always)]
+    pub fn i64_at(&mut self, at: usize, number: i64) -> usize {
+        let at = if number < 0 { self.byte_at(at, b'-') } else { at };
+        self.u64_at(at, number.unsigned_abs())
+    }
+
+    #[inline(always)]
+    fn u64_at(&mut self, at: usize, number: u64) -> usize {
         if number >= 100_000_000 {
-            return self.put(itoa::Buffer::new().format(number).as_bytes());
+            return self.large_at(at, number);
         }
         let digits = eight_digits(number);
         // A zero in front of the last digit is none.
         let zeros = (digits | 1).leading_zeros() / 8;
         let text = (digits << (8 * zeros)) | u64::from_ne_bytes([b'0'; 8]);
-        *self.room() = text.to_be_bytes();
-        self.end += 8 - zeros as usize;
+        self.block_at(at, text.to_be_bytes());
+        at + 8 - zeros as usize
     }
 
-    /// Adds a whole number with its sign.
-    #[inline]
-    pub fn put_i64(&mut self, number: i64) {
-        if number < 0 {
-            self.push(b'-');
-        }
-        self.put_u64(number.unsigned_abs());
+    #[inline(never)]
+    fn large_at(&mut self, at: usize, number: u64) -> usize {
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(number).as_bytes();
+        self.bytes[at..at + digits.len()].copy_from_slice(digits);
+        at + digits.len()
     }
 
     /// Adds a number with zeros in front, so that it has at least `width` digits.
@@ -175,7 +229,9 @@ mod tests {
         for (start, end) in [(0, 0), (0, 5), (0, 16), (3, 20), (95, 100), (84, 100), (0, 100), (100, 100)] {
             let mut out = Out::reuse(Vec::with_capacity(7));
             out.push(7);
-            out.put_part(&source, start, end);
+            out.ensure(Out::most_for_part(end - start));
+            let end_of_part = out.part_at(out.end(), &source, start, end);
+            out.set_end(end_of_part);
             assert_eq!(out.into_bytes(), [&[7], &source[start..end]].concat());
         }
     }
