@@ -117,7 +117,7 @@ async fn every_type_has_a_mode_and_of_several_it_is_the_smallest() {
     assert!(!filled.as_boolean().value(1));
     let filled = column(mode(), Float64Array::from(vec![Some(f64::NAN), None, Some(f64::NAN), Some(2.0)])).await;
     assert_eq!(filled.as_primitive::<Float64Type>().values(), &[2.0; 4], "NaN is no value");
-    let zeros = Float64Array::from(vec![Some(-0.0), Some(1.0), Some(0.0), Some(1.0), Some(-0.0), None]);
+    let zeros = Float64Array::from(vec![Some(-0.0), Some(-1.0), Some(0.0), Some(-1.0), Some(-0.0), None]);
     assert_eq!(column(mode(), zeros).await.as_primitive::<Float64Type>().value(5), 0.0, "both zeros are one value");
 }
 
