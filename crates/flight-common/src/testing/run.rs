@@ -4,7 +4,7 @@ use crate::data_root::DataRoot;
 use crate::drive::{Driven, drive};
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
-use crate::registry::erase;
+use crate::registry::{AnyStep, erase};
 use crate::report::StepReport;
 use crate::spool::SpillSpace;
 use crate::step::{InputSchemas, Step, StepEnv};
@@ -91,11 +91,7 @@ impl Bench {
     /// # Errors
     /// As [`Bench::run`].
     pub async fn run_streams(&self, step: impl Step, params: Value, inputs: Vec<BatchStream>) -> Result<Ran, Fault> {
-        let step = erase(step);
-        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect());
-        let planned = step.plan(&params, &schemas, &self.env).await?;
-        let schema = planned.outputs[0].clone();
-        let Driven { mut outputs, gauge } = drive(planned, inputs, &self.env, "test-run", &self.claimed)?;
+        let (schema, Driven { mut outputs, gauge }) = self.start(&*erase(step), &params, inputs).await?;
         let further = outputs.split_off(1);
         let further = further
             .into_iter()
@@ -112,6 +108,24 @@ impl Bench {
             });
         }
         Ok(Ran { schema, batches, further: rows, report: gauge.report() })
+    }
+}
+
+impl Bench {
+    /// Plans the step and starts it on these streams; the caller polls its outputs. The schema is that of the main one.
+    ///
+    /// # Errors
+    /// The step's fault, from planning or from starting.
+    pub async fn start(
+        &self,
+        step: &dyn AnyStep,
+        params: &Value,
+        inputs: Vec<BatchStream>,
+    ) -> Result<(SchemaRef, Driven), Fault> {
+        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect());
+        let planned = step.plan(params, &schemas, &self.env).await?;
+        let schema = planned.outputs[0].clone();
+        Ok((schema, drive(planned, inputs, &self.env, "test-run", &self.claimed)?))
     }
 }
 

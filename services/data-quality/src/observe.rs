@@ -1,0 +1,51 @@
+//! What one batch tells: a pure function, so that batches are looked at on all cores.
+
+use crate::extent::Extent;
+use crate::hash::Keys;
+use crate::missing::{missing, present};
+use crate::plan::Plan;
+use arrow::array::RecordBatch;
+use flight_common::Fault;
+
+/// What one batch tells.
+pub struct Observation {
+    /// Its rows.
+    pub rows: u64,
+    /// The cells of each column without a value; empty if nobody asks.
+    pub missing: Vec<u64>,
+    /// The hash of each row; empty if nobody asks.
+    pub hashes: Vec<u128>,
+    /// For each unique column, the hash of each of its values.
+    pub unique: Vec<Vec<u128>>,
+    /// For each column with limits, how far it reaches.
+    pub extents: Vec<Extent>,
+}
+
+/// Looks at a batch.
+///
+/// # Errors
+/// [`flight_common::FaultKind::Internal`] for what planning should have refused.
+pub fn observe(plan: &Plan, keys: &Keys, batch: &RecordBatch) -> Result<Observation, Fault> {
+    let (columns, rows) = (batch.columns(), batch.num_rows());
+    let counted = if plan.counts_nulls() { columns } else { &[] };
+    let hashes = if plan.duplicates { keys.hash_rows(columns, rows)? } else { Vec::new() };
+    let unique = plan.unique.iter().map(|place| values(keys, batch, *place));
+    let extents = plan.ranges.iter().map(|range| Extent::of(batch.column(range.place), &range.limits));
+    Ok(Observation {
+        rows: rows as u64,
+        missing: counted.iter().map(missing).collect::<Result<_, _>>()?,
+        hashes,
+        unique: unique.collect::<Result<_, _>>()?,
+        extents: extents.collect::<Result<_, _>>()?,
+    })
+}
+
+/// The hashes of a column's values, without nulls and NaN.
+fn values(keys: &Keys, batch: &RecordBatch, place: usize) -> Result<Vec<u128>, Fault> {
+    let column = batch.column(place);
+    let hashes = keys.hash_rows(std::slice::from_ref(column), batch.num_rows())?;
+    Ok(match present(column)? {
+        Some(present) => present.valid_indices().map(|row| hashes[row]).collect(),
+        None => hashes,
+    })
+}

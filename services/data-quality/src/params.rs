@@ -1,0 +1,122 @@
+//! The knobs of `data-quality`.
+
+use flight_common::columns::ColumnList;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Checks rows against rules, and passes them through unchanged.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// What to check. Each rule may be left out. Example:
+    /// `{min_rows: 100, check_duplicates: true, check_value_range: {Age: {min: 18, max: 65}}}`.
+    #[serde(default)]
+    pub rules: Rules,
+
+    /// Whether a failed rule stops the run. It does not unless this is set: the report tells the result either way.
+    #[serde(default)]
+    pub fail_on_errors: bool,
+}
+
+/// What to check.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    /// The fewest rows there may be. Example: `100`.
+    #[serde(default)]
+    pub min_rows: Option<u64>,
+
+    /// Whether to check how many of all cells are null. NaN counts as null, an empty text does not. Without this
+    /// switch the rule is on if `threshold_null_ratio` is given.
+    #[serde(default)]
+    pub check_null_ratio: Option<bool>,
+
+    /// The largest part of all cells that may be null, from 0 to 1; 0.5 unless told. Example: `0.05`.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub threshold_null_ratio: Option<f64>,
+
+    /// Whether to check that no row occurs twice. The first of equal rows is no duplicate. Nulls equal each other, NaN
+    /// equals NaN, and 0.0 equals -0.0.
+    #[serde(default)]
+    pub check_duplicates: bool,
+
+    /// The type that each of these columns must have. Example: `{Age: integer, Hired: datetime, Name: string}`.
+    #[serde(default)]
+    pub check_column_types: BTreeMap<String, ColumnType>,
+
+    /// The columns in which no value may occur twice: a list of names, or one string with commas between them. Nulls
+    /// and NaN are left out. Example: `[EmployeeNumber]`.
+    #[serde(default)]
+    pub check_unique_columns: Option<ColumnList>,
+
+    /// The smallest and the largest value that each of these columns may hold, both included. Nulls and NaN are left
+    /// out. Example: `{Age: {min: 18, max: 65}, Hired: {min: "1990-01-01"}}`.
+    #[serde(default)]
+    pub check_value_range: BTreeMap<String, ValueRange>,
+
+    /// Whether to report how complete each column is. This never fails.
+    #[serde(default)]
+    pub check_completeness: bool,
+}
+
+/// A smallest and a largest value. One of them may be left out.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ValueRange {
+    /// The smallest value: a number, or for a column of dates or times an ISO date such as `"2024-01-31"` or
+    /// `"2024-01-31T12:00:00Z"`. A date alone means its midnight; a time without an offset is in the column's zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Bound>,
+
+    /// The largest value, in the same forms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Bound>,
+}
+
+/// A number, or an ISO date.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Bound {
+    /// `18`
+    Number(serde_json::Number),
+    /// `"2024-01-31"`
+    Date(String),
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// Integers, floats or decimals.
+    Numeric,
+    /// Another word for `numeric`.
+    Number,
+    /// Integers of any size.
+    Integer,
+    /// Another word for `integer`.
+    Int,
+    /// Floating-point numbers.
+    Float,
+    /// Decimals.
+    Decimal,
+    /// Text.
+    String,
+    /// Another word for `string`.
+    Text,
+    /// True or false.
+    Boolean,
+    /// Another word for `boolean`.
+    Bool,
+    /// Dates or timestamps.
+    Datetime,
+    /// Dates without a time.
+    Date,
+    /// Timestamps.
+    Timestamp,
+    /// Times of a day.
+    Time,
+    /// Bytes.
+    Binary,
+}

@@ -1,0 +1,194 @@
+//! Which checks run, on which columns. Everything that is wrong with the rules is told at once.
+
+use crate::bound::{Limits, Refused, limits};
+use crate::hash::can_hash;
+use crate::params::{ColumnType, Params, Rules, ValueRange};
+use crate::types::holds;
+use arrow::datatypes::{DataType, SchemaRef};
+use flight_common::{Fault, FaultKind, Violation, columns};
+use std::fmt::Display;
+
+const DEFAULT_NULL_RATIO: f64 = 0.5;
+
+/// The checks of a run.
+pub struct Plan {
+    /// The schema of the rows.
+    pub schema: SchemaRef,
+    /// The fewest rows there may be.
+    pub min_rows: Option<u64>,
+    /// The largest part of the cells that may be null.
+    pub null_ratio: Option<f64>,
+    /// Whether rows are compared with each other.
+    pub duplicates: bool,
+    /// Types that columns must have.
+    pub types: Vec<TypeCheck>,
+    /// Columns in which no value may occur twice.
+    pub unique: Vec<usize>,
+    /// Columns whose values have limits.
+    pub ranges: Vec<RangeCheck>,
+    /// Whether the completeness of columns is reported.
+    pub completeness: bool,
+    /// Whether a failed check stops the run.
+    pub gate: bool,
+}
+
+/// The type that a column must have.
+pub struct TypeCheck {
+    /// The column.
+    pub column: String,
+    /// Its type.
+    pub found: DataType,
+    /// What was asked for.
+    pub wanted: ColumnType,
+    /// Whether it is that.
+    pub passed: bool,
+}
+
+/// The limits of a column's values.
+pub struct RangeCheck {
+    /// The column's place.
+    pub place: usize,
+    /// The limits as the user wrote them.
+    pub asked: ValueRange,
+    /// The limits in the column's terms.
+    pub limits: Limits,
+}
+
+impl Plan {
+    /// Looks columns up and checks each rule.
+    ///
+    /// # Errors
+    /// [`FaultKind::BadSchema`] for columns that are missing or of a type that a rule cannot look at,
+    /// [`FaultKind::BadParams`] for rules that cannot be.
+    pub fn new(params: Params, schema: &SchemaRef) -> Result<Self, Fault> {
+        let rules = params.rules;
+        let mut wrong = Wrong::default();
+        let null_ratio = null_ratio(&rules, &mut wrong);
+        let plan = Self {
+            min_rows: rules.min_rows,
+            null_ratio,
+            duplicates: rules.check_duplicates,
+            types: types(&rules, schema, &mut wrong),
+            unique: unique(&rules, schema, &mut wrong),
+            ranges: ranges(&rules, schema, &mut wrong),
+            completeness: rules.check_completeness,
+            gate: params.fail_on_errors,
+            schema: schema.clone(),
+        };
+        if plan.duplicates {
+            for field in schema.fields() {
+                refuse_unhashed(field.data_type(), field.name(), "/rules/check_duplicates", &mut wrong);
+            }
+        }
+        wrong.into_fault().map_or(Ok(plan), Err)
+    }
+
+    /// Whether the nulls of each column are counted.
+    pub fn counts_nulls(&self) -> bool {
+        self.null_ratio.is_some() || self.completeness
+    }
+
+    /// The name of the column at this place.
+    pub fn name(&self, place: usize) -> &str {
+        self.schema.field(place).name()
+    }
+}
+
+/// What is wrong so far.
+#[derive(Default)]
+struct Wrong(Vec<Fault>);
+
+impl Wrong {
+    fn note<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
+        result.map_err(|fault| self.0.push(fault)).ok()
+    }
+
+    /// One fault that tells them all.
+    fn into_fault(mut self) -> Option<Fault> {
+        if self.0.len() < 2 {
+            return self.0.pop();
+        }
+        let messages: Vec<&str> = self.0.iter().map(Fault::message).collect();
+        let schema = self.0.iter().any(|fault| fault.kind() == FaultKind::BadSchema);
+        let kind = if schema { FaultKind::BadSchema } else { FaultKind::BadParams };
+        let fault = Fault::new(kind, messages.join("; "));
+        let help = self.0.iter().find_map(|fault| fault.help_text()).map(str::to_owned);
+        let violations = self.0.iter().flat_map(|fault| fault.violations().to_vec()).collect();
+        let fault = fault.with_violations(violations);
+        Some(match help {
+            Some(help) => fault.help(help),
+            None => fault,
+        })
+    }
+}
+
+fn null_ratio(rules: &Rules, wrong: &mut Wrong) -> Option<f64> {
+    let threshold = rules.threshold_null_ratio;
+    // The parameters' schema says so too; a caller in this process may not have asked it.
+    if let Some(ratio) = threshold.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
+        let message = format!("threshold_null_ratio: {ratio} is not between 0 and 1");
+        wrong.0.push(bad_params("/rules/threshold_null_ratio", message, "0.05 allows one null in twenty cells"));
+    }
+    let on = rules.check_null_ratio.unwrap_or(threshold.is_some());
+    on.then_some(threshold.unwrap_or(DEFAULT_NULL_RATIO))
+}
+
+fn types(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<TypeCheck> {
+    let check = |(name, wanted): (&String, &ColumnType)| {
+        let place = wrong.note(columns::find(schema, name, &pointer("check_column_types", name)))?;
+        let found = schema.field(place).data_type().clone();
+        let passed = holds(&found, *wanted);
+        Some(TypeCheck { column: name.clone(), found, wanted: *wanted, passed })
+    };
+    rules.check_column_types.iter().filter_map(check).collect()
+}
+
+fn unique(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<usize> {
+    const POINTER: &str = "/rules/check_unique_columns";
+    let mut places = Vec::new();
+    for name in rules.check_unique_columns.iter().flat_map(|list| list.names()) {
+        let Some(place) = wrong.note(columns::find(schema, name, POINTER)) else { continue };
+        refuse_unhashed(schema.field(place).data_type(), name, POINTER, wrong);
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places
+}
+
+fn ranges(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<RangeCheck> {
+    let check = |(name, asked): (&String, &ValueRange)| {
+        let pointer = pointer("check_value_range", name);
+        let place = wrong.note(columns::find(schema, name, &pointer))?;
+        let found = schema.field(place).data_type();
+        let limits = limits(asked, found).map_err(|refused| match refused {
+            Refused::Type => columns::wrong_type(name, found, "a number, a date or a timestamp", &pointer),
+            Refused::Bound("", message) => bad_range(name, pointer, message),
+            Refused::Bound(bound, message) => bad_range(name, format!("{pointer}/{bound}"), message),
+        });
+        Some(RangeCheck { place, asked: asked.clone(), limits: wrong.note(limits)? })
+    };
+    rules.check_value_range.iter().filter_map(check).collect()
+}
+
+fn bad_range(column: &str, pointer: String, message: String) -> Fault {
+    let message = format!("check_value_range of \"{column}\": {message}");
+    bad_params(pointer, message, "a range is {min: 0, max: 100}, or only one of both").column(column)
+}
+
+fn bad_params(pointer: impl Into<String>, message: String, help: impl Display) -> Fault {
+    let (pointer, help) = (pointer.into(), help.to_string());
+    let violation = Violation { pointer, message: message.clone(), help: Some(help.clone()) };
+    Fault::bad_params(message).help(help).with_violations(vec![violation])
+}
+
+fn refuse_unhashed(data_type: &DataType, name: &str, pointer: &str, wrong: &mut Wrong) {
+    if !can_hash(data_type) {
+        wrong.0.push(columns::wrong_type(name, data_type, "of a type whose values can be compared", pointer));
+    }
+}
+
+/// A column's entry in a rule, as a JSON pointer (RFC 6901).
+fn pointer(rule: &str, column: &str) -> String {
+    format!("/rules/{rule}/{}", column.replace('~', "~0").replace('/', "~1"))
+}

@@ -1,0 +1,93 @@
+//! What all batches tell together, and the verdict on it.
+
+use crate::check::{Check, completeness};
+use crate::distinct::{Distinct, Part};
+use crate::extent::Extent;
+use crate::observe::Observation;
+use crate::plan::Plan;
+use flight_common::{Fault, StepContext};
+use futures::{TryStreamExt, stream};
+
+/// The sum of all observations so far.
+pub struct Tally {
+    rows: u64,
+    missing: Vec<u64>,
+    duplicates: Option<Distinct>,
+    unique: Vec<(u64, Distinct)>,
+    extents: Vec<Extent>,
+}
+
+impl Tally {
+    /// Nothing seen yet.
+    pub fn new(plan: &Plan, context: &StepContext) -> Self {
+        let sets = plan.unique.len() + usize::from(plan.duplicates);
+        let distinct = || Distinct::new(context.space(), sets - 1);
+        Self {
+            rows: 0,
+            missing: vec![0; if plan.counts_nulls() { plan.schema.fields().len() } else { 0 }],
+            duplicates: plan.duplicates.then(distinct),
+            unique: plan.unique.iter().map(|_| (0, distinct())).collect(),
+            extents: vec![Extent::default(); plan.ranges.len()],
+        }
+    }
+
+    /// Takes in what the next batch told.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Busy`] when neither memory nor disk can take the hashes.
+    pub fn add(&mut self, seen: Observation) -> Result<(), Fault> {
+        for (sum, more) in self.missing.iter_mut().zip(&seen.missing) {
+            *sum += more;
+        }
+        for (sum, more) in self.extents.iter_mut().zip(&seen.extents) {
+            sum.add(more, self.rows);
+        }
+        if let Some(distinct) = &mut self.duplicates {
+            distinct.add(seen.hashes)?;
+        }
+        for ((values, distinct), hashes) in self.unique.iter_mut().zip(seen.unique) {
+            *values += hashes.len() as u64;
+            distinct.add(hashes)?;
+        }
+        self.rows += seen.rows;
+        Ok(())
+    }
+
+    /// The result of each check, in the order of the manual. Records the completeness of columns, if asked.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Busy`] when neither memory nor disk suffices to find repeats.
+    pub async fn verdict(self, plan: &Plan, context: &StepContext) -> Result<Vec<Check>, Fault> {
+        let rows = self.rows;
+        let mut checks = Vec::new();
+        if let Some(least) = plan.min_rows {
+            checks.push(Check::min_rows(rows, least));
+        }
+        if let Some(threshold) = plan.null_ratio {
+            let cells = rows * plan.schema.fields().len() as u64;
+            checks.push(Check::null_ratio(self.missing.iter().sum(), cells, threshold));
+        }
+        if let Some(distinct) = self.duplicates {
+            checks.push(Check::duplicates(rows - count(distinct, context).await?));
+        }
+        checks.extend(plan.types.iter().map(Check::column_type));
+        for (place, (values, distinct)) in plan.unique.iter().zip(self.unique) {
+            checks.push(Check::unique(plan.name(*place), count(distinct, context).await?, values));
+        }
+        for (range, extent) in plan.ranges.iter().zip(&self.extents) {
+            checks.push(Check::range(range, extent, plan.schema.field(range.place))?);
+        }
+        if plan.completeness {
+            let report = completeness(&plan.schema, &self.missing, rows);
+            checks.push(Check::completeness(&report));
+            context.meter.detail("completeness", report);
+        }
+        Ok(checks)
+    }
+}
+
+/// Counts the parts on all cores.
+async fn count(distinct: Distinct, context: &StepContext) -> Result<u64, Fault> {
+    let parts = stream::iter(distinct.finish().map(Ok));
+    context.map_parallel(parts, Part::count).try_fold(0, |sum, more| async move { Ok(sum + more) }).await
+}
