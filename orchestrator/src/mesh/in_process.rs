@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Bytes of rows between one step and the next.
-const BETWEEN: usize = 16 << 20;
+const BETWEEN: usize = 4 << 20;
 
 /// The steps of a registry, run here.
 pub struct InProcess {

@@ -137,6 +137,7 @@ fn from_violation(node: &Node, otherwise: &'static str, violation: &Violation) -
         _ => otherwise,
     };
     let span = match &node.params {
+        Some(params) if code == "unknown-param" => params.locate_key(&violation.pointer),
         // What is missing has no place of its own.
         Some(params) if !violation.pointer.is_empty() => params.locate(&violation.pointer),
         _ => node.service_span.clone(),

@@ -107,36 +107,49 @@ impl Yaml {
         }
     }
 
-    /// The place that a JSON pointer from here leads to, or the nearest place on the way there. A wrong key is shown
-    /// at the key, a wrong value at the value.
+    /// The place of the value that a JSON pointer from here leads to, or the nearest place on the way there. A list or
+    /// a mapping is shown by its key.
     pub fn locate(&self, pointer: &str) -> Span {
+        self.walk(pointer).0
+    }
+
+    /// The place of the key of that value.
+    pub fn locate_key(&self, pointer: &str) -> Span {
+        let (value, key) = self.walk(pointer);
+        key.unwrap_or(value)
+    }
+
+    fn walk(&self, pointer: &str) -> (Span, Option<Span>) {
         let mut here = self;
         let mut span = self.span.clone();
+        let mut key = None;
         for part in pointer.split('/').filter(|part| !part.is_empty()) {
             let part = part.replace("~1", "/").replace("~0", "~");
             match &here.node {
                 Node::Map(entries) => match entries.iter().find(|entry| entry.key == part) {
                     Some(entry) => {
                         here = &entry.value;
+                        key = Some(entry.key_span.clone());
                         span = if matches!(here.node, Node::Scalar(_)) {
                             here.span.clone()
                         } else {
                             entry.key_span.clone()
                         };
                     }
-                    None => return span,
+                    None => return (span, None),
                 },
                 Node::List(items) => match part.parse::<usize>().ok().and_then(|place| items.get(place)) {
                     Some(item) => {
                         here = item;
+                        key = None;
                         span = item.span.clone();
                     }
-                    None => return span,
+                    None => return (span, None),
                 },
-                Node::Scalar(_) => return span,
+                Node::Scalar(_) => return (span, None),
             }
         }
-        span
+        (span, key)
     }
 }
 

@@ -1,0 +1,178 @@
+//! What goes wrong while a pipeline runs: a killed server, Ctrl-C, a full disk, two runs at once. Nothing half-written is
+//! ever seen, and the run says what happened.
+
+use quiver_tests::{Ended, House, children, eventually, signal};
+use std::time::Duration;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
+const SOON: Duration = Duration::from_secs(60);
+
+/// A pipeline over so many rows that it is still running when something happens to it.
+fn long_house() -> House {
+    let house = House::new(PROGRAM);
+    let made = house.quiver(&["generate", "hr", "--rows", "150000", "-o", "long.csv"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    house.write(
+        "p.yaml",
+        "steps:
+  - {id: extract, service: extract-csv, params: {file_path: long.csv}}
+  - {id: outliers, service: outliers, params: {column: MonthlyIncome}, depends_on: [extract]}
+  - {id: clean, service: clean-nan, params: {strategy: fill_median}, depends_on: [outliers]}
+  - {id: load, service: load-data, params: {format: csv, dataset_name: out}, depends_on: [clean]}
+",
+    );
+    house
+}
+
+fn written(house: &House) -> Vec<String> {
+    house.outputs().into_iter().filter(|path| path.starts_with("out/")).collect()
+}
+
+#[test]
+fn a_killed_server_fails_the_run_by_name_and_leaves_no_file() {
+    let house = long_house();
+    let run = house.start(&["run", "p.yaml", "--mesh", "--json"]);
+    let victim = eventually(SOON, "the server of outliers runs", || {
+        children(run.pid()).into_iter().find(|(_, line)| line.contains("serve outliers")).map(|(pid, _)| pid)
+    });
+    // It is at work once it has read something; before that it could only be missing.
+    eventually(SOON, "rows reach it", || (cpu_ticks(victim)? > 20).then_some(()));
+    signal(victim, "KILL");
+    let ended = run.end_within(SOON);
+    assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
+    let report = ended.json();
+    assert_eq!(report["status"], "failed");
+    assert_eq!(report["fault"]["step"], "outliers", "{}", report["fault"]);
+    assert_eq!(written(&house), Vec::<String>::new());
+}
+
+/// CPU time that a process has used, in ticks.
+fn cpu_ticks(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+}
+
+fn interrupted(words: &[&str]) -> (Ended, House) {
+    let house = long_house();
+    let run = house.start(words);
+    let pid = run.pid();
+    let mesh = words.contains(&"--mesh");
+    eventually(SOON, "it is at work", || match mesh {
+        true => {
+            children(pid).into_iter().any(|(child, _)| cpu_ticks(child).is_some_and(|ticks| ticks > 20)).then_some(())
+        }
+        false => (cpu_ticks(pid)? > 20).then_some(()),
+    });
+    run.signal("INT");
+    (run.end_within(SOON), house)
+}
+
+#[test]
+fn ctrl_c_cancels_cleanly() {
+    for words in [&["run", "p.yaml", "--json"][..], &["run", "p.yaml", "--mesh", "--json"]] {
+        let (ended, house) = interrupted(words);
+        assert_eq!(ended.code, Some(130), "{words:?} {}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.json()["status"], "cancelled");
+        assert_eq!(written(&house), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn servers_do_not_outlive_the_command_even_when_it_is_killed() {
+    let house = long_house();
+    let run = house.start(&["up"]);
+    let servers = eventually(SOON, "all servers run", || {
+        let found = children(run.pid());
+        (found.iter().filter(|(_, line)| line.contains(" serve ")).count() == 7).then_some(found)
+    });
+    run.signal("KILL");
+    drop(run);
+    for (pid, line) in servers {
+        let gone = || (!std::path::Path::new(&format!("/proc/{pid}")).exists() || zombie(pid)).then_some(());
+        eventually(SOON, &format!("{line} ends"), gone);
+    }
+}
+
+fn zombie(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+#[test]
+fn up_drains_on_sigterm() {
+    let house = House::new(PROGRAM);
+    let run = house.start(&["up"]);
+    eventually(SOON, "all servers run", || {
+        (children(run.pid()).iter().filter(|(_, line)| line.contains(" serve ")).count() == 7).then_some(())
+    });
+    run.signal("TERM");
+    assert_eq!(run.end_within(SOON).code, Some(0));
+}
+
+#[test]
+fn a_failed_gate_leaves_no_file() {
+    let house = House::new(PROGRAM);
+    for words in [
+        &["run", "examples/pipelines/hr_analytics.yaml", "--json", "--set", "quality.rules.min_rows=501"][..],
+        &["run", "examples/pipelines/hr_analytics.yaml", "--json", "--set", "quality.rules.min_rows=501", "--mesh"],
+    ] {
+        let ended = house.quiver(words);
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        let report = ended.json();
+        assert_eq!(report["fault"]["kind"], "bad_data");
+        assert_eq!(report["fault"]["step"], "quality");
+        assert!(report["fault"]["message"].as_str().is_some_and(|text| text.contains("min_rows")), "{report}");
+        assert_eq!(house.outputs(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn two_runs_at_once_both_keep_their_output() {
+    let house = House::new(PROGRAM);
+    let words = ["run", "examples/pipelines/hr_analytics.yaml", "--json"];
+    let (first, second) = (house.start(&words), house.start(&words));
+    let paths: Vec<String> = [first.end_within(SOON), second.end_within(SOON)]
+        .iter()
+        .map(|ended| {
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            ended.json()["steps"][5]["receipt"]["path"].as_str().expect("a path").to_owned()
+        })
+        .collect();
+    assert_ne!(paths[0], paths[1]);
+    for path in paths {
+        assert!(house.path().join(path).is_file());
+    }
+}
+
+#[test]
+fn a_source_that_changes_between_plan_and_run_is_an_error() {
+    let house = House::new(PROGRAM);
+    let mut up = house.start(&["serve", "extract-csv", "--listen", "127.0.0.1:0"]);
+    let output = up.child().stdout.take().expect("its output");
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).expect("the address");
+    house.write("in.csv", "a\n1\n");
+    house.write("p.yaml", "steps:\n  - {id: e, service: extract-csv, params: {file_path: in.csv}}\n");
+    let planned = house.quiver(&["plan", "p.yaml", "--json"]).json();
+    let source = planned["nodes"][0]["source"].as_str().expect("a source").to_owned();
+    house.write("in.csv", "a\n1\n2\n3\n");
+    let again = house.quiver(&["plan", "p.yaml", "--json"]).json();
+    assert_ne!(again["nodes"][0]["source"].as_str(), Some(source.as_str()));
+}
+
+#[test]
+fn memory_stays_within_its_limit_however_large_the_input() {
+    let house = long_house();
+    let ended = house.quiver(&["run", "p.yaml", "--json", "--memory-limit", "16MiB"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let report = ended.json();
+    let spilled: u64 =
+        report["steps"].as_array().expect("steps").iter().filter_map(|step| step["bytes_spilled"].as_u64()).sum();
+    assert!(spilled > 20 << 20, "{spilled}");
+    let plenty = house.quiver(&["run", "p.yaml", "--json"]).json();
+    let bytes = |report: &serde_json::Value| {
+        let path = report["steps"][3]["receipt"]["path"].as_str().expect("a path");
+        std::fs::read(house.path().join(path)).expect("the output")
+    };
+    assert!(bytes(&report) == bytes(&plenty), "equal output with little memory");
+}
