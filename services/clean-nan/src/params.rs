@@ -2,7 +2,7 @@
 
 use flight_common::columns::ColumnList;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Removes rows with missing values, or fills the values in.
@@ -26,7 +26,7 @@ pub struct Params {
 }
 
 /// What to do about missing values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// Remove rows with a missing value in any of the columns.
