@@ -126,23 +126,21 @@ impl Part {
     /// # Errors
     /// [`flight_common::FaultKind::Busy`] when neither memory nor disk suffices.
     pub fn count(self) -> Result<u64, Fault> {
-        if self.waiting.places.is_empty() {
-            return Ok(different(self.waiting.buffer));
-        }
         let hashes = self.waiting.spooled + self.waiting.buffer.len();
-        match self.space.budget().try_reserve(hashes * BYTES) {
-            Some(_memory) => self.count_in_memory(hashes),
+        let slots = Table::slots(hashes);
+        match self.space.budget().try_reserve(slots * BYTES) {
+            Some(_memory) => self.count_in_table(Table::new(slots)),
+            None if self.waiting.places.is_empty() => Ok(sorted(self.waiting.buffer)),
             None => self.divide(),
         }
     }
 
-    fn count_in_memory(mut self, hashes: usize) -> Result<u64, Fault> {
-        let mut all = Vec::with_capacity(hashes);
-        all.append(&mut self.waiting.buffer);
+    fn count_in_table(self, mut table: Table) -> Result<u64, Fault> {
+        table.add(self.waiting.buffer);
         for place in &self.waiting.places {
-            all.extend(from_batch(&self.spool.get(*place)?));
+            table.add(from_batch(&self.spool.get(*place)?));
         }
-        Ok(different(all))
+        Ok(table.different)
     }
 
     fn divide(self) -> Result<u64, Fault> {
@@ -156,10 +154,46 @@ impl Part {
     }
 }
 
-fn different(mut hashes: Vec<u128>) -> u64 {
+/// Without memory of its own, and slower than a table.
+fn sorted(mut hashes: Vec<u128>) -> u64 {
     hashes.sort_unstable();
     hashes.dedup();
     hashes.len() as u64
+}
+
+/// A hash table with open addressing, of which at least half stays free. Zero marks a free slot.
+struct Table {
+    slots: Vec<u128>,
+    different: u64,
+    zero: bool,
+}
+
+impl Table {
+    fn slots(hashes: usize) -> usize {
+        (2 * hashes).next_power_of_two()
+    }
+
+    fn new(slots: usize) -> Self {
+        Self { slots: vec![0; slots], different: 0, zero: false }
+    }
+
+    fn add(&mut self, hashes: impl IntoIterator<Item = u128>) {
+        let mask = self.slots.len() - 1;
+        for hash in hashes {
+            if hash == 0 {
+                self.different += u64::from(!self.zero);
+                self.zero = true;
+                continue;
+            }
+            // The leading bits have been used to divide the hashes; these are their last ones.
+            let mut place = hash as usize & mask;
+            while self.slots[place] != 0 && self.slots[place] != hash {
+                place = (place + 1) & mask;
+            }
+            self.different += u64::from(self.slots[place] == 0);
+            self.slots[place] = hash;
+        }
+    }
 }
 
 fn schema() -> SchemaRef {
@@ -203,7 +237,7 @@ mod tests {
     fn repeats_are_counted_once() {
         let space = space(1 << 20);
         assert_eq!(count(&space, []), 0);
-        assert_eq!(count(&space, (0..10_000).map(|n| spread(n % 777))), 777);
+        assert_eq!(count(&space, (0..10_000).map(|n| spread(n % 777)).chain([0, 0])), 778);
         assert_eq!((space.bytes_spilled(), space.budget().used()), (0, 0));
     }
 
