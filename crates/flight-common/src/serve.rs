@@ -97,6 +97,7 @@ struct Cli {
 /// # Errors
 /// Why it cannot listen, or that calls had to be cut off at its end.
 pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) -> Result<(), Fault> {
+    let stop = asked_to_stop(options.tethered);
     let mut listener = Listener::tcp(options.listen).await?;
     if let Some(socket) = &options.socket {
         listener = listener.and_unix(socket)?;
@@ -110,39 +111,39 @@ pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) ->
         // Whoever started us may have closed our output; the server goes on.
         let _ = writeln!(out, "listening on {address}").and_then(|()| out.flush());
     }
-    server.until(asked_to_stop(options.tethered)).await
+    server.until(stop).await
 }
 
-/// Waits for SIGTERM, Ctrl-C, or the end of standard input if the process is tethered to it.
-pub async fn asked_to_stop(tethered: bool) {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
+/// Waits for SIGTERM, Ctrl-C, or the end of standard input if the process is tethered to it. Signals are listened for
+/// from the call on, not only from the first poll.
+pub fn asked_to_stop(tethered: bool) -> impl Future<Output = ()> {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| {
+        signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot listen for signals")).ok()
+    });
+    async move {
+        let [terminated, interrupted] = signals.map(|listener| async {
+            match listener {
+                Some(mut listener) => drop(listener.recv().await),
+                None => std::future::pending().await,
             }
-            Err(error) => {
-                tracing::warn!(%error, "cannot listen for SIGTERM");
-                std::future::pending().await
-            }
-        }
-    };
-    let untethered = async {
-        if !tethered {
-            std::future::pending().await
-        }
-        let (closed, closing) = tokio::sync::oneshot::channel();
-        // A thread of its own: the runtime's would keep the process from ending.
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-            let _ = closed.send(());
         });
-        let _ = closing.await;
-    };
-    tokio::select! {
-        () = terminated => {}
-        _ = tokio::signal::ctrl_c() => {}
-        () = untethered => {}
+        tokio::select! {
+            () = terminated => {}
+            () = interrupted => {}
+            () = untethered(), if tethered => {}
+        }
     }
+}
+
+/// Waits for the end of standard input.
+async fn untethered() {
+    let (closed, closing) = tokio::sync::oneshot::channel();
+    // A thread of its own: the runtime's would keep the process from ending.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = closed.send(());
+    });
+    let _ = closing.await;
 }
 
 /// The whole `main` of a binary that serves one step.

@@ -4,5 +4,12 @@ use flight_common::Registry;
 
 /// Every step, in the order of a pipeline.
 pub fn registry() -> Registry {
-    Registry::new().with(delete_columns::DeleteColumns).with(outliers::Outliers).with(load_data::LoadData)
+    Registry::new()
+        .with(extract_csv::ExtractCsv)
+        .with(data_quality::DataQuality)
+        .with(delete_columns::DeleteColumns)
+        .with(outliers::Outliers)
+        .with(clean_nan::CleanNan)
+        .with(join::Join)
+        .with(load_data::LoadData)
 }

@@ -91,7 +91,20 @@ impl Bench {
     /// # Errors
     /// As [`Bench::run`].
     pub async fn run_streams(&self, step: impl Step, params: Value, inputs: Vec<BatchStream>) -> Result<Ran, Fault> {
-        let (schema, Driven { mut outputs, gauge }) = self.start(&*erase(step), &params, inputs).await?;
+        self.run_erased(&*erase(step), &params, inputs).await
+    }
+
+    /// As [`Bench::run_streams`], for a step that runs more than once.
+    ///
+    /// # Errors
+    /// As [`Bench::run`].
+    pub async fn run_erased(
+        &self,
+        step: &dyn AnyStep,
+        params: &Value,
+        inputs: Vec<BatchStream>,
+    ) -> Result<Ran, Fault> {
+        let (schema, Driven { mut outputs, gauge }) = self.start(step, params, inputs).await?;
         let further = outputs.split_off(1);
         let further = further
             .into_iter()
@@ -109,9 +122,7 @@ impl Bench {
         }
         Ok(Ran { schema, batches, further: rows, report: gauge.report() })
     }
-}
 
-impl Bench {
     /// Plans the step and starts it on these streams; the caller polls its outputs. The schema is that of the main one.
     ///
     /// # Errors

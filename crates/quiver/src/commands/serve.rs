@@ -24,7 +24,11 @@ pub async fn serve(args: ServeArgs) -> Result<Exit, Fault> {
 pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     // Wrong options are told once, here, and not by every server.
     args.env.open()?;
-    let fleet = Fleet::start(&registry(), &args.env, logs).await?;
+    let mut stop = std::pin::pin!(asked_to_stop(false));
+    let fleet = tokio::select! {
+        fleet = Fleet::start(&registry(), &args.env, logs) => fleet?,
+        () = &mut stop => return Ok(Exit::Done),
+    };
     let servers = fleet.servers();
     if args.json {
         let shown = servers.iter().map(|one| json!({"step": one.step, "address": one.address, "pid": one.pid()}));
@@ -36,7 +40,7 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
         let addresses: Vec<&str> = servers.iter().map(|server| server.address.as_str()).collect();
         println!("\nquiver run FILE --connect {}\nCtrl-C ends them.", addresses.join(","));
     }
-    asked_to_stop(false).await;
+    stop.await;
     fleet.stop().await;
     Ok(Exit::Done)
 }
