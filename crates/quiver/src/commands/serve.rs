@@ -25,8 +25,9 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     // Wrong options are told once, here, and not by every server.
     args.env.open()?;
     let mut stop = std::pin::pin!(asked_to_stop(false));
+    let steps = registry();
     let fleet = tokio::select! {
-        fleet = Fleet::start(&registry(), &args.env, logs) => fleet?,
+        fleet = Fleet::start(&steps, &args.env, logs) => fleet?,
         () = &mut stop => return Ok(Exit::Done),
     };
     let servers = fleet.servers();
