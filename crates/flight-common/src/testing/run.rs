@@ -98,12 +98,7 @@ impl Bench {
     ///
     /// # Errors
     /// As [`Bench::run`].
-    pub async fn run_erased(
-        &self,
-        step: &dyn AnyStep,
-        params: &Value,
-        inputs: Vec<BatchStream>,
-    ) -> Result<Ran, Fault> {
+    pub async fn run_erased(&self, step: &dyn AnyStep, params: &Value, inputs: Vec<BatchStream>) -> Result<Ran, Fault> {
         let (schema, Driven { mut outputs, gauge }) = self.start(step, params, inputs).await?;
         let further = outputs.split_off(1);
         let further = further

@@ -1,7 +1,7 @@
 //! What a step says of itself: its description, the documentation of its parameters, its README.
 
-use super::lab::Lab;
 use super::Breaches;
+use super::lab::Lab;
 use crate::describe::{StepKind, StepSpec};
 use crate::fault::{Fault, FaultKind};
 use crate::registry::AnyStep;
@@ -32,7 +32,8 @@ fn check_spec(spec: &StepSpec, found: &mut Breaches) {
     const RULE: &str = "describes-itself";
     let name = spec.name;
     let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    found.expect(RULE, name.split('-').all(word), || format!("its name \"{name}\" is not lower-case words joined by -"));
+    found
+        .expect(RULE, name.split('-').all(word), || format!("its name \"{name}\" is not lower-case words joined by -"));
     for (what, text) in [("version", spec.version), ("summary", spec.summary), ("manual", spec.manual)] {
         found.expect(RULE, !text.trim().is_empty(), || format!("its {what} is empty"));
     }
@@ -91,9 +92,8 @@ fn walk<'a>(
 
 /// A constant tells one form of a parameter from another, and needs no words of its own.
 fn is_documented(root: &Value, schema: &Value) -> bool {
-    let has_text = |schema: &Value| {
-        schema.get("description").and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
-    };
+    let has_text =
+        |schema: &Value| schema.get("description").and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
     let target = schema.get("$ref").and_then(Value::as_str);
     has_text(schema)
         || schema.get("const").is_some()
@@ -125,7 +125,8 @@ pub(super) async fn check_unknown_parameters(lab: &Lab, found: &mut Breaches) {
             format!("`{misspelt}` is refused as {}, not as bad_params", fault.kind())
         });
         let violation = fault.violations().iter().find(|violation| violation.pointer == format!("/{misspelt}"));
-        let suggests = violation.and_then(|violation| violation.help.as_ref()).is_some_and(|help| help.contains(&known.name));
+        let suggests =
+            violation.and_then(|violation| violation.help.as_ref()).is_some_and(|help| help.contains(&known.name));
         found.expect(RULE, suggests, || format!("`{misspelt}` is refused without the suggestion `{}`", known.name));
     }
 }

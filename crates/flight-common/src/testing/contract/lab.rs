@@ -1,6 +1,6 @@
 //! A step under examination: its case, a data root of its own, and runs with a deadline.
 
-use super::ContractCase;
+use super::{Breaches, ContractCase};
 use crate::fault::Fault;
 use crate::registry::AnyStep;
 use crate::spool::SpillSpace;
@@ -78,12 +78,19 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, (u64, Option<SystemTime>
 }
 
 /// Waits until nothing is reserved or spilled any more; tasks that were aborted may still be letting go.
-pub(super) async fn given_back(space: &SpillSpace) -> bool {
+pub(super) async fn check_given_back(space: &SpillSpace, when: &str, found: &mut Breaches) {
+    const RULE: &str = "gives-memory-and-disk-back";
+    if found.has(RULE) {
+        return;
+    }
     let empty = async {
         let mut tick = tokio::time::interval(Duration::from_millis(2));
         while space.budget().used() > 0 || space.disk_used() > 0 {
             tick.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), empty).await.is_ok()
+    if tokio::time::timeout(Duration::from_secs(2), empty).await.is_err() {
+        let (memory, disk) = (space.budget().used(), space.disk_used());
+        found.add(RULE, format!("{when}, it still holds {memory} bytes of memory and {disk} of disk"));
+    }
 }
