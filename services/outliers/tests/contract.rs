@@ -1,0 +1,21 @@
+//! `outliers` keeps the contract of steps.
+
+use arrow::array::AsArray;
+use arrow::compute::take_record_batch;
+use arrow::datatypes::Int64Type;
+use flight_common::testing::contract::{ContractCase, assert_kept, awkward};
+use outliers::Outliers;
+use serde_json::json;
+
+#[tokio::test]
+async fn the_contract_is_kept() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let case = ContractCase::new(json!({"column": "count", "z_threshold": 1.5}), readme).input(awkward(50));
+    let case = case.keeps_apart(|inputs, output| {
+        let kept = output["id"].as_primitive::<Int64Type>();
+        let kept = take_record_batch(&inputs[0], kept).map_err(|error| error.to_string())?;
+        let removed = inputs[0].num_rows() - output.num_rows();
+        if kept == *output && removed == 10 { Ok(()) } else { Err(format!("{removed} rows are gone, {output:?} stay")) }
+    });
+    assert_kept(Outliers, case).await;
+}
