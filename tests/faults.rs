@@ -1,7 +1,11 @@
 //! What goes wrong while a pipeline runs: a killed server, Ctrl-C, a full disk, two runs at once. Nothing half-written is
 //! ever seen, and the run says what happened.
 
+use flight_common::client::StepClient;
+use flight_common::wire::Gather;
+use flight_common::{FaultKind, StepCommand};
 use quiver_tests::{Ended, House, children, eventually, signal};
+use serde_json::json;
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
@@ -147,17 +151,30 @@ fn two_runs_at_once_both_keep_their_output() {
 #[test]
 fn a_source_that_changes_between_plan_and_run_is_an_error() {
     let house = House::new(PROGRAM);
-    let mut up = house.start(&["serve", "extract-csv", "--listen", "127.0.0.1:0"]);
-    let output = up.child().stdout.take().expect("its output");
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).expect("the address");
     house.write("in.csv", "a\n1\n");
     house.write("p.yaml", "steps:\n  - {id: e, service: extract-csv, params: {file_path: in.csv}}\n");
-    let planned = house.quiver(&["plan", "p.yaml", "--json"]).json();
-    let source = planned["nodes"][0]["source"].as_str().expect("a source").to_owned();
+    let planned = house.quiver(&["plan", "p.yaml", "--json"]);
+    let source = planned.json()["nodes"][0]["source"].as_str().expect("a source").to_owned();
+    let mut server = house.start(&["serve", "extract-csv", "--listen", "127.0.0.1:0"]);
+    let address = server.address();
+    let command = StepCommand {
+        step: "extract-csv".to_owned(),
+        params: json!({"file_path": "in.csv"}),
+        source,
+        ..StepCommand::default()
+    };
+    let run = |command: &StepCommand| {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let client = StepClient::tcp(&address).expect("an address");
+            client.exchange(command, None, Gather::Aligned, None).await.map(drop)
+        })
+    };
+    assert_eq!(run(&command), Ok(()));
     house.write("in.csv", "a\n1\n2\n3\n");
-    let again = house.quiver(&["plan", "p.yaml", "--json"]).json();
-    assert_ne!(again["nodes"][0]["source"].as_str(), Some(source.as_str()));
+    let fault = run(&command).expect_err("another source");
+    assert_eq!(fault.kind(), FaultKind::BadData);
+    assert!(fault.message().contains("changed"), "{fault}");
 }
 
 #[test]

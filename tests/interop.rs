@@ -1,7 +1,6 @@
 //! Other languages: real pyarrow drives every step of a real server. The environment is made here, once.
 
 use quiver_tests::{House, repository};
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -34,10 +33,7 @@ fn pyarrow_drives_every_step() {
     let python = python();
     let house = House::new(PROGRAM);
     let mut server = house.start(&["serve", "--listen", "127.0.0.1:0"]);
-    let mut line = String::new();
-    let output = server.child().stdout.take().expect("its output");
-    BufReader::new(output).read_line(&mut line).expect("the address");
-    let address = line.trim().rsplit(' ').next().expect("the address").to_owned();
+    let address = server.address();
     let tests = Command::new(python)
         .arg(repository().join("tests/interop/test_steps.py"))
         .env("QUIVER_ADDRESS", format!("grpc://{address}"))

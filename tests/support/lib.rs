@@ -1,6 +1,7 @@
 //! What the whole-mesh tests share: a data root of their own, the command run in it, and waiting with a deadline.
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -105,6 +106,14 @@ impl Running {
     /// Sends it a signal: `INT`, `TERM`, `KILL`.
     pub fn signal(&self, name: &str) {
         signal(self.pid(), name);
+    }
+
+    /// The address in the first line that a server prints.
+    pub fn address(&mut self) -> String {
+        let output = self.child().stdout.take().expect("its output");
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        line.trim().rsplit(' ').next().expect("an address").to_owned()
     }
 
     /// The process itself.

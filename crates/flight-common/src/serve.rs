@@ -117,9 +117,8 @@ pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) ->
 /// Waits for SIGTERM, Ctrl-C, or the end of standard input if the process is tethered to it. Signals are listened for
 /// from the call on, not only from the first poll.
 pub fn asked_to_stop(tethered: bool) -> impl Future<Output = ()> {
-    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| {
-        signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot listen for signals")).ok()
-    });
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()]
+        .map(|kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot listen for signals")).ok());
     async move {
         let [terminated, interrupted] = signals.map(|listener| async {
             match listener {

@@ -1,11 +1,13 @@
 //! All of DataFusion that is used: one hash join, its inputs, its memory, its errors.
 //!
 //! The functions here are plain and return finished streams: what is generic over DataFusion is compiled once.
-//! One side becomes a hash table (the *build* side, which DataFusion calls left), the other (the *probe* side) streams
-//! past it on as many threads as there are cores, each taking the next batch when it has done with its last one.
+//! One side becomes hash tables (the *build* side, which DataFusion calls left), the other (the *probe* side) streams
+//! past them. Past a single table it streams on as many threads as there are cores, each taking the next batch when it
+//! has done with its last one.
 
 use crate::memory::WorkingMemory;
-use arrow::datatypes::SchemaRef;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::{DataFusionError, JoinType, NullEquality};
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -20,11 +22,14 @@ use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use flight_common::{BATCH_ROWS, BatchStream, Fault, compute};
 use futures::lock::Mutex;
+use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// Bytes to aim at in a batch that comes out.
 const OUTPUT_BYTES: usize = 4 << 20;
+/// Bytes to aim at in all batches that are being made: each table makes its own.
+const ALL_OUTPUT_BYTES: usize = 16 << 20;
 
 /// Where joins run.
 #[derive(Clone)]
@@ -33,20 +38,14 @@ pub struct Engine {
     null_equality: NullEquality,
 }
 
-/// Rows to join, and the bytes that one of them takes.
-pub struct Rows {
-    /// The rows.
-    pub stream: BatchStream,
-    /// The bytes of a row, about.
-    pub row_bytes: usize,
-}
-
 /// A hash join.
 pub struct HashJoin {
-    /// The side that becomes a hash table. Its memory is held already.
-    pub build: Rows,
-    /// The side that streams past it.
-    pub probe: Rows,
+    /// What becomes hash tables: one or several. Its memory is held already.
+    pub build: Vec<BatchStream>,
+    /// What streams past each of them.
+    pub probe: Vec<BatchStream>,
+    /// The bytes of a row that comes out, about.
+    pub row_bytes: usize,
     /// The places of the keys on the build and on the probe side.
     pub keys: Vec<(usize, usize)>,
     /// Which rows come out; the build side is the left one.
@@ -72,23 +71,32 @@ impl Engine {
     /// # Errors
     /// [`flight_common::FaultKind::Internal`] for a join that cannot be.
     pub fn join(&self, job: HashJoin) -> Result<BatchStream, Fault> {
-        let batch_rows = (OUTPUT_BYTES / (job.build.row_bytes + job.probe.row_bytes).max(1)).clamp(1, BATCH_ROWS);
-        let probe = Shared::new(job.probe.stream);
-        let joined = self
-            .plan(Shared::new(job.build.stream), probe.clone(), &job.keys, job.join_type, job.projection)
-            .and_then(|plan| plan.execute(0, self.task(batch_rows)))
-            .map_err(into_fault)?;
-        let schema = joined.schema();
+        let output_bytes = OUTPUT_BYTES.min(ALL_OUTPUT_BYTES / job.build.len().max(1));
+        let batch_rows = (output_bytes / job.row_bytes.max(1)).clamp(1, BATCH_ROWS);
+        let build = job.build.into_iter().map(OneReader::partition).collect();
+        let (mode, probe, rest) = match <[BatchStream; 1]>::try_from(job.probe) {
+            Ok([only]) => {
+                let shared = Shared::new(only);
+                let readers = (0..compute::workers()).map(|_| Arc::new(shared.clone()) as Arc<dyn PartitionStream>);
+                (PartitionMode::CollectLeft, readers.collect(), shared.into_faults())
+            }
+            Err(several) => {
+                let readers = several.into_iter().map(OneReader::partition).collect();
+                (PartitionMode::Partitioned, readers, stream::empty().boxed())
+            }
+        };
+        let join = self.plan(table(build)?, table(probe)?, mode, &job.keys, job.join_type, job.projection);
+        let joined = join.and_then(|join| join.execute(0, self.task(batch_rows))).map_err(into_fault)?;
+        let joined = BatchStream::new(joined.schema(), joined.map(|item| item.map_err(into_fault)));
         // Nothing more may come out and DataFusion stop reading; that the rest of the input fails must still be told.
-        let rest = stream::unfold(probe, |probe| async move { Some((probe.next().await?, probe)) })
-            .filter_map(|item| async move { item.err().map(Err) });
-        Ok(BatchStream::new(schema, joined.map(|item| item.map_err(into_fault)).chain(rest)))
+        Ok(joined.wrap(|items| items.chain(rest)))
     }
 
     fn plan(
         &self,
-        build: Shared,
-        probe: Shared,
+        build: Arc<dyn ExecutionPlan>,
+        probe: Arc<dyn ExecutionPlan>,
+        mode: PartitionMode,
         keys: &[(usize, usize)],
         join_type: JoinType,
         projection: Vec<usize>,
@@ -96,11 +104,11 @@ impl Engine {
         let column = |schema: &SchemaRef, place: usize| -> Arc<dyn PhysicalExpr> {
             Arc::new(Column::new(schema.field(place).name(), place))
         };
-        let on =
-            keys.iter().map(|(left, right)| (column(&build.schema, *left), column(&probe.schema, *right))).collect();
-        let join = HashJoinExecBuilder::new(table(build, 1)?, table(probe, compute::workers())?, on, join_type)
+        let (build_schema, probe_schema) = (build.schema(), probe.schema());
+        let on = keys.iter().map(|(left, right)| (column(&build_schema, *left), column(&probe_schema, *right)));
+        let join = HashJoinExecBuilder::new(build, probe, on.collect(), join_type)
             .with_projection(Some(projection))
-            .with_partition_mode(PartitionMode::CollectLeft)
+            .with_partition_mode(mode)
             .with_null_equality(self.null_equality)
             .build_exec()?;
         Ok(Arc::new(CoalescePartitionsExec::new(join)))
@@ -112,11 +120,47 @@ impl Engine {
     }
 }
 
-/// A stream as a table with so many partitions, all reading from it.
-fn table(rows: Shared, partitions: usize) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let schema = rows.schema.clone();
-    let partitions = (0..partitions).map(|_| Arc::new(rows.clone()) as Arc<dyn PartitionStream>).collect();
-    Ok(Arc::new(StreamingTableExec::try_new(schema, partitions, None, [], false, None)?))
+/// Streams as the partitions of a table.
+fn table(rows: Vec<Arc<dyn PartitionStream>>) -> Result<Arc<dyn ExecutionPlan>, Fault> {
+    let schema = rows.first().map_or_else(|| Arc::new(Schema::empty()), |first| first.schema().clone());
+    let table = StreamingTableExec::try_new(schema, rows, None, [], false, None).map_err(into_fault)?;
+    Ok(Arc::new(table))
+}
+
+/// A stream with one reader, whose it is: once that has done with it, nothing keeps it, and its writer knows.
+struct OneReader {
+    schema: SchemaRef,
+    stream: std::sync::Mutex<Option<BatchStream>>,
+}
+
+impl OneReader {
+    fn partition(stream: BatchStream) -> Arc<dyn PartitionStream> {
+        Arc::new(Self { schema: stream.schema(), stream: std::sync::Mutex::new(Some(stream)) })
+    }
+}
+
+impl std::fmt::Debug for OneReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OneReader")
+    }
+}
+
+impl PartitionStream for OneReader {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _task: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let taken = self.stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stream = taken.unwrap_or_else(|| {
+            BatchStream::failed(self.schema.clone(), Fault::internal("a side of a join was read twice"))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream.map(|item| item.map_err(into_error))))
+    }
+}
+
+fn into_error(fault: Fault) -> DataFusionError {
+    DataFusionError::External(Box::new(fault))
 }
 
 /// A stream with several readers: each batch goes to the one that asks first.
@@ -140,13 +184,19 @@ impl Shared {
     }
 
     /// The next batch; nothing for all readers after the end or the first fault.
-    async fn next(&self) -> Option<Result<arrow::array::RecordBatch, Fault>> {
+    async fn next(&self) -> Option<Result<RecordBatch, Fault>> {
         let mut source = self.stream.lock().await;
         let item = source.0.as_mut()?.next().await;
         if !matches!(item, Some(Ok(_))) {
             source.0 = None;
         }
         item
+    }
+
+    /// Reads what is left, and gives the fault that it ends in.
+    fn into_faults(self) -> BoxStream<'static, Result<RecordBatch, Fault>> {
+        let rest = stream::unfold(self, |rows| async move { Some((rows.next().await?, rows)) });
+        rest.filter_map(|item| async move { item.err().map(Err) }).boxed()
     }
 }
 
@@ -158,7 +208,7 @@ impl PartitionStream for Shared {
     fn execute(&self, _task: Arc<TaskContext>) -> SendableRecordBatchStream {
         let batches = stream::unfold(self.clone(), |rows| async move {
             let item = rows.next().await?;
-            Some((item.map_err(|fault| DataFusionError::External(Box::new(fault))), rows))
+            Some((item.map_err(into_error), rows))
         });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches))
     }

@@ -1,11 +1,23 @@
 //! Rows kept in memory, to become a hash table or to be looked at first.
 
-use crate::engine::Rows;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::{cast, max, min};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use flight_common::wire::row_bytes;
 use flight_common::{BatchStream, MemoryBudget, Reservation};
 use futures::{StreamExt, stream};
+
+/// Rows on their way to be joined.
+pub struct Rows {
+    /// The rows.
+    pub stream: BatchStream,
+    /// How many there are, if that is known.
+    pub rows: Option<usize>,
+    /// Whether the key is a whole number, and most numbers in its range are there.
+    pub dense: bool,
+    /// The bytes of a row, about.
+    pub row_bytes: usize,
+}
 
 /// Batches kept in memory. Whoever adds to them bounds them.
 pub struct Kept {
@@ -41,11 +53,28 @@ impl Kept {
         self.bytes / self.rows.max(1)
     }
 
-    /// The rows, to be joined.
-    pub fn into_rows(self) -> Rows {
-        let row_bytes = self.row_bytes();
+    /// The rows, to be joined by the key at these places.
+    pub fn into_rows(self, keys: &[usize]) -> Rows {
+        let (rows, row_bytes, dense) = (Some(self.rows), self.row_bytes(), self.is_dense(keys));
         let rest = BatchStream::empty(self.schema.clone());
-        Rows { stream: self.chain(rest), row_bytes }
+        Rows { stream: self.chain(rest), rows, dense, row_bytes }
+    }
+
+    /// Whether the key at these places is a whole number, and of the numbers in its range about one in six is there.
+    /// The engine then looks it up in an array, which nothing can better.
+    pub fn is_dense(&self, keys: &[usize]) -> bool {
+        let [key] = keys else { return false };
+        if !self.schema.field(*key).data_type().is_integer() {
+            return false;
+        }
+        let (mut least, mut most) = (i64::MAX, i64::MIN);
+        for batch in &self.batches {
+            let Ok(numbers) = cast(batch.column(*key), &DataType::Int64) else { return false };
+            let numbers = numbers.as_primitive::<Int64Type>();
+            least = least.min(min(numbers).unwrap_or(i64::MAX));
+            most = most.max(max(numbers).unwrap_or(i64::MIN));
+        }
+        most.checked_sub(least).and_then(|range| usize::try_from(range).ok()).is_some_and(|range| range / 6 < self.rows)
     }
 
     /// These rows, then those.

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `keys`, `layout` | what is joined on, and what comes out: all that planning checks |
 //! | `rows`, `assembly` | rows in the engine's form, and back in the promised one |
-//! | `run`, `partition`, `pairs`, `pass` | one hash table if it fits, else partition by partition |
+//! | `run`, `pass`, `routing` | one side as hash tables in memory, if it fits |
+//! | `partition`, `pairs` | else both on disk, partition by partition |
 //! | `engine`, `memory`, `kept` | DataFusion, and the memory it may use |
 
 mod assembly;
@@ -17,6 +18,7 @@ mod pairs;
 mod params;
 mod partition;
 mod pass;
+mod routing;
 mod rows;
 mod run;
 

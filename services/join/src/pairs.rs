@@ -4,8 +4,7 @@
 //! does not help, since many rows have one key, the build side is taken in blocks, each of which sees all of the other
 //! side: slow, but within any memory.
 
-use crate::engine::Rows;
-use crate::kept::Kept;
+use crate::kept::{Kept, Rows};
 use crate::pass::{Pass, Side};
 use crate::run::Join;
 use arrow::array::RecordBatch;
@@ -93,14 +92,14 @@ impl Pair {
         let build = self.side(pass.build);
         if join.fits(pass, as_usize(build.rows()), as_usize(build.bytes())) {
             let (build, probe) = self.into_sides(pass.build);
-            return join.pass(pass, draining(build), draining(probe));
+            return join.pass(pass, draining(build), draining(probe)).await;
         }
         if stuck {
             join.context.meter.count("pairs_joined_in_blocks", 1);
             return Ok(self.join_in_blocks(join.clone()));
         }
-        let left = join.deal(Side::Left, depth + 1).all(self.left.drain(), &join.context).await?;
-        let right = join.deal(Side::Right, depth + 1).all(self.right.drain(), &join.context).await?;
+        let left = join.to_spools(Side::Left, self.left.drain(), depth + 1).await?;
+        let right = join.to_spools(Side::Right, self.right.drain(), depth + 1).await?;
         Ok(join_pairs(join.clone(), left, right, depth + 1))
     }
 
@@ -121,7 +120,7 @@ impl Pair {
                     Side::Left => (&left, &right),
                     Side::Right => (&right, &left),
                 };
-                let mut build_rows = reading(build.clone(), schema_of(&join, pass.build));
+                let mut build_rows = reading(build.clone(), join.form(pass.build).schema().clone());
                 let mut next = build_rows.try_next().await?;
                 while let Some(first) = next {
                     let mut block = Kept::new(first.schema());
@@ -131,12 +130,13 @@ impl Pair {
                         block.push(batch);
                         next = build_rows.try_next().await?;
                     }
-                    let probe_side = if pass.build == Side::Left { Side::Right } else { Side::Left };
                     let probe_rows = Rows {
-                        stream: reading(probe.clone(), schema_of(&join, probe_side)),
+                        stream: reading(probe.clone(), join.form(pass.build.other()).schema().clone()),
+                        rows: Some(as_usize(probe.rows())),
+                        dense: false,
                         row_bytes: row_bytes(std::iter::once(&**probe)),
                     };
-                    let mut rows = join.pass(pass, block.into_rows(), probe_rows)?;
+                    let mut rows = join.pass(pass, block.into_rows(join.form(pass.build).keys()), probe_rows).await?;
                     while let Some(batch) = rows.try_next().await? {
                         yield batch;
                     }
@@ -147,17 +147,10 @@ impl Pair {
     }
 }
 
-fn schema_of(join: &Join, side: Side) -> arrow::datatypes::SchemaRef {
-    match side {
-        Side::Left => join.plan.left.schema().clone(),
-        Side::Right => join.plan.right.schema().clone(),
-    }
-}
-
 /// The last reading of a spool.
 fn draining(spool: Spool<RecordBatch>) -> Rows {
-    let row_bytes = row_bytes(std::iter::once(&spool));
-    Rows { stream: spool.drain(), row_bytes }
+    let (rows, row_bytes) = (Some(as_usize(spool.rows())), row_bytes(std::iter::once(&spool)));
+    Rows { stream: spool.drain(), rows, dense: false, row_bytes }
 }
 
 /// A reading of a spool that will be read again.

@@ -2,7 +2,7 @@
 
 use datafusion_common::JoinType;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Joins the rows of two inputs whose keys are equal.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,7 +21,9 @@ pub struct Params {
     #[serde(default)]
     pub right_on: Option<ColumnList>,
 
-    /// Which rows come out.
+    /// Which rows come out: `inner` pairs with equal keys; `left`, `right`, `outer` also the rows of that side, or of
+    /// both, that match nothing (`full` is another word for `outer`); `semi` the left rows that match something, `anti`
+    /// those that match nothing.
     #[serde(default)]
     pub join_type: Kind,
 
@@ -60,7 +62,7 @@ impl ColumnList {
 }
 
 /// Which rows come out of a join.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Pairs of rows whose keys are equal.

@@ -11,6 +11,16 @@ pub enum Side {
     Right,
 }
 
+impl Side {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Left => Self::Right,
+            Self::Right => Self::Left,
+        }
+    }
+}
+
 /// One pass of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pass {

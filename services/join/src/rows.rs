@@ -94,7 +94,7 @@ impl Form {
                 let batch = self.apply(&batch?)?;
                 seen(batch.num_rows() as u64);
                 few.push(batch);
-                if few.rows >= FEW_ROWS || few.bytes >= target {
+                if few.reaches(FEW_ROWS, target) {
                     for part in few.take(&rows_schema, target)? {
                         yield part;
                     }
@@ -108,16 +108,20 @@ impl Form {
     }
 }
 
+/// A target that cuts nothing: the batch is only rid of string data that belongs to other rows.
+pub const WHOLE: usize = usize::MAX / 2;
+
 /// Batches that wait for more rows.
 #[derive(Default)]
-struct Few {
+pub struct Few {
     batches: Vec<RecordBatch>,
     rows: usize,
     bytes: usize,
 }
 
 impl Few {
-    fn push(&mut self, batch: RecordBatch) {
+    /// Adds a batch.
+    pub fn push(&mut self, batch: RecordBatch) {
         if batch.num_rows() > 0 {
             self.rows += batch.num_rows();
             self.bytes += row_bytes(&batch);
@@ -125,7 +129,16 @@ impl Few {
         }
     }
 
-    fn take(&mut self, schema: &SchemaRef, target: usize) -> Result<Vec<RecordBatch>, Fault> {
+    /// Whether so many rows or so many bytes wait.
+    pub fn reaches(&self, rows: usize, bytes: usize) -> bool {
+        self.rows >= rows || self.bytes >= bytes
+    }
+
+    /// What waits, in batches of about `target` bytes.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Internal`] if the batches do not go together.
+    pub fn take(&mut self, schema: &SchemaRef, target: usize) -> Result<Vec<RecordBatch>, Fault> {
         let Self { mut batches, rows, .. } = std::mem::take(self);
         match batches.len() {
             _ if rows == 0 => Ok(Vec::new()),

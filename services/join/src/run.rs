@@ -1,18 +1,21 @@
-//! How a join is done: by one hash table while one side fits in memory, else partition by partition.
+//! How a join is done: by hash tables in memory while one side fits there, else partition by partition.
 //!
 //! 1. The right side is kept while the memory that a hash table over it needs can be had. If all of it fits, the left
 //!    side streams past it; unless the left side proves to be much smaller, which then makes the smaller table.
 //! 2. Else the right side is dealt out to spools by the hash of its key, and the left side is tried in the same way.
 //! 3. Else that is dealt out too, and spool is joined with spool ([`crate::pairs`]).
+//!
+//! Each hash join is one [`Join::pass`]. A large build side is dealt out to many tables ([`crate::routing`]).
 
 use crate::assembly::Assembly;
-use crate::engine::{Engine, HashJoin, Rows};
-use crate::kept::Kept;
+use crate::engine::{Engine, HashJoin};
+use crate::kept::{Kept, Rows};
 use crate::layout::Layout;
 use crate::memory::WorkingMemory;
 use crate::pairs;
 use crate::partition::Deal;
 use crate::pass::{Pass, Side};
+use crate::routing::{Routed, deal_build, route_probe};
 use crate::rows::Form;
 use arrow::array::RecordBatch;
 use datafusion_common::{JoinType, NullEquality};
@@ -52,6 +55,15 @@ const TABLE_ROW_BYTES: usize = 44;
 /// What is taken for a row that comes out at the end: its number among the build and the probe rows.
 const KEPT_ROW_BYTES: usize = 12;
 
+/// Rows in a hash table that fits in the cache of a core.
+const TABLE_ROWS: usize = 32 * 1024;
+/// Fewer tables than this are not worth dealing out for.
+const FEWEST_TABLES: usize = 4;
+/// More make shares too small.
+const MOST_TABLES: usize = 64;
+/// Unlike those of spools, which count from 0.
+const TABLE_SEED: u64 = u64::MAX;
+
 /// Runs a join. Nothing is read before the output is.
 pub fn run(plan: Plan, left: BatchStream, right: BatchStream, context: StepContext) -> BatchStream {
     let schema = plan.layout.schema.clone();
@@ -77,18 +89,19 @@ impl Join {
         if self.keep(&mut kept, &mut right, Side::Right).await? {
             return self.right_fits(left, kept).await;
         }
-        self.memory.hold_most();
-        let right = self.deal(Side::Right, 0).all(kept.chain(right), &self.context).await?;
+        let right = self.to_spools(Side::Right, kept.chain(right), 0).await?;
         let mut kept = Kept::new(left.schema());
         if self.keep(&mut kept, &mut left, Side::Left).await? {
             let row_bytes = pairs::row_bytes(right.iter());
             let schema = self.plan.right.schema().clone();
             let spools = stream::iter(right.into_iter().map(Spool::drain)).flatten();
-            let probe = Rows { stream: BatchStream::new(schema, spools), row_bytes };
-            return self.pass(Pass::whole(self.plan.join_type, Side::Left), kept.into_rows(), probe);
+            let probe = Rows { stream: BatchStream::new(schema, spools), rows: None, dense: false, row_bytes };
+            return self
+                .pass(Pass::whole(self.plan.join_type, Side::Left), kept.into_rows(self.plan.left.keys()), probe)
+                .await;
         }
         self.context.meter.detail("strategy", "partitioned hash");
-        let left = self.deal(Side::Left, 0).all(kept.chain(left), &self.context).await?;
+        let left = self.to_spools(Side::Left, kept.chain(left), 0).await?;
         Ok(pairs::join_pairs(self, left, right, 0))
     }
 
@@ -121,24 +134,40 @@ impl Join {
             }
         }
         if ended && first.bytes <= right.bytes / 4 {
-            return self.pass(Pass::whole(self.plan.join_type, Side::Left), first.into_rows(), right.into_rows());
+            return self
+                .pass(
+                    Pass::whole(self.plan.join_type, Side::Left),
+                    first.into_rows(self.plan.left.keys()),
+                    right.into_rows(self.plan.right.keys()),
+                )
+                .await;
         }
         let row_bytes = first.row_bytes();
-        let probe = Rows { stream: first.chain(left), row_bytes };
-        self.pass(Pass::whole(self.plan.join_type, Side::Right), right.into_rows(), probe)
+        let probe = Rows { stream: first.chain(left), rows: None, dense: false, row_bytes };
+        self.pass(Pass::whole(self.plan.join_type, Side::Right), right.into_rows(self.plan.right.keys()), probe).await
     }
 
     /// One pass of the engine, its output put together.
-    pub(crate) fn pass(&self, pass: Pass, build: Rows, probe: Rows) -> Result<BatchStream, Fault> {
-        let (build_form, probe_form) = match pass.build {
-            Side::Left => (&self.plan.left, &self.plan.right),
-            Side::Right => (&self.plan.right, &self.plan.left),
-        };
+    pub(crate) async fn pass(&self, pass: Pass, build: Rows, probe: Rows) -> Result<BatchStream, Fault> {
+        let (build_side, probe_side) = (pass.build, pass.build.other());
+        let (build_form, probe_form) = (self.form(build_side), self.form(probe_side));
         let assembly = Assembly::new(&self.plan.layout, self.plan.join_type, pass, build_form.schema().fields().len());
         let keys = build_form.keys().iter().copied().zip(probe_form.keys().iter().copied()).collect();
-        let projection = assembly.projection.clone();
-        let joined = self.engine.join(HashJoin { build, probe, keys, join_type: pass.join_type, projection })?;
-        Ok(assembly.assemble(joined))
+        let row_bytes = build.row_bytes + probe.row_bytes;
+        let (projection, join_type) = (assembly.projection.clone(), pass.join_type);
+
+        let tables = build.rows.unwrap_or_default().div_ceil(TABLE_ROWS).min(MOST_TABLES);
+        if tables < FEWEST_TABLES || build.dense {
+            let (build, probe) = (vec![build.stream], vec![probe.stream]);
+            let joined = self.engine.join(HashJoin { build, probe, row_bytes, keys, join_type, projection })?;
+            return Ok(assembly.assemble(joined));
+        }
+        let build = deal_build(self.deal(build_side, tables, TABLE_SEED), build.stream, &self.context).await?;
+        let gather = (self.memory.most() / 8 / tables).min(BATCH_BYTES / 2);
+        let Routed { streams: probe, ending } =
+            route_probe(self.deal(probe_side, tables, TABLE_SEED), probe.stream, gather, &self.context);
+        let joined = self.engine.join(HashJoin { build, probe, row_bytes, keys, join_type, projection })?;
+        Ok(assembly.assemble(joined.wrap(|rows| rows.chain(ending))))
     }
 
     /// Whether the memory for a hash table over so many rows is held now.
@@ -156,23 +185,31 @@ impl Join {
         self.fits(pass, kept.rows + batch.num_rows(), kept.bytes + row_bytes(batch))
     }
 
-    /// How a side is dealt out to spools at this depth.
-    pub(crate) fn deal(&self, side: Side, depth: u32) -> Deal {
+    /// Deals a side out to spools.
+    pub(crate) async fn to_spools(
+        &self,
+        side: Side,
+        rows: BatchStream,
+        depth: u32,
+    ) -> Result<Vec<Spool<RecordBatch>>, Fault> {
         const MOST_SPOOLS: usize = 32;
         const LEAST_GATHERED: usize = 16 * 1024;
         // Half of what is held, while rows are dealt out: no table stands then.
         let gathered = self.memory.hold_most() / 2;
         let spools = (gathered / LEAST_GATHERED).clamp(4, MOST_SPOOLS);
-        let form = match side {
+        let gather = (gathered / spools).min(BATCH_BYTES);
+        self.deal(side, spools, u64::from(depth)).into_spools(rows, gather, &self.context).await
+    }
+
+    fn deal(&self, side: Side, places: usize, seed: u64) -> Deal {
+        let nulls_anywhere = self.plan.null_equality == NullEquality::NullEqualsNothing;
+        Deal { places, keys: self.form(side).keys().into(), seed, nulls_anywhere }
+    }
+
+    pub(crate) fn form(&self, side: Side) -> &Form {
+        match side {
             Side::Left => &self.plan.left,
             Side::Right => &self.plan.right,
-        };
-        Deal {
-            spools,
-            gather: (gathered / spools).min(BATCH_BYTES),
-            keys: form.keys().into(),
-            seed: u64::from(depth),
-            nulls_anywhere: self.plan.null_equality == NullEquality::NullEqualsNothing,
         }
     }
 }

@@ -1,11 +1,14 @@
-//! What the tests share: a join run on two literals, and its rows as sorted text.
+//! What the tests share: a join run on two literals, its rows as sorted text, and waiting for what it lets go of.
+
+#![allow(dead_code, reason = "not every test uses all of it")]
 
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use flight_common::Fault;
 use flight_common::testing::{Bench, Ran};
+use flight_common::{Fault, MemoryBudget};
 use join::Join;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Runs a join.
 pub async fn run(bench: &Bench, params: Value, left: &RecordBatch, right: &RecordBatch) -> Result<Ran, Fault> {
@@ -22,4 +25,19 @@ pub fn sorted_rows(batch: &RecordBatch) -> Vec<String> {
     let mut rows: Vec<String> = (0..batch.num_rows()).map(row).collect();
     rows.sort();
     rows
+}
+
+/// Waits until something holds: tasks that are cancelled let go of what they hold at their next await.
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect(what);
+}
+
+/// Waits until all memory has been given back.
+pub async fn given_back(budget: &MemoryBudget) {
+    until("all memory is given back", || budget.used() == 0).await;
 }

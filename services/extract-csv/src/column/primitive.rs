@@ -1,0 +1,92 @@
+//! Columns of values of a fixed width.
+
+use super::{BadField, Column, null_buffer};
+use crate::field::Rules;
+use crate::rows::Block;
+use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow::buffer::ScalarBuffer;
+use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+/// Reads values of a type.
+pub trait Parse: Send {
+    /// The type.
+    type Arrow: ArrowPrimitiveType;
+
+    /// The value of a field without spaces and quotes, if it is one.
+    fn parse(&self, value: &[u8]) -> Option<Native<Self>>;
+
+    /// The value of the field at `text[start..start + len]`, if that is told at once. There is more text behind it.
+    #[inline]
+    fn glance(&self, _text: &[u8], _start: usize, _len: usize) -> Option<Native<Self>> {
+        None
+    }
+}
+
+/// A value as it lies in memory.
+pub type Native<P> = <<P as Parse>::Arrow as ArrowPrimitiveType>::Native;
+
+/// A column of such values.
+pub struct Primitive<P: Parse> {
+    parse: P,
+    data_type: DataType,
+    rules: Arc<Rules>,
+    /// No spelling of null is a value too, so that a field may be parsed before it is looked up among the nulls.
+    parses_first: bool,
+    values: Vec<Native<P>>,
+    nulls: Vec<u32>,
+    scratch: Vec<u8>,
+}
+
+impl<P: Parse> Primitive<P> {
+    /// An empty column.
+    pub fn new(parse: P, data_type: DataType, rules: Arc<Rules>) -> Self {
+        let parses_first = !rules.nulls.words().any(|word| parse.parse(word).is_some());
+        Self { parse, data_type, rules, parses_first, values: Vec::new(), nulls: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// Reads a field that was not told at a glance.
+    #[inline(never)]
+    fn read(&mut self, row: usize, raw: &[u8]) -> Result<Native<P>, BadField> {
+        let value = self.rules.value(raw, &mut self.scratch).map_err(BadField::quote(row, raw))?;
+        let Some(value) = value else {
+            self.nulls.push(row as u32);
+            return Ok(Native::<P>::default());
+        };
+        self.parse.parse(value).ok_or_else(|| BadField::wrong_type(row, value))
+    }
+}
+
+impl<P: Parse> Column for Primitive<P> {
+    fn reserve(&mut self, rows: usize) {
+        self.values.reserve_exact(rows);
+    }
+
+    fn append(&mut self, block: &Block<'_>, place: usize) -> Result<(), BadField> {
+        let text = block.text();
+        let before = self.values.len();
+        // The values are taken out so that the loop need not look up anew for each of them where they are, and the loop
+        // goes on after a bad field so that its length is known from the start.
+        let mut values = std::mem::take(&mut self.values);
+        let mut bad = None;
+        values.extend(block.column(place).enumerate().map(|(row, (start, end))| {
+            let glance = if self.parses_first { self.parse.glance(text, start, end - start) } else { None };
+            glance.unwrap_or_else(|| {
+                self.read(before + row, &text[start..end]).unwrap_or_else(|field| {
+                    bad.get_or_insert(field);
+                    Native::<P>::default()
+                })
+            })
+        }));
+        self.values = values;
+        bad.map_or(Ok(()), Err)
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, BadField> {
+        let nulls = null_buffer(self.values.len(), &self.nulls);
+        self.nulls.clear();
+        let values = ScalarBuffer::from(std::mem::take(&mut self.values));
+        let array = PrimitiveArray::<P::Arrow>::new(values, nulls).with_data_type(self.data_type.clone());
+        Ok(Arc::new(array))
+    }
+}

@@ -1,0 +1,229 @@
+//! What a file holds: names and types of its columns, and where its rows begin. Found by looking at its first rows.
+
+use crate::column::{self, BadField, Column, ColumnPlan};
+use crate::cut::{CutError, Cutter, RECORD_LIMIT};
+use crate::guess::Seen;
+use crate::header::{self, Record};
+use crate::options::{Options, pointer};
+use crate::rows::{Block, Rows};
+use crate::source::unreadable;
+use crate::text::{Text, View};
+use crate::trouble::{About, Trouble, What, lines};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use flight_common::{Fault, columns};
+use std::io::Read;
+use std::sync::Arc;
+
+/// Bytes to read at once while looking.
+const PIECE: usize = 256 * 1024;
+/// Bytes to look at, at most.
+const SAMPLE_BYTES: u64 = 16 << 20;
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Its schema. Every column may hold nulls.
+    pub schema: SchemaRef,
+    /// The names of its columns.
+    pub names: Vec<String>,
+    /// Their types.
+    pub columns: Vec<ColumnPlan>,
+    /// Bytes of text before the first row.
+    pub body: u64,
+    /// Lines before the first row.
+    pub lines: u64,
+    /// Bytes of a row, on average.
+    pub row_bytes: usize,
+}
+
+/// Looks at the first rows of a text.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadData`] for what is wrong with them, [`flight_common::FaultKind::BadSchema`] for a
+/// type that is given for a column that is not there.
+pub fn look(text: Box<dyn Read + Send>, options: &Options) -> Result<Layout, Fault> {
+    let mut cutter = Cutter::new(text, options.rules.dialect, PIECE, RECORD_LIMIT);
+    let skipped = cutter.skip_lines(options.skip_lines).map_err(|error| unreadable(&options.path, &error))?;
+    let mut sample = Sample { options, names: Vec::new(), columns: Vec::new(), lines: options.skip_lines };
+    let (piece, record) = sample.first_record(&mut cutter)?;
+    let names = sample.names(record.fields, record.start, &piece)?;
+    // Without a header a blank line at the start is a row, in a table of one column.
+    let body = if options.header { record.end } else { 0 };
+    let mut columns = Looked::columns(&names, options)?;
+    sample.columns = columns.iter().map(|column| column.plan.clone()).collect();
+    sample.names = names;
+
+    let begins_at = (skipped + body as u64, sample.lines + lines(&piece.view().text()[..body]));
+    let mut seen = Figures::default();
+    sample.look(piece.view(), body, &mut columns, &mut seen)?;
+    sample.lines += lines(piece.view().text());
+    drop(piece);
+    while seen.rows < options.sample_rows && seen.bytes < SAMPLE_BYTES {
+        let Some(piece) = sample.next_piece(&mut cutter)? else { break };
+        sample.look(piece.view(), 0, &mut columns, &mut seen)?;
+        sample.lines += lines(piece.view().text());
+    }
+    let columns: Vec<ColumnPlan> = columns.into_iter().map(|column| column.planned(seen.rows)).collect();
+    let fields = sample.names.iter().zip(&columns);
+    let fields: Vec<Field> = fields.map(|(name, plan)| Field::new(name, plan.data_type.clone(), true)).collect();
+    let row_bytes = usize::try_from(seen.bytes).unwrap_or(usize::MAX) / seen.rows.max(1);
+    let schema = Arc::new(Schema::new(fields));
+    Ok(Layout { schema, names: sample.names, columns, body: begins_at.0, lines: begins_at.1, row_bytes })
+}
+
+/// How much has been looked at.
+#[derive(Default)]
+struct Figures {
+    rows: usize,
+    bytes: u64,
+}
+
+/// The look at a file, and what is needed to tell what is wrong with it.
+struct Sample<'a> {
+    options: &'a Options,
+    names: Vec<String>,
+    columns: Vec<ColumnPlan>,
+    /// Lines before the piece that is looked at.
+    lines: u64,
+}
+
+impl Sample<'_> {
+    fn fault(&self, trouble: Trouble) -> Fault {
+        let (path, forms) = (&*self.options.path, &*self.options.forms);
+        About { path, names: &self.names, columns: &self.columns, forms }.explain(trouble, self.lines, 0)
+    }
+
+    /// The next piece. All of it is UTF-8.
+    fn next_piece(&self, cutter: &mut Cutter<Box<dyn Read + Send>>) -> Result<Option<Text>, Fault> {
+        let piece = match cutter.next_piece() {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return Ok(None),
+            Err(CutError::Trouble(trouble)) => return Err(self.fault(trouble)),
+            Err(CutError::Io(error)) => return Err(unreadable(&self.options.path, &error)),
+        };
+        let text = piece.view().text();
+        if let Err(error) = std::str::from_utf8(text) {
+            let at = error.valid_up_to();
+            let what = What::NotUtf8 { byte: text[at] };
+            return Err(self.fault(Trouble { line: lines(&text[..at]), row: None, what }));
+        }
+        Ok(Some(piece))
+    }
+
+    /// The first record and the piece that it is in. Blank lines before it are gone over.
+    fn first_record(&mut self, cutter: &mut Cutter<Box<dyn Read + Send>>) -> Result<(Text, Record), Fault> {
+        let Some(piece) = self.next_piece(cutter)? else {
+            return Err(header::empty(&self.options.path, self.options.header));
+        };
+        match header::first_record(piece.view(), &self.options.rules) {
+            Ok(Some(record)) => Ok((piece, record)),
+            Ok(None) => Err(header::empty(&self.options.path, self.options.header)),
+            Err((start, _)) => {
+                let text = piece.view().text();
+                let value = text[start..].split(|&byte| byte == b'\n').next().unwrap_or_default();
+                let bad = BadField { row: 0, wrong: column::Wrong::Quote, value: value.to_vec() };
+                Err(self.fault(Trouble { row: None, ..Trouble::field(text, start, 0, 0, bad) }))
+            }
+        }
+    }
+
+    fn names(&self, fields: Vec<String>, start: usize, piece: &Text) -> Result<Vec<String>, Fault> {
+        let options = self.options;
+        let line = self.lines + lines(&piece.view().text()[..start]) + 1;
+        let place = format!("{}, line {line}", options.path);
+        if let Some(field) = fields.iter().find(|field| field.contains(['\0', '\r'])) {
+            let help = match field.contains('\0') {
+                true => "set `encoding` if it is text, such as utf-16le",
+                false => "set `quote` if that is what stands around them; or end lines with a line feed",
+            };
+            let what = format!("{place}: {field:.40?} is no name for a column");
+            return Err(Fault::bad_data(what).help(help));
+        }
+        if !options.delimiter_given
+            && let Some(likely) = header::likely_delimiter(&fields)
+        {
+            return Err(header::wrong_delimiter(&place, likely));
+        }
+        match options.header {
+            true => header::names(fields, options.duplicates, &place),
+            false => Ok(header::numbered(fields.len())),
+        }
+    }
+
+    /// Looks at the rows of a text from `start` on.
+    fn look(&self, text: View<'_>, start: usize, columns: &mut [Looked], seen: &mut Figures) -> Result<(), Fault> {
+        let view = text.from(start);
+        let mut rows = Rows::new(view, columns.len(), self.options.rules.dialect);
+        let shift = |trouble: Trouble| Trouble { line: trouble.line + lines(&text.text()[..start]), ..trouble };
+        let mut here = 0;
+        while seen.rows < self.options.sample_rows {
+            let block = match rows.next_block() {
+                Ok(Some(block)) => block.first(self.options.sample_rows - seen.rows),
+                Ok(None) => break,
+                Err(ragged) => {
+                    let trouble = Trouble::ragged(view.text(), seen.rows, ragged);
+                    return Err(self.fault(shift(trouble)));
+                }
+            };
+            for (place, column) in columns.iter_mut().enumerate() {
+                if let Err(bad) = column.look(&block, place, self.options) {
+                    let row_start = block.starts().nth(bad.row).unwrap_or_default() as usize;
+                    let trouble = Trouble::field(view.text(), row_start, seen.rows + bad.row, place, bad);
+                    return Err(self.fault(shift(trouble)));
+                }
+            }
+            seen.rows += block.rows();
+            seen.bytes += (block.end() - here) as u64;
+            here = block.end();
+        }
+        Ok(())
+    }
+}
+
+/// A column as it is looked at.
+struct Looked {
+    plan: ColumnPlan,
+    seen: Seen,
+    bytes: usize,
+    /// Tries the type that was given.
+    trial: Option<Box<dyn Column>>,
+}
+
+impl Looked {
+    /// The columns of these names.
+    fn columns(names: &[String], options: &Options) -> Result<Vec<Self>, Fault> {
+        let guessed = |_| Self {
+            plan: ColumnPlan { data_type: DataType::Utf8, given: false, mean_length: 0 },
+            seen: Seen::default(),
+            bytes: 0,
+            trial: None,
+        };
+        let mut columns: Vec<Self> = names.iter().map(guessed).collect();
+        if options.types.is_empty() {
+            return Ok(columns);
+        }
+        let schema = Schema::new(names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>());
+        for (name, data_type) in &options.types {
+            let column = &mut columns[columns::find(&schema, name, &pointer(name))?];
+            column.plan = ColumnPlan { data_type: data_type.clone(), given: true, mean_length: 0 };
+            column.trial = Some(column::new(&column.plan, &options.rules, &options.forms));
+        }
+        Ok(columns)
+    }
+
+    fn look(&mut self, block: &Block<'_>, place: usize, options: &Options) -> Result<(), BadField> {
+        self.bytes += block.column(place).map(|(start, end)| end - start).sum::<usize>();
+        match &mut self.trial {
+            None => self.seen.look(block, place, &options.rules, &options.forms),
+            Some(column) => {
+                column.append(block, place)?;
+                column.finish().map(drop)
+            }
+        }
+    }
+
+    fn planned(self, rows: usize) -> ColumnPlan {
+        let data_type = if self.plan.given { self.plan.data_type } else { self.seen.data_type() };
+        ColumnPlan { data_type, mean_length: self.bytes.div_ceil(rows.max(1)), ..self.plan }
+    }
+}

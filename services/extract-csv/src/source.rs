@@ -1,0 +1,166 @@
+//! The file as a stream of UTF-8 text: opened beneath the data root, uncompressed, transcoded, without a byte order
+//! mark; and what tells it from another.
+
+use crate::decode::{Damage, Transcoder};
+use crate::options::Options;
+use chrono::{DateTime, SecondsFormat, Utc};
+use encoding_rs::{Encoding, UTF_8};
+use flate2::read::MultiGzDecoder;
+use flight_common::{DataRoot, Fault};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Cursor, ErrorKind, Read, Seek};
+use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
+
+/// What identifies the content of a file. As text it holds what replicas that share a file system agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    path: String,
+    size: u64,
+    changed: Option<SystemTime>,
+    /// Device and inode: another file of the same name, size and time is another file.
+    place: (u64, u64),
+}
+
+impl Identity {
+    fn of(file: &File, path: &str) -> Result<Self, Fault> {
+        let found = file.metadata().map_err(|error| Fault::io(path, &error))?;
+        if !found.is_file() {
+            return Err(Fault::bad_params(format!("{path} is not a regular file")));
+        }
+        let place = (found.dev(), found.ino());
+        Ok(Self { path: path.to_owned(), size: found.len(), changed: found.modified().ok(), place })
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes", self.path, self.size)?;
+        match self.changed {
+            Some(time) => {
+                write!(f, ", changed {}", DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Nanos, true))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// An open file.
+pub struct Source {
+    path: String,
+    file: File,
+    /// What it was when it was opened.
+    pub identity: Identity,
+}
+
+impl Source {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn open(root: &DataRoot, path: &str) -> Result<Self, Fault> {
+        let file = root.open_file(path, "file_path")?.into_std();
+        let identity = Identity::of(&file, path)?;
+        Ok(Self { path: path.to_owned(), file, identity })
+    }
+
+    /// Its text. The source itself then tells how far reading has come.
+    ///
+    /// # Errors
+    /// Why it cannot be read, or what it is if it is no text.
+    pub fn text(&self, options: &Options) -> Result<Box<dyn Read + Send>, Fault> {
+        let failed = |error: io::Error| Fault::io(&self.path, &error);
+        // The copy shares its position with `file`.
+        let (magic, bytes) = peek::<6>(self.file.try_clone().map_err(failed)?).map_err(failed)?;
+        if let Some(other) = other_format(&magic) {
+            let message = format!("{} is {other}, not CSV", self.path);
+            return Err(Fault::bad_data(message).help("save it as CSV, or use the extract step for that format"));
+        }
+        let plain: Box<dyn Read + Send> = match magic.as_slice() {
+            [0x1f, 0x8b, ..] => Box::new(Compressed { form: "gzip", bytes: MultiGzDecoder::new(bytes) }),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+                Box::new(Compressed { form: "zstd", bytes: zstd::Decoder::new(bytes).map_err(failed)? })
+            }
+            _ => Box::new(bytes),
+        };
+        self.transcoded(plain, options.encoding)
+    }
+
+    fn transcoded(
+        &self,
+        plain: Box<dyn Read + Send>,
+        encoding: &'static Encoding,
+    ) -> Result<Box<dyn Read + Send>, Fault> {
+        let (start, mut text) = peek::<3>(plain).map_err(|error| unreadable(&self.path, &error))?;
+        let (encoding, mark) = Encoding::for_bom(&start).unwrap_or((encoding, 0));
+        let mut skipped = [0; 3];
+        text.read_exact(&mut skipped[..mark]).map_err(|error| unreadable(&self.path, &error))?;
+        Ok(if encoding == UTF_8 { Box::new(text) } else { Box::new(Transcoder::new(text, encoding)) })
+    }
+
+    /// Bytes of the file that have been read.
+    pub fn position(&mut self) -> u64 {
+        self.file.stream_position().unwrap_or_default()
+    }
+
+    /// Refuses a file that is no longer what it was.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadData`].
+    pub fn check_unchanged(&self, since: &Identity, when: &str) -> Result<(), Fault> {
+        let now = Identity::of(&self.file, &self.path)?;
+        if now == *since {
+            return Ok(());
+        }
+        let message = format!("the source changed {when}: it was {since}, it is {now}");
+        let replaced = if now.to_string() == since.to_string() { " (another file in its place)" } else { "" };
+        Err(Fault::bad_data(message + replaced).help("run the pipeline again, when nobody writes to the source"))
+    }
+}
+
+/// The fault for text that could not be read, where no line is known.
+pub fn unreadable(path: &str, error: &io::Error) -> Fault {
+    match error.get_ref().and_then(|source| source.downcast_ref::<Damage>()) {
+        Some(Damage::Compressed(form, why)) => {
+            Fault::bad_data(format!("{path}: the {form} data are damaged or cut short ({why})"))
+                .help("make or fetch the file again")
+        }
+        Some(damage) => Fault::bad_data(format!("{path}: {damage}")),
+        None => Fault::io(path, error),
+    }
+}
+
+/// Looks at the first bytes, and gives a reader that starts with them.
+fn peek<const N: usize>(mut source: impl Read) -> io::Result<(Vec<u8>, impl Read)> {
+    let mut first = Vec::with_capacity(N);
+    source.by_ref().take(N as u64).read_to_end(&mut first)?;
+    Ok((first.clone(), Cursor::new(first).chain(source)))
+}
+
+/// Formats that are often met under a wrong name.
+fn other_format(magic: &[u8]) -> Option<&'static str> {
+    match magic {
+        [b'P', b'K', 3, 4, ..] => Some("a zip archive or an Excel workbook"),
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => Some("an old Excel workbook"),
+        [b'P', b'A', b'R', b'1', ..] => Some("a Parquet file"),
+        [b'A', b'R', b'R', b'O', b'W', b'1'] => Some("an Arrow file"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xz-compressed"),
+        _ => None,
+    }
+}
+
+/// Says which compressed data are damaged.
+struct Compressed<R> {
+    form: &'static str,
+    bytes: R,
+}
+
+impl<R: Read> Read for Compressed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.bytes.read(into).map_err(|error| match error.raw_os_error() {
+            Some(_) => error,
+            None => io::Error::new(ErrorKind::InvalidData, Damage::Compressed(self.form, error.to_string())),
+        })
+    }
+}
