@@ -18,7 +18,8 @@ async fn the_contract_is_kept() {
 
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let case = ContractCase::new(json!({"file_path": "rows.csv"}), readme).data_root(folder.path());
-    let case = case.keeps_apart(|_, output| {
+    // The pieces under way have a size of their own, up to 16 MiB in all on many cores, but never more than the file.
+    let case = case.memory(4 << 20).keeps_apart(|_, output| {
         let (names, amounts) = (output["name"].as_string::<i32>(), output["amount"].as_primitive::<Float64Type>());
         let ids = output["id"].as_primitive::<Int64Type>();
         let kept = names.is_null(0)
