@@ -3,10 +3,14 @@
 mod support;
 
 use flight_common::FaultKind;
-use orchestrator::run::{RunOptions, RunReport, Status};
+use orchestrator::mesh::Mesh;
+use orchestrator::run::{Progress, RunOptions, RunReport, Status};
+use std::sync::Arc;
 use std::time::Duration;
-use support::House;
+use support::{House, rows_flow};
 use tokio_util::sync::CancellationToken;
+
+const SOON: Duration = Duration::from_secs(30);
 
 /// Runs a pipeline in this process and behind Flight, each in a house of its own.
 async fn both(memory: usize, yaml: &str, options: impl Fn() -> RunOptions) -> [(House, RunReport); 2] {
@@ -72,20 +76,27 @@ async fn a_fault_is_told_where_it_began_and_nothing_is_written() {
 #[tokio::test]
 async fn a_cancel_ends_a_run_that_stands_still() {
     let yaml = CHAIN.replace("rows: 250000", "rows: 250000, stall_after: 10000");
-    let options = || {
-        let cancel = CancellationToken::new();
-        let asked = cancel.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            asked.cancel();
-        });
-        RunOptions { cancel, ..RunOptions::default() }
+    let here = House::new();
+    cancelled(&here, here.in_process(), &yaml).await;
+    let there = House::new();
+    let (mesh, server) = there.served().await;
+    cancelled(&there, mesh, &yaml).await;
+    server.stop().await.expect("nothing is left running");
+}
+
+async fn cancelled<M: Mesh>(house: &House, mesh: M, yaml: &str) {
+    let cancel = CancellationToken::new();
+    let progress = Arc::new(Progress::new(2));
+    let options = RunOptions { cancel: cancel.clone(), ..RunOptions::default() };
+    let running = house.run_watched(mesh, yaml, options, progress.clone());
+    let asking = async {
+        rows_flow(&progress, 10_000).await;
+        cancel.cancel();
     };
-    let ended = tokio::time::timeout(Duration::from_secs(10), both(64 << 20, &yaml, options)).await;
-    for (house, report) in ended.expect("it ends") {
-        assert_eq!(report.status, Status::Cancelled, "{report:?}");
-        assert_eq!(house.names(), Vec::<String>::new());
-    }
+    let ended = tokio::time::timeout(SOON, async { tokio::join!(running, asking) }).await;
+    let (report, ()) = ended.expect("it ends");
+    assert_eq!(report.status, Status::Cancelled, "{report:?}");
+    assert_eq!(house.names(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -114,14 +125,14 @@ async fn a_server_that_stops_mid_run_fails_the_run_and_writes_nothing() {
     let house = House::new();
     let (mesh, server) = house.served().await;
     let yaml = CHAIN.replace("rows: 250000", "rows: 250000, stall_after: 10000");
-    let options = RunOptions::default();
-    let running = house.run(mesh, &yaml, options);
-    let killed = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    let progress = Arc::new(Progress::new(2));
+    let running = house.run_watched(mesh, &yaml, RunOptions::default(), progress.clone());
+    let stopping = async {
+        rows_flow(&progress, 10_000).await;
         drop(server);
     };
-    let (report, ()) =
-        tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(running, killed) }).await.expect("it ends");
+    let ended = tokio::time::timeout(SOON, async { tokio::join!(running, stopping) }).await;
+    let (report, ()) = ended.expect("it ends");
     assert_eq!(report.status, Status::Failed, "{report:?}");
     assert_eq!(house.names(), Vec::<String>::new());
 }

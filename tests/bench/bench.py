@@ -231,8 +231,8 @@ def wire():
     for name, (command, address) in servers.items():
         server = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            address = address or server.stdout.readline().split()[-1]
-            time.sleep(0.2)
+            told = server.stdout.readline().split()[-1]
+            address = address or told
             out = subprocess.run([WIRE, "drive", str(address)], check=True, capture_output=True, text=True).stdout
         finally:
             server.kill()

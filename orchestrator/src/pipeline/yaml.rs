@@ -276,7 +276,7 @@ mod tests {
     fn every_node_knows_its_place() {
         let tree = tree("a: 1\nb:\n  - x: {é: 2, long: 3}\n");
         let span = tree.locate("/b/0/x/long");
-        assert_eq!((span.line, span.column), (3, 20));
+        assert_eq!((span.line, span.column), (3, 21));
         assert_eq!(&"a: 1\nb:\n  - x: {é: 2, long: 3}\n"[span.bytes], "3");
     }
 

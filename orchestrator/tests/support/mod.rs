@@ -17,6 +17,7 @@ use serde::Deserialize;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 fn spec(name: &'static str, kind: StepKind, inputs: &'static [&'static str], effects: Effects) -> StepSpec {
@@ -155,6 +156,13 @@ impl Step for Sum {
     }
 }
 
+/// Waits until the first step has given `rows` rows.
+pub async fn rows_flow(progress: &Progress, rows: u64) {
+    while progress.step(0).rows_out.load(Ordering::Relaxed) < rows {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A data root, and steps that use it with this much memory.
 pub struct House {
     pub folder: tempfile::TempDir,
@@ -208,8 +216,18 @@ impl House {
     }
 
     pub async fn run<M: Mesh + Planner>(&self, mesh: M, yaml: &str, options: RunOptions) -> RunReport {
+        self.run_watched(mesh, yaml, options, Arc::new(Progress::new(8))).await
+    }
+
+    /// As `run`, and its figures can be read while it goes on. `progress` has room for all steps.
+    pub async fn run_watched<M: Mesh + Planner>(
+        &self,
+        mesh: M,
+        yaml: &str,
+        options: RunOptions,
+        progress: Arc<Progress>,
+    ) -> RunReport {
         let plan = pipeline::check(&Source::new("test", yaml), &[], &mesh).await.expect("a good pipeline");
-        let progress = Arc::new(Progress::new(plan.nodes.len()));
         let engine = Engine::new(Arc::new(mesh), self.env.space.clone());
         engine.run(&plan, &RunOptions { run_id: "test-run".to_owned(), ..options }, progress).await
     }

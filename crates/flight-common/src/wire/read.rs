@@ -120,7 +120,7 @@ impl FrameReader {
                     self.message_left.checked_sub(length).ok_or_else(|| malformed("a field too long"))?;
                 return Ok(Some(value));
             }
-            if self.head.len() >= LONGEST {
+            if self.head.len() >= LONGEST || self.head.len() as u64 >= self.message_left {
                 return Err(malformed("a number without an end"));
             }
             let next = self.head.len() + 1;

@@ -8,16 +8,21 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often figures are looked at.
 const BEAT: Duration = Duration::from_millis(100);
+
+/// Runs shorter than this show none.
+const QUICK: Duration = Duration::from_millis(500);
 
 /// Shows a run until it is dropped.
 pub async fn progress(plan: &Plan, progress: Arc<Progress>, shown: bool) {
     if !shown {
         return std::future::pending().await;
     }
-    let mut beat = tokio::time::interval(BEAT);
+    // A run that is over at once needs no progress.
+    let mut beat = tokio::time::interval_at(Instant::now() + QUICK, BEAT);
     if std::io::stderr().is_terminal() {
         let lines = Lines::new(plan);
         loop {

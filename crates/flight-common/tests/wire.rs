@@ -1,0 +1,126 @@
+//! The wire by itself: what is written is read, however the network cuts it; and what is wrong is told.
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use flight_common::testing::batch;
+use flight_common::wire::{
+    Decoder, Encoder, Ending, Frame, FrameBody, FrameReader, Gather, decode_stream, encode_stream,
+};
+use flight_common::{BatchStream, Fault, FaultKind, Parcel};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use tonic::body::Body;
+
+fn rows(count: i64) -> RecordBatch {
+    let numbers: Vec<Option<i64>> = (0..count).map(|n| (n % 7 != 0).then_some(n)).collect();
+    let texts: Vec<Option<String>> = (0..count).map(|n| (n % 5 != 0).then(|| format!("text {n}"))).collect();
+    batch!("n" => Int64Array numbers, "s" => StringArray texts)
+}
+
+/// The bytes of a request of these frames.
+async fn sent(frames: impl Stream<Item = Result<Frame, Fault>> + Send + 'static) -> Bytes {
+    FrameBody::new(frames, Ending::Reset).collect().await.expect("no fault").to_bytes()
+}
+
+/// The same bytes, arriving in pieces of `size`.
+fn arriving(bytes: Bytes, size: usize) -> Body {
+    let pieces: Vec<Bytes> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
+    let frames = pieces.into_iter().map(|piece| Ok::<_, tonic::Status>(http_body::Frame::data(piece)));
+    Body::new(StreamBody::new(stream::iter(frames)))
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_however_the_network_cuts_it() {
+    let whole = rows(3000);
+    let source = BatchStream::from_batches(whole.schema(), vec![whole.slice(0, 1000), whole.slice(1000, 2000)]);
+    let first = stream::once(async { Ok(Frame::describing(&b"{}"[..])) });
+    let bytes = sent(first.chain(encode_stream(source, false))).await;
+    for size in [1, 3, 64, 1000, 16_384, bytes.len()] {
+        for gather in [Gather::Aligned, Gather::Pieces] {
+            let mut frames = FrameReader::request(arriving(bytes.clone(), size), gather);
+            let first = frames.next().await.expect("a frame").expect("good");
+            assert_eq!(first.descriptor.expect("a descriptor").cmd, &b"{}"[..]);
+            let schema = frames.next().await.expect("a frame").expect("good");
+            let decoder = Decoder::from_schema_frame(&schema).expect("a schema");
+            let read = decode_stream(decoder, frames).collect_rows().await.expect("rows");
+            assert_eq!(read, whole, "{size} {gather:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_are_counted_without_decoding() {
+    let whole = rows(1234);
+    let mut frames = Vec::new();
+    Encoder::new(whole.schema()).expect("a schema").encode(&whole, &mut frames).expect("encoded");
+    assert_eq!(frames.iter().map(Frame::rows).sum::<u64>(), 1234);
+    assert_eq!(Encoder::schema_frame(&whole.schema()).expect("a schema").rows(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_cut_short_anywhere_is_a_fault() {
+    let whole = rows(100);
+    let source = BatchStream::from_batches(whole.schema(), vec![whole]);
+    let bytes = sent(encode_stream(source, false)).await;
+    for length in [1, 4, 5, 6, 40, bytes.len() / 2, bytes.len() - 1] {
+        let frames = FrameReader::request(arriving(bytes.slice(..length), 100), Gather::Aligned);
+        let fault = frames.try_collect::<Vec<_>>().await.expect_err("cut short");
+        assert_eq!(fault.kind(), FaultKind::Upstream, "after {length} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_response_without_a_status_is_a_fault() {
+    let whole = rows(10);
+    let source = BatchStream::from_batches(whole.schema(), vec![whole]);
+    let bytes = sent(encode_stream(source, false)).await;
+    let frames = FrameReader::response(arriving(bytes, 100), Gather::Aligned);
+    assert!(frames.try_collect::<Vec<_>>().await.is_err());
+}
+
+#[tokio::test]
+async fn garbage_is_told_and_never_taken_for_rows() {
+    for bytes in [
+        &b"\x01\x00\x00\x00\x05hello"[..],       // compressed
+        b"\x00\x00\x00\x00\x03\xff\xff\xff",     // a field without an end
+        b"\x00\x00\x00\x00\x04\x12\x7f\x00\x00", // a field longer than its message
+        b"\x00\x00\x00\x00\x02\x0f\x00",         // an unknown wire type
+    ] {
+        let frames = FrameReader::request(arriving(Bytes::from_static(bytes), 3), Gather::Aligned);
+        let fault = frames.try_collect::<Vec<_>>().await.expect_err("garbage");
+        assert_eq!(fault.kind(), FaultKind::BadData, "{bytes:?}: {fault}");
+    }
+    let mut decoder = Decoder::new(rows(1).schema());
+    let nonsense = Frame::new(Bytes::from_static(b"not a flatbuffer"), Bytes::new(), vec![]);
+    assert_eq!(decoder.decode(nonsense).expect_err("nonsense").kind(), FaultKind::BadData);
+}
+
+#[tokio::test]
+async fn a_message_too_large_to_take_is_refused_before_it_is_read() {
+    let mut bytes = vec![0];
+    bytes.extend((700_u32 << 20).to_be_bytes());
+    bytes.extend([0xc2, 0x3e]); // the body's tag
+    prost::encoding::encode_varint(699 << 20, &mut bytes);
+    let frames = FrameReader::request(arriving(bytes.into(), 1000), Gather::Aligned);
+    let fault = frames.try_collect::<Vec<_>>().await.expect_err("too large");
+    assert!(fault.message().contains("699 MiB") && fault.help_text().is_some(), "{fault}");
+}
+
+#[tokio::test]
+async fn a_schema_that_changes_in_the_middle_is_refused() {
+    let other = batch!("x" => Float64Array [1.0]);
+    let mut decoder = Decoder::new(rows(1).schema());
+    let changed = Encoder::schema_frame(&other.schema()).expect("a schema");
+    assert_eq!(decoder.decode(changed).expect_err("another schema").kind(), FaultKind::BadSchema);
+}
+
+#[tokio::test]
+async fn a_fault_resets_a_request_and_closes_a_response_with_its_status() {
+    let failing = || stream::iter([Ok(Frame::metadata(&b"x"[..])), Err(Fault::bad_data("broken").row(7))]);
+    assert!(FrameBody::new(failing(), Ending::Reset).collect().await.is_err());
+    let body = Body::new(FrameBody::new(failing(), Ending::Status));
+    let mut frames = FrameReader::response(body, Gather::Aligned);
+    assert!(frames.next().await.expect("the first").is_ok());
+    let fault = frames.next().await.expect("the fault").expect_err("the fault");
+    assert_eq!((fault.kind(), fault.row_number()), (FaultKind::BadData, Some(7)));
+}
