@@ -120,10 +120,8 @@ fn iso_time(text: &[u8]) -> Option<(i64, u32, &[u8])> {
     let seconds = i64::from(hour * 3600 + minute * 60 + second);
     let [b'.' | b',', fraction @ ..] = rest else { return Some((seconds, 0, rest)) };
     let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut nanos = 0;
-    for place in 0..9 {
-        nanos = nanos * 10 + if place < digits { u32::from(fraction[place] - b'0') } else { 0 };
-    }
+    let nine = fraction[..digits].iter().chain(std::iter::repeat(&b'0')).take(9);
+    let nanos = nine.fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0'));
     // Digits finer than a nanosecond would be lost.
     let exact = fraction[..digits].iter().skip(9).all(|&digit| digit == b'0');
     (digits > 0 && exact).then_some((seconds, nanos, &fraction[digits..]))

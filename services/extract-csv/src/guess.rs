@@ -134,7 +134,7 @@ fn time(value: &[u8], forms: &Forms) -> u16 {
 
 fn time_kind(stamp: Stamp) -> u16 {
     let kind = if stamp.offset.is_some() { INSTANT } else { LOCAL };
-    kind | if stamp.nanos % 1000 == 0 { 0 } else { NANOS }
+    kind | if stamp.nanos.is_multiple_of(1000) { 0 } else { NANOS }
 }
 
 #[cfg(test)]

@@ -131,3 +131,86 @@ impl<'a> Batch<'a> {
         Trouble::field(self.text, start, self.finished + bad.row, place, bad)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cut::Cutter;
+    use crate::layout::look;
+    use crate::options::Options;
+    use arrow::array::AsArray;
+    use arrow::compute::concat_batches;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use std::io::Cursor;
+
+    /// The rows of a text that is cut into pieces of about `target` bytes.
+    fn read(text: &str, params: Value, target: usize) -> RecordBatch {
+        let options = Options::new(serde_json::from_value(params).expect("params")).expect("good params");
+        let layout = look(Box::new(Cursor::new(text.as_bytes().to_vec())), &options).expect("good text");
+        let (rules, forms, layout) = (options.rules.clone(), options.forms.clone(), Arc::new(layout));
+        let mut cutter = Cutter::new(text.as_bytes(), rules.dialect, target, 1 << 20);
+        cutter.skip_bytes(layout.body).expect("readable");
+        let reader = Reader { rules, forms, layout };
+        let (mut batches, mut rows) = (Vec::new(), 0);
+        let mut lines_read = reader.layout.lines;
+        while let Some(piece) = cutter.next_piece().expect("good text") {
+            let Ok(parsed) = reader.read(&piece) else { panic!("good text") };
+            batches.extend(parsed.batches);
+            rows += parsed.rows;
+            lines_read += parsed.lines;
+        }
+        assert_eq!(lines_read, crate::trouble::lines(text.as_bytes()));
+        let whole = concat_batches(&reader.layout.schema, &batches).expect("one schema");
+        assert_eq!(whole.num_rows() as u64, rows);
+        whole
+    }
+
+    /// A field as it is written, and the text it stands for.
+    fn field() -> impl Strategy<Value = (String, Option<String>)> {
+        let plain = "[a-zé€ ][a-z\" é€]{0,20}".prop_map(|text| (text.clone(), Some(text)));
+        let number = any::<i64>().prop_map(|number| (number.to_string(), Some(number.to_string())));
+        let quoted = "[a-z,\"\n\r€ ]{0,30}".prop_map(|text| (format!("\"{}\"", text.replace('"', "\"\"")), Some(text)));
+        let null = prop::sample::select(vec!["", "NA", "null"]).prop_map(|null| (null.to_owned(), None));
+        prop_oneof![plain, number, quoted, null]
+    }
+
+    /// A number as it is written.
+    fn number() -> impl Strategy<Value = (String, Option<i64>)> {
+        let small = (-99_999_999i64..99_999_999).prop_map(|number| (number.to_string(), Some(number)));
+        let any = any::<i64>().prop_map(|number| (format!("\"{number}\""), Some(number)));
+        let null = prop::sample::select(vec!["", "NA", "\"\""]).prop_map(|null| (null.to_owned(), None));
+        prop_oneof![4 => small, 1 => any, 1 => null]
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_however_the_text_is_cut(
+            rows in prop::collection::vec((number(), field(), field()), 1..60),
+            line_break in prop::sample::select(vec!["\n", "\r\n", "\n\n"]),
+            target in 1usize..300,
+        ) {
+            let mut text = "n,a,b\n".to_owned();
+            for ((number, _), (a, _), (b, _)) in &rows {
+                text += &format!("{number},{a},{b}{line_break}");
+            }
+            let params = json!({"file_path": "", "types": {"n": "int64", "a": "string", "b": "string"}});
+            let found = read(&text, params, target);
+            prop_assert_eq!(found.num_rows(), rows.len());
+            let numbers = found.column(0).as_primitive::<arrow::datatypes::Int64Type>();
+            prop_assert!(numbers.iter().eq(rows.iter().map(|row| row.0.1)));
+            for (place, column) in [(1, rows.iter().map(|row| &row.1).collect::<Vec<_>>()), (2, rows.iter().map(|row| &row.2).collect())] {
+                let texts = found.column(place).as_string::<i32>();
+                prop_assert!(texts.iter().eq(column.into_iter().map(|(_, text)| text.as_deref())));
+            }
+            let guessed = json!({"file_path": ""});
+            prop_assert_eq!(read(&text, guessed.clone(), target), read(&text, guessed, 1 << 20));
+        }
+    }
+
+    #[test]
+    fn a_piece_of_short_rows_makes_several_batches() {
+        let text = format!("n\n{}", "1\n".repeat(3 * BATCH_ROWS));
+        assert_eq!(read(&text, json!({"file_path": ""}), 1 << 20).num_rows(), 3 * BATCH_ROWS);
+    }
+}
