@@ -1,33 +1,20 @@
 //! The engine: all steps of a plan at once, streams from each to the next.
 //!
-//! Every step has a task. It waits for its input streams, starts the step, hands its outputs to whoever reads them
-//! (through a tee where several do), and watches the main one to its end. An output that nobody reads is read here: a
-//! load's receipt, or the rows of a transform that nobody asked for.
-//!
 //! A fault travels down the streams by itself, so that no load commits. The engine only finds out where it began, and
-//! stops the branches that it did not reach.
+//! stops the branches that it did not reach. What one step does is told in [`super::node`].
 
+use super::node::{Shared, node_tasks};
 use super::progress::{Progress, Status};
 use super::report::{RunReport, StepOutcome, held_back_by};
-use super::tee::tee;
-use super::watch::watch;
-use crate::mesh::{Call, Mesh};
-use crate::pipeline::{Plan, PlannedNode};
-use flight_common::report::first_row;
+use crate::mesh::Mesh;
+use crate::pipeline::Plan;
 use flight_common::spool::SpillSpace;
-use flight_common::wire::Decoder;
-use flight_common::{EdgeStream, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport, telemetry};
-use futures::StreamExt;
-use serde_json::Value;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use flight_common::{Fault, telemetry};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{oneshot, watch as signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// How to run a plan.
 #[derive(Clone, Default)]
@@ -66,14 +53,8 @@ impl<M: Mesh> Engine<M> {
     async fn run_within(&self, plan: &Plan, options: &RunOptions, progress: Arc<Progress>) -> RunReport {
         let begun = Instant::now();
         let stop = options.cancel.child_token();
-        let shared = Arc::new(Shared {
-            run_id: options.run_id.clone(),
-            space: self.space.clone(),
-            stop: stop.clone(),
-            progress,
-            first: Mutex::default(),
-            broken: plan.nodes.iter().map(|_| Arc::default()).collect(),
-        });
+        let steps = plan.nodes.len();
+        let shared = Arc::new(Shared::new(&options.run_id, &self.space, stop, progress, steps));
         let mut tasks = JoinSet::new();
         for task in node_tasks(plan, &self.mesh, &shared) {
             tasks.spawn(task.run().in_current_span());
@@ -147,281 +128,4 @@ impl<M: Mesh> Engine<M> {
             steps,
         }
     }
-}
-
-/// What the tasks of a run share.
-struct Shared {
-    run_id: String,
-    space: SpillSpace,
-    stop: CancellationToken,
-    progress: Arc<Progress>,
-    first: Mutex<Option<(usize, Fault)>>,
-    /// For each step, whether its output ended with a fault.
-    broken: Vec<Arc<AtomicBool>>,
-}
-
-impl Shared {
-    /// Notes that the step at this place failed by itself, and stops the run. Only the first fault is kept: the others
-    /// follow from it.
-    fn note(&self, place: usize, fault: Fault) {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((place, fault));
-        self.stop.cancel();
-    }
-
-    fn first(&self) -> Option<(usize, Fault)> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-type Hand<T> = oneshot::Sender<EdgeStream<T>>;
-
-/// One step of a run.
-struct NodeTask<M: Mesh> {
-    place: usize,
-    node: PlannedNode,
-    mesh: Arc<M>,
-    shared: Arc<Shared>,
-    inputs: Vec<oneshot::Receiver<EdgeStream<M::Item>>>,
-    /// The steps that its inputs come from.
-    sources: Vec<usize>,
-    /// Who reads each output.
-    readers: HashMap<String, Vec<Hand<M::Item>>>,
-    /// Whether each step that it only comes after has ended well.
-    after: Vec<signal::Receiver<Option<bool>>>,
-    ended: signal::Sender<Option<bool>>,
-    span: tracing::Span,
-}
-
-/// The tasks of a plan, joined to each other.
-fn node_tasks<M: Mesh>(plan: &Plan, mesh: &Arc<M>, shared: &Arc<Shared>) -> Vec<NodeTask<M>> {
-    let mut readers: Vec<HashMap<String, Vec<Hand<M::Item>>>> = plan.nodes.iter().map(|_| HashMap::new()).collect();
-    let ends: Vec<signal::Sender<Option<bool>>> = plan.nodes.iter().map(|_| signal::Sender::new(None)).collect();
-    let spans: Vec<tracing::Span> = plan.nodes.iter().map(|node| node_span(node, &shared.run_id)).collect();
-    let mut tasks = Vec::with_capacity(plan.nodes.len());
-    for (place, node) in plan.nodes.iter().enumerate() {
-        let mut inputs = Vec::new();
-        for source in &node.inputs {
-            let (hand, receiver) = oneshot::channel();
-            readers[source.node].entry(source.output.clone()).or_default().push(hand);
-            inputs.push(receiver);
-            if node.inputs.len() > 1 {
-                use opentelemetry::trace::TraceContextExt;
-                let context = spans[source.node].context();
-                spans[place].add_link(context.span().span_context().clone());
-            }
-        }
-        tasks.push(NodeTask {
-            place,
-            node: node.clone(),
-            mesh: mesh.clone(),
-            shared: shared.clone(),
-            inputs,
-            sources: node.inputs.iter().map(|source| source.node).collect(),
-            readers: HashMap::new(),
-            after: node.after.iter().map(|before| ends[*before].subscribe()).collect(),
-            ended: ends[place].clone(),
-            span: spans[place].clone(),
-        });
-    }
-    for (task, readers) in tasks.iter_mut().zip(readers) {
-        task.readers = readers;
-    }
-    tasks
-}
-
-fn node_span(node: &PlannedNode, run_id: &str) -> tracing::Span {
-    tracing::info_span!(
-        "step",
-        otel.name = %node.id,
-        otel.kind = "client",
-        otel.status_code = tracing::field::Empty,
-        step = %node.step,
-        run_id = %run_id,
-        rows_in = tracing::field::Empty,
-        rows_out = tracing::field::Empty,
-        waiting_ms = tracing::field::Empty,
-        computing_ms = tracing::field::Empty,
-        blocked_ms = tracing::field::Empty,
-    )
-}
-
-/// How a step ended.
-struct Ended {
-    status: Status,
-    report: Option<StepReport>,
-    receipt: Option<Value>,
-    fault: Option<Fault>,
-}
-
-impl Ended {
-    fn with(status: Status) -> Self {
-        Self { status, report: None, receipt: None, fault: None }
-    }
-}
-
-impl<M: Mesh> NodeTask<M> {
-    async fn run(mut self) -> (usize, StepOutcome) {
-        let span = self.span.clone();
-        let begun = Instant::now();
-        let ended = self.run_to_end().instrument(span.clone()).await;
-        let progress = self.shared.progress.step(self.place);
-        progress.set(ended.status);
-        let mut outcome = StepOutcome::bare(&self.node.id, &self.node.step, ended.status);
-        outcome.rows_in = progress.rows_in.load(Ordering::Relaxed);
-        outcome.rows_out = progress.rows_out.load(Ordering::Relaxed);
-        outcome.bytes_out = progress.bytes_out.load(Ordering::Relaxed);
-        outcome.duration_ms = begun.elapsed().as_secs_f64() * 1e3;
-        if let Some(report) = ended.report {
-            outcome.fill(report);
-        }
-        outcome.receipt = ended.receipt;
-        outcome.fault = ended.fault.map(|fault| fault.in_step(&self.node.id));
-        span.record("rows_in", outcome.rows_in);
-        span.record("rows_out", outcome.rows_out);
-        span.record("waiting_ms", outcome.waiting_ms);
-        span.record("computing_ms", outcome.computing_ms);
-        span.record("blocked_ms", outcome.blocked_ms);
-        if let Some(fault) = &outcome.fault {
-            span.record("otel.status_code", "ERROR");
-            self.shared.note(self.place, fault.clone());
-        }
-        self.ended.send_replace(Some(ended.status == Status::Done));
-        (self.place, outcome)
-    }
-
-    async fn run_to_end(&mut self) -> Ended {
-        let stop = self.shared.stop.clone();
-        let gathered = tokio::select! {
-            gathered = self.gather() => gathered,
-            () = stop.cancelled() => None,
-        };
-        let Some(inputs) = gathered else { return Ended::with(Status::Skipped) };
-        self.shared.progress.step(self.place).set(Status::Running);
-        let call = Call { command: self.command(), inputs, limit: self.node.timeout };
-        let started = tokio::select! {
-            started = self.mesh.start(call) => started,
-            () = stop.cancelled() => return Ended::with(Status::Cancelled),
-        };
-        let running = match started {
-            Ok(running) => running,
-            Err(fault) => return self.judge(Err(fault)),
-        };
-        let mut outputs = running.outputs.into_iter();
-        let Some(main) = outputs.next() else { return self.judge(Err(Fault::internal("no main output"))) };
-        let (main, end) = self.watched(main);
-        let names: Vec<String> = self.node.claimed.clone();
-        for (name, stream) in names.iter().zip(outputs) {
-            self.hand_out(name, stream);
-        }
-        let main_name = self.node.outputs.first().map(|(name, _)| name.clone()).unwrap_or_default();
-        let unread = self.hand_out(&main_name, main);
-        let is_load = self.node.kind == StepKind::Load;
-        let ended = tokio::select! {
-            (end, receipt) = follow(unread, end, is_load) => Some((end, receipt)),
-            () = stop.cancelled() => None,
-        };
-        let Some((end, receipt)) = ended else {
-            return Ended { report: (running.figures)(), ..Ended::with(Status::Cancelled) };
-        };
-        let judged = match end {
-            Some(end) => self.judge(end),
-            // Its reader went away; whoever failed will say so.
-            None => Ended::with(Status::Cancelled),
-        };
-        Ended { report: (running.figures)(), receipt, ..judged }
-    }
-
-    /// Waits for the steps it comes after, then for its inputs. Nothing if one of them did not come.
-    async fn gather(&mut self) -> Option<Vec<EdgeStream<M::Item>>> {
-        for before in &mut self.after {
-            let ended = before.wait_for(Option::is_some).await.ok()?;
-            if *ended != Some(true) {
-                return None;
-            }
-        }
-        let mut streams = Vec::with_capacity(self.inputs.len());
-        for input in std::mem::take(&mut self.inputs) {
-            let shared = self.shared.clone();
-            let place = self.place;
-            let stream = input.await.ok()?.wrap(move |items| {
-                items.inspect(move |item| {
-                    if let Ok(item) = item {
-                        shared.progress.step(place).rows_in.fetch_add(item.rows(), Ordering::Relaxed);
-                    }
-                })
-            });
-            streams.push(stream);
-        }
-        Some(streams)
-    }
-
-    fn command(&self) -> StepCommand {
-        StepCommand {
-            step: self.node.step.clone(),
-            params: self.node.params.clone(),
-            exchange_id: format!("{}/{}", self.shared.run_id, self.node.id),
-            outputs: self.node.claimed.clone(),
-            run_id: self.shared.run_id.clone(),
-            source: self.node.source.clone().unwrap_or_default(),
-            ..StepCommand::default()
-        }
-    }
-
-    fn watched(&self, stream: EdgeStream<M::Item>) -> (EdgeStream<M::Item>, oneshot::Receiver<Result<(), Fault>>) {
-        let (shared, place) = (self.shared.clone(), self.place);
-        watch(stream, self.node.timeout, self.shared.broken[self.place].clone(), move |rows, bytes| {
-            let progress = shared.progress.step(place);
-            progress.rows_out.fetch_add(rows, Ordering::Relaxed);
-            progress.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
-        })
-    }
-
-    /// Gives an output to its readers. Returns it if there are none.
-    fn hand_out(&mut self, name: &str, stream: EdgeStream<M::Item>) -> Option<EdgeStream<M::Item>> {
-        let readers = self.readers.remove(name).unwrap_or_default();
-        if readers.is_empty() {
-            return Some(stream);
-        }
-        let branches = tee(stream, readers.len(), &self.shared.space);
-        for (reader, branch) in readers.into_iter().zip(branches) {
-            // A reader that is gone has ended already, and says why.
-            let _ = reader.send(branch);
-        }
-        None
-    }
-
-    /// What the end of its output says of this step: a fault is its own only if none of its inputs failed before.
-    fn judge(&self, end: Result<(), Fault>) -> Ended {
-        let Err(fault) = end else { return Ended::with(Status::Done) };
-        let follows = self.sources.iter().any(|source| self.shared.broken[*source].load(Ordering::SeqCst));
-        self.shared.broken[self.place].store(true, Ordering::SeqCst);
-        if follows || (fault.kind() == FaultKind::Cancelled && self.shared.stop.is_cancelled()) {
-            return Ended::with(Status::Cancelled);
-        }
-        Ended { fault: Some(fault), ..Ended::with(Status::Failed) }
-    }
-}
-
-/// Waits for the end of a step's main output, reading it where nobody else does.
-async fn follow<T: Parcel>(
-    unread: Option<EdgeStream<T>>,
-    end: oneshot::Receiver<Result<(), Fault>>,
-    is_load: bool,
-) -> (Option<Result<(), Fault>>, Option<Value>) {
-    let mut receipt = None;
-    if let Some(mut stream) = unread {
-        let mut decoder = is_load.then(|| Decoder::new(stream.schema()));
-        while let Some(Ok(item)) = stream.next().await {
-            if let Some(decoder) = &mut decoder {
-                receipt = read_receipt(decoder, &item).or(receipt);
-            }
-        }
-    }
-    (end.await.ok(), receipt)
-}
-
-fn read_receipt<T: Parcel>(decoder: &mut Decoder, item: &T) -> Option<Value> {
-    let frames = item.to_frames().ok()?;
-    let batch = frames.into_iter().find_map(|frame| decoder.decode(frame).ok().flatten())?;
-    first_row(&batch).ok()
 }

@@ -1,6 +1,7 @@
 //! Runs: the engine, the joints between its streams, and what it reports.
 
 mod engine;
+mod node;
 mod progress;
 mod report;
 mod tee;
