@@ -29,7 +29,11 @@ impl DataRoot {
     /// Why the folder cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Fault> {
         let path = path.as_ref();
-        let failed = |error| Fault::io(format!("data root {}", path.display()), &error);
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Fault::not_found(format!("there is no folder {} for data", path.display()))
+                .help("make it, or set another one with --data-root"),
+            _ => Fault::io(format!("the data root {}", path.display()), &error),
+        };
         let full = path.canonicalize().map_err(failed)?;
         let dir = Dir::open_ambient_dir(&full, ambient_authority()).map_err(failed)?;
         Ok(Self { dir: Arc::new(dir), path: Arc::new(full) })

@@ -204,12 +204,13 @@ fn known_properties(root: &Value, pointer: &str) -> Vec<String> {
     properties.and_then(Value::as_object).map(|all| all.keys().cloned().collect()).unwrap_or_default()
 }
 
-/// The first line of the property's documentation.
+/// The first sentence of the property's documentation.
 fn describe_property(root: &Value, place: &str) -> Option<String> {
     let found = subschema(root, place)?;
     let text = found.get("description").or_else(|| resolve(root, found).get("description"))?.as_str()?;
-    let line = text.lines().next()?.trim_end_matches('.');
-    Some(format!("{}: {line}", place.rsplit('.').next().unwrap_or(place)))
+    let paragraph = text.split("\n\n").next()?.replace('\n', " ");
+    let sentence = paragraph.split(". ").next()?.trim_end_matches('.');
+    Some(format!("{}: {sentence}", place.rsplit('.').next().unwrap_or(place)))
 }
 
 /// The words that an enum of documented variants allows (`oneOf` of constants).

@@ -16,15 +16,15 @@ pub fn report(report: &RunReport, quiet: bool) {
     if let Some(fault) = &report.fault {
         super::fault(fault);
     }
-    let ended = match report.status {
-        Status::Done => "done",
-        Status::Cancelled => "cancelled; no output was written by steps that were cancelled",
-        _ => "failed; nothing half-written was left",
-    };
     if quiet && report.status == Status::Done {
         return;
     }
-    eprintln!("{} {ended} in {} (run {})", report.pipeline, time(report.duration_ms), report.run_id);
+    let (ended, remark) = match report.status {
+        Status::Done => ("done in", ""),
+        Status::Cancelled => ("cancelled after", "; nothing half-written is left"),
+        _ => ("failed after", "; nothing half-written is left"),
+    };
+    eprintln!("{} {ended} {} (run {}){remark}", report.pipeline, time(report.duration_ms), report.run_id);
     if let Some(words) = &report.held_back_by
         && !quiet
     {

@@ -1,0 +1,220 @@
+//! The server's bounds: how many, how long, and what a caller is told.
+
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{Action, FlightDescriptor};
+use flight_common::client::StepClient;
+use flight_common::proto;
+use flight_common::server::{Limits, Listener, Server, Settings};
+use flight_common::testing::{batch, slices};
+use flight_common::wire::{FrameStream, Gather, encode_stream};
+use flight_common::{
+    BatchStream, DataRoot, Effects, Fault, FaultKind, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Registry,
+    SpillSpace, Step, StepCommand, StepContext, StepEnv, StepKind, StepSpec,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use prost::Message;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::transport::{Channel, Endpoint};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn spec(name: &'static str, kind: StepKind, inputs: &'static [&'static str]) -> StepSpec {
+    StepSpec {
+        name,
+        version: "1",
+        kind,
+        summary: "For tests.",
+        manual: "",
+        inputs,
+        outputs: OUTPUT,
+        effects: Effects::None,
+        keeps_order: true,
+        aliases: &[],
+        examples: &[],
+    }
+}
+
+fn numbers() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
+}
+
+/// Gives one row, and then stands still.
+struct Stalled;
+
+impl Step for Stalled {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        spec("stalled", StepKind::Extract, &[])
+    }
+
+    async fn plan(&self, _: Nothing, _: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        Ok(Planned::new(numbers(), ()))
+    }
+
+    fn process(&self, (): (), _: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
+        let row = RecordBatch::try_new(numbers(), vec![Arc::new(Int64Array::from(vec![1]))])?;
+        let items = stream::once(async { Ok(row) }).chain(stream::pending());
+        Ok(Outputs::main(BatchStream::new(numbers(), items)))
+    }
+}
+
+/// Gives both of its inputs, one after the other.
+struct Both;
+
+impl Step for Both {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        spec("both", StepKind::Transform, &["first", "second"])
+    }
+
+    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        Ok(Planned::new(inputs.at(0).clone(), ()))
+    }
+
+    fn process(&self, (): (), mut inputs: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
+        let (first, second) = (inputs.take(0)?, inputs.take(1)?);
+        Ok(Outputs::main(BatchStream::new(first.schema(), first.chain(second))))
+    }
+}
+
+async fn served(limits: Limits) -> (Server, String) {
+    let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let address = listener.address().expect("TCP").to_string();
+    let data_root = DataRoot::open(std::env::temp_dir()).expect("a folder");
+    let settings = Settings {
+        registry: Registry::new().with(Stalled).with(Both),
+        env: StepEnv { data_root, space: SpillSpace::default() },
+        limits,
+        drain: Duration::from_secs(5),
+    };
+    (Server::start(settings, listener).await, address)
+}
+
+/// A stock client's connection.
+fn channel(address: &str) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy()
+}
+
+fn command(step: &str, exchange_id: &str) -> StepCommand {
+    StepCommand { step: step.to_owned(), exchange_id: exchange_id.to_owned(), ..StepCommand::default() }
+}
+
+async fn read_all(client: &StepClient, command: &StepCommand, limit: Option<Duration>) -> Result<usize, Fault> {
+    let exchange = client.exchange(command, None, Gather::Aligned, limit).await?;
+    Ok(exchange.frames.try_collect::<Vec<_>>().await?.len())
+}
+
+fn frames(rows: &RecordBatch) -> FrameStream {
+    FrameStream::new(rows.schema(), encode_stream(slices(rows, 2), false))
+}
+
+#[tokio::test]
+async fn more_exchanges_than_allowed_are_told_to_come_back() {
+    let (_server, address) = served(Limits { exchanges: 1, ..Limits::default() }).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let _first = client.exchange(&command("stalled", ""), None, Gather::Aligned, None).await.expect("taken");
+    let fault = read_all(&client, &command("stalled", ""), None).await.expect_err("one too many");
+    assert_eq!(fault.kind(), FaultKind::Busy);
+    assert!(fault.retry_delay().is_some());
+}
+
+#[tokio::test]
+async fn a_callers_deadline_ends_its_exchange() {
+    let (server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let fault = read_all(&client, &command("stalled", ""), Some(Duration::from_millis(100))).await;
+    assert_eq!(fault.expect_err("too late").kind(), FaultKind::TimedOut);
+    server.stop().await.expect("nothing is left running");
+}
+
+#[tokio::test]
+async fn an_exchange_can_be_cancelled_by_its_id() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let stalled = command("stalled", "x-1");
+    let exchange = client.exchange(&stalled, None, Gather::Aligned, None).await.expect("taken");
+    client.cancel(&stalled).await.expect("heard");
+    let fault = exchange.frames.try_collect::<Vec<_>>().await.expect_err("cancelled");
+    assert_eq!(fault.kind(), FaultKind::Cancelled);
+}
+
+#[tokio::test]
+async fn a_second_input_is_staged_beside_its_exchange() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let (first, second) = (batch!("n" => Int64Array [1, 2, 3]), batch!("n" => Int64Array [4, 5]));
+    let exchange_command = command("both", "x-2");
+    let staged = StepCommand { input: "second".to_owned(), ..exchange_command.clone() };
+    client.stage(&staged, frames(&second)).await.expect("kept");
+    let exchange = client.exchange(&exchange_command, Some(frames(&first)), Gather::Aligned, None).await;
+    let exchange = exchange.expect("both are there");
+    let report = exchange.report.clone();
+    exchange.frames.try_collect::<Vec<_>>().await.expect("a normal end");
+    assert_eq!(report.get().map(|report| (report.rows_in, report.rows_out)), Some((5, 5)));
+}
+
+#[tokio::test]
+async fn an_input_that_is_never_staged_is_not_waited_for_without_end() {
+    let (_server, address) = served(Limits { opening: Duration::from_millis(100), ..Limits::default() }).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let rows = batch!("n" => Int64Array [1]);
+    let outcome = client.exchange(&command("both", "x-3"), Some(frames(&rows)), Gather::Aligned, None).await;
+    let Err(fault) = outcome else { panic!("it cannot have begun") };
+    assert_eq!(fault.kind(), FaultKind::TimedOut);
+    assert!(fault.help_text().is_some_and(|help| help.contains("DoPut")), "{fault}");
+}
+
+#[tokio::test]
+async fn an_input_that_the_step_does_not_have_is_refused_with_its_names() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let rows = batch!("n" => Int64Array [1]);
+    let staged = StepCommand { input: "secnd".to_owned(), ..command("both", "x-4") };
+    let fault = client.stage(&staged, frames(&rows)).await.expect_err("no such input");
+    assert!(fault.help_text().is_some_and(|help| help.contains("second")), "{fault:?}");
+}
+
+#[tokio::test]
+async fn who_asks_in_protobuf_is_answered_in_protobuf() {
+    let (_server, address) = served(Limits::default()).await;
+    let mut client = FlightServiceClient::new(channel(&address));
+    let asked = proto::StepCommand { step: "both".to_owned(), ..proto::StepCommand::default() };
+    let action = Action { r#type: "describe".to_owned(), body: asked.encode_to_vec().into() };
+    let answers: Vec<_> =
+        client.do_action(action).await.expect("answered").into_inner().try_collect().await.expect("all");
+    let described = proto::StepDescription::decode(&answers[0].body[..]).expect("protobuf");
+    assert_eq!((described.name.as_str(), described.inputs.len()), ("both", 2));
+}
+
+#[tokio::test]
+async fn planning_without_the_schema_of_an_input_says_what_is_missing() {
+    let (_server, address) = served(Limits::default()).await;
+    let mut client = FlightServiceClient::new(channel(&address));
+    let status =
+        client.get_schema(FlightDescriptor::new_cmd(command("both", "").to_json())).await.expect_err("no schema");
+    let fault = Fault::from_status(&status);
+    assert_eq!(fault.kind(), FaultKind::BadParams);
+    assert!(fault.message().contains("\"first\""), "{fault}");
+}
+
+#[tokio::test]
+async fn health_is_told_for_every_step() {
+    let (_server, address) = served(Limits::default()).await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel(&address));
+    for service in ["", "stalled", "both"] {
+        let asked = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
+        let status = health.check(asked).await.expect("answered").into_inner().status();
+        assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::Serving, "{service}");
+    }
+}
