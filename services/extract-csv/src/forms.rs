@@ -1,5 +1,6 @@
 //! Dates and times as text: ISO 8601 by hand, other forms by `chrono`.
 
+use crate::column::up_to_eight_digits;
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
@@ -82,8 +83,9 @@ impl Form {
 /// `2024-02-29` as days since 1970-01-01.
 pub fn iso_date(text: &[u8]) -> Option<i32> {
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = *text else { return None };
-    let year = two(y0, y1)? * 100 + two(y2, y3)?;
-    let (month, day) = (two(m0, m1)?, two(d0, d1)?);
+    let (number, true) = up_to_eight_digits(&[y0, y1, y2, y3, m0, m1, d0, d1], 0, 8) else { return None };
+    let number = number.cast_signed();
+    let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
         2 if leap => 29,

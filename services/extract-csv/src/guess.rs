@@ -3,7 +3,7 @@
 //! A guess loses nothing: what it would read as a number must come out as it went in. So `007` makes a column text, and
 //! so does an integer beyond 64 bits, or one that a float does not hold among values that are floats.
 
-use crate::column::{BadField, integer, is_lossless_float, is_plain, truth};
+use crate::column::{BadField, integer, is_float, is_lossless_float, is_plain, truth, up_to_eight_digits};
 use crate::field::Rules;
 use crate::forms::{Forms, Stamp};
 use crate::rows::Block;
@@ -50,9 +50,16 @@ impl Seen {
     /// A field that goes on after its closing quote.
     pub fn look(&mut self, block: &Block<'_>, place: usize, rules: &Rules, forms: &Forms) -> Result<(), BadField> {
         let mut scratch = Vec::new();
+        let text = block.text();
+        let glances = forms.date.is_none() && forms.timestamp.is_none();
         for (row, (start, end)) in block.column(place).enumerate() {
-            let raw = &block.text()[start..end];
+            let raw = &text[start..end];
             if self.0 & TEXT != 0 && !rules.is_quoted(raw) {
+                continue;
+            }
+            // Most fields are short integers.
+            if glances && up_to_eight_digits(text, start, end - start).1 && is_plain(raw) && !rules.nulls.contain(raw) {
+                self.0 |= INTEGER;
                 continue;
             }
             if let Some(value) = rules.value(raw, &mut scratch).map_err(BadField::quote(row, raw))? {
@@ -103,7 +110,7 @@ fn kind(value: &[u8], forms: &Forms) -> u16 {
         [b'0'..=b'9' | b'-' | b'.', ..] => number(value).unwrap_or_else(|| time(value, forms)),
         [b't' | b'T' | b'f' | b'F', ..] if truth(value).is_some() => BOOLEAN,
         // Not a number, and infinity.
-        [b'n' | b'N' | b'i' | b'I', ..] if lexical_core::parse::<f64>(value).is_ok() => FLOAT,
+        [b'n' | b'N' | b'i' | b'I', ..] if is_float(value) => FLOAT,
         _ => TEXT,
     }
 }
@@ -117,9 +124,7 @@ fn number(value: &[u8]) -> Option<u16> {
             Ok(_) => INTEGER | WIDE,
         });
     }
-    lexical_core::parse::<f64>(value).ok()?;
-    let lossless = is_plain(value) && is_lossless_float(value);
-    Some(if lossless { FLOAT } else { TEXT })
+    is_float(value).then_some(FLOAT)
 }
 
 fn time(value: &[u8], forms: &Forms) -> u16 {
@@ -158,6 +163,8 @@ mod tests {
             (&["1", "+1"], "string"),
             (&["1", "2.5", "-1e3", ".5"], "float64"),
             (&["9007199254740993", "0.5"], "string"),
+            (&["1e400", "0.5"], "string"),
+            (&["01.5"], "string"),
             (&["inf", "NaN", "1"], "float64"),
             (&["true", "False", "TRUE"], "boolean"),
             (&["true", "1"], "string"),

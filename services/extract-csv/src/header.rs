@@ -5,7 +5,6 @@ use crate::mask::LANES;
 use crate::params::DuplicateHeaders;
 use crate::scan::Scanner;
 use crate::text::View;
-use crate::trouble::count;
 use flight_common::Fault;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -52,6 +51,23 @@ pub fn first_record(text: View<'_>, rules: &Rules) -> Result<Option<Record>, (us
         }
     }
     Ok(None)
+}
+
+/// Refuses names that show that the text is not what it was taken for.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadData`] for zero bytes, and for line breaks of a kind that ends no line here.
+pub fn check_characters(fields: &[String], place: &str) -> Result<(), Fault> {
+    if fields.iter().any(|field| field.contains('\0')) {
+        return Err(Fault::bad_data(format!("{place}: there are zero bytes in it"))
+            .help("set `encoding` if it is text, such as utf-16le"));
+    }
+    let lone = |field: &String| field.split('\r').skip(1).any(|rest| !rest.starts_with('\n'));
+    if fields.iter().any(lone) {
+        return Err(Fault::bad_data(format!("{place}: there are carriage returns in it without a line feed"))
+            .help("end lines with a line feed: tr '\\r' '\\n' < old.csv > new.csv"));
+    }
+    Ok(())
 }
 
 /// The delimiter that the only field of a header most likely was meant to be cut at.
@@ -114,7 +130,7 @@ pub fn empty(path: &str, header: bool) -> Fault {
 
 /// The fault for a header that was most likely cut at the wrong character.
 pub fn wrong_delimiter(place: &str, likely: &str) -> Fault {
-    let message = format!("{place}: the header is {} when cut at \",\", and holds \"{likely}\"", count(1, "field"));
+    let message = format!("{place}: the header is one field when cut at \",\", and holds \"{likely}\"");
     Fault::bad_data(message)
         .help(format!("set `delimiter: \"{likely}\"`, or `delimiter: \",\"` if there is one column indeed"))
 }

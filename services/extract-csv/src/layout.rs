@@ -131,15 +131,9 @@ impl Sample<'_> {
         let options = self.options;
         let line = self.lines + lines(&piece.view().text()[..start]) + 1;
         let place = format!("{}, line {line}", options.path);
-        if let Some(field) = fields.iter().find(|field| field.contains(['\0', '\r'])) {
-            let help = match field.contains('\0') {
-                true => "set `encoding` if it is text, such as utf-16le",
-                false => "set `quote` if that is what stands around them; or end lines with a line feed",
-            };
-            let what = format!("{place}: {field:.40?} is no name for a column");
-            return Err(Fault::bad_data(what).help(help));
-        }
-        if !options.delimiter_given
+        header::check_characters(&fields, &place)?;
+        if options.header
+            && !options.delimiter_given
             && let Some(likely) = header::likely_delimiter(&fields)
         {
             return Err(header::wrong_delimiter(&place, likely));

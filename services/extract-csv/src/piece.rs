@@ -89,7 +89,9 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     fn new(reader: &'a Reader, text: &'a [u8]) -> Self {
         // A few more than by their average length, so that there is seldom too little room.
-        let expected = text.len() / reader.layout.row_bytes.max(1) * 17 / 16;
+        // No row is shorter than its delimiters.
+        let row_bytes = reader.layout.row_bytes.max(reader.layout.columns.len());
+        let expected = text.len() / row_bytes * 17 / 16;
         let columns = reader.layout.columns.iter();
         let columns = columns.map(|plan| column::new(plan, &reader.rules, &reader.forms)).collect();
         Self { reader, text, columns, starts: Vec::new(), finished: 0, expected }

@@ -106,7 +106,7 @@ impl About<'_> {
             "complete the row, or set `delimiter`; a line break within a field needs quotes around the field"
         };
         let expected = format!("expected {wanted}, like the first line");
-        Fault::bad_data(format!("{place}: {}, {expected}", count(fields, "field"))).help(help)
+        Fault::bad_data(format!("{place}: {}, {expected}", fields_in_words(fields))).help(help)
     }
 
     fn field(&self, place: &str, column: usize, wrong: Wrong, value: &[u8]) -> Fault {
@@ -155,8 +155,8 @@ fn shown(value: &[u8]) -> String {
 }
 
 /// `1 field`, `3 fields`.
-pub fn count(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+fn fields_in_words(number: usize) -> String {
+    format!("{number} field{}", if number == 1 { "" } else { "s" })
 }
 
 fn mib(bytes: usize) -> String {

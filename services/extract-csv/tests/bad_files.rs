@@ -126,7 +126,7 @@ async fn text_behind_a_closing_quote_is_refused() {
 async fn what_is_cut_at_the_wrong_character_is_refused() {
     refused("a;b\n1,5;2\n", json!({}), &["line 1", "delimiter: \";\""]).await;
     refused("a\tb\n1\t2\n", json!({}), &["delimiter: \"\\t\""]).await;
-    refused("a,b\r1,2\r3,4\r", json!({}), &["line feed"]).await;
+    refused("a,b\r1,2\r3,4\r", json!({}), &["line 1", "carriage returns"]).await;
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use arrow::datatypes::*;
 use std::sync::Arc;
 
 pub use boolean::truth;
-pub use number::{integer, is_lossless_float, is_plain};
+pub use number::{integer, is_float, is_lossless_float, is_plain, up_to_eight_digits};
 use primitive::Primitive;
 
 /// A column being filled.

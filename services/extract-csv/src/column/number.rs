@@ -105,20 +105,63 @@ impl<T> Floats<T> {
 }
 
 macro_rules! floats {
-    ($($arrow:ty),*) => {$(
+    ($($arrow:ty: $glance:expr),*) => {$(
         impl Parse for Floats<$arrow> {
             type Arrow = $arrow;
+
+            #[inline]
+            fn glance(&self, text: &[u8], start: usize, len: usize) -> Option<<$arrow as ArrowPrimitiveType>::Native> {
+                $glance(&text[start..start + len])
+            }
 
             fn parse(&self, value: &[u8]) -> Option<<$arrow as ArrowPrimitiveType>::Native> {
                 if !self.given && !(is_plain(value) && is_lossless_float(value)) {
                     return None;
                 }
-                lexical_core::parse(value).ok()
+                let number: <$arrow as ArrowPrimitiveType>::Native = lexical_core::parse(value).ok()?;
+                (number.is_finite() || !has_digits(value)).then_some(number)
             }
         }
     )*};
 }
-floats!(Float32Type, Float64Type);
+floats!(Float32Type: |_| None, Float64Type: short_decimal);
+
+/// A number of up to fifteen digits with a point among them, as most are. Its digits as an integer and the power of ten
+/// are both floats without a loss, so that dividing them rounds once, and right.
+fn short_decimal(value: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (negative, digits) = match value {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let starts_plain = matches!(digits, [b'0', b'.', ..] | [b'1'..=b'9', ..]);
+    if digits.len() > 16 || !starts_plain {
+        return None;
+    }
+    let (mut number, mut point) = (0u64, None);
+    for (place, &byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            number = number * 10 + u64::from(digit);
+        } else if byte == b'.' && point.is_none() {
+            point = Some(place);
+        } else {
+            return None;
+        }
+    }
+    let number = number as f64 / POWERS[digits.len() - 1 - point?];
+    Some(if negative { -number } else { number })
+}
+
+/// Whether a number is written in digits. If such a one reads as infinite, it is only too large.
+fn has_digits(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_digit)
+}
+
+/// Whether a guess may take this for a float.
+pub fn is_float(value: &[u8]) -> bool {
+    Floats::<Float64Type>::new(false).parse(value).is_some()
+}
 
 /// Whether a whole number is one that a float64 holds exactly. What has a point or an exponent always passes.
 pub fn is_lossless_float(value: &[u8]) -> bool {
@@ -135,6 +178,7 @@ pub fn is_lossless_float(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn glance(text: &str) -> Option<u32> {
         let padded = format!("{text},123456789");
@@ -172,6 +216,27 @@ mod tests {
         assert_eq!(integer(b"+5"), Some(5));
         for other in [&b""[..], b"-", b"1x", b"1.0", b"--1", &[b'9'; 39]] {
             assert_eq!(integer(other), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn short_decimals_are_what_the_standard_library_reads(text in r"-?[0-9]{0,9}\.[0-9]{0,9}") {
+            if let Some(number) = short_decimal(text.as_bytes()) {
+                prop_assert_eq!(number.to_bits(), text.parse::<f64>().expect("a number").to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn only_short_decimals_are_told_at_once() {
+        for (text, wanted) in
+            [("0.1", Some(0.1)), ("-2.50", Some(-2.5)), ("123456789.012345", Some(123_456_789.012_345))]
+        {
+            assert_eq!(short_decimal(text.as_bytes()), wanted, "{text}");
+        }
+        for other in ["", ".", "-", ".5", "12", "1.2.3", "00.5", "1e5", "1.5 ", "12345678901.234567"] {
+            assert_eq!(short_decimal(other.as_bytes()), None, "{other}");
         }
     }
 

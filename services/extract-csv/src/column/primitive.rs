@@ -2,6 +2,7 @@
 
 use super::{BadField, Column, null_buffer};
 use crate::field::Rules;
+use crate::mask::LANES;
 use crate::rows::Block;
 use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 use arrow::buffer::ScalarBuffer;
@@ -16,7 +17,8 @@ pub trait Parse: Send {
     /// The value of a field without spaces and quotes, if it is one.
     fn parse(&self, value: &[u8]) -> Option<Native<Self>>;
 
-    /// The value of the field at `text[start..start + len]`, if that is told at once. There is more text behind it.
+    /// The value of the field at `text[start..start + len]`, if that is told at once: it has no quotes and no spaces.
+    /// There is more text behind it.
     #[inline]
     fn glance(&self, _text: &[u8], _start: usize, _len: usize) -> Option<Native<Self>> {
         None
@@ -31,8 +33,8 @@ pub struct Primitive<P: Parse> {
     parse: P,
     data_type: DataType,
     rules: Arc<Rules>,
-    /// No spelling of null is a value too, so that a field may be parsed before it is looked up among the nulls.
-    parses_first: bool,
+    /// No spelling of null is told to be a value at a glance, so that the glance may come first.
+    glances: bool,
     values: Vec<Native<P>>,
     nulls: Vec<u32>,
     scratch: Vec<u8>,
@@ -41,13 +43,21 @@ pub struct Primitive<P: Parse> {
 impl<P: Parse> Primitive<P> {
     /// An empty column.
     pub fn new(parse: P, data_type: DataType, rules: Arc<Rules>) -> Self {
-        let parses_first = !rules.nulls.words().any(|word| parse.parse(word).is_some());
-        Self { parse, data_type, rules, parses_first, values: Vec::new(), nulls: Vec::new(), scratch: Vec::new() }
+        let deceives = |word: &[u8]| parse.glance(&[word, &[0; LANES]].concat(), 0, word.len()).is_some();
+        let glances = !rules.nulls.words().any(deceives);
+        Self { parse, data_type, rules, glances, values: Vec::new(), nulls: Vec::new(), scratch: Vec::new() }
     }
 
-    /// Reads a field that was not told at a glance.
+    /// Reads the field at `text[start..end]`, which was not told at a glance.
     #[inline(never)]
-    fn read(&mut self, row: usize, raw: &[u8]) -> Result<Native<P>, BadField> {
+    fn read(&mut self, row: usize, text: &[u8], start: usize, end: usize) -> Result<Native<P>, BadField> {
+        let raw = &text[start..end];
+        if self.glances && raw.len() > 2 && self.rules.is_quoted(raw) {
+            // Quotes within fail the glance, and so does one that is not closed.
+            if let Some(value) = self.parse.glance(text, start + 1, raw.len() - 2) {
+                return Ok(value);
+            }
+        }
         let value = self.rules.value(raw, &mut self.scratch).map_err(BadField::quote(row, raw))?;
         let Some(value) = value else {
             self.nulls.push(row as u32);
@@ -64,15 +74,15 @@ impl<P: Parse> Column for Primitive<P> {
 
     fn append(&mut self, block: &Block<'_>, place: usize) -> Result<(), BadField> {
         let text = block.text();
-        let before = self.values.len();
+        let (before, glances) = (self.values.len(), self.glances);
         // The values are taken out so that the loop need not look up anew for each of them where they are, and the loop
         // goes on after a bad field so that its length is known from the start.
         let mut values = std::mem::take(&mut self.values);
         let mut bad = None;
         values.extend(block.column(place).enumerate().map(|(row, (start, end))| {
-            let glance = if self.parses_first { self.parse.glance(text, start, end - start) } else { None };
+            let glance = if glances { self.parse.glance(text, start, end - start) } else { None };
             glance.unwrap_or_else(|| {
-                self.read(before + row, &text[start..end]).unwrap_or_else(|field| {
+                self.read(before + row, text, start, end).unwrap_or_else(|field| {
                     bad.get_or_insert(field);
                     Native::<P>::default()
                 })

@@ -2,6 +2,7 @@
 
 use super::{BadField, Column, Wrong, null_buffer};
 use crate::field::Rules;
+use crate::mask::equal;
 use crate::rows::Block;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
@@ -43,13 +44,34 @@ impl Texts {
         self.end_value();
     }
 
-    fn push_quoted(&mut self, raw: &[u8]) -> Result<(), BadField> {
-        let row = self.rows();
-        let text = self.rules.text(raw, &mut self.scratch).map_err(BadField::quote(row, raw))?;
-        if self.rules.quoted_nulls && self.rules.nulls.contain(text) {
+    /// Ends a value that is copied from `text[start..end]`.
+    #[inline]
+    fn push(&mut self, text: &[u8], start: usize, end: usize) {
+        match text[start..].first_chunk::<SHORT>() {
+            Some(short) if end - start <= SHORT => {
+                let len = self.bytes.len() + (end - start);
+                self.bytes.extend_from_slice(short);
+                self.bytes.truncate(len);
+            }
+            _ => self.bytes.extend_from_slice(&text[start..end]),
+        }
+        self.end_value();
+    }
+
+    /// Reads a field between quotes.
+    fn read_quoted(&mut self, quote: u8, text: &[u8], start: usize, end: usize) -> Result<(), BadField> {
+        let (row, raw) = (self.rows(), &text[start..end]);
+        // If the next quote is the last byte, and that is seen at once, nothing else has to be looked at.
+        let closing = text[start + 1..].first_chunk().map_or(0, |word| equal(word, quote).trailing_zeros());
+        if !self.rules.quoted_nulls && start + 2 + closing as usize == end {
+            self.push(text, start + 1, end - 1);
+            return Ok(());
+        }
+        let value = self.rules.text(raw, &mut self.scratch).map_err(BadField::quote(row, raw))?;
+        if self.rules.quoted_nulls && self.rules.nulls.contain(value) {
             self.push_null();
         } else {
-            self.bytes.extend_from_slice(text);
+            self.bytes.extend_from_slice(value);
             self.end_value();
         }
         Ok(())
@@ -74,23 +96,11 @@ impl Column for Texts {
         let text = block.text();
         for (start, end) in block.column(place) {
             let raw = &text[start..end];
-            if self.rules.is_quoted(raw) {
-                self.push_quoted(raw)?;
-                continue;
+            match self.rules.dialect.quote {
+                Some(quote) if raw.first() == Some(&quote) => self.read_quoted(quote, text, start, end)?,
+                _ if self.rules.nulls.contain(raw) => self.push_null(),
+                _ => self.push(text, start, end),
             }
-            if self.rules.nulls.contain(raw) {
-                self.push_null();
-                continue;
-            }
-            match text[start..].first_chunk::<SHORT>() {
-                Some(short) if raw.len() <= SHORT => {
-                    let len = self.bytes.len() + raw.len();
-                    self.bytes.extend_from_slice(short);
-                    self.bytes.truncate(len);
-                }
-                _ => self.bytes.extend_from_slice(raw),
-            }
-            self.end_value();
         }
         Ok(())
     }
