@@ -6,7 +6,7 @@
 //! | `commands` | what each of them does, one file each |
 //! | `fleet` | step servers as child processes, for `--mesh` and `up` |
 //! | `show` | errors, tables and progress for people |
-//! | [`registry`](mod@registry) | the steps that are linked in |
+//! | [`registry()`] | the steps that are linked in |
 //! | [`generate`] | example data of any size |
 
 pub mod cli;
