@@ -3,7 +3,7 @@
 //! - [`Spool`]: written to its end, then read, as often as needed. For a step whose meaning needs the whole input.
 //! - [`spill_queue`]: read while it is written. For a tee's branches, inputs staged ahead, outputs not read yet.
 //!
-//! Both put each item on a [`Shelf`](shelf::Shelf), which knows where things lie. Spill files have no name from the
+//! Both put each item on a [`Shelf`], which knows where things lie. Spill files have no name from the
 //! start, so that no crash leaves one behind.
 
 mod queue;
