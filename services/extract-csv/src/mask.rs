@@ -1,7 +1,7 @@
 //! Where a character stands within 64 bytes, as a bit for each byte.
 //!
 //! Searching byte by byte costs more than all the rest of reading CSV. x86-64 always has SSE2, which compares 16 bytes
-//! at once: six times as fast as the plain integer arithmetic, eight bytes at a time, that is used elsewhere.
+//! at once: several times as fast as the plain integer arithmetic, eight bytes at a time, that is used elsewhere.
 
 /// How many bytes a mask speaks of.
 pub const LANES: usize = 64;

@@ -45,7 +45,7 @@ impl Texts {
     }
 
     /// Ends a value that is copied from `text[start..end]`.
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, text: &[u8], start: usize, end: usize) {
         match text[start..].first_chunk::<SHORT>() {
             Some(short) if end - start <= SHORT => {
@@ -59,6 +59,7 @@ impl Texts {
     }
 
     /// Reads a field between quotes.
+    #[inline(never)]
     fn read_quoted(&mut self, quote: u8, text: &[u8], start: usize, end: usize) -> Result<(), BadField> {
         let (row, raw) = (self.rows(), &text[start..end]);
         // If the next quote is the last byte, and that is seen at once, nothing else has to be looked at.
