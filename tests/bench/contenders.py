@@ -36,7 +36,9 @@ def duckdb_hr(source, target):
     db = duckdb.connect()
     db.execute("SET threads = 2")
     nulls = ", ".join(f"'{null}'" for null in NULLS)
-    db.execute(f"CREATE TABLE t AS SELECT * FROM read_csv('{source}', nullstr=[{nulls}])")
+    # DuckDB would read Yes and No as booleans, and write them as true and false.
+    texts = "{'Attrition': 'VARCHAR', 'OverTime': 'VARCHAR', 'Over18': 'VARCHAR'}"
+    db.execute(f"CREATE TABLE t AS SELECT * FROM read_csv('{source}', nullstr=[{nulls}], types={texts})")
     rows, distinct = db.execute("SELECT count(*), (SELECT count(*) FROM (SELECT DISTINCT * FROM t)) FROM t").fetchone()
     assert rows >= 100 and distinct == rows
     columns = [name for name, *_ in db.execute("DESCRIBE t").fetchall() if name not in GONE]
