@@ -102,7 +102,7 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
             .map(|key| {
                 let known = known_properties(schema, &pointer);
                 Violation {
-                    pointer: format!("{pointer}/{key}"),
+                    pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
                     message: format!("{named}unknown parameter \"{key}\""),
                     help: Some(did_you_mean(key, known.iter().map(String::as_str))),
                 }
@@ -137,6 +137,12 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
                 help: nearest(&given, options).map(|near| format!("did you mean \"{near}\"?")),
             }]
         }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }
+            if meant(error, context).is_some() =>
+        {
+            let inner = meant(error, context).into_iter().flatten();
+            inner.flat_map(|error| violations(schema, error)).collect()
+        }
         ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
             let choices = string_choices(schema, &place);
             let given = error.instance();
@@ -154,6 +160,26 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
         }
         _ => vec![Violation { pointer, message: format!("{named}{error}"), help: None }],
     }
+}
+
+/// Of several forms the only one that the value has the type of: its mistakes are told, and not that no form fits.
+fn meant<'a>(
+    error: &jsonschema::ValidationError<'_>,
+    forms: &'a [Vec<jsonschema::ValidationError<'static>>],
+) -> Option<&'a Vec<jsonschema::ValidationError<'static>>> {
+    let is_other = |one: &jsonschema::ValidationError<'_>| {
+        one.instance_path() == error.instance_path()
+            && matches!(
+                one.kind(),
+                ValidationErrorKind::Type { .. }
+                    | ValidationErrorKind::Constant { .. }
+                    | ValidationErrorKind::Enum { .. }
+                    | ValidationErrorKind::AnyOf { .. }
+                    | ValidationErrorKind::OneOfNotValid { .. }
+            )
+    };
+    let mut fitting = forms.iter().filter(|form| !form.iter().any(is_other));
+    fitting.next().filter(|_| fitting.next().is_none())
 }
 
 /// `a number (3.5)`, cut short.
@@ -286,6 +312,37 @@ mod tests {
         assert!(found.iter().any(|one| one.1.contains("missing parameter \"column\"")));
         assert!(found.iter().any(|one| one.2.as_deref() == Some("did you mean \"fill_mean\"?")), "{found:?}");
         assert!(found.iter().any(|one| one.1.contains("limit: expected")), "{found:?}");
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    struct Deep {
+        /// Some, or none.
+        knobs: Option<Knobs>,
+        /// Names.
+        columns: crate::columns::ColumnList,
+    }
+
+    #[test]
+    fn of_several_forms_the_one_that_is_meant_tells_its_mistakes() {
+        let told = |params: Value| {
+            let found = check(&schema_of::<Deep>(), &params).expect("a valid schema");
+            found.into_iter().map(|one| (one.pointer, one.message)).collect::<Vec<_>>()
+        };
+        let found = told(json!({"knobs": {"column": 1, "li/mit": 2}, "columns": ["a", 5]}));
+        let expected = [
+            ("/knobs/column", "knobs.column: expected string, got a number (1)"),
+            ("/knobs/li~1mit", "knobs: unknown parameter \"li/mit\""),
+            ("/columns/1", "columns.1: expected string, got a number (5)"),
+        ];
+        let expected: Vec<_> = expected.iter().map(|(at, what)| ((*at).to_owned(), (*what).to_owned())).collect();
+        for one in &expected {
+            assert!(found.contains(one), "{one:?} in {found:?}");
+        }
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        let found = told(json!({"knobs": "x", "columns": {"a": 1}}));
+        assert!(found.iter().all(|(_, message)| message.contains("this form is not understood")), "{found:?}");
     }
 
     #[test]

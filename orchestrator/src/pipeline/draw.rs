@@ -1,114 +1,209 @@
-//! A plan for people: drawn for a terminal, as a Mermaid diagram, and as JSON.
+//! A plan for people: the graph drawn for a terminal.
+//!
+//! One step below the other, each after what it needs. To their left run lanes, one for each stream that is still to be
+//! read; a lane forks where several steps read an output and joins where a step reads several.
 
+use super::graph::Input;
 use super::plan::{Plan, PlannedNode};
 use arrow::datatypes::SchemaRef;
-use flight_common::StepKind;
-use serde_json::{Value, json};
 use std::fmt::Write;
 
+/// Columns of a terminal below which nothing can be drawn.
+const NARROWEST: usize = 40;
+
 impl Plan {
-    /// The graph for a terminal of `width` columns: each step under what feeds it, with the columns it gives.
+    /// The graph for a terminal of `width` columns: what feeds each step, and the columns that it gives.
     pub fn drawn(&self, width: usize) -> String {
-        let mut text = format!("{}\n", self.name);
-        for node in &self.nodes {
-            let inputs: Vec<String> = node.inputs.iter().map(|input| self.label(input.node, &input.output)).collect();
-            let from = if inputs.is_empty() { String::new() } else { format!("{} ─▶ ", inputs.join(" + ")) };
-            let after: Vec<&str> = node.after.iter().map(|before| self.nodes[*before].id.as_str()).collect();
-            let after = if after.is_empty() { String::new() } else { format!(", after {}", after.join(", ")) };
-            let _ = write!(text, "\n{from}{} ({}{after})\n", node.id, node.step);
-            for (name, schema) in &node.outputs {
-                let named = if node.outputs.len() > 1 { format!("{name}: ") } else { String::new() };
-                wrap_columns(&mut text, &named, schema, width);
+        let mut drawing = Drawing { plan: self, width: width.max(NARROWEST), lanes: Vec::new(), text: String::new() };
+        drawing.line("", &self.name);
+        for place in 0..self.nodes.len() {
+            drawing.node(place);
+        }
+        drawing.text
+    }
+}
+
+struct Drawing<'a> {
+    plan: &'a Plan,
+    width: usize,
+    /// In each lane, the step that its stream goes to.
+    lanes: Vec<Option<usize>>,
+    text: String,
+}
+
+impl Drawing<'_> {
+    fn node(&mut self, place: usize) {
+        let node = &self.plan.nodes[place];
+        let own = self.joined(place);
+        self.lanes[own] = None;
+        self.close_lanes(own + 1);
+        self.line(&self.cells(own, '●'), &self.title(node));
+        let readers = self.readers(place);
+        self.forked(own, &readers);
+        for (name, schema) in &node.outputs {
+            let label = if node.outputs.len() > 1 { format!("{name}: ") } else { String::new() };
+            for line in columns(&label, &self.change(node, schema), schema, self.width - 2 * self.lanes.len() - 2) {
+                self.line(&self.cells(usize::MAX, ' '), &line);
             }
         }
-        text
+        self.close_lanes(0);
     }
 
-    /// The graph as a Mermaid diagram.
-    pub fn mermaid(&self) -> String {
-        let mut text = "graph LR\n".to_owned();
-        for (place, node) in self.nodes.iter().enumerate() {
-            let (open, close) = match node.kind {
-                StepKind::Extract => ("([", "])"),
-                StepKind::Transform => ("[", "]"),
-                StepKind::Load => ("[(", ")]"),
-            };
-            let _ = writeln!(text, "  n{place}{open}\"{}<br>{}\"{close}", node.id, node.step);
+    /// Takes away the last lanes, beyond the first `kept`, as far as nothing runs in them.
+    fn close_lanes(&mut self, kept: usize) {
+        while self.lanes.len() > kept && self.lanes.last().is_some_and(Option::is_none) {
+            self.lanes.pop();
         }
-        for (place, node) in self.nodes.iter().enumerate() {
-            for input in &node.inputs {
-                let columns = self.schema(input.node, &input.output).map_or(0, |schema| schema.fields().len());
-                let _ = writeln!(text, "  n{} -->|\"{columns} columns\"| n{place}", input.node);
-            }
-            for before in &node.after {
-                let _ = writeln!(text, "  n{before} -.-> n{place}");
-            }
-        }
-        text
     }
 
-    /// The plan as JSON: `{pipeline, nodes: [{id, step, kind, params, outputs: [{name, columns}]}], edges: [{from,
-    /// output, to, input}]}`.
-    pub fn to_json(&self) -> Value {
-        let edges = self.nodes.iter().flat_map(|node| {
-            node.inputs.iter().enumerate().map(|(place, input)| {
-                json!({"from": self.nodes[input.node].id, "output": input.output, "to": node.id, "input": place})
-            })
-        });
-        let ordering = self.nodes.iter().flat_map(|node| {
-            node.after.iter().map(|before| json!({"before": self.nodes[*before].id, "after": node.id}))
-        });
-        json!({
-            "pipeline": self.name,
-            "nodes": self.nodes.iter().map(node_json).collect::<Vec<_>>(),
-            "edges": edges.collect::<Vec<_>>(),
-            "ordering": ordering.collect::<Vec<_>>(),
+    /// `both  join  ◂ left: pay, right: people  (after check)`
+    fn title(&self, node: &PlannedNode) -> String {
+        let mut title = format!("{}  {}", node.id, node.step);
+        let feeding = |input: &Input| match node.inputs.len() {
+            1 => self.plan.label(input),
+            _ => format!("{}: {}", input.name, self.plan.label(input)),
+        };
+        let inputs: Vec<String> = node.inputs.iter().map(feeding).collect();
+        if !inputs.is_empty() {
+            let _ = write!(title, "  ◂ {}", inputs.join(", "));
+        }
+        let after: Vec<&str> = node.after.iter().map(|before| self.plan.nodes[*before].id.as_str()).collect();
+        if !after.is_empty() {
+            let _ = write!(title, "  (after {})", after.join(", "));
+        }
+        title
+    }
+
+    /// Brings the lanes that go to this step together, and says in which one it stands.
+    fn joined(&mut self, place: usize) -> usize {
+        let incoming: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.lanes[*lane] == Some(place)).collect();
+        let Some((&own, others)) = incoming.split_first() else {
+            self.line(&self.cells(usize::MAX, ' '), "");
+            return self.free_lane(0);
+        };
+        if others.is_empty() {
+            self.line(&self.cells(usize::MAX, ' '), "");
+        } else {
+            let bridge = self.bridge(own, others, ('┴', '╯'));
+            self.line(&bridge, "");
+            for lane in others {
+                self.lanes[*lane] = None;
+            }
+        }
+        own
+    }
+
+    /// The steps that read this one, one for each stream.
+    fn readers(&self, place: usize) -> Vec<usize> {
+        let nodes = self.plan.nodes.iter().enumerate();
+        nodes.flat_map(|(reader, node)| node.inputs.iter().filter(|it| it.node == place).map(move |_| reader)).collect()
+    }
+
+    /// Opens a lane for each reader: the first in the step's own lane.
+    fn forked(&mut self, own: usize, readers: &[usize]) {
+        let Some((first, others)) = readers.split_first() else { return };
+        self.lanes[own] = Some(*first);
+        let mut opened = Vec::new();
+        for reader in others {
+            let lane = self.free_lane(own + 1);
+            self.lanes[lane] = Some(*reader);
+            opened.push(lane);
+        }
+        if !opened.is_empty() {
+            let bridge = self.bridge(own, &opened, ('┬', '╮'));
+            self.line(&bridge, "");
+        }
+    }
+
+    /// The first lane from `from` on that nothing runs in.
+    fn free_lane(&mut self, from: usize) -> usize {
+        let free = (from..self.lanes.len()).find(|lane| self.lanes[*lane].is_none());
+        free.unwrap_or_else(|| {
+            self.lanes.push(None);
+            self.lanes.len() - 1
         })
     }
 
-    fn label(&self, node: usize, output: &str) -> String {
-        let node = &self.nodes[node];
-        match node.outputs.first() {
-            Some((main, _)) if main == output => node.id.clone(),
-            _ => format!("{}.{output}", node.id),
-        }
+    /// All lanes as they pass, with `mark` in one of them.
+    fn cells(&self, marked: usize, mark: char) -> String {
+        let cell = |lane: usize| match self.lanes[lane] {
+            _ if lane == marked => mark,
+            Some(_) => '│',
+            None => ' ',
+        };
+        (0..self.lanes.len()).flat_map(|lane| [cell(lane), ' ']).collect()
     }
 
-    fn schema(&self, node: usize, output: &str) -> Option<&SchemaRef> {
-        self.nodes[node].outputs.iter().find(|(name, _)| name == output).map(|(_, schema)| schema)
-    }
-}
-
-fn node_json(node: &PlannedNode) -> Value {
-    let outputs = node.outputs.iter().map(|(name, schema)| {
-        let columns = schema.fields().iter().map(|field| {
-            json!({"name": field.name(), "type": field.data_type().to_string(), "nullable": field.is_nullable()})
+    /// A line from lane `own` to those of `ends`, all to its right, across what passes between them.
+    fn bridge(&self, own: usize, ends: &[usize], (between, last): (char, char)) -> String {
+        let reach = ends.last().copied().unwrap_or(own);
+        let cells = (0..self.lanes.len()).flat_map(|lane| {
+            let cell = match self.lanes[lane] {
+                _ if lane == own => '├',
+                _ if lane == reach => last,
+                _ if ends.contains(&lane) => between,
+                Some(_) if lane > own && lane < reach => '┼',
+                Some(_) => '│',
+                None if lane > own && lane < reach => '─',
+                None => ' ',
+            };
+            [cell, if lane >= own && lane < reach { '─' } else { ' ' }]
         });
-        json!({"name": name, "columns": columns.collect::<Vec<_>>()})
-    });
-    json!({
-        "id": node.id,
-        "step": node.step,
-        "kind": node.kind,
-        "effects": node.effects,
-        "params": node.params,
-        "source": node.source,
-        "outputs": outputs.collect::<Vec<_>>(),
-    })
+        cells.collect()
+    }
+
+    /// What a step with one input took away and added, by name.
+    fn change(&self, node: &PlannedNode, schema: &SchemaRef) -> String {
+        let [input] = node.inputs.as_slice() else { return String::new() };
+        let Some(before) = self.plan.schema_of(input).filter(|_| node.kind != flight_common::StepKind::Load) else {
+            return String::new();
+        };
+        let missing = |from: &SchemaRef, of: &SchemaRef, sign: &str| {
+            let names = of.fields().iter().map(|field| field.name()).filter(|name| from.index_of(name).is_err());
+            names.map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
+        };
+        let mut changes = missing(schema, before, "−");
+        changes.extend(missing(before, schema, "+"));
+        if changes.is_empty() { String::new() } else { format!(" ({})", changes.join(" ")) }
+    }
+
+    fn line(&mut self, lanes: &str, text: &str) {
+        let line = format!("{lanes}{text}");
+        let line = line.trim_end();
+        if line.chars().count() > self.width {
+            self.text.extend(line.chars().take(self.width - 1).chain(['…']));
+        } else {
+            self.text.push_str(line);
+        }
+        self.text.push('\n');
+    }
 }
 
-/// `name: Type, …`, broken into lines.
-fn wrap_columns(text: &mut String, named: &str, schema: &SchemaRef, width: usize) {
-    const INDENT: &str = "    ";
-    let mut line = format!("{INDENT}{named}{} columns:", schema.fields().len());
-    for field in schema.fields() {
-        let piece = format!(" {}: {}", field.name(), field.data_type());
-        if line.chars().count() + piece.chars().count() + 1 > width && line.len() > INDENT.len() {
-            let _ = writeln!(text, "{line}");
-            line = INDENT.to_owned();
+/// `3 columns (−x): a: Int64, b: Utf8, …`, broken into lines of `width`.
+fn columns(label: &str, change: &str, schema: &SchemaRef, width: usize) -> Vec<String> {
+    let count = match schema.fields().len() {
+        1 => "1 column".to_owned(),
+        count => format!("{count} columns"),
+    };
+    let head = format!("{label}{count}{change}:");
+    let pieces = schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
+    let mut words: Vec<String> = head.split(' ').map(str::to_owned).collect();
+    words.extend(pieces.map(|piece| format!("{piece},")));
+    let mut lines = vec![String::new()];
+    for word in words {
+        let line =
+            lines.last_mut().filter(|line| line.is_empty() || line.chars().count() + word.chars().count() < width);
+        match line {
+            Some(line) if line.is_empty() => *line = word,
+            Some(line) => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            None => lines.push(format!("  {word}")),
         }
-        line.push_str(&piece);
-        line.push(',');
     }
-    let _ = writeln!(text, "{}", line.trim_end_matches([',', ':']));
+    if let Some(last) = lines.last_mut() {
+        last.truncate(last.trim_end_matches([',', ':']).len());
+    }
+    lines
 }

@@ -1,13 +1,17 @@
 //! A pipeline, from text to plan. Every mistake is told with its line and column, and all of them at once.
 //!
-//! [`check`] goes all the way: text → tree (`yaml`) → steps (`spec`) → [`Graph`] → [`Plan`]. Each stage takes what the one
-//! before could make of the file, so that a mistake in one place hides none in another. All but the last are pure;
-//! planning asks the steps.
+//! [`check`] goes all the way: text → tree (`read`, `yaml`) → steps ([`Spec`]) → [`Graph`] (`edges`, `order`) → [`Plan`].
+//! Each stage takes what the one before could make of the file, so that a mistake in one place hides none in another. All
+//! but the last are pure; planning asks the steps.
 
 mod draw;
+mod edges;
 mod graph;
+mod json;
+mod order;
 mod plan;
 mod problem;
+mod read;
 mod schema;
 mod set;
 mod source;
@@ -19,4 +23,4 @@ pub use plan::{Plan, PlannedNode, check};
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 pub use source::{Source, Span};
-pub use spec::{Spec, StepSpec};
+pub use spec::{Reference, Spec, StepSpec, load};

@@ -7,7 +7,8 @@ use super::spec::load;
 use super::yaml::Yaml;
 use crate::mesh::{Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Effects, Fault, FaultKind, StepCommand, StepDescription, StepKind, Violation, params};
+use flight_common::{Effects, Fault, FaultKind, StepCommand, StepKind, Violation, params};
+use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub struct PlannedNode {
     pub params: Value,
     /// What feeds its inputs, in order.
     pub inputs: Vec<Input>,
-    /// Nodes that must have ended before it begins.
+    /// Nodes that must have ended before it begins. None of them feeds it, directly or through others.
     pub after: Vec<usize>,
     /// Its outputs with their schemas, the main one first.
     pub outputs: Vec<(String, SchemaRef)>,
@@ -56,26 +57,58 @@ pub async fn check(source: &Source, sets: &[String], steps: &dyn Planner) -> Res
     let mut problems = Problems::none();
     let mut spec = load(source, &mut problems);
     spec.apply(sets, &mut problems);
-    let nowhere = Span { line: 1, column: 1, bytes: 0..0 };
-    let catalog = steps.catalog().await.map_err(|fault| from_fault(&fault, &nowhere))?;
+    let catalog = match steps.catalog().await {
+        Ok(catalog) => catalog,
+        Err(fault) => {
+            problems.push(from_fault(&fault, &Span::start()));
+            return Err(problems.in_order());
+        }
+    };
     let graph = Graph::build(&spec, &catalog, &mut problems);
     let plan = plan(&graph, steps, &mut problems).await;
     problems.or(plan)
 }
 
+/// Steps that are planned at the same time: extracts may have to wait for what they connect to.
+const AT_ONCE: usize = 16;
+
 /// Plans every step that can be, each with the schemas of what feeds it.
 async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Plan {
-    let mut planned: Vec<Option<StepPlan>> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let inputs = input_schemas(graph, node, &planned);
-        planned.push(match &node.description {
-            Some(description) => plan_node(node, description, inputs, steps, problems).await,
-            None => None,
+    let mut planned: Vec<Option<StepPlan>> = vec![None; graph.nodes.len()];
+    for wave in waves(graph) {
+        let calls = wave.into_iter().map(|place| {
+            let node = &graph.nodes[place];
+            let inputs = input_schemas(graph, node, &planned);
+            async move { (place, plan_node(node, inputs, steps).await) }
         });
+        let answers: Vec<_> = stream::iter(calls).buffered(AT_ONCE).collect().await;
+        for (place, answer) in answers {
+            match answer {
+                Ok(plan) => planned[place] = plan,
+                Err(wrong) => problems.extend(wrong),
+            }
+        }
     }
     let nodes = graph.nodes.iter().zip(planned).enumerate();
     let nodes = nodes.filter_map(|(place, (node, plan))| planned_node(graph, place, node, plan?)).collect();
     Plan { name: graph.name.clone(), nodes }
+}
+
+/// The nodes by how many steps away from an extract they are: those of a wave do not need each other.
+fn waves(graph: &Graph) -> Vec<Vec<usize>> {
+    let mut depths: Vec<usize> = Vec::with_capacity(graph.nodes.len());
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    for (place, node) in graph.nodes.iter().enumerate() {
+        // Within a cycle what feeds a node may come later: it is not planned then, and neither is the node.
+        let before = node.inputs.iter().flatten().filter_map(|input| depths.get(input.node)).max();
+        let depth = before.map_or(0, |depth| depth + 1);
+        depths.push(depth);
+        if waves.len() <= depth {
+            waves.resize_with(depth + 1, Vec::new);
+        }
+        waves[depth].push(place);
+    }
+    waves
 }
 
 /// The schemas of a node's inputs; nothing if one of them could not be planned.
@@ -88,53 +121,53 @@ fn input_schemas(graph: &Graph, node: &Node, planned: &[Option<StepPlan>]) -> Op
     node.inputs.as_ref()?.iter().map(schema).collect()
 }
 
+/// Plans one step. Nothing comes of one whose service or inputs are not known, which has been told; its parameters are
+/// checked all the same.
 async fn plan_node(
     node: &Node,
-    description: &StepDescription,
     inputs: Option<Vec<SchemaRef>>,
     steps: &dyn Planner,
-    problems: &mut Problems,
-) -> Option<StepPlan> {
+) -> Result<Option<StepPlan>, Vec<Problem>> {
+    let Some(description) = &node.description else { return Ok(None) };
     let given = node_params(node);
-    let wrong = match params::check(&description.params_schema, &given) {
-        Ok(wrong) => wrong,
-        Err(fault) => {
-            problems.push(from_fault(&fault, &node.service_span));
-            return None;
-        }
-    };
+    let wrong = params::check(&description.params_schema, &given)
+        .map_err(|fault| vec![from_fault(&fault, &node.service_span)])?;
     if !wrong.is_empty() {
-        for violation in &wrong {
-            problems.push(from_violation(node, "bad-params", violation));
-        }
-        return None;
+        return Err(wrong.iter().map(|violation| from_violation(node, FaultKind::BadParams, violation)).collect());
     }
+    let Some(inputs) = inputs else { return Ok(None) };
     let command = StepCommand { step: description.name.clone(), params: given, ..StepCommand::default() };
-    match steps.plan(command, inputs?).await {
-        Ok(plan) => Some(plan),
-        Err(fault) => {
-            for violation in fault.violations() {
-                let mut problem = from_violation(node, code(fault.kind()), violation);
-                problem.help = problem.help.or_else(|| fault.help_text().map(str::to_owned));
-                problems.push(problem);
-            }
-            if fault.violations().is_empty() {
-                problems.push(from_fault(&fault, &node.id_span));
-            }
-            None
-        }
+    let plan = steps.plan(command, inputs).await.map_err(|fault| refused(node, &fault))?;
+    if plan.outputs.len() != description.outputs.len() {
+        let (promised, planned) = (description.outputs.len(), plan.outputs.len());
+        let message = format!("{}: it describes {promised} outputs and plans {planned}", node.id);
+        let problem = Problem::at(&node.service_span, "bad-step", message);
+        return Err(vec![problem.help("report it to whoever wrote the step".to_owned())]);
     }
+    Ok(Some(plan))
+}
+
+/// What a step said when it was planned: one problem for each parameter that it points to.
+fn refused(node: &Node, fault: &Fault) -> Vec<Problem> {
+    if fault.violations().is_empty() {
+        return vec![from_fault(&fault.clone().in_step(&node.id), &node.id_span)];
+    }
+    let problems = fault.violations().iter().map(|violation| {
+        let help = violation.help.clone().or_else(|| fault.help_text().map(str::to_owned));
+        from_violation(node, fault.kind(), &Violation { help, ..violation.clone() })
+    });
+    problems.collect()
 }
 
 fn node_params(node: &Node) -> Value {
     node.params.as_ref().map_or_else(|| Value::Object(Map::new()), Yaml::to_json)
 }
 
-fn from_violation(node: &Node, otherwise: &'static str, violation: &Violation) -> Problem {
+fn from_violation(node: &Node, kind: FaultKind, violation: &Violation) -> Problem {
     let code = match violation.message.as_str() {
-        text if text.contains("unknown parameter") => "unknown-param",
-        text if text.contains("missing parameter") => "missing-param",
-        _ => otherwise,
+        text if kind == FaultKind::BadParams && text.contains("unknown parameter") => "unknown-param",
+        text if kind == FaultKind::BadParams && text.contains("missing parameter") => "missing-param",
+        _ => code(kind),
     };
     let span = match &node.params {
         Some(params) if code == "unknown-param" => params.locate_key(&violation.pointer),
@@ -142,7 +175,8 @@ fn from_violation(node: &Node, otherwise: &'static str, violation: &Violation) -
         Some(params) if !violation.pointer.is_empty() => params.locate(&violation.pointer),
         _ => node.service_span.clone(),
     };
-    Problem::at(&span, code, format!("{}: {}", node.id, violation.message)).help(violation.help.clone())
+    let manual = || Some(format!("`quiver steps {}` explains its parameters", node.description.as_ref()?.name));
+    Problem::at(&span, code, format!("{}: {}", node.id, violation.message)).help(violation.help.clone().or_else(manual))
 }
 
 fn from_fault(fault: &Fault, span: &Span) -> Problem {

@@ -3,6 +3,7 @@
 use super::source::Span;
 use serde::Serialize;
 use serde::ser::SerializeStruct;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -24,11 +25,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at this place.
+    /// A problem at this place. What a message quotes from the file is shown safely: no terminal codes, no endless text.
     pub fn at(span: &Span, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: shown(&message.into()),
             help: None,
             line: span.line,
             column: span.column,
@@ -38,9 +39,26 @@ impl Problem {
 
     /// Says what to try.
     pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
-        self.help = help.into();
+        self.help = help.into().map(|help| shown(&help));
         self
     }
+}
+
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 600;
+    let mut safe = String::with_capacity(text.len().min(LONGEST));
+    for (place, character) in text.chars().enumerate() {
+        match character {
+            _ if place == LONGEST => {
+                safe.push('…');
+                break;
+            }
+            '\n' => safe.push('\n'),
+            control if control.is_control() => safe.extend(control.escape_default()),
+            other => safe.push(other),
+        }
+    }
+    safe
 }
 
 impl Serialize for Problem {
@@ -68,14 +86,17 @@ impl Problems {
 
     /// Adds one.
     pub fn push(&mut self, problem: Problem) {
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
-        }
+        self.0.push(problem);
     }
 
-    /// Them, in the order of the text.
+    /// Them, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether there is none.
@@ -86,19 +107,23 @@ impl Problems {
     /// `value` if nothing is wrong.
     ///
     /// # Errors
-    /// All that is wrong, sorted by place.
-    pub fn or<T>(mut self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() {
-            return Ok(value);
-        }
+    /// All that is wrong, as [`Problems::in_order`] gives it.
+    pub fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(value) } else { Err(self.in_order()) }
+    }
+
+    /// Them, sorted by place, and each told once.
+    pub fn in_order(mut self) -> Self {
+        let mut told = HashSet::new();
+        self.0.retain(|problem| told.insert((problem.span.start, problem.code, problem.message.clone())));
         self.0.sort_by_key(|problem| (problem.line, problem.column));
-        Err(self)
+        self
     }
 }
 
-impl From<Problem> for Problems {
-    fn from(problem: Problem) -> Self {
-        Self(vec![problem])
+impl Extend<Problem> for Problems {
+    fn extend<I: IntoIterator<Item = Problem>>(&mut self, problems: I) {
+        self.0.extend(problems);
     }
 }
 
@@ -112,3 +137,35 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(line: usize, column: usize, message: &str) -> Problem {
+        let start = line * 100 + column;
+        Problem::at(&Span { line, column, bytes: start..start + 1 }, "yaml", message)
+    }
+
+    #[test]
+    fn problems_come_in_the_order_of_the_text_and_once() {
+        let mut problems = Problems::none();
+        problems.extend([at(3, 1, "c"), at(1, 9, "b"), at(3, 1, "c"), at(1, 2, "a"), at(3, 1, "d")]);
+        let found = problems.or(()).expect_err("problems");
+        let messages: Vec<&str> = found.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(messages, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_problem_for_programs_has_five_fields() {
+        let problem = at(2, 3, "wrong").help("right".to_owned());
+        let json = serde_json::to_string(&problem).expect("JSON");
+        assert_eq!(json, r#"{"line":2,"column":3,"code":"yaml","message":"wrong","help":"right"}"#);
+    }
+
+    #[test]
+    fn what_is_quoted_from_a_file_is_shown_safely() {
+        let problem = at(1, 1, &format!("\u{1b}[31m{}", "x".repeat(10_000)));
+        assert!(problem.message.starts_with("\\u{1b}[31mx") && problem.message.chars().count() < 620);
+    }
+}

@@ -1,90 +1,175 @@
 //! The JSON Schema of pipeline files: what an editor needs to complete and check them.
+//!
+//! Each step's own definitions are moved beside the others under a name of their own. (An embedded schema with an `$id`
+//! would do by the standard, and editors do not follow it.)
 
 use flight_common::StepDescription;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The schema of pipeline files for these steps. Each service's parameters are checked where it is named.
 pub fn json_schema(catalog: &[StepDescription]) -> Value {
-    let names: Vec<&str> =
-        catalog.iter().flat_map(|step| std::iter::once(&step.name).chain(&step.aliases)).map(String::as_str).collect();
-    let params: Vec<Value> = catalog.iter().map(params_of).collect();
-    let definitions: serde_json::Map<String, Value> =
-        catalog.iter().map(|step| (format!("params-{}", step.name), embedded(step))).collect();
-    let mut defs = json!({
-        "reference": {
-            "type": "string",
-            "description": "The id of a step, or one of its further outputs: quality.rejected"
-        },
-        "step": {
-            "type": "object",
-            "required": ["id", "service"],
-            "additionalProperties": false,
-            "properties": {
-                "id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "description": "Unique in the pipeline."},
-                "service": {"type": "string", "examples": names, "description": "The step to call."},
-                "params": {"type": "object", "description": "The step's parameters."},
-                "depends_on": {
-                    "description": "The steps that feed it, in the order of its inputs; further ones only order.",
-                    "anyOf": [{"$ref": "#/$defs/reference"}, {"type": "array", "items": {"$ref": "#/$defs/reference"}}]
-                },
-                "inputs": {
-                    "type": "object",
-                    "description": "What feeds each input, by name: {left: a, right: b}",
-                    "additionalProperties": {"$ref": "#/$defs/reference"}
-                },
-                "timeout": {"type": ["string", "number"], "description": "How long it may take: 30s, 5m."},
-                "description": {"type": "string"},
-                "name": {"type": "string"}
-            },
-            "allOf": params
-        },
-        "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
-        "pipeline": {
-            "type": "object",
-            "required": ["steps"],
-            "properties": {
-                "name": {"type": "string"},
-                "description": {"type": "string"},
-                "version": {},
-                "steps": {"$ref": "#/$defs/steps"}
-            },
-            "additionalProperties": false
-        }
-    });
-    if let Some(defs) = defs.as_object_mut() {
-        defs.extend(definitions);
+    let mut definitions = forms(catalog);
+    for step in catalog {
+        definitions.extend(own_definitions(step));
     }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Quiver pipeline",
         "anyOf": [
             {"$ref": "#/$defs/pipeline"},
+            {"$ref": "#/$defs/steps"},
             {
                 "type": "object",
                 "required": ["pipeline"],
-                "properties": {"pipeline": {"anyOf": [{"$ref": "#/$defs/pipeline"}, {"$ref": "#/$defs/steps"}]}}
+                "properties": {
+                    "pipeline": {"anyOf": [{"$ref": "#/$defs/pipeline"}, {"$ref": "#/$defs/steps"}]},
+                    "name": {"type": "string"},
+                    "description": {},
+                    "version": {}
+                },
+                "patternProperties": {"^x-": {}},
+                "additionalProperties": false
             }
         ],
-        "$defs": defs
+        "$defs": definitions
     })
 }
 
-fn params_of(step: &StepDescription) -> Value {
-    let mut names = vec![step.name.clone(), step.name.replace('-', "_")];
-    names.extend(step.aliases.iter().cloned());
-    names.dedup();
-    json!({
-        "if": {"properties": {"service": {"enum": names}}, "required": ["service"]},
-        "then": {"properties": {"params": {"$ref": format!("#/$defs/params-{}", step.name)}}}
-    })
-}
-
-/// A step's own schema with an identity of its own, so that its inner references stay within it.
-fn embedded(step: &StepDescription) -> Value {
-    let mut schema = step.params_schema.clone();
-    if let Some(map) = schema.as_object_mut() {
-        map.insert("$id".to_owned(), json!(format!("urn:quiver:{}:params", step.name)));
-        map.remove("$schema");
+/// The forms that do not depend on a step's own schema.
+fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
+    let services: Vec<Value> =
+        catalog.iter().map(|step| json!({"enum": names(step), "description": step.summary})).collect();
+    let forms = json!({
+        "reference": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]+([.].+)?$",
+            "description": "The id of a step, or one of its further outputs: quality.rejected"
+        },
+        "service": {"description": "The step to call.", "anyOf": services},
+        "step": {
+            "type": "object",
+            "required": ["id"],
+            "oneOf": [{"required": ["service"]}, {"required": ["step"]}],
+            "additionalProperties": false,
+            "properties": {
+                "id": {
+                    "type": "string",
+                    "pattern": "^[A-Za-z0-9_-]{1,128}$",
+                    "description": "Unique in the pipeline."
+                },
+                "service": {"$ref": "#/$defs/service"},
+                "step": {"$ref": "#/$defs/service"},
+                "params": {"type": ["object", "null"], "description": "The step's parameters."},
+                "depends_on": {
+                    "description": "The steps that feed it, in the order of its inputs; further ones only order.",
+                    "anyOf": [
+                        {"$ref": "#/$defs/reference"},
+                        {"type": "array", "items": {"$ref": "#/$defs/reference"}},
+                        {"type": "null"}
+                    ]
+                },
+                "inputs": {
+                    "type": ["object", "null"],
+                    "description": "What feeds each input, by name: {left: a, right: b}. Every dependency then only orders.",
+                    "additionalProperties": {"$ref": "#/$defs/reference"}
+                },
+                "timeout": {
+                    "description": "How long it may take: 30s, 5m; a number is seconds.",
+                    "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]
+                },
+                "description": {"description": "For people."},
+                "name": {"description": "For people."}
+            },
+            "patternProperties": {"^x-": {}},
+            "allOf": catalog.iter().map(params_of).collect::<Vec<_>>()
+        },
+        "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+        "pipeline": {
+            "type": "object",
+            "required": ["steps"],
+            "properties": {
+                "name": {"type": "string", "description": "What the pipeline is called; else the file's name."},
+                "description": {"description": "For people."},
+                "version": {"description": "For people."},
+                "steps": {"$ref": "#/$defs/steps"}
+            },
+            "patternProperties": {"^x-": {}},
+            "additionalProperties": false
+        }
+    });
+    match forms {
+        Value::Object(forms) => forms,
+        _ => Map::new(),
     }
-    schema
+}
+
+/// The names that a step answers to, its own first, with `-` and with `_`.
+fn names(step: &StepDescription) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in std::iter::once(&step.name).chain(&step.aliases) {
+        for spelling in [name.clone(), name.replace('-', "_"), name.replace('_', "-")] {
+            if !names.contains(&spelling) {
+                names.push(spelling);
+            }
+        }
+    }
+    names
+}
+
+/// What follows for `params` where this step is named.
+fn params_of(step: &StepDescription) -> Value {
+    let named = |key: &str| json!({"properties": {key: {"enum": names(step)}}, "required": [key]});
+    let params = json!({"$ref": format!("#/$defs/{}", definition(step, "params"))});
+    let needed = step.params_schema.get("required").and_then(Value::as_array).is_some_and(|names| !names.is_empty());
+    let then = match needed {
+        true => json!({"required": ["params"], "properties": {"params": params}}),
+        false => json!({"properties": {"params": {"anyOf": [params, {"type": "null"}]}}}),
+    };
+    json!({"if": {"anyOf": [named("service"), named("step")]}, "then": then})
+}
+
+fn definition(step: &StepDescription, name: &str) -> String {
+    format!("{}.{name}", step.name)
+}
+
+/// The schema of a step's parameters and all that it refers to, under names of their own.
+fn own_definitions(step: &StepDescription) -> Map<String, Value> {
+    let mut params = step.params_schema.clone();
+    rename_references(step, &mut params);
+    let mut found = Map::new();
+    if let Some(map) = params.as_object_mut() {
+        map.remove("$schema");
+        if let Some(Value::Object(inner)) = map.remove("$defs") {
+            found.extend(inner.into_iter().map(|(name, schema)| (definition(step, &name), schema)));
+        }
+    }
+    found.insert(definition(step, "params"), params);
+    found
+}
+
+fn rename_references(step: &StepDescription, schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match (key.as_str(), &mut *value) {
+                    ("$ref", Value::String(target)) => {
+                        if let Some(name) = target.strip_prefix("#/$defs/") {
+                            *target = format!("#/$defs/{}", definition(step, name));
+                        } else if target == "#" {
+                            *target = format!("#/$defs/{}", definition(step, "params"));
+                        }
+                    }
+                    // Here the keys are names of the author's.
+                    ("properties" | "patternProperties" | "$defs", Value::Object(schemas)) => {
+                        schemas.values_mut().for_each(|schema| rename_references(step, schema));
+                    }
+                    // Values, not schemas.
+                    ("default" | "const" | "enum" | "examples", _) => {}
+                    (_, value) => rename_references(step, value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename_references(step, item)),
+        _ => {}
+    }
 }

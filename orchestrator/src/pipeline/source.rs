@@ -20,6 +20,13 @@ pub struct Span {
     pub bytes: Range<usize>,
 }
 
+impl Span {
+    /// The start of the text: the place of what has none of its own.
+    pub fn start() -> Self {
+        Self { line: 1, column: 1, bytes: 0..0 }
+    }
+}
+
 impl Source {
     /// A text with a name.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {

@@ -2,11 +2,15 @@
 //!
 //! Two forms are read. The plain one has `name`, `description` and `steps` at its top. The older one wraps steps in
 //! `pipeline:`, either as a list or as a mapping like the plain form.
+//!
+//! A step with a mistake in it stays in the list, so that what else is wrong with it is told as well.
 
 use super::problem::{Problem, Problems};
+use super::read::read;
 use super::source::{Source, Span};
-use super::yaml::{self, Entry, Node, Yaml};
+use super::yaml::{Entry, Node, Yaml};
 use flight_common::params::did_you_mean;
+use serde_json::Value;
 use std::time::Duration;
 
 /// A pipeline as it was written.
@@ -21,8 +25,10 @@ pub struct Spec {
 /// A step as it was written.
 #[derive(Clone, Debug)]
 pub struct StepSpec {
-    /// Its id, unique in the pipeline.
+    /// Its id, unique in the pipeline; something to call it by where the file gives none, which has been told.
     pub id: String,
+    /// Whether the file gives that id, so that others may name it.
+    pub has_id: bool,
     /// Where the id stood.
     pub id_span: Span,
     /// The service it calls; nothing where the file does not say, which has been told.
@@ -37,6 +43,15 @@ pub struct StepSpec {
     pub inputs: Vec<(String, Span, Reference)>,
     /// How long it may take.
     pub timeout: Option<Duration>,
+    /// Whether `depends_on` or `inputs` could not be read as a whole, which has been told.
+    pub half_read: bool,
+}
+
+impl StepSpec {
+    /// All steps that it names.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.depends_on.iter().chain(self.inputs.iter().map(|(.., reference)| reference))
+    }
 }
 
 /// The name of another step, or of one of its outputs: `quality.rejected`.
@@ -51,21 +66,21 @@ pub struct Reference {
 }
 
 const TOP_KEYS: [&str; 4] = ["name", "description", "version", "steps"];
+const WRAPPER_KEYS: [&str; 4] = ["pipeline", "name", "description", "version"];
 const STEP_KEYS: [&str; 9] =
     ["id", "service", "step", "params", "depends_on", "inputs", "timeout", "description", "name"];
+
+/// More steps than a run could hold at once.
+const MOST_STEPS: usize = 1_000;
+/// Characters of the longest id: it becomes part of the names of files and exchanges.
+const LONGEST_ID: usize = 128;
 
 /// Reads a pipeline, as far as it can be read. What is wrong with its form is added to `problems`.
 pub fn load(source: &Source, problems: &mut Problems) -> Spec {
     let mut name = file_stem(source.name());
-    let tree = match yaml::read(source) {
-        Ok(tree) => tree,
-        Err(problem) => {
-            problems.push(problem);
-            return Spec { name, steps: Vec::new() };
-        }
-    };
+    let Some(tree) = read(source, problems) else { return Spec { name, steps: Vec::new() } };
     let steps = steps_of(&tree, &mut name, problems);
-    let steps = steps.iter().filter_map(|step| read_step(step, problems)).collect();
+    let steps = steps.iter().enumerate().filter_map(|(place, step)| read_step(place, step, problems)).collect();
     Spec { name, steps }
 }
 
@@ -76,42 +91,50 @@ fn file_stem(name: &str) -> String {
 
 /// The list of steps, wherever the file has it.
 fn steps_of<'a>(tree: &'a Yaml, name: &mut String, problems: &mut Problems) -> &'a [Yaml] {
-    let top = match (&tree.node, tree.entry("pipeline")) {
-        (_, Some(wrapper)) => {
-            for entry in tree.entries().unwrap_or_default() {
-                if entry.key != "pipeline" && !TOP_KEYS.contains(&entry.key.as_str()) {
-                    problems.push(unknown_key(entry, &["pipeline", "name", "description"]));
-                }
-            }
+    let list = match tree.entry("pipeline") {
+        Some(wrapper) => {
+            refuse_unknown(tree, &WRAPPER_KEYS, problems);
             take_name(tree, name, problems);
-            &wrapper.value
-        }
-        _ => tree,
-    };
-    let list = match &top.node {
-        Node::List(_) => Some(top),
-        Node::Map(entries) => {
-            for entry in entries {
-                if !TOP_KEYS.contains(&entry.key.as_str()) {
-                    problems.push(unknown_key(entry, &TOP_KEYS));
-                }
+            match wrapper.value.node {
+                Node::List(_) => Some(&wrapper.value),
+                _ => steps_entry(&wrapper.value, name, problems),
             }
-            take_name(top, name, problems);
-            top.entry("steps").map(|entry| &entry.value)
         }
-        Node::Scalar(_) => None,
+        None if matches!(tree.node, Node::List(_)) => Some(tree),
+        None => steps_entry(tree, name, problems),
     };
-    match list.map(|list| (&list.node, &list.span)) {
-        Some((Node::List(steps), span)) => {
-            if steps.is_empty() {
-                problems.push(Problem::at(span, "no-steps", "this pipeline has no steps"));
-            }
-            steps
-        }
-        _ => {
-            let help = "write `steps:` and under it a list of steps, each with id and service".to_owned();
-            problems.push(Problem::at(&top.span, "no-steps", "there is no list of steps here").help(help));
-            &[]
+    let top = tree.entry("pipeline").map_or(tree, |wrapper| &wrapper.value);
+    let Some((steps, span)) = list.and_then(|list| Some((list.items()?, &list.span))) else {
+        let help = "write `steps:` and under it a list of steps, each with id and service".to_owned();
+        problems.push(Problem::at(&list.unwrap_or(top).span, "no-steps", "there is no list of steps here").help(help));
+        return &[];
+    };
+    if steps.is_empty() {
+        let help = "add a step: {id: extract, service: extract-csv, params: {file_path: data.csv}}".to_owned();
+        problems.push(Problem::at(span, "no-steps", "this pipeline has no steps").help(help));
+    }
+    if steps.len() > MOST_STEPS {
+        let message = format!("this pipeline has {} steps, and {MOST_STEPS} is the most", steps.len());
+        problems.push(Problem::at(&steps[MOST_STEPS].span, "too-many-steps", message).help("cut it in two".to_owned()));
+    }
+    &steps[..steps.len().min(MOST_STEPS)]
+}
+
+fn steps_entry<'a>(map: &'a Yaml, name: &mut String, problems: &mut Problems) -> Option<&'a Yaml> {
+    refuse_unknown(map, &TOP_KEYS, problems);
+    take_name(map, name, problems);
+    map.entry("steps").map(|entry| &entry.value)
+}
+
+/// Keys that begin with `x-` are the writer's own: a place for anchors.
+fn refuse_unknown(map: &Yaml, known: &[&str], problems: &mut Problems) {
+    for entry in map.entries().unwrap_or_default() {
+        let key = entry.key.as_str();
+        if !known.contains(&key) && !key.starts_with("x-") {
+            problems.push(
+                Problem::at(&entry.key_span, "unknown-key", format!("unknown key \"{key}\""))
+                    .help(did_you_mean(key, known.iter().copied())),
+            );
         }
     }
 }
@@ -120,66 +143,89 @@ fn take_name(map: &Yaml, name: &mut String, problems: &mut Problems) {
     let Some(entry) = map.entry("name") else { return };
     match entry.value.text() {
         Some(text) => text.clone_into(name),
-        None => problems.push(wrong_kind(&entry.value, "name", "a text")),
+        None => problems.push(wrong_type(&entry.value, "name", "a text", "put it in quotes")),
     }
 }
 
-fn unknown_key(entry: &Entry, known: &[&str]) -> Problem {
-    Problem::at(&entry.key_span, "unknown-key", format!("unknown key \"{}\"", entry.key))
-        .help(did_you_mean(&entry.key, known.iter().copied()))
+fn wrong_type(value: &Yaml, key: &str, wanted: &str, help: &str) -> Problem {
+    Problem::at(&value.span, "wrong-type", format!("{key} is {}, not {wanted}", value.kind())).help(help.to_owned())
 }
 
-fn wrong_kind(value: &Yaml, key: &str, wanted: &str) -> Problem {
-    Problem::at(&value.span, "wrong-type", format!("{key} is {}, not {wanted}", value.kind()))
-}
-
-fn read_step(step: &Yaml, problems: &mut Problems) -> Option<StepSpec> {
+fn read_step(place: usize, step: &Yaml, problems: &mut Problems) -> Option<StepSpec> {
     let Some(entries) = step.entries() else {
-        problems.push(wrong_kind(step, "a step", "a mapping with id and service"));
+        let help = "write {id: …, service: …, params: {…}, depends_on: […]}";
+        problems.push(wrong_type(step, "a step", "a mapping with id and service", help));
         return None;
     };
-    for entry in entries.iter().filter(|entry| !STEP_KEYS.contains(&entry.key.as_str())) {
-        problems.push(unknown_key(entry, &STEP_KEYS));
+    refuse_unknown(step, &STEP_KEYS, problems);
+    let id = required_text(step, step.entry("id"), "id", "give it an id, which other steps depend on", problems);
+    let first = entries.first().map_or(&step.span, |first| &first.key_span);
+    let has_id = id.is_some();
+    let (id, id_span) = id.unwrap_or_else(|| (format!("step {}", place + 1), first.clone()));
+    if has_id {
+        check_id(&id, &id_span, problems);
     }
-    let service = step.entry("service").or_else(|| step.entry("step"));
-    let service = required_text(step, service, "service", problems);
-    let id = required_text(step, step.entry("id"), "id", problems);
-    let (id, id_span) = id?;
-    let (service, service_span) = match service {
-        Some((service, span)) => (Some(service), span),
-        None => (None, id_span.clone()),
-    };
-    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
-        let help = "use letters, digits, - and _; a dot means an output: quality.rejected".to_owned();
-        problems.push(Problem::at(&id_span, "bad-id", format!("\"{id}\" cannot be an id")).help(help));
-    }
-    let params = step.entry("params").map(|entry| &entry.value);
-    let params = params.filter(|params| !matches!(params.node, Node::Scalar(serde_json::Value::Null)));
+    let service = service_of(step, problems);
+    let (service, service_span) = service.map_or((None, id_span.clone()), |(name, span)| (Some(name), span));
+    let params = step.entry("params").map(|entry| &entry.value).filter(|params| !params.is_null());
     if let Some(wrong) = params.filter(|params| params.entries().is_none()) {
-        problems.push(wrong_kind(wrong, "params", "a mapping"));
+        problems.push(wrong_type(wrong, "params", "a mapping", "write params: {name: value}, or a name on each line"));
     }
+    let before = problems.len();
+    let depends_on = step.entry("depends_on").map(|entry| references(&entry.value, problems)).unwrap_or_default();
+    let inputs = step.entry("inputs").map(|entry| named_inputs(&entry.value, problems)).unwrap_or_default();
+    let half_read = problems.len() > before;
     Some(StepSpec {
         id,
+        has_id,
         id_span,
         service,
         service_span,
-        params: params.cloned(),
-        depends_on: step.entry("depends_on").map(|entry| references(&entry.value, problems)).unwrap_or_default(),
-        inputs: step.entry("inputs").map(|entry| named_inputs(&entry.value, problems)).unwrap_or_default(),
+        params: params.filter(|params| params.entries().is_some()).cloned(),
+        depends_on,
+        inputs,
         timeout: step.entry("timeout").and_then(|entry| timeout(&entry.value, problems)),
+        half_read,
     })
 }
 
-fn required_text(step: &Yaml, entry: Option<&Entry>, key: &str, problems: &mut Problems) -> Option<(String, Span)> {
+fn service_of(step: &Yaml, problems: &mut Problems) -> Option<(String, Span)> {
+    let (service, alias) = (step.entry("service"), step.entry("step"));
+    if let (Some(_), Some(alias)) = (service, alias) {
+        let message = "this step names its service twice: `step` is another word for `service`";
+        problems.push(Problem::at(&alias.key_span, "duplicate-key", message).help("keep one of the two".to_owned()));
+    }
+    required_text(step, service.or(alias), "service", "name its service; `quiver steps` lists them", problems)
+}
+
+fn check_id(id: &str, span: &Span, problems: &mut Problems) {
+    let letters = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if !letters {
+        let help = "use letters, digits, - and _; a dot means an output: quality.rejected".to_owned();
+        problems.push(Problem::at(span, "bad-id", format!("\"{id}\" cannot be an id")).help(help));
+    } else if id.len() > LONGEST_ID {
+        let message = format!("this id has {} characters, and {LONGEST_ID} is the most", id.len());
+        problems.push(Problem::at(span, "bad-id", message).help("shorten it".to_owned()));
+    }
+}
+
+fn required_text(
+    step: &Yaml,
+    entry: Option<&Entry>,
+    key: &str,
+    help: &str,
+    problems: &mut Problems,
+) -> Option<(String, Span)> {
     match entry.map(|entry| (entry.value.text(), &entry.value)) {
         Some((Some(text), value)) => Some((text.to_owned(), value.span.clone())),
         Some((None, value)) => {
-            problems.push(wrong_kind(value, key, "a text"));
+            problems.push(wrong_type(value, key, "a text", "put it in quotes"));
             None
         }
         None => {
             let span = step.entries().and_then(|entries| entries.first()).map_or(&step.span, |first| &first.key_span);
-            problems.push(Problem::at(span, "missing-key", format!("this step has no {key}")));
+            let message = format!("this step has no {key}");
+            problems.push(Problem::at(span, "missing-key", message).help(help.to_owned()));
             None
         }
     }
@@ -187,7 +233,7 @@ fn required_text(step: &Yaml, entry: Option<&Entry>, key: &str, problems: &mut P
 
 fn references(value: &Yaml, problems: &mut Problems) -> Vec<Reference> {
     match &value.node {
-        Node::Scalar(serde_json::Value::Null) => Vec::new(),
+        Node::Scalar(Value::Null) => Vec::new(),
         Node::List(items) => items.iter().filter_map(|item| reference(item, problems)).collect(),
         _ => reference(value, problems).into_iter().collect(),
     }
@@ -195,7 +241,8 @@ fn references(value: &Yaml, problems: &mut Problems) -> Vec<Reference> {
 
 fn reference(value: &Yaml, problems: &mut Problems) -> Option<Reference> {
     let Some(text) = value.text() else {
-        problems.push(wrong_kind(value, "a dependency", "the id of a step"));
+        let help = "name a step by its id, or one of its outputs: quality.rejected";
+        problems.push(wrong_type(value, "a dependency", "the id of a step", help));
         return None;
     };
     let (id, output) = match text.split_once('.') {
@@ -206,8 +253,12 @@ fn reference(value: &Yaml, problems: &mut Problems) -> Option<Reference> {
 }
 
 fn named_inputs(value: &Yaml, problems: &mut Problems) -> Vec<(String, Span, Reference)> {
+    if value.is_null() {
+        return Vec::new();
+    }
     let Some(entries) = value.entries() else {
-        problems.push(wrong_kind(value, "inputs", "a mapping from inputs to steps: {left: a, right: b}"));
+        let help = "write inputs: {left: a, right: b}, or list the steps in depends_on";
+        problems.push(wrong_type(value, "inputs", "a mapping from inputs to steps", help));
         return Vec::new();
     };
     let read = |entry: &Entry| Some((entry.key.clone(), entry.key_span.clone(), reference(&entry.value, problems)?));
@@ -215,18 +266,16 @@ fn named_inputs(value: &Yaml, problems: &mut Problems) -> Vec<(String, Span, Ref
 }
 
 fn timeout(value: &Yaml, problems: &mut Problems) -> Option<Duration> {
-    let seconds = match &value.node {
-        Node::Scalar(serde_json::Value::Number(number)) => number.as_f64().filter(|seconds| *seconds > 0.0),
+    let parsed = match &value.node {
+        Node::Scalar(Value::Number(seconds)) => seconds.as_f64().and_then(|it| Duration::try_from_secs_f64(it).ok()),
+        Node::Scalar(Value::String(text)) => humantime::parse_duration(text).ok(),
+        Node::Scalar(Value::Null) => return None,
         _ => None,
     };
-    let parsed = match (seconds, value.text()) {
-        (Some(seconds), _) => Duration::try_from_secs_f64(seconds).ok(),
-        (None, Some(text)) => humantime::parse_duration(text).ok().filter(|time| !time.is_zero()),
-        _ => None,
-    };
+    let parsed = parsed.filter(|time| !time.is_zero());
     if parsed.is_none() {
-        problems
-            .push(Problem::at(&value.span, "bad-timeout", "this is no time").help("write 30s, 5m or 1h".to_owned()));
+        let help = "write 30s, 5m or 1h; a number is seconds".to_owned();
+        problems.push(Problem::at(&value.span, "bad-timeout", "this is no time that a step may take").help(help));
     }
     parsed
 }

@@ -1,0 +1,374 @@
+//! YAML to tree, by serde-saphyr, within bounds that no pipeline reaches.
+//!
+//! The text rules of YAML 1.2, and where even those would change a value behind its writer's back, the value stays a
+//! text: `007`, `1_000`, a date, a whole number beyond 64 bits.
+
+use super::problem::{Problem, Problems};
+use super::source::{Source, Span};
+use super::yaml::{Entry, Node, Yaml};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Error, Location, Options, Spanned};
+use std::collections::HashMap;
+use std::fmt;
+
+/// Bytes of the largest file.
+const LARGEST: usize = 4 << 20;
+/// Mappings and lists within each other.
+const DEEPEST: usize = 48;
+
+/// Reads a text as one YAML document. A key that stands twice is added to `problems`, and its first value is kept.
+/// Nothing comes of what is not YAML, which is told too.
+pub fn read(source: &Source, problems: &mut Problems) -> Option<Yaml> {
+    let text = source.text();
+    let whole = Span { line: 1, column: 1, bytes: 0..text.len().min(1) };
+    if text.len() > LARGEST {
+        problems.push(
+            Problem::at(&whole, "yaml", "this file is larger than 4 MiB, which no pipeline is")
+                .help("give the pipeline's YAML, not its data".to_owned()),
+        );
+        return None;
+    }
+    let parsed: Result<Spanned<Tree>, Error> = serde_saphyr::from_str_with_options(text, options());
+    match parsed {
+        Ok(tree) => Some(Placing { text, problems }.place(tree)),
+        Err(error) => {
+            let span = error.location().map_or(whole, |location| span_of(&location, text));
+            let (message, help) = explain(error.without_snippet());
+            problems.push(Problem::at(&span, "yaml", message).help(help));
+            None
+        }
+    }
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        // `n`, `no` and `off` are texts, as most people expect of an id or a column.
+        strict_booleans: true,
+        underscored_numbers_as_strings: true,
+        leading_zero_numbers_as_strings: true,
+        // Told by us, so that they hide no other mistake.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        // JSON, which parameters travel as, has no such numbers.
+        non_finite_float_policy: NonFiniteFloatPolicy::Reject,
+        budget: serde_saphyr::budget! {
+            max_nodes: 100_000,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+            max_depth: DEEPEST,
+            max_total_scalar_bytes: 4 * LARGEST,
+        },
+    }
+}
+
+/// What an error of the parser means to the writer of a pipeline: what is wrong, and what to try.
+fn explain(error: &Error) -> (String, String) {
+    let told = |message: &str, help: &str| (message.to_owned(), help.to_owned());
+    match error {
+        Error::MultipleDocuments { .. } => told(
+            "a second document begins here, and a file holds one pipeline",
+            "take the line `---` away, or make two files of it",
+        ),
+        Error::NonFiniteFloat { value, .. } => {
+            (format!("{value} is no finite number"), "write a number; put it in quotes if it is a text".to_owned())
+        }
+        Error::UnknownAnchor { .. } => told(
+            "this alias names no anchor that stands before it",
+            "put it in quotes if it is a text that begins with *",
+        ),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => (
+            format!("this is nested deeper than {DEEPEST} levels, which no pipeline is"),
+            "flatten it, or keep data in a file that a step reads".to_owned(),
+        ),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => told(
+            "this file unfolds to more than any pipeline holds",
+            "use fewer aliases (*name), or keep data in a file that a step reads",
+        ),
+        Error::AliasError { error, .. } => explain(error),
+        // Only a key is asked to be a text.
+        Error::NullIntoString { .. }
+        | Error::Unexpected { expected: "string scalar", .. }
+        | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
+            told("a key must be a text", "put the key in quotes, or take away what is before it")
+        }
+        other => {
+            let message = other.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            (
+                format!("this is not good YAML: {message}"),
+                "check indentation, colons and quotes around this place; a text that begins with one of * & ! % @ ` \
+                 { [ needs quotes"
+                    .to_owned(),
+            )
+        }
+    }
+}
+
+/// The tree as serde reads it, before places are looked up.
+enum Tree {
+    Scalar(Value),
+    List(Vec<Spanned<Tree>>),
+    Map(Vec<(Spanned<String>, Spanned<Tree>)>),
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree::Scalar(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+        Ok(Tree::Scalar(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+        Ok(Tree::Scalar(value.into()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Tree, E> {
+        Ok(Tree::Scalar(value.to_string().into()))
+    }
+
+    fn visit_u128<E>(self, value: u128) -> Result<Tree, E> {
+        Ok(Tree::Scalar(value.to_string().into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+        Ok(Tree::Scalar(Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+        Ok(Tree::Scalar(value.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Scalar(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Scalar(Value::Null))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
+        Tree::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tree, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Tree::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Tree::Map(entries))
+    }
+}
+
+/// Looks up where everything stood.
+struct Placing<'a> {
+    text: &'a str,
+    problems: &'a mut Problems,
+}
+
+impl Placing<'_> {
+    fn place(&mut self, tree: Spanned<Tree>) -> Yaml {
+        let span = span_of(&tree.referenced, self.text);
+        let node = match tree.value {
+            Tree::Scalar(value) => Node::Scalar(self.exact(value, &tree.defined)),
+            Tree::List(items) => Node::List(items.into_iter().map(|item| self.place(item)).collect()),
+            Tree::Map(entries) => Node::Map(self.entries(entries)),
+        };
+        Yaml { span, node }
+    }
+
+    fn entries(&mut self, entries: Vec<(Spanned<String>, Spanned<Tree>)>) -> Vec<Entry> {
+        let mut lines: HashMap<String, usize> = HashMap::new();
+        let mut kept = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let key_span = span_of(&key.referenced, self.text);
+            let key = key.value;
+            match lines.get(&key) {
+                Some(line) => self.problems.push(
+                    Problem::at(&key_span, "duplicate-key", format!("the key \"{key}\" stands in line {line} already"))
+                        .help("keep one of the two".to_owned()),
+                ),
+                None => {
+                    lines.insert(key.clone(), key_span.line);
+                    kept.push(Entry { key, key_span, value: self.place(value) });
+                }
+            }
+        }
+        kept
+    }
+
+    /// A whole number that does not fit in 64 bits comes as a float, which rounds it: it stays as it was written.
+    fn exact(&self, value: Value, defined: &Location) -> Value {
+        if !value.is_f64() {
+            return value;
+        }
+        let written = self.text.get(span_of(defined, self.text).bytes).unwrap_or_default();
+        let digits = written.strip_prefix(['+', '-']).unwrap_or(written);
+        let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if whole { Value::String(written.to_owned()) } else { value }
+    }
+}
+
+fn span_of(location: &Location, text: &str) -> Span {
+    let line = (location.line() as usize).max(1);
+    let column = (location.column() as usize).max(1);
+    let start = match location.span().byte_offset() {
+        Some(offset) => (offset as usize).min(text.len()),
+        None => offset_of(text, line, column),
+    };
+    let length = location.span().byte_len().unwrap_or(1) as usize;
+    // A node of several lines is shown by its first.
+    let rest = &text.as_bytes()[start..];
+    let to_line_end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    Span { line, column, bytes: start..start + length.min(to_line_end) }
+}
+
+fn offset_of(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let within = text.get(before..).unwrap_or_default();
+    before + within.char_indices().nth(column - 1).map_or(0, |(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(text: &str) -> Yaml {
+        let mut problems = Problems::none();
+        let tree = read(&Source::new("test", text), &mut problems).expect("good YAML");
+        assert!(problems.is_empty(), "{problems}");
+        tree
+    }
+
+    fn refused(text: impl Into<String>) -> Problem {
+        let mut problems = Problems::none();
+        let source = Source::new("test", text);
+        assert!(read(&source, &mut problems).is_none());
+        let mut all = problems.iter().cloned();
+        let problem = all.next().expect("a problem");
+        assert_eq!((all.next(), problem.code, problem.help.is_some()), (None, "yaml", true));
+        assert!(source.text().get(problem.span.clone()).is_some(), "{problem:?}");
+        problem
+    }
+
+    #[test]
+    fn every_node_knows_its_place() {
+        let text = "a: 1\nb:\n  - x: {é: 2, long: 3}\n";
+        let span = tree(text).locate("/b/0/x/long");
+        assert_eq!((span.line, span.column), (3, 21));
+        assert_eq!(&text[span.bytes], "3");
+    }
+
+    #[test]
+    fn places_hold_behind_a_byte_order_mark_and_windows_line_ends() {
+        let text = "\u{feff}a: 1\r\nb: [x, {c: yes}]\r\n";
+        let span = tree(text).locate("/b/1/c");
+        assert_eq!((span.line, span.column), (2, 12));
+        assert_eq!(&text[span.bytes], "yes");
+    }
+
+    #[test]
+    fn an_alias_stands_where_it_is_used() {
+        let text = "base: &base {x: 1}\na: *base\nb: {<<: *base, y: 2}\n";
+        let tree = tree(text);
+        assert_eq!(tree.to_json()["b"].to_string(), r#"{"y":2,"x":1}"#);
+        assert_eq!((tree.locate("/a/x").line, tree.locate("/b/x").line), (2, 3));
+    }
+
+    #[test]
+    fn values_stay_as_they_were_written() {
+        let text = "{n: 9007199254740993, u: 18446744073709551615, more: -99999999999999999999, f: 3.0, \
+                    e: 1e3, d: 2024-01-02, t: 12:30:45, z: 007, m: 1_000, s: '7', no: null, y: yes, b: true}";
+        let json = tree(text).to_json();
+        assert_eq!(
+            json.to_string(),
+            r#"{"n":9007199254740993,"u":18446744073709551615,"more":"-99999999999999999999","f":3.0,"e":1000.0,"d":"2024-01-02","t":"12:30:45","z":"007","m":"1_000","s":"7","no":null,"y":"yes","b":true}"#
+        );
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_told_and_hides_nothing() {
+        let mut problems = Problems::none();
+        let tree = read(&Source::new("test", "a: 1\nb: {c: 1, c: 2}\na: 3\n"), &mut problems).expect("a tree");
+        assert_eq!(tree.to_json().to_string(), r#"{"a":1,"b":{"c":1}}"#);
+        let told: Vec<_> = problems.iter().map(|problem| (problem.line, problem.column, problem.code)).collect();
+        assert_eq!(told, [(2, 11, "duplicate-key"), (3, 1, "duplicate-key")]);
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let mut wide = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..12 {
+            let before = vec![format!("*a{}", n - 1); 10].join(", ");
+            wide += &format!("a{n}: &a{n} [{before}]\n");
+        }
+        let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 900].join(", "));
+        let merged = format!("a: &a {{x: 1}}\nb: [{}]\n", vec!["{<<: *a}"; 2_000].join(", "));
+        for bomb in [wide, long, merged, "- a\n".repeat(200_000)] {
+            assert!(refused(bomb).message.contains("unfolds"));
+        }
+        for deep in ["[".repeat(60) + &"]".repeat(60), "- ".repeat(60) + "x"] {
+            assert!(refused(deep).message.contains("nested deeper"));
+        }
+        assert!(refused("x: ".repeat(2 << 20)).message.contains("4 MiB"));
+    }
+
+    #[test]
+    fn what_is_not_yaml_is_told_with_its_place_and_what_to_try() {
+        for (text, line, part) in [
+            ("a: 1\nb: [1, 2\nc: }", 3, "not good YAML"),
+            ("a:\n\tb: 1\n", 2, "tabs"),
+            ("a: 'x\n", 1, "quote"),
+            ("a: 1\nb: *x\n", 2, "no anchor"),
+            ("a: 1\n---\na: 2\n", 3, "second document"),
+            ("a: 1\nb: .nan\n", 2, ".nan is no finite number"),
+            ("a: 1\n? [x]\n: 1\n", 2, "a key must be a text"),
+            ("a: 1\n~: 1\n", 2, "a key must be a text"),
+            ("a: \u{1}\n", 1, "unexpected character"),
+        ] {
+            let problem = refused(text);
+            assert_eq!(problem.line, line, "{text:?}: {problem:?}");
+            assert!(problem.message.contains(part), "{text:?}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn odd_texts_do_not_panic() {
+        for text in
+            ["", "\u{feff}", "&a *a", "&a [*a]", "!!binary x", "!foo {a: !bar b}", "%YAML 1.1\n---\n", "\0", "🦀: *🦀"]
+        {
+            let mut problems = Problems::none();
+            let tree = read(&Source::new("test", text), &mut problems);
+            assert!(tree.is_some() || !problems.is_empty(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Pipelines from text to plan, over small real steps: every mistake with its place, and what a plan shows.
+
+mod forms;
+mod graphs;
+mod plans;
+mod shown;
+mod steps;
