@@ -44,10 +44,7 @@ impl Run {
 /// Bytes of a piece: as many as make a batch, within bounds that keep all pieces under way small.
 fn piece_bytes(row_bytes: usize) -> usize {
     const SMALLEST: usize = 64 << 10;
-    let largest = std::env::var("PIECE")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or((16 << 20) / compute::workers().clamp(4, 16));
+    let largest = (16 << 20) / compute::workers().clamp(4, 16);
     // A little less than a batch, so that rows which are somewhat shorter do not leave a sliver behind.
     (row_bytes * (BATCH_ROWS - BATCH_ROWS / 8)).clamp(SMALLEST, largest)
 }
