@@ -262,6 +262,12 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_opens_nothing_because_a_word_begins_with_it() {
+        let text = format!("{}\" pipe\n", "5".repeat(LANES));
+        assert_eq!(pieces(text.as_bytes(), 1000, 1000).expect("good text").concat(), text.as_bytes());
+    }
+
+    #[test]
     fn a_record_has_a_limit() {
         let line = trouble(&[b'x'; 5000], 1024);
         assert_eq!(line.what, What::LongLine { limit: 1024 });
