@@ -5,7 +5,8 @@
 
 use super::graph::Input;
 use super::plan::{Plan, PlannedNode};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
+use flight_common::StepKind;
 use std::fmt::Write;
 
 /// Columns of a terminal below which nothing can be drawn.
@@ -42,7 +43,8 @@ impl Drawing<'_> {
         self.forked(own, &readers);
         for (name, schema) in &node.outputs {
             let label = if node.outputs.len() > 1 { format!("{name}: ") } else { String::new() };
-            for line in columns(&label, &self.change(node, schema), schema, self.width - 2 * self.lanes.len() - 2) {
+            let room = self.width - (2 * self.lanes.len()).min(self.width / 2) - 2;
+            for line in wrapped(self.columns(&label, node, schema), room) {
                 self.line(&self.cells(usize::MAX, ' '), &line);
             }
         }
@@ -152,58 +154,77 @@ impl Drawing<'_> {
         cells.collect()
     }
 
-    /// What a step with one input took away and added, by name.
-    fn change(&self, node: &PlannedNode, schema: &SchemaRef) -> String {
-        let [input] = node.inputs.as_slice() else { return String::new() };
-        let Some(before) = self.plan.schema_of(input).filter(|_| node.kind != flight_common::StepKind::Load) else {
-            return String::new();
+    /// `3 columns (−x +y): a: Int64, b: Utf8, …` in words that stay together; of a step that lets all columns pass,
+    /// whose they are.
+    fn columns(&self, label: &str, node: &PlannedNode, schema: &SchemaRef) -> Vec<String> {
+        let count = match schema.fields().len() {
+            1 => "1 column".to_owned(),
+            count => format!("{count} columns"),
         };
-        let missing = |from: &SchemaRef, of: &SchemaRef, sign: &str| {
-            let names = of.fields().iter().map(|field| field.name()).filter(|name| from.index_of(name).is_err());
-            names.map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
+        let before = match node.inputs.as_slice() {
+            [input] if node.kind != StepKind::Load => self.plan.schema_of(input).map(|before| (input, before)),
+            _ => None,
         };
-        let mut changes = missing(schema, before, "−");
-        changes.extend(missing(before, schema, "+"));
-        if changes.is_empty() { String::new() } else { format!(" ({})", changes.join(" ")) }
+        let head = match before {
+            Some((input, before)) if before.fields() == schema.fields() => {
+                return words(&format!("{label}{count}, those of {}", self.plan.label(input)));
+            }
+            Some((_, before)) => format!("{label}{count}{}:", change(before, schema)),
+            None => format!("{label}{count}:"),
+        };
+        let last = schema.fields().len().saturating_sub(1);
+        let column = |(place, field): (usize, &FieldRef)| {
+            let comma = if place == last { "" } else { "," };
+            format!("{}: {}{comma}", field.name(), field.data_type())
+        };
+        let mut words = words(&head);
+        words.extend(schema.fields().iter().enumerate().map(column));
+        words
     }
 
+    /// A line, cut to the width, of which lanes take no more than half. A column's name is whatever its source says: it
+    /// may not command the terminal.
     fn line(&mut self, lanes: &str, text: &str) {
-        let line = format!("{lanes}{text}");
-        let line = line.trim_end();
-        if line.chars().count() > self.width {
-            self.text.extend(line.chars().take(self.width - 1).chain(['…']));
-        } else {
-            self.text.push_str(line);
-        }
+        let line = format!("{}{text}", cut(lanes, self.width / 2)).replace(char::is_control, "\u{fffd}");
+        self.text.push_str(&cut(line.trim_end(), self.width));
         self.text.push('\n');
     }
 }
 
-/// `3 columns (−x): a: Int64, b: Utf8, …`, broken into lines of `width`.
-fn columns(label: &str, change: &str, schema: &SchemaRef, width: usize) -> Vec<String> {
-    let count = match schema.fields().len() {
-        1 => "1 column".to_owned(),
-        count => format!("{count} columns"),
+/// ` (−x +y)`: the columns that went and those that came, by name.
+fn change(before: &SchemaRef, after: &SchemaRef) -> String {
+    let names = |of: &SchemaRef, not_in: &SchemaRef, sign: &str| {
+        let names = of.fields().iter().map(|field| field.name()).filter(|name| not_in.index_of(name).is_err());
+        names.map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
     };
-    let head = format!("{label}{count}{change}:");
-    let pieces = schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
-    let mut words: Vec<String> = head.split(' ').map(str::to_owned).collect();
-    words.extend(pieces.map(|piece| format!("{piece},")));
-    let mut lines = vec![String::new()];
+    let mut changes = names(before, after, "−");
+    changes.extend(names(after, before, "+"));
+    if changes.is_empty() { String::new() } else { format!(" ({})", changes.join(" ")) }
+}
+
+fn cut(text: &str, width: usize) -> String {
+    match text.chars().count() > width {
+        true => text.chars().take(width - 1).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+/// Words in lines of `width` characters, all but the first indented.
+fn wrapped(words: Vec<String>, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
     for word in words {
-        let line =
-            lines.last_mut().filter(|line| line.is_empty() || line.chars().count() + word.chars().count() < width);
-        match line {
-            Some(line) if line.is_empty() => *line = word,
-            Some(line) => {
+        match lines.last_mut() {
+            None => lines.push(word),
+            Some(line) if line.chars().count() + word.chars().count() < width => {
                 line.push(' ');
                 line.push_str(&word);
             }
-            None => lines.push(format!("  {word}")),
+            Some(_) => lines.push(format!("  {word}")),
         }
-    }
-    if let Some(last) = lines.last_mut() {
-        last.truncate(last.trim_end_matches([',', ':']).len());
     }
     lines
 }

@@ -1,7 +1,7 @@
 //! YAML to tree, by serde-saphyr, within bounds that no pipeline reaches.
 //!
-//! The text rules of YAML 1.2, and where even those would change a value behind its writer's back, the value stays a
-//! text: `007`, `1_000`, a date, a whole number beyond 64 bits.
+//! The rules of YAML 1.2, and where even those would change a value behind its writer's back, the value stays a text
+//! (`007`, `1_000`, a date) or is refused (a whole number beyond 64 bits, which would be rounded).
 
 use super::problem::{Problem, Problems};
 use super::source::{Source, Span};
@@ -144,14 +144,6 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Tree::Scalar(value.into()))
     }
 
-    fn visit_i128<E>(self, value: i128) -> Result<Tree, E> {
-        Ok(Tree::Scalar(value.to_string().into()))
-    }
-
-    fn visit_u128<E>(self, value: u128) -> Result<Tree, E> {
-        Ok(Tree::Scalar(value.to_string().into()))
-    }
-
     fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
         Ok(Tree::Scalar(Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)))
     }
@@ -199,7 +191,10 @@ impl Placing<'_> {
     fn place(&mut self, tree: Spanned<Tree>) -> Yaml {
         let span = span_of(&tree.referenced, self.text);
         let node = match tree.value {
-            Tree::Scalar(value) => Node::Scalar(self.exact(value, &tree.defined)),
+            Tree::Scalar(value) => {
+                self.refuse_rounded(&value, &tree.defined);
+                Node::Scalar(value)
+            }
             Tree::List(items) => Node::List(items.into_iter().map(|item| self.place(item)).collect()),
             Tree::Map(entries) => Node::Map(self.entries(entries)),
         };
@@ -226,15 +221,20 @@ impl Placing<'_> {
         kept
     }
 
-    /// A whole number that does not fit in 64 bits comes as a float, which rounds it: it stays as it was written.
-    fn exact(&self, value: Value, defined: &Location) -> Value {
+    /// A whole number that does not fit in 64 bits comes as a float, which rounds it.
+    fn refuse_rounded(&mut self, value: &Value, defined: &Location) {
         if !value.is_f64() {
-            return value;
+            return;
         }
-        let written = self.text.get(span_of(defined, self.text).bytes).unwrap_or_default();
+        let span = span_of(defined, self.text);
+        let written = self.text.get(span.bytes.clone()).unwrap_or_default();
         let digits = written.strip_prefix(['+', '-']).unwrap_or(written);
-        let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if whole { Value::String(written.to_owned()) } else { value }
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.problems.push(
+                Problem::at(&span, "bad-number", "this whole number does not fit in 64 bits")
+                    .help("put it in quotes if it is a text, or write it as a float: 1e20".to_owned()),
+            );
+        }
     }
 }
 
@@ -306,13 +306,22 @@ mod tests {
 
     #[test]
     fn values_stay_as_they_were_written() {
-        let text = "{n: 9007199254740993, u: 18446744073709551615, more: -99999999999999999999, f: 3.0, \
+        let text = "{n: 9007199254740993, u: 18446744073709551615, f: 3.0, \
                     e: 1e3, d: 2024-01-02, t: 12:30:45, z: 007, m: 1_000, s: '7', no: null, y: yes, b: true}";
         let json = tree(text).to_json();
         assert_eq!(
             json.to_string(),
-            r#"{"n":9007199254740993,"u":18446744073709551615,"more":"-99999999999999999999","f":3.0,"e":1000.0,"d":"2024-01-02","t":"12:30:45","z":"007","m":"1_000","s":"7","no":null,"y":"yes","b":true}"#
+            r#"{"n":9007199254740993,"u":18446744073709551615,"f":3.0,"e":1000.0,"d":"2024-01-02","t":"12:30:45","z":"007","m":"1_000","s":"7","no":null,"y":"yes","b":true}"#
         );
+    }
+
+    #[test]
+    fn a_whole_number_that_would_be_rounded_is_refused() {
+        let mut problems = Problems::none();
+        let text = "a: 18446744073709551616\nb: [-99999999999999999999, 1e20, 99999999999999999999.0, '99999999999999999999']\n";
+        assert!(read(&Source::new("test", text), &mut problems).is_some());
+        let told: Vec<_> = problems.iter().map(|problem| (problem.code, &text[problem.span.clone()])).collect();
+        assert_eq!(told, [("bad-number", "18446744073709551616"), ("bad-number", "-99999999999999999999")]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ diamond
 │ │
 │ ● c  split  ◂ a
 │ ├─╮
-│ │ │ passed: 2 columns: x: Int64, t_name: Utf8
+│ │ │ passed: 2 columns, those of a
 │ │ │ rejected: 1 column (−x −t_name +why): why: Utf8
 │ │ │
 │ ● │ why  store  ◂ c.rejected
@@ -88,6 +88,17 @@ async fn a_drawing_keeps_to_the_width_and_leaves_no_column_out() {
         assert!(drawn.lines().all(|line| line.chars().count() <= width.max(40)), "{width}:\n{drawn}");
         assert!(names.iter().all(|name| drawn.contains(&format!("{name}: Int64"))));
     }
+}
+
+#[tokio::test]
+async fn many_lanes_and_odd_names_do_no_harm() {
+    let mut yaml = "steps:\n  - {id: a, service: read-rows, params: {columns: [\"x\\e[31m\\ny\"]}}\n".to_owned();
+    for n in 0..60 {
+        yaml += &format!("  - {{id: s{n}, service: store, depends_on: a}}\n");
+    }
+    let drawn = planned(&yaml).await.drawn(40);
+    assert!(drawn.lines().all(|line| line.chars().count() <= 40), "{drawn}");
+    assert!(!drawn.contains('\u{1b}') && drawn.contains("s59  store"), "{drawn}");
 }
 
 #[tokio::test]
