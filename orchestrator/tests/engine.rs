@@ -154,3 +154,20 @@ steps:
         assert_eq!(status_of(&report, "later"), Status::Done);
     }
 }
+
+#[tokio::test]
+async fn a_step_that_waits_does_not_hold_back_what_feeds_it() {
+    // `last` waits for `write`, which waits for the end of `n`, which feeds `last`.
+    let yaml = "
+steps:
+  - {id: n, service: numbers, params: {rows: 2000000}}
+  - {id: later, service: numbers, params: {rows: 10}, depends_on: n}
+  - {id: write, service: sum, depends_on: later}
+  - {id: last, service: sum, depends_on: [n, write]}
+";
+    let runs = tokio::time::timeout(SOON, both(4 << 20, yaml, RunOptions::default));
+    for (house, report) in runs.await.expect("it ends") {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        assert_eq!(house.sum(), Some(1_999_999 * 1_000_000));
+    }
+}

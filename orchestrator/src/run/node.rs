@@ -1,12 +1,12 @@
 //! One step of a run, from its inputs to its end.
 //!
-//! Its task waits for its input streams, starts the step, hands its outputs to whoever reads them (through a tee where
+//! Its task waits for its input streams and for the steps it comes after, starts the step, hands its outputs to whoever reads them (through a tee where
 //! several do), and watches the main one to its end. An output that nobody reads is read here: a load's receipt, or the
 //! rows of a transform that nobody asked for.
 
 use super::progress::{Progress, Status};
 use super::report::StepOutcome;
-use super::tee::tee;
+use super::tee::{read_ahead, tee};
 use super::watch::watch;
 use crate::mesh::{Call, Mesh};
 use crate::pipeline::{Plan, PlannedNode};
@@ -15,6 +15,7 @@ use flight_common::spool::SpillSpace;
 use flight_common::wire::Decoder;
 use flight_common::{EdgeStream, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
 use futures::StreamExt;
+use futures::future::{join_all, try_join_all};
 use opentelemetry::trace::TraceContextExt;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -225,28 +226,33 @@ impl<M: Mesh> NodeTask<M> {
         Ended { report: (running.figures)(), receipt, ..judged }
     }
 
-    /// Waits for the steps it comes after, then for its inputs. Nothing if one of them did not come.
+    /// Waits for its inputs and for the steps it comes after. Nothing if one of them did not come.
     async fn gather(&mut self) -> Option<Vec<EdgeStream<M::Item>>> {
-        for before in &mut self.after {
-            let ended = before.wait_for(Option::is_some).await.ok()?;
-            if *ended != Some(true) {
-                return None;
-            }
-        }
-        let mut streams = Vec::with_capacity(self.inputs.len());
-        for input in std::mem::take(&mut self.inputs) {
-            let shared = self.shared.clone();
-            let place = self.place;
-            let stream = input.await.ok()?.wrap(move |items| {
-                items.inspect(move |item| {
-                    if let Ok(item) = item {
-                        shared.progress.step(place).rows_in.fetch_add(item.rows(), Ordering::Relaxed);
-                    }
-                })
-            });
-            streams.push(stream);
-        }
-        Some(streams)
+        let waits = !self.after.is_empty();
+        let arriving: Vec<_> = std::mem::take(&mut self.inputs)
+            .into_iter()
+            .map(|input| {
+                let space = self.shared.space.clone();
+                async move {
+                    let stream = input.await.ok()?;
+                    Some(if waits { read_ahead(stream, &space) } else { stream })
+                }
+            })
+            .collect();
+        let (streams, ended_well) = tokio::join!(join_all(arriving), all_well(&mut self.after));
+        let streams: Vec<_> = streams.into_iter().collect::<Option<_>>()?;
+        ended_well.then(|| streams.into_iter().map(|stream| self.counted(stream)).collect())
+    }
+
+    fn counted(&self, stream: EdgeStream<M::Item>) -> EdgeStream<M::Item> {
+        let (shared, place) = (self.shared.clone(), self.place);
+        stream.wrap(move |items| {
+            items.inspect(move |item| {
+                if let Ok(item) = item {
+                    shared.progress.step(place).rows_in.fetch_add(item.rows(), Ordering::Relaxed);
+                }
+            })
+        })
     }
 
     fn command(&self) -> StepCommand {
@@ -294,6 +300,15 @@ impl<M: Mesh> NodeTask<M> {
         }
         Ended { fault: Some(fault), ..Ended::with(Status::Failed) }
     }
+}
+
+/// Whether each of these steps ended well. False as soon as one did not.
+async fn all_well(steps: &mut [signal::Receiver<Option<bool>>]) -> bool {
+    let ends = steps.iter_mut().map(|step| async {
+        let ended = step.wait_for(Option::is_some).await.ok().and_then(|ended| *ended);
+        if ended == Some(true) { Ok(()) } else { Err(()) }
+    });
+    try_join_all(ends).await.is_ok()
 }
 
 /// Waits for the end of a step's main output, reading it where nobody else does.

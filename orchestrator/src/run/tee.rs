@@ -1,4 +1,5 @@
-//! A fan-out: one stream read by several.
+//! Streams kept for readers that come later: a fan-out, whose branches run at different speeds, and what feeds a step
+//! that still waits.
 //!
 //! The source is read as long as *any* branch is hungry; branches that lag behind keep their items in memory, then on
 //! disk. So a diamond, whose join reads one side to its end before it touches the other, cannot deadlock; and if all
@@ -18,8 +19,19 @@ pub fn tee<T: Parcel>(source: EdgeStream<T>, branches: usize, space: &SpillSpace
     if branches == 1 {
         return vec![source];
     }
+    kept(source, branches, HUNGRY, space)
+}
+
+/// The same items, read as fast as the source gives them and kept for a reader that may come much later: a step that
+/// waits for another must not hold back what feeds it, for the other may wait for that in turn.
+pub fn read_ahead<T: Parcel>(source: EdgeStream<T>, space: &SpillSpace) -> EdgeStream<T> {
+    kept(source, 1, usize::MAX, space).remove(0)
+}
+
+/// A queue for each branch, fed for as long as one of them holds less than `hungry` bytes.
+fn kept<T: Parcel>(source: EdgeStream<T>, branches: usize, hungry: usize, space: &SpillSpace) -> Vec<EdgeStream<T>> {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..branches).map(|_| spill_queue(space, source.schema())).unzip();
-    let feeding = Arc::new(compute::spawn(feed(source, senders)));
+    let feeding = Arc::new(compute::spawn(feed(source, senders, hungry)));
     let streams = receivers.into_iter().map(|receiver| {
         let feeding = feeding.clone();
         receiver.into_stream().wrap(move |items| {
@@ -33,9 +45,9 @@ pub fn tee<T: Parcel>(source: EdgeStream<T>, branches: usize, space: &SpillSpace
     streams.collect()
 }
 
-async fn feed<T: Parcel>(mut source: EdgeStream<T>, mut branches: Vec<SpillSender<T>>) {
+async fn feed<T: Parcel>(mut source: EdgeStream<T>, mut branches: Vec<SpillSender<T>>, hungry: usize) {
     let end = loop {
-        if !any_hungry(&mut branches).await {
+        if !any_hungry(&mut branches, hungry).await {
             return;
         }
         match source.next().await {
@@ -54,13 +66,13 @@ async fn feed<T: Parcel>(mut source: EdgeStream<T>, mut branches: Vec<SpillSende
 }
 
 /// Waits until a branch is hungry. False when no branch is left.
-async fn any_hungry<T: Parcel>(branches: &mut Vec<SpillSender<T>>) -> bool {
+async fn any_hungry<T: Parcel>(branches: &mut Vec<SpillSender<T>>, hungry: usize) -> bool {
     loop {
         branches.retain(|branch| branch.waiting_bytes().is_some());
         if branches.is_empty() {
             return false;
         }
-        if branches.iter().any(|branch| branch.waiting_bytes().is_some_and(|bytes| bytes < HUNGRY)) {
+        if branches.iter().any(|branch| branch.waiting_bytes().is_some_and(|bytes| bytes < hungry)) {
             return true;
         }
         select_all(branches.iter().map(|branch| Box::pin(branch.taken()))).await;

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Field;
 use cell::{Cell, CellColumn, Kind};
 use flight_common::{Fault, SpillSpace};
-use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
@@ -43,6 +43,9 @@ impl XlsxWriter {
     /// Why it could not be written.
     pub fn begin(sink: Sink, dataset: &str, header: bool, plain: Plain, space: &SpillSpace) -> Result<Self, Fault> {
         let mut workbook = Workbook::new();
+        // The same rows make the same bytes, whenever they are written.
+        let epoch = ExcelDateTime::from_timestamp(0).map_err(Fault::internal)?;
+        workbook.set_properties(&DocProperties::new().set_creation_datetime(&epoch));
         let temporary = space.dir().to_owned();
         let trouble = sink.trouble();
         workbook.set_tempdir(&temporary).map_err(|error| temporary_failed(&temporary, error))?;
