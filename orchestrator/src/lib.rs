@@ -11,3 +11,4 @@
 pub mod mesh;
 pub mod pipeline;
 pub mod run;
+pub mod store;

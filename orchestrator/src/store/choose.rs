@@ -1,0 +1,113 @@
+//! Which queued runs are next. Pure: it sees what waits and what runs, and says which may go.
+//!
+//! The highest priority goes first. Among equals, the pipeline that has the fewest runs under way, and then the run that
+//! has waited longest: so a pipeline with a thousand runs in the queue does not starve one that has a single run.
+
+use std::collections::HashMap;
+
+/// How many runs may be under way, over all replicas. Counted from the store itself each time, so that no slot can leak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In all.
+    pub runs: usize,
+    /// Of one pipeline, unless its text says otherwise.
+    pub per_pipeline: usize,
+    /// That use a service, by its name.
+    pub per_service: HashMap<String, usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { runs: 16, per_pipeline: 16, per_service: HashMap::new() }
+    }
+}
+
+/// A run that waits or is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub id: String,
+    pub pipeline: String,
+    pub priority: i64,
+    pub concurrency: Option<usize>,
+    pub services: Vec<String>,
+}
+
+/// Chooses at most `want` of those that wait. They come in the order in which they were queued.
+pub(super) fn choose(waiting: &[Waiting], under_way: &[Waiting], limits: &Limits, want: usize) -> Vec<String> {
+    let mut tally = Tally::default();
+    under_way.iter().for_each(|run| tally.add(run));
+    let mut left: Vec<&Waiting> = waiting.iter().collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < want && tally.runs < limits.runs {
+        let fits = left.iter().enumerate().filter(|(_, run)| tally.has_room(run, limits));
+        // The first of equals is the one that has waited longest.
+        let next = fits.min_by_key(|(_, run)| (std::cmp::Reverse(run.priority), tally.of_pipeline(&run.pipeline)));
+        let Some((place, run)) = next else { break };
+        tally.add(run);
+        chosen.push(run.id.clone());
+        left.remove(place);
+    }
+    chosen
+}
+
+#[derive(Default)]
+struct Tally<'a> {
+    runs: usize,
+    pipelines: HashMap<&'a str, usize>,
+    services: HashMap<&'a str, usize>,
+}
+
+impl<'a> Tally<'a> {
+    fn add(&mut self, run: &'a Waiting) {
+        self.runs += 1;
+        *self.pipelines.entry(&run.pipeline).or_default() += 1;
+        for service in &run.services {
+            *self.services.entry(service).or_default() += 1;
+        }
+    }
+
+    fn of_pipeline(&self, pipeline: &str) -> usize {
+        self.pipelines.get(pipeline).copied().unwrap_or(0)
+    }
+
+    fn has_room(&self, run: &Waiting, limits: &Limits) -> bool {
+        let service_full = |service: &String| {
+            let most = limits.per_service.get(service);
+            most.is_some_and(|most| self.services.get(service.as_str()).copied().unwrap_or(0) >= *most)
+        };
+        self.of_pipeline(&run.pipeline) < run.concurrency.unwrap_or(limits.per_pipeline)
+            && !run.services.iter().any(service_full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(id: &str, pipeline: &str, priority: i64) -> Waiting {
+        let services = vec!["extract-csv".to_owned()];
+        Waiting { id: id.to_owned(), pipeline: pipeline.to_owned(), priority, concurrency: None, services }
+    }
+
+    #[test]
+    fn priority_goes_first_then_the_pipeline_with_the_fewest_then_the_oldest() {
+        let waiting = [run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 9)];
+        let chosen = choose(&waiting, &[], &Limits::default(), 9);
+        assert_eq!(chosen, ["4", "3", "1", "2"]);
+    }
+
+    #[test]
+    fn limits_hold_over_what_runs_already() {
+        let limits = Limits { runs: 3, per_pipeline: 1, per_service: HashMap::new() };
+        let waiting = [run("1", "a", 0), run("2", "b", 0), run("3", "b", 0), run("4", "c", 0)];
+        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, 9), ["2", "4"]);
+        let limits = Limits { runs: 9, per_pipeline: 9, per_service: HashMap::from([("extract-csv".to_owned(), 2)]) };
+        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, 9), ["2"]);
+    }
+
+    #[test]
+    fn a_pipeline_may_have_a_limit_of_its_own() {
+        let only_one = |id| Waiting { concurrency: Some(1), ..run(id, "a", 0) };
+        assert_eq!(choose(&[only_one("1"), only_one("2")], &[], &Limits::default(), 9), ["1"]);
+    }
+}

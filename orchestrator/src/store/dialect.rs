@@ -1,0 +1,85 @@
+//! The few words in which SQLite and PostgreSQL differ.
+
+use super::StoreError;
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    pub fn of(url: &str) -> Result<Self, StoreError> {
+        match url.split(':').next() {
+            Some("sqlite") => Ok(Self::Sqlite),
+            Some("postgres" | "postgresql") => Ok(Self::Postgres),
+            _ => Err(StoreError::Unavailable(
+                "the address of the store begins with sqlite: or postgres:, as in sqlite:///data/quiver.db".to_owned(),
+            )),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// The address with what the driver must be told.
+    pub fn address(self, url: &str) -> String {
+        match self {
+            Self::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
+            _ => url.to_owned(),
+        }
+    }
+
+    /// Connections that may write at a time.
+    pub fn writers(self) -> u32 {
+        match self {
+            Self::Sqlite => 1,
+            Self::Postgres => 8,
+        }
+    }
+
+    /// What each new connection is told. With a write-ahead log in `FULL` mode, what was committed outlives the power.
+    pub fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[
+                "PRAGMA busy_timeout = 10000",
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA foreign_keys = ON",
+            ],
+            // A connection that stands still in a transaction would hold the queue up.
+            Self::Postgres => &["SET statement_timeout = '30s'", "SET idle_in_transaction_session_timeout = '30s'"],
+        }
+    }
+
+    /// How a transaction that writes begins.
+    pub fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN",
+        }
+    }
+
+    /// Lets one replica at a time choose from the queue, so that limits hold; over at the end of the transaction.
+    pub fn lock_queue(self) -> Option<&'static str> {
+        match self {
+            // `BEGIN IMMEDIATE` has done so.
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT CAST(pg_advisory_xact_lock(7309940828) AS TEXT)"),
+        }
+    }
+
+    /// A statement with `{now}` in it: the database's own clock, so that replicas need not agree on theirs.
+    pub fn words(self, text: &str) -> String {
+        let now = match self {
+            Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+            Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        };
+        text.replace("{now}", now)
+    }
+}

@@ -1,0 +1,73 @@
+//! What can go wrong with the store.
+
+use super::{Move, RunState};
+use flight_common::Fault;
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// It is not as the caller thought.
+    #[error("{0}")]
+    Conflict(String),
+    /// The run is in a state from which it cannot do that.
+    #[error("run {run} is {state}: it cannot {}", step.name())]
+    Illegal {
+        /// The run.
+        run: String,
+        /// Where it stands.
+        state: RunState,
+        /// What was asked of it.
+        step: Move,
+    },
+    /// Another replica has the run now.
+    #[error("run {0} was taken over by another replica")]
+    LeaseLost(String),
+    /// The database does not answer, or cannot write.
+    #[error("the store cannot be used: {0}")]
+    Unavailable(String),
+    /// What it holds cannot be read.
+    #[error("the store holds what cannot be read: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    pub(super) fn no_run(id: &str) -> Self {
+        Self::NotFound(format!("there is no run {id}"))
+    }
+
+    pub(super) fn migrating(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::VersionMissing(_) | sqlx::migrate::MigrateError::VersionMismatch(_) => {
+                Self::Unavailable(format!("it was made by another version of Quiver: {error}"))
+            }
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
+                Self::Corrupt(error.to_string())
+            }
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::NotFound(_) => Self::not_found(message),
+            StoreError::Conflict(_) | StoreError::Illegal { .. } => Self::bad_params(message),
+            StoreError::LeaseLost(_) => Self::cancelled(message),
+            StoreError::Unavailable(_) => Self::upstream(message),
+            StoreError::Corrupt(_) => Self::internal(message),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Outputs kept on the data root, and what loads have committed: what a later attempt need not do again.
+
+use super::{Lease, Store, StoreError, json};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use std::time::Duration;
+
+/// An output of a step, kept as an Arrow IPC stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct KeptOutput {
+    /// The run.
+    pub run_id: String,
+    /// The step, by its id in the pipeline.
+    pub step: String,
+    /// The output.
+    pub output: String,
+    /// What it depends on: see `docs/runs.md`.
+    pub fingerprint: String,
+    /// The file, relative to the data root.
+    pub path: String,
+    /// Its rows.
+    pub rows: i64,
+    /// The bytes of the file.
+    pub bytes: i64,
+    /// The SHA-256 of the file.
+    pub checksum: String,
+    /// When it was kept: milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// A load that has committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Committed {
+    /// The step, by its id in the pipeline.
+    pub step: String,
+    /// What it depends on.
+    pub fingerprint: String,
+    /// What it wrote.
+    pub receipt: Value,
+}
+
+impl Store {
+    /// Notes that an output was kept, in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
+    pub async fn keep(&self, lease: &Lease, kept: &KeptOutput) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        self.held(&mut tx, lease).await?;
+        sqlx::query(self.sql(
+            "INSERT INTO kept (run_id, step, output, fingerprint, path, row_count, bytes, checksum, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {now})
+             ON CONFLICT (run_id, step, output) DO UPDATE SET fingerprint = excluded.fingerprint, path = excluded.path,
+               row_count = excluded.row_count, bytes = excluded.bytes, checksum = excluded.checksum,
+               created_at = excluded.created_at",
+        ))
+        .bind(&lease.run)
+        .bind(&kept.step)
+        .bind(&kept.output)
+        .bind(&kept.fingerprint)
+        .bind(&kept.path)
+        .bind(kept.rows)
+        .bind(kept.bytes)
+        .bind(&kept.checksum)
+        .execute(&mut *tx)
+        .await?;
+        self.commit(tx).await
+    }
+
+    /// Notes that a load has committed.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
+    pub async fn committed(&self, lease: &Lease, done: &Committed) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        self.held(&mut tx, lease).await?;
+        sqlx::query(self.sql(
+            "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) VALUES ($1, $2, $3, $4, {now})
+             ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, receipt = excluded.receipt,
+               created_at = excluded.created_at",
+        ))
+        .bind(&lease.run)
+        .bind(&done.step)
+        .bind(&done.fingerprint)
+        .bind(done.receipt.to_string())
+        .execute(&mut *tx)
+        .await?;
+        self.commit(tx).await
+    }
+
+    /// What a run has kept, in the order in which it was.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn kept(&self, run: &str) -> Result<Vec<KeptOutput>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM kept WHERE run_id = $1 ORDER BY created_at, step, output").bind(run);
+        rows.fetch_all(&self.reader).await?.iter().map(kept).collect()
+    }
+
+    /// What the loads of a run have committed.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn commits(&self, run: &str) -> Result<Vec<Committed>, StoreError> {
+        let rows = sqlx::query("SELECT step, fingerprint, receipt FROM commits WHERE run_id = $1 ORDER BY step");
+        let committed = |row: &AnyRow| {
+            Ok(Committed {
+                step: row.try_get("step")?,
+                fingerprint: row.try_get("fingerprint")?,
+                receipt: json(row, "receipt")?,
+            })
+        };
+        rows.bind(run).fetch_all(&self.reader).await?.iter().map(committed).collect()
+    }
+
+    /// Forgets outputs of runs that have ended: those older than `age`, and the oldest of those beyond `bytes` in all.
+    /// Returns them; their files can be removed then.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn expire(&self, age: Duration, bytes: u64) -> Result<Vec<KeptOutput>, StoreError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(self.sql(
+            "SELECT k.*, CASE WHEN k.created_at < {now} - $1 THEN 1 ELSE 0 END AS old FROM kept k
+             JOIN runs r ON r.id = k.run_id WHERE r.state IN ('done', 'failed', 'cancelled')
+             ORDER BY k.created_at DESC, k.run_id DESC, k.step",
+        ));
+        let rows = rows.bind(super::millis(age)).fetch_all(&mut *tx).await?;
+        let mut room = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let mut expired = Vec::new();
+        for row in &rows {
+            let one = kept(row)?;
+            room = room.saturating_sub(one.bytes);
+            if row.try_get::<i64, _>("old")? == 1 || room < 0 {
+                sqlx::query("DELETE FROM kept WHERE run_id = $1 AND step = $2 AND output = $3")
+                    .bind(&one.run_id)
+                    .bind(&one.step)
+                    .bind(&one.output)
+                    .execute(&mut *tx)
+                    .await?;
+                expired.push(one);
+            }
+        }
+        self.commit(tx).await?;
+        Ok(expired)
+    }
+}
+
+fn kept(row: &AnyRow) -> Result<KeptOutput, StoreError> {
+    Ok(KeptOutput {
+        run_id: row.try_get("run_id")?,
+        step: row.try_get("step")?,
+        output: row.try_get("output")?,
+        fingerprint: row.try_get("fingerprint")?,
+        path: row.try_get("path")?,
+        rows: row.try_get("row_count")?,
+        bytes: row.try_get("bytes")?,
+        checksum: row.try_get("checksum")?,
+        created_at: row.try_get("created_at")?,
+    })
+}

@@ -1,0 +1,168 @@
+//! What outlives the process: pipelines and their versions, runs, attempts, events, kept outputs, tokens.
+//!
+//! One set of statements serves SQLite (a file under the data root) and PostgreSQL (shared by several replicas); the few
+//! words in which they differ are in [`dialect`].
+//!
+//! | file | what |
+//! |---|---|
+//! | [`state`] | what a run may become: pure |
+//! | [`pipelines`] | pipelines by name, and their versions |
+//! | [`submit`] | a run enters, once |
+//! | [`choose`] | which queued runs are next: pure |
+//! | [`queue`] | replicas take runs, with leases |
+//! | [`moves`] | what becomes of a run |
+//! | [`read`] | runs, attempts and events as they are shown |
+//! | [`kept`] | outputs kept on the data root, and what was committed |
+//! | [`tokens`] | who may call |
+
+mod choose;
+mod dialect;
+mod error;
+mod kept;
+mod moves;
+mod pipelines;
+mod queue;
+mod read;
+pub mod state;
+mod submit;
+mod tokens;
+
+pub use choose::Limits;
+pub use error::StoreError;
+pub use kept::{Committed, KeptOutput};
+pub use moves::Ending;
+pub use pipelines::{Definition, Pipeline, PipelineVersion};
+pub use queue::{Claim, Lease};
+pub use read::{AttemptRow, Cursor, EventRow, Page, RunFilter, RunRow};
+pub use state::{Move, RunState};
+pub use submit::{NewRun, Submitted};
+pub use tokens::{Role, Token};
+
+use dialect::Dialect;
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Row, Transaction};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a call waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dialect: Dialect,
+    /// SQLite has one writer; a second one would only wait for it.
+    writer: AnyPool,
+    reader: AnyPool,
+    /// Counts what this process wrote: whoever waits for news need not ask again and again.
+    changed: watch::Sender<u64>,
+}
+
+type Tx = Transaction<'static, Any>;
+
+impl Store {
+    /// Opens the store at this address, makes it if it is a SQLite file that is not there, and brings its tables up to
+    /// date: `sqlite:///folder/quiver.db`, `postgres://user@host/database`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it cannot be reached or used.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let dialect = Dialect::of(url)?;
+        let address = dialect.address(url);
+        let pool = |size: u32| {
+            AnyPoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(PATIENCE)
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        for setting in dialect.settings() {
+                            sqlx::query(*setting).execute(&mut *connection).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .connect_lazy(&address)
+        };
+        let writer = pool(dialect.writers())?;
+        let reader = if dialect.writers() == 1 { pool(4)? } else { writer.clone() };
+        sqlx::migrate!("src/store/migrations").run(&writer).await.map_err(StoreError::migrating)?;
+        Ok(Self { dialect, writer, reader, changed: watch::Sender::new(0) })
+    }
+
+    /// What kind it is: `sqlite` or `postgres`.
+    pub fn kind(&self) -> &'static str {
+        self.dialect.name()
+    }
+
+    /// Told whenever this process has written something.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the reason.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.reader).await?;
+        Ok(())
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.reader.close().await;
+    }
+
+    /// A statement in the words of this database.
+    fn sql(&self, text: &str) -> AssertSqlSafe<String> {
+        AssertSqlSafe(self.dialect.words(text))
+    }
+
+    /// Begins to write. Dropped without [`Store::commit`], nothing was written.
+    async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(self.writer.begin_with(self.dialect.begin()).await?)
+    }
+
+    async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
+        tx.commit().await?;
+        self.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Adds an event to a run. The run's row is locked by it until the end of the transaction.
+    async fn event(&self, tx: &mut Tx, run: &str, kind: &str, body: &serde_json::Value) -> Result<(), StoreError> {
+        let seq = sqlx::query("UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq")
+            .bind(run)
+            .fetch_optional(&mut **tx)
+            .await?;
+        let seq: i64 = seq.ok_or_else(|| StoreError::no_run(run))?.try_get(0)?;
+        sqlx::query(self.sql("INSERT INTO events (run_id, seq, at, kind, body) VALUES ($1, $2, {now}, $3, $4)"))
+            .bind(run)
+            .bind(seq)
+            .bind(kind)
+            .bind(body.to_string())
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+}
+
+/// A column that holds JSON.
+fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T, StoreError> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+}
+
+/// A column that holds JSON or nothing.
+fn json_or_none<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
+    parsed.map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+}
+
+/// Milliseconds for the database.
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,217 @@
+//! What becomes of a run: it ends, is tried again, is given back, cancelled or resumed.
+
+use super::pipelines::put_definition;
+use super::read::fault_json;
+use super::{Definition, Lease, Move, RunRow, RunState, Store, StoreError, Tx, millis};
+use flight_common::Fault;
+use serde_json::{Value, json};
+use sqlx::Row;
+use std::time::Duration;
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// All its steps ended well.
+    Done,
+    /// It failed, for good.
+    Failed(Fault),
+    /// It failed, and is tried again after this time.
+    Retry(Fault, Duration),
+    /// It was stopped because somebody had asked for it.
+    Cancelled,
+    /// Its replica goes down: another one may run it at once.
+    Released,
+}
+
+impl Ending {
+    fn step(&self) -> Move {
+        match self {
+            Self::Done => Move::Succeed,
+            Self::Failed(_) => Move::Fail,
+            Self::Retry(..) => Move::Retry,
+            Self::Cancelled => Move::ConfirmCancel,
+            Self::Released => Move::Release,
+        }
+    }
+
+    /// How the attempt is called, and the event.
+    fn names(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Done => ("done", "done"),
+            Self::Failed(_) => ("failed", "failed"),
+            Self::Retry(..) => ("failed", "retry"),
+            Self::Cancelled => ("cancelled", "cancelled"),
+            Self::Released => ("released", "released"),
+        }
+    }
+}
+
+impl Store {
+    /// Ends an attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the run belongs to another replica now; [`StoreError::Illegal`] for an end that its
+    /// state does not allow: one that failed, say, while its cancelling was asked for.
+    pub async fn end(&self, lease: &Lease, ending: &Ending, report: &Value) -> Result<RunState, StoreError> {
+        let mut tx = self.begin().await?;
+        let from = self.held(&mut tx, lease).await?;
+        let to = legal(&lease.run, from, ending.step())?;
+        let (attempt_state, event) = ending.names();
+        let (fault, delay) = match ending {
+            Ending::Failed(fault) => (Some(fault), Duration::ZERO),
+            Ending::Retry(fault, delay) => (Some(fault), *delay),
+            _ => (None, Duration::ZERO),
+        };
+        sqlx::query(self.sql(
+            "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
+             WHERE run_id = $1 AND attempt = (SELECT attempt FROM runs WHERE id = $1)",
+        ))
+        .bind(&lease.run)
+        .bind(attempt_state)
+        .bind(report.to_string())
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(self.sql(
+            "UPDATE runs SET state = $2, owner = NULL, lease_until = NULL, fault = $3, not_before = {now} + $4,
+               tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END
+             WHERE id = $1",
+        ))
+        .bind(&lease.run)
+        .bind(to.name())
+        .bind(fault.map(fault_json))
+        .bind(millis(delay))
+        .bind(i64::from(matches!(ending, Ending::Retry(..))))
+        .bind(i64::from(to.is_final()))
+        .execute(&mut *tx)
+        .await?;
+        let body = match fault {
+            Some(fault) => json!({"fault": fault, "retry_in_ms": delay.as_millis() as u64}),
+            None => json!({}),
+        };
+        self.event(&mut tx, &lease.run, event, &body).await?;
+        self.commit(tx).await?;
+        Ok(to)
+    }
+
+    /// Notes something that happened in a run.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
+    pub async fn note(&self, lease: &Lease, kind: &str, body: &Value) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        self.held(&mut tx, lease).await?;
+        self.event(&mut tx, &lease.run, kind, body).await?;
+        self.commit(tx).await
+    }
+
+    /// Asks whether the holder of this lease may let a load commit. From here on the load is known to have begun.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if it may not.
+    pub async fn permit(&self, lease: &Lease, step: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let until = sqlx::query(self.sql(
+            "SELECT CASE WHEN lease_until > {now} THEN 1 ELSE 0 END AS valid FROM runs WHERE id = $1 AND fence = $2",
+        ));
+        let row = until.bind(&lease.run).bind(lease.fence).fetch_optional(&mut *tx).await?;
+        let valid = row.map(|row| row.try_get::<i64, _>("valid")).transpose()?.unwrap_or(0) == 1;
+        let state = self.held(&mut tx, lease).await?;
+        if !valid || state != RunState::Running {
+            return Err(StoreError::LeaseLost(lease.run.clone()));
+        }
+        self.event(&mut tx, &lease.run, "committing", &json!({"step": step})).await?;
+        self.commit(tx).await
+    }
+
+    /// Asks for the end of a run. One that waits ends at once, one that runs when its replica has stopped it.
+    ///
+    /// # Errors
+    /// [`StoreError::Illegal`] for a run that has ended already.
+    pub async fn cancel(&self, run: &str, by: &str) -> Result<RunRow, StoreError> {
+        let mut tx = self.begin().await?;
+        let from = self.locked(&mut tx, run).await?;
+        if from != RunState::Cancelling {
+            let to = legal(run, from, Move::Cancel)?;
+            sqlx::query(
+                self.sql(
+                    "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END WHERE id = $1",
+                ),
+            )
+            .bind(run)
+            .bind(to.name())
+            .bind(i64::from(to.is_final()))
+            .execute(&mut *tx)
+            .await?;
+            self.event(&mut tx, run, to.name(), &json!({"by": by})).await?;
+        }
+        self.commit(tx).await?;
+        self.run(run).await
+    }
+
+    /// Queues a run again that failed or was cancelled, perhaps with a changed text. With `reuse`, what its earlier
+    /// attempts kept and committed is taken over where nothing changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Illegal`] for a run that is under way or done.
+    pub async fn resume(
+        &self,
+        run: &str,
+        changed: Option<(&Definition, &[String])>,
+        reuse: bool,
+        by: &str,
+    ) -> Result<RunRow, StoreError> {
+        let mut tx = self.begin().await?;
+        let from = self.locked(&mut tx, run).await?;
+        let to = legal(run, from, Move::Resume)?;
+        if let Some((definition, services)) = changed {
+            put_definition(self, &mut tx, definition).await?;
+            sqlx::query("UPDATE runs SET definition = $2, services = $3, version = NULL WHERE id = $1")
+                .bind(run)
+                .bind(&definition.hash)
+                .bind(json!(services).to_string())
+                .execute(&mut *tx)
+                .await?;
+        }
+        sqlx::query(
+            "UPDATE runs SET state = $2, tries = 0, reuse = $3, not_before = 0, ended_at = NULL, fault = NULL WHERE id = $1",
+        )
+        .bind(run)
+        .bind(to.name())
+        .bind(i64::from(reuse))
+        .execute(&mut *tx)
+        .await?;
+        if !reuse {
+            // What was kept for the earlier attempts is not what this one makes.
+            for table in ["DELETE FROM kept WHERE run_id = $1", "DELETE FROM commits WHERE run_id = $1"] {
+                sqlx::query(table).bind(run).execute(&mut *tx).await?;
+            }
+        }
+        self.event(&mut tx, run, "resumed", &json!({"by": by, "reuse": reuse, "changed": changed.is_some()})).await?;
+        self.commit(tx).await?;
+        self.run(run).await
+    }
+
+    /// The state of a run that this lease still holds.
+    pub(super) async fn held(&self, tx: &mut Tx, lease: &Lease) -> Result<RunState, StoreError> {
+        // An update that changes nothing locks the row in both databases.
+        let row = sqlx::query("UPDATE runs SET fence = fence WHERE id = $1 AND fence = $2 RETURNING state")
+            .bind(&lease.run)
+            .bind(lease.fence)
+            .fetch_optional(&mut **tx)
+            .await?;
+        let state = super::read::state(&row.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?)?;
+        match state {
+            RunState::Running | RunState::Cancelling => Ok(state),
+            _ => Err(StoreError::LeaseLost(lease.run.clone())),
+        }
+    }
+
+    async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {
+        let row = sqlx::query("UPDATE runs SET fence = fence WHERE id = $1 RETURNING state").bind(run);
+        super::read::state(&row.fetch_optional(&mut **tx).await?.ok_or_else(|| StoreError::no_run(run))?)
+    }
+}
+
+fn legal(run: &str, from: RunState, step: Move) -> Result<RunState, StoreError> {
+    step.from(from).ok_or_else(|| StoreError::Illegal { run: run.to_owned(), state: from, step })
+}

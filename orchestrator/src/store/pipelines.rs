@@ -1,0 +1,216 @@
+//! Pipelines by name. Every change of the text makes a new version; the texts themselves are kept by their hash.
+
+use super::{Store, StoreError, Tx};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+/// A text of a pipeline, as somebody wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The SHA-256 of the text, in hexadecimal.
+    pub hash: String,
+    /// The YAML.
+    pub body: String,
+}
+
+impl Definition {
+    /// This text.
+    pub fn new(body: impl Into<String>) -> Self {
+        let body = body.into();
+        Self { hash: hex(&Sha256::digest(body.as_bytes())), body }
+    }
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A pipeline as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Pipeline {
+    /// Its name.
+    pub name: String,
+    /// Its newest version, from 1.
+    pub version: i64,
+    /// The SHA-256 of its text.
+    pub hash: String,
+    /// When that version was stored: milliseconds since 1970.
+    pub updated_at: i64,
+}
+
+/// One version of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct PipelineVersion {
+    /// The pipeline.
+    pub name: String,
+    /// The version, from 1.
+    pub version: i64,
+    /// The SHA-256 of its text.
+    pub hash: String,
+    /// When it was stored: milliseconds since 1970.
+    pub created_at: i64,
+    /// Who stored it.
+    pub created_by: String,
+}
+
+impl Store {
+    /// Stores a text under a name: a new version, unless the newest already holds it.
+    ///
+    /// `expected` is the hash that the caller believes to be the newest, if any; `Some("")` means that there must not be
+    /// such a pipeline yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when somebody else was faster.
+    pub async fn put_pipeline(
+        &self,
+        name: &str,
+        definition: &Definition,
+        expected: Option<&str>,
+        by: &str,
+    ) -> Result<PipelineVersion, StoreError> {
+        let mut tx = self.begin().await?;
+        // Taken before it is looked at, so that two writers cannot both believe to be first.
+        sqlx::query(self.sql(
+            "INSERT INTO pipelines (name, version, updated_at) VALUES ($1, 0, {now})
+             ON CONFLICT (name) DO UPDATE SET updated_at = {now}",
+        ))
+        .bind(name)
+        .execute(&mut *tx)
+        .await?;
+        let newest = sqlx::query(
+            "SELECT v.name, v.version, v.definition, v.created_at, v.created_by FROM pipelines p
+             JOIN pipeline_versions v ON v.name = p.name AND v.version = p.version WHERE p.name = $1",
+        )
+        .bind(name)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let newest = newest.as_ref().map(version).transpose()?;
+        let hash = newest.as_ref().map_or("", |newest| newest.hash.as_str());
+        if expected.is_some_and(|expected| expected != hash) {
+            return Err(StoreError::Conflict(match hash {
+                "" => format!("there is no pipeline {name} yet"),
+                _ => format!("pipeline {name} was changed in the meantime: its newest version is {hash}"),
+            }));
+        }
+        if let Some(same) = newest.as_ref().filter(|newest| newest.hash == definition.hash) {
+            return Ok(same.clone());
+        }
+        put_definition(self, &mut tx, definition).await?;
+        let next = newest.map_or(1, |newest| newest.version + 1);
+        let made = sqlx::query(self.sql(
+            "INSERT INTO pipeline_versions (name, version, definition, created_at, created_by)
+             VALUES ($1, $2, $3, {now}, $4) RETURNING name, version, definition, created_at, created_by",
+        ))
+        .bind(name)
+        .bind(next)
+        .bind(&definition.hash)
+        .bind(by)
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query("UPDATE pipelines SET version = $2 WHERE name = $1")
+            .bind(name)
+            .bind(next)
+            .execute(&mut *tx)
+            .await?;
+        self.commit(tx).await?;
+        version(&made)
+    }
+
+    /// All pipelines, by name.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn pipelines(&self) -> Result<Vec<Pipeline>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.name, p.version, v.definition, p.updated_at FROM pipelines p
+             JOIN pipeline_versions v ON v.name = p.name AND v.version = p.version ORDER BY p.name",
+        );
+        let rows = rows.fetch_all(&self.reader).await?;
+        let pipeline = |row: &AnyRow| {
+            Ok(Pipeline {
+                name: row.try_get(0)?,
+                version: row.try_get(1)?,
+                hash: row.try_get(2)?,
+                updated_at: row.try_get(3)?,
+            })
+        };
+        rows.iter().map(pipeline).collect()
+    }
+
+    /// The versions of a pipeline, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such pipeline.
+    pub async fn versions(&self, name: &str) -> Result<Vec<PipelineVersion>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT name, version, definition, created_at, created_by FROM pipeline_versions
+             WHERE name = $1 ORDER BY version DESC",
+        );
+        let rows = rows.bind(name).fetch_all(&self.reader).await?;
+        if rows.is_empty() {
+            return Err(StoreError::NotFound(format!("there is no pipeline {name}")));
+        }
+        rows.iter().map(version).collect()
+    }
+
+    /// A version of a pipeline with its text: the newest if none is named.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such pipeline or version.
+    pub async fn pipeline(&self, name: &str, wanted: Option<i64>) -> Result<(PipelineVersion, Definition), StoreError> {
+        let row = sqlx::query(
+            "SELECT v.name, v.version, v.definition, v.created_at, v.created_by, d.body FROM pipelines p
+             JOIN pipeline_versions v ON v.name = p.name AND v.version = COALESCE($2, p.version)
+             JOIN definitions d ON d.hash = v.definition WHERE p.name = $1",
+        );
+        let row = row.bind(name).bind(wanted).fetch_optional(&self.reader).await?;
+        let Some(row) = row else {
+            let which = wanted.map_or(String::new(), |version| format!("version {version} of "));
+            return Err(StoreError::NotFound(format!("there is no {which}pipeline {name}")));
+        };
+        let found = version(&row)?;
+        let definition = Definition { hash: found.hash.clone(), body: row.try_get("body")? };
+        Ok((found, definition))
+    }
+
+    /// Forgets a pipeline. Its runs stay.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such pipeline.
+    pub async fn delete_pipeline(&self, name: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        let deleted = sqlx::query("DELETE FROM pipelines WHERE name = $1").bind(name).execute(&mut *tx).await?;
+        if deleted.rows_affected() == 0 {
+            return Err(StoreError::NotFound(format!("there is no pipeline {name}")));
+        }
+        self.commit(tx).await
+    }
+}
+
+/// Keeps a text. The same text is kept once.
+pub(super) async fn put_definition(store: &Store, tx: &mut Tx, definition: &Definition) -> Result<(), StoreError> {
+    sqlx::query(
+        store.sql(
+            "INSERT INTO definitions (hash, body, created_at) VALUES ($1, $2, {now}) ON CONFLICT (hash) DO NOTHING",
+        ),
+    )
+    .bind(&definition.hash)
+    .bind(&definition.body)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+fn version(row: &AnyRow) -> Result<PipelineVersion, StoreError> {
+    Ok(PipelineVersion {
+        name: row.try_get("name")?,
+        version: row.try_get("version")?,
+        hash: row.try_get("definition")?,
+        created_at: row.try_get("created_at")?,
+        created_by: row.try_get("created_by")?,
+    })
+}

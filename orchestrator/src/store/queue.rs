@@ -1,0 +1,220 @@
+//! Replicas take runs, with leases.
+//!
+//! A lease is a time until which a run belongs to a replica. It is prolonged while the replica lives; once it is over,
+//! any replica may take the run. Each taking raises the run's *fence*, and whatever a replica writes names the fence it
+//! was given: one that lost its lease without knowing can change nothing any more.
+
+use super::choose::{Limits, Waiting, choose};
+use super::{RunState, Store, StoreError, Tx, json, millis};
+use serde_json::json;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use std::time::Duration;
+
+/// The right to run a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The run.
+    pub run: String,
+    /// Which taking of it this is.
+    pub fence: i64,
+}
+
+/// A run that was taken.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The right to run it.
+    pub lease: Lease,
+    /// Its pipeline.
+    pub pipeline: String,
+    /// The text to run.
+    pub definition: String,
+    /// Changes of parameters.
+    pub sets: Vec<String>,
+    /// The attempt that begins, from 1.
+    pub attempt: i64,
+    /// Attempts that failed, or were lost with their replica, since somebody asked for the run or its resumption.
+    pub tries: i64,
+    /// Whether what earlier attempts kept may be used.
+    pub reuse: bool,
+    /// The span that asked for it.
+    pub traceparent: Option<String>,
+    /// Whether only its cancelling is left to confirm.
+    pub cancelling: bool,
+}
+
+/// Of each pipeline, this many are looked at: more are never chosen at once.
+const HEAD: i64 = 64;
+
+impl Store {
+    /// Takes up to `want` runs for the replica `owner`: first those whose replica is gone, then queued ones.
+    /// Its own runs it does not take from itself, even if their leases are over: the clock may have jumped.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn claim(
+        &self,
+        owner: &str,
+        lease: Duration,
+        want: usize,
+        limits: &Limits,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let mut tx = self.begin().await?;
+        if let Some(lock) = self.dialect.lock_queue() {
+            sqlx::query(lock).execute(&mut *tx).await?;
+        }
+        let mut claims = Vec::new();
+        for (id, state) in self.abandoned(&mut tx, owner, want).await? {
+            let sql = "UPDATE attempts SET state = 'lost', ended_at = {now} WHERE run_id = $1 AND state = 'running'";
+            sqlx::query(self.sql(sql)).bind(&id).execute(&mut *tx).await?;
+            claims.push(self.take(&mut tx, owner, lease, &id, state).await?);
+        }
+        let want = want.saturating_sub(claims.len());
+        if want > 0 {
+            let under_way = self.under_way(&mut tx).await?;
+            let waiting = self.waiting(&mut tx).await?;
+            for id in choose(&waiting, &under_way, limits, want) {
+                claims.push(self.take(&mut tx, owner, lease, &id, RunState::Queued).await?);
+            }
+        }
+        match claims.is_empty() {
+            true => tx.rollback().await?,
+            false => self.commit(tx).await?,
+        }
+        Ok(claims)
+    }
+
+    /// Runs whose lease is over, and which are not this replica's own.
+    async fn abandoned(&self, tx: &mut Tx, owner: &str, want: usize) -> Result<Vec<(String, RunState)>, StoreError> {
+        let rows = sqlx::query(self.sql(
+            "SELECT id, state FROM runs WHERE state IN ('running', 'cancelling') AND lease_until < {now} AND owner <> $1
+             ORDER BY id LIMIT $2",
+        ));
+        let rows = rows.bind(owner).bind(want as i64).fetch_all(&mut **tx).await?;
+        rows.iter().map(|row| Ok((row.try_get("id")?, super::read::state(row)?))).collect()
+    }
+
+    async fn under_way(&self, tx: &mut Tx) -> Result<Vec<Waiting>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, pipeline, priority, concurrency, services FROM runs WHERE state IN ('running', 'cancelling')",
+        );
+        rows.fetch_all(&mut **tx).await?.iter().map(waiting).collect()
+    }
+
+    /// The head of each pipeline's queue, oldest runs first.
+    async fn waiting(&self, tx: &mut Tx) -> Result<Vec<Waiting>, StoreError> {
+        // Steps from name to name along the index, however long the queue is.
+        let pipelines = sqlx::query(
+            "WITH RECURSIVE names (pipeline) AS (
+               SELECT MIN(pipeline) FROM runs WHERE state = 'queued'
+               UNION ALL
+               SELECT (SELECT MIN(pipeline) FROM runs WHERE state = 'queued' AND pipeline > names.pipeline)
+               FROM names WHERE names.pipeline IS NOT NULL
+             ) SELECT pipeline FROM names WHERE pipeline IS NOT NULL",
+        );
+        let mut all = Vec::new();
+        for row in pipelines.fetch_all(&mut **tx).await? {
+            let pipeline: String = row.try_get(0)?;
+            let rows = sqlx::query(self.sql(
+                "SELECT id, pipeline, priority, concurrency, services FROM runs
+                 WHERE state = 'queued' AND pipeline = $1 AND not_before <= {now} ORDER BY priority DESC, id LIMIT $2",
+            ));
+            let rows = rows.bind(pipeline).bind(HEAD).fetch_all(&mut **tx).await?;
+            for row in &rows {
+                all.push(waiting(row)?);
+            }
+        }
+        all.sort_by(|a: &Waiting, b| a.id.cmp(&b.id));
+        Ok(all)
+    }
+
+    async fn take(
+        &self,
+        tx: &mut Tx,
+        owner: &str,
+        lease: Duration,
+        id: &str,
+        from: RunState,
+    ) -> Result<Claim, StoreError> {
+        let cancelling = from == RunState::Cancelling;
+        let lost = i64::from(from != RunState::Queued);
+        let row = sqlx::query(self.sql(
+            "UPDATE runs SET state = $2, owner = $3, lease_until = {now} + $4, fence = fence + 1, attempt = attempt + 1,
+               tries = tries + $5, reuse = CASE WHEN $5 = 1 THEN 1 ELSE reuse END,
+               started_at = COALESCE(started_at, {now})
+             WHERE id = $1
+             RETURNING pipeline, sets, attempt, tries, reuse, fence, traceparent,
+               (SELECT body FROM definitions WHERE hash = definition) AS body",
+        ))
+        .bind(id)
+        .bind(if cancelling { "cancelling" } else { "running" })
+        .bind(owner)
+        .bind(millis(lease))
+        .bind(lost)
+        .fetch_one(&mut **tx)
+        .await?;
+        let attempt: i64 = row.try_get("attempt")?;
+        sqlx::query(self.sql(
+            "INSERT INTO attempts (run_id, attempt, owner, state, started_at) VALUES ($1, $2, $3, 'running', {now})",
+        ))
+        .bind(id)
+        .bind(attempt)
+        .bind(owner)
+        .execute(&mut **tx)
+        .await?;
+        let kind = if lost == 1 { "taken_over" } else { "started" };
+        self.event(tx, id, kind, &json!({"attempt": attempt, "owner": owner})).await?;
+        Ok(Claim {
+            lease: Lease { run: id.to_owned(), fence: row.try_get("fence")? },
+            pipeline: row.try_get("pipeline")?,
+            definition: row.try_get("body")?,
+            sets: json(&row, "sets")?,
+            attempt,
+            tries: row.try_get("tries")?,
+            reuse: row.try_get::<i64, _>("reuse")? != 0,
+            traceparent: row.try_get("traceparent")?,
+            cancelling,
+        })
+    }
+
+    /// Prolongs the leases of a replica's runs, all at once. Says which runs are still its own, and whether their end
+    /// was asked for.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn heartbeat(&self, owner: &str, lease: Duration) -> Result<Vec<(Lease, RunState)>, StoreError> {
+        let rows = sqlx::query(self.sql(
+            "UPDATE runs SET lease_until = {now} + $2 WHERE owner = $1 AND state IN ('running', 'cancelling')
+             RETURNING id, fence, state",
+        ));
+        let rows = rows.bind(owner).bind(millis(lease)).fetch_all(&self.writer).await?;
+        let held = |row: &AnyRow| {
+            let lease = Lease { run: row.try_get("id")?, fence: row.try_get("fence")? };
+            Ok((lease, super::read::state(row)?))
+        };
+        rows.iter().map(held).collect()
+    }
+
+    /// When the next queued run may begin that may not begin yet: milliseconds from now.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        let row = sqlx::query(
+            self.sql("SELECT MIN(not_before) - {now} AS due FROM runs WHERE state = 'queued' AND not_before > {now}"),
+        );
+        let due: Option<i64> = row.fetch_one(&self.reader).await?.try_get("due")?;
+        Ok(due.map(|due| Duration::from_millis(due.max(0).unsigned_abs())))
+    }
+}
+
+fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {
+    let concurrency: Option<i64> = row.try_get("concurrency")?;
+    Ok(Waiting {
+        id: row.try_get("id")?,
+        pipeline: row.try_get("pipeline")?,
+        priority: row.try_get("priority")?,
+        concurrency: concurrency.and_then(|most| usize::try_from(most).ok()),
+        services: json(row, "services")?,
+    })
+}

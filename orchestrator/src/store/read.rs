@@ -1,0 +1,242 @@
+//! Runs, attempts and events as they are shown.
+
+use super::{RunState, Store, StoreError, json, json_or_none};
+use flight_common::Fault;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+/// A run. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RunRow {
+    /// Its id. Greater ids are younger.
+    pub id: String,
+    /// The name of its pipeline.
+    pub pipeline: String,
+    /// The version of the pipeline, if it was run by name.
+    pub version: Option<i64>,
+    /// The SHA-256 of the text that runs.
+    pub definition: String,
+    /// Changes of parameters.
+    pub sets: Vec<String>,
+    /// Where it stands.
+    pub state: RunState,
+    /// Greater goes first.
+    pub priority: i64,
+    /// The attempt that runs or was the last, from 1; 0 before the first.
+    pub attempt: i64,
+    /// When its next attempt may begin.
+    pub not_before: i64,
+    /// When it was queued.
+    pub created_at: i64,
+    /// When its first attempt began.
+    pub started_at: Option<i64>,
+    /// When it ended.
+    pub ended_at: Option<i64>,
+    /// The replica that has it.
+    pub owner: Option<String>,
+    /// Why it failed, or why its last attempt did.
+    #[schema(value_type = Option<Object>)]
+    pub fault: Option<Value>,
+    /// Its trace.
+    pub trace_id: Option<String>,
+    /// Who asked for it.
+    pub submitted_by: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+/// One attempt of a run.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AttemptRow {
+    /// From 1.
+    pub attempt: i64,
+    /// The replica that made it.
+    pub owner: String,
+    /// `running`, or how it ended: `done`, `failed`, `cancelled`, `lost` with its replica, `released`.
+    pub state: String,
+    /// When it began: milliseconds since 1970.
+    pub started_at: i64,
+    /// When it ended.
+    pub ended_at: Option<i64>,
+    /// What each step did.
+    #[schema(value_type = Option<Object>)]
+    pub report: Option<Value>,
+}
+
+/// Something that happened to a run.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EventRow {
+    /// Its number within the run, from 1 and without gaps.
+    pub seq: i64,
+    /// When: milliseconds since 1970.
+    pub at: i64,
+    /// What.
+    pub kind: String,
+    /// The particulars.
+    #[schema(value_type = Object)]
+    pub body: Value,
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Of this pipeline.
+    pub pipeline: Option<String>,
+    /// In one of these states; none means any.
+    pub states: Vec<RunState>,
+}
+
+/// Where a listing goes on: the id of the last run seen.
+pub type Cursor = String;
+
+/// A part of a list.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What to ask for the next part; nothing at the end.
+    pub next: Option<Cursor>,
+}
+
+impl Store {
+    /// A run.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such run.
+    pub async fn run(&self, id: &str) -> Result<RunRow, StoreError> {
+        let row = sqlx::query("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&self.reader).await?;
+        run_row(&row.ok_or_else(|| StoreError::no_run(id))?)
+    }
+
+    pub(super) async fn run_of_key(&self, key: &str) -> Result<RunRow, StoreError> {
+        let row = sqlx::query("SELECT * FROM runs WHERE idempotency_key = $1").bind(key);
+        let row = row.fetch_optional(&self.reader).await?;
+        run_row(&row.ok_or_else(|| StoreError::NotFound(format!("no run has the idempotency key \"{key}\"")))?)
+    }
+
+    /// The text that a run runs.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such run.
+    pub async fn definition_of(&self, id: &str) -> Result<String, StoreError> {
+        let row = sqlx::query("SELECT d.body FROM runs r JOIN definitions d ON d.hash = r.definition WHERE r.id = $1");
+        let row = row.bind(id).fetch_optional(&self.reader).await?;
+        Ok(row.ok_or_else(|| StoreError::no_run(id))?.try_get(0)?)
+    }
+
+    /// Runs, the youngest first, after `cursor`.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn runs(
+        &self,
+        filter: &RunFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<RunRow>, StoreError> {
+        let mut sql = String::from("SELECT * FROM runs WHERE id < $1");
+        if filter.pipeline.is_some() {
+            sql += " AND pipeline = $3";
+        }
+        if !filter.states.is_empty() {
+            let names: Vec<String> = filter.states.iter().map(|state| format!("'{state}'")).collect();
+            sql += &format!(" AND state IN ({})", names.join(", "));
+        }
+        sql += " ORDER BY id DESC LIMIT $2";
+        // No id is greater than a tilde, and one more row tells whether there is a next part.
+        let mut query = sqlx::query(self.sql(&sql)).bind(cursor.unwrap_or("~")).bind(limit as i64 + 1);
+        if let Some(pipeline) = &filter.pipeline {
+            query = query.bind(pipeline);
+        }
+        let rows = query.fetch_all(&self.reader).await?;
+        let items: Vec<RunRow> = rows.iter().take(limit).map(run_row).collect::<Result<_, _>>()?;
+        let more = rows.len() > limit;
+        Ok(Page { next: items.last().filter(|_| more).map(|last| last.id.clone()), items })
+    }
+
+    /// How many runs are in each state that is not final, by state.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn unfinished(&self) -> Result<Vec<(RunState, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT state, COUNT(*) AS n FROM runs WHERE state IN ('queued', 'running', 'cancelling') GROUP BY state",
+        );
+        let rows = rows.fetch_all(&self.reader).await?;
+        rows.iter().map(|row| Ok((state(row)?, row.try_get("n")?))).collect()
+    }
+
+    /// The attempts of a run, the first one first.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn attempts(&self, id: &str) -> Result<Vec<AttemptRow>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM attempts WHERE run_id = $1 ORDER BY attempt").bind(id);
+        let rows = rows.fetch_all(&self.reader).await?;
+        let attempt = |row: &AnyRow| {
+            Ok(AttemptRow {
+                attempt: row.try_get("attempt")?,
+                owner: row.try_get("owner")?,
+                state: row.try_get("state")?,
+                started_at: row.try_get("started_at")?,
+                ended_at: row.try_get("ended_at")?,
+                report: json_or_none(row, "report")?,
+            })
+        };
+        rows.iter().map(attempt).collect()
+    }
+
+    /// What happened to a run after the event with this number.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn events(&self, id: &str, after: i64, limit: usize) -> Result<Vec<EventRow>, StoreError> {
+        let rows =
+            sqlx::query("SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3");
+        let rows = rows.bind(id).bind(after).bind(limit as i64).fetch_all(&self.reader).await?;
+        let event = |row: &AnyRow| {
+            Ok(EventRow {
+                seq: row.try_get("seq")?,
+                at: row.try_get("at")?,
+                kind: row.try_get("kind")?,
+                body: json(row, "body")?,
+            })
+        };
+        rows.iter().map(event).collect()
+    }
+}
+
+pub(super) fn state(row: &AnyRow) -> Result<RunState, StoreError> {
+    let name: String = row.try_get("state")?;
+    name.parse().map_err(StoreError::Corrupt)
+}
+
+fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
+    let traceparent: Option<String> = row.try_get("traceparent")?;
+    Ok(RunRow {
+        id: row.try_get("id")?,
+        pipeline: row.try_get("pipeline")?,
+        version: row.try_get("version")?,
+        definition: row.try_get("definition")?,
+        sets: json(row, "sets")?,
+        state: state(row)?,
+        priority: row.try_get("priority")?,
+        attempt: row.try_get("attempt")?,
+        not_before: row.try_get("not_before")?,
+        created_at: row.try_get("created_at")?,
+        started_at: row.try_get("started_at")?,
+        ended_at: row.try_get("ended_at")?,
+        owner: row.try_get("owner")?,
+        fault: json_or_none(row, "fault")?,
+        trace_id: traceparent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)),
+        submitted_by: row.try_get("submitted_by")?,
+        origin: row.try_get("origin")?,
+    })
+}
+
+/// A fault as it is stored.
+pub(super) fn fault_json(fault: &Fault) -> String {
+    serde_json::to_string(fault).unwrap_or_else(|_| "null".to_owned())
+}

@@ -1,0 +1,92 @@
+//! A run enters, once: a repeated request with the same key finds the run that the first one made.
+
+use super::pipelines::put_definition;
+use super::{Definition, RunRow, Store, StoreError};
+use serde_json::json;
+
+/// A run to queue.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its id.
+    pub id: String,
+    /// The name of its pipeline.
+    pub pipeline: String,
+    /// The version, if it was run by name.
+    pub version: Option<i64>,
+    /// What to run.
+    pub definition: Definition,
+    /// Changes of parameters: `step.param=value`.
+    pub sets: Vec<String>,
+    /// The services of its steps.
+    pub services: Vec<String>,
+    /// Greater goes first.
+    pub priority: i64,
+    /// Runs of its pipeline at a time.
+    pub concurrency: Option<i64>,
+    /// Two requests with the same key are one.
+    pub idempotency_key: Option<String>,
+    /// Who asked.
+    pub submitted_by: String,
+    /// Where it came from: `api`, `command`, `schedule:…`.
+    pub origin: String,
+    /// The span that asked for it, as W3C has it. All attempts belong to its trace.
+    pub traceparent: Option<String>,
+}
+
+/// What became of a request to run.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// The run.
+    pub run: RunRow,
+    /// Whether this request made it.
+    pub fresh: bool,
+}
+
+impl Store {
+    /// Queues a run.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the key was used for another pipeline, version or parameters.
+    pub async fn submit(&self, new: &NewRun) -> Result<Submitted, StoreError> {
+        let mut tx = self.begin().await?;
+        put_definition(self, &mut tx, &new.definition).await?;
+        let sets = json!(new.sets).to_string();
+        let inserted = sqlx::query(self.sql(
+            "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
+               tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq)
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 0)
+             ON CONFLICT (idempotency_key) DO NOTHING",
+        ))
+        .bind(&new.id)
+        .bind(&new.pipeline)
+        .bind(new.version)
+        .bind(&new.definition.hash)
+        .bind(&sets)
+        .bind(json!(new.services).to_string())
+        .bind(new.priority)
+        .bind(new.concurrency)
+        .bind(new.traceparent.as_deref())
+        .bind(new.idempotency_key.as_deref())
+        .bind(&new.submitted_by)
+        .bind(&new.origin)
+        .execute(&mut *tx)
+        .await?;
+        let fresh = inserted.rows_affected() == 1;
+        if fresh {
+            let body = json!({"pipeline": new.pipeline, "by": new.submitted_by, "origin": new.origin});
+            self.event(&mut tx, &new.id, "queued", &body).await?;
+            self.commit(tx).await?;
+            return Ok(Submitted { run: self.run(&new.id).await?, fresh });
+        }
+        drop(tx);
+        let key = new.idempotency_key.as_deref().unwrap_or_default();
+        let run = self.run_of_key(key).await?;
+        if run.definition != new.definition.hash || run.sets != new.sets {
+            return Err(StoreError::Conflict(format!(
+                "the idempotency key \"{key}\" was used for run {}, with another pipeline or other parameters",
+                run.id
+            )));
+        }
+        Ok(Submitted { run, fresh })
+    }
+}

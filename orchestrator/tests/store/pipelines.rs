@@ -1,0 +1,58 @@
+//! Pipelines and their versions.
+
+use crate::databases::{Fresh, on_both};
+use orchestrator::store::{Definition, StoreError};
+
+on_both!(
+    a_changed_text_is_a_new_version_and_the_same_text_is_not,
+    of_two_who_change_the_same_version_one_is_told,
+    what_is_not_there_is_said_by_name,
+);
+
+async fn a_changed_text_is_a_new_version_and_the_same_text_is_not(fresh: Fresh) {
+    let store = fresh.store;
+    let (one, two) = (Definition::new("steps: [1]"), Definition::new("steps: [2]"));
+    let first = store.put_pipeline("hr", &one, None, "ann").await.expect("stored");
+    let again = store.put_pipeline("hr", &one, None, "bob").await.expect("stored");
+    assert_eq!(first, again);
+    let second = store.put_pipeline("hr", &two, None, "bob").await.expect("stored");
+    assert_eq!((first.version, second.version), (1, 2));
+    let (newest, text) = store.pipeline("hr", None).await.expect("it is there");
+    assert_eq!((newest, text), (second.clone(), two));
+    let (_, text) = store.pipeline("hr", Some(1)).await.expect("it is there");
+    assert_eq!(text, one);
+    assert_eq!(store.versions("hr").await.expect("they are there"), [second, first]);
+    assert_eq!(store.pipelines().await.expect("listed").len(), 1);
+}
+
+async fn of_two_who_change_the_same_version_one_is_told(fresh: Fresh) {
+    let store = fresh.store;
+    let text = |n: i32| Definition::new(format!("steps: [{n}]"));
+    store.put_pipeline("hr", &text(0), Some(""), "ann").await.expect("there was none");
+    let base = text(0).hash;
+    let (left, right) = (text(1), text(2));
+    let both = tokio::join!(
+        store.put_pipeline("hr", &left, Some(&base), "ann"),
+        store.put_pipeline("hr", &right, Some(&base), "bob"),
+    );
+    let refused = match both {
+        (Ok(_), Err(error)) | (Err(error), Ok(_)) => error,
+        both => panic!("one must win: {both:?}"),
+    };
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
+    let error = store.put_pipeline("hr", &text(3), Some(""), "ann").await.expect_err("it is there");
+    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    let error = store.put_pipeline("other", &text(3), Some(&base), "ann").await.expect_err("it is not there");
+    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    assert_eq!(store.pipelines().await.expect("listed").len(), 1, "what was refused left nothing");
+}
+
+async fn what_is_not_there_is_said_by_name(fresh: Fresh) {
+    let store = fresh.store;
+    store.put_pipeline("hr", &Definition::new("x"), None, "ann").await.expect("stored");
+    let error = store.pipeline("hr", Some(7)).await.expect_err("no such version");
+    assert_eq!(error.to_string(), "there is no version 7 of pipeline hr");
+    store.delete_pipeline("hr").await.expect("it was there");
+    let error = store.delete_pipeline("hr").await.expect_err("it is gone");
+    assert_eq!(error.to_string(), "there is no pipeline hr");
+}

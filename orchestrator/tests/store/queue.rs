@@ -1,0 +1,106 @@
+//! Leases: who may run what, and what becomes of the runs of a replica that is gone.
+
+use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
+use orchestrator::store::{Committed, Ending, Limits, NewRun, RunState, Store, StoreError};
+use serde_json::json;
+use std::collections::HashSet;
+use std::time::Duration;
+
+on_both!(
+    a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_nothing,
+    a_replica_does_not_take_its_own_runs_from_itself,
+    a_cancel_outlives_the_replica_that_should_have_confirmed_it,
+    no_run_is_taken_twice_and_no_limit_is_exceeded,
+    a_run_given_back_can_be_taken_at_once,
+);
+
+async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_nothing(fresh: Fresh) {
+    let store = fresh.store;
+    store.submit(&new_run("1", "hr")).await.expect("queued");
+    let limits = Limits::default();
+    let old = store.claim("old", Duration::ZERO, 1, &limits).await.expect("it answers").remove(0);
+    let new = until_claimed(&store, "new").await;
+    assert_eq!((new.lease.run.as_str(), new.attempt, new.tries, new.reuse), ("1", 2, 1, true));
+    assert!(new.lease.fence > old.lease.fence);
+    let lost = |error: StoreError| assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
+    lost(store.permit(&old.lease, "load").await.expect_err("fenced off"));
+    lost(store.note(&old.lease, "step", &json!({})).await.expect_err("fenced off"));
+    lost(store.end(&old.lease, &Ending::Done, &json!({})).await.expect_err("fenced off"));
+    let commit = Committed { step: "load".to_owned(), fingerprint: "f".to_owned(), receipt: json!({}) };
+    lost(store.committed(&old.lease, &commit).await.expect_err("fenced off"));
+    assert!(store.heartbeat("old", LEASE).await.expect("it answers").is_empty());
+    store.end(&new.lease, &Ending::Done, &json!({})).await.expect("the new one may");
+    assert_eq!(kinds(&store, "1").await, ["queued", "started", "taken_over", "done"]);
+    let states: Vec<String> = store.attempts("1").await.expect("told").into_iter().map(|one| one.state).collect();
+    assert_eq!(states, ["lost", "done"]);
+}
+
+/// Takes a run whose lease is over, as soon as the clock has moved on.
+async fn until_claimed(store: &Store, owner: &str) -> orchestrator::store::Claim {
+    loop {
+        if let Some(claim) = store.claim(owner, LEASE, 1, &Limits::default()).await.expect("it answers").pop() {
+            return claim;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn a_replica_does_not_take_its_own_runs_from_itself(fresh: Fresh) {
+    let store = fresh.store;
+    store.submit(&new_run("1", "hr")).await.expect("queued");
+    let claim = store.claim("me", Duration::ZERO, 1, &Limits::default()).await.expect("it answers").remove(0);
+    // The lease is over, as after a jump of the clock; nobody else has it, so it can be prolonged.
+    store.submit(&new_run("2", "hr")).await.expect("queued");
+    assert_eq!(claim_one(&store, "me").await.lease.run, "2");
+    assert_eq!(store.heartbeat("me", LEASE).await.expect("it answers").len(), 2);
+    store.permit(&claim.lease, "load").await.expect("the lease holds again");
+}
+
+async fn a_cancel_outlives_the_replica_that_should_have_confirmed_it(fresh: Fresh) {
+    let store = fresh.store;
+    store.submit(&new_run("1", "hr")).await.expect("queued");
+    store.claim("old", Duration::ZERO, 1, &Limits::default()).await.expect("it answers");
+    store.cancel("1", "ann").await.expect("asked");
+    let new = until_claimed(&store, "new").await;
+    assert!(new.cancelling);
+    store.end(&new.lease, &Ending::Cancelled, &json!({})).await.expect("confirmed");
+    assert_eq!(store.run("1").await.expect("there").state, RunState::Cancelled);
+}
+
+async fn no_run_is_taken_twice_and_no_limit_is_exceeded(fresh: Fresh) {
+    let store = fresh.store;
+    const RUNS: usize = 60;
+    for n in 0..RUNS {
+        let run = NewRun { concurrency: Some(3), ..new_run(&format!("{n:03}"), ["a", "b", "c"][n % 3]) };
+        store.submit(&run).await.expect("queued");
+    }
+    let limits = Limits { runs: 7, ..Limits::default() };
+    let mut replicas = tokio::task::JoinSet::new();
+    for name in ["r1", "r2", "r3", "r4"] {
+        let (store, limits) = (store.clone(), limits.clone());
+        replicas.spawn(async move {
+            let mut taken = Vec::new();
+            while !store.unfinished().await.expect("counted").is_empty() {
+                for claim in store.claim(name, LEASE, 2, &limits).await.expect("it answers") {
+                    let counts = store.unfinished().await.expect("counted");
+                    let running = counts.iter().find(|(state, _)| *state == RunState::Running).map_or(0, |(_, n)| *n);
+                    assert!(running <= 7, "{counts:?}");
+                    store.end(&claim.lease, &Ending::Done, &json!({})).await.expect("ended");
+                    taken.push(claim.lease.run);
+                }
+            }
+            taken
+        });
+    }
+    let taken: Vec<String> = replicas.join_all().await.into_iter().flatten().collect();
+    assert_eq!((taken.len(), taken.iter().collect::<HashSet<_>>().len()), (RUNS, RUNS));
+}
+
+async fn a_run_given_back_can_be_taken_at_once(fresh: Fresh) {
+    let store = fresh.store;
+    store.submit(&new_run("1", "hr")).await.expect("queued");
+    let claim = claim_one(&store, "old").await;
+    store.end(&claim.lease, &Ending::Released, &json!({})).await.expect("given back");
+    let again = claim_one(&store, "new").await;
+    assert_eq!((again.attempt, again.tries, again.reuse), (2, 0, true));
+}

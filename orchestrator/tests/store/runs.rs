@@ -1,0 +1,189 @@
+//! Runs from their submission to their end, and what is told of them.
+
+use crate::databases::{Fresh, claim_one, kinds, new_run, on_both};
+use flight_common::Fault;
+use orchestrator::store::{Committed, Definition, Ending, KeptOutput, NewRun, RunFilter, RunState, Store, StoreError};
+use serde_json::json;
+use std::time::Duration;
+
+on_both!(
+    a_run_goes_from_the_queue_to_its_end,
+    a_repeated_request_finds_the_run_of_the_first,
+    what_failed_is_tried_again_when_it_is_due,
+    a_run_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_has_stopped,
+    a_failed_run_is_resumed_with_what_it_kept,
+    runs_are_listed_in_parts_and_by_state,
+    what_was_kept_goes_with_age_and_size,
+    a_store_opened_again_holds_what_it_held,
+);
+
+async fn a_run_goes_from_the_queue_to_its_end(fresh: Fresh) {
+    let store = fresh.store;
+    let submitted = store.submit(&new_run("1", "hr")).await.expect("queued");
+    assert!(submitted.fresh);
+    assert_eq!(submitted.run.state, RunState::Queued);
+    let claim = claim_one(&store, "me").await;
+    assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (1, 0, false, "steps: []"));
+    assert_eq!(claim.sets, ["a.b=1"]);
+    store.permit(&claim.lease, "load").await.expect("the lease holds");
+    let report = json!({"steps": []});
+    assert_eq!(store.end(&claim.lease, &Ending::Done, &report).await.expect("ended"), RunState::Done);
+    let run = store.run("1").await.expect("it is there");
+    assert_eq!((run.state, run.attempt, run.owner), (RunState::Done, 1, None));
+    assert!(run.ended_at >= run.started_at && run.started_at >= Some(run.created_at));
+    let attempts = store.attempts("1").await.expect("told");
+    assert_eq!((attempts.len(), attempts[0].state.as_str(), &attempts[0].report), (1, "done", &Some(report)));
+    assert_eq!(kinds(&store, "1").await, ["queued", "started", "committing", "done"]);
+    // What is over is over.
+    let error = store.end(&claim.lease, &Ending::Done, &json!({})).await.expect_err("it has ended");
+    assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
+    let error = store.cancel("1", "ann").await.expect_err("it has ended");
+    assert_eq!(error.to_string(), "run 1 is done: it cannot cancel");
+}
+
+async fn a_repeated_request_finds_the_run_of_the_first(fresh: Fresh) {
+    let store = fresh.store;
+    let keyed = |id: &str| NewRun { idempotency_key: Some("monday".to_owned()), ..new_run(id, "hr") };
+    let (one, two) = (keyed("1"), keyed("2"));
+    let both = tokio::join!(store.submit(&one), store.submit(&two));
+    let (first, second) = (both.0.expect("queued"), both.1.expect("found"));
+    assert_eq!(first.run.id, second.run.id);
+    assert!(first.fresh != second.fresh);
+    let other = NewRun { sets: Vec::new(), ..keyed("3") };
+    let error = store.submit(&other).await.expect_err("not the same request");
+    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    assert!(store.run("3").await.is_err(), "nothing was queued");
+    store.submit(&new_run("4", "hr")).await.expect("without a key each is its own");
+}
+
+async fn what_failed_is_tried_again_when_it_is_due(fresh: Fresh) {
+    let store = fresh.store;
+    store.submit(&new_run("1", "hr")).await.expect("queued");
+    let claim = claim_one(&store, "me").await;
+    let fault = Fault::upstream("the source is down");
+    let hour = Duration::from_secs(3600);
+    let state = store.end(&claim.lease, &Ending::Retry(fault.clone(), hour), &json!({})).await.expect("ended");
+    assert_eq!(state, RunState::Queued);
+    let limits = orchestrator::store::Limits::default();
+    assert!(store.claim("me", hour, 9, &limits).await.expect("it answers").is_empty(), "it is not due");
+    let due = store.next_due().await.expect("it answers").expect("one waits");
+    assert!(due > hour / 2 && due <= hour, "{due:?}");
+    assert_eq!(store.run("1").await.expect("there").fault.expect("the fault")["message"], "the source is down");
+
+    store.submit(&new_run("2", "hr")).await.expect("queued");
+    let claim = claim_one(&store, "me").await;
+    store.end(&claim.lease, &Ending::Retry(fault, Duration::ZERO), &json!({})).await.expect("ended");
+    let again = claim_one(&store, "me").await;
+    assert_eq!((again.lease.run.as_str(), again.attempt, again.tries, again.reuse), ("2", 2, 1, true));
+    assert_eq!(store.attempts("2").await.expect("told").len(), 2);
+}
+
+async fn a_run_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_has_stopped(fresh: Fresh) {
+    let store = fresh.store;
+    store.submit(&new_run("1", "hr")).await.expect("queued");
+    assert_eq!(store.cancel("1", "ann").await.expect("cancelled").state, RunState::Cancelled);
+    store.submit(&new_run("2", "hr")).await.expect("queued");
+    let claim = claim_one(&store, "me").await;
+    assert_eq!(store.cancel("2", "ann").await.expect("asked").state, RunState::Cancelling);
+    assert_eq!(store.cancel("2", "ann").await.expect("asked again").state, RunState::Cancelling);
+    let held = store.heartbeat("me", Duration::from_secs(60)).await.expect("it answers");
+    assert_eq!(held, [(claim.lease.clone(), RunState::Cancelling)]);
+    let error = store.permit(&claim.lease, "load").await.expect_err("no load may commit any more");
+    assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
+    store.end(&claim.lease, &Ending::Cancelled, &json!({})).await.expect("confirmed");
+    assert_eq!(store.run("2").await.expect("there").state, RunState::Cancelled);
+    assert_eq!(kinds(&store, "2").await, ["queued", "started", "cancelling", "cancelled"]);
+}
+
+fn kept(run: &str, step: &str, bytes: i64) -> KeptOutput {
+    KeptOutput {
+        run_id: run.to_owned(),
+        step: step.to_owned(),
+        output: "output".to_owned(),
+        fingerprint: "f".to_owned(),
+        path: format!("{run}/{step}.arrow"),
+        rows: 10,
+        bytes,
+        checksum: "c".to_owned(),
+        created_at: 0,
+    }
+}
+
+async fn failed(store: &Store, id: &str, kept_bytes: i64) {
+    store.submit(&new_run(id, "hr")).await.expect("queued");
+    let claim = claim_one(store, "me").await;
+    store.keep(&claim.lease, &kept(id, "clean", kept_bytes)).await.expect("kept");
+    let commit = Committed { step: "load".to_owned(), fingerprint: "g".to_owned(), receipt: json!({"rows": 1}) };
+    store.committed(&claim.lease, &commit).await.expect("noted");
+    store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
+}
+
+async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
+    let store = fresh.store;
+    failed(&store, "1", 10).await;
+    let changed = Definition::new("steps: [changed]");
+    let services = ["sum".to_owned()];
+    let run = store.resume("1", Some((&changed, &services)), true, "ann").await.expect("queued");
+    assert_eq!((run.state, run.definition, run.fault), (RunState::Queued, changed.hash, None));
+    let claim = claim_one(&store, "me").await;
+    assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (2, 0, true, "steps: [changed]"));
+    assert_eq!((store.kept("1").await.expect("told").len(), store.commits("1").await.expect("told").len()), (1, 1));
+    let error = store.resume("1", None, true, "ann").await.expect_err("it runs");
+    assert_eq!(error.to_string(), "run 1 is running: it cannot resume");
+    store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
+    store.resume("1", None, false, "ann").await.expect("queued");
+    assert!(store.kept("1").await.expect("told").is_empty(), "from the beginning means that nothing is taken over");
+    assert!(!claim_one(&store, "me").await.reuse);
+}
+
+async fn runs_are_listed_in_parts_and_by_state(fresh: Fresh) {
+    let store = fresh.store;
+    for n in 0..10 {
+        store.submit(&new_run(&format!("{n}"), if n % 2 == 0 { "even" } else { "odd" })).await.expect("queued");
+    }
+    store.cancel("4", "ann").await.expect("cancelled");
+    let all = RunFilter::default();
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store.runs(&all, cursor.as_deref(), 4).await.expect("listed");
+        seen.extend(page.items.into_iter().map(|run| run.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["9", "8", "7", "6", "5", "4", "3", "2", "1", "0"]);
+    let filter = RunFilter { pipeline: Some("even".to_owned()), states: vec![RunState::Queued, RunState::Running] };
+    let page = store.runs(&filter, None, 100).await.expect("listed");
+    assert_eq!(page.items.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["8", "6", "2", "0"]);
+    assert_eq!(store.unfinished().await.expect("counted"), [(RunState::Queued, 9)]);
+}
+
+async fn what_was_kept_goes_with_age_and_size(fresh: Fresh) {
+    let store = fresh.store;
+    for id in ["1", "2", "3"] {
+        failed(&store, id, 100).await;
+    }
+    store.submit(&new_run("4", "hr")).await.expect("queued");
+    let claim = claim_one(&store, "me").await;
+    store.keep(&claim.lease, &kept("4", "clean", 1000)).await.expect("kept");
+    let day = Duration::from_secs(24 * 3600);
+    assert!(
+        store.expire(day, 300).await.expect("told").is_empty(),
+        "there is room, and a run under way does not count"
+    );
+    let gone = store.expire(day, 250).await.expect("told");
+    assert_eq!(gone.iter().map(|one| one.run_id.as_str()).collect::<Vec<_>>(), ["1"], "the oldest goes first");
+    while store.expire(Duration::ZERO, 250).await.expect("told").len() < 2 {
+        assert!(store.kept("2").await.expect("told").len() == 1, "both go at once, when the clock has moved on");
+    }
+    assert_eq!(store.kept("4").await.expect("told").len(), 1);
+}
+
+async fn a_store_opened_again_holds_what_it_held(fresh: Fresh) {
+    fresh.store.submit(&new_run("1", "hr")).await.expect("queued");
+    fresh.store.close().await;
+    let again = Store::open(&fresh.url).await.expect("it opens");
+    assert_eq!(again.run("1").await.expect("there").state, RunState::Queued);
+}

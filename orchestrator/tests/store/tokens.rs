@@ -1,0 +1,21 @@
+//! Tokens: good, expired, revoked, and never readable again.
+
+use crate::databases::{Fresh, on_both};
+use orchestrator::store::Role;
+use std::time::Duration;
+
+on_both!(a_token_is_good_until_it_expires_or_is_revoked);
+
+async fn a_token_is_good_until_it_expires_or_is_revoked(fresh: Fresh) {
+    let store = fresh.store;
+    let (token, secret) = store.make_token("ci", Role::Operator, None).await.expect("made");
+    assert_eq!(store.token(&secret).await.expect("it answers"), Some(token.clone()));
+    assert_eq!(store.token("qv_made_up").await.expect("it answers"), None);
+    let (_, over) = store.make_token("old", Role::Viewer, Some(Duration::ZERO)).await.expect("made");
+    assert_eq!(store.token(&over).await.expect("it answers"), None);
+    store.revoke_token(&token.id).await.expect("revoked");
+    assert_eq!(store.token(&secret).await.expect("it answers"), None);
+    let listed = format!("{:?}", store.tokens().await.expect("listed"));
+    assert!(!listed.contains(&secret), "{listed}");
+    assert!(store.revoke_token("nobody").await.is_err());
+}
