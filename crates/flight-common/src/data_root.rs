@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Where the system that Quiver succeeds kept its files. Paths under it are read as paths under the data root.
 pub const LEGACY_ROOT: &str = "/app/data";
 
+/// The orchestrator's own folder in the data root. No path of a pipeline leads into it.
+pub const OWN_FOLDER: &str = ".quiver";
+
 /// The folder beneath which all files of pipelines lie.
 #[derive(Clone, Debug)]
 pub struct DataRoot {
@@ -44,6 +47,28 @@ impl DataRoot {
         &self.path
     }
 
+    /// The orchestrator's own folder in it, made if it is not there: a root of its own.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn own_folder(&self) -> Result<Self, Fault> {
+        let path = self.path.join(OWN_FOLDER);
+        let made = self.make_folder(Path::new(OWN_FOLDER));
+        let dir = made.map_err(|error| Fault::io(path.display(), &error))?;
+        Ok(Self { dir: Arc::new(dir), path: Arc::new(path) })
+    }
+
+    /// Removes a file. One that is not there is removed already.
+    ///
+    /// # Errors
+    /// Why it cannot be removed.
+    pub fn remove_file(&self, relative: &Path) -> Result<(), Fault> {
+        match self.dir.remove_file(relative) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Fault::io(relative.display(), &error)),
+            _ => Ok(()),
+        }
+    }
+
     /// The place that a user's path means, relative to the root. `param` is named in errors.
     ///
     /// # Errors
@@ -70,6 +95,10 @@ impl DataRoot {
         }
         if relative.as_os_str().is_empty() {
             return Err(refuse(Fault::bad_params(format!("{given} is a folder, not a file"))));
+        }
+        if relative.starts_with(OWN_FOLDER) {
+            let fault = Fault::denied(format!("{OWN_FOLDER} is the orchestrator's own folder"));
+            return Err(refuse(fault.help("what a run has kept is read by its API")));
         }
         Ok(relative)
     }
@@ -243,7 +272,7 @@ mod tests {
     fn what_leads_out_is_denied() {
         let (folder, root) = root();
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).expect("a link");
-        for path in ["../x", "a/../../x", "/etc/passwd", "link"] {
+        for path in ["../x", "a/../../x", "/etc/passwd", "link", ".quiver/quiver.db", "./.quiver/x"] {
             assert_eq!(kind(&root, path), FaultKind::Denied, "{path}");
         }
         assert_eq!(kind(&root, "a\0b"), FaultKind::BadParams);

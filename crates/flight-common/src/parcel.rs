@@ -1,7 +1,8 @@
 //! What can be kept: an item of a stream that knows its size and can go to disk and come back.
 
 use crate::fault::Fault;
-use crate::wire::{Encoder, Frame, decode_alone};
+use crate::stream::EdgeStream;
+use crate::wire::{Decoder, Encoder, Frame, FrameStream, decode_alone, decode_stream};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
@@ -24,6 +25,9 @@ pub trait Parcel: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`crate::FaultKind::Internal`] if they are not those messages.
     fn from_frames(frames: Vec<Frame>, schema: &SchemaRef) -> Result<Self, Fault>;
+
+    /// The items of a stream of messages, which begins with its schema.
+    fn from_stream(frames: FrameStream) -> EdgeStream<Self>;
 }
 
 impl Parcel for RecordBatch {
@@ -43,5 +47,9 @@ impl Parcel for RecordBatch {
 
     fn from_frames(frames: Vec<Frame>, schema: &SchemaRef) -> Result<Self, Fault> {
         decode_alone(frames, schema)
+    }
+
+    fn from_stream(frames: FrameStream) -> EdgeStream<Self> {
+        decode_stream(Decoder::new(frames.schema()), frames)
     }
 }

@@ -28,6 +28,8 @@ pub struct PlannedNode {
     pub id: String,
     /// The step to call.
     pub step: String,
+    /// Its version.
+    pub version: String,
     /// Extract, transform or load.
     pub kind: StepKind,
     /// What it does to the world.
@@ -211,6 +213,7 @@ fn planned_node(graph: &Graph, place: usize, node: &Node, plan: StepPlan) -> Opt
     Some(PlannedNode {
         id: node.id.clone(),
         step: description.name.clone(),
+        version: description.version.clone(),
         kind: description.kind,
         effects: description.effects,
         params: node_params(node),

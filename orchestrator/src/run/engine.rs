@@ -3,6 +3,7 @@
 //! A fault travels down the streams by itself, so that no load commits. The engine only finds out where it began, and
 //! stops the branches that it did not reach. What one step does is told in [`super::node`].
 
+use super::attend::{Attendant, Unattended};
 use super::node::{Shared, node_tasks};
 use super::progress::{Progress, Status};
 use super::report::{RunReport, StepOutcome, held_back_by};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// How to run a plan.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct RunOptions {
     /// The run's id: outputs are named by it.
     pub run_id: String,
@@ -25,6 +26,14 @@ pub struct RunOptions {
     pub cancel: CancellationToken,
     /// How long the whole run may take.
     pub limit: Option<Duration>,
+    /// Whom to ask and tell.
+    pub attendant: Arc<dyn Attendant>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { run_id: String::new(), cancel: CancellationToken::new(), limit: None, attendant: Arc::new(Unattended) }
+    }
 }
 
 /// Runs plans on a mesh.
@@ -54,7 +63,8 @@ impl<M: Mesh> Engine<M> {
         let begun = Instant::now();
         let stop = options.cancel.child_token();
         let steps = plan.nodes.len();
-        let shared = Arc::new(Shared::new(&options.run_id, &self.space, stop, progress, steps));
+        let shared =
+            Arc::new(Shared::new(&options.run_id, &self.space, stop, progress, options.attendant.clone(), steps));
         let mut tasks = JoinSet::new();
         for task in node_tasks(plan, &self.mesh, &shared) {
             tasks.spawn(task.run().in_current_span());
@@ -105,7 +115,7 @@ impl<M: Mesh> Engine<M> {
             Some(node) => fault.in_step(&node.id),
             None => fault,
         });
-        let done = steps.iter().all(|step| step.status == Status::Done);
+        let done = steps.iter().all(|step| matches!(step.status, Status::Done | Status::Reused));
         let (status, fault) = match fault {
             None if done => (Status::Done, None),
             _ if options.cancel.is_cancelled() => (Status::Cancelled, Some(Fault::cancelled("the run was cancelled"))),

@@ -4,6 +4,8 @@
 //! several do), and watches the main one to its end. An output that nobody reads is read here: a load's receipt, or the
 //! rows of a transform that nobody asked for.
 
+use super::attend::{Attendant, Settled};
+use super::keep::keep;
 use super::progress::{Progress, Status};
 use super::report::StepOutcome;
 use super::tee::{read_ahead, tee};
@@ -12,10 +14,10 @@ use crate::mesh::{Call, Mesh};
 use crate::pipeline::{Plan, PlannedNode};
 use flight_common::report::first_row;
 use flight_common::spool::SpillSpace;
-use flight_common::wire::Decoder;
+use flight_common::wire::{Decoder, read_frames};
 use flight_common::{EdgeStream, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
-use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
+use futures::{FutureExt, StreamExt, stream};
 use opentelemetry::trace::TraceContextExt;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -24,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{oneshot, watch as signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -33,6 +36,7 @@ pub(super) struct Shared {
     space: SpillSpace,
     stop: CancellationToken,
     progress: Arc<Progress>,
+    attendant: Arc<dyn Attendant>,
     first: Mutex<Option<(usize, Fault)>>,
     /// For each step, whether its output ended with a fault.
     broken: Vec<Arc<AtomicBool>>,
@@ -44,6 +48,7 @@ impl Shared {
         space: &SpillSpace,
         stop: CancellationToken,
         progress: Arc<Progress>,
+        attendant: Arc<dyn Attendant>,
         steps: usize,
     ) -> Self {
         Self {
@@ -51,6 +56,7 @@ impl Shared {
             space: space.clone(),
             stop,
             progress,
+            attendant,
             first: Mutex::default(),
             broken: (0..steps).map(|_| Arc::default()).collect(),
         }
@@ -84,6 +90,8 @@ pub(super) struct NodeTask<M: Mesh> {
     /// Whether each step that it only comes after has ended well.
     after: Vec<signal::Receiver<Option<bool>>>,
     ended: signal::Sender<Option<bool>>,
+    /// Outputs that are being kept.
+    keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
     span: tracing::Span,
 }
 
@@ -114,6 +122,7 @@ pub(super) fn node_tasks<M: Mesh>(plan: &Plan, mesh: &Arc<M>, shared: &Arc<Share
             readers: HashMap::new(),
             after: node.after.iter().map(|before| ends[*before].subscribe()).collect(),
             ended: ends[place].clone(),
+            keeping: Vec::new(),
             span: spans[place].clone(),
         });
     }
@@ -180,12 +189,15 @@ impl<M: Mesh> NodeTask<M> {
             span.record("otel.status_code", "ERROR");
             self.shared.note(self.place, fault.clone());
         }
-        self.ended.send_replace(Some(ended.status == Status::Done));
+        self.ended.send_replace(Some(matches!(ended.status, Status::Done | Status::Reused)));
         (self.place, outcome)
     }
 
     async fn run_to_end(&mut self) -> Ended {
         let stop = self.shared.stop.clone();
+        if let Some(settled) = self.shared.attendant.settled(&self.node.id) {
+            return self.replay(settled);
+        }
         let gathered = tokio::select! {
             gathered = self.gather() => gathered,
             () = stop.cancelled() => None,
@@ -206,10 +218,15 @@ impl<M: Mesh> NodeTask<M> {
         let (main, end) = self.watched(main);
         let names: Vec<String> = self.node.claimed.clone();
         for (name, stream) in names.iter().zip(outputs) {
-            self.hand_out(name, stream);
+            if let Err(fault) = self.hand_out(name, stream) {
+                return self.judge(Err(fault));
+            }
         }
         let main_name = self.node.outputs.first().map(|(name, _)| name.clone()).unwrap_or_default();
-        let unread = self.hand_out(&main_name, main);
+        let unread = match self.hand_out(&main_name, main) {
+            Ok(unread) => unread,
+            Err(fault) => return self.judge(Err(fault)),
+        };
         let is_load = self.node.kind == StepKind::Load;
         let ended = tokio::select! {
             (end, receipt) = follow(unread, end, is_load) => Some((end, receipt)),
@@ -218,12 +235,44 @@ impl<M: Mesh> NodeTask<M> {
         let Some((end, receipt)) = ended else {
             return Ended { report: (running.figures)(), ..Ended::with(Status::Cancelled) };
         };
+        let end = match end {
+            Some(Ok(())) => Some(self.settle(receipt.as_ref()).await),
+            end => end,
+        };
         let judged = match end {
             Some(end) => self.judge(end),
             // Its reader went away; whoever failed will say so.
             None => Ended::with(Status::Cancelled),
         };
         Ended { report: (running.figures)(), receipt, ..judged }
+    }
+
+    /// Gives what an earlier attempt kept to those who read it.
+    fn replay(&mut self, settled: Settled) -> Ended {
+        let progress = self.shared.progress.step(self.place);
+        progress.rows_out.store(settled.rows, Ordering::Relaxed);
+        let budget = self.shared.space.budget().clone();
+        for (name, file) in settled.outputs {
+            let handed =
+                read_frames(file, &budget).and_then(|frames| self.hand_out(&name, M::Item::from_stream(frames)));
+            if let Err(fault) = handed {
+                return self.judge(Err(fault));
+            }
+        }
+        Ended { receipt: settled.receipt, ..Ended::with(Status::Reused) }
+    }
+
+    /// Waits until its outputs are kept, and tells what it committed.
+    async fn settle(&mut self, receipt: Option<&Value>) -> Result<(), Fault> {
+        for keeping in self.keeping.drain(..) {
+            keeping.await.map_err(Fault::internal)??;
+        }
+        match receipt {
+            Some(receipt) if self.node.kind == StepKind::Load => {
+                self.shared.attendant.committed(&self.node.id, receipt).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits for its inputs and for the steps it comes after. Nothing if one of them did not come.
@@ -244,12 +293,28 @@ impl<M: Mesh> NodeTask<M> {
         ended_well.then(|| streams.into_iter().map(|stream| self.counted(stream)).collect())
     }
 
+    /// Its input, with the rows counted. A load learns of the end only if it may commit.
     fn counted(&self, stream: EdgeStream<M::Item>) -> EdgeStream<M::Item> {
         let (shared, place) = (self.shared.clone(), self.place);
-        stream.wrap(move |items| {
+        let stream = stream.wrap(move |items| {
             items.inspect(move |item| {
                 if let Ok(item) = item {
                     shared.progress.step(place).rows_in.fetch_add(item.rows(), Ordering::Relaxed);
+                }
+            })
+        });
+        if self.node.kind != StepKind::Load {
+            return stream;
+        }
+        let (attendant, id) = (self.shared.attendant.clone(), self.node.id.clone());
+        let permitted = async move { attendant.permit(&id).await.err() }.boxed();
+        stream.wrap(|items| {
+            stream::unfold(Some((items, permitted)), |state| async move {
+                let (mut items, permitted) = state?;
+                match items.next().await {
+                    Some(Ok(item)) => Some((Ok(item), Some((items, permitted)))),
+                    Some(Err(fault)) => Some((Err(fault), None)),
+                    None => permitted.await.map(|fault| (Err(fault), None)),
                 }
             })
         })
@@ -276,18 +341,24 @@ impl<M: Mesh> NodeTask<M> {
         })
     }
 
-    /// Gives an output to its readers. Returns it if there are none.
-    fn hand_out(&mut self, name: &str, stream: EdgeStream<M::Item>) -> Option<EdgeStream<M::Item>> {
+    /// Gives an output to its readers, one of which may be a file. Returns it if there are none.
+    fn hand_out(&mut self, name: &str, stream: EdgeStream<M::Item>) -> Result<Option<EdgeStream<M::Item>>, Fault> {
         let readers = self.readers.remove(name).unwrap_or_default();
-        if readers.is_empty() {
-            return Some(stream);
+        let file = self.shared.attendant.keep(&self.node.id, name)?;
+        let count = readers.len() + usize::from(file.is_some());
+        if count == 0 {
+            return Ok(Some(stream));
         }
-        let branches = tee(stream, readers.len(), &self.shared.space);
-        for (reader, branch) in readers.into_iter().zip(branches) {
+        let mut branches = tee(stream, count, &self.shared.space).into_iter();
+        for (reader, branch) in readers.into_iter().zip(&mut branches) {
             // A reader that is gone has ended already, and says why.
             let _ = reader.send(branch);
         }
-        None
+        if let (Some(file), Some(branch)) = (file, branches.next()) {
+            let attendant = self.shared.attendant.clone();
+            self.keeping.push(keep(branch, file, attendant, self.node.id.clone(), name.to_owned()));
+        }
+        Ok(None)
     }
 
     /// What the end of its output says of this step: a fault is its own only if none of its inputs failed before.

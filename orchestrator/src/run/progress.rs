@@ -19,10 +19,13 @@ pub enum Status {
     Cancelled,
     /// It never began, because another step failed.
     Skipped,
+    /// It did not run: an earlier attempt has done its work.
+    Reused,
 }
 
 impl Status {
-    const ALL: [Self; 6] = [Self::Waiting, Self::Running, Self::Done, Self::Failed, Self::Cancelled, Self::Skipped];
+    const ALL: [Self; 7] =
+        [Self::Waiting, Self::Running, Self::Done, Self::Failed, Self::Cancelled, Self::Skipped, Self::Reused];
 
     /// The name in JSON.
     pub fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Status {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Skipped => "skipped",
+            Self::Reused => "reused",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! - [`Frame`]: one `FlightData`, its body as the pieces in which it lies in memory.
 //! - [`Encoder`], [`Decoder`]: batches to frames and back, by Arrow IPC.
 //! - [`FrameReader`], [`FrameBody`]: frames from and to an HTTP/2 body.
+//! - [`FrameWriter`], [`read_frames`]: frames in a file.
 //! - [`split`], [`outward`]: batches cut to the size of a message, and cast to what every client reads.
 //!
 //! `tonic`'s codec would copy each body into a buffer of its own on the way out and gather the network's pieces on the
@@ -12,6 +13,7 @@
 mod body;
 mod decode;
 mod encode;
+mod file;
 mod frame;
 mod outward;
 mod read;
@@ -21,6 +23,7 @@ mod split;
 pub use body::{Ending, FrameBody};
 pub use decode::{Decoder, decode_alone, decode_stream};
 pub use encode::{Encoder, encode_stream};
+pub use file::{FrameWriter, read_frames, write_stream};
 pub use frame::Frame;
 pub use outward::{outward, outward_schema};
 pub use read::{FrameReader, Gather};

@@ -1,0 +1,68 @@
+//! What the engine asks and tells while it runs a plan: which steps need not run again, which outputs to keep, whether a
+//! load may commit. A run that nobody attends runs everything and keeps nothing.
+
+use flight_common::Fault;
+use flight_common::NewFile;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fs::File;
+
+/// What an earlier attempt has done in place of a step.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// What it committed, if it is a load.
+    pub receipt: Option<Value>,
+    /// The rows of its main output.
+    pub rows: u64,
+    /// Its outputs that are read again, each as an Arrow IPC stream.
+    pub outputs: HashMap<String, File>,
+}
+
+/// An output that was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its rows.
+    pub rows: u64,
+    /// The bytes of its file.
+    pub bytes: u64,
+    /// The SHA-256 of its file, in hexadecimal.
+    pub checksum: String,
+}
+
+/// Who attends a run. Steps are named by their ids.
+pub trait Attendant: Send + Sync + 'static {
+    /// What was done before in place of this step; nothing if it is to run. Asked once.
+    fn settled(&self, _step: &str) -> Option<Settled> {
+        None
+    }
+
+    /// Where to keep this output; nothing if it is not to be kept.
+    ///
+    /// # Errors
+    /// Why no file can be had.
+    fn keep(&self, _step: &str, _output: &str) -> Result<Option<NewFile>, Fault> {
+        Ok(None)
+    }
+
+    /// Told once an output is kept whole.
+    fn kept<'a>(&'a self, _step: &'a str, _output: &'a str, _kept: Kept) -> BoxFuture<'a, Result<(), Fault>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    /// Whether this load may commit. Asked when its input has ended well and it does not know yet.
+    fn permit<'a>(&'a self, _step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    /// Told once a load has committed.
+    fn committed<'a>(&'a self, _step: &'a str, _receipt: &'a Value) -> BoxFuture<'a, Result<(), Fault>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+/// Nobody.
+pub struct Unattended;
+
+impl Attendant for Unattended {}
