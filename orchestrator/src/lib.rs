@@ -5,10 +5,14 @@
 //! | [`pipeline`] | YAML with its places kept → graph → plan, and every error with its line |
 //! | [`mesh`] | where steps are: in this process, or behind Flight |
 //! | [`run`] | the engine: streams joined, tees, cancel, figures |
+//! | [`store`] | what outlives the process: runs, pipelines, kept outputs, tokens |
+//! | [`service`] | durable runs: queue, leases, retries, resume |
 //!
 //! It knows the kit and no step: what it knows of steps it learns from their descriptions.
 
+mod checksum;
 pub mod mesh;
 pub mod pipeline;
 pub mod run;
+pub mod service;
 pub mod store;

@@ -43,6 +43,8 @@ pub struct Node {
     pub after: Vec<usize>,
     /// How long it may take.
     pub timeout: Option<Duration>,
+    /// Whether its outputs are kept.
+    pub checkpoint: bool,
 }
 
 /// What feeds an input.
@@ -120,6 +122,7 @@ fn node(step: &StepSpec, edges: &Edges, description: Option<&StepDescription>, n
         inputs: fed.then(|| edges.inputs.iter().map(input).collect()),
         after,
         timeout: step.timeout,
+        checkpoint: step.checkpoint,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct PlannedNode {
     pub source: Option<String>,
     /// How long it may take.
     pub timeout: Option<Duration>,
+    /// Whether its outputs are kept.
+    pub checkpoint: bool,
 }
 
 /// Reads, joins and plans a pipeline, with `sets` (`step.param=value`) applied to it. Steps behind one that cannot be
@@ -223,5 +225,6 @@ fn planned_node(graph: &Graph, place: usize, node: &Node, plan: StepPlan) -> Opt
         claimed,
         source: plan.source,
         timeout: node.timeout,
+        checkpoint: node.checkpoint,
     })
 }

@@ -77,6 +77,10 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                     "description": "How long it may take: 30s, 5m; a number is seconds.",
                     "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]
                 },
+                "checkpoint": {
+                    "type": "boolean",
+                    "description": "Keep its outputs: a run is resumed from them, and they can be read by other programs."
+                },
                 "description": {"description": "For people."},
                 "name": {"description": "For people."}
             },

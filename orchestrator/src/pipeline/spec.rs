@@ -43,6 +43,8 @@ pub struct StepSpec {
     pub inputs: Vec<(String, Span, Reference)>,
     /// How long it may take.
     pub timeout: Option<Duration>,
+    /// Whether its outputs are kept.
+    pub checkpoint: bool,
     /// Whether `depends_on` or `inputs` could not be read as a whole, which has been told.
     pub half_read: bool,
 }
@@ -67,8 +69,8 @@ pub struct Reference {
 
 const TOP_KEYS: [&str; 4] = ["name", "description", "version", "steps"];
 const WRAPPER_KEYS: [&str; 4] = ["pipeline", "name", "description", "version"];
-const STEP_KEYS: [&str; 9] =
-    ["id", "service", "step", "params", "depends_on", "inputs", "timeout", "description", "name"];
+const STEP_KEYS: [&str; 10] =
+    ["id", "service", "step", "params", "depends_on", "inputs", "timeout", "checkpoint", "description", "name"];
 
 /// More steps than a run could hold at once.
 const MOST_STEPS: usize = 1_000;
@@ -185,6 +187,7 @@ fn read_step(place: usize, step: &Yaml, problems: &mut Problems) -> Option<StepS
         depends_on,
         inputs,
         timeout: step.entry("timeout").and_then(|entry| timeout(&entry.value, problems)),
+        checkpoint: step.entry("checkpoint").is_some_and(|entry| checkpoint(&entry.value, problems)),
         half_read,
     })
 }
@@ -263,6 +266,19 @@ fn named_inputs(value: &Yaml, problems: &mut Problems) -> Vec<(String, Span, Ref
     };
     let read = |entry: &Entry| Some((entry.key.clone(), entry.key_span.clone(), reference(&entry.value, problems)?));
     entries.iter().filter_map(read).collect()
+}
+
+/// Whether outputs are kept: `true` or `false`.
+fn checkpoint(value: &Yaml, problems: &mut Problems) -> bool {
+    match value.to_json() {
+        Value::Bool(keep) => keep,
+        _ => {
+            let problem = Problem::at(&value.span, "bad-checkpoint", "checkpoint is true or false");
+            problems
+                .push(problem.help("checkpoint: true keeps the outputs of the step, to resume from them".to_owned()));
+            false
+        }
+    }
 }
 
 fn timeout(value: &Yaml, problems: &mut Problems) -> Option<Duration> {

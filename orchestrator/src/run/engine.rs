@@ -7,10 +7,12 @@ use super::attend::{Attendant, Unattended};
 use super::node::{Shared, node_tasks};
 use super::progress::{Progress, Status};
 use super::report::{RunReport, StepOutcome, held_back_by};
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, Planner};
 use crate::pipeline::Plan;
 use flight_common::spool::SpillSpace;
 use flight_common::{Fault, telemetry};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -33,6 +35,25 @@ pub struct RunOptions {
 impl Default for RunOptions {
     fn default() -> Self {
         Self { run_id: String::new(), cancel: CancellationToken::new(), limit: None, attendant: Arc::new(Unattended) }
+    }
+}
+
+/// Plans and runs on some mesh: an [`Engine`] whose kind of stream does not matter.
+pub trait Runner: Send + Sync + 'static {
+    /// What plans.
+    fn planner(&self) -> &dyn Planner;
+
+    /// As [`Engine::run`].
+    fn run<'a>(&'a self, plan: &'a Plan, options: &'a RunOptions, progress: Arc<Progress>) -> BoxFuture<'a, RunReport>;
+}
+
+impl<M: Mesh> Runner for Engine<M> {
+    fn planner(&self) -> &dyn Planner {
+        &*self.mesh
+    }
+
+    fn run<'a>(&'a self, plan: &'a Plan, options: &'a RunOptions, progress: Arc<Progress>) -> BoxFuture<'a, RunReport> {
+        Self::run(self, plan, options, progress).boxed()
     }
 }
 

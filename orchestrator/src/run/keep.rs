@@ -1,10 +1,10 @@
 //! An output written beside the stream that goes on: an Arrow IPC stream with its checksum, seen once it is whole.
 
 use super::attend::{Attendant, Kept};
+use crate::checksum::Checksum;
 use flight_common::NewFile;
 use flight_common::wire::write_stream;
 use flight_common::{EdgeStream, Fault, Parcel, compute};
-use sha2::{Digest, Sha256};
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,31 +23,30 @@ pub(super) fn keep<T: Parcel>(
 ) -> AbortOnDropHandle<Result<(), Fault>> {
     compute::spawn(async move {
         let (written, rows) = write_stream(branch, BufWriter::with_capacity(BUFFER, Hashed::new(file))).await?;
-        let Hashed { file, hash, bytes } =
+        let Hashed { file, sum, bytes } =
             written.into_inner().map_err(|error| Fault::io("a kept stream", error.error()))?;
         file.commit()?;
-        let checksum = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        attendant.kept(&step, &output, Kept { rows, bytes, checksum }).await
+        attendant.kept(&step, &output, Kept { rows, bytes, checksum: sum.finish() }).await
     })
 }
 
 /// A file whose bytes are counted and hashed as they are written.
 struct Hashed {
     file: NewFile,
-    hash: Sha256,
+    sum: Checksum,
     bytes: u64,
 }
 
 impl Hashed {
     fn new(file: NewFile) -> Self {
-        Self { file, hash: Sha256::new(), bytes: 0 }
+        Self { file, sum: Checksum::default(), bytes: 0 }
     }
 }
 
 impl Write for Hashed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
-        self.hash.update(&bytes[..written]);
+        self.sum.add(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
     }

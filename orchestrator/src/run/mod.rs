@@ -10,6 +10,6 @@ mod tee;
 mod watch;
 
 pub use attend::{Attendant, Kept, Settled, Unattended};
-pub use engine::{Engine, RunOptions};
+pub use engine::{Engine, RunOptions, Runner};
 pub use progress::{Progress, Status, StepProgress};
 pub use report::{RunReport, StepOutcome};

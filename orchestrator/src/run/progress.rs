@@ -77,6 +77,11 @@ impl StepProgress {
         Status::ALL[usize::from(self.status.load(Ordering::Relaxed))]
     }
 
+    /// Rows that reached it, and rows that left it by its main output.
+    pub fn rows(&self) -> (u64, u64) {
+        (self.rows_in.load(Ordering::Relaxed), self.rows_out.load(Ordering::Relaxed))
+    }
+
     pub(super) fn set(&self, status: Status) {
         self.status.store(status as u8, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
 //! Pipelines by name. Every change of the text makes a new version; the texts themselves are kept by their hash.
 
 use super::{Store, StoreError, Tx};
+use crate::checksum::checksum;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -19,13 +19,8 @@ impl Definition {
     /// This text.
     pub fn new(body: impl Into<String>) -> Self {
         let body = body.into();
-        Self { hash: hex(&Sha256::digest(body.as_bytes())), body }
+        Self { hash: checksum(body.as_bytes()), body }
     }
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A pipeline as it is listed.

@@ -187,12 +187,17 @@ impl Store {
             "UPDATE runs SET lease_until = {now} + $2 WHERE owner = $1 AND state IN ('running', 'cancelling')
              RETURNING id, fence, state",
         ));
-        let rows = rows.bind(owner).bind(millis(lease)).fetch_all(&self.writer).await?;
-        let held = |row: &AnyRow| {
-            let lease = Lease { run: row.try_get("id")?, fence: row.try_get("fence")? };
-            Ok((lease, super::read::state(row)?))
-        };
-        rows.iter().map(held).collect()
+        rows.bind(owner).bind(millis(lease)).fetch_all(&self.writer).await?.iter().map(held).collect()
+    }
+
+    /// As [`Store::heartbeat`], and prolongs nothing.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn held_by(&self, owner: &str) -> Result<Vec<(Lease, RunState)>, StoreError> {
+        let rows =
+            sqlx::query("SELECT id, fence, state FROM runs WHERE state IN ('running', 'cancelling') AND owner = $1");
+        rows.bind(owner).fetch_all(&self.reader).await?.iter().map(held).collect()
     }
 
     /// When the next queued run may begin that may not begin yet: milliseconds from now.
@@ -206,6 +211,11 @@ impl Store {
         let due: Option<i64> = row.fetch_one(&self.reader).await?.try_get("due")?;
         Ok(due.map(|due| Duration::from_millis(due.max(0).unsigned_abs())))
     }
+}
+
+fn held(row: &AnyRow) -> Result<(Lease, RunState), StoreError> {
+    let lease = Lease { run: row.try_get("id")?, fence: row.try_get("fence")? };
+    Ok((lease, super::read::state(row)?))
 }
 
 fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {

@@ -1,9 +1,8 @@
 //! Who may call. Only the hash of a token is stored; the token itself is shown once, when it is made.
 
-use super::pipelines::hex;
 use super::{Store, StoreError};
+use crate::checksum::{checksum, hex};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::str::FromStr;
@@ -84,7 +83,7 @@ impl Store {
         let row = sqlx::query(self.sql(&sql))
             .bind(&id)
             .bind(name)
-            .bind(hash(&secret))
+            .bind(checksum(secret.as_bytes()))
             .bind(role.name())
             .bind(good_for.map(super::millis))
             .fetch_one(&mut *tx)
@@ -102,7 +101,7 @@ impl Store {
             "SELECT {COLUMNS} FROM tokens
              WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > {{now}})"
         );
-        let row = sqlx::query(self.sql(&sql)).bind(hash(secret)).fetch_optional(&self.reader).await?;
+        let row = sqlx::query(self.sql(&sql)).bind(checksum(secret.as_bytes())).fetch_optional(&self.reader).await?;
         row.as_ref().map(token).transpose()
     }
 
@@ -128,10 +127,6 @@ impl Store {
         }
         self.commit(tx).await
     }
-}
-
-fn hash(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
 }
 
 fn token(row: &AnyRow) -> Result<Token, StoreError> {

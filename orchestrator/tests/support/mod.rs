@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 //! Small real steps, and both doors to them: what the engine's tests run on.
 
 use arrow::array::{Int64Array, RecordBatch};
@@ -55,6 +56,9 @@ pub struct NumbersParams {
     /// Give no more after this many, and do not end.
     #[serde(default)]
     stall_after: Option<i64>,
+    /// Fail as if the source were out of reach, unless there is this file.
+    #[serde(default)]
+    needs: Option<String>,
 }
 
 impl Step for Numbers {
@@ -74,7 +78,12 @@ impl Step for Numbers {
         Ok(Planned::new(numbers_schema(), params))
     }
 
-    fn process(&self, run: NumbersParams, _: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
+    fn process(&self, run: NumbersParams, _: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        if let Some(needed) = &run.needs
+            && context.env.data_root.open_file(needed, "needs").is_err()
+        {
+            return Err(Fault::upstream("the source is out of reach"));
+        }
         const BATCH: i64 = 1000;
         let items = stream::iter((0..run.rows).step_by(BATCH as usize)).then(move |from| {
             let (fail, stall) = (run.fail_after, run.stall_after);

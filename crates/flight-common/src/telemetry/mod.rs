@@ -101,6 +101,8 @@ pub fn trace_id() -> Option<String> {
     span.is_valid().then(|| span.trace_id().to_string())
 }
 
+const TRACEPARENT: &str = "traceparent";
+
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
@@ -131,4 +133,20 @@ pub fn extract(headers: &HeaderMap) -> Context {
 /// Names this span in the headers of a call.
 pub fn inject(span: &tracing::Span, headers: &mut HeaderMap) {
     TraceContextPropagator::new().inject_context(&span.context(), &mut HeadersMut(headers));
+}
+
+/// The current span as a `traceparent`, to be kept; nothing outside a trace.
+pub fn traceparent() -> Option<String> {
+    let mut headers = HeaderMap::new();
+    inject(&tracing::Span::current(), &mut headers);
+    Some(headers.get(TRACEPARENT)?.to_str().ok()?.to_owned())
+}
+
+/// The span that a kept `traceparent` names.
+pub fn context_of(traceparent: &str) -> Context {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::try_from(traceparent) {
+        headers.insert(TRACEPARENT, value);
+    }
+    extract(&headers)
 }

@@ -1,0 +1,223 @@
+//! One attempt of a run, from planning to its end.
+
+use super::attendant::{Durable, open, patiently};
+use super::fingerprint::fingerprints;
+use super::reuse::{Past, settle};
+use super::{Service, UnderWay};
+use crate::pipeline::{self, Plan, Problems, Source};
+use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
+use crate::store::{Claim, Committed, Ending, RunState, StoreError};
+use flight_common::{DataRoot, Fault, FaultKind, compute, telemetry};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// How often the steps of a run are looked at, to tell what changed.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// Runs an attempt to its end, and tells the store.
+pub(super) async fn attempt(service: Service, claim: Claim, under_way: UnderWay) {
+    let span = tracing::info_span!(
+        "attempt",
+        otel.name = %format!("attempt {}", claim.attempt),
+        run_id = %claim.lease.run,
+        attempt = claim.attempt,
+        pipeline = %claim.pipeline,
+    );
+    if let Some(parent) = &claim.traceparent {
+        // Where nothing is exported there is no trace to join.
+        let _ = span.set_parent(telemetry::context_of(parent));
+    }
+    attempt_within(service, claim, under_way).instrument(span).await;
+}
+
+async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
+    let (ending, report) = match claim.cancelling {
+        true => (Ending::Cancelled, Value::Null),
+        false => run(&service, &claim, &under_way).await,
+    };
+    if under_way.lost.is_cancelled() {
+        return;
+    }
+    let ended = tell(&service, &claim, ending, &report).await;
+    match ended {
+        Ok(state) => tracing::info!(state = %state, "run ended"),
+        Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it will be taken over"),
+    }
+}
+
+async fn tell(service: &Service, claim: &Claim, ending: Ending, report: &Value) -> Result<RunState, StoreError> {
+    let store = &service.0.store;
+    match patiently(|| store.end(&claim.lease, &ending, report)).await {
+        // Its cancelling was asked for at the last moment: it did not end well, so that is how it ended.
+        Err(StoreError::Illegal { state: RunState::Cancelling, .. }) => {
+            patiently(|| store.end(&claim.lease, &Ending::Cancelled, report)).await
+        }
+        ended => ended,
+    }
+}
+
+async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending, Value) {
+    let policy = &service.0.settings.retry;
+    let tries = u32::try_from(claim.tries).unwrap_or(u32::MAX);
+    if tries >= policy.attempts {
+        let fault =
+            Fault::upstream(format!("given up after {tries} attempts, the last of which ended with its replica"))
+                .help("look into the logs of that replica; `resume` tries again");
+        return (Ending::Failed(fault), Value::Null);
+    }
+    let failed = |fault: Fault| match policy.pause(&fault, tries + 1) {
+        Some(pause) => Ending::Retry(fault, pause),
+        None => Ending::Failed(fault),
+    };
+    let source = Source::new(&claim.pipeline, &claim.definition);
+    let plan = tokio::select! {
+        checked = pipeline::check(&source, &claim.sets, service.0.runner.planner()) => checked,
+        () = under_way.stop.cancelled() => return (stopped(under_way), Value::Null),
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(problems) => return (failed(unplanned(&problems)), json!({"errors": problems})),
+    };
+    let prints = fingerprints(&plan);
+    let settled = match past(service, claim).await {
+        Ok(past) => match settled(service, &plan, prints.clone(), past).await {
+            Ok(settled) => settled,
+            Err(fault) => return (failed(fault), Value::Null),
+        },
+        Err(error) => return (failed(error.into()), Value::Null),
+    };
+    let options = RunOptions {
+        run_id: claim.lease.run.clone(),
+        cancel: under_way.stop.clone(),
+        limit: service.0.settings.run_limit,
+        attendant: Arc::new(Durable::new(service, &claim.lease, &plan, &prints, settled)),
+    };
+    let progress = Arc::new(Progress::new(plan.nodes.len()));
+    let report = tokio::select! {
+        report = service.0.runner.run(&plan, &options, progress.clone()) => report,
+        never = watch(service, claim, &plan, &progress) => match never {},
+    };
+    let ending = judge(&report, under_way, failed);
+    (ending, serde_json::to_value(&report).unwrap_or_default())
+}
+
+fn judge(report: &RunReport, under_way: &UnderWay, failed: impl Fn(Fault) -> Ending) -> Ending {
+    match (report.status, &report.fault) {
+        (Status::Done, _) => Ending::Done,
+        _ if under_way.stop.is_cancelled() => stopped(under_way),
+        (_, Some(fault)) => failed(fault.clone()),
+        (_, None) => failed(Fault::internal("the run ended badly, and no fault says why")),
+    }
+}
+
+fn stopped(under_way: &UnderWay) -> Ending {
+    match under_way.released.is_cancelled() {
+        true => Ending::Released,
+        false => Ending::Cancelled,
+    }
+}
+
+/// What stands in the way of planning, as one fault: the first problem, and how many there are.
+fn unplanned(problems: &Problems) -> Fault {
+    let Some(first) = problems.iter().next() else { return Fault::internal("no plan, and no problem") };
+    let more = match problems.len() {
+        1 => String::new(),
+        count => format!(" (and {} more problems)", count - 1),
+    };
+    let kind = match problems.iter().find_map(|problem| transient(problem.code)) {
+        Some(kind) => kind,
+        None => FaultKind::BadParams,
+    };
+    let fault = Fault::new(kind, format!("line {}: {}{more}", first.line, first.message));
+    match &first.help {
+        Some(help) => fault.help(help),
+        None => fault,
+    }
+}
+
+/// The problems that may be gone at the next attempt.
+fn transient(code: &str) -> Option<FaultKind> {
+    match code {
+        "unreachable" => Some(FaultKind::Upstream),
+        "busy" => Some(FaultKind::Busy),
+        "timed-out" => Some(FaultKind::TimedOut),
+        _ => None,
+    }
+}
+
+async fn past(service: &Service, claim: &Claim) -> Result<Past, StoreError> {
+    if !claim.reuse {
+        return Ok(Past::default());
+    }
+    let store = &service.0.store;
+    let (kept, commits) = tokio::try_join!(store.kept(&claim.lease.run), store.commits(&claim.lease.run))?;
+    Ok(Past { kept, commits })
+}
+
+/// What need not be done again, with its files open. An output whose file is not what it was is made again, and so is
+/// a load whose file is gone.
+async fn settled(
+    service: &Service,
+    plan: &Plan,
+    prints: Vec<String>,
+    mut past: Past,
+) -> Result<HashMap<String, Settled>, Fault> {
+    if past.kept.is_empty() && past.commits.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (own, root, plan) = (service.0.own.clone(), service.0.data_root.clone(), plan.clone());
+    compute::run(move || {
+        past.commits.retain(|commit| still_there(&root, commit));
+        loop {
+            let mut opened = HashMap::new();
+            let mut broken = None;
+            for (id, settlement) in settle(&plan, &prints, &past) {
+                match open(&own, settlement) {
+                    Some(settled) => drop(opened.insert(id, settled)),
+                    None => broken = Some(id),
+                }
+            }
+            match broken {
+                None => return Ok(opened),
+                Some(id) => past.kept.retain(|kept| kept.step != id),
+            }
+        }
+    })
+    .await
+}
+
+/// Whether the file that a load wrote is still as long as it was. What is no file is taken at its word.
+fn still_there(root: &DataRoot, commit: &Committed) -> bool {
+    let Some(path) = commit.receipt["path"].as_str() else { return true };
+    let length = root
+        .open_file(path, "path")
+        .and_then(|file| file.metadata().map(|found| found.len()).map_err(|error| Fault::io(path, &error)));
+    length.is_ok_and(|length| commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == length))
+}
+
+/// Tells the store which steps have begun or ended, and how far they are. Never ends.
+async fn watch(service: &Service, claim: &Claim, plan: &Plan, progress: &Progress) -> Infallible {
+    let mut told = Value::Null;
+    let mut ticks = tokio::time::interval(WATCH);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let steps = plan.nodes.iter().enumerate().map(|(place, node)| {
+            let step = progress.step(place);
+            let (rows_in, rows_out) = step.rows();
+            json!({"id": node.id, "status": step.status().name(), "rows_in": rows_in, "rows_out": rows_out})
+        });
+        let now = json!({"steps": steps.collect::<Vec<_>>()});
+        if now != told {
+            match service.0.store.note(&claim.lease, "progress", &now).await {
+                Ok(()) => told = now,
+                Err(error) => tracing::debug!(%error, "progress was not stored"),
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What the engine asks and tells while it runs, answered by the store.
+
+use super::reuse::Settlement;
+use super::{Inner, Service};
+use crate::checksum::{Checksum, checksum_of};
+use crate::pipeline::Plan;
+use crate::run::{Attendant, Kept, Settled};
+use crate::store::{Committed, KeptOutput, Lease, StoreError};
+use flight_common::{DataRoot, Fault, NewFile};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Pauses while the store does not answer. In all they are longer than a restart of PostgreSQL takes.
+const PAUSES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10_000, 10_000];
+
+/// Attends one attempt.
+pub(super) struct Durable {
+    service: Arc<Inner>,
+    lease: Lease,
+    settled: Mutex<HashMap<String, Settled>>,
+    /// By the step's id: its fingerprint, and whether its outputs are kept.
+    steps: HashMap<String, (String, bool)>,
+}
+
+impl Durable {
+    pub fn new(
+        service: &Service,
+        lease: &Lease,
+        plan: &Plan,
+        fingerprints: &[String],
+        settled: HashMap<String, Settled>,
+    ) -> Self {
+        let steps = plan.nodes.iter().zip(fingerprints);
+        let steps = steps.map(|(node, print)| (node.id.clone(), (print.clone(), node.checkpoint))).collect();
+        Self { service: service.0.clone(), lease: lease.clone(), settled: Mutex::new(settled), steps }
+    }
+
+    /// Asks the store until it answers; who has lost the lease is told so at once.
+    async fn ask<T, F>(&self, question: impl Fn() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        patiently(question).await.map_err(Fault::from)
+    }
+}
+
+/// Asks the store again for as long as it is only out of reach.
+pub(super) async fn patiently<T, F>(question: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for pause in PAUSES {
+        match question().await {
+            Err(StoreError::Unavailable(why)) => {
+                tracing::warn!(why, "the store does not answer; asking again");
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            answer => return answer,
+        }
+    }
+    question().await
+}
+
+/// Where an output is kept, relative to the orchestrator's own folder. Named by what it depends on: ids may hold any
+/// character.
+fn place(run: &str, fingerprint: &str, output: &str) -> PathBuf {
+    let mut name = Checksum::default();
+    name.add_part(fingerprint);
+    name.add_part(output);
+    Path::new("kept").join(run).join(format!("{}.arrow", name.finish()))
+}
+
+impl Attendant for Durable {
+    fn settled(&self, step: &str) -> Option<Settled> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).remove(step)
+    }
+
+    fn keep(&self, step: &str, output: &str) -> Result<Option<NewFile>, Fault> {
+        match self.steps.get(step) {
+            Some((fingerprint, true)) => {
+                self.service.own.new_file(&place(&self.lease.run, fingerprint, output)).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn kept<'a>(&'a self, step: &'a str, output: &'a str, kept: Kept) -> BoxFuture<'a, Result<(), Fault>> {
+        async move {
+            let fingerprint = self.steps.get(step).map(|(print, _)| print.clone()).unwrap_or_default();
+            let path = place(&self.lease.run, &fingerprint, output);
+            let output = KeptOutput {
+                run_id: self.lease.run.clone(),
+                step: step.to_owned(),
+                output: output.to_owned(),
+                fingerprint,
+                path: path.to_string_lossy().into_owned(),
+                rows: i64::try_from(kept.rows).unwrap_or(i64::MAX),
+                bytes: i64::try_from(kept.bytes).unwrap_or(i64::MAX),
+                checksum: kept.checksum,
+                created_at: 0,
+            };
+            self.ask(|| self.service.store.keep(&self.lease, &output)).await
+        }
+        .boxed()
+    }
+
+    fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+        async move { self.ask(|| self.service.store.permit(&self.lease, step)).await }.boxed()
+    }
+
+    fn committed<'a>(&'a self, step: &'a str, receipt: &'a Value) -> BoxFuture<'a, Result<(), Fault>> {
+        async move {
+            let fingerprint = self.steps.get(step).map(|(print, _)| print.clone()).unwrap_or_default();
+            let done = Committed { step: step.to_owned(), fingerprint, receipt: receipt.clone() };
+            self.ask(|| self.service.store.committed(&self.lease, &done)).await
+        }
+        .boxed()
+    }
+}
+
+/// Opens the files of what need not be done again. Nothing for a step one of whose files is not what was kept.
+pub(super) fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {
+    let mut settled = Settled { receipt: settlement.receipt, ..Settled::default() };
+    for kept in settlement.replayed {
+        match kept_file(own, &kept) {
+            Ok(file) => {
+                settled.rows = u64::try_from(kept.rows).unwrap_or(0);
+                settled.outputs.insert(kept.output, file);
+            }
+            Err(fault) => {
+                tracing::warn!(step = kept.step, fault = %fault, "a kept output cannot be used; it is made again");
+                return None;
+            }
+        }
+    }
+    Some(settled)
+}
+
+/// The file of a kept output, at its beginning, once it was found to be whole.
+///
+/// # Errors
+/// [`flight_common::FaultKind::NotFound`] when it is gone, [`flight_common::FaultKind::BadData`] when it was changed.
+pub fn kept_file(own: &DataRoot, kept: &KeptOutput) -> Result<std::fs::File, Fault> {
+    let mut file = own.open_file(&kept.path, "path")?.into_std();
+    let found = checksum_of(&mut file).map_err(|error| Fault::io(&kept.path, &error))?;
+    if found != kept.checksum {
+        return Err(Fault::bad_data(format!("the kept output {} of {} was changed", kept.output, kept.step))
+            .help("resume the run from the beginning"));
+    }
+    io::Seek::rewind(&mut file).map_err(|error| Fault::io(&kept.path, &error))?;
+    Ok(file)
+}

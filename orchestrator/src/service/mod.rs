@@ -1,0 +1,127 @@
+//! Runs that outlive the process: submitted to the store, taken from it with a lease, run by the engine, and brought to
+//! an end that the store knows.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`settings`] | what an operator can set |
+//! | [`intake`] | submit, cancel, resume |
+//! | [`worker`] | takes runs while there is room, and keeps their leases |
+//! | [`attempt`] | one attempt of a run, from planning to its end |
+//! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
+//! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
+//! | [`retry`] | when it is tried again: pure |
+//! | [`retention`] | what was kept goes in the end |
+
+mod attempt;
+mod attendant;
+mod fingerprint;
+mod intake;
+mod retention;
+mod retry;
+mod reuse;
+mod settings;
+mod worker;
+
+pub use attendant::kept_file;
+pub use intake::{Refused, Submission};
+pub use retry::RetryPolicy;
+pub use settings::Settings;
+
+use crate::run::Runner;
+use crate::store::Store;
+use flight_common::{DataRoot, Fault};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The durable orchestrator: one replica of it. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    runner: Arc<dyn Runner>,
+    data_root: DataRoot,
+    own: DataRoot,
+    settings: Settings,
+    /// What this replica is called in the store: unlike any other, also of the same machine.
+    owner: String,
+    /// Told when there may be something to take.
+    wake: Notify,
+    under_way: Mutex<HashMap<String, UnderWay>>,
+    pulse: Mutex<Option<std::time::Instant>>,
+}
+
+/// An attempt of this replica.
+#[derive(Clone)]
+struct UnderWay {
+    fence: i64,
+    /// Ends it. Why it was ended is in the other two.
+    stop: CancellationToken,
+    /// Its run belongs to another replica now.
+    lost: CancellationToken,
+    /// This replica is going down.
+    released: CancellationToken,
+}
+
+impl Service {
+    /// A replica that keeps its runs in `store` and runs them by `runner`.
+    ///
+    /// # Errors
+    /// Why the orchestrator's own folder in the data root cannot be had.
+    pub fn new(store: Store, runner: Arc<dyn Runner>, data_root: DataRoot, settings: Settings) -> Result<Self, Fault> {
+        let own = data_root.own_folder()?;
+        Ok(Self(Arc::new(Inner {
+            store,
+            runner,
+            data_root,
+            own,
+            settings,
+            owner: uuid::Uuid::now_v7().to_string(),
+            wake: Notify::new(),
+            under_way: Mutex::default(),
+            pulse: Mutex::default(),
+        })))
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// What runs plans.
+    pub fn runner(&self) -> &Arc<dyn Runner> {
+        &self.0.runner
+    }
+
+    /// Where files are.
+    pub fn data_root(&self) -> &DataRoot {
+        &self.0.data_root
+    }
+
+    /// The orchestrator's own folder.
+    pub fn own_folder(&self) -> &DataRoot {
+        &self.0.own
+    }
+
+    /// The name of this replica.
+    pub fn owner(&self) -> &str {
+        &self.0.owner
+    }
+
+    /// When the worker last went round.
+    pub fn pulse(&self) -> Option<std::time::Instant> {
+        *self.0.pulse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes and runs runs until `stop`, and then lets those under way end, as long as the settings allow.
+    pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
+        tokio::spawn(worker::work(self.clone(), stop))
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<String, UnderWay>> {
+        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,170 @@
+//! Which steps need not run again, and which outputs to keep. Pure.
+//!
+//! Seen from the end: a load runs unless it has committed with the same fingerprint; a step runs if somebody who runs
+//! needs an output of it that was not kept.
+
+use crate::pipeline::Plan;
+use crate::store::{Committed, KeptOutput};
+use flight_common::StepKind;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+
+/// What an earlier attempt has done.
+#[derive(Default)]
+pub(super) struct Past {
+    pub kept: Vec<KeptOutput>,
+    pub commits: Vec<Committed>,
+}
+
+/// What becomes of a step that does not run.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Settlement {
+    pub receipt: Option<Value>,
+    /// The kept outputs that are read again.
+    pub replayed: Vec<KeptOutput>,
+}
+
+/// The steps that need not run, by their ids.
+pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashMap<String, Settlement> {
+    let commit = |place: usize| {
+        let id = &plan.nodes[place].id;
+        past.commits.iter().find(|commit| commit.step == *id && commit.fingerprint == fingerprints[place])
+    };
+    let kept = |place: usize, output: &str| {
+        let id = &plan.nodes[place].id;
+        let same =
+            |kept: &&KeptOutput| kept.step == *id && kept.output == output && kept.fingerprint == fingerprints[place];
+        past.kept.iter().find(same)
+    };
+    let mut settled: Vec<Option<Settlement>> = Vec::new();
+    settled.resize_with(plan.nodes.len(), || None);
+    // Who needs a step comes after it.
+    for place in (0..plan.nodes.len()).rev() {
+        let node = &plan.nodes[place];
+        let readers = plan.nodes.iter().enumerate().skip(place + 1);
+        let needed: BTreeSet<&str> = readers
+            .filter(|(reader, _)| settled[*reader].is_none())
+            .flat_map(|(_, reader)| &reader.inputs)
+            .filter(|input| input.node == place)
+            .map(|input| input.output.as_str())
+            .collect();
+        let is_read = plan.nodes.iter().flat_map(|reader| &reader.inputs).any(|input| input.node == place);
+        settled[place] = if node.kind == StepKind::Load || !is_read {
+            commit(place).map(|commit| Settlement { receipt: Some(commit.receipt.clone()), replayed: Vec::new() })
+        } else {
+            let replayed: Option<Vec<KeptOutput>> =
+                needed.into_iter().map(|output| kept(place, output).cloned()).collect();
+            replayed.map(|replayed| Settlement { receipt: None, replayed })
+        };
+    }
+    let ids = plan.nodes.iter().map(|node| node.id.clone());
+    ids.zip(settled).filter_map(|(id, settled)| Some((id, settled?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fingerprint::fingerprints;
+    use super::*;
+    use crate::pipeline::{Input, PlannedNode};
+    use arrow::datatypes::Schema;
+    use flight_common::Effects;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    /// `read` → `clean` → two loads.
+    fn plan(threshold: i64) -> Plan {
+        let node = |id: &str, kind, inputs: &[usize], params| PlannedNode {
+            id: id.to_owned(),
+            step: id.to_owned(),
+            version: "1".to_owned(),
+            kind,
+            effects: Effects::None,
+            params,
+            inputs: inputs
+                .iter()
+                .map(|node| Input { name: "input".to_owned(), node: *node, output: "output".to_owned() })
+                .collect(),
+            after: Vec::new(),
+            outputs: vec![("output".to_owned(), Arc::new(Schema::empty()))],
+            claimed: Vec::new(),
+            source: (kind == StepKind::Extract).then(|| "a.csv 10 bytes".to_owned()),
+            timeout: None,
+            checkpoint: false,
+        };
+        let nodes = vec![
+            node("read", StepKind::Extract, &[], json!({"a": 1, "b": 2})),
+            node("clean", StepKind::Transform, &[0], json!({})),
+            node("first", StepKind::Load, &[1], json!({})),
+            node("second", StepKind::Load, &[1], json!({ "threshold": threshold })),
+        ];
+        Plan { name: "p".to_owned(), nodes }
+    }
+
+    fn past(plan: &Plan, kept: &[usize], committed: &[usize]) -> Past {
+        let prints = fingerprints(plan);
+        let output = |place: &usize| KeptOutput {
+            run_id: "1".to_owned(),
+            step: plan.nodes[*place].id.clone(),
+            output: "output".to_owned(),
+            fingerprint: prints[*place].clone(),
+            path: "x".to_owned(),
+            rows: 1,
+            bytes: 1,
+            checksum: "c".to_owned(),
+            created_at: 0,
+        };
+        let commit = |place: &usize| Committed {
+            step: plan.nodes[*place].id.clone(),
+            fingerprint: prints[*place].clone(),
+            receipt: json!({"rows": 7}),
+        };
+        Past { kept: kept.iter().map(output).collect(), commits: committed.iter().map(commit).collect() }
+    }
+
+    fn settled(plan: &Plan, past: &Past) -> Vec<String> {
+        let mut ids: Vec<String> = settle(plan, &fingerprints(plan), past).into_keys().collect();
+        ids.sort();
+        ids
+    }
+
+    #[test]
+    fn without_a_past_everything_runs() {
+        assert!(settled(&plan(1), &Past::default()).is_empty());
+    }
+
+    #[test]
+    fn what_was_kept_is_read_again_and_what_it_was_made_of_is_not() {
+        let plan = plan(1);
+        let past = past(&plan, &[1], &[2]);
+        assert_eq!(settled(&plan, &past), ["clean", "first", "read"]);
+        let all = settle(&plan, &fingerprints(&plan), &past);
+        assert_eq!(all["clean"].replayed.len(), 1);
+        assert!(all["read"].replayed.is_empty(), "nobody needs it");
+        assert_eq!(all["first"].receipt, Some(json!({"rows": 7})));
+    }
+
+    #[test]
+    fn a_changed_tail_runs_again_and_only_it() {
+        let (before, after) = (plan(1), plan(2));
+        let past = past(&before, &[1], &[2, 3]);
+        assert_eq!(settled(&before, &past).len(), 4);
+        assert_eq!(settled(&after, &past), ["clean", "first", "read"]);
+    }
+
+    #[test]
+    fn a_changed_source_changes_all_that_comes_of_it() {
+        let before = plan(1);
+        let mut after = plan(1);
+        after.nodes[0].source = Some("a.csv 11 bytes".to_owned());
+        let past = past(&before, &[1], &[2, 3]);
+        assert!(settled(&after, &past).is_empty());
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        let before = plan(1);
+        let mut after = plan(1);
+        after.nodes[0].params = json!({"b": 2, "a": 1});
+        assert_eq!(fingerprints(&before), fingerprints(&after));
+    }
+}

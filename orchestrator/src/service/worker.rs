@@ -1,0 +1,149 @@
+//! Takes runs while there is room, keeps their leases, hands on what others ask of them, and drains at the end.
+
+use super::{Service, UnderWay, attempt, retention};
+use crate::store::{Claim, Lease, RunState};
+use std::collections::HashMap;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// How often the store is asked for runs that others have queued or lost, and for cancels.
+const POLL: Duration = Duration::from_millis(500);
+
+/// The worker of a replica.
+pub(super) async fn work(service: Service, stop: CancellationToken) {
+    let beating = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(beat(service.clone())));
+    let retaining = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(retention::retain(service.clone())));
+    let mut attempts = JoinSet::new();
+    while !stop.is_cancelled() {
+        *service.0.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let room = service.0.settings.slots.saturating_sub(attempts.len());
+        let claims = match room {
+            0 => Vec::new(),
+            _ => take(&service, room).await,
+        };
+        let took = claims.len();
+        for claim in claims {
+            begin(&service, &mut attempts, claim);
+        }
+        if took > 0 && took == room {
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = service.0.wake.notified(), if attempts.len() < service.0.settings.slots => {}
+            Some(ended) = attempts.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "an attempt panicked; its run will be taken over");
+                }
+            }
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+    drain(&service, &mut attempts).await;
+    drop((beating, retaining));
+}
+
+async fn take(service: &Service, room: usize) -> Vec<Claim> {
+    let settings = &service.0.settings;
+    let claimed = service.0.store.claim(&service.0.owner, settings.lease, room, &settings.limits).await;
+    claimed.unwrap_or_else(|error| {
+        tracing::warn!(%error, "no runs could be taken");
+        Vec::new()
+    })
+}
+
+fn begin(service: &Service, attempts: &mut JoinSet<()>, claim: Claim) {
+    let under_way = UnderWay {
+        fence: claim.lease.fence,
+        stop: CancellationToken::new(),
+        lost: CancellationToken::new(),
+        released: CancellationToken::new(),
+    };
+    let lease = claim.lease.clone();
+    service.under_way().insert(lease.run.clone(), under_way.clone());
+    let service = service.clone();
+    let work = async move {
+        // Removed also if the attempt panics.
+        let _registered = Registered { service: service.clone(), lease };
+        attempt::attempt(service, claim, under_way).await;
+    };
+    attempts.spawn(work.in_current_span());
+}
+
+struct Registered {
+    service: Service,
+    lease: Lease,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut under_way = self.service.under_way();
+        // The next attempt of the same run may have begun.
+        if under_way.get(&self.lease.run).is_some_and(|one| one.fence == self.lease.fence) {
+            under_way.remove(&self.lease.run);
+        }
+    }
+}
+
+/// Lets attempts end in their time, then gives back those that have not.
+async fn drain(service: &Service, attempts: &mut JoinSet<()>) {
+    let ended = async { while attempts.join_next().await.is_some() {} };
+    if tokio::time::timeout(service.0.settings.drain, ended).await.is_ok() {
+        return;
+    }
+    for under_way in service.under_way().values() {
+        under_way.released.cancel();
+        under_way.stop.cancel();
+    }
+    while attempts.join_next().await.is_some() {}
+}
+
+/// Prolongs leases, and passes on cancels that were asked of other replicas. Never ends.
+async fn beat(service: Service) {
+    let lease = service.0.settings.lease;
+    let mut prolonged = Instant::now();
+    let mut ticks = tokio::time::interval(POLL.min(lease / 3));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if service.under_way().is_empty() {
+            prolonged = Instant::now();
+            continue;
+        }
+        let due = prolonged.elapsed() >= lease / 3;
+        let before: HashMap<String, UnderWay> = service.under_way().clone();
+        let store = &service.0.store;
+        let held = match due {
+            true => store.heartbeat(&service.0.owner, lease).await,
+            false => store.held_by(&service.0.owner).await,
+        };
+        match held {
+            Ok(held) => {
+                if due {
+                    prolonged = Instant::now();
+                }
+                pass_on(&before, &held);
+            }
+            Err(error) => tracing::warn!(%error, "the leases could not be looked after"),
+        }
+    }
+}
+
+/// Stops attempts whose run was lost or is to be cancelled.
+fn pass_on(under_way: &HashMap<String, UnderWay>, held: &[(Lease, RunState)]) {
+    for (run, under_way) in under_way {
+        let state = held.iter().find(|(lease, _)| lease.run == *run && lease.fence == under_way.fence);
+        match state {
+            Some((_, RunState::Cancelling)) => under_way.stop.cancel(),
+            Some(_) => {}
+            None => {
+                // It has ended by itself in the meantime, or another replica has it: either way there is nothing to tell.
+                under_way.lost.cancel();
+                under_way.stop.cancel();
+            }
+        }
+    }
+}

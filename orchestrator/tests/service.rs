@@ -1,0 +1,244 @@
+//! Durable runs: from the queue to the end, through retries, resumes, cancels, and the loss of a replica.
+
+mod support;
+
+use orchestrator::run::Engine;
+use orchestrator::service::{RetryPolicy, Service, Settings, Submission};
+use orchestrator::store::{EventRow, RunRow, RunState, Store};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use support::House;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// No test waits longer than this for what must come.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A replica on a data root, and its end.
+struct Replica {
+    service: Service,
+    stop: CancellationToken,
+    working: tokio::task::JoinHandle<()>,
+    _guard: DropGuard,
+}
+
+fn settings() -> Settings {
+    let retry = RetryPolicy { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(1) };
+    Settings { lease: Duration::from_millis(600), drain: Duration::from_millis(200), retry, ..Settings::default() }
+}
+
+async fn replica(house: &House, settings: Settings) -> Replica {
+    let root = house.env.data_root.clone();
+    let own = root.own_folder().expect("a folder");
+    let store = Store::open(&format!("sqlite://{}/quiver.db", own.path().display())).await.expect("it opens");
+    let engine = Engine::new(Arc::new(house.in_process()), house.env.space.clone());
+    let service = Service::new(store, Arc::new(engine), root, settings).expect("it begins");
+    let stop = CancellationToken::new();
+    let working = service.start(stop.clone());
+    Replica { service, working, _guard: stop.clone().drop_guard(), stop }
+}
+
+impl Replica {
+    async fn submit(&self, body: &str) -> String {
+        let submission = Submission { pipeline: "test".to_owned(), body: body.to_owned(), ..Submission::default() };
+        self.service.submit(submission).await.expect("a good pipeline").run.id
+    }
+
+    /// Waits until the run is in this state.
+    async fn until(&self, run: &str, state: RunState) -> RunRow {
+        self.until_true(run, |row| row.state == state).await
+    }
+
+    async fn until_true(&self, run: &str, enough: impl Fn(&RunRow) -> bool) -> RunRow {
+        let store = self.service.store();
+        let mut changes = store.changes();
+        let waiting = async {
+            loop {
+                let row = store.run(run).await.expect("it is there");
+                if enough(&row) {
+                    return row;
+                }
+                // Another replica may have changed it.
+                let _ = tokio::time::timeout(Duration::from_millis(50), changes.changed()).await;
+            }
+        };
+        let seen = tokio::time::timeout(SOON, waiting).await;
+        match seen {
+            Ok(row) => row,
+            Err(_) => panic!("it does not come: {:?}", store.run(run).await),
+        }
+    }
+
+    async fn events(&self, run: &str) -> Vec<EventRow> {
+        self.service.store().events(run, 0, 100).await.expect("told")
+    }
+
+    /// What the last attempt says of each step.
+    async fn steps(&self, run: &str) -> Vec<(String, String)> {
+        let attempts = self.service.store().attempts(run).await.expect("told");
+        let report = attempts.last().and_then(|attempt| attempt.report.clone()).expect("a report");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let steps = report["steps"].as_array().expect("steps").iter();
+        steps.map(|step| (text(&step["id"]), text(&step["status"]))).collect()
+    }
+}
+
+fn pairs(steps: &[(&str, &str)]) -> Vec<(String, String)> {
+    steps.iter().map(|(id, status)| ((*id).to_owned(), (*status).to_owned())).collect()
+}
+
+const CHAIN: &str = "
+steps:
+  - {id: n, service: numbers, checkpoint: true, params: {rows: 100000}}
+  - {id: s, service: sum, depends_on: n}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_queued_run_and_told() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let run = replica.submit(CHAIN).await;
+    let row = replica.until(&run, RunState::Done).await;
+    assert_eq!((row.attempt, row.fault), (1, None));
+    assert_eq!(house.sum(), Some(99_999 * 50_000));
+    let kinds: Vec<String> = replica.events(&run).await.into_iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, ["queued", "started", "committing", "done"]);
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "done"), ("s", "done")]));
+    let kept = replica.service.store().kept(&run).await.expect("told");
+    assert_eq!((kept.len(), kept[0].step.as_str(), kept[0].rows), (1, "n", 100_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_pipeline_is_refused_with_its_places_and_queues_nothing() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let bad = Submission { body: CHAIN.replace("rows", "raws"), ..Submission::default() };
+    let refused = replica.service.submit(bad).await.expect_err("it is wrong");
+    let orchestrator::service::Refused::Wrong(problems) = refused else { panic!("{refused:?}") };
+    assert_eq!(problems.iter().next().expect("a problem").line, 3);
+    assert!(replica.service.store().unfinished().await.expect("counted").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let run = replica.submit(&CHAIN.replace("rows: 100000", "rows: 100000, needs: ready.txt")).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!(row.attempt, 3, "{row:?}");
+    assert_eq!(row.fault.expect("a fault")["message"], "the source is out of reach");
+
+    let run = replica.submit(&CHAIN.replace("rows: 100000", "rows: 100000, fail_after: 5000")).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!((row.attempt, &row.fault.expect("a fault")["kind"]), (1, &Value::from("bad_data")));
+    assert_eq!(house.sum(), None, "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_run_does_again_only_what_it_must() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let tail = "
+  - {id: again, service: numbers, params: {rows: 10, needs: ready.txt}, depends_on: s}
+";
+    let body = format!("{CHAIN}{tail}");
+    let run = replica.submit(&body).await;
+    replica.until(&run, RunState::Failed).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "reused"), ("again", "failed")]));
+
+    // Resumed with another tail: what was done stays done.
+    let changed = body.replace("needs: ready.txt", "");
+    replica.service.resume(&run, Some(changed), true, "ann").await.expect("it can be resumed");
+    let row = replica.until(&run, RunState::Done).await;
+    assert_eq!(row.attempt, 4);
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "reused"), ("again", "done")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_output_feeds_a_changed_load_and_a_spoilt_one_is_made_again() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = CHAIN.replace("service: sum, depends_on: n", "service: second-then-first, depends_on: [n, n]");
+    let failing = format!("{body}  - {{id: w, service: numbers, params: {{rows: 1, fail_after: 0}}, depends_on: s}}\n");
+    let run = replica.submit(&failing).await;
+    replica.until(&run, RunState::Failed).await;
+    let mended = format!("{body}  - {{id: w, service: sum, depends_on: s}}\n");
+    replica.service.resume(&run, Some(mended.clone()), true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "done"), ("w", "done")]));
+    assert_eq!(house.sum(), Some(99_999 * 100_000));
+
+    let run = replica.submit(&failing).await;
+    replica.until(&run, RunState::Failed).await;
+    let kept = replica.service.store().kept(&run).await.expect("told").remove(0);
+    let file = replica.service.own_folder().path().join(kept.path);
+    let mut bytes = std::fs::read(&file).expect("there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("spoilt");
+    replica.service.resume(&run, Some(mended), true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "done"), ("s", "done"), ("w", "done")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_under_way_is_cancelled_within_a_second() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let run = replica.submit(&CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 5000")).await;
+    replica.until(&run, RunState::Running).await;
+    replica.service.cancel(&run, "ann").await.expect("it runs");
+    let ended = tokio::time::timeout(Duration::from_secs(1), replica.until(&run, RunState::Cancelled)).await;
+    let row = ended.expect("within a second");
+    assert_eq!((row.owner, row.fault), (None, None));
+    assert_eq!(house.sum(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runs_of_a_replica_that_died_are_taken_over() {
+    let house = House::new();
+    let first = replica(&house, settings()).await;
+    let run = first.submit(&CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 5000")).await;
+    first.until(&run, RunState::Running).await;
+    // As if by `kill -9`: nothing is told to the store any more.
+    first.working.abort();
+    let second = replica(&house, settings()).await;
+    let row = second.until_true(&run, |row| row.attempt == 2).await;
+    assert_eq!(row.owner.as_deref(), Some(second.service.owner()));
+    second.service.cancel(&run, "ann").await.expect("it runs");
+    second.until(&run, RunState::Cancelled).await;
+    assert_eq!(house.sum(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_replicas_die_again_and_again_is_given_up() {
+    let house = House::new();
+    let body = CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 5000");
+    let mut run = None;
+    for attempt in 1..=3 {
+        let one = replica(&house, settings()).await;
+        let id = match &run {
+            Some(id) => String::clone(id),
+            None => one.submit(&body).await,
+        };
+        one.until_true(&id, |row| row.attempt == attempt).await;
+        one.working.abort();
+        run = Some(id);
+    }
+    let last = replica(&house, settings()).await;
+    let row = last.until(&run.expect("it was queued"), RunState::Failed).await;
+    let fault = row.fault.expect("a fault");
+    assert!(fault["message"].as_str().expect("text").starts_with("given up after 3 attempts"), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_goes_down_gives_its_runs_back() {
+    let house = House::new();
+    let first = replica(&house, settings()).await;
+    let run = first.submit(&CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 5000")).await;
+    first.until(&run, RunState::Running).await;
+    first.stop.cancel();
+    tokio::time::timeout(SOON, first.working).await.expect("it drains").expect("without a panic");
+    let row = first.service.store().run(&run).await.expect("there");
+    assert_eq!((row.state, row.owner, row.attempt), (RunState::Queued, None, 1));
+}
