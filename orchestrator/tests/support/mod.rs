@@ -1,5 +1,6 @@
-#![allow(dead_code, reason = "each file of tests uses a part of it")]
 //! Small real steps, and both doors to them: what the engine's tests run on.
+
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
