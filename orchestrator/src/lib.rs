@@ -7,12 +7,16 @@
 //! | [`run`] | the engine: streams joined, tees, cancel, figures |
 //! | [`store`] | what outlives the process: runs, pipelines, kept outputs, tokens |
 //! | [`service`] | durable runs: queue, leases, retries, resume |
+//! | [`api`] | REST, for people, scripts and the web page |
+//! | [`serve`] | all of it put together: `quiver up`, `quiver-orchestrator` |
 //!
 //! It knows the kit and no step: what it knows of steps it learns from their descriptions.
 
 mod checksum;
+pub mod api;
 pub mod mesh;
 pub mod pipeline;
 pub mod run;
+pub mod serve;
 pub mod service;
 pub mod store;

@@ -149,6 +149,46 @@ impl DataRoot {
         Some(folder.join(near).to_string_lossy().into_owned())
     }
 
+    /// The files beneath the root, by path, without those whose names or folders begin with a dot. At most `most` of them.
+    ///
+    /// # Errors
+    /// Why the root cannot be read.
+    pub fn files(&self, most: usize) -> Result<Vec<FileEntry>, Fault> {
+        let mut found = Vec::new();
+        let mut folders = vec![PathBuf::new()];
+        while let Some(folder) = folders.pop() {
+            let entries = match folder.as_os_str().is_empty() {
+                true => self.dir.entries(),
+                false => self.dir.read_dir(&folder),
+            };
+            let entries = match entries {
+                Ok(entries) => entries,
+                // It may be gone meanwhile, or not ours to read; the root itself must be.
+                Err(error) if folder.as_os_str().is_empty() => return Err(Fault::io(self.path.display(), &error)),
+                Err(_) => continue,
+            };
+            for entry in entries.filter_map(Result::ok) {
+                let name = entry.file_name();
+                let Some(metadata) = entry.metadata().ok().filter(|_| !name.to_string_lossy().starts_with('.')) else {
+                    continue;
+                };
+                let path = folder.join(name);
+                if metadata.is_dir() {
+                    folders.push(path);
+                } else if metadata.is_file() {
+                    let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
+                    found.push(FileEntry { path, bytes: metadata.len(), modified });
+                }
+            }
+            if found.len() >= most {
+                break;
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found.truncate(most);
+        Ok(found)
+    }
+
     /// Begins a file that is seen only once it is whole: see [`NewFile::commit`].
     ///
     /// # Errors
@@ -187,6 +227,17 @@ impl DataRoot {
 /// cap-std refuses what leads out of the root with an error of its own.
 fn leads_out(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// A file beneath the data root.
+#[derive(Clone, Debug)]
+pub struct FileEntry {
+    /// Its path, relative to the root.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last written.
+    pub modified: Option<std::time::SystemTime>,
 }
 
 self_cell::self_cell!(

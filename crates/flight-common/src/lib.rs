@@ -35,7 +35,7 @@ pub mod testing;
 pub mod wire;
 
 pub use command::StepCommand;
-pub use data_root::{DataRoot, LEGACY_ROOT, NewFile, OWN_FOLDER};
+pub use data_root::{DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER};
 pub use describe::{Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
 pub use fault::{Fault, FaultKind, Violation};
 pub use memory::{MemoryBudget, Reservation};

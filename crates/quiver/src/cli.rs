@@ -4,6 +4,7 @@ use crate::generate::Dataset;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flight_common::serve::{EnvOptions, ListenOptions};
 use flight_common::telemetry::LogFormat;
+use orchestrator::serve::ServeOptions;
 use std::path::PathBuf;
 
 /// ETL as a mesh of Arrow Flight services: pipelines in YAML, checked before they run, run as streams.
@@ -32,7 +33,8 @@ pub enum Command {
     Steps(StepsArgs),
     /// Serve some steps over Flight.
     Serve(ServeArgs),
-    /// Serve every step over Flight, each in a process of its own, until Ctrl-C.
+    /// Run all of it on this machine, until Ctrl-C: every step as a Flight server, and the orchestrator with its queue, its
+    /// store and its REST API.
     Up(UpArgs),
     /// Print the JSON Schema of pipeline files, for editors.
     Schema(WhereArgs),
@@ -160,6 +162,14 @@ pub struct UpArgs {
     /// Print one JSON document with the addresses, once all servers can be called.
     #[arg(long)]
     pub json: bool,
+
+    /// Run the steps in this process, without servers of their own.
+    #[arg(long)]
+    pub embedded: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub serve: ServeOptions,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented where it is defined")]

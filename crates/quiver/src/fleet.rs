@@ -6,24 +6,40 @@ use flight_common::client::StepClient;
 use flight_common::serve::EnvOptions;
 use flight_common::telemetry::LogFormat;
 use flight_common::{Fault, Registry};
-use futures::future::try_join_all;
+use futures::FutureExt;
+use futures::future::{select_all, try_join_all};
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// Time for a server to say where it listens.
 const START: Duration = Duration::from_secs(20);
 /// Time for a server to end once its tether is cut.
 const STOP: Duration = Duration::from_secs(30);
 
+/// Lets the system choose.
+const ANY_PORT: &str = "127.0.0.1:0";
+/// Pauses before a server that has died is started again: the first, and the longest.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// A server that has lived as long as this has not died of its start.
+const LIVED: Duration = Duration::from_secs(30);
+
 /// Running step servers.
 pub struct Fleet {
     servers: Vec<StepServer>,
+    launch: Launch,
+}
+
+/// How a server is started.
+struct Launch {
+    env: EnvOptions,
+    logs: LogFormat,
     // Holds the sockets; removed at the end.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// One of them.
@@ -34,6 +50,10 @@ pub struct StepServer {
     pub address: String,
     socket: PathBuf,
     child: Child,
+    // Its end is the end of the server. `Child` would close it as soon as it is waited for.
+    tether: Option<ChildStdin>,
+    begun: Instant,
+    pause: Duration,
 }
 
 impl StepServer {
@@ -53,9 +73,28 @@ impl Fleet {
             .prefix("quiver-")
             .tempdir()
             .map_err(|error| Fault::io("a folder for sockets", &error))?;
+        let launch = Launch { env: env.clone(), logs, folder };
         let names: Vec<String> = registry.iter().map(|step| step.description().name.clone()).collect();
-        let starting = names.into_iter().map(|name| start(name, folder.path().to_owned(), env, logs));
-        Ok(Self { servers: try_join_all(starting).await?, _folder: folder })
+        let servers = try_join_all(names.iter().map(|name| launch.start(name, ANY_PORT))).await?;
+        Ok(Self { servers, launch })
+    }
+
+    /// Starts each server that dies again, at its old address. Never ends.
+    pub async fn watch(&mut self) -> Infallible {
+        loop {
+            let ends = self.servers.iter_mut().map(|server| server.child.wait().boxed());
+            let (ended, place, _) = select_all(ends).await;
+            let server = &mut self.servers[place];
+            let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+            let pause = if server.begun.elapsed() > LIVED { AGAIN.0 } else { server.pause };
+            tracing::warn!(step = server.step, how, "a server has died and is started again");
+            tokio::time::sleep(pause).await;
+            match self.launch.start(&server.step, &server.address).await {
+                Ok(again) => *server = again,
+                Err(fault) => tracing::error!(step = server.step, fault = %fault, "it could not be started"),
+            }
+            server.pause = (pause * 2).min(AGAIN.1);
+        }
     }
 
     /// The servers.
@@ -79,7 +118,7 @@ impl Fleet {
     pub async fn stop(mut self) {
         for server in &mut self.servers {
             // The end of its standard input is what it waits for.
-            drop(server.child.stdin.take());
+            drop(server.tether.take());
         }
         for server in &mut self.servers {
             if tokio::time::timeout(STOP, server.child.wait()).await.is_err() {
@@ -91,31 +130,37 @@ impl Fleet {
     }
 }
 
-async fn start(step: String, folder: PathBuf, env: &EnvOptions, logs: LogFormat) -> Result<StepServer, Fault> {
-    let program = std::env::current_exe().map_err(|error| Fault::io("the quiver program", &error))?;
-    let socket = folder.join(format!("{step}.sock"));
-    let mut command = Command::new(program);
-    command.arg("serve").arg(&step).args(["--listen", "127.0.0.1:0", "--tethered"]).arg("--socket").arg(&socket);
-    command.arg("--data-root").arg(&env.data_root);
-    command.arg("--memory-limit").arg(env.memory_limit.as_u64().to_string());
-    if let Some(dir) = &env.spill_dir {
-        command.arg("--spill-dir").arg(dir);
+impl Launch {
+    async fn start(&self, step: &str, listen: &str) -> Result<StepServer, Fault> {
+        let program = std::env::current_exe().map_err(|error| Fault::io("the quiver program", &error))?;
+        let socket = self.folder.path().join(format!("{step}.sock"));
+        // One that was killed has left it behind.
+        let _ = std::fs::remove_file(&socket);
+        let env = &self.env;
+        let mut command = Command::new(program);
+        command.arg("serve").arg(step).args(["--listen", listen, "--tethered"]).arg("--socket").arg(&socket);
+        command.arg("--data-root").arg(&env.data_root);
+        command.arg("--memory-limit").arg(env.memory_limit.as_u64().to_string());
+        if let Some(dir) = &env.spill_dir {
+            command.arg("--spill-dir").arg(dir);
+        }
+        if let Some(quota) = env.spill_quota {
+            command.arg("--spill-quota").arg(quota.as_u64().to_string());
+        }
+        if self.logs == LogFormat::Json {
+            command.args(["--log-format", "json"]);
+        }
+        // Ctrl-C is for this process, which then ends its servers in good order.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| Fault::io(format!("the server of {step}"), &error))?;
+        let tether = child.stdin.take();
+        let failed = |why: &str| Fault::upstream(format!("the server of {step} did not start: {why}"));
+        let output = child.stdout.take().ok_or_else(|| failed("it has no output"))?;
+        let mut lines = BufReader::new(output).lines();
+        let line = tokio::time::timeout(START, lines.next_line()).await;
+        let line = line.map_err(|_| failed("it did not say where it listens"))?;
+        let line = line.ok().flatten().ok_or_else(|| failed("it ended at once"))?;
+        let address = line.rsplit(' ').next().unwrap_or_default().to_owned();
+        Ok(StepServer { step: step.to_owned(), address, socket, child, tether, begun: Instant::now(), pause: AGAIN.0 })
     }
-    if let Some(quota) = env.spill_quota {
-        command.arg("--spill-quota").arg(quota.as_u64().to_string());
-    }
-    if logs == LogFormat::Json {
-        command.args(["--log-format", "json"]);
-    }
-    // Ctrl-C is for this process, which then ends its servers in good order.
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| Fault::io(format!("the server of {step}"), &error))?;
-    let failed = |why: &str| Fault::upstream(format!("the server of {step} did not start: {why}"));
-    let output = child.stdout.take().ok_or_else(|| failed("it has no output"))?;
-    let mut lines = BufReader::new(output).lines();
-    let line = tokio::time::timeout(START, lines.next_line()).await;
-    let line = line.map_err(|_| failed("it did not say where it listens"))?;
-    let line = line.ok().flatten().ok_or_else(|| failed("it ended at once"))?;
-    let address = line.rsplit(' ').next().unwrap_or_default().to_owned();
-    Ok(StepServer { step, address, socket, child })
 }

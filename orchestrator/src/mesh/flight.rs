@@ -6,13 +6,58 @@ use flight_common::client::StepClient;
 use flight_common::wire::{Frame, Gather};
 use flight_common::{Fault, StepCommand, StepDescription, params};
 use futures::FutureExt;
-use futures::future::{BoxFuture, try_join_all};
+use futures::future::{BoxFuture, join_all, try_join_all};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+/// How long what a server said of its steps is taken for true without asking again: a server may come back as a newer
+/// version.
+const FRESH: Duration = Duration::from_secs(30);
+/// How long a server may take to say it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Servers, and which steps each of them has.
 pub struct FlightMesh {
-    steps: Vec<(StepDescription, StepClient)>,
+    servers: Vec<Server>,
+}
+
+struct Server {
+    client: StepClient,
+    said: Mutex<Said>,
+}
+
+/// What a server said of its steps, and when it was asked last.
+#[derive(Default)]
+struct Said {
+    steps: Option<Arc<[StepDescription]>>,
+    asked: Option<Instant>,
+}
+
+impl Server {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn steps(&self) -> Option<Arc<[StepDescription]>> {
+        self.said().steps.clone()
+    }
+
+    /// Asks it, unless what it said is fresh. One that does not answer keeps what it said before.
+    async fn refresh(&self) -> Result<(), Fault> {
+        {
+            let mut said = self.said();
+            if said.steps.is_some() && said.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
+                return Ok(());
+            }
+            said.asked = Some(Instant::now());
+        }
+        let late = |_| Fault::timed_out(format!("{} does not say what steps it has", self.client.peer()));
+        let steps = tokio::time::timeout(PATIENCE, self.client.describe()).await.map_err(late)??;
+        self.said().steps = Some(steps.into());
+        Ok(())
+    }
 }
 
 impl FlightMesh {
@@ -21,19 +66,32 @@ impl FlightMesh {
     /// # Errors
     /// [`flight_common::FaultKind::Upstream`] when a server is not reachable.
     pub async fn connect(clients: Vec<StepClient>) -> Result<Self, Fault> {
-        let described = clients.into_iter().map(|client| async move {
-            let descriptions = client.describe().await?;
-            Ok::<_, Fault>(descriptions.into_iter().map(move |one| (one, client.clone())).collect::<Vec<_>>())
-        });
-        let steps = try_join_all(described).await?.into_iter().flatten().collect();
-        Ok(Self { steps })
+        let mesh = Self::new(clients);
+        try_join_all(mesh.servers.iter().map(Server::refresh)).await?;
+        Ok(mesh)
     }
 
-    fn find(&self, name: &str) -> Result<&(StepDescription, StepClient), Fault> {
-        self.steps.iter().find(|(description, _)| description.answers_to(name)).ok_or_else(|| {
-            let known: Vec<&str> = self.steps.iter().map(|(description, _)| description.name.as_str()).collect();
-            Fault::not_found(format!("no server has the step \"{name}\"")).help(params::did_you_mean(name, known))
-        })
+    /// These servers, which need not answer yet: they are asked when somebody wants to know.
+    pub fn new(clients: Vec<StepClient>) -> Self {
+        let server = |client| Server { client, said: Mutex::default() };
+        Self { servers: clients.into_iter().map(server).collect() }
+    }
+
+    fn find(&self, name: &str) -> Result<(StepDescription, &StepClient), Fault> {
+        let described = self.servers.iter().filter_map(|server| Some((server.steps()?, &server.client)));
+        let steps: Vec<(Arc<[StepDescription]>, &StepClient)> = described.collect();
+        for (steps, client) in &steps {
+            if let Some(found) = steps.iter().find(|step| step.answers_to(name)) {
+                return Ok((found.clone(), client));
+            }
+        }
+        let silent = self.silent();
+        if !silent.is_empty() {
+            let why = format!("no server that answers has the step \"{name}\"");
+            return Err(Fault::upstream(why).help(format!("these do not answer: {}", silent.join(", "))));
+        }
+        let known: Vec<&str> = steps.iter().flat_map(|(steps, _)| steps.iter()).map(|one| one.name.as_str()).collect();
+        Err(Fault::not_found(format!("no server has the step \"{name}\"")).help(params::did_you_mean(name, known)))
     }
 
     async fn plan_step(&self, mut command: StepCommand, inputs: Vec<SchemaRef>) -> Result<StepPlan, Fault> {
@@ -88,8 +146,34 @@ impl FlightMesh {
 
 impl Planner for FlightMesh {
     fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
-        let descriptions = self.steps.iter().map(|(description, _)| description.clone()).collect();
-        std::future::ready(Ok(descriptions)).boxed()
+        async move {
+            let asked = join_all(self.servers.iter().map(Server::refresh)).await;
+            let steps: Vec<_> = self.servers.iter().filter_map(Server::steps).collect();
+            match asked.into_iter().find_map(Result::err) {
+                Some(fault) if steps.is_empty() => Err(fault),
+                _ => Ok(steps.iter().flat_map(|steps| steps.iter().cloned()).collect()),
+            }
+        }
+        .boxed()
+    }
+
+    fn health(&self) -> BoxFuture<'_, Vec<(String, Result<(), Fault>)>> {
+        async move {
+            let asked = self.servers.iter().map(|server| async move {
+                let answer = server.client.check().await;
+                match server.steps() {
+                    Some(steps) => steps.iter().map(|step| (step.name.clone(), answer.clone())).collect(),
+                    None => vec![(server.client.peer().to_owned(), answer)],
+                }
+            });
+            join_all(asked).await.into_iter().flatten().collect()
+        }
+        .boxed()
+    }
+
+    fn silent(&self) -> Vec<String> {
+        let silent = self.servers.iter().filter(|server| server.steps().is_none());
+        silent.map(|server| server.client.peer().to_owned()).collect()
     }
 
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {

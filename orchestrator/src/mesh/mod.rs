@@ -19,6 +19,14 @@ pub trait Planner: Send + Sync {
     /// What the steps say of themselves.
     fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>>;
 
+    /// Whether each step answers, by its name; a server of which nothing is known yet, by its address.
+    fn health(&self) -> BoxFuture<'_, Vec<(String, Result<(), Fault>)>>;
+
+    /// The servers that have never answered: which steps they have is not known.
+    fn silent(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Plans one step: its parameters and input schemas to its output schemas. No row is read.
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>>;
 }

@@ -69,6 +69,7 @@ pub async fn check(source: &Source, sets: &[String], steps: &dyn Planner) -> Res
         }
     };
     let graph = Graph::build(&spec, &catalog, &mut problems);
+    problems.blame_silent(&steps.silent());
     let plan = plan(&graph, steps, &mut problems).await;
     problems.or(plan)
 }

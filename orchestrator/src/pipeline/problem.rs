@@ -1,6 +1,7 @@
 //! What is wrong with a pipeline, and where.
 
 use super::source::Span;
+use flight_common::FaultKind;
 use serde::Serialize;
 use serde::ser::SerializeStruct;
 use std::collections::HashSet;
@@ -41,6 +42,16 @@ impl Problem {
     pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
         self.help = help.into().map(|help| shown(&help));
         self
+    }
+
+    /// The kind of fault behind it, if it may be gone at the next try.
+    pub fn transient(&self) -> Option<FaultKind> {
+        match self.code {
+            "unreachable" => Some(FaultKind::Upstream),
+            "busy" => Some(FaultKind::Busy),
+            "timed-out" => Some(FaultKind::TimedOut),
+            _ => None,
+        }
     }
 }
 
@@ -87,6 +98,18 @@ impl Problems {
     /// Adds one.
     pub fn push(&mut self, problem: Problem) {
         self.0.push(problem);
+    }
+
+    /// A service that is not known may be one of a server that has not answered yet.
+    pub(super) fn blame_silent(&mut self, servers: &[String]) {
+        if servers.is_empty() {
+            return;
+        }
+        for problem in self.0.iter_mut().filter(|problem| problem.code == "unknown-service") {
+            problem.code = "unreachable";
+            problem.message += " on the servers that answer";
+            problem.help = Some(format!("these do not answer: {}", servers.join(", ")));
+        }
     }
 
     /// Them, one by one.

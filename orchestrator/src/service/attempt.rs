@@ -4,7 +4,7 @@ use super::attendant::{Durable, open, patiently};
 use super::fingerprint::fingerprints;
 use super::reuse::{Past, settle};
 use super::{Service, UnderWay};
-use crate::pipeline::{self, Plan, Problems, Source};
+use crate::pipeline::{self, Plan, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
 use crate::store::{Claim, Committed, Ending, RunState, StoreError};
 use flight_common::{DataRoot, Fault, FaultKind, compute, telemetry};
@@ -129,7 +129,7 @@ fn unplanned(problems: &Problems) -> Fault {
         1 => String::new(),
         count => format!(" (and {} more problems)", count - 1),
     };
-    let kind = match problems.iter().find_map(|problem| transient(problem.code)) {
+    let kind = match problems.iter().find_map(Problem::transient) {
         Some(kind) => kind,
         None => FaultKind::BadParams,
     };
@@ -137,16 +137,6 @@ fn unplanned(problems: &Problems) -> Fault {
     match &first.help {
         Some(help) => fault.help(help),
         None => fault,
-    }
-}
-
-/// The problems that may be gone at the next attempt.
-fn transient(code: &str) -> Option<FaultKind> {
-    match code {
-        "unreachable" => Some(FaultKind::Upstream),
-        "busy" => Some(FaultKind::Busy),
-        "timed-out" => Some(FaultKind::TimedOut),
-        _ => None,
     }
 }
 

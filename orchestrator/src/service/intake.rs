@@ -5,11 +5,14 @@ use crate::pipeline::{self, Plan, Problems, Source};
 use crate::store::{Definition, NewRun, RunRow, StoreError, Submitted};
 use flight_common::telemetry;
 
+/// What a pipeline is called that has no name, neither of its own nor in the store.
+pub const UNNAMED: &str = "unnamed";
+
 /// A request to run.
 #[derive(Clone, Debug, Default)]
 pub struct Submission {
-    /// The name of the pipeline.
-    pub pipeline: String,
+    /// The name of the pipeline, if it is run by name; else the one that its text gives.
+    pub pipeline: Option<String>,
     /// Its version, if it is run by name.
     pub version: Option<i64>,
     /// Its text.
@@ -47,11 +50,11 @@ impl Service {
     /// # Errors
     /// [`Refused::Wrong`] with all that is wrong with the pipeline; otherwise as [`crate::store::Store::submit`].
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
-        let plan =
-            self.check(&submission.pipeline, &submission.body, &submission.sets).await.map_err(Refused::Wrong)?;
+        let name = submission.pipeline.as_deref().unwrap_or(UNNAMED);
+        let plan = self.check(name, &submission.body, &submission.sets).await.map_err(Refused::Wrong)?;
         let new = NewRun {
             id: uuid::Uuid::now_v7().to_string(),
-            pipeline: submission.pipeline,
+            pipeline: submission.pipeline.unwrap_or_else(|| plan.name.clone()),
             version: submission.version,
             definition: Definition::new(submission.body),
             sets: submission.sets,

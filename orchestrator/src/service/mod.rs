@@ -23,7 +23,7 @@ mod settings;
 mod worker;
 
 pub use attendant::kept_file;
-pub use intake::{Refused, Submission};
+pub use intake::{Refused, Submission, UNNAMED};
 pub use retry::RetryPolicy;
 pub use settings::Settings;
 

@@ -196,16 +196,29 @@ impl Store {
         let rows =
             sqlx::query("SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3");
         let rows = rows.bind(id).bind(after).bind(limit as i64).fetch_all(&self.reader).await?;
-        let event = |row: &AnyRow| {
-            Ok(EventRow {
-                seq: row.try_get("seq")?,
-                at: row.try_get("at")?,
-                kind: row.try_get("kind")?,
-                body: json(row, "body")?,
-            })
-        };
         rows.iter().map(event).collect()
     }
+
+    /// The newest event of a run of this kind.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn newest_event(&self, id: &str, kind: &str) -> Result<Option<EventRow>, StoreError> {
+        let row = sqlx::query(
+            "SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND kind = $2 ORDER BY seq DESC LIMIT 1",
+        );
+        let row = row.bind(id).bind(kind).fetch_optional(&self.reader).await?;
+        row.as_ref().map(event).transpose()
+    }
+}
+
+fn event(row: &AnyRow) -> Result<EventRow, StoreError> {
+    Ok(EventRow {
+        seq: row.try_get("seq")?,
+        at: row.try_get("at")?,
+        kind: row.try_get("kind")?,
+        body: json(row, "body")?,
+    })
 }
 
 pub(super) fn state(row: &AnyRow) -> Result<RunState, StoreError> {

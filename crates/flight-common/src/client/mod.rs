@@ -22,11 +22,16 @@ use std::time::Duration;
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// Time for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Time for a call that moves no rows.
 const UNARY: Duration = Duration::from_secs(60);
+/// Time for a server to say that it is well.
+const CHECK: Duration = Duration::from_secs(2);
 /// Time for a peer to answer a ping: one that was killed, or cut off, is found out after at most
 /// [`http2::KEEP_ALIVE`] and this.
 const PING: Duration = Duration::from_secs(5);
@@ -125,6 +130,20 @@ impl StepClient {
         let action = Action { r#type: CANCEL.into(), body };
         self.flight().do_action(self.request(action)).await.map_err(|status| self.explain(&status))?;
         Ok(())
+    }
+
+    /// Whether the server answers and takes calls.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Upstream`] when it does not.
+    pub async fn check(&self) -> Result<(), Fault> {
+        let mut request = self.request(HealthCheckRequest { service: String::new() });
+        request.set_timeout(CHECK);
+        let answered = HealthClient::new(self.channel.clone()).check(request).await;
+        match answered.map_err(|status| self.explain(&status))?.into_inner().status() {
+            ServingStatus::Serving => Ok(()),
+            _ => Err(Fault::upstream(format!("{} takes no more calls: it is going down", self.peer))),
+        }
     }
 
     fn flight(&self) -> FlightServiceClient<Channel> {

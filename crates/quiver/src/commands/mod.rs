@@ -6,6 +6,7 @@ mod plan;
 mod run;
 mod serve;
 mod steps;
+mod up;
 mod validate;
 
 use crate::cli::{Cli, Command, WhereArgs};
@@ -37,7 +38,7 @@ pub fn dispatch(cli: Cli) -> Exit {
         Command::Steps(args) => within(logs, "warn", steps::steps(args, logs)),
         Command::Schema(args) => within(logs, "warn", steps::schema(args, logs)),
         Command::Serve(args) => within(logs, "info", serve::serve(args)),
-        Command::Up(args) => within(logs, "info", serve::up(args, logs)),
+        Command::Up(args) => within(logs, "info", up::up(args, logs)),
     };
     result.unwrap_or_else(|fault| {
         show::fault(&fault);

@@ -1,0 +1,182 @@
+//! Files under the data root: listed, described, uploaded.
+
+use super::Api;
+use super::auth::{Operator, Viewer};
+use super::extract::{Json, Path, Query, text_header};
+use super::problem::{ApiError, ProblemDetails};
+use super::rows::{self, Column, Format};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use flight_common::{FileEntry, NewFile, compute};
+use futures::StreamExt;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Files listed at most.
+const MOST_FILES: usize = 10_000;
+/// How long an upload that brings nothing is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    let upload = OpenApiRouter::new().routes(routes!(describe, upload)).layer(DefaultBodyLimit::disable());
+    OpenApiRouter::new().routes(routes!(list)).merge(upload)
+}
+
+/// A file under the data root.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Dataset {
+    /// Its path, as pipelines name it.
+    path: String,
+    /// Its length.
+    bytes: u64,
+    /// When it was last written: milliseconds since 1970.
+    modified_at: Option<u64>,
+    /// `csv`, `json`, `jsonl`, `arrow`, `parquet`; nothing for what is no data set.
+    format: Option<&'static str>,
+}
+
+impl From<FileEntry> for Dataset {
+    fn from(file: FileEntry) -> Self {
+        let path = file.path.to_string_lossy().into_owned();
+        let since = file.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        Self {
+            format: Format::of(&path).map(Format::extension),
+            bytes: file.bytes,
+            modified_at: since.and_then(|since| u64::try_from(since.as_millis()).ok()),
+            path,
+        }
+    }
+}
+
+/// Which files.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    /// Only those whose path begins so.
+    prefix: Option<String>,
+}
+
+/// The files under the data root, by path: at most 10,000.
+#[utoipa::path(get, path = "/datasets", tag = "datasets", params(Listing), responses((status = 200, body = [Dataset])))]
+async fn list(
+    _: Viewer,
+    State(api): State<Api>,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Vec<Dataset>>, ApiError> {
+    let root = api.service().data_root().clone();
+    let files = compute::run(move || root.files(MOST_FILES)).await?;
+    let prefix = listing.prefix.unwrap_or_default();
+    Ok(Json(files.into_iter().map(Dataset::from).filter(|one| one.path.starts_with(&prefix)).collect()))
+}
+
+/// A data set with its columns.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DatasetDetails {
+    /// Its path.
+    path: String,
+    /// Its length.
+    bytes: u64,
+    /// What it is.
+    format: &'static str,
+    /// Its columns, of text formats as far as their first 1,000 rows tell; none for a JSON array.
+    columns: Vec<Column>,
+    /// Its rows, where the file says so.
+    rows: Option<u64>,
+}
+
+/// A data set: its columns, and its rows where the file tells them.
+#[utoipa::path(get, path = "/datasets/{*path}", tag = "datasets", params(("path" = String, Path)), responses(
+    (status = 200, body = DatasetDetails),
+    (status = 403, body = ProblemDetails, description = "It lies outside the data root."),
+    (status = 404, body = ProblemDetails),
+    (status = 422, body = ProblemDetails, description = "It is no data set that can be read."),
+))]
+async fn describe(
+    _: Viewer,
+    State(api): State<Api>,
+    Path(path): Path<String>,
+) -> Result<Json<DatasetDetails>, ApiError> {
+    let Some(format) = Format::of(&path) else {
+        return Err(ApiError::bad_request(format!("{path} is not called like a data set"))
+            .help("there are .csv, .json, .jsonl, .arrow and .parquet"));
+    };
+    let root = api.service().data_root().clone();
+    let details = compute::run(move || {
+        let file = root.open_file(&path, "path")?.into_std();
+        let bytes = file.metadata().map_err(|error| flight_common::Fault::io(&path, &error))?.len();
+        let (columns, rows) = rows::describe(file, format)?;
+        Ok(DatasetDetails { path, bytes, format: format.extension(), columns, rows })
+    });
+    Ok(Json(details.await?))
+}
+
+/// A file that was uploaded.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Uploaded {
+    /// Its path.
+    path: String,
+    /// Its length.
+    bytes: u64,
+}
+
+/// Uploads a file. It is seen once it is whole; one that was there is replaced, unless `If-None-Match: *` says not to.
+#[utoipa::path(put, path = "/datasets/{*path}", tag = "datasets", params(("path" = String, Path)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 201, body = Uploaded),
+        (status = 403, body = ProblemDetails, description = "It lies outside the data root."),
+        (status = 412, body = ProblemDetails, description = "There is such a file already."),
+        (status = 413, body = ProblemDetails, description = "It is larger than the service takes."),
+    ))]
+async fn upload(
+    _: Operator,
+    State(api): State<Api>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let root = api.service().data_root().clone();
+    let place = root.locate(&path, "path")?;
+    let fresh = text_header(&headers, "if-none-match")?.is_some_and(|any| any.trim() == "*");
+    if fresh && root.open_file(&path, "path").is_ok() {
+        return Err(ApiError::precondition_failed(format!("there is a file {path} already")));
+    }
+    let seat = api.stream_seat()?;
+    let file = compute::run(move || root.new_file(&place)).await?;
+    let bytes = receive(body, file, api.largest_upload(), &path).await?;
+    drop(seat);
+    Ok((StatusCode::CREATED, Json(Uploaded { path, bytes })).into_response())
+}
+
+/// Writes a body to a file, and commits it at its end. One that is cut short leaves nothing.
+async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Result<u64, ApiError> {
+    let mut pieces = body.into_data_stream();
+    let mut received = 0_u64;
+    loop {
+        let next = tokio::time::timeout(PATIENCE, pieces.next()).await;
+        let Some(piece) = next.map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", "nothing came"))? else {
+            break;
+        };
+        let piece = piece.map_err(|_| ApiError::bad_request("the upload was cut short"))?;
+        received += piece.len() as u64;
+        if received > largest {
+            let limit = format!("{path} is larger than the {largest} bytes that this service takes");
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", limit)
+                .help("copy it to the data root, or raise --max-upload"));
+        }
+        let shown = path.to_owned();
+        file = compute::run(move || {
+            file.write_all(&piece).map_err(|error| flight_common::Fault::io(shown, &error))?;
+            Ok(file)
+        })
+        .await?;
+    }
+    compute::run(move || file.commit()).await?;
+    Ok(received)
+}

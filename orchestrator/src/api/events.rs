@@ -1,0 +1,122 @@
+//! What happens to a run, while it happens.
+
+use super::Api;
+use super::auth::Viewer;
+use super::extract::{Json, Path, Query, media_type, text_header};
+use super::problem::{ApiError, ProblemDetails};
+use crate::store::{EventRow, Store, StoreError};
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, header};
+use serde::Deserialize;
+use std::time::Duration;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Events read at a time.
+const PART: usize = 200;
+/// How long news of another replica may take to be seen.
+const POLL: Duration = Duration::from_millis(500);
+/// How long one stream lasts at most. Whoever still listens then asks for the rest.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(events))
+}
+
+/// From where.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct From {
+    /// Only what came after the event with this number.
+    after: Option<i64>,
+}
+
+/// What happened to a run, in order: as server-sent events that go on until the run has ended, or all of it so far with
+/// `Accept: application/json`.
+///
+/// Whoever was cut off goes on with `Last-Event-ID`. A run that has ended closes the stream with an event `end`.
+#[utoipa::path(get, path = "/runs/{id}/events", tag = "runs",
+    params(("id" = String, Path), From, ("Last-Event-ID" = Option<i64>, Header)),
+    responses(
+        (status = 200, content((EventRow = "text/event-stream"), (Vec<EventRow> = "application/json"))),
+        (status = 404, body = ProblemDetails),
+        (status = 429, body = ProblemDetails, description = "Too many listen already."),
+    ))]
+async fn events(
+    _: Viewer,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let store = api.service().store().clone();
+    store.run(&id).await?;
+    let last = match text_header(&headers, "last-event-id")? {
+        Some(text) => Some(text.trim().parse().map_err(|_| ApiError::bad_request("Last-Event-ID must be a number"))?),
+        None => from.after,
+    };
+    let after = last.unwrap_or(0);
+    if media_type(&headers, header::ACCEPT).as_deref() == Some("application/json") {
+        return Ok(Json(store.events(&id, after, usize::from(u16::MAX)).await?).into_response());
+    }
+    let seat = api.stream_seat()?;
+    let until = tokio::time::Instant::now() + LONGEST;
+    let stream = async_stream::stream! {
+        let _seat = seat;
+        let mut follow = Follow { store, run: id, after };
+        while tokio::time::Instant::now() < until {
+            match follow.next().await {
+                Ok(Next::Events(events)) => {
+                    for event in events {
+                        let told = Event::default().id(event.seq.to_string()).event(event.kind.clone());
+                        yield told.json_data(&event);
+                    }
+                }
+                Ok(Next::End(state)) => {
+                    yield Event::default().event("end").json_data(serde_json::json!({"state": state}));
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "events could not be read; the client will ask again");
+                    return;
+                }
+            }
+        }
+    };
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
+}
+
+struct Follow {
+    store: Store,
+    run: String,
+    after: i64,
+}
+
+enum Next {
+    Events(Vec<EventRow>),
+    End(&'static str),
+}
+
+impl Follow {
+    /// Waits for events, or the end of the run.
+    async fn next(&mut self) -> Result<Next, StoreError> {
+        let mut changes = self.store.changes();
+        loop {
+            // Asked before the events are: what came between the two is seen the next time.
+            let run = self.store.run(&self.run).await?;
+            let events = self.store.events(&self.run, self.after, PART).await?;
+            if let Some(last) = events.last() {
+                self.after = last.seq;
+                return Ok(Next::Events(events));
+            }
+            if run.state.is_final() {
+                return Ok(Next::End(run.state.name()));
+            }
+            // A time-out only means that nothing was written by this process.
+            let _ = tokio::time::timeout(POLL, changes.changed()).await;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What handlers take from a request. Whatever does not fit is told as a problem.
+
+use super::problem::ApiError;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+/// A JSON body, and a JSON answer.
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(ApiError))]
+pub struct Json<T>(pub T);
+
+impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
+    fn into_response(self) -> axum::response::Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The query of the URL.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(ApiError))]
+pub struct Query<T>(pub T);
+
+/// The parts of the path.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(ApiError))]
+pub struct Path<T>(pub T);
+
+/// A body that is either JSON of type `T`, or a pipeline's text.
+pub enum JsonOrYaml<T> {
+    /// `application/json`.
+    Json(T),
+    /// `application/yaml`, `text/yaml`, `text/plain`, or no type at all.
+    Yaml(String),
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonOrYaml<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match media_type(request.headers(), header::CONTENT_TYPE).as_deref() {
+            Some("application/json") => Ok(Self::Json(Json::from_request(request, state).await?.0)),
+            _ => Ok(Self::Yaml(Yaml::from_request(request, state).await?.0)),
+        }
+    }
+}
+
+/// A pipeline's text.
+pub struct Yaml(pub String);
+
+impl<S: Send + Sync> FromRequest<S> for Yaml {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let kind = media_type(request.headers(), header::CONTENT_TYPE);
+        match kind.as_deref() {
+            None | Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" | "text/plain") => {}
+            Some(other) => {
+                return Err(ApiError::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "unsupported_media_type",
+                    format!("a pipeline is not {other}"),
+                )
+                .help("send it as application/yaml"));
+            }
+        }
+        let bytes = Bytes::from_request(request, state).await?;
+        let text = String::from_utf8(bytes.to_vec());
+        text.map(Self).map_err(|_| ApiError::bad_request("the body is no text: a pipeline is YAML in UTF-8"))
+    }
+}
+
+/// The media type in a header, without its parameters.
+pub fn media_type(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.split([';', ',']).next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// A header that must be text.
+///
+/// # Errors
+/// That it is not.
+pub fn text_header(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
+    let text = headers.get(name).map(|value| value.to_str().map(str::to_owned));
+    text.transpose().map_err(|_| ApiError::bad_request(format!("the header {name} must be plain text")))
+}

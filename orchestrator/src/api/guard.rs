@@ -1,0 +1,86 @@
+//! What every request passes: limits, a deadline, and an answer even to a bug.
+
+use super::Api;
+use super::auth::same_site;
+use super::problem::ApiError;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use flight_common::{Fault, telemetry};
+use http::{HeaderValue, StatusCode, header};
+use std::any::Any;
+use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Puts the guards around these routes.
+pub(super) fn guarded(router: Router, api: &Api) -> Router {
+    router
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(api.0.limits.body))
+        .layer(from_fn_with_state(api.clone(), in_time))
+        .layer(from_fn_with_state(api.clone(), same_site))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(axum::middleware::from_fn(traced))
+}
+
+async fn unknown(request: Request) -> ApiError {
+    ApiError::from(Fault::not_found(format!("there is no {}", request.uri().path()))).help("/docs shows what there is")
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    let why = format!("{} cannot be asked of {}", request.method(), request.uri().path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why).help("/docs shows what can")
+}
+
+/// Whatever takes too long until its answer begins is given up. Uploads watch over themselves: they may take long, but
+/// not stand still.
+async fn in_time(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let Ok(_seat) = api.0.requests.try_acquire() else {
+        let busy = Fault::busy("too many requests are under way").help("come back soon");
+        return ApiError::from(busy.retry_after(Duration::from_secs(1))).into_response();
+    };
+    let uploads = request.method() == http::Method::PUT && request.uri().path().starts_with("/api/v1/datasets/");
+    let answer = next.run(request);
+    if uploads {
+        return answer.await;
+    }
+    let patience = api.0.limits.patience;
+    match tokio::time::timeout(patience, answer).await {
+        Ok(response) => response,
+        Err(_) => ApiError::from(Fault::timed_out(format!("no answer within {} s", patience.as_secs()))).into_response(),
+    }
+}
+
+fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+    ApiError::from(Fault::internal(text.unwrap_or("a panic"))).into_response()
+}
+
+/// A span for each request that changes something, within the trace of whoever asked; and headers that keep browsers
+/// from guessing.
+async fn traced(request: Request, next: Next) -> Response {
+    let span = match request.method().is_safe() {
+        true => tracing::Span::none(),
+        false => tracing::info_span!(
+            "request",
+            otel.name = %format!("{} {}", request.method(), request.uri().path()),
+            otel.kind = "server",
+            http.request.method = %request.method(),
+            url.path = request.uri().path(),
+            http.response.status_code = tracing::field::Empty,
+        ),
+    };
+    // Where nothing is exported there is no trace to join.
+    let _ = span.set_parent(telemetry::extract(request.headers()));
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    let headers = response.headers_mut();
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
+    response
+}

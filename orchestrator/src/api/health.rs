@@ -1,0 +1,122 @@
+//! Whether the service lives, and whether it can work. Open to everybody: a balancer has no token.
+
+use super::Api;
+use super::extract::Json;
+use axum::extract::State;
+use flight_common::Fault;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// How long a part may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The worker goes round at least twice a second.
+const OLDEST_PULSE: Duration = Duration::from_secs(10);
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(version))
+}
+
+/// Whether the process answers: nothing else is asked.
+#[utoipa::path(get, path = "/live", tag = "health", security(()), responses((status = 200)))]
+async fn live() -> StatusCode {
+    StatusCode::OK
+}
+
+/// Whether the service can work, part by part.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    /// Whether all parts are well.
+    pub ready: bool,
+    /// The store, the scheduler, the data root, and every step server.
+    pub parts: Vec<Part>,
+}
+
+/// One part of the service.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Part {
+    /// What.
+    pub name: String,
+    /// Whether it is well.
+    pub ok: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+impl Part {
+    fn new(name: impl Into<String>, answer: Result<(), String>) -> Self {
+        Self { name: name.into(), ok: answer.is_ok(), reason: answer.err() }
+    }
+}
+
+/// Whether the service can work: its store, its scheduler, its data root, and every step server, each with the reason
+/// why not.
+#[utoipa::path(get, path = "/ready", tag = "health", security(()), responses(
+    (status = 200, body = Readiness),
+    (status = 503, body = Readiness),
+))]
+async fn ready(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
+    let readiness = readiness(&api).await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness))
+}
+
+async fn readiness(api: &Api) -> Readiness {
+    let service = api.service();
+    let store = async {
+        let answer = in_time(async { service.store().ping().await.map_err(|error| error.to_string()) }).await;
+        vec![Part::new("store", answer)]
+    };
+    let steps = async {
+        match in_time(async { Ok(service.runner().planner().health().await) }).await {
+            Ok(health) => health
+                .into_iter()
+                .map(|(name, answer)| Part::new(format!("step {name}"), answer.map_err(|fault: Fault| fault.to_string())))
+                .collect(),
+            Err(why) => vec![Part::new("steps", Err(why))],
+        }
+    };
+    let (mut parts, steps): (Vec<Part>, Vec<Part>) = tokio::join!(store, steps);
+    let pulse = service.pulse().map(|beat| beat.elapsed());
+    parts.push(Part::new(
+        "scheduler",
+        match pulse {
+            None => Err("it has not begun".to_owned()),
+            Some(age) if age > OLDEST_PULSE => Err(format!("it stood still {} s ago", age.as_secs())),
+            Some(_) => Ok(()),
+        },
+    ));
+    let root = service.data_root().path();
+    parts.push(Part::new("data root", if root.is_dir() { Ok(()) } else { Err(format!("{} is gone", root.display())) }));
+    parts.extend(steps);
+    Readiness { ready: parts.iter().all(|part| part.ok), parts }
+}
+
+async fn in_time<T>(question: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let answer = tokio::time::timeout(PATIENCE, question).await;
+    answer.unwrap_or_else(|_| Err(format!("it does not answer within {} s", PATIENCE.as_secs())))
+}
+
+/// What runs here.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// The version of Quiver.
+    pub version: String,
+    /// What keeps its runs: `sqlite` or `postgres`.
+    pub store: String,
+    /// This replica.
+    pub replica: String,
+}
+
+/// What runs here.
+#[utoipa::path(get, path = "/version", tag = "health", security(()), responses((status = 200, body = Version)))]
+async fn version(State(api): State<Api>) -> Json<Version> {
+    Json(Version {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        store: api.service().store().kind().to_owned(),
+        replica: api.service().owner().to_owned(),
+    })
+}

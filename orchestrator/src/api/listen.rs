@@ -1,0 +1,103 @@
+//! The socket of the REST API, with TLS or without, and an end that drains.
+
+use super::{Access, Api};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use flight_common::Fault;
+use hyper_util::rt::TokioTimer;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How long the head of a request may take: who sends it byte by byte only holds a connection.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long answers under way may take at the end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A certificate, and its key: PEM files.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate, with those between it and a root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// A REST API that listens.
+pub struct ApiServer {
+    url: String,
+    handle: Handle<SocketAddr>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl ApiServer {
+    /// Listens at this address; port 0 takes a free one.
+    ///
+    /// Without tokens it listens on loopback addresses only. Without TLS too, unless `plaintext` says that somebody in
+    /// front of it does that.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Denied`] for an address that would be open to others; otherwise why it cannot listen.
+    pub async fn start(api: &Api, address: SocketAddr, tls: Option<&Tls>, plaintext: bool) -> Result<Self, Fault> {
+        if !address.ip().is_loopback() {
+            if api.access() == Access::Open {
+                return Err(Fault::denied(format!("without tokens, {address} would be open to everybody"))
+                    .help("turn tokens on with --tokens, or listen on 127.0.0.1"));
+            }
+            if tls.is_none() && !plaintext {
+                return Err(Fault::denied(format!("without TLS, tokens could be read on their way to {address}"))
+                    .help("name --tls-cert and --tls-key; --plaintext says that a proxy in front does it"));
+            }
+        }
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => Fault::busy(format!("{address} is taken")).help("listen on another port"),
+            _ => Fault::io(address, &error),
+        };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let handle = Handle::new();
+        let routes = api.router().into_make_service();
+        let serving = match tls {
+            None => {
+                let mut server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle.clone());
+                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+                server.http_builder().http2().timer(TokioTimer::new());
+                tokio::spawn(server.serve(routes))
+            }
+            Some(tls) => {
+                let config = config(tls).await?;
+                let mut server =
+                    axum_server::from_tcp_rustls(listener, config).map_err(failed)?.handle(handle.clone());
+                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+                server.http_builder().http2().timer(TokioTimer::new());
+                tokio::spawn(server.serve(routes))
+            }
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        Ok(Self { url: format!("{scheme}://{address}"), handle, serving })
+    }
+
+    /// Where it listens, as a URL.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Takes no more connections, and lets answers under way end, for a few seconds.
+    pub async fn stop(self) {
+        self.handle.graceful_shutdown(Some(DRAIN));
+        if let Ok(Err(error)) = self.serving.await {
+            tracing::warn!(%error, "the REST API ended badly");
+        }
+    }
+}
+
+async fn config(tls: &Tls) -> Result<RustlsConfig, Fault> {
+    // Another part of the process may have chosen it already: it is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await.map_err(|error| {
+        let files = format!("{} and {}", tls.certificate.display(), tls.key.display());
+        Fault::bad_params(format!("no TLS from {files}: {error}")).help("both are PEM files: a certificate and its key")
+    })
+}

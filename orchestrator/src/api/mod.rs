@@ -1,0 +1,154 @@
+//! REST: what people, scripts and the web page ask of the service. One file per resource.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`pipelines`] | stored pipelines: versions, checks, plans, differences |
+//! | [`runs`] | submit, list, look, compare, cancel, retry, resume |
+//! | [`events`] | what happens to a run, while it happens |
+//! | [`outputs`], [`rows`] | kept outputs: a first look, and whole, as files |
+//! | [`steps`] | the catalog |
+//! | [`datasets`] | files under the data root |
+//! | [`tokens`], [`auth`] | who may call |
+//! | [`health`] | live, ready, version |
+//! | [`problem`] | what went wrong, as RFC 9457 has it |
+//! | [`extract`], [`guard`] | what is taken from requests; limits around all of them |
+//! | [`listen`] | the socket, TLS, and an end that drains |
+//!
+//! `docs/openapi.json` is generated from here.
+
+#![allow(unused_qualifications, reason = "what is generated for the document of the API qualifies its names")]
+
+mod auth;
+mod datasets;
+mod events;
+mod extract;
+mod guard;
+mod health;
+mod listen;
+mod outputs;
+mod pipelines;
+mod problem;
+mod rows;
+mod runs;
+mod steps;
+mod tokens;
+
+pub use auth::Access;
+pub use health::{Part, Readiness, Version};
+pub use listen::{ApiServer, Tls};
+pub use tokens::NewToken;
+
+use crate::service::Service;
+use axum::Router;
+use flight_common::Fault;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+/// What protects the service.
+#[derive(Clone, Debug)]
+pub struct ApiLimits {
+    /// Bytes of the largest body of a request, but for uploads.
+    pub body: usize,
+    /// Bytes of the largest upload.
+    pub upload: u64,
+    /// How long a request may take until its answer begins.
+    pub patience: Duration,
+    /// Requests under way.
+    pub requests: usize,
+    /// Event streams, uploads and downloads under way.
+    pub streams: usize,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self { body: 4 << 20, upload: 10 << 30, patience: Duration::from_secs(60), requests: 512, streams: 128 }
+    }
+}
+
+/// The REST API of a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    service: Service,
+    access: Access,
+    limits: ApiLimits,
+    streams: Arc<Semaphore>,
+    requests: Semaphore,
+}
+
+impl Api {
+    /// The API of this service.
+    pub fn new(service: Service, access: Access, limits: ApiLimits) -> Self {
+        let streams = Arc::new(Semaphore::new(limits.streams));
+        let requests = Semaphore::new(limits.requests);
+        Self(Arc::new(Inner { service, access, limits, streams, requests }))
+    }
+
+    fn service(&self) -> &Service {
+        &self.0.service
+    }
+
+    fn access(&self) -> Access {
+        self.0.access
+    }
+
+    fn largest_upload(&self) -> u64 {
+        self.0.limits.upload
+    }
+
+    /// A place among those whose answers take long.
+    fn stream_seat(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        self.0.streams.clone().try_acquire_owned().map_err(|_| {
+            Fault::busy("too many streams, uploads and downloads are under way")
+                .help("come back soon")
+                .retry_after(Duration::from_secs(5))
+        })
+    }
+
+    /// All routes.
+    pub fn router(&self) -> Router {
+        let (router, document) = routes().split_for_parts();
+        let docs = SwaggerUi::new("/docs").url("/openapi.json", document);
+        guard::guarded(router.with_state(self.clone()).merge(docs), self)
+    }
+}
+
+/// The OpenAPI document of the API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    let resources = OpenApiRouter::new()
+        .merge(pipelines::routes())
+        .merge(runs::routes())
+        .merge(events::routes())
+        .merge(outputs::routes())
+        .merge(steps::routes())
+        .merge(datasets::routes())
+        .merge(tokens::routes());
+    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", resources).merge(health::routes())
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Quiver", description = "ETL as a mesh of Arrow Flight services: its orchestrator.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    modifiers(&Bearer),
+    security(("bearer" = [])),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_with(Default::default).add_security_scheme("bearer", scheme);
+    }
+}

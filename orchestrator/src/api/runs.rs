@@ -1,0 +1,330 @@
+//! Runs: submitted, listed, looked at, compared, cancelled, tried again.
+
+use super::Api;
+use super::auth::{Operator, Viewer};
+use super::extract::{Json, JsonOrYaml, Path, Query, text_header};
+use super::pipelines::{unified, yaml_type};
+use super::problem::{ApiError, ProblemDetails};
+use crate::service::Submission;
+use crate::store::{AttemptRow, KeptOutput, Page, RunFilter, RunRow, RunState};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Characters of the longest idempotency key.
+const LONGEST_KEY: usize = 255;
+/// Items of the longest part of a list.
+const MOST_ITEMS: usize = 1000;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(submit, list))
+        .routes(routes!(get))
+        .routes(routes!(definition))
+        .routes(routes!(attempts))
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
+        .routes(routes!(resume))
+        .routes(routes!(compare))
+}
+
+/// What to run: a stored pipeline by its name, or a text.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunRequest {
+    /// The name of a stored pipeline.
+    #[serde(default)]
+    pipeline: Option<String>,
+    /// Its version; the newest if none is named.
+    #[serde(default)]
+    version: Option<i64>,
+    /// The text of a pipeline, instead of a name.
+    #[serde(default)]
+    yaml: Option<String>,
+    /// Changes of steps' parameters: `step.param=value`.
+    #[serde(default)]
+    set: Vec<String>,
+    /// Greater goes first.
+    #[serde(default)]
+    priority: i64,
+}
+
+/// Queues a run: of a text (`application/yaml`), or of what the JSON says.
+///
+/// Two requests with the same `Idempotency-Key` make one run; the second is answered as the first was, with 200.
+#[utoipa::path(post, path = "/runs", tag = "runs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "At most 255 characters.")),
+    request_body(content((RunRequest = "application/json"), (String = "application/yaml"))),
+    responses(
+        (status = 202, body = RunRow, headers(("Location" = String))),
+        (status = 200, body = RunRow, description = "An earlier request with this key has made it."),
+        (status = 409, body = ProblemDetails, description = "The key was used for something else."),
+        (status = 422, body = ProblemDetails, description = "The pipeline cannot run."),
+    ))]
+async fn submit(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    headers: HeaderMap,
+    request: JsonOrYaml<RunRequest>,
+) -> Result<Response, ApiError> {
+    let request = match request {
+        JsonOrYaml::Json(request) => request,
+        JsonOrYaml::Yaml(text) => {
+            RunRequest { pipeline: None, version: None, yaml: Some(text), set: Vec::new(), priority: 0 }
+        }
+    };
+    let idempotency_key = text_header(&headers, "idempotency-key")?;
+    if idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > LONGEST_KEY) {
+        return Err(ApiError::bad_request(format!("an idempotency key has 1 to {LONGEST_KEY} characters")));
+    }
+    let (version, body) = match (&request.pipeline, request.yaml) {
+        (Some(name), None) => {
+            let (version, definition) = api.service().store().pipeline(name, request.version).await?;
+            (Some(version.version), definition.body)
+        }
+        (None, Some(text)) if request.version.is_none() => (None, text),
+        _ => {
+            return Err(ApiError::bad_request("a run is either of a `pipeline`, by its name, or of a `yaml`")
+                .help("send one of the two; a `version` goes with a name"));
+        }
+    };
+    let submission = Submission {
+        pipeline: request.pipeline,
+        version,
+        body,
+        sets: request.set,
+        priority: request.priority,
+        idempotency_key,
+        by: caller.name,
+        origin: "api".to_owned(),
+    };
+    let submitted = api.service().submit(submission).await?;
+    let location = HeaderValue::from_str(&format!("/api/v1/runs/{}", submitted.run.id)).ok();
+    let status = if submitted.fresh { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let mut response = (status, Json(submitted.run)).into_response();
+    response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
+    Ok(response)
+}
+
+/// Which runs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    /// Of this pipeline.
+    pipeline: Option<String>,
+    /// In one of these states, with commas between them: `queued`, `running`, `cancelling`, `done`, `failed`, `cancelled`.
+    state: Option<String>,
+    /// Where the list goes on: the `next` of its part before.
+    cursor: Option<String>,
+    /// At most this many, 1 to 1,000.
+    #[serde(default = "fifty")]
+    limit: usize,
+}
+
+fn fifty() -> usize {
+    50
+}
+
+/// Runs, the youngest first.
+#[utoipa::path(get, path = "/runs", tag = "runs", params(Listing), responses((status = 200, body = Page<RunRow>)))]
+async fn list(
+    _: Viewer,
+    State(api): State<Api>,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Page<RunRow>>, ApiError> {
+    let names = listing.state.iter().flat_map(|states| states.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    let states = names.map(str::parse::<RunState>).collect::<Result<_, _>>().map_err(ApiError::bad_request)?;
+    let filter = RunFilter { pipeline: listing.pipeline, states };
+    let limit = listing.limit.clamp(1, MOST_ITEMS);
+    Ok(Json(api.service().store().runs(&filter, listing.cursor.as_deref(), limit).await?))
+}
+
+/// A run, and what each of its steps does.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunDetails {
+    #[serde(flatten)]
+    run: RunRow,
+    /// The steps of the last attempt: at its end with all their figures, before with their status and rows.
+    #[schema(value_type = Vec<Object>)]
+    steps: Value,
+    /// Which step held the run back, in words.
+    held_back_by: Option<String>,
+    /// What is wrong with the pipeline, if its last attempt could not be planned.
+    #[schema(value_type = Vec<Object>)]
+    errors: Value,
+    /// The outputs that can be read.
+    outputs: Vec<KeptOutput>,
+}
+
+/// A run.
+#[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path)), responses(
+    (status = 200, body = RunDetails),
+    (status = 404, body = ProblemDetails),
+))]
+async fn get(_: Viewer, State(api): State<Api>, Path(id): Path<String>) -> Result<Json<RunDetails>, ApiError> {
+    Ok(Json(details(&api, &id).await?))
+}
+
+async fn details(api: &Api, id: &str) -> Result<RunDetails, ApiError> {
+    let store = api.service().store();
+    let run = store.run(id).await?;
+    let (attempts, outputs) = tokio::try_join!(store.attempts(id), store.kept(id))?;
+    let report = match attempts.last().and_then(|last| last.report.clone()) {
+        Some(report) => Some(report),
+        None => store.newest_event(id, "progress").await?.map(|event| event.body),
+    };
+    let part = |name: &str| report.as_ref().and_then(|report| report.get(name)).cloned();
+    Ok(RunDetails {
+        run,
+        steps: part("steps").unwrap_or_else(|| Value::Array(Vec::new())),
+        held_back_by: part("held_back_by").and_then(|words| words.as_str().map(str::to_owned)),
+        errors: part("errors").unwrap_or_else(|| Value::Array(Vec::new())),
+        outputs,
+    })
+}
+
+/// The text that a run runs.
+#[utoipa::path(get, path = "/runs/{id}/definition", tag = "runs", params(("id" = String, Path)), responses(
+    (status = 200, body = String, content_type = "application/yaml"),
+    (status = 404, body = ProblemDetails),
+))]
+async fn definition(_: Viewer, State(api): State<Api>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    Ok(([yaml_type()], api.service().store().definition_of(&id).await?).into_response())
+}
+
+/// The attempts of a run, the first one first, each with its report.
+#[utoipa::path(get, path = "/runs/{id}/attempts", tag = "runs", params(("id" = String, Path)), responses(
+    (status = 200, body = [AttemptRow]),
+    (status = 404, body = ProblemDetails),
+))]
+async fn attempts(
+    _: Viewer,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<AttemptRow>>, ApiError> {
+    api.service().store().run(&id).await?;
+    Ok(Json(api.service().store().attempts(&id).await?))
+}
+
+/// Asks for the end of a run. One that waits ends at once, one that runs as soon as its steps have stopped.
+#[utoipa::path(post, path = "/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)), responses(
+    (status = 202, body = RunRow),
+    (status = 404, body = ProblemDetails),
+    (status = 409, body = ProblemDetails, description = "It has ended already."),
+))]
+async fn cancel(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<RunRow>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Json(api.service().cancel(&id, &caller.name).await?)))
+}
+
+/// Queues a run again that failed or was cancelled, from its beginning.
+#[utoipa::path(post, path = "/runs/{id}/retry", tag = "runs", params(("id" = String, Path)), responses(
+    (status = 202, body = RunRow),
+    (status = 404, body = ProblemDetails),
+    (status = 409, body = ProblemDetails, description = "It is under way, or done."),
+))]
+async fn retry(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<RunRow>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Json(api.service().resume(&id, None, false, &caller.name).await?)))
+}
+
+/// Queues a run again that failed or was cancelled, from where it stopped: what did not change since and was kept or
+/// committed is not done again. A body is the changed text of the pipeline.
+#[utoipa::path(post, path = "/runs/{id}/resume", tag = "runs", params(("id" = String, Path)),
+    request_body(content = Option<String>, content_type = "application/yaml"),
+    responses(
+        (status = 202, body = RunRow),
+        (status = 404, body = ProblemDetails),
+        (status = 409, body = ProblemDetails, description = "It is under way, or done."),
+        (status = 422, body = ProblemDetails, description = "The changed pipeline cannot run."),
+    ))]
+async fn resume(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    super::extract::Yaml(body): super::extract::Yaml,
+) -> Result<(StatusCode, Json<RunRow>), ApiError> {
+    let changed = Some(body).filter(|body| !body.trim().is_empty());
+    Ok((StatusCode::ACCEPTED, Json(api.service().resume(&id, changed, true, &caller.name).await?)))
+}
+
+/// Two runs side by side.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Comparison {
+    /// The one.
+    left: RunRow,
+    /// The other.
+    right: RunRow,
+    /// Whether both ran the same text with the same parameters.
+    same_definition: bool,
+    /// Every step of either.
+    steps: Vec<StepComparison>,
+}
+
+/// A step in two runs. What one of them lacks is null.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StepComparison {
+    /// Its id.
+    id: String,
+    /// In the one: status, rows, bytes, milliseconds.
+    #[schema(value_type = Option<Object>)]
+    left: Option<Value>,
+    /// In the other.
+    #[schema(value_type = Option<Object>)]
+    right: Option<Value>,
+}
+
+/// Two runs side by side: as JSON, or what differs in their texts with `Accept: text/x-diff`.
+#[utoipa::path(get, path = "/runs/{id}/compare/{other}", tag = "runs",
+    params(("id" = String, Path), ("other" = String, Path)),
+    responses((status = 200, body = Comparison), (status = 404, body = ProblemDetails)))]
+async fn compare(
+    _: Viewer,
+    State(api): State<Api>,
+    Path((id, other)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    if super::extract::media_type(&headers, header::ACCEPT).as_deref() == Some("text/x-diff") {
+        let store = api.service().store();
+        let (old, new) = tokio::try_join!(store.definition_of(&id), store.definition_of(&other))?;
+        return Ok(unified(&id, &old, &other, &new));
+    }
+    let (left, right) = tokio::try_join!(details(&api, &id), details(&api, &other))?;
+    let mut ids: Vec<&str> = ids(&left.steps).collect();
+    ids.extend(ids_only_in(&right.steps, &ids));
+    let steps = ids.into_iter().map(|id| StepComparison {
+        id: id.to_owned(),
+        left: figures(&left.steps, id),
+        right: figures(&right.steps, id),
+    });
+    let steps = steps.collect();
+    let same_definition = left.run.definition == right.run.definition && left.run.sets == right.run.sets;
+    Ok(Json(Comparison { same_definition, steps, left: left.run, right: right.run }).into_response())
+}
+
+fn ids(steps: &Value) -> impl Iterator<Item = &str> {
+    steps.as_array().into_iter().flatten().filter_map(|step| step["id"].as_str())
+}
+
+fn ids_only_in<'a>(steps: &'a Value, known: &[&str]) -> Vec<&'a str> {
+    ids(steps).filter(|id| !known.contains(id)).collect()
+}
+
+/// What is comparable of a step.
+fn figures(steps: &Value, id: &str) -> Option<Value> {
+    const SHOWN: [&str; 6] = ["status", "rows_in", "rows_out", "bytes_out", "duration_ms", "counters"];
+    let step = steps.as_array()?.iter().find(|step| step["id"] == id)?;
+    let shown = SHOWN.iter().filter_map(|name| Some(((*name).to_owned(), step.get(*name)?.clone())));
+    Some(Value::Object(shown.collect::<Map<_, _>>()))
+}

@@ -1,0 +1,44 @@
+//! The catalog: which steps there are, what they take, and whether they answer.
+
+use super::Api;
+use super::auth::Viewer;
+use super::extract::{Json, Path};
+use super::problem::{ApiError, ProblemDetails};
+use axum::extract::State;
+use flight_common::{Fault, StepDescription, params};
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(schema))
+}
+
+/// All steps, as they describe themselves: name, version, kind, inputs, outputs, the JSON Schema of their parameters.
+#[utoipa::path(get, path = "/steps", tag = "steps", responses((status = 200, body = [Object])))]
+async fn list(_: Viewer, State(api): State<Api>) -> Result<Json<Vec<StepDescription>>, ApiError> {
+    Ok(Json(api.service().runner().planner().catalog().await?))
+}
+
+/// A step, as it describes itself, by its name or an alias.
+#[utoipa::path(get, path = "/steps/{name}", tag = "steps", params(("name" = String, Path)), responses(
+    (status = 200, body = Object),
+    (status = 404, body = ProblemDetails),
+))]
+async fn get(_: Viewer, State(api): State<Api>, Path(name): Path<String>) -> Result<Json<StepDescription>, ApiError> {
+    let catalog = api.service().runner().planner().catalog().await?;
+    match catalog.iter().find(|step| step.answers_to(&name)) {
+        Some(step) => Ok(Json(step.clone())),
+        None => {
+            let known = catalog.iter().map(|step| step.name.as_str());
+            Err(Fault::not_found(format!("there is no step {name}")).help(params::did_you_mean(&name, known)).into())
+        }
+    }
+}
+
+/// The JSON Schema of pipeline files, with the parameters of these steps: for editors.
+#[utoipa::path(get, path = "/schema", tag = "steps", responses((status = 200, body = Object)))]
+async fn schema(_: Viewer, State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    let catalog = api.service().runner().planner().catalog().await?;
+    Ok(Json(crate::pipeline::json_schema(&catalog)))
+}

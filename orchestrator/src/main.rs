@@ -1,0 +1,59 @@
+//! The orchestrator of a cluster: the steps run elsewhere.
+
+use clap::Parser;
+use flight_common::client::StepClient;
+use flight_common::serve::{EnvOptions, asked_to_stop, runtime};
+use flight_common::telemetry::{self, LogFormat};
+use flight_common::{Fault, serve};
+use orchestrator::mesh::FlightMesh;
+use orchestrator::run::Engine;
+use orchestrator::serve::{Orchestrator, ServeOptions};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[global_allocator]
+static ALLOCATOR: serve::Allocator = serve::Allocator;
+
+/// Runs pipelines on step servers: queue, store, REST API.
+#[derive(Debug, Parser)]
+#[command(name = "quiver-orchestrator", version, max_term_width = 110)]
+struct Cli {
+    /// The step servers: `host:port`, with commas between them. They need not run yet.
+    #[arg(long, env = "QUIVER_STEPS", value_delimiter = ',', required = true, value_name = "ADDRESS")]
+    steps: Vec<String>,
+    #[command(flatten)]
+    serve: ServeOptions,
+    #[command(flatten)]
+    env: EnvOptions,
+    /// How log lines on standard error look.
+    #[arg(long, env = "QUIVER_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = runtime().and_then(|runtime| runtime.block_on(run(cli)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("quiver-orchestrator: {fault}");
+            if let Some(help) = fault.help_text() {
+                eprintln!("  help: {help}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Fault> {
+    let _telemetry = telemetry::init("quiver-orchestrator", cli.log_format, "info")?;
+    let stop = asked_to_stop(false);
+    let clients = cli.steps.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
+    let env = cli.env.open()?;
+    let engine = Engine::new(Arc::new(FlightMesh::new(clients)), env.space.clone());
+    let orchestrator = Orchestrator::start(&cli.serve, Arc::new(engine), env.data_root).await?;
+    println!("listening on {}", orchestrator.url());
+    stop.await;
+    orchestrator.stop().await;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! The whole orchestrator: store, service and API put together, for `quiver up` and for `quiver-orchestrator`.
+
+use crate::api::{Access, Api, ApiLimits, ApiServer, Tls};
+use crate::run::Runner;
+use crate::service::{RetryPolicy, Service, Settings};
+use crate::store::{Limits, Store};
+use bytesize::ByteSize;
+use clap::Args;
+use flight_common::{DataRoot, Fault};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What an operator can set.
+#[derive(Clone, Debug, Args)]
+pub struct ServeOptions {
+    /// The address of the REST API. Port 0 takes a free one.
+    #[arg(long, env = "QUIVER_API", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub api: SocketAddr,
+
+    /// Where runs are kept: `sqlite:///folder/quiver.db`, or `postgres://user@host/database`, which several orchestrators
+    /// may share [default: a file under the data root]
+    #[arg(long, env = "QUIVER_STORE", value_name = "URL", hide_env_values = true)]
+    pub store: Option<String>,
+
+    /// Ask every caller for a token. `quiver token create` makes the first one.
+    #[arg(long, env = "QUIVER_TOKENS")]
+    pub tokens: bool,
+
+    /// The certificate of the REST API, as a PEM file.
+    #[arg(long, env = "QUIVER_TLS_CERT", requires = "tls_key", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate, as a PEM file.
+    #[arg(long, env = "QUIVER_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Listen without TLS also beyond this machine: a proxy in front does it.
+    #[arg(long, env = "QUIVER_PLAINTEXT")]
+    pub plaintext: bool,
+
+    /// Runs of this orchestrator at a time.
+    #[arg(long, env = "QUIVER_SLOTS", default_value_t = Settings::default().slots, value_name = "N")]
+    pub slots: usize,
+
+    /// Runs at a time, over all orchestrators that share the store.
+    #[arg(long, env = "QUIVER_MAX_RUNS", default_value_t = Limits::default().runs, value_name = "N")]
+    pub max_runs: usize,
+
+    /// Runs of one pipeline at a time, unless it says otherwise.
+    #[arg(long, env = "QUIVER_MAX_RUNS_PER_PIPELINE", default_value_t = Limits::default().per_pipeline, value_name = "N")]
+    pub max_runs_per_pipeline: usize,
+
+    /// Runs at a time that use a step: `extract-sql=2`. May be given several times.
+    #[arg(long, value_parser = step_limit, value_name = "STEP=N")]
+    pub max_runs_per_step: Vec<(String, usize)>,
+
+    /// How long a run may take [default: any time]
+    #[arg(long, env = "QUIVER_RUN_TIMEOUT", value_parser = duration, value_name = "TIME")]
+    pub run_timeout: Option<Duration>,
+
+    /// How often a run is tried whose failure may pass.
+    #[arg(long, env = "QUIVER_ATTEMPTS", default_value_t = RetryPolicy::default().attempts, value_name = "N")]
+    pub attempts: u32,
+
+    /// How long a run belongs to an orchestrator that is not heard of.
+    #[arg(long, env = "QUIVER_LEASE", value_parser = duration, default_value = "15s", value_name = "TIME")]
+    pub lease: Duration,
+
+    /// How long runs under way may go on after SIGTERM; then another orchestrator, or the next start, takes them up.
+    #[arg(long, env = "QUIVER_DRAIN", value_parser = duration, default_value = "20s", value_name = "TIME")]
+    pub drain: Duration,
+
+    /// How long kept outputs are kept after their run has ended.
+    #[arg(long, env = "QUIVER_KEEP_FOR", value_parser = duration, default_value = "7days", value_name = "TIME")]
+    pub keep_for: Duration,
+
+    /// Disk that kept outputs may take.
+    #[arg(long, env = "QUIVER_KEEP_SIZE", default_value_t = ByteSize::gib(10), value_name = "SIZE")]
+    pub keep_size: ByteSize,
+
+    /// The largest file that may be uploaded.
+    #[arg(long, env = "QUIVER_MAX_UPLOAD", default_value_t = ByteSize::gib(10), value_name = "SIZE")]
+    pub max_upload: ByteSize,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s or 5m"))
+}
+
+fn step_limit(text: &str) -> Result<(String, usize), String> {
+    let wrong = || format!("\"{text}\" is no limit; write extract-sql=2");
+    let (step, limit) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((step.to_owned(), limit.parse().map_err(|_| wrong())?))
+}
+
+impl ServeOptions {
+    /// The address of the store: the one that was named, or a file in the orchestrator's own folder.
+    ///
+    /// # Errors
+    /// Why that folder cannot be had.
+    pub fn store_url(&self, root: &DataRoot) -> Result<String, Fault> {
+        match &self.store {
+            Some(url) => Ok(url.clone()),
+            None => default_store(root),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            slots: self.slots,
+            limits: Limits {
+                runs: self.max_runs,
+                per_pipeline: self.max_runs_per_pipeline,
+                per_service: self.max_runs_per_step.iter().cloned().collect::<HashMap<_, _>>(),
+            },
+            lease: self.lease,
+            run_limit: self.run_timeout,
+            retry: RetryPolicy { attempts: self.attempts, ..RetryPolicy::default() },
+            drain: self.drain,
+            keep_for: self.keep_for,
+            keep_bytes: self.keep_size.as_u64(),
+        }
+    }
+
+    fn tls(&self) -> Option<Tls> {
+        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(Tls { certificate, key })
+    }
+}
+
+/// The store of a data root for which no other is named.
+///
+/// # Errors
+/// Why the orchestrator's own folder cannot be had.
+pub fn default_store(root: &DataRoot) -> Result<String, Fault> {
+    Ok(format!("sqlite://{}/quiver.db", root.own_folder()?.path().display()))
+}
+
+/// An orchestrator at work.
+pub struct Orchestrator {
+    service: Service,
+    api: ApiServer,
+    stop: CancellationToken,
+    working: JoinHandle<()>,
+}
+
+impl Orchestrator {
+    /// Opens the store, takes up what was left, and listens.
+    ///
+    /// # Errors
+    /// Why the store cannot be opened, or an address not be listened on.
+    pub async fn start(options: &ServeOptions, runner: Arc<dyn Runner>, root: DataRoot) -> Result<Self, Fault> {
+        let store = Store::open(&options.store_url(&root)?).await?;
+        let service = Service::new(store, runner, root, options.settings())?;
+        let access = if options.tokens { Access::Tokens } else { Access::Open };
+        let limits = ApiLimits { upload: options.max_upload.as_u64(), ..ApiLimits::default() };
+        let api = Api::new(service.clone(), access, limits);
+        let api = ApiServer::start(&api, options.api, options.tls().as_ref(), options.plaintext).await?;
+        let stop = CancellationToken::new();
+        let working = service.start(stop.clone());
+        Ok(Self { service, api, stop, working })
+    }
+
+    /// The URL of the REST API.
+    pub fn url(&self) -> String {
+        self.api.url()
+    }
+
+    /// The runs.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Takes no more runs, lets those under way end or gives them back, and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.working.await {
+            tracing::error!(%error, "the scheduler ended badly");
+        }
+        // Until here, people could watch how their runs ended.
+        self.api.stop().await;
+        self.service.store().close().await;
+    }
+}
