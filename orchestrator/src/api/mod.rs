@@ -114,14 +114,28 @@ impl Api {
     /// All routes.
     pub fn router(&self) -> Router {
         let (router, document) = routes().split_for_parts();
-        let docs = SwaggerUi::new("/docs").url("/openapi.json", document);
+        let docs = SwaggerUi::new("/docs").url("/openapi.json", named(document));
         guard::guarded(router.with_state(self.clone()).merge(docs), self)
     }
 }
 
 /// The OpenAPI document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    named(routes().into_openapi())
+}
+
+/// Operations are called after their resource and their function, which is unique: `runs_list`.
+fn named(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let tag = operation.tags.as_ref().and_then(|tags| tags.first());
+            if let (Some(tag), Some(id)) = (tag, &operation.operation_id) {
+                operation.operation_id = Some(format!("{tag}_{id}"));
+            }
+        }
+    }
+    document
 }
 
 fn routes() -> OpenApiRouter<Api> {
