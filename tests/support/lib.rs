@@ -57,7 +57,14 @@ impl House {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(self.program);
         command.args(words).current_dir(self.path()).stdin(Stdio::null());
-        for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "RUST_LOG", "QUIVER_DATA_ROOT", "QUIVER_MEMORY_LIMIT"] {
+        for name in [
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "RUST_LOG",
+            "QUIVER_DATA_ROOT",
+            "QUIVER_MEMORY_LIMIT",
+            "QUIVER_URL",
+            "QUIVER_TOKEN",
+        ] {
             command.env_remove(name);
         }
         command
@@ -98,6 +105,11 @@ impl House {
 pub struct Running(Option<Child>);
 
 impl Running {
+    /// A process that was started otherwise.
+    pub fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.0.as_ref().expect("it runs").id()

@@ -4,7 +4,9 @@ use crate::generate::Dataset;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flight_common::serve::{EnvOptions, ListenOptions};
 use flight_common::telemetry::LogFormat;
+use crate::remote::RemoteOptions;
 use orchestrator::serve::ServeOptions;
+use orchestrator::store::Role;
 use std::path::PathBuf;
 
 /// ETL as a mesh of Arrow Flight services: pipelines in YAML, checked before they run, run as streams.
@@ -36,6 +38,14 @@ pub enum Command {
     /// Run all of it on this machine, until Ctrl-C: every step as a Flight server, and the orchestrator with its queue, its
     /// store and its REST API.
     Up(UpArgs),
+    /// Submit runs to an orchestrator, watch them, and act on them.
+    Runs(RunsArgs),
+    /// Pipelines that an orchestrator stores by name.
+    Pipelines(PipelinesArgs),
+    /// Tokens of those who may call an orchestrator.
+    Token(TokenArgs),
+    /// Find out what stands in the way, and what to do about it.
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of pipeline files, for editors.
     Schema(WhereArgs),
     /// Make example data of any size.
@@ -198,4 +208,245 @@ pub struct GenerateArgs {
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s or 5m"))
+}
+
+/// `quiver runs`.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: RunsCommand,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub remote: RemoteOptions,
+
+    /// Print JSON on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Queue a run of a pipeline file, or of a stored pipeline.
+    Submit {
+        /// The pipeline file; `-` reads standard input.
+        #[arg(required_unless_present = "pipeline")]
+        file: Option<PathBuf>,
+        /// The name of a stored pipeline, instead of a file.
+        #[arg(long, conflicts_with = "file", value_name = "NAME")]
+        pipeline: Option<String>,
+        /// Change a parameter: `clean.strategy=fill_mean`. May be given several times.
+        #[arg(long = "set", value_name = "STEP.PARAM=VALUE")]
+        sets: Vec<String>,
+        /// Greater goes first.
+        #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "N")]
+        priority: i64,
+        /// Two requests with the same key make one run.
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+        /// Watch it to its end, and exit as it does.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// List runs, the youngest first.
+    List {
+        /// Of this pipeline.
+        #[arg(long, value_name = "NAME")]
+        pipeline: Option<String>,
+        /// In one of these states, with commas between them.
+        #[arg(long, value_name = "STATES")]
+        state: Option<String>,
+        /// At most this many.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+        limit: u16,
+        /// Where the list goes on: the `next` of its part before.
+        #[arg(long, value_name = "CURSOR")]
+        cursor: Option<String>,
+    },
+    /// Show a run, and what each of its steps did.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Show what happened to a run.
+    Logs {
+        /// Its id.
+        id: String,
+        /// Go on until it ends, and exit as it does.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// End a run.
+    Cancel {
+        /// Its id.
+        id: String,
+    },
+    /// Run a failed run again from its beginning.
+    Retry {
+        /// Its id.
+        id: String,
+    },
+    /// Run a failed run again from where it stopped: what did not change since is not done again.
+    Resume {
+        /// Its id.
+        id: String,
+        /// The changed pipeline.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Show in what two runs differ.
+    Diff {
+        /// The one.
+        left: String,
+        /// The other.
+        right: String,
+    },
+    /// Write the kept output of a step to a file.
+    Download {
+        /// The run's id.
+        id: String,
+        /// The step.
+        step: String,
+        /// `csv`, `json`, `jsonl`, `arrow` or `parquet`.
+        #[arg(long, default_value = "csv", value_name = "FORMAT")]
+        format: String,
+        /// The output, if it is not the main one.
+        #[arg(long, value_name = "NAME")]
+        output: Option<String>,
+        /// The file to write [default: standard output]
+        #[arg(short = 'o', long = "to", value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+}
+
+/// `quiver pipelines`.
+#[derive(Debug, Args)]
+pub struct PipelinesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PipelinesCommand,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub remote: RemoteOptions,
+
+    /// Print JSON on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with stored pipelines.
+#[derive(Debug, Subcommand)]
+pub enum PipelinesCommand {
+    /// List them.
+    List,
+    /// Store a file under a name: a new version, unless nothing changed.
+    Put {
+        /// The name.
+        name: String,
+        /// The pipeline file; `-` reads standard input.
+        file: PathBuf,
+        /// Store it also if it cannot run yet.
+        #[arg(long)]
+        unchecked: bool,
+    },
+    /// Print one.
+    Show {
+        /// The name.
+        name: String,
+        /// The version [default: the newest]
+        #[arg(long, value_name = "N")]
+        version: Option<i64>,
+    },
+    /// List the versions of one.
+    Versions {
+        /// The name.
+        name: String,
+    },
+    /// Show what changed between two versions.
+    Diff {
+        /// The name.
+        name: String,
+        /// The older version [default: the last but one]
+        #[arg(long, value_name = "N")]
+        from: Option<i64>,
+        /// The newer version [default: the newest]
+        #[arg(long, value_name = "N")]
+        to: Option<i64>,
+    },
+    /// Forget one, with all its versions. Its runs stay.
+    Delete {
+        /// The name.
+        name: String,
+    },
+}
+
+/// `quiver token`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TokenCommand,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub remote: RemoteOptions,
+
+    /// The store itself, instead of an orchestrator: how the first token is made [default, where no orchestrator is
+    /// named: the one under the data root]
+    #[arg(long, env = "QUIVER_STORE", hide_env_values = true, value_name = "URL")]
+    pub store: Option<String>,
+
+    /// The folder beneath which all files of pipelines lie.
+    #[arg(long, env = "QUIVER_DATA_ROOT", default_value = ".", value_name = "DIR")]
+    pub data_root: PathBuf,
+
+    /// Print JSON on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make one. It is shown this once.
+    Create {
+        /// Whose it is, or what for.
+        name: String,
+        /// What its bearer may do: `viewer`, `operator` or `admin`.
+        #[arg(long, default_value = "operator", value_parser = <Role as std::str::FromStr>::from_str, value_name = "ROLE")]
+        role: Role,
+        /// How long it is good [default: for ever]
+        #[arg(long, value_parser = duration, value_name = "TIME")]
+        good_for: Option<std::time::Duration>,
+    },
+    /// List them.
+    List,
+    /// Make one useless.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// `quiver doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub remote: RemoteOptions,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub env: EnvOptions,
+
+    /// Where runs are kept [default: a file under the data root]
+    #[arg(long, env = "QUIVER_STORE", hide_env_values = true, value_name = "URL")]
+    pub store: Option<String>,
+
+    /// Print JSON on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
 }

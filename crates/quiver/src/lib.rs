@@ -5,6 +5,7 @@
 //! | [`cli`] | the words of the command |
 //! | `commands` | what each of them does, one file each |
 //! | `fleet` | step servers as child processes, for `--mesh` and `up` |
+//! | `remote` | the REST API of an orchestrator, called |
 //! | `show` | errors, tables and progress for people |
 //! | [`registry()`] | the steps that are linked in |
 //! | [`generate`] | example data of any size |
@@ -15,6 +16,7 @@ mod exit;
 mod fleet;
 pub mod generate;
 mod registry;
+pub mod remote;
 mod show;
 
 pub use registry::registry;

@@ -36,6 +36,8 @@ mod tokens;
 pub use auth::Access;
 pub use health::{Part, Readiness, Version};
 pub use listen::{ApiServer, Tls};
+pub use problem::{PipelineProblem, ProblemDetails};
+pub use runs::RunDetails;
 pub use tokens::NewToken;
 
 use crate::service::Service;

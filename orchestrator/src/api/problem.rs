@@ -7,12 +7,12 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::response::{IntoResponse, Response};
 use flight_common::{Fault, FaultKind};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
 
 /// The body of every answer that is no success.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProblemDetails {
     /// The kind of problem: `urn:quiver:problem:` and its code.
     #[serde(rename = "type")]
@@ -29,12 +29,12 @@ pub struct ProblemDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// All that is wrong with a pipeline, in the order of its text.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<PipelineProblem>,
 }
 
 /// One thing that is wrong with a pipeline.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PipelineProblem {
     /// The line, from 1.
     pub line: usize,

@@ -145,20 +145,21 @@ async fn list(
 }
 
 /// A run, and what each of its steps does.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunDetails {
+    /// The run.
     #[serde(flatten)]
-    run: RunRow,
+    pub run: RunRow,
     /// The steps of the last attempt: at its end with all their figures, before with their status and rows.
     #[schema(value_type = Vec<Object>)]
-    steps: Value,
+    pub steps: Value,
     /// Which step held the run back, in words.
-    held_back_by: Option<String>,
+    pub held_back_by: Option<String>,
     /// What is wrong with the pipeline, if its last attempt could not be planned.
     #[schema(value_type = Vec<Object>)]
-    errors: Value,
+    pub errors: Value,
     /// The outputs that can be read.
-    outputs: Vec<KeptOutput>,
+    pub outputs: Vec<KeptOutput>,
 }
 
 /// A run.

@@ -4,9 +4,13 @@ use super::Service;
 use crate::pipeline::{self, Plan, Problems, Source};
 use crate::store::{Definition, NewRun, RunRow, StoreError, Submitted};
 use flight_common::telemetry;
+use std::time::Duration;
 
 /// What a pipeline is called that has no name, neither of its own nor in the store.
 pub const UNNAMED: &str = "unnamed";
+
+/// Pauses, in milliseconds, before a pipeline is checked again.
+const PAUSES: [u64; 4] = [200, 500, 1000, 2000];
 
 /// A request to run.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +55,7 @@ impl Service {
     /// [`Refused::Wrong`] with all that is wrong with the pipeline; otherwise as [`crate::store::Store::submit`].
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
         let name = submission.pipeline.as_deref().unwrap_or(UNNAMED);
-        let plan = self.check(name, &submission.body, &submission.sets).await.map_err(Refused::Wrong)?;
+        let plan = self.check_patiently(name, &submission.body, &submission.sets).await.map_err(Refused::Wrong)?;
         let new = NewRun {
             id: uuid::Uuid::now_v7().to_string(),
             pipeline: submission.pipeline.unwrap_or_else(|| plan.name.clone()),
@@ -79,6 +83,20 @@ impl Service {
         pipeline::check(&Source::new(name, body), sets, self.0.runner.planner()).await
     }
 
+    /// As [`Service::check`], again and again for a few seconds while nothing is wrong that may not pass: a step's server
+    /// that is just starting again should turn nobody away.
+    async fn check_patiently(&self, name: &str, body: &str, sets: &[String]) -> Result<Plan, Problems> {
+        for pause in PAUSES {
+            match self.check(name, body, sets).await {
+                Err(problems) if problems.iter().all(|problem| problem.transient().is_some()) => {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+                checked => return checked,
+            }
+        }
+        self.check(name, body, sets).await
+    }
+
     /// Asks for the end of a run. One of this replica is stopped at once.
     ///
     /// # Errors
@@ -101,7 +119,8 @@ impl Service {
             None => None,
             Some(body) => {
                 let before = self.0.store.run(run).await?;
-                let plan = self.check(&before.pipeline, &body, &before.sets).await.map_err(Refused::Wrong)?;
+                let plan = self.check_patiently(&before.pipeline, &body, &before.sets).await;
+                let plan = plan.map_err(Refused::Wrong)?;
                 Some((Definition::new(body), services(&plan)))
             }
         };

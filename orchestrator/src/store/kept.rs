@@ -1,14 +1,14 @@
 //! Outputs kept on the data root, and what loads have committed: what a later attempt need not do again.
 
 use super::{Lease, Store, StoreError, json};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::time::Duration;
 
 /// An output of a step, kept as an Arrow IPC stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct KeptOutput {
     /// The run.
     pub run_id: String,

@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, Tx};
 use crate::checksum::checksum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -24,7 +24,7 @@ impl Definition {
 }
 
 /// A pipeline as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Pipeline {
     /// Its name.
     pub name: String,
@@ -37,7 +37,7 @@ pub struct Pipeline {
 }
 
 /// One version of a pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PipelineVersion {
     /// The pipeline.
     pub name: String,

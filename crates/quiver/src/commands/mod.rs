@@ -1,11 +1,15 @@
 //! What each word of the command does.
 
+mod doctor;
 mod file;
 mod generate;
 mod plan;
+mod pipelines;
 mod run;
+mod runs;
 mod serve;
 mod steps;
+mod token;
 mod up;
 mod validate;
 
@@ -38,6 +42,10 @@ pub fn dispatch(cli: Cli) -> Exit {
         Command::Steps(args) => within(logs, "warn", steps::steps(args, logs)),
         Command::Schema(args) => within(logs, "warn", steps::schema(args, logs)),
         Command::Serve(args) => within(logs, "info", serve::serve(args)),
+        Command::Runs(args) => within(logs, "warn", runs::runs(args)),
+        Command::Pipelines(args) => within(logs, "warn", pipelines::pipelines(args)),
+        Command::Token(args) => within(logs, "warn", token::token(args)),
+        Command::Doctor(args) => within(logs, "warn", doctor::doctor(args)),
         Command::Up(args) => within(logs, "info", up::up(args, logs)),
     };
     result.unwrap_or_else(|fault| {

@@ -5,11 +5,13 @@ mod numbers;
 mod problems;
 mod progress;
 mod report;
+mod runs;
 
 pub use catalog::{catalog, step};
 pub use problems::{fault, problems};
 pub use progress::progress;
 pub use report::report;
+pub use runs::{event, run, runs, tokens, when};
 
 /// Columns of the terminal; 100 where there is none.
 pub fn width() -> usize {

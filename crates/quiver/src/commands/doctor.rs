@@ -1,0 +1,156 @@
+//! `quiver doctor`: what stands in the way, and what to do about it.
+
+use super::{print, print_json};
+use crate::cli::DoctorArgs;
+use crate::exit::Exit;
+use chrono::{DateTime, Utc};
+use flight_common::{DataRoot, Fault};
+use orchestrator::api::Readiness;
+use orchestrator::serve::default_store;
+use orchestrator::store::Store;
+use reqwest::Method;
+use serde::Serialize;
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Time for a receiver of traces to take a connection.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Clocks further apart than this spoil the order of events.
+const APART: i64 = 2;
+/// Less free disk than this is soon none.
+const LOW: u64 = 1 << 30;
+
+/// What was found.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+}
+
+impl Finding {
+    fn good(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, ok: true, found: found.into(), help: None }
+    }
+
+    fn bad(what: &'static str, found: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { what, ok: false, found: found.into(), help: Some(help.into()) }
+    }
+
+    fn of(what: &'static str, answer: Result<String, Fault>, help: &str) -> Self {
+        match answer {
+            Ok(found) => Self::good(what, found),
+            Err(fault) => Self::bad(what, fault.to_string(), fault.help_text().unwrap_or(help)),
+        }
+    }
+}
+
+/// Looks at everything, and tells what it found.
+pub async fn doctor(args: DoctorArgs) -> Result<Exit, Fault> {
+    let mut findings = vec![folder("data root", &args.env.data_root)];
+    let spill = args.env.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+    findings.push(folder("spill folder", &spill));
+    findings.push(store(&args).await);
+    findings.extend(orchestrator(&args).await);
+    findings.push(collector().await);
+    let well = findings.iter().all(|finding| finding.ok);
+    if args.json {
+        print_json(&serde_json::json!({"ok": well, "findings": findings}))?;
+    } else {
+        for finding in &findings {
+            let mark = if finding.ok { "ok " } else { "BAD" };
+            print(format!("{mark}  {:<14} {}\n", finding.what, finding.found).as_bytes())?;
+            if let Some(help) = &finding.help {
+                print(format!("     {:<14} → {help}\n", "").as_bytes())?;
+            }
+        }
+    }
+    Ok(if well { Exit::Done } else { Exit::RunFailed })
+}
+
+/// Whether a folder is there, can be written, and has room.
+fn folder(what: &'static str, path: &Path) -> Finding {
+    let shown = path.display();
+    if let Err(error) = tempfile::tempfile_in(path) {
+        return Finding::bad(what, format!("{shown} cannot be written: {error}"), "make it, or let this user write it");
+    }
+    match rustix::fs::statvfs(path).map(|disk| disk.f_bavail * disk.f_frsize) {
+        Ok(free) if free < LOW => {
+            Finding::bad(what, format!("{shown} has {} left", bytesize::ByteSize(free)), "free some disk space")
+        }
+        Ok(free) => Finding::good(what, format!("{shown}, {} free", bytesize::ByteSize(free))),
+        Err(error) => Finding::bad(what, format!("{shown}: {error}"), "look at the disk"),
+    }
+}
+
+async fn store(args: &DoctorArgs) -> Finding {
+    let opened = async {
+        let url = match &args.store {
+            Some(url) => url.clone(),
+            None => {
+                let root = DataRoot::open(&args.env.data_root)?;
+                if !root.path().join(flight_common::OWN_FOLDER).join("quiver.db").exists() {
+                    return Ok("none yet; `quiver up` makes one".to_owned());
+                }
+                default_store(&root)?
+            }
+        };
+        let store = Store::open(&url).await?;
+        store.ping().await?;
+        let waiting = store.unfinished().await?;
+        let shown: Vec<String> = waiting.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        let shown = if shown.is_empty() { "nothing waits".to_owned() } else { shown.join(", ") };
+        Ok(format!("{}: {shown}", store.kind()))
+    };
+    Finding::of("store", opened.await, "is the address right, and the database up?")
+}
+
+async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
+    let remote = match args.remote.open() {
+        Ok(remote) => remote,
+        Err(fault) => return vec![Finding::of("orchestrator", Err(fault), "")],
+    };
+    let response = match remote.call(Method::GET, &["ready"]).send().await {
+        Ok(response) => response,
+        Err(_) => {
+            let found = format!("nobody answers at {}", remote.url());
+            return vec![Finding::bad("orchestrator", found, "`quiver up` starts one; --url names another")];
+        }
+    };
+    let clock = response.headers().get("date").and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
+    let Ok(readiness) = response.json::<Readiness>().await else {
+        let found = format!("something else answers at {}", remote.url());
+        return vec![Finding::bad("orchestrator", found, "stop it, or use another port: `quiver up --api`")];
+    };
+    let mut findings = vec![Finding::good("orchestrator", format!("answers at {}", remote.url()))];
+    if let Some(theirs) = clock {
+        let apart = (Utc::now() - theirs.to_utc()).num_seconds().abs();
+        findings.push(match apart > APART {
+            true => Finding::bad("clock", format!("{apart} s apart from the orchestrator's"), "synchronise it, by NTP say"),
+            false => Finding::good("clock", "agrees with the orchestrator's"),
+        });
+    }
+    for part in readiness.parts.iter().filter(|part| !part.ok) {
+        let why = part.reason.clone().unwrap_or_default();
+        findings.push(Finding::bad("orchestrator", format!("{}: {why}", part.name), "look into its log"));
+    }
+    if let Err(fault) = remote.send(remote.api(Method::GET, &["runs"])).await {
+        findings.push(Finding::of("token", Err(fault), "make one with `quiver token create`"));
+    }
+    findings
+}
+
+/// Whether somebody takes traces and metrics where they are sent.
+async fn collector() -> Finding {
+    let Ok(endpoint) = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT") else {
+        return Finding::good("collector", "none: traces are not sent (OTEL_EXPORTER_OTLP_ENDPOINT is not set)");
+    };
+    let host = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest).trim_end_matches('/');
+    match tokio::time::timeout(PATIENCE, TcpStream::connect(host)).await {
+        Ok(Ok(_)) => Finding::good("collector", format!("takes connections at {endpoint}")),
+        _ => Finding::bad("collector", format!("nobody takes connections at {endpoint}"), "start it; runs go on without"),
+    }
+}

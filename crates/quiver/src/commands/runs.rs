@@ -1,0 +1,180 @@
+//! `quiver runs`: runs of an orchestrator.
+
+use super::{file, print, print_json};
+use crate::cli::{RunsArgs, RunsCommand};
+use crate::exit::Exit;
+use crate::remote::Remote;
+use crate::show;
+use flight_common::{Fault, FaultKind};
+use futures::StreamExt;
+use orchestrator::api::RunDetails;
+use orchestrator::store::{EventRow, Page, RunRow, RunState};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+/// Pauses between attempts to go on listening: the first, and the longest.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long an orchestrator may be away while somebody watches a run.
+const AWAY: Duration = Duration::from_secs(120);
+
+/// Does what was asked with runs.
+pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
+    let remote = args.remote.open()?;
+    let json = args.json;
+    match args.command {
+        RunsCommand::Submit { file, pipeline, sets, priority, idempotency_key, follow } => {
+            let yaml = file.as_deref().map(file::read).transpose()?.map(|source| source.text().to_owned());
+            let body = json!({"pipeline": pipeline, "yaml": yaml, "set": sets, "priority": priority});
+            let mut request = remote.api(Method::POST, &["runs"]).json(&body);
+            if let Some(key) = idempotency_key {
+                request = request.header("idempotency-key", key);
+            }
+            let run: RunRow = remote.read(request).await?;
+            match (follow, json) {
+                (true, _) => return watch(&remote, &run.id, json).await,
+                (false, true) => print_json(&run)?,
+                (false, false) => print(format!("{}\n", run.id).as_bytes())?,
+            }
+        }
+        RunsCommand::List { pipeline, state, limit, cursor } => {
+            let query = [("pipeline", pipeline), ("state", state), ("cursor", cursor), ("limit", Some(limit.to_string()))];
+            let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            let page: Page<RunRow> = remote.read(remote.api(Method::GET, &["runs"]).query(&query)).await?;
+            match json {
+                true => print_json(&page)?,
+                false => print(show::runs(&page).as_bytes())?,
+            }
+        }
+        RunsCommand::Show { id } => {
+            let details: RunDetails = remote.read(remote.api(Method::GET, &["runs", &id])).await?;
+            match json {
+                true => print_json(&details)?,
+                false => print(show::run(&details).as_bytes())?,
+            }
+        }
+        RunsCommand::Logs { id, follow: true } => return watch(&remote, &id, json).await,
+        RunsCommand::Logs { id, follow: false } => {
+            let request = remote.api(Method::GET, &["runs", &id, "events"]).header("accept", "application/json");
+            let events: Vec<EventRow> = remote.read(request).await?;
+            events.iter().try_for_each(|event| tell(event, json))?;
+        }
+        RunsCommand::Cancel { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "cancel"]), json).await?,
+        RunsCommand::Retry { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "retry"]), json).await?,
+        RunsCommand::Resume { id, file } => {
+            let mut request = remote.api(Method::POST, &["runs", &id, "resume"]);
+            if let Some(changed) = file {
+                let text = file::read(&changed)?.text().to_owned();
+                request = request.header("content-type", "application/yaml").body(text);
+            }
+            act(&remote, request, json).await?;
+        }
+        RunsCommand::Diff { left, right } => {
+            let request = remote.api(Method::GET, &["runs", &left, "compare", &right]);
+            match json {
+                true => print_json(&remote.read::<Value>(request).await?)?,
+                false => {
+                    let response = remote.send(request.header("accept", "text/x-diff")).await?;
+                    save(&remote, response, None).await?;
+                }
+            }
+        }
+        RunsCommand::Download { id, step, format, output, to } => {
+            let mut query = vec![("format", format)];
+            query.extend(output.map(|output| ("output", output)));
+            let request = remote.api(Method::GET, &["runs", &id, "steps", &step, "download"]).query(&query);
+            save(&remote, remote.send(request).await?, to.as_deref()).await?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn act(remote: &Remote, request: reqwest::RequestBuilder, json: bool) -> Result<(), Fault> {
+    let run: RunRow = remote.read(request).await?;
+    match json {
+        true => print_json(&run),
+        false => print(format!("run {} is {}\n", run.id, run.state).as_bytes()),
+    }
+}
+
+fn tell(event: &EventRow, json: bool) -> Result<(), Fault> {
+    let line = match json {
+        true => serde_json::to_string(event).map_err(Fault::internal)?,
+        false => show::event(event),
+    };
+    print(format!("{line}\n").as_bytes())
+}
+
+/// Shows what happens to a run until it ends. An orchestrator that goes away meanwhile is waited for.
+async fn watch(remote: &Remote, id: &str, json: bool) -> Result<Exit, Fault> {
+    let mut seen = 0;
+    let mut pause = AGAIN.0;
+    let mut heard = tokio::time::Instant::now();
+    loop {
+        let before = seen;
+        match listen(remote, id, &mut seen, json).await {
+            Ok(Some(state)) => return Ok(exit(state)),
+            Ok(None) => {}
+            Err(fault) if !fault.kind().retryable() || heard.elapsed() > AWAY => return Err(fault),
+            Err(fault) => tracing::warn!(fault = %fault, "listening again"),
+        }
+        if seen > before {
+            (pause, heard) = (AGAIN.0, tokio::time::Instant::now());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(AGAIN.1);
+    }
+}
+
+fn exit(state: RunState) -> Exit {
+    match state {
+        RunState::Done => Exit::Done,
+        _ => Exit::RunFailed,
+    }
+}
+
+/// Shows the events after `seen`. Returns how the run ended; nothing if the stream did before.
+async fn listen(remote: &Remote, id: &str, seen: &mut i64, json: bool) -> Result<Option<RunState>, Fault> {
+    let request = remote.api(Method::GET, &["runs", id, "events"]).header("last-event-id", *seen);
+    let mut pieces = std::pin::pin!(remote.pieces(remote.send(request).await?));
+    let mut text = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        text.extend_from_slice(&piece?);
+        while let Some(end) = text.windows(2).position(|two| two == b"\n\n") {
+            let block: Vec<u8> = text.drain(..end + 2).collect();
+            let block = String::from_utf8_lossy(&block);
+            let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
+            let Some(data) = field("data:") else { continue };
+            let garbled = |error| Fault::upstream(format!("{} sent an event that is not understood: {error}", remote.url()));
+            if field("event:") == Some("end") {
+                let end: Value = serde_json::from_str(data).map_err(garbled)?;
+                return Ok(end["state"].as_str().and_then(|state| state.parse().ok()));
+            }
+            let event: EventRow = serde_json::from_str(data).map_err(garbled)?;
+            tell(&event, json)?;
+            *seen = event.seq;
+        }
+    }
+    Ok(None)
+}
+
+/// Writes an answer to a file that is seen once it is whole, or to standard output.
+async fn save(remote: &Remote, response: Response, to: Option<&Path>) -> Result<(), Fault> {
+    let mut pieces = std::pin::pin!(remote.pieces(response));
+    let Some(path) = to else {
+        while let Some(piece) = pieces.next().await {
+            print(&piece?)?;
+        }
+        return Ok(());
+    };
+    let failed = |error: &std::io::Error| Fault::io(path.display(), error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece?).map_err(|error| failed(&error))?;
+    }
+    file.persist(path).map_err(|error| Fault::new(FaultKind::Upstream, format!("{}: {error}", path.display())))?;
+    Ok(())
+}

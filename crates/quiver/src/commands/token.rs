@@ -1,0 +1,74 @@
+//! `quiver token`: who may call an orchestrator.
+//!
+//! The first token cannot be asked of an orchestrator that asks for tokens: whoever may write its store makes it there.
+
+use super::{print, print_json};
+use crate::cli::{TokenArgs, TokenCommand};
+use crate::exit::Exit;
+use crate::remote::Remote;
+use crate::show;
+use flight_common::{DataRoot, Fault};
+use orchestrator::api::NewToken;
+use orchestrator::serve::default_store;
+use orchestrator::store::{Store, Token};
+use reqwest::Method;
+use serde_json::json;
+
+/// Who keeps the tokens.
+enum Keeper {
+    Orchestrator(Remote),
+    Store(Store),
+}
+
+/// Does what was asked with tokens.
+pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
+    let keeper = match args.store.is_none() && args.remote.is_named()? {
+        true => Keeper::Orchestrator(args.remote.open()?),
+        false => {
+            let url = match &args.store {
+                Some(url) => url.clone(),
+                None => default_store(&DataRoot::open(&args.data_root)?)?,
+            };
+            Keeper::Store(Store::open(&url).await?)
+        }
+    };
+    match args.command {
+        TokenCommand::Create { name, role, good_for } => {
+            let NewToken { token, secret } = match &keeper {
+                Keeper::Orchestrator(remote) => {
+                    let seconds = good_for.map(|time| time.as_secs());
+                    let body = json!({"name": name, "role": role, "good_for_seconds": seconds});
+                    remote.read(remote.api(Method::POST, &["tokens"]).json(&body)).await?
+                }
+                Keeper::Store(store) => {
+                    let (token, secret) = store.make_token(&name, role, good_for).await?;
+                    NewToken { token, secret }
+                }
+            };
+            match args.json {
+                true => print_json(&NewToken { token, secret })?,
+                false => {
+                    eprintln!("{} may call as {}. This is shown once:", token.name, token.role.name());
+                    print(format!("{secret}\n").as_bytes())?;
+                }
+            }
+        }
+        TokenCommand::List => {
+            let tokens: Vec<Token> = match &keeper {
+                Keeper::Orchestrator(remote) => remote.read(remote.api(Method::GET, &["tokens"])).await?,
+                Keeper::Store(store) => store.tokens().await?,
+            };
+            match args.json {
+                true => print_json(&tokens)?,
+                false => print(show::tokens(&tokens).as_bytes())?,
+            }
+        }
+        TokenCommand::Revoke { id } => match &keeper {
+            Keeper::Orchestrator(remote) => {
+                remote.send(remote.api(Method::DELETE, &["tokens", &id])).await?;
+            }
+            Keeper::Store(store) => store.revoke_token(&id).await?,
+        },
+    }
+    Ok(Exit::Done)
+}

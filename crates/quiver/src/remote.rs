@@ -1,0 +1,143 @@
+//! The REST API of an orchestrator, called.
+
+mod config;
+
+pub use config::RemoteOptions;
+
+use bytes::Bytes;
+use flight_common::{Fault, FaultKind};
+use futures::{Stream, StreamExt};
+use orchestrator::api::ProblemDetails;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Time for a connection to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Time between two pieces of an answer. Events come at least every fifteen seconds.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// An orchestrator that is called.
+pub struct Remote {
+    http: Client,
+    url: Url,
+    token: Option<String>,
+}
+
+impl Remote {
+    /// The orchestrator at this URL.
+    ///
+    /// # Errors
+    /// [`FaultKind::BadParams`] for what is no URL, and for a token that everybody could read on its way.
+    pub fn new(url: &str, token: Option<String>) -> Result<Self, Fault> {
+        let wrong = |why: String| Fault::bad_params(why).help("write it as in http://localhost:8080");
+        let parsed = Url::parse(url).map_err(|error| wrong(format!("\"{url}\" is no URL: {error}")))?;
+        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+            return Err(wrong(format!("\"{url}\" is no URL of an orchestrator")));
+        }
+        // Another part of the process may have chosen it already: it is the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).user_agent(concat!(
+            "quiver/",
+            env!("CARGO_PKG_VERSION")
+        ));
+        let http = http.build().map_err(|error| Fault::internal(chain(&error)))?;
+        Ok(Self { http, url: parsed, token })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// A call. The parts of the path may hold any character.
+    pub fn call(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.url.clone();
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().extend(path);
+        }
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// A call of the versioned API.
+    pub fn api(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.call(method, &[&["api", "v1"], path].concat())
+    }
+
+    /// Sends a call.
+    ///
+    /// # Errors
+    /// What the orchestrator says against it; [`FaultKind::Upstream`] when it is not reachable.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(self.refused(response).await),
+        }
+    }
+
+    /// Sends a call, and reads its answer.
+    ///
+    /// # Errors
+    /// As [`Remote::send`].
+    pub async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Fault> {
+        let response = self.send(request).await?;
+        response.json().await.map_err(|error| {
+            Fault::upstream(format!("{} answered what is not understood: {}", self.url(), chain(&error)))
+                .help("is it an orchestrator of the same version?")
+        })
+    }
+
+    /// The pieces of an answer as they come.
+    pub fn pieces(&self, response: Response) -> impl Stream<Item = Result<Bytes, Fault>> {
+        let url = self.url().to_owned();
+        response.bytes_stream().map(move |piece| {
+            piece.map_err(|error| Fault::upstream(format!("{url} broke off: {}", chain(&error))))
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Fault {
+        Fault::upstream(format!("{} is not reachable: {}", self.url(), chain(error)))
+            .help("is it running? `quiver up` starts one on this machine; --url names another")
+    }
+
+    async fn refused(&self, response: Response) -> Fault {
+        let status = response.status();
+        let Ok(problem) = response.json::<ProblemDetails>().await else {
+            return Fault::upstream(format!("{} answered {status}", self.url())).help("is it an orchestrator?");
+        };
+        let kind = FaultKind::from_name(&problem.code).unwrap_or(match status {
+            StatusCode::NOT_FOUND => FaultKind::NotFound,
+            status if status.is_client_error() => FaultKind::BadParams,
+            _ => FaultKind::Upstream,
+        });
+        let mut message = problem.detail;
+        if problem.errors.len() > 1 {
+            message = format!("{} things are wrong with the pipeline", problem.errors.len());
+            for error in &problem.errors {
+                message += &format!("\n  line {}, column {}: {}", error.line, error.column, error.message);
+            }
+        }
+        let help = problem.help.or_else(|| problem.errors.first().and_then(|first| first.help.clone()));
+        let fault = Fault::new(kind, message);
+        match help {
+            Some(help) => fault.help(help),
+            None => fault,
+        }
+    }
+}
+
+/// An error with what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

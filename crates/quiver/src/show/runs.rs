@@ -1,0 +1,178 @@
+//! Runs of an orchestrator: lists, one of them, and what happens to it.
+
+use super::numbers::{count, time};
+use chrono::{DateTime, Local, TimeZone};
+use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
+use comfy_table::{Cell, CellAlignment, Table};
+use orchestrator::api::RunDetails;
+use orchestrator::store::{EventRow, Page, RunRow, Token};
+use serde_json::Value;
+use std::fmt::Write;
+
+/// A line for each run.
+pub fn runs(page: &Page<RunRow>) -> String {
+    if page.items.is_empty() {
+        return "no runs\n".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["run", "pipeline", "state", "queued", "took", "why"]);
+    for run in &page.items {
+        table.add_row([
+            run.id.clone(),
+            pipeline(run),
+            run.state.to_string(),
+            when(run.created_at),
+            took(run),
+            run.fault.as_ref().map(|fault| first_line(&fault_text(fault))).unwrap_or_default(),
+        ]);
+    }
+    let more = page.next.as_ref().map(|next| format!("\nmore: --cursor {next}\n")).unwrap_or_default();
+    format!("{table}\n{more}")
+}
+
+/// A run with its steps.
+pub fn run(details: &RunDetails) -> String {
+    let run = &details.run;
+    let mut text = format!("run {}\n{} is {}", run.id, pipeline(run), run.state);
+    let _ = writeln!(text, ", queued {} by {} ({})", when(run.created_at), run.submitted_by, run.origin);
+    if run.attempt > 0 {
+        let _ = writeln!(text, "attempt {}, took {}", run.attempt, took(run));
+    }
+    if let Some(trace) = &run.trace_id {
+        let _ = writeln!(text, "trace {trace}");
+    }
+    let steps = details.steps.as_array().map(Vec::as_slice).unwrap_or_default();
+    if !steps.is_empty() {
+        let _ = writeln!(text, "\n{}", table(steps));
+    }
+    if let Some(words) = &details.held_back_by {
+        let _ = writeln!(text, "{words}");
+    }
+    for kept in &details.outputs {
+        let (rows, bytes) = (figure(kept.rows), figure(kept.bytes));
+        let _ = writeln!(text, "kept {}.{}: {} rows, {} bytes", kept.step, kept.output, count(rows), count(bytes));
+    }
+    for error in details.errors.as_array().into_iter().flatten() {
+        let _ = writeln!(text, "line {}, column {}: {}", error["line"], error["column"], word(&error["message"]));
+    }
+    if let Some(fault) = &run.fault {
+        let _ = writeln!(text, "\n{}", fault_text(fault));
+        if let Some(help) = fault["help"].as_str() {
+            let _ = writeln!(text, "help: {help}");
+        }
+    }
+    text
+}
+
+fn table(steps: &[Value]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header(["step", "status", "rows in", "rows out", "time", "waiting", "computing", "blocked"]);
+    for step in steps {
+        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        let rows = |name: &str| right(step[name].as_u64().map(count).unwrap_or_default());
+        let millis = |name: &str| right(step[name].as_f64().map(time).unwrap_or_default());
+        table.add_row([
+            Cell::new(word(&step["id"])),
+            Cell::new(word(&step["status"])),
+            rows("rows_in"),
+            rows("rows_out"),
+            millis("duration_ms"),
+            millis("waiting_ms"),
+            millis("computing_ms"),
+            millis("blocked_ms"),
+        ]);
+    }
+    table
+}
+
+/// Something that happened to a run, as a line.
+pub fn event(event: &EventRow) -> String {
+    let body = &event.body;
+    let told = match event.kind.as_str() {
+        "queued" => format!("by {} ({})", word(&body["by"]), word(&body["origin"])),
+        "started" => format!("attempt {}", body["attempt"]),
+        "progress" => {
+            let steps = body["steps"].as_array().into_iter().flatten();
+            let shown = steps.filter(|step| step["status"] != "waiting").map(|step| {
+                let rows = step["rows_out"].as_u64().unwrap_or(0);
+                format!("{} {} ({} rows)", word(&step["id"]), word(&step["status"]), count(rows))
+            });
+            shown.collect::<Vec<_>>().join(", ")
+        }
+        "committing" => word(&body["step"]),
+        "retry" => {
+            let pause = time(body["retry_in_ms"].as_f64().unwrap_or(0.0));
+            format!("in {pause}, because {}", fault_text(&body["fault"]))
+        }
+        "failed" => fault_text(&body["fault"]),
+        _ => match body.as_object().is_none_or(serde_json::Map::is_empty) {
+            true => String::new(),
+            false => body.to_string(),
+        },
+    };
+    format!("{}  {:<10} {told}", when(event.at), event.kind).trim_end().to_owned()
+}
+
+/// A line for each token.
+pub fn tokens(tokens: &[Token]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["id", "name", "role", "made", "good until", ""]);
+    for token in tokens {
+        table.add_row([
+            token.id.clone(),
+            token.name.clone(),
+            token.role.name().to_owned(),
+            when(token.created_at),
+            token.expires_at.map_or("for ever".to_owned(), when),
+            token.revoked_at.map(|at| format!("revoked {}", when(at))).unwrap_or_default(),
+        ]);
+    }
+    format!("{table}\n")
+}
+
+fn pipeline(run: &RunRow) -> String {
+    match run.version {
+        Some(version) => format!("{} (version {version})", run.pipeline),
+        None => run.pipeline.clone(),
+    }
+}
+
+/// Milliseconds since 1970, as the clock on the wall shows them.
+pub fn when(millis: i64) -> String {
+    let local: Option<DateTime<Local>> = Local.timestamp_millis_opt(millis).single();
+    local.map_or_else(|| millis.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+fn took(run: &RunRow) -> String {
+    match (run.started_at, run.ended_at) {
+        (Some(from), Some(to)) => time((to - from).max(0) as f64),
+        (Some(from), None) => format!("{} so far", time((Local::now().timestamp_millis() - from).max(0) as f64)),
+        _ => String::new(),
+    }
+}
+
+fn fault_text(fault: &Value) -> String {
+    let message = word(&fault["message"]);
+    match fault["step"].as_str() {
+        Some(step) => format!("{step}: {message}"),
+        None => message,
+    }
+}
+
+fn first_line(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let line = text.lines().next().unwrap_or_default();
+    match line.chars().count() > LONGEST {
+        true => line.chars().take(LONGEST).chain(['…']).collect(),
+        false => line.to_owned(),
+    }
+}
+
+fn figure(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+}
