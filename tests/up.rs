@@ -1,8 +1,10 @@
 //! The service as operators run it: real processes, killed, stopped and started again at every point of a run.
 
+use test_servers::Postgres;
 use quiver_tests::{Ended, House, Running, children, eventually, signal};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -46,6 +48,12 @@ impl<'a> Service<'a> {
         ended.json()
     }
 
+    /// What it says of itself.
+    fn version(&self) -> Value {
+        let answer = get(self.url.trim_start_matches("http://"), "/version");
+        serde_json::from_str(&answer).expect("JSON")
+    }
+
     /// Waits until a run is in one of these states.
     fn until(&self, run: &str, states: &[&str]) -> Value {
         eventually(SOON, &format!("{run} is {states:?}"), || {
@@ -69,6 +77,15 @@ impl<'a> Service<'a> {
             children(self.process.pid()).into_iter().find(|(_, line)| line.contains(&named)).map(|(pid, _)| pid)
         })
     }
+}
+
+/// The body of an answer.
+fn get(address: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).expect("open");
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
 }
 
 /// The files that the loads of a house have written.
@@ -227,10 +244,9 @@ fn a_thousand_queued_runs_outlive_a_kill() {
 
 /// Submits by one connection after the other: the command would take a process for each.
 fn submit_many(service: &Service, count: usize) {
-    use std::io::{Read, Write};
     let text = std::fs::read_to_string(service.house.path().join("tiny.yaml")).expect("written");
     let address = service.url.trim_start_matches("http://");
-    let mut socket = std::net::TcpStream::connect(address).expect("open");
+    let mut socket = TcpStream::connect(address).expect("open");
     let request = format!(
         "POST /api/v1/runs HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/yaml\r\ncontent-length: {}\r\n\r\n{text}",
         text.len()
@@ -249,4 +265,125 @@ fn submit_many(service: &Service, count: usize) {
             panic!("the answers are longer than expected");
         }
     }
+}
+
+/// A pipeline over so many rows that it is still running when something happens to it.
+const LONG: &str = "name: long
+steps:
+  - {id: extract, service: extract-csv, params: {file_path: long.csv}}
+  - {id: outliers, service: outliers, params: {column: MonthlyIncome}, depends_on: [extract]}
+  - {id: clean, service: clean-nan, params: {strategy: fill_median}, depends_on: [outliers]}
+  - {id: load, service: load-data, params: {format: csv, dataset_name: out}, depends_on: [clean]}
+";
+
+fn long_house() -> House {
+    let house = House::new(PROGRAM);
+    let made = house.quiver(&["generate", "hr", "--rows", "150000", "-o", "long.csv"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    house.write("long.yaml", LONG);
+    house
+}
+
+#[test]
+fn a_replica_that_stood_still_past_its_lease_commits_nothing() {
+    let database = Postgres::shared();
+    let house = long_house();
+    let store = database.database();
+    let options = ["--embedded", "--store", &store];
+    let replicas = [Service::start(&house, &options), Service::start(&house, &options)];
+    let run = replicas[0].submit("long.yaml");
+    let owner = eventually(SOON, "a replica has it", || replicas[0].show(&run)["owner"].as_str().map(str::to_owned));
+    let holds = |service: &&Service| service.version()["replica"] == owner.as_str();
+    let (holder, other) = match replicas.iter().find(holds) {
+        Some(holder) if std::ptr::eq(holder, &replicas[0]) => (&replicas[0], &replicas[1]),
+        _ => (&replicas[1], &replicas[0]),
+    };
+    holder.process.signal("STOP");
+    // Nobody is told: its lease passes, and the other one takes the run.
+    let ended = other.until(&run, &["done", "failed"]);
+    assert_eq!(ended["state"], "done", "{}", ended["fault"]);
+    let outputs = written(&house);
+    assert_eq!(outputs.len(), 1, "{outputs:?}");
+    let whole = std::fs::metadata(house.path().join(&outputs[0])).expect("there").modified().expect("a time");
+    holder.process.signal("CONT");
+    // It is back once it answers; it knows then that the run is another's.
+    eventually(SOON, "it has given the run up", || {
+        let ended = holder.quiver(&["runs", "show", &run, "--json"]);
+        (ended.code == Some(0) && ended.json()["state"] == "done").then_some(())
+    });
+    let next = holder.submit("examples/pipelines/hr_analytics.yaml");
+    assert_eq!(holder.until(&next, &["done", "failed"])["state"], "done");
+    assert_eq!(written(&house).len(), 2);
+    let after = std::fs::metadata(house.path().join(&outputs[0])).expect("there").modified().expect("a time");
+    assert_eq!(whole, after, "the output was written again");
+}
+
+#[test]
+fn a_database_that_restarts_costs_no_run() {
+    let database = Postgres::start();
+    let house = long_house();
+    let store = database.database();
+    let service = Service::start(&house, &["--embedded", "--store", &store]);
+    let run = service.submit("long.yaml");
+    service.until_event(&run, "started");
+    database.down();
+    database.up();
+    let ended = eventually(SOON, "the run ends", || {
+        // While the database is away, the service says so and lives.
+        let shown = service.quiver(&["runs", "show", &run, "--json"]);
+        let ended = shown.code == Some(0) && matches!(shown.json()["state"].as_str(), Some("done" | "failed"));
+        ended.then(|| shown.json())
+    });
+    assert_eq!(ended["state"], "done", "{}", ended["fault"]);
+    assert_eq!(written(&house).len(), 1);
+}
+
+#[test]
+fn a_server_that_hangs_is_given_up_in_time() {
+    let house = House::new(PROGRAM);
+    let text = std::fs::read_to_string(house.path().join("examples/pipelines/hr_analytics.yaml")).expect("there");
+    house.write("limited.yaml", text.replace("service: outliers", "service: outliers\n    timeout: 2s"));
+    let service = Service::start(&house, &["--attempts", "2"]);
+    let server = service.server("outliers");
+    let run = service.submit("limited.yaml");
+    service.until_event(&run, "done");
+    // From here on nothing that it is asked is answered.
+    signal(server, "STOP");
+    house.write("again.yaml", text.replace("service: outliers", "service: outliers\n    timeout: 2s") + "\n");
+    let refused = service.quiver(&["runs", "submit", "again.yaml"]);
+    signal(server, "CONT");
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("outliers"), "{}", refused.stderr);
+    let next = service.submit("again.yaml");
+    assert_eq!(service.until(&next, &["done", "failed"])["state"], "done");
+}
+
+#[test]
+fn a_full_disk_is_told_and_got_over() {
+    let house = House::new(PROGRAM);
+    house.write("in.csv", "id,name\n1,Ann\n2,Bo\n");
+    house.write(
+        "tiny.yaml",
+        "name: tiny\nsteps:\n  - {id: read, service: extract-csv, params: {file_path: in.csv}}\n  \
+         - {id: write, service: load-data, params: {format: csv, dataset_name: out}, depends_on: [read]}\n",
+    );
+    let service = Service::start(&house, &["--embedded"]);
+    let first = service.submit("tiny.yaml");
+    service.until(&first, &["done"]);
+    // No file may grow any more: what a full disk does, without filling one.
+    let limit = |soft: &str| {
+        let pid = service.process.pid().to_string();
+        let limit = format!("--fsize={soft}:unlimited");
+        let set = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+        assert!(set.is_ok_and(|status| status.success()), "prlimit");
+    };
+    limit("0");
+    let refused = service.quiver(&["runs", "submit", "tiny.yaml"]);
+    assert_eq!(refused.code, Some(1), "{}{}", refused.stdout, refused.stderr);
+    assert!(refused.stderr.contains("the store cannot be used"), "{}", refused.stderr);
+    // It can still be asked.
+    assert_eq!(service.show(&first)["state"], "done");
+    limit("unlimited");
+    let next = service.submit("tiny.yaml");
+    assert_eq!(service.until(&next, &["done", "failed"])["state"], "done");
 }

@@ -115,11 +115,14 @@ pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) ->
 }
 
 /// Waits for SIGTERM, Ctrl-C, or the end of standard input if the process is tethered to it. Signals are listened for
-/// from the call on, not only from the first poll.
+/// from the call on, not only from the first poll. From then on a file that may not grow is an error where it is written,
+/// and not the end of the process.
 pub fn asked_to_stop(tethered: bool) -> impl Future<Output = ()> {
-    let signals = [SignalKind::terminate(), SignalKind::interrupt()]
-        .map(|kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot listen for signals")).ok());
+    let listen = |kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot listen for signals")).ok();
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(listen);
+    let too_large = listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     async move {
+        let _too_large = too_large;
         let [terminated, interrupted] = signals.map(|listener| async {
             match listener {
                 Some(mut listener) => drop(listener.recv().await),

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// Time for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Time between two pieces of an answer. Events come at least every fifteen seconds.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Time between two pieces of an answer: longer than an orchestrator thinks about any.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// An orchestrator that is called.
 pub struct Remote {

@@ -4,12 +4,13 @@ use super::Service;
 use crate::pipeline::{self, Plan, Problems, Source};
 use crate::store::{Definition, NewRun, RunRow, StoreError, Submitted};
 use flight_common::telemetry;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a pipeline is called that has no name, neither of its own nor in the store.
 pub const UNNAMED: &str = "unnamed";
 
-/// Pauses, in milliseconds, before a pipeline is checked again.
+/// How long a pipeline is checked again that may be good a moment later, and the pauses meanwhile, in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSES: [u64; 4] = [200, 500, 1000, 2000];
 
 /// A request to run.
@@ -86,9 +87,10 @@ impl Service {
     /// As [`Service::check`], again and again for a few seconds while nothing is wrong that may not pass: a step's server
     /// that is just starting again should turn nobody away.
     async fn check_patiently(&self, name: &str, body: &str, sets: &[String]) -> Result<Plan, Problems> {
+        let begun = Instant::now();
         for pause in PAUSES {
             match self.check(name, body, sets).await {
-                Err(problems) if problems.iter().all(|problem| problem.transient().is_some()) => {
+                Err(problems) if begun.elapsed() < PATIENCE && problems.iter().all(|one| one.transient().is_some()) => {
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
                 checked => return checked,

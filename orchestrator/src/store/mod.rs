@@ -40,7 +40,7 @@ pub use tokens::{Role, Token};
 
 use dialect::Dialect;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Row, Transaction};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -81,6 +81,10 @@ impl Store {
                         }
                         Ok(())
                     })
+                })
+                // A full disk may leave a connection within a transaction that is over; nobody could begin another one.
+                .before_acquire(|connection, _| {
+                    Box::pin(std::future::ready(Ok(!connection.is_in_transaction())))
                 })
                 .connect_lazy(&address)
         };
