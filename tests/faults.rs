@@ -85,7 +85,7 @@ fn ctrl_c_cancels_cleanly() {
 #[test]
 fn servers_do_not_outlive_the_command_even_when_it_is_killed() {
     let house = long_house();
-    let run = house.start(&["up", "--api", "127.0.0.1:0"]);
+    let run = house.start(&["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"]);
     let servers = eventually(SOON, "all servers run", || {
         let found = children(run.pid());
         (found.iter().filter(|(_, line)| line.contains(" serve ")).count() == 7).then_some(found)
@@ -105,7 +105,7 @@ fn zombie(pid: u32) -> bool {
 #[test]
 fn up_drains_on_sigterm() {
     let house = House::new(PROGRAM);
-    let run = house.start(&["up", "--api", "127.0.0.1:0"]);
+    let run = house.start(&["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"]);
     eventually(SOON, "all servers run", || {
         (children(run.pid()).iter().filter(|(_, line)| line.contains(" serve ")).count() == 7).then_some(())
     });

@@ -1,24 +1,30 @@
 //! Other languages: real pyarrow drives every step of a real server. The environment is made here, once.
 
-use quiver_tests::{House, repository};
-use std::path::PathBuf;
+use quiver_tests::{House, Running, repository};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
-const PYARROW: &str = "pyarrow==26.*";
+const SOON: Duration = Duration::from_secs(60);
+const PACKAGES: [&str; 3] = ["pyarrow==26.*", "adbc-driver-manager==1.*", "adbc-driver-flightsql==1.*"];
 
-/// A Python with pyarrow, in the target folder. Fails where it cannot be had.
+/// A Python with these packages, in the target folder. Fails where it cannot be had.
 fn python() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pyarrow-26");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("python-flight");
     let program = folder.join("bin/python");
     let ready = |program: &PathBuf| {
-        let import = Command::new(program).args(["-c", "import pyarrow.flight"]).stderr(Stdio::null()).status();
+        let import = Command::new(program)
+            .args(["-c", "import pyarrow.flight, adbc_driver_flightsql.dbapi"])
+            .stderr(Stdio::null())
+            .status();
         import.is_ok_and(|status| status.success())
     };
     if !ready(&program) {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
-        run(Command::new(&program).args(["-m", "pip", "install", "--quiet", PYARROW]));
-        assert!(ready(&program), "pyarrow cannot be imported");
+        run(Command::new(&program).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
+        assert!(ready(&program), "they cannot be imported");
     }
     program
 }
@@ -41,4 +47,88 @@ fn pyarrow_drives_every_step() {
         .output()
         .expect("Python runs");
     assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stderr));
+}
+
+/// An orchestrator that asks for tokens, its front door, and a token of an operator.
+struct Door {
+    house: House,
+    process: Running,
+    front: String,
+    url: String,
+    token: String,
+}
+
+impl Door {
+    fn open() -> Self {
+        let house = House::new(PROGRAM);
+        let token = house.quiver(&["token", "create", "tests", "--role", "operator"]).stdout.trim().to_owned();
+        let words = ["up", "--embedded", "--tokens", "--json", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"];
+        let child = house.command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut process = Running::of(child);
+        let mut lines =
+            BufReader::new(process.child().stdout.take().expect("its output")).lines().map_while(Result::ok);
+        let mut named = |name: &str| {
+            let line = lines.find(|line| line.contains(name)).expect("it says where it listens");
+            line.split('"').nth(3).expect("an address").to_owned()
+        };
+        let (url, front) = (named("\"api\""), named("\"front\""));
+        Self { house, process, front, url, token }
+    }
+}
+
+#[test]
+fn pyarrow_and_adbc_come_in_by_the_front_door() {
+    let python = python();
+    let door = Door::open();
+    let tests = Command::new(&python)
+        .arg(repository().join("tests/interop/test_front.py"))
+        .env("QUIVER_FRONT", format!("grpc://{}", door.front))
+        .env("QUIVER_TOKEN", &door.token)
+        .output()
+        .expect("Python runs");
+    assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stderr));
+    door.process.signal("TERM");
+    assert_eq!(door.process.end_within(SOON).code, Some(0));
+}
+
+const KEEPING: &str = "name: kept
+steps:
+  - {id: read, service: extract-csv, params: {file_path: examples/data/hr_employees.csv}, checkpoint: true}
+  - {id: write, service: load-data, params: {format: csv, dataset_name: kept}, depends_on: [read]}
+";
+
+#[test]
+fn the_examples_for_python_and_java_do_what_they_say() {
+    let python = python();
+    let door = Door::open();
+    let file = door.house.write("kept.yaml", KEEPING);
+    let example = Command::new(&python)
+        .arg(repository().join("examples/clients/python/read_kept.py"))
+        .arg(format!("grpc://{}", door.front))
+        .arg(&file)
+        .args(["read", &door.token])
+        .output()
+        .expect("Python runs");
+    assert_eq!(String::from_utf8_lossy(&example.stdout), "read: 500 rows, 35 columns\n", "{example:?}");
+
+    let listed = door.house.quiver(&["runs", "list", "--json", "--url", &door.url, "--token", &door.token]).json();
+    let run = listed["items"][0]["id"].as_str().expect("a run").to_owned();
+    let (host, port) = door.front.split_once(':').expect("an address");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("java");
+    copy(&repository().join("examples/clients/java"), &folder);
+    let words = format!("{host} {port} {run} read {}", door.token);
+    let java = Command::new("mvn")
+        .args(["--quiet", "--batch-mode", "compile", "exec:exec", "-Dexec.executable=java"])
+        .arg(format!("-Dexec.args=--add-opens=java.base/java.nio=ALL-UNNAMED -cp %classpath ReadKept {words}"))
+        .current_dir(&folder)
+        .output()
+        .expect("Maven runs: install maven and a JDK");
+    let said = String::from_utf8_lossy(&java.stdout);
+    assert!(said.contains("flight: 500 rows of 35 columns") && said.contains("jdbc: 500 rows"), "{java:?}");
+}
+
+/// What Maven builds lies beside its sources: not in the repository.
+fn copy(from: &Path, to: &Path) {
+    run(Command::new("mkdir").arg("-p").arg(to));
+    run(Command::new("cp").arg("-r").arg(from.join(".")).arg(to));
 }

@@ -1,6 +1,5 @@
 //! The service as operators run it: real processes, killed, stopped and started again at every point of a run.
 
-use test_servers::Postgres;
 use quiver_tests::{Ended, House, Running, children, eventually, signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,6 +7,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
+use test_servers::Postgres;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
 const SOON: Duration = Duration::from_secs(60);
@@ -21,7 +21,11 @@ struct Service<'a> {
 
 impl<'a> Service<'a> {
     fn start(house: &'a House, words: &[&str]) -> Self {
-        let all = [&["up", "--api", "127.0.0.1:0", "--lease", "1s", "--drain", "5s", "--json"], words].concat();
+        let all = [
+            &["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--lease", "1s", "--drain", "5s", "--json"],
+            words,
+        ]
+        .concat();
         let mut command = house.command(&all);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut process = Running::of(child);
@@ -65,7 +69,8 @@ impl<'a> Service<'a> {
     /// Waits until something of this kind has happened to a run, or it has ended.
     fn until_event(&self, run: &str, kind: &str) {
         let mut command = self.house.command(&["runs", "logs", run, "-f", "--json", "--url", &self.url]);
-        let mut listening = Running::of(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
+        let mut listening =
+            Running::of(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
         let lines = BufReader::new(listening.child().stdout.take().expect("its output")).lines();
         let wanted = format!("\"kind\":\"{kind}\"");
         lines.map_while(Result::ok).find(|line| line.contains(&wanted));
@@ -112,7 +117,8 @@ fn an_operator_lives_through_a_day() {
     assert!(wrong.stderr.contains("line 2") && wrong.stderr.contains("extract-csv"), "{}", wrong.stderr);
 
     let listed = service.quiver(&["runs", "list", "--json"]).json();
-    let states: Vec<&str> = listed["items"].as_array().expect("runs").iter().filter_map(|r| r["state"].as_str()).collect();
+    let states: Vec<&str> =
+        listed["items"].as_array().expect("runs").iter().filter_map(|r| r["state"].as_str()).collect();
     assert_eq!(states, ["failed", "done"]);
     let (failed, done) = (listed["items"][0]["id"].as_str(), listed["items"][1]["id"].as_str());
     let (failed, done) = (failed.expect("an id"), done.expect("an id"));

@@ -8,12 +8,14 @@
 //! | [`store`] | what outlives the process: runs, pipelines, kept outputs, tokens |
 //! | [`service`] | durable runs: queue, leases, retries, resume |
 //! | [`api`] | REST, for people, scripts and the web page |
+//! | [`front`] | the Flight front door: steps, kept outputs, Flight SQL |
 //! | [`serve`] | all of it put together: `quiver up`, `quiver-orchestrator` |
 //!
 //! It knows the kit and no step: what it knows of steps it learns from their descriptions.
 
-mod checksum;
 pub mod api;
+mod checksum;
+pub mod front;
 pub mod mesh;
 pub mod pipeline;
 pub mod run;

@@ -50,9 +50,10 @@ async fn run(cli: Cli) -> Result<(), Fault> {
     let stop = asked_to_stop(false);
     let clients = cli.steps.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
     let env = cli.env.open()?;
-    let engine = Engine::new(Arc::new(FlightMesh::new(clients)), env.space.clone());
-    let orchestrator = Orchestrator::start(&cli.serve, Arc::new(engine), env.data_root).await?;
-    println!("listening on {}", orchestrator.url());
+    let mesh = Arc::new(FlightMesh::new(clients));
+    let engine = Engine::new(mesh.clone(), env.space.clone());
+    let orchestrator = Orchestrator::start(&cli.serve, Arc::new(engine), mesh, env).await?;
+    println!("listening on {} and {}", orchestrator.url(), orchestrator.front());
     stop.await;
     orchestrator.stop().await;
     Ok(())

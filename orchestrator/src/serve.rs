@@ -1,12 +1,14 @@
 //! The whole orchestrator: store, service and API put together, for `quiver up` and for `quiver-orchestrator`.
 
 use crate::api::{Access, Api, ApiLimits, ApiServer, Tls};
+use crate::front::FrontServer;
+use crate::mesh::FlightMesh;
 use crate::run::Runner;
 use crate::service::{RetryPolicy, Service, Settings};
 use crate::store::{Limits, Store};
 use bytesize::ByteSize;
 use clap::Args;
-use flight_common::{DataRoot, Fault};
+use flight_common::{DataRoot, Fault, StepEnv};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +24,10 @@ pub struct ServeOptions {
     #[arg(long, env = "QUIVER_API", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub api: SocketAddr,
 
+    /// The address of the Flight front door. Port 0 takes a free one.
+    #[arg(long, env = "QUIVER_FRONT", default_value = "127.0.0.1:8814", value_name = "ADDR")]
+    pub front: SocketAddr,
+
     /// Where runs are kept: `sqlite:///folder/quiver.db`, or `postgres://user@host/database`, which several orchestrators
     /// may share [default: a file under the data root]
     #[arg(long, env = "QUIVER_STORE", value_name = "URL", hide_env_values = true)]
@@ -31,7 +37,7 @@ pub struct ServeOptions {
     #[arg(long, env = "QUIVER_TOKENS")]
     pub tokens: bool,
 
-    /// The certificate of the REST API, as a PEM file.
+    /// The certificate of the REST API and of the front door, as a PEM file.
     #[arg(long, env = "QUIVER_TLS_CERT", requires = "tls_key", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
@@ -141,34 +147,72 @@ pub fn default_store(root: &DataRoot) -> Result<String, Fault> {
     Ok(format!("sqlite://{}/quiver.db", root.own_folder()?.path().display()))
 }
 
+/// Refuses to listen where others could come in: without tokens anywhere but on this machine, and without TLS there too,
+/// unless a proxy in front does it.
+///
+/// # Errors
+/// [`flight_common::FaultKind::Denied`] with what to do.
+fn guarded(address: SocketAddr, access: Access, encrypted: bool) -> Result<(), Fault> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    if access == Access::Open {
+        return Err(Fault::denied(format!("without tokens, {address} would be open to everybody"))
+            .help("turn tokens on with --tokens, or listen on 127.0.0.1"));
+    }
+    if !encrypted {
+        return Err(Fault::denied(format!("without TLS, tokens could be read on their way to {address}"))
+            .help("name --tls-cert and --tls-key; --plaintext says that a proxy in front does it"));
+    }
+    Ok(())
+}
+
 /// An orchestrator at work.
 pub struct Orchestrator {
     service: Service,
     api: ApiServer,
+    front: FrontServer,
     stop: CancellationToken,
     working: JoinHandle<()>,
 }
 
 impl Orchestrator {
-    /// Opens the store, takes up what was left, and listens.
+    /// Opens the store, takes up what was left, and listens. Runs are run by `runner`; calls of single steps go to the
+    /// servers of `steps`.
     ///
     /// # Errors
     /// Why the store cannot be opened, or an address not be listened on.
-    pub async fn start(options: &ServeOptions, runner: Arc<dyn Runner>, root: DataRoot) -> Result<Self, Fault> {
-        let store = Store::open(&options.store_url(&root)?).await?;
-        let service = Service::new(store, runner, root, options.settings())?;
+    pub async fn start(
+        options: &ServeOptions,
+        runner: Arc<dyn Runner>,
+        steps: Arc<FlightMesh>,
+        env: StepEnv,
+    ) -> Result<Self, Fault> {
+        let store = Store::open(&options.store_url(&env.data_root)?).await?;
+        let service = Service::new(store, runner, env.data_root, options.settings())?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
         let limits = ApiLimits { upload: options.max_upload.as_u64(), ..ApiLimits::default() };
         let api = Api::new(service.clone(), access, limits);
-        let api = ApiServer::start(&api, options.api, options.tls().as_ref(), options.plaintext).await?;
+        let tls = options.tls();
+        for address in [options.api, options.front] {
+            guarded(address, access, tls.is_some() || options.plaintext)?;
+        }
+        let api = ApiServer::start(&api, options.api, tls.as_ref()).await?;
+        let memory = env.space.budget().clone();
+        let front = FrontServer::start(service.clone(), steps, memory, access, options.front, tls.as_ref()).await?;
         let stop = CancellationToken::new();
         let working = service.start(stop.clone());
-        Ok(Self { service, api, stop, working })
+        Ok(Self { service, api, front, stop, working })
     }
 
     /// The URL of the REST API.
     pub fn url(&self) -> String {
         self.api.url()
+    }
+
+    /// The address of the Flight front door.
+    pub fn front(&self) -> SocketAddr {
+        self.front.address()
     }
 
     /// The runs.
@@ -183,7 +227,25 @@ impl Orchestrator {
             tracing::error!(%error, "the scheduler ended badly");
         }
         // Until here, people could watch how their runs ended.
-        self.api.stop().await;
+        tokio::join!(self.api.stop(), self.front.stop());
         self.service.store().close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flight_common::FaultKind;
+
+    #[test]
+    fn an_address_open_to_others_needs_tokens_and_tls() {
+        let kind = |address: &str, access, encrypted| {
+            let address = address.parse().expect("an address");
+            guarded(address, access, encrypted).err().map(|fault| fault.kind())
+        };
+        assert_eq!(kind("127.0.0.1:1", Access::Open, false), None);
+        assert_eq!(kind("0.0.0.0:1", Access::Open, true), Some(FaultKind::Denied));
+        assert_eq!(kind("[::]:1", Access::Tokens, false), Some(FaultKind::Denied));
+        assert_eq!(kind("10.0.0.1:1", Access::Tokens, true), None);
     }
 }

@@ -3,8 +3,8 @@
 mod support;
 
 use clap::Parser;
-use flight_common::FaultKind;
-use orchestrator::api::{Access, Api, ApiLimits, ApiServer, openapi};
+use orchestrator::api::openapi;
+use orchestrator::mesh::FlightMesh;
 use orchestrator::run::Engine;
 use orchestrator::serve::{Orchestrator, ServeOptions};
 use orchestrator::store::Role;
@@ -46,10 +46,11 @@ fn client() -> Client {
 impl Running {
     async fn start(words: &[&str]) -> Self {
         let house = House::new();
-        let words = ["test", "--api", "127.0.0.1:0", "--drain", "100ms"].iter().chain(words);
+        let words = ["test", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--drain", "100ms"].iter().chain(words);
         let options = Words::parse_from(words).serve;
         let engine = Engine::new(Arc::new(house.in_process()), house.env.space.clone());
-        let orchestrator = Orchestrator::start(&options, Arc::new(engine), house.env.data_root.clone()).await;
+        let nobody = Arc::new(FlightMesh::new(Vec::new()));
+        let orchestrator = Orchestrator::start(&options, Arc::new(engine), nobody, house.env.clone()).await;
         Self { orchestrator: orchestrator.expect("it starts"), http: client(), token: None, house }
     }
 
@@ -367,40 +368,14 @@ async fn no_web_page_can_make_a_browser_call() {
 }
 
 #[tokio::test]
-async fn an_address_open_to_others_needs_tokens_and_tls() {
-    let running = Running::start(&[]).await;
-    let service = running.orchestrator.service().clone();
-    let start = async |access, plaintext| {
-        let api = Api::new(service.clone(), access, ApiLimits::default());
-        let started = ApiServer::start(&api, "0.0.0.0:0".parse().expect("an address"), None, plaintext).await;
-        match started {
-            Ok(server) => {
-                server.stop().await;
-                None
-            }
-            Err(fault) => Some(fault.kind()),
-        }
-    };
-    assert_eq!(start(Access::Open, true).await, Some(FaultKind::Denied));
-    assert_eq!(start(Access::Tokens, false).await, Some(FaultKind::Denied));
-    assert_eq!(start(Access::Tokens, true).await, None);
-    running.orchestrator.stop().await;
-}
-
-#[tokio::test]
 async fn with_a_certificate_it_speaks_tls_only() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let folder = tempfile::tempdir().expect("a folder");
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&cert, made.cert.pem()).expect("written");
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
-    let running = Running::start(&[
-        "--tls-cert",
-        cert.to_str().expect("text"),
-        "--tls-key",
-        key.to_str().expect("text"),
-    ])
-    .await;
+    let running =
+        Running::start(&["--tls-cert", cert.to_str().expect("text"), "--tls-key", key.to_str().expect("text")]).await;
     let root = reqwest::Certificate::from_der(made.cert.der()).expect("a certificate");
     let trusting = Client::builder().tls_certs_only([root]).build().expect("a client");
     let url = running.orchestrator.url();
@@ -414,7 +389,8 @@ async fn with_a_certificate_it_speaks_tls_only() {
 #[tokio::test]
 async fn data_sets_are_uploaded_whole_or_not_at_all() {
     let running = Running::start(&["--max-upload", "1KiB"]).await;
-    let put = |path: &str, body: String| running.request(Method::PUT, &format!("/api/v1/datasets/{path}")).body(body).send();
+    let put =
+        |path: &str, body: String| running.request(Method::PUT, &format!("/api/v1/datasets/{path}")).body(body).send();
     let made = put("in/a.csv", "id,name\n1,Ann\n2,Bo\n".to_owned()).await.expect("an answer");
     assert_eq!(made.status(), StatusCode::CREATED);
     let shown = running.get("/api/v1/datasets/in/a.csv").await;
@@ -502,7 +478,8 @@ async fn the_parts_of_the_service_are_told_one_by_one() {
         }
     };
     let ready = tokio::time::timeout(SOON, until_ready).await.expect("it is ready soon");
-    let names: Vec<&str> = ready["parts"].as_array().expect("parts").iter().filter_map(|p| p["name"].as_str()).collect();
+    let names: Vec<&str> =
+        ready["parts"].as_array().expect("parts").iter().filter_map(|p| p["name"].as_str()).collect();
     for name in ["store", "scheduler", "data root", "step numbers"] {
         assert!(names.contains(&name), "{names:?}");
     }

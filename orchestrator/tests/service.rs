@@ -40,7 +40,8 @@ async fn replica(house: &House, settings: Settings) -> Replica {
 
 impl Replica {
     async fn submit(&self, body: &str) -> String {
-        let submission = Submission { pipeline: Some("test".to_owned()), body: body.to_owned(), ..Submission::default() };
+        let submission =
+            Submission { pipeline: Some("test".to_owned()), body: body.to_owned(), ..Submission::default() };
         self.service.submit(submission).await.expect("a good pipeline").run.id
     }
 

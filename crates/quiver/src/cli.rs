@@ -1,10 +1,10 @@
 //! The words of the command. Doc comments here are its `--help` and its manual page.
 
 use crate::generate::Dataset;
+use crate::remote::RemoteOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flight_common::serve::{EnvOptions, ListenOptions};
 use flight_common::telemetry::LogFormat;
-use crate::remote::RemoteOptions;
 use orchestrator::serve::ServeOptions;
 use orchestrator::store::Role;
 use std::path::PathBuf;

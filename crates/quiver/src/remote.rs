@@ -37,10 +37,10 @@ impl Remote {
         }
         // Another part of the process may have chosen it already: it is the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).user_agent(concat!(
-            "quiver/",
-            env!("CARGO_PKG_VERSION")
-        ));
+        let http = Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .user_agent(concat!("quiver/", env!("CARGO_PKG_VERSION")));
         let http = http.build().map_err(|error| Fault::internal(chain(&error)))?;
         Ok(Self { http, url: parsed, token })
     }
@@ -95,9 +95,9 @@ impl Remote {
     /// The pieces of an answer as they come.
     pub fn pieces(&self, response: Response) -> impl Stream<Item = Result<Bytes, Fault>> {
         let url = self.url().to_owned();
-        response.bytes_stream().map(move |piece| {
-            piece.map_err(|error| Fault::upstream(format!("{url} broke off: {}", chain(&error))))
-        })
+        response
+            .bytes_stream()
+            .map(move |piece| piece.map_err(|error| Fault::upstream(format!("{url} broke off: {}", chain(&error)))))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Fault {

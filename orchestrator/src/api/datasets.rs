@@ -160,7 +160,8 @@ async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Res
     let mut received = 0_u64;
     loop {
         let next = tokio::time::timeout(PATIENCE, pieces.next()).await;
-        let Some(piece) = next.map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", "nothing came"))? else {
+        let Some(piece) = next.map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", "nothing came"))?
+        else {
             break;
         };
         let piece = piece.map_err(|_| ApiError::bad_request("the upload was cut short"))?;

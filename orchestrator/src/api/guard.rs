@@ -51,7 +51,9 @@ async fn in_time(State(api): State<Api>, request: Request, next: Next) -> Respon
     let patience = api.0.limits.patience;
     match tokio::time::timeout(patience, answer).await {
         Ok(response) => response,
-        Err(_) => ApiError::from(Fault::timed_out(format!("no answer within {} s", patience.as_secs()))).into_response(),
+        Err(_) => {
+            ApiError::from(Fault::timed_out(format!("no answer within {} s", patience.as_secs()))).into_response()
+        }
     }
 }
 

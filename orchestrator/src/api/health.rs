@@ -74,7 +74,9 @@ async fn readiness(api: &Api) -> Readiness {
         match in_time(async { Ok(service.runner().planner().health().await) }).await {
             Ok(health) => health
                 .into_iter()
-                .map(|(name, answer)| Part::new(format!("step {name}"), answer.map_err(|fault: Fault| fault.to_string())))
+                .map(|(name, answer)| {
+                    Part::new(format!("step {name}"), answer.map_err(|fault: Fault| fault.to_string()))
+                })
                 .collect(),
             Err(why) => vec![Part::new("steps", Err(why))],
         }

@@ -1,6 +1,6 @@
 //! The socket of the REST API, with TLS or without, and an end that drains.
 
-use super::{Access, Api};
+use super::Api;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use flight_common::Fault;
@@ -34,22 +34,9 @@ pub struct ApiServer {
 impl ApiServer {
     /// Listens at this address; port 0 takes a free one.
     ///
-    /// Without tokens it listens on loopback addresses only. Without TLS too, unless `plaintext` says that somebody in
-    /// front of it does that.
-    ///
     /// # Errors
-    /// [`flight_common::FaultKind::Denied`] for an address that would be open to others; otherwise why it cannot listen.
-    pub async fn start(api: &Api, address: SocketAddr, tls: Option<&Tls>, plaintext: bool) -> Result<Self, Fault> {
-        if !address.ip().is_loopback() {
-            if api.access() == Access::Open {
-                return Err(Fault::denied(format!("without tokens, {address} would be open to everybody"))
-                    .help("turn tokens on with --tokens, or listen on 127.0.0.1"));
-            }
-            if tls.is_none() && !plaintext {
-                return Err(Fault::denied(format!("without TLS, tokens could be read on their way to {address}"))
-                    .help("name --tls-cert and --tls-key; --plaintext says that a proxy in front does it"));
-            }
-        }
+    /// Why it cannot listen there.
+    pub async fn start(api: &Api, address: SocketAddr, tls: Option<&Tls>) -> Result<Self, Fault> {
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::AddrInUse => Fault::busy(format!("{address} is taken")).help("listen on another port"),
             _ => Fault::io(address, &error),
@@ -68,8 +55,7 @@ impl ApiServer {
             }
             Some(tls) => {
                 let config = config(tls).await?;
-                let mut server =
-                    axum_server::from_tcp_rustls(listener, config).map_err(failed)?.handle(handle.clone());
+                let mut server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?.handle(handle.clone());
                 server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
                 server.http_builder().http2().timer(TokioTimer::new());
                 tokio::spawn(server.serve(routes))

@@ -28,11 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     (status = 200, body = [KeptOutput]),
     (status = 404, body = ProblemDetails),
 ))]
-async fn outputs(
-    _: Viewer,
-    State(api): State<Api>,
-    Path(id): Path<String>,
-) -> Result<Json<Vec<KeptOutput>>, ApiError> {
+async fn outputs(_: Viewer, State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Vec<KeptOutput>>, ApiError> {
     api.service().store().run(&id).await?;
     Ok(Json(api.service().store().kept(&id).await?))
 }

@@ -164,6 +164,7 @@ impl From<Problems> for ApiError {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         match refused {
+            Refused::Request(fault) => fault.into(),
             Refused::Wrong(problems) => problems.into(),
             Refused::Store(error) => error.into(),
         }

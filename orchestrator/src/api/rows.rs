@@ -120,7 +120,8 @@ pub struct Preview {
 pub fn preview(file: File, limit: usize, total_rows: Option<u64>) -> Result<Preview, Fault> {
     let reader = reader(file)?;
     let schema = reader.schema();
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::JsonArray>(Vec::new());
+    let mut writer =
+        WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::JsonArray>(Vec::new());
     let mut left = limit;
     for batch in reader {
         if left == 0 {

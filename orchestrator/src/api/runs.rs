@@ -5,7 +5,7 @@ use super::auth::{Operator, Viewer};
 use super::extract::{Json, JsonOrYaml, Path, Query, text_header};
 use super::pipelines::{unified, yaml_type};
 use super::problem::{ApiError, ProblemDetails};
-use crate::service::Submission;
+use crate::service::RunRequest;
 use crate::store::{AttemptRow, KeptOutput, Page, RunFilter, RunRow, RunState};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -33,27 +33,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(compare))
 }
 
-/// What to run: a stored pipeline by its name, or a text.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RunRequest {
-    /// The name of a stored pipeline.
-    #[serde(default)]
-    pipeline: Option<String>,
-    /// Its version; the newest if none is named.
-    #[serde(default)]
-    version: Option<i64>,
-    /// The text of a pipeline, instead of a name.
-    #[serde(default)]
-    yaml: Option<String>,
-    /// Changes of steps' parameters: `step.param=value`.
-    #[serde(default)]
-    set: Vec<String>,
-    /// Greater goes first.
-    #[serde(default)]
-    priority: i64,
-}
-
 /// Queues a run: of a text (`application/yaml`), or of what the JSON says.
 ///
 /// Two requests with the same `Idempotency-Key` make one run; the second is answered as the first was, with 200.
@@ -74,36 +53,13 @@ async fn submit(
 ) -> Result<Response, ApiError> {
     let request = match request {
         JsonOrYaml::Json(request) => request,
-        JsonOrYaml::Yaml(text) => {
-            RunRequest { pipeline: None, version: None, yaml: Some(text), set: Vec::new(), priority: 0 }
-        }
+        JsonOrYaml::Yaml(text) => RunRequest { yaml: Some(text), ..RunRequest::default() },
     };
     let idempotency_key = text_header(&headers, "idempotency-key")?;
     if idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > LONGEST_KEY) {
         return Err(ApiError::bad_request(format!("an idempotency key has 1 to {LONGEST_KEY} characters")));
     }
-    let (version, body) = match (&request.pipeline, request.yaml) {
-        (Some(name), None) => {
-            let (version, definition) = api.service().store().pipeline(name, request.version).await?;
-            (Some(version.version), definition.body)
-        }
-        (None, Some(text)) if request.version.is_none() => (None, text),
-        _ => {
-            return Err(ApiError::bad_request("a run is either of a `pipeline`, by its name, or of a `yaml`")
-                .help("send one of the two; a `version` goes with a name"));
-        }
-    };
-    let submission = Submission {
-        pipeline: request.pipeline,
-        version,
-        body,
-        sets: request.set,
-        priority: request.priority,
-        idempotency_key,
-        by: caller.name,
-        origin: "api".to_owned(),
-    };
-    let submitted = api.service().submit(submission).await?;
+    let submitted = api.service().submit_request(request, idempotency_key, &caller.name, "api").await?;
     let location = HeaderValue::from_str(&format!("/api/v1/runs/{}", submitted.run.id)).ok();
     let status = if submitted.fresh { StatusCode::ACCEPTED } else { StatusCode::OK };
     let mut response = (status, Json(submitted.run)).into_response();
@@ -137,7 +93,8 @@ async fn list(
     State(api): State<Api>,
     Query(listing): Query<Listing>,
 ) -> Result<Json<Page<RunRow>>, ApiError> {
-    let names = listing.state.iter().flat_map(|states| states.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    let names =
+        listing.state.iter().flat_map(|states| states.split(',')).map(str::trim).filter(|name| !name.is_empty());
     let states = names.map(str::parse::<RunState>).collect::<Result<_, _>>().map_err(ApiError::bad_request)?;
     let filter = RunFilter { pipeline: listing.pipeline, states };
     let limit = listing.limit.clamp(1, MOST_ITEMS);

@@ -94,6 +94,19 @@ impl FlightMesh {
         Err(Fault::not_found(format!("no server has the step \"{name}\"")).help(params::did_you_mean(name, known)))
     }
 
+    /// The server of a step, and the step as it describes itself.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::NotFound`] when no server has it, [`flight_common::FaultKind::Upstream`] while one that
+    /// might does not answer.
+    pub async fn server_of(&self, step: &str) -> Result<(StepDescription, StepClient), Fault> {
+        if self.find(step).is_err() {
+            // Whoever does not answer is told of below.
+            let _ = self.catalog().await;
+        }
+        self.find(step).map(|(description, client)| (description, client.clone()))
+    }
+
     async fn plan_step(&self, mut command: StepCommand, inputs: Vec<SchemaRef>) -> Result<StepPlan, Fault> {
         let (description, client) = self.find(&command.step)?;
         for (name, schema) in description.inputs.iter().zip(&inputs) {

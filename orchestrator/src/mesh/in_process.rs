@@ -89,11 +89,6 @@ impl Planner for InProcess {
         std::future::ready(Ok(descriptions)).boxed()
     }
 
-    fn health(&self) -> BoxFuture<'_, Vec<(String, Result<(), Fault>)>> {
-        let steps = self.registry.iter().map(|step| (step.description().name.clone(), Ok(()))).collect();
-        std::future::ready(steps).boxed()
-    }
-
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {
         async move {
             let planned = self.registry.plan(&command, &InputSchemas::new(inputs), &self.env).await?;

@@ -11,6 +11,7 @@ pub use in_process::InProcess;
 
 use arrow::datatypes::SchemaRef;
 use flight_common::{EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::time::Duration;
 
@@ -20,7 +21,15 @@ pub trait Planner: Send + Sync {
     fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>>;
 
     /// Whether each step answers, by its name; a server of which nothing is known yet, by its address.
-    fn health(&self) -> BoxFuture<'_, Vec<(String, Result<(), Fault>)>>;
+    fn health(&self) -> BoxFuture<'_, Vec<(String, Result<(), Fault>)>> {
+        async move {
+            match self.catalog().await {
+                Ok(steps) => steps.into_iter().map(|step| (step.name, Ok(()))).collect(),
+                Err(fault) => vec![("steps".to_owned(), Err(fault))],
+            }
+        }
+        .boxed()
+    }
 
     /// The servers that have never answered: which steps they have is not known.
     fn silent(&self) -> Vec<String> {

@@ -3,7 +3,8 @@
 use super::Service;
 use crate::pipeline::{self, Plan, Problems, Source};
 use crate::store::{Definition, NewRun, RunRow, StoreError, Submitted};
-use flight_common::telemetry;
+use flight_common::{Fault, telemetry};
+use serde::Deserialize;
 use std::time::{Duration, Instant};
 
 /// What a pipeline is called that has no name, neither of its own nor in the store.
@@ -34,9 +35,32 @@ pub struct Submission {
     pub origin: String,
 }
 
+/// What to run, as callers say it: a stored pipeline by its name, or a text.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunRequest {
+    /// The name of a stored pipeline.
+    #[serde(default)]
+    pub pipeline: Option<String>,
+    /// Its version; the newest if none is named.
+    #[serde(default)]
+    pub version: Option<i64>,
+    /// The text of a pipeline, instead of a name.
+    #[serde(default)]
+    pub yaml: Option<String>,
+    /// Changes of steps' parameters: `step.param=value`.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// Greater goes first.
+    #[serde(default)]
+    pub priority: i64,
+}
+
 /// Why a request was refused.
 #[derive(Debug)]
 pub enum Refused {
+    /// The request itself is not as it should be.
+    Request(Fault),
     /// The pipeline cannot run.
     Wrong(Problems),
     /// The store says no.
@@ -50,6 +74,42 @@ impl From<StoreError> for Refused {
 }
 
 impl Service {
+    /// Queues what a caller asks for.
+    ///
+    /// # Errors
+    /// As [`Service::submit`], and for a request that names neither a pipeline nor a text, or both.
+    pub async fn submit_request(
+        &self,
+        request: RunRequest,
+        idempotency_key: Option<String>,
+        by: &str,
+        origin: &str,
+    ) -> Result<Submitted, Refused> {
+        let (version, body) = match (&request.pipeline, request.yaml) {
+            (Some(name), None) => {
+                let (version, definition) = self.0.store.pipeline(name, request.version).await?;
+                (Some(version.version), definition.body)
+            }
+            (None, Some(text)) if request.version.is_none() => (None, text),
+            _ => {
+                let why = "a run is either of a `pipeline`, by its name, or of a `yaml`";
+                let help = "send one of the two; a `version` goes with a name";
+                return Err(Refused::Request(Fault::bad_params(why).help(help)));
+            }
+        };
+        let submission = Submission {
+            pipeline: request.pipeline,
+            version,
+            body,
+            sets: request.set,
+            priority: request.priority,
+            idempotency_key,
+            by: by.to_owned(),
+            origin: origin.to_owned(),
+        };
+        self.submit(submission).await
+    }
+
     /// Checks a pipeline, and queues a run of it.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ mod settings;
 mod worker;
 
 pub use attendant::kept_file;
-pub use intake::{Refused, Submission, UNNAMED};
+pub use intake::{Refused, RunRequest, Submission, UNNAMED};
 pub use retry::RetryPolicy;
 pub use settings::Settings;
 
@@ -104,6 +104,11 @@ impl Service {
     /// The orchestrator's own folder.
     pub fn own_folder(&self) -> &DataRoot {
         &self.0.own
+    }
+
+    /// What an operator has set.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     /// The name of this replica.

@@ -83,9 +83,7 @@ impl Store {
                     })
                 })
                 // A full disk may leave a connection within a transaction that is over; nobody could begin another one.
-                .before_acquire(|connection, _| {
-                    Box::pin(std::future::ready(Ok(!connection.is_in_transaction())))
-                })
+                .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
                 .connect_lazy(&address)
         };
         let writer = pool(dialect.writers())?;

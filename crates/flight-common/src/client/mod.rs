@@ -20,11 +20,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tonic::Request;
+use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tower::{Service, ServiceExt};
 
 /// Time for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -146,7 +148,19 @@ impl StepClient {
         }
     }
 
-    fn flight(&self) -> FlightServiceClient<Channel> {
+    /// Hands a call of somebody else on as it is, by a connection of its own, and returns the answer as it comes. The
+    /// caller sees to it that the body of the call ends in a fault when the answer is given up.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Upstream`] when the server is not reachable.
+    pub async fn relay(&self, call: http::Request<Body>) -> Result<http::Response<Body>, Fault> {
+        let mut channel = self.endpoint.connect_lazy();
+        let unreachable = |error: tonic::transport::Error| self.explain(&tonic::Status::from_error(Box::new(error)));
+        channel.ready().await.map_err(unreachable)?.call(call).await.map_err(unreachable)
+    }
+
+    /// `tonic`'s face of the server, for calls that move no rows.
+    pub fn flight(&self) -> FlightServiceClient<Channel> {
         FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(64 << 20)
     }
 

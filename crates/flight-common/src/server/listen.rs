@@ -63,6 +63,14 @@ impl Listener {
         Ok(Self { tcp: Some(tcp), unix: None, address: Some(address), socket: None })
     }
 
+    /// Opens a Unix socket alone.
+    ///
+    /// # Errors
+    /// Why the socket cannot be made.
+    pub fn unix(path: &Path) -> Result<Self, Fault> {
+        Self { tcp: None, unix: None, address: None, socket: None }.and_unix(path)
+    }
+
     /// Opens a Unix socket as well: the shorter way for callers on the same machine.
     ///
     /// # Errors
@@ -78,7 +86,17 @@ impl Listener {
         self.address
     }
 
-    fn connections(self) -> BoxStream<'static, std::io::Result<Socket>> {
+    /// A server with the HTTP/2 settings that Flight needs, for services other than steps.
+    pub fn server(&self) -> tonic::transport::Server {
+        tonic::transport::Server::builder()
+            .max_frame_size(http2::FRAME)
+            .initial_stream_window_size(http2::STREAM_WINDOW)
+            .initial_connection_window_size(http2::CONNECTION_WINDOW)
+            .http2_keepalive_interval(Some(http2::KEEP_ALIVE))
+    }
+
+    /// The connections that come.
+    pub fn connections(self) -> BoxStream<'static, std::io::Result<Socket>> {
         let tcp = stream::unfold(self.tcp, |listener| async move {
             let Some(open) = &listener else { return std::future::pending().await };
             let accepted = open.accept().await.and_then(|(socket, _)| {
@@ -119,13 +137,7 @@ impl Server {
         let stop = CancellationToken::new();
         let socket = listener.socket.clone();
         let asked = stop.clone();
-        let router = tonic::transport::Server::builder()
-            .max_frame_size(http2::FRAME)
-            .initial_stream_window_size(http2::STREAM_WINDOW)
-            .initial_connection_window_size(http2::CONNECTION_WINDOW)
-            .http2_keepalive_interval(Some(http2::KEEP_ALIVE))
-            .add_service(health)
-            .add_service(Mux::new(service));
+        let router = listener.server().add_service(health).add_service(Mux::new(service));
         let serving = async move {
             let stopping = async move {
                 asked.cancelled().await;
@@ -175,8 +187,10 @@ impl Drop for Server {
 }
 
 /// A connection of either kind.
-enum Socket {
+pub enum Socket {
+    /// By TCP.
     Tcp(TcpStream),
+    /// By a Unix socket.
     Unix(UnixStream),
 }
 

@@ -22,7 +22,7 @@ mod unary;
 
 pub use call::MESH_HEADER;
 pub(crate) use listen::http2;
-pub use listen::{Listener, Server, Settings};
+pub use listen::{Listener, Server, Settings, Socket};
 pub use unary::{CANCEL, DESCRIBE, PlanDetails};
 
 use crate::registry::Registry;

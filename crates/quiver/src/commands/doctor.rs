@@ -129,7 +129,9 @@ async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
     if let Some(theirs) = clock {
         let apart = (Utc::now() - theirs.to_utc()).num_seconds().abs();
         findings.push(match apart > APART {
-            true => Finding::bad("clock", format!("{apart} s apart from the orchestrator's"), "synchronise it, by NTP say"),
+            true => {
+                Finding::bad("clock", format!("{apart} s apart from the orchestrator's"), "synchronise it, by NTP say")
+            }
             false => Finding::good("clock", "agrees with the orchestrator's"),
         });
     }
@@ -151,6 +153,8 @@ async fn collector() -> Finding {
     let host = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest).trim_end_matches('/');
     match tokio::time::timeout(PATIENCE, TcpStream::connect(host)).await {
         Ok(Ok(_)) => Finding::good("collector", format!("takes connections at {endpoint}")),
-        _ => Finding::bad("collector", format!("nobody takes connections at {endpoint}"), "start it; runs go on without"),
+        _ => {
+            Finding::bad("collector", format!("nobody takes connections at {endpoint}"), "start it; runs go on without")
+        }
     }
 }

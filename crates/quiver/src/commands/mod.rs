@@ -3,8 +3,8 @@
 mod doctor;
 mod file;
 mod generate;
-mod plan;
 mod pipelines;
+mod plan;
 mod run;
 mod runs;
 mod serve;

@@ -45,7 +45,8 @@ pub async fn pipelines(args: PipelinesArgs) -> Result<Exit, Fault> {
                 print_json(&all)?;
             }
             for one in all.iter().filter(|_| !args.json) {
-                let line = format!("{:>4}  {}  {}  {}\n", one.version, show::when(one.created_at), &one.hash, one.created_by);
+                let line =
+                    format!("{:>4}  {}  {}  {}\n", one.version, show::when(one.created_at), &one.hash, one.created_by);
                 print(line.as_bytes())?;
             }
         }

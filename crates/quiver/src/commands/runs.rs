@@ -40,7 +40,8 @@ pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
             }
         }
         RunsCommand::List { pipeline, state, limit, cursor } => {
-            let query = [("pipeline", pipeline), ("state", state), ("cursor", cursor), ("limit", Some(limit.to_string()))];
+            let query =
+                [("pipeline", pipeline), ("state", state), ("cursor", cursor), ("limit", Some(limit.to_string()))];
             let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             let page: Page<RunRow> = remote.read(remote.api(Method::GET, &["runs"]).query(&query)).await?;
             match json {
@@ -147,7 +148,8 @@ async fn listen(remote: &Remote, id: &str, seen: &mut i64, json: bool) -> Result
             let block = String::from_utf8_lossy(&block);
             let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim_start);
             let Some(data) = field("data:") else { continue };
-            let garbled = |error| Fault::upstream(format!("{} sent an event that is not understood: {error}", remote.url()));
+            let garbled =
+                |error| Fault::upstream(format!("{} sent an event that is not understood: {error}", remote.url()));
             if field("event:") == Some("end") {
                 let end: Value = serde_json::from_str(data).map_err(garbled)?;
                 return Ok(end["state"].as_str().and_then(|state| state.parse().ok()));

@@ -1,25 +1,33 @@
 //! `quiver up`: every step as a server, and the orchestrator in front of them.
 
 use super::print_json;
-use crate::cli::UpArgs;
+use crate::cli::{UpArgs, Via};
 use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::registry;
-use flight_common::Fault;
+use flight_common::client::StepClient;
 use flight_common::serve::asked_to_stop;
+use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::telemetry::LogFormat;
+use flight_common::{Fault, StepEnv};
 use orchestrator::mesh::{FlightMesh, InProcess};
 use orchestrator::run::{Engine, Runner};
 use orchestrator::serve::Orchestrator;
 use serde_json::json;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long calls of single steps may take at the end.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs the whole of Quiver on this machine, until Ctrl-C or SIGTERM.
 pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     // Wrong options are told once, here, and not by every server.
     let env = args.env.open()?;
     let mut stop = std::pin::pin!(asked_to_stop(false));
-    let (root, space) = (env.data_root.clone(), env.space.clone());
+    let space = env.space.clone();
     let mut fleet = match args.embedded {
         true => None,
         false => {
@@ -30,14 +38,21 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
             }
         }
     };
-    let runner: Arc<dyn Runner> = match &fleet {
-        None => Arc::new(Engine::new(Arc::new(InProcess::new(registry(), env)), space)),
-        Some(fleet) => {
-            let mesh = FlightMesh::connect(fleet.clients(crate::cli::Via::Unix)?).await?;
-            Arc::new(Engine::new(Arc::new(mesh), space))
-        }
+    let own = match &fleet {
+        Some(_) => None,
+        None => Some(OwnServer::start(env.clone()).await?),
     };
-    let orchestrator = Orchestrator::start(&args.serve, runner, root).await?;
+    let clients = match (&fleet, &own) {
+        (Some(fleet), _) => fleet.clients(Via::Unix)?,
+        (None, Some(own)) => vec![own.client()?],
+        (None, None) => Vec::new(),
+    };
+    let mesh = Arc::new(FlightMesh::connect(clients).await?);
+    let runner: Arc<dyn Runner> = match &fleet {
+        None => Arc::new(Engine::new(Arc::new(InProcess::new(registry(), env.clone())), space)),
+        Some(_) => Arc::new(Engine::new(mesh.clone(), space)),
+    };
+    let orchestrator = Orchestrator::start(&args.serve, runner, mesh, env).await?;
     tell(&args, &orchestrator, fleet.as_ref())?;
     match &mut fleet {
         None => stop.await,
@@ -50,7 +65,33 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     if let Some(fleet) = fleet {
         fleet.stop().await;
     }
+    if let Some(own) = own {
+        own.server.stop().await?;
+    }
     Ok(Exit::Done)
+}
+
+/// The steps of this process behind a socket, for those who call them one by one.
+struct OwnServer {
+    server: Server,
+    socket: PathBuf,
+    // Holds the socket; removed at the end.
+    _folder: TempDir,
+}
+
+impl OwnServer {
+    async fn start(env: StepEnv) -> Result<Self, Fault> {
+        let made = tempfile::Builder::new().prefix("quiver-").tempdir();
+        let folder = made.map_err(|error| Fault::io("a folder for a socket", &error))?;
+        let socket = folder.path().join("steps.sock");
+        let settings = Settings { registry: registry(), env, limits: Limits::default(), drain: DRAIN };
+        let server = Server::start(settings, Listener::unix(&socket)?).await;
+        Ok(Self { server, socket, _folder: folder })
+    }
+
+    fn client(&self) -> Result<StepClient, Fault> {
+        StepClient::unix(&self.socket)
+    }
 }
 
 fn tell(args: &UpArgs, orchestrator: &Orchestrator, fleet: Option<&Fleet>) -> Result<(), Fault> {
@@ -58,12 +99,14 @@ fn tell(args: &UpArgs, orchestrator: &Orchestrator, fleet: Option<&Fleet>) -> Re
     let url = orchestrator.url();
     if args.json {
         let shown = servers.iter().map(|one| json!({"step": one.step, "address": one.address, "pid": one.pid()}));
-        return print_json(&json!({"api": url, "servers": shown.collect::<Vec<_>>()}));
+        let front = orchestrator.front().to_string();
+        return print_json(&json!({"api": url, "front": front, "servers": shown.collect::<Vec<_>>()}));
     }
     for server in servers {
         println!("{:<16} {}", server.step, server.address);
     }
     println!("\nREST API         {url}/api/v1 (documented at {url}/docs)");
+    println!("Flight           {}", orchestrator.front());
     println!("\nquiver runs submit FILE --url {url}\nCtrl-C ends it.");
     Ok(())
 }

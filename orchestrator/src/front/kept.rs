@@ -1,0 +1,196 @@
+//! Kept outputs, as Flight shows them: listed, described, read as often as one likes until they expire.
+
+use super::Inner;
+use crate::store::{KeptOutput, RunFilter};
+use arrow::datatypes::SchemaRef;
+use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
+use bytes::Bytes;
+use flight_common::wire::{Frame, encode_stream, outward_schema, read_frames, schema_to_bytes};
+use flight_common::{BatchStream, Fault, OUTPUT, Parcel, compute};
+use futures::{Stream, StreamExt};
+use prost_types::Timestamp;
+use tonic::Status;
+
+/// Runs whose outputs are listed, from the youngest.
+const LISTED_RUNS: usize = 1000;
+
+/// Whether a ticket is one for a kept output.
+pub fn is_ticket(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"runs/")
+}
+
+/// A kept output by its path: `runs/<id>/<step>`, or `runs/<id>/<step>/<output>` for a further one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The run.
+    pub run: String,
+    /// The step.
+    pub step: String,
+    /// The output; nothing means the main one.
+    pub output: Option<String>,
+}
+
+impl Place {
+    /// The place that a descriptor's path names.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] for a path that is none.
+    pub fn of_path(path: &[String]) -> Result<Self, Fault> {
+        // Some clients send the whole path as one part.
+        let joined = path.join("/");
+        let parts: Vec<&str> = joined.split('/').collect();
+        match parts.as_slice() {
+            ["runs", run, step] => Ok(Self { run: (*run).to_owned(), step: (*step).to_owned(), output: None }),
+            ["runs", run, step, output] => {
+                Ok(Self { run: (*run).to_owned(), step: (*step).to_owned(), output: Some((*output).to_owned()) })
+            }
+            _ => Err(Fault::bad_params(format!("\"{joined}\" is no path of a kept output"))
+                .help("it is runs/<id>/<step>, or runs/<id>/<step>/<output>")),
+        }
+    }
+
+    /// The place that a ticket names.
+    ///
+    /// # Errors
+    /// As [`Place::of_path`].
+    pub fn of_ticket(bytes: &[u8]) -> Result<Self, Fault> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Fault::bad_params("this ticket is no text"))?;
+        Self::of_path(&[text.to_owned()])
+    }
+}
+
+fn path_of(kept: &KeptOutput) -> Vec<String> {
+    let mut path = vec!["runs".to_owned(), kept.run_id.clone(), kept.step.clone()];
+    if kept.output != OUTPUT[0] {
+        path.push(kept.output.clone());
+    }
+    path
+}
+
+impl Inner {
+    /// The kept output at a place.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::NotFound`] with what there is instead.
+    pub async fn kept(&self, place: &Place) -> Result<KeptOutput, Fault> {
+        let store = self.service.store();
+        store.run(&place.run).await?;
+        let kept = store.kept(&place.run).await?;
+        let fits = |one: &&KeptOutput| {
+            one.step == place.step && place.output.as_ref().is_none_or(|output| *output == one.output)
+        };
+        let main = kept.iter().filter(fits).min_by_key(|one| one.output != OUTPUT[0]);
+        main.cloned().ok_or_else(|| {
+            let known: Vec<String> = kept.iter().map(|one| path_of(one).join("/")).collect();
+            let help = match known.is_empty() {
+                true => "set `checkpoint: true` at a step, and its output is kept".to_owned(),
+                false => format!("there are {}", known.join(", ")),
+            };
+            Fault::not_found(format!("run {} has kept no such output of {}", place.run, place.step)).help(help)
+        })
+    }
+
+    /// The rows of a kept output.
+    ///
+    /// # Errors
+    /// Why its file cannot be read.
+    pub async fn rows(&self, kept: &KeptOutput) -> Result<BatchStream, Fault> {
+        let (own, path, memory) = (self.service.own_folder().clone(), kept.path.clone(), self.memory.clone());
+        let frames = compute::run(move || {
+            let file = own.open_file(&path, "path")?.into_std();
+            read_frames(std::io::BufReader::with_capacity(1 << 20, file), &memory)
+        });
+        Ok(arrow::array::RecordBatch::from_stream(frames.await?))
+    }
+
+    /// What Flight says of a kept output.
+    ///
+    /// # Errors
+    /// As [`Inner::rows`].
+    pub async fn info(&self, kept: &KeptOutput) -> Result<FlightInfo, Fault> {
+        let schema: SchemaRef = outward_schema(&self.rows(kept).await?.schema());
+        let expires = kept.created_at + i64::try_from(self.service.settings().keep_for.as_millis()).unwrap_or(0);
+        let path = path_of(kept);
+        let ticket = Ticket { ticket: path.join("/").into() };
+        let endpoint = FlightEndpoint {
+            ticket: Some(ticket),
+            // Without a location: read it where you asked.
+            location: Vec::new(),
+            expiration_time: Some(timestamp(expires)),
+            app_metadata: Bytes::new(),
+        };
+        Ok(FlightInfo {
+            schema: schema_to_bytes(&schema)?,
+            flight_descriptor: Some(FlightDescriptor::new_path(path)),
+            endpoint: vec![endpoint],
+            total_records: kept.rows,
+            total_bytes: kept.bytes,
+            ordered: true,
+            app_metadata: Bytes::new(),
+        })
+    }
+
+    /// Every kept output, from the youngest run on; those of one run, or of the runs of one pipeline, if that is named.
+    ///
+    /// # Errors
+    /// Why the store cannot be read.
+    pub async fn list(&self, wanted: &str) -> Result<Vec<FlightInfo>, Fault> {
+        let store = self.service.store();
+        let run = wanted.strip_prefix("runs/").map(|rest| rest.split('/').next().unwrap_or_default().to_owned());
+        let runs = match run {
+            Some(run) => vec![run],
+            None => {
+                let pipeline = Some(wanted.to_owned()).filter(|name| !name.is_empty());
+                let filter = RunFilter { pipeline, ..RunFilter::default() };
+                store.runs(&filter, None, LISTED_RUNS).await?.items.into_iter().map(|run| run.id).collect()
+            }
+        };
+        let mut listed = Vec::new();
+        for run in runs {
+            for kept in store.kept(&run).await? {
+                match self.info(&kept).await {
+                    Ok(info) => listed.push(info),
+                    // It may have expired meanwhile.
+                    Err(fault) => tracing::debug!(path = kept.path, fault = %fault, "a kept output cannot be listed"),
+                }
+            }
+        }
+        Ok(listed)
+    }
+}
+
+/// Rows as Flight messages that every client reads.
+pub fn messages(rows: BatchStream) -> impl Stream<Item = Result<FlightData, Status>> + Send + 'static {
+    encode_stream(rows, true).map(|frame| frame.map(message).map_err(Status::from))
+}
+
+fn message(frame: Frame) -> FlightData {
+    let data_body = match frame.body.as_slice() {
+        [] => Bytes::new(),
+        [one] => one.clone(),
+        pieces => pieces.concat().into(),
+    };
+    FlightData { flight_descriptor: None, data_header: frame.header, app_metadata: frame.app_metadata, data_body }
+}
+
+/// Milliseconds since 1970, as protobuf has it.
+pub fn timestamp(millis: i64) -> Timestamp {
+    let nanos = i32::try_from(millis.rem_euclid(1000) * 1_000_000).unwrap_or(0);
+    Timestamp { seconds: millis.div_euclid(1000), nanos }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_step_of_a_run() {
+        let split = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+        let place = Place::of_path(&split("runs/1/read")).expect("a path");
+        assert_eq!(place, Place { run: "1".to_owned(), step: "read".to_owned(), output: None });
+        assert_eq!(Place::of_ticket(b"runs/1/read/rejected").expect("a ticket").output.as_deref(), Some("rejected"));
+        for wrong in ["", "runs", "runs/1", "runs/1/a/b/c", "jobs/1/a"] {
+            assert!(Place::of_path(&split(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

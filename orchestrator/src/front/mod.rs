@@ -1,0 +1,206 @@
+//! The Flight front door: what any Flight client asks of the orchestrator.
+//!
+//! | call | what |
+//! |---|---|
+//! | `DoExchange`, `DoGet`, `DoPut` with a step's command | handed on to the step's server: [`relay`] |
+//! | `GetFlightInfo`, `GetSchema` with one | planned by the step's server |
+//! | `GetFlightInfo`, `GetSchema`, `DoGet` of `runs/<id>/<step>`, `ListFlights` | kept outputs: [`kept`] |
+//! | `PollFlightInfo` | submits a pipeline and follows its run, `CancelFlightInfo` ends it: [`submit`] |
+//! | `DoPut` to `datasets/<path>` | a file under the data root: [`upload`] |
+//! | Flight SQL | kept outputs as tables, read-only: [`sql`] |
+
+mod access;
+mod calls;
+mod kept;
+mod relay;
+mod sql;
+mod submit;
+mod upload;
+
+use crate::api::{Access, Tls};
+use crate::mesh::FlightMesh;
+use crate::service::Service;
+use access::Caller;
+use arrow_flight::flight_service_server::FlightServiceServer;
+use arrow_flight::{FlightData, Ticket};
+use bytes::Bytes;
+use calls::Calls;
+use flight_common::server::Listener;
+use flight_common::{Fault, MemoryBudget, StepCommand, telemetry};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use prost::Message;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::transport::{Identity, ServerTlsConfig};
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// How long calls under way may take at the end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What all calls share.
+pub(crate) struct Inner {
+    service: Service,
+    access: Access,
+    steps: Arc<FlightMesh>,
+    memory: MemoryBudget,
+    sql: sql::Engine,
+}
+
+/// The Flight service of an orchestrator.
+#[derive(Clone)]
+struct Front {
+    inner: Arc<Inner>,
+    calls: FlightServiceServer<Calls>,
+}
+
+/// Where the steps' servers are asked what a call is about.
+fn command_in(method: &str, first: &Bytes) -> Result<Option<StepCommand>, Fault> {
+    let unreadable = |error: prost::DecodeError| Fault::bad_params(format!("the first message is no Flight: {error}"));
+    let bytes = match method {
+        "DoGet" => Ticket::decode(first.clone()).map_err(unreadable)?.ticket,
+        _ => {
+            let message = FlightData::decode(first.clone()).map_err(unreadable)?;
+            let descriptor = message.flight_descriptor.ok_or_else(|| {
+                Fault::bad_params("the first message has no descriptor")
+                    .help(r#"begin with FlightDescriptor.for_command('{"step": …}')"#)
+            })?;
+            if method == "DoPut" && !descriptor.path.is_empty() {
+                return Ok(None);
+            }
+            descriptor.cmd
+        }
+    };
+    if method != "DoExchange" && (kept::is_ticket(&bytes) || sql::is_command(&bytes)) {
+        return Ok(None);
+    }
+    StepCommand::read(&bytes).map(|(command, _)| Some(command))
+}
+
+impl Front {
+    async fn streaming(mut self, method: &str, request: Request<Body>) -> Result<Response<Body>, Fault> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::of(&parts.headers, self.inner.access, self.inner.service.store()).await?;
+        let peeked = relay::peek(body).await?;
+        match command_in(method, &peeked.first)? {
+            Some(command) => {
+                caller.may(crate::store::Role::Operator)?;
+                let (_, client) = self.inner.steps.server_of(&command.step).await?;
+                relay::relay(&client, &parts.headers, parts.uri.path(), peeked.body).await
+            }
+            None => {
+                parts.extensions.insert(caller);
+                let answered = tower::Service::call(&mut self.calls, Request::from_parts(parts, peeked.body)).await;
+                answered.map_err(|never| match never {})
+            }
+        }
+    }
+
+    async fn unary(mut self, method: &str, mut request: Request<Body>) -> Result<Response<Body>, Fault> {
+        // Whoever shakes hands shows a token, and is told then whether it is good.
+        if method != "Handshake" {
+            let caller = Caller::of(request.headers(), self.inner.access, self.inner.service.store()).await?;
+            request.extensions_mut().insert(caller);
+        }
+        tower::Service::call(&mut self.calls, request).await.map_err(|never| match never {})
+    }
+}
+
+impl NamedService for Front {
+    const NAME: &'static str = "arrow.flight.protocol.FlightService";
+}
+
+impl tower::Service<Request<Body>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let front = self.clone();
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let span = tracing::info_span!("front", otel.name = %method, otel.kind = "server", rpc.method = %method);
+        // Where nothing is exported there is no trace to join.
+        let _ = span.set_parent(telemetry::extract(request.headers()));
+        async move {
+            let answered = match method.as_str() {
+                "DoExchange" | "DoGet" | "DoPut" => front.streaming(&method, request).await,
+                _ => front.unary(&method, request).await,
+            };
+            Ok(answered.unwrap_or_else(|fault| tonic::Status::from(fault).into_http()))
+        }
+        .instrument(span)
+        .boxed()
+    }
+}
+
+/// A front door that is open.
+pub struct FrontServer {
+    address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl FrontServer {
+    /// Opens it at this address; port 0 takes a free one. As to who may call, it is as strict as the REST API.
+    ///
+    /// # Errors
+    /// Why it cannot listen there.
+    pub async fn start(
+        service: Service,
+        steps: Arc<FlightMesh>,
+        memory: MemoryBudget,
+        access: Access,
+        address: SocketAddr,
+        tls: Option<&Tls>,
+    ) -> Result<Self, Fault> {
+        let sql = sql::Engine::new(service.clone(), &memory)?;
+        let inner = Arc::new(Inner { service, access, steps, memory, sql });
+        let calls = FlightServiceServer::new(Calls(inner.clone())).max_decoding_message_size(64 << 20);
+        let front = Front { inner, calls };
+        let listener = Listener::tcp(address).await?;
+        let address = listener.address().ok_or_else(|| Fault::internal("a listener without an address"))?;
+        let mut server = listener.server();
+        if let Some(tls) = tls {
+            let read = |path: &std::path::Path| std::fs::read(path).map_err(|error| Fault::io(path.display(), &error));
+            let identity = Identity::from_pem(read(&tls.certificate)?, read(&tls.key)?);
+            let configured = server.tls_config(ServerTlsConfig::new().identity(identity));
+            server = configured.map_err(|error| Fault::bad_params(format!("no TLS for the front door: {error}")))?;
+        }
+        let stop = CancellationToken::new();
+        let asked = stop.clone();
+        let (_, health) = tonic_health::server::health_reporter();
+        let router = server.add_service(health).add_service(front);
+        let serving = tokio::spawn(async move {
+            router.serve_with_incoming_shutdown(listener.connections(), asked.cancelled_owned()).await
+        });
+        Ok(Self { address, stop, serving })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more calls, and lets those under way end, for a few seconds.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        match tokio::time::timeout(DRAIN, &mut self.serving).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(ended) => tracing::warn!(?ended, "the front door ended badly"),
+            Err(_) => self.serving.abort(),
+        }
+    }
+}

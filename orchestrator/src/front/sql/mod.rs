@@ -1,0 +1,65 @@
+//! Flight SQL, read-only: kept outputs are tables, and DataFusion does the query.
+//!
+//! A table is called after its step, its schema after the pipeline (the newest run that has kept it) or after a run:
+//! `SELECT * FROM "hr-analytics".outliers`.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`tables`] | which kept output a name means, and its rows as a table |
+//! | [`query`] | one query, planned and run under a memory limit and a time-out |
+//! | [`service`] | what JDBC, ODBC and ADBC drivers ask |
+
+mod query;
+mod service;
+mod tables;
+
+use crate::service::Service;
+use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
+use arrow_flight::sql::{Any, SqlInfo};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use flight_common::{Fault, MemoryBudget};
+use prost::Message;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Queries at a time.
+const QUERIES: usize = 8;
+/// What the type of every command of Flight SQL begins with.
+const TYPES: &str = "type.googleapis.com/arrow.flight.protocol.sql.";
+
+/// Whether a command or ticket is one of Flight SQL.
+pub fn is_command(bytes: &[u8]) -> bool {
+    Any::decode(bytes).is_ok_and(|any| any.type_url.starts_with(TYPES))
+}
+
+/// Answers queries over kept outputs.
+pub struct Engine {
+    service: Service,
+    memory: MemoryBudget,
+    runtime: Arc<RuntimeEnv>,
+    seats: Arc<Semaphore>,
+    about: SqlInfoData,
+}
+
+impl Engine {
+    /// Queries over what the runs of this service have kept, with half of this memory for sorts, joins and groups.
+    ///
+    /// # Errors
+    /// Why DataFusion does not start.
+    pub fn new(service: Service, memory: &MemoryBudget) -> Result<Self, Fault> {
+        let pool = Arc::new(FairSpillPool::new(memory.limit() / 2));
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(query::fault)?;
+        let mut about = SqlInfoDataBuilder::new();
+        about.append(SqlInfo::FlightSqlServerName, "Quiver");
+        about.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
+        about.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
+        about.append(SqlInfo::FlightSqlServerReadOnly, true);
+        about.append(SqlInfo::FlightSqlServerSql, true);
+        about.append(SqlInfo::FlightSqlServerTransaction, 0_i32);
+        about.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
+        let about = about.build().map_err(Fault::internal)?;
+        let seats = Arc::new(Semaphore::new(QUERIES));
+        Ok(Self { service, memory: memory.clone(), runtime, seats, about })
+    }
+}

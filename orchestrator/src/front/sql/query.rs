@@ -1,0 +1,109 @@
+//! One query: planned, and run under a memory limit and a time-out.
+
+use super::Engine;
+use super::tables::CATALOG;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use flight_common::queue::byte_queue;
+use flight_common::wire::outward_schema;
+use flight_common::{BatchStream, Fault, compute};
+use futures::StreamExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a query may take.
+const LIMIT: Duration = Duration::from_secs(600);
+/// Bytes of results that wait for a slow reader.
+const AHEAD: usize = 8 << 20;
+/// Characters of the longest query.
+const LONGEST: usize = 1 << 20;
+
+impl Engine {
+    /// Plans a query. It may read, and nothing else.
+    pub(super) async fn plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
+        if sql.len() > LONGEST {
+            return Err(Fault::bad_params(format!("a query may have {LONGEST} characters, and no more")));
+        }
+        let config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, "public")
+            .with_information_schema(false)
+            .with_target_partitions(compute::workers());
+        let context = SessionContext::new_with_config_rt(config, self.runtime.clone());
+        let state = context.state();
+        let dialect = datafusion::config::Dialect::PostgreSQL;
+        let statement = state.sql_to_statement(sql, &dialect).map_err(fault)?;
+        for table in state.resolve_table_references(&statement).map_err(fault)? {
+            self.register(&context, &table).await?;
+        }
+        let plan = state.statement_to_plan(statement).await.map_err(fault)?;
+        let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reading.verify_plan(&plan).map_err(|error| {
+            Fault::denied(format!("this is no query: {}", error.strip_backtrace()))
+                .help("kept outputs can only be read")
+        })?;
+        Ok((context, plan))
+    }
+
+    /// The columns of a query's result, as clients see them.
+    pub(super) async fn columns(&self, sql: &str) -> Result<SchemaRef, Fault> {
+        let (_, plan) = self.plan(sql).await?;
+        Ok(outward_schema(&Arc::new(plan.schema().as_arrow().clone())))
+    }
+
+    /// Runs a query on the compute pool. Its rows flow as they are read.
+    pub(super) async fn run(&self, sql: &str) -> Result<BatchStream, Fault> {
+        let seat = self.seats.clone().try_acquire_owned().map_err(|_| {
+            Fault::busy("too many queries run").help("come back soon").retry_after(Duration::from_secs(2))
+        })?;
+        let (context, plan) = self.plan(sql).await?;
+        let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+        let (sender, results) = byte_queue(AHEAD.min(self.memory.limit() / 16), &self.memory, schema);
+        let task = compute::spawn(async move {
+            let _seat = seat;
+            let work = async {
+                let frame = context.execute_logical_plan(plan).await.map_err(fault)?;
+                let mut rows = frame.execute_stream().await.map_err(fault)?;
+                while let Some(batch) = rows.next().await {
+                    if !sender.push(batch.map_err(fault)?).await {
+                        break;
+                    }
+                }
+                Ok(())
+            };
+            let late = || Err(Fault::timed_out(format!("the query took longer than {} s", LIMIT.as_secs())));
+            let end = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| late());
+            sender.finish(end).await;
+        });
+        Ok(results.wrap(move |rows| {
+            rows.map(move |batch| {
+                // The query ends with its reader.
+                let _owned = &task;
+                batch
+            })
+        }))
+    }
+}
+
+/// What DataFusion says, as a fault.
+pub(super) fn fault(error: DataFusionError) -> Fault {
+    match error {
+        DataFusionError::External(source) => match source.downcast::<Fault>() {
+            Ok(fault) => *fault,
+            Err(other) => Fault::internal(other),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => fault(*inner),
+        DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
+            Fault::bad_params(error.strip_backtrace())
+        }
+        DataFusionError::NotImplemented(_) => Fault::bad_params(error.strip_backtrace()),
+        DataFusionError::ResourcesExhausted(_) => {
+            Fault::busy(error.strip_backtrace()).help("ask for less, or give the orchestrator more --memory-limit")
+        }
+        DataFusionError::ArrowError(error, _) => Fault::bad_data(error.to_string()),
+        DataFusionError::Execution(text) => Fault::bad_data(text),
+        other => Fault::internal(other),
+    }
+}

@@ -1,0 +1,150 @@
+//! Which kept output a name means, and its rows as a table.
+
+use super::Engine;
+use super::query::fault;
+use crate::store::{KeptOutput, RunFilter};
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::common::TableReference;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::prelude::SessionContext;
+use flight_common::wire::{outward, outward_schema, read_frames};
+use flight_common::{BatchStream, DataRoot, Fault, MemoryBudget, OUTPUT, Parcel, compute};
+use futures::{StreamExt, TryStreamExt};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::Arc;
+
+/// Runs that are looked through, from the youngest.
+const RUNS: usize = 1000;
+
+/// A kept output as it is listed: under the name of its pipeline, where it is the newest of its step.
+pub(super) struct Listed {
+    pub schema: String,
+    pub table: String,
+    pub kept: KeptOutput,
+}
+
+impl Engine {
+    /// Every table, by the pipelines' names: the newest kept output of each step.
+    pub(super) async fn listed(&self) -> Result<Vec<Listed>, Fault> {
+        let store = self.service.store();
+        let runs = store.runs(&RunFilter::default(), None, RUNS).await?.items;
+        let mut seen = BTreeSet::new();
+        let mut listed = Vec::new();
+        for run in runs {
+            for kept in store.kept(&run.id).await? {
+                let table = table_name(&kept);
+                if seen.insert((run.pipeline.clone(), table.clone())) {
+                    listed.push(Listed { schema: run.pipeline.clone(), table, kept });
+                }
+            }
+        }
+        listed.sort_by(|a, b| (&a.schema, &a.table).cmp(&(&b.schema, &b.table)));
+        Ok(listed)
+    }
+
+    /// Makes the tables that a query names known to its session.
+    pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<(), Fault> {
+        let missing =
+            |what: String| Fault::not_found(what).help("name a table as \"pipeline\".\"step\" or \"run id\".\"step\"");
+        let Some(schema) = name.schema() else {
+            return Err(missing(format!("the table {} needs a schema", name.table())));
+        };
+        let kept = self.find(schema, name.table()).await?;
+        let kept = kept.ok_or_else(|| missing(format!("{schema} has kept no output {}", name.table())))?;
+        let catalog = context.catalog(CATALOG).ok_or_else(|| Fault::internal("a session without its catalog"))?;
+        let tables = match catalog.schema(schema) {
+            Some(tables) => tables,
+            None => {
+                let tables: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+                catalog.register_schema(schema, tables.clone()).map_err(fault)?;
+                tables
+            }
+        };
+        if !tables.table_exist(name.table()) {
+            let table = self.table(&kept).await?;
+            tables.register_table(name.table().to_owned(), table).map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    async fn find(&self, schema: &str, table: &str) -> Result<Option<KeptOutput>, Fault> {
+        let store = self.service.store();
+        let filter = RunFilter { pipeline: Some(schema.to_owned()), ..RunFilter::default() };
+        let mut runs = vec![schema.to_owned()];
+        runs.extend(store.runs(&filter, None, RUNS).await?.items.into_iter().map(|run| run.id));
+        for run in runs {
+            let kept = store.kept(&run).await?;
+            if let Some(found) = kept.into_iter().find(|kept| table_name(kept).eq_ignore_ascii_case(table)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn table(&self, kept: &KeptOutput) -> Result<Arc<dyn TableProvider>, Fault> {
+        let schema = self.schema_of(kept).await?;
+        let part = Rows {
+            schema: schema.clone(),
+            own: self.service.own_folder().clone(),
+            path: kept.path.clone(),
+            memory: self.memory.clone(),
+        };
+        Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(part)]).map_err(fault)?))
+    }
+
+    /// The columns of a kept output, as clients see them.
+    pub(super) async fn schema_of(&self, kept: &KeptOutput) -> Result<SchemaRef, Fault> {
+        let (own, path, memory) = (self.service.own_folder().clone(), kept.path.clone(), self.memory.clone());
+        compute::run(move || Ok(outward_schema(&open(&own, &path, &memory)?.schema()))).await
+    }
+}
+
+/// The catalog that every schema is in.
+pub(super) const CATALOG: &str = "quiver";
+
+/// A table is called after its step, a further output after both: `quality.rejected`.
+fn table_name(kept: &KeptOutput) -> String {
+    match kept.output.as_str() {
+        main if main == OUTPUT[0] => kept.step.clone(),
+        further => format!("{}.{further}", kept.step),
+    }
+}
+
+fn open(own: &DataRoot, path: &str, memory: &MemoryBudget) -> Result<BatchStream, Fault> {
+    let file: File = own.open_file(path, "path")?.into_std();
+    let frames = read_frames(BufReader::with_capacity(1 << 20, file), memory)?;
+    Ok(arrow::array::RecordBatch::from_stream(frames))
+}
+
+/// The rows of a kept output, read anew for each query.
+#[derive(Debug)]
+struct Rows {
+    schema: SchemaRef,
+    own: DataRoot,
+    path: String,
+    memory: MemoryBudget,
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let (own, path, memory) = (self.own.clone(), self.path.clone(), self.memory.clone());
+        let schema = self.schema.clone();
+        let opened = async move { compute::run(move || open(&own, &path, &memory)).await };
+        let rows = futures::stream::once(opened).try_flatten();
+        let rows = rows.map(move |batch| {
+            batch.and_then(|batch| outward(&batch, &schema)).map_err(|fault| DataFusionError::External(Box::new(fault)))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows))
+    }
+}
