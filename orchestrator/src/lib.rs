@@ -6,6 +6,7 @@
 //! | [`mesh`] | where steps are: in this process, or behind Flight |
 //! | [`run`] | the engine: streams joined, tees, cancel, figures |
 //! | [`store`] | what outlives the process: runs, pipelines, kept outputs, tokens |
+//! | [`schedule`] | times by cron, in a time zone: pure |
 //! | [`service`] | durable runs: queue, leases, retries, resume |
 //! | [`api`] | REST, for people, scripts and the web page |
 //! | [`front`] | the Flight front door: steps, kept outputs, Flight SQL |
@@ -19,6 +20,7 @@ pub mod front;
 pub mod mesh;
 pub mod pipeline;
 pub mod run;
+pub mod schedule;
 pub mod serve;
 pub mod service;
 pub mod store;

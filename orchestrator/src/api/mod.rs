@@ -6,6 +6,7 @@
 //! | [`runs`] | submit, list, look, compare, cancel, retry, resume |
 //! | [`events`] | what happens to a run, while it happens |
 //! | [`outputs`], [`rows`] | kept outputs: a first look, and whole, as files |
+//! | [`schedules`] | what runs by itself |
 //! | [`steps`] | the catalog |
 //! | [`datasets`] | files under the data root |
 //! | [`tokens`], [`auth`] | who may call |
@@ -30,6 +31,7 @@ mod pipelines;
 mod problem;
 mod rows;
 mod runs;
+mod schedules;
 mod steps;
 mod tokens;
 
@@ -38,6 +40,7 @@ pub use health::{Part, Readiness, Version};
 pub use listen::{ApiServer, Tls};
 pub use problem::{PipelineProblem, ProblemDetails};
 pub use runs::RunDetails;
+pub use schedules::{Backfilled, Times};
 pub use tokens::NewToken;
 
 use crate::service::Service;
@@ -146,6 +149,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(runs::routes())
         .merge(events::routes())
         .merge(outputs::routes())
+        .merge(schedules::routes())
         .merge(steps::routes())
         .merge(datasets::routes())
         .merge(tokens::routes());

@@ -112,7 +112,7 @@ async fn put(
     headers: HeaderMap,
     Yaml(body): Yaml,
 ) -> Result<Response, ApiError> {
-    fit(&name)?;
+    fit(&name, "pipeline")?;
     if how.check {
         api.service().check(&name, &body, &[]).await?;
     }
@@ -243,12 +243,13 @@ pub(super) fn yaml_type() -> (header::HeaderName, HeaderValue) {
     (header::CONTENT_TYPE, HeaderValue::from_static("application/yaml"))
 }
 
-fn fit(name: &str) -> Result<(), ApiError> {
+/// Whether this can be the name of a stored thing.
+pub(super) fn fit(name: &str, of: &str) -> Result<(), ApiError> {
     let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
     let length = name.chars().count();
     if (1..=LONGEST_NAME).contains(&length) && name.chars().all(good) && !name.starts_with('.') {
         return Ok(());
     }
-    Err(ApiError::bad_request(format!("{name:?} cannot be the name of a pipeline"))
+    Err(ApiError::bad_request(format!("{name:?} cannot be the name of a {of}"))
         .help(format!("use letters, digits, `_`, `-` and `.`, at most {LONGEST_NAME}, a dot not first")))
 }

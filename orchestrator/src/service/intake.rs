@@ -5,6 +5,7 @@ use crate::pipeline::{self, Plan, Problems, Source};
 use crate::store::{Definition, NewRun, RunRow, StoreError, Submitted};
 use flight_common::{Fault, telemetry};
 use serde::Deserialize;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// What a pipeline is called that has no name, neither of its own nor in the store.
@@ -27,6 +28,8 @@ pub struct Submission {
     pub sets: Vec<String>,
     /// Greater goes first.
     pub priority: i64,
+    /// Runs of its pipeline at a time; as the operator has set it if that is not said.
+    pub concurrency: Option<i64>,
     /// Two requests with the same key are one.
     pub idempotency_key: Option<String>,
     /// Who asks.
@@ -54,6 +57,9 @@ pub struct RunRequest {
     /// Greater goes first.
     #[serde(default)]
     pub priority: i64,
+    /// Runs of this pipeline at a time, as far as this run has a say.
+    #[serde(default)]
+    pub concurrency: Option<i64>,
 }
 
 /// Why a request was refused.
@@ -65,6 +71,16 @@ pub enum Refused {
     Wrong(Problems),
     /// The store says no.
     Store(StoreError),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(fault) => fault.fmt(f),
+            Self::Wrong(problems) => problems.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<StoreError> for Refused {
@@ -103,6 +119,7 @@ impl Service {
             body,
             sets: request.set,
             priority: request.priority,
+            concurrency: request.concurrency,
             idempotency_key,
             by: by.to_owned(),
             origin: origin.to_owned(),
@@ -125,7 +142,7 @@ impl Service {
             sets: submission.sets,
             services: services(&plan),
             priority: submission.priority,
-            concurrency: None,
+            concurrency: submission.concurrency,
             idempotency_key: submission.idempotency_key,
             submitted_by: submission.by,
             origin: submission.origin,

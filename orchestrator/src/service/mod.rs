@@ -10,6 +10,7 @@
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
 //! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
 //! | [`retry`] | when it is tried again: pure |
+//! | [`scheduler`] | runs pipelines when their time has come |
 //! | [`retention`] | what was kept goes in the end |
 
 mod attempt;
@@ -19,6 +20,7 @@ mod intake;
 mod retention;
 mod retry;
 mod reuse;
+mod scheduler;
 mod settings;
 mod worker;
 

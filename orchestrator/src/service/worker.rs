@@ -1,6 +1,6 @@
 //! Takes runs while there is room, keeps their leases, hands on what others ask of them, and drains at the end.
 
-use super::{Service, UnderWay, attempt, retention};
+use super::{Service, UnderWay, attempt, retention, scheduler};
 use crate::store::{Claim, Lease, RunState};
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -16,6 +16,7 @@ const POLL: Duration = Duration::from_millis(500);
 pub(super) async fn work(service: Service, stop: CancellationToken) {
     let beating = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(beat(service.clone())));
     let retaining = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(retention::retain(service.clone())));
+    let scheduling = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(scheduler::schedule(service.clone())));
     let mut attempts = JoinSet::new();
     while !stop.is_cancelled() {
         *service.0.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -42,6 +43,7 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
             () = tokio::time::sleep(POLL) => {}
         }
     }
+    drop(scheduling);
     drain(&service, &mut attempts).await;
     drop((beating, retaining));
 }

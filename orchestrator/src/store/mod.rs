@@ -13,6 +13,7 @@
 //! | [`moves`] | what becomes of a run |
 //! | [`read`] | runs, attempts and events as they are shown |
 //! | [`kept`] | outputs kept on the data root, and what was committed |
+//! | [`schedules`] | what runs by itself, and when it is due |
 //! | [`tokens`] | who may call |
 
 mod choose;
@@ -23,6 +24,7 @@ mod moves;
 mod pipelines;
 mod queue;
 mod read;
+mod schedules;
 pub mod state;
 mod submit;
 mod tokens;
@@ -34,6 +36,7 @@ pub use moves::Ending;
 pub use pipelines::{Definition, Pipeline, PipelineVersion};
 pub use queue::{Claim, Lease};
 pub use read::{AttemptRow, Cursor, EventRow, Page, RunFilter, RunRow};
+pub use schedules::Schedule;
 pub use state::{Move, RunState};
 pub use submit::{NewRun, Submitted};
 pub use tokens::{Role, Token};

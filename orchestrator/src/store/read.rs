@@ -110,7 +110,11 @@ impl Store {
         run_row(&row.ok_or_else(|| StoreError::no_run(id))?)
     }
 
-    pub(super) async fn run_of_key(&self, key: &str) -> Result<RunRow, StoreError> {
+    /// The run that was made with this idempotency key.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none.
+    pub async fn run_of_key(&self, key: &str) -> Result<RunRow, StoreError> {
         let row = sqlx::query("SELECT * FROM runs WHERE idempotency_key = $1").bind(key);
         let row = row.fetch_optional(&self.reader).await?;
         run_row(&row.ok_or_else(|| StoreError::NotFound(format!("no run has the idempotency key \"{key}\"")))?)

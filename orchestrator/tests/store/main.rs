@@ -4,4 +4,5 @@ mod databases;
 mod pipelines;
 mod queue;
 mod runs;
+mod schedules;
 mod tokens;

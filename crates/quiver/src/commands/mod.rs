@@ -7,6 +7,7 @@ mod pipelines;
 mod plan;
 mod run;
 mod runs;
+mod schedules;
 mod serve;
 mod steps;
 mod token;
@@ -44,6 +45,8 @@ pub fn dispatch(cli: Cli) -> Exit {
         Command::Serve(args) => within(logs, "info", serve::serve(args)),
         Command::Runs(args) => within(logs, "warn", runs::runs(args)),
         Command::Pipelines(args) => within(logs, "warn", pipelines::pipelines(args)),
+        Command::Schedules(args) => within(logs, "warn", schedules::schedules(args)),
+        Command::Backfill(args) => within(logs, "warn", schedules::backfill(args)),
         Command::Token(args) => within(logs, "warn", token::token(args)),
         Command::Doctor(args) => within(logs, "warn", doctor::doctor(args)),
         Command::Up(args) => within(logs, "info", up::up(args, logs)),

@@ -5,7 +5,7 @@ use chrono::{DateTime, Local, TimeZone};
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, CellAlignment, Table};
 use orchestrator::api::RunDetails;
-use orchestrator::store::{EventRow, Page, RunRow, Token};
+use orchestrator::store::{EventRow, Page, RunRow, Schedule, Token};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -112,6 +112,28 @@ pub fn event(event: &EventRow) -> String {
         },
     };
     format!("{}  {:<10} {told}", when(event.at), event.kind).trim_end().to_owned()
+}
+
+/// A line for each schedule.
+pub fn schedules(schedules: &[Schedule]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["schedule", "pipeline", "cron", "zone", "next", "last", ""]);
+    for schedule in schedules {
+        let next = match schedule.paused {
+            true => "paused".to_owned(),
+            false => schedule.next_at.map(when).unwrap_or_default(),
+        };
+        table.add_row([
+            schedule.name.clone(),
+            schedule.spec.pipeline.clone(),
+            schedule.spec.cron.clone(),
+            schedule.spec.zone.clone(),
+            next,
+            schedule.last_at.map(when).unwrap_or_default(),
+            schedule.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    format!("{table}\n")
 }
 
 /// A line for each token.

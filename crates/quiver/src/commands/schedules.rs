@@ -1,0 +1,66 @@
+//! `quiver schedules` and `quiver backfill`: what an orchestrator runs by itself.
+
+use super::{print, print_json};
+use crate::cli::{BackfillArgs, SchedulesArgs, SchedulesCommand};
+use crate::exit::Exit;
+use crate::show;
+use flight_common::Fault;
+use orchestrator::api::{Backfilled, Times};
+use orchestrator::store::Schedule;
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+/// Does what was asked with schedules.
+pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
+    let remote = args.remote.open()?;
+    let call = |method, path: &[&str]| remote.api(method, &[&["schedules"], path].concat());
+    let one = async |request: RequestBuilder| -> Result<(), Fault> {
+        let schedule: Schedule = remote.read(request).await?;
+        match args.json {
+            true => print_json(&schedule),
+            false => print(show::schedules(&[schedule]).as_bytes()),
+        }
+    };
+    match args.command {
+        SchedulesCommand::List => {
+            let all: Vec<Schedule> = remote.read(call(Method::GET, &[])).await?;
+            match args.json {
+                true => print_json(&all)?,
+                false => print(show::schedules(&all).as_bytes())?,
+            }
+        }
+        SchedulesCommand::Put { name, pipeline, cron, zone, sets, overlap, catch_up, jitter } => {
+            let spec = json!({"pipeline": pipeline, "cron": cron, "zone": zone, "set": sets, "overlap": overlap,
+                "catch_up": catch_up, "jitter_seconds": jitter});
+            one(call(Method::PUT, &[&name]).json(&spec)).await?;
+        }
+        SchedulesCommand::Show { name } => {
+            let schedule: Schedule = remote.read(call(Method::GET, &[&name])).await?;
+            let next: Times = remote.read(call(Method::GET, &[&name, "next"])).await?;
+            match args.json {
+                true => print_json(&json!({"schedule": schedule, "next": next}))?,
+                false => {
+                    print(show::schedules(&[schedule]).as_bytes())?;
+                    print(format!("\n{}\n  {}\n", next.description, next.times.join("\n  ")).as_bytes())?;
+                }
+            }
+        }
+        SchedulesCommand::Pause { name } => one(call(Method::POST, &[&name, "pause"])).await?,
+        SchedulesCommand::Resume { name } => one(call(Method::POST, &[&name, "resume"])).await?,
+        SchedulesCommand::Delete { name } => drop(remote.send(call(Method::DELETE, &[&name])).await?),
+    }
+    Ok(Exit::Done)
+}
+
+/// Queues the runs of a range of times.
+pub async fn backfill(args: BackfillArgs) -> Result<Exit, Fault> {
+    let remote = args.remote.open()?;
+    let range = json!({"from": args.from, "until": args.until, "concurrency": args.concurrency});
+    let request = remote.api(Method::POST, &["schedules", &args.name, "backfill"]).json(&range);
+    let queued: Backfilled = remote.read(request).await?;
+    match args.json {
+        true => print_json(&queued)?,
+        false => print(format!("{}\n", queued.runs.join("\n")).as_bytes())?,
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,175 @@
+//! Schedules: stored, shown with their next times, paused, filled back.
+
+use super::Api;
+use super::auth::{Operator, Viewer};
+use super::extract::{Json, Path, Query};
+use super::pipelines::fit;
+use super::problem::{ApiError, ProblemDetails};
+use crate::schedule::ScheduleSpec;
+use crate::store::Schedule;
+use axum::extract::State;
+use chrono::DateTime;
+use flight_common::Fault;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get, put, delete))
+        .routes(routes!(next))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(backfill))
+}
+
+/// All schedules, by name.
+#[utoipa::path(get, path = "/schedules", tag = "schedules", responses((status = 200, body = [Schedule])))]
+async fn list(_: Viewer, State(api): State<Api>) -> Result<Json<Vec<Schedule>>, ApiError> {
+    Ok(Json(api.service().store().schedules().await?))
+}
+
+/// A schedule.
+#[utoipa::path(get, path = "/schedules/{name}", tag = "schedules", params(("name" = String, Path)), responses(
+    (status = 200, body = Schedule),
+    (status = 404, body = ProblemDetails),
+))]
+async fn get(_: Viewer, State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Schedule>, ApiError> {
+    Ok(Json(api.service().store().schedule(&name).await?))
+}
+
+/// Stores a schedule, in place of one of this name. It goes on from now.
+#[utoipa::path(put, path = "/schedules/{name}", tag = "schedules", params(("name" = String, Path)),
+    request_body = ScheduleSpec,
+    responses(
+        (status = 200, body = Schedule),
+        (status = 400, body = ProblemDetails, description = "The cron or the time zone is none."),
+        (status = 404, body = ProblemDetails, description = "The pipeline is not stored."),
+    ))]
+async fn put(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Json(spec): Json<ScheduleSpec>,
+) -> Result<Json<Schedule>, ApiError> {
+    fit(&name, "schedule")?;
+    Ok(Json(api.service().put_schedule(&name, &spec, &caller.name).await?))
+}
+
+/// Forgets a schedule. Its runs stay.
+#[utoipa::path(delete, path = "/schedules/{name}", tag = "schedules", params(("name" = String, Path)), responses(
+    (status = 204),
+    (status = 404, body = ProblemDetails),
+))]
+async fn delete(_: Operator, State(api): State<Api>, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+    api.service().store().delete_schedule(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How many times.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct HowMany {
+    /// At most 1,000.
+    #[serde(default = "ten")]
+    count: usize,
+}
+
+fn ten() -> usize {
+    10
+}
+
+/// When a schedule comes.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Times {
+    /// In words.
+    pub description: String,
+    /// Its next times, as its time zone has them.
+    pub times: Vec<String>,
+}
+
+/// The next times of a schedule, be it paused or not.
+#[utoipa::path(get, path = "/schedules/{name}/next", tag = "schedules", params(("name" = String, Path), HowMany), responses(
+    (status = 200, body = Times),
+    (status = 404, body = ProblemDetails),
+))]
+async fn next(
+    _: Viewer,
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Query(how): Query<HowMany>,
+) -> Result<Json<Times>, ApiError> {
+    let store = api.service().store();
+    let timing = store.schedule(&name).await?.spec.timing()?;
+    let times = timing.between(store.now().await?, i64::MAX, how.count.min(1000));
+    let times = times.into_iter().map(|time| timing.local(time).to_rfc3339()).collect();
+    Ok(Json(Times { description: timing.describe(), times }))
+}
+
+/// Lets nothing run for the time being.
+#[utoipa::path(post, path = "/schedules/{name}/pause", tag = "schedules", params(("name" = String, Path)), responses(
+    (status = 200, body = Schedule),
+    (status = 404, body = ProblemDetails),
+))]
+async fn pause(_: Operator, State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Schedule>, ApiError> {
+    Ok(Json(api.service().pause_schedule(&name, true).await?))
+}
+
+/// Goes on, from now: what was left out meanwhile stays so.
+#[utoipa::path(post, path = "/schedules/{name}/resume", tag = "schedules", params(("name" = String, Path)), responses(
+    (status = 200, body = Schedule),
+    (status = 404, body = ProblemDetails),
+))]
+async fn resume(_: Operator, State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Schedule>, ApiError> {
+    Ok(Json(api.service().pause_schedule(&name, false).await?))
+}
+
+/// A range of times.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// After this time, as in `2026-03-01T00:00:00Z`.
+    from: String,
+    /// Up to this time.
+    until: String,
+    /// At most this many run at a time.
+    #[serde(default)]
+    concurrency: Option<i64>,
+}
+
+/// The runs of a backfill.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Backfilled {
+    /// Their ids, in the order of their times.
+    pub runs: Vec<String>,
+}
+
+/// Queues a run for each time of a schedule in a range. Asked again, it finds the runs that are there.
+#[utoipa::path(post, path = "/schedules/{name}/backfill", tag = "schedules", params(("name" = String, Path)),
+    request_body = Range,
+    responses(
+        (status = 202, body = Backfilled),
+        (status = 400, body = ProblemDetails, description = "No time lies in the range, or more than 1,000 do."),
+        (status = 404, body = ProblemDetails),
+    ))]
+async fn backfill(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Json(range): Json<Range>,
+) -> Result<(StatusCode, Json<Backfilled>), ApiError> {
+    let (from, until) = (millis(&range.from)?, millis(&range.until)?);
+    let concurrency = range.concurrency.map(|most| most.max(1));
+    let runs = api.service().backfill(&name, from, until, concurrency, &caller.name).await?;
+    Ok((StatusCode::ACCEPTED, Json(Backfilled { runs })))
+}
+
+fn millis(text: &str) -> Result<i64, Fault> {
+    let time = DateTime::parse_from_rfc3339(text);
+    time.map(|time| time.timestamp_millis()).map_err(|error| {
+        Fault::bad_params(format!("\"{text}\" is no time: {error}")).help("write it as in 2026-03-01T00:00:00Z")
+    })
+}

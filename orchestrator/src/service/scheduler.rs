@@ -1,0 +1,180 @@
+//! Runs pipelines when their time has come.
+//!
+//! Every replica looks. A time is submitted under a key of its own before the schedule moves on: whoever comes second,
+//! or again after a crash, finds the run that is there already.
+
+use super::{Refused, RunRequest, Service};
+use crate::schedule::{Overlap, ScheduleSpec, due, jitter};
+use crate::store::{Schedule, StoreError};
+use flight_common::Fault;
+use std::time::Duration;
+
+/// How often is looked.
+const LOOK: Duration = Duration::from_millis(500);
+/// Runs that a backfill may ask for.
+const MOST: usize = 1000;
+
+/// Looks for what is due, again and again. Never ends.
+pub(super) async fn schedule(service: Service) {
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let looked = async {
+            for schedule in service.0.store.due_schedules().await? {
+                service.fire(&schedule).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = looked.await {
+            tracing::warn!(%error, "schedules could not be looked after");
+        }
+    }
+}
+
+/// Where the runs of a schedule come from.
+fn origin(name: &str) -> String {
+    format!("schedule:{name}")
+}
+
+impl Service {
+    /// Stores a schedule.
+    ///
+    /// # Errors
+    /// [`Refused::Request`] for a cron or zone that is none; [`StoreError::NotFound`] for a pipeline that is not stored.
+    pub async fn put_schedule(&self, name: &str, spec: &ScheduleSpec, by: &str) -> Result<Schedule, Refused> {
+        let timing = spec.timing().map_err(Refused::Request)?;
+        let store = &self.0.store;
+        store.pipeline(&spec.pipeline, spec.version).await?;
+        let next = timing.next_after(store.now().await?);
+        if next.is_none() {
+            let never = Fault::bad_params(format!("\"{}\" never comes", spec.cron)).help("look at its day and month");
+            return Err(Refused::Request(never));
+        }
+        Ok(store.put_schedule(name, spec, next, by).await?)
+    }
+
+    /// Pauses a schedule, or lets it go on from now.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none of this name.
+    pub async fn pause_schedule(&self, name: &str, paused: bool) -> Result<Schedule, Refused> {
+        let store = &self.0.store;
+        let found = store.schedule(name).await?;
+        let next = match paused {
+            true => None,
+            false => found.spec.timing().map_err(Refused::Request)?.next_after(store.now().await?),
+        };
+        Ok(store.pause_schedule(name, paused, next).await?)
+    }
+
+    /// Queues a run for each time of a schedule after `from` and up to `until`; of them, at most `concurrency` run at a
+    /// time. Asked again, it finds the runs that are there.
+    ///
+    /// # Errors
+    /// [`Refused::Request`] for a range with no time in it, or with more than 1,000; otherwise as [`Service::submit`].
+    pub async fn backfill(
+        &self,
+        name: &str,
+        from: i64,
+        until: i64,
+        concurrency: Option<i64>,
+        by: &str,
+    ) -> Result<Vec<String>, Refused> {
+        let schedule = self.0.store.schedule(name).await?;
+        let timing = schedule.spec.timing().map_err(Refused::Request)?;
+        let times = timing.between(from, until, MOST + 1);
+        let wrong = match times.len() {
+            0 => Some("no time of the schedule lies in that range".to_owned()),
+            count if count > MOST => Some(format!("more than {MOST} times lie in that range")),
+            _ => None,
+        };
+        if let Some(wrong) = wrong {
+            return Err(Refused::Request(Fault::bad_params(wrong).help("choose another range")));
+        }
+        let mut runs = Vec::new();
+        for time in times {
+            let key = format!("backfill:{name}:{time}");
+            let origin = format!("backfill:{name}");
+            let request = RunRequest { concurrency, ..self.request(&schedule, time)? };
+            runs.push(self.submit_request(request, Some(key), by, &origin).await?.run.id);
+        }
+        Ok(runs)
+    }
+
+    fn request(&self, schedule: &Schedule, time: i64) -> Result<RunRequest, Refused> {
+        let timing = schedule.spec.timing().map_err(Refused::Request)?;
+        Ok(RunRequest {
+            pipeline: Some(schedule.spec.pipeline.clone()),
+            version: schedule.spec.version,
+            set: schedule.spec.sets_at(&timing, time),
+            ..RunRequest::default()
+        })
+    }
+
+    /// Submits what is due of a schedule, and moves it on.
+    async fn fire(&self, schedule: &Schedule) -> Result<(), StoreError> {
+        let store = &self.0.store;
+        let Some(first) = schedule.next_at else { return Ok(()) };
+        let timing = match schedule.spec.timing() {
+            Ok(timing) => timing,
+            Err(fault) => {
+                store.advance_schedule(&schedule.name, first, None).await?;
+                return store.note_schedule(&schedule.name, first, Err(&fault.to_string())).await;
+            }
+        };
+        let now = store.now().await?;
+        let found = due(&timing, schedule.spec.catch_up, first, now);
+        let most = i64::from(schedule.spec.jitter_seconds) * 1000;
+        for time in found.times {
+            if time + jitter(&schedule.name, time, most) > now {
+                // It comes later, and all after it do.
+                return store.advance_schedule(&schedule.name, first, Some(time)).await.map(drop);
+            }
+            match self.fire_at(schedule, time).await {
+                Ok(Some(run)) => store.note_schedule(&schedule.name, time, Ok(&run)).await?,
+                Ok(None) => tracing::info!(schedule = schedule.name, time, "left out: its last run is under way"),
+                Err(Refused::Store(StoreError::Unavailable(why))) => return Err(StoreError::Unavailable(why)),
+                Err(Refused::Wrong(problems)) if problems.iter().all(|one| one.transient().is_some()) => {
+                    // Its steps are out of reach: the next look tries again.
+                    return store.advance_schedule(&schedule.name, first, Some(time)).await.map(drop);
+                }
+                Err(refused) => {
+                    let why = refused.to_string();
+                    tracing::warn!(schedule = schedule.name, why, "no run could be queued");
+                    store.note_schedule(&schedule.name, time, Err(&why)).await?;
+                }
+            }
+        }
+        store.advance_schedule(&schedule.name, first, found.next).await.map(drop)
+    }
+
+    /// Queues the run of a time; nothing if another one is under way and that is what was asked for.
+    async fn fire_at(&self, schedule: &Schedule, time: i64) -> Result<Option<String>, Refused> {
+        let (store, origin) = (&self.0.store, origin(&schedule.name));
+        let key = format!("{origin}:{time}");
+        // Asked for before it is seen whether this very time is among them, which another replica may have queued.
+        let under_way = store.unfinished_from(&origin).await?;
+        match store.run_of_key(&key).await {
+            Ok(run) => return Ok(Some(run.id)),
+            Err(StoreError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match schedule.spec.overlap {
+            Overlap::Skip if !under_way.is_empty() => return Ok(None),
+            Overlap::Cancel => {
+                for run in under_way {
+                    match self.cancel(&run, &origin).await {
+                        // It has ended meanwhile.
+                        Ok(_) | Err(StoreError::Illegal { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+            _ => {}
+        }
+        let request = self.request(schedule, time)?;
+        let submitted = self.submit_request(request, Some(key), &schedule.updated_by, &origin).await?;
+        Ok(Some(submitted.run.id))
+    }
+}
