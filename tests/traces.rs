@@ -1,11 +1,21 @@
 //! One run is one trace: shown with a real OTLP receiver, and with receivers that hang or are gone.
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::AnyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
-use quiver_tests::House;
-use std::collections::{HashMap, HashSet};
+use quiver_tests::{House, Running, children, eventually, signal};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tonic::{Request, Response, Status};
@@ -15,6 +25,36 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
 /// Keeps every span it is sent.
 #[derive(Clone, Default)]
 struct Receiver(Arc<Mutex<Vec<Span>>>);
+
+/// Keeps the newest value of every counter: by its name, and the values of its attributes.
+#[derive(Clone, Default)]
+struct Counters(Arc<Mutex<BTreeMap<(String, Vec<String>), i64>>>);
+
+#[tonic::async_trait]
+impl MetricsService for Counters {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let scopes = request.into_inner().resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+        let mut counters = self.0.lock().expect("no panic");
+        for metric in scopes.flat_map(|scope| scope.metrics) {
+            let Some(Data::Sum(sum)) = metric.data else { continue };
+            for point in sum.data_points {
+                let text = |value: AnyValue| match value.value {
+                    Some(Value::StringValue(text)) => text,
+                    other => format!("{other:?}"),
+                };
+                let mut by: Vec<String> = point.attributes.into_iter().filter_map(|one| one.value).map(text).collect();
+                by.sort();
+                if let Some(number_data_point::Value::AsInt(value)) = point.value {
+                    counters.insert((metric.name.clone(), by), value);
+                }
+            }
+        }
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Receiver {
@@ -120,4 +160,67 @@ fn a_receiver_that_hangs_or_is_gone_costs_no_run() {
         let seconds = seconds_with(Some(&endpoint));
         assert!(seconds < allowed, "{seconds} s with {endpoint}, {plain} s without");
     }
+}
+
+#[test]
+fn the_metrics_say_what_the_runs_say() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let counters = Counters::default();
+    let address = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        let server = tonic::transport::Server::builder()
+            .add_service(MetricsServiceServer::new(counters.clone()))
+            .add_service(TraceServiceServer::new(Receiver::default()));
+        tokio::spawn(server.serve_with_incoming(incoming));
+        address
+    });
+    let house = House::new(PROGRAM);
+    let mut command = house.command(&["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--json"]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")).env("OTEL_METRIC_EXPORT_INTERVAL", "100");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut process = Running::of(child);
+    let output = BufReader::new(process.child().stdout.take().expect("its output"));
+    let line = output.lines().map_while(Result::ok).find(|line| line.contains("\"api\"")).expect("an address");
+    let url = line.split('"').nth(3).expect("a URL");
+    let mut told: BTreeMap<(String, Vec<String>), i64> = BTreeMap::new();
+    let mut submit = |file: &str| {
+        assert_eq!(house.quiver(&["runs", "submit", file, "--follow", "--url", url]).code, Some(0));
+        let listed = house.quiver(&["runs", "list", "--limit", "1", "--json", "--url", url]).json();
+        let id = listed["items"][0]["id"].as_str().expect("a run").to_owned();
+        let run = house.quiver(&["runs", "show", &id, "--json", "--url", url]).json();
+        let pipeline = run["pipeline"].as_str().expect("a name").to_owned();
+        *told.entry(("quiver.runs".to_owned(), sorted(&["done", &pipeline]))).or_default() += 1;
+        for step in run["steps"].as_array().expect("steps") {
+            let name = step["step"].as_str().expect("a name");
+            for (metric, field) in [
+                ("quiver.step.rows.in", "rows_in"),
+                ("quiver.step.rows.out", "rows_out"),
+                ("quiver.step.bytes.out", "bytes_out"),
+            ] {
+                let figure = step[field].as_i64().expect("a figure");
+                *told.entry((metric.to_owned(), sorted(&[name]))).or_default() += figure;
+            }
+        }
+    };
+    submit("examples/pipelines/hr_analytics.yaml");
+    // What a server counted is not lost with it.
+    let victim =
+        children(process.pid()).into_iter().find(|(_, line)| line.contains("serve outliers ")).expect("it runs");
+    signal(victim.0, "KILL");
+    submit("examples/pipelines/hr_analytics.yaml");
+    submit("examples/pipelines/departments_diamond.yaml");
+    eventually(Duration::from_secs(30), "the counters arrive", || {
+        let counted = counters.0.lock().expect("no panic").clone();
+        told.iter().all(|(series, value)| counted.get(series) == Some(value)).then_some(())
+    });
+    process.signal("TERM");
+    assert_eq!(process.end_within(Duration::from_secs(60)).code, Some(0));
+}
+
+fn sorted(words: &[&str]) -> Vec<String> {
+    let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    words.sort();
+    words
 }

@@ -132,6 +132,7 @@ impl<M: Mesh> Engine<M> {
                 outcome.unwrap_or_else(|| StepOutcome::bare(&node.id, &node.step, Status::Cancelled))
             })
             .collect();
+        steps.iter().filter(|step| step.status != Status::Reused).for_each(StepOutcome::count);
         let fault = shared.first().map(|(place, fault)| match plan.nodes.get(place) {
             Some(node) => fault.in_step(&node.id),
             None => fault,

@@ -1,6 +1,7 @@
 //! What a run did: the document that `quiver run --json` prints.
 
 use super::progress::Status;
+use flight_common::telemetry::metrics::{StepFigures, step_ended};
 use flight_common::{Fault, StepReport};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -88,6 +89,19 @@ impl StepOutcome {
             receipt: None,
             fault: None,
         }
+    }
+
+    /// Counts it in the metrics.
+    pub fn count(&self) {
+        let figures = StepFigures {
+            rows_in: self.rows_in,
+            rows_out: self.rows_out,
+            bytes_out: self.bytes_out,
+            bytes_spilled: self.bytes_spilled,
+            duration_ms: self.duration_ms,
+            computing_ms: self.computing_ms,
+        };
+        step_ended(&self.step, self.status.name(), &figures);
     }
 
     /// Takes over what the step says of itself.

@@ -7,6 +7,7 @@ use super::{Service, UnderWay};
 use crate::pipeline::{self, Plan, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
 use crate::store::{Claim, Committed, Ending, RunState, StoreError};
+use flight_common::telemetry::metrics;
 use flight_common::{DataRoot, Fault, FaultKind, compute, telemetry};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -45,8 +46,23 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
     }
     let ended = tell(&service, &claim, ending, &report).await;
     match ended {
-        Ok(state) => tracing::info!(state = %state, "run ended"),
+        Ok(state) => {
+            count(&service, &claim, state).await;
+            tracing::info!(state = %state, "run ended");
+        }
         Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it will be taken over"),
+    }
+}
+
+/// Counts what became of the run in the metrics.
+async fn count(service: &Service, claim: &Claim, state: RunState) {
+    if state == RunState::Queued {
+        return metrics::run_retried(&claim.pipeline);
+    }
+    if let Ok(run) = service.0.store.run(&claim.lease.run).await {
+        let took = run.ended_at.unwrap_or(run.created_at).saturating_sub(run.created_at);
+        let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
+        metrics::run_ended(&claim.pipeline, state.name(), took);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Service, UnderWay, attempt, retention, scheduler};
 use crate::store::{Claim, Lease, RunState};
+use flight_common::telemetry::metrics;
 use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
     let beating = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(beat(service.clone())));
     let retaining = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(retention::retain(service.clone())));
     let scheduling = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(scheduler::schedule(service.clone())));
+    let counting = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(count(service.clone())));
     let mut attempts = JoinSet::new();
     while !stop.is_cancelled() {
         *service.0.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -45,7 +47,7 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
     }
     drop(scheduling);
     drain(&service, &mut attempts).await;
-    drop((beating, retaining));
+    drop((beating, retaining, counting));
 }
 
 async fn take(service: &Service, room: usize) -> Vec<Claim> {
@@ -101,6 +103,23 @@ async fn drain(service: &Service, attempts: &mut JoinSet<()>) {
         under_way.stop.cancel();
     }
     while attempts.join_next().await.is_some() {}
+}
+
+/// How often the queue is counted.
+const COUNT: Duration = Duration::from_secs(5);
+
+/// Tells how long the queue is, again and again. Never ends.
+async fn count(service: Service) {
+    let mut ticks = tokio::time::interval(COUNT);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Ok(unfinished) = service.0.store.unfinished().await else { continue };
+        for state in [RunState::Queued, RunState::Running, RunState::Cancelling] {
+            let runs = unfinished.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
+            metrics::queue_depth(state.name(), u64::try_from(runs).unwrap_or(0));
+        }
+    }
 }
 
 /// Prolongs leases, and passes on cancels that were asked of other replicas. Never ends.

@@ -134,6 +134,9 @@ impl Server {
         }
         let cut_off = CancellationToken::new();
         let service = Arc::new(Service::new(registry, env, limits, cut_off.clone()));
+        let watched = Arc::downgrade(&service);
+        crate::telemetry::metrics::watch_exchanges(move || watched.upgrade().map_or(0, |service| service.active()));
+        crate::telemetry::metrics::watch_memory(service.env.space.budget());
         let stop = CancellationToken::new();
         let socket = listener.socket.clone();
         let asked = stop.clone();

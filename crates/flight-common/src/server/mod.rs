@@ -87,6 +87,11 @@ impl Service {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Exchanges that run.
+    fn active(&self) -> usize {
+        self.limits.exchanges.saturating_sub(self.slots.available_permits())
+    }
+
     /// Cancels an exchange. Returns whether there was one.
     fn cancel(&self, exchange_id: &str) -> bool {
         let token = self.running().get(exchange_id).cloned();

@@ -1,10 +1,11 @@
-//! Traces and logs: set up once in `main`, carried across the wire, never in the way of a run.
+//! Traces, metrics and logs: set up once in `main`, carried across the wire, never in the way of a run.
 //!
-//! Spans go out by OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, from a thread of their own and a bounded queue: a
+//! Spans and metrics go out by OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, from a thread of their own and a bounded queue: a
 //! receiver that hangs or is gone costs a run nothing, and its end at most [`FLUSH`]. Without the variable spans still
 //! have ids, so that logs and reports can name the trace.
 
 mod log;
+pub mod metrics;
 
 pub use log::LogFormat;
 
@@ -15,6 +16,7 @@ use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::time::Duration;
@@ -26,12 +28,40 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// The longest that the end of a process waits for a receiver of spans.
 pub const FLUSH: Duration = Duration::from_millis(800);
 
-const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+const TRACES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+const METRICS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+/// Time for a receiver to take a batch.
+const SEND: Duration = Duration::from_secs(5);
 
 /// Telemetry under way. Dropped, it sends what it has, within [`FLUSH`].
 pub struct Telemetry {
-    provider: SdkTracerProvider,
+    spans: SdkTracerProvider,
+    metrics: Option<SdkMeterProvider>,
     exports: bool,
+}
+
+/// The first of these variables that is set.
+fn endpoint(names: [&str; 2]) -> Option<String> {
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+fn unusable(endpoint: &str, error: impl std::fmt::Display) -> Fault {
+    Fault::bad_params(format!("OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} cannot be used: {error}"))
+        .help("give the gRPC address of a collector: http://localhost:4317")
+}
+
+/// Sends metrics, if there is somewhere to send them to; how often, `OTEL_METRIC_EXPORT_INTERVAL` says.
+fn meters(resource: &Resource) -> Result<Option<SdkMeterProvider>, Fault> {
+    let Some(endpoint) = endpoint(METRICS) else { return Ok(None) };
+    let exporter = opentelemetry_otlp::MetricExporter::builder()
+        .with_tonic()
+        .with_endpoint(&endpoint)
+        .with_timeout(SEND)
+        .build()
+        .map_err(|error| unusable(&endpoint, error))?;
+    let provider = SdkMeterProvider::builder().with_resource(resource.clone()).with_periodic_exporter(exporter).build();
+    opentelemetry::global::set_meter_provider(provider.clone());
+    Ok(Some(provider))
 }
 
 /// Sets up traces and logs for this process. Call it within a Tokio runtime, once.
@@ -45,19 +75,17 @@ pub fn init(service: &'static str, format: LogFormat, default_level: &str) -> Re
         .with_service_name(std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| service.to_owned()))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
+    let metrics = meters(&resource)?;
     let mut provider = SdkTracerProvider::builder().with_resource(resource);
-    let endpoint = ENDPOINTS.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let exports = endpoint.is_some();
+    let endpoint = endpoint(TRACES);
+    let exports = endpoint.is_some() || metrics.is_some();
     if let Some(endpoint) = endpoint {
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_tonic()
             .with_endpoint(&endpoint)
-            .with_timeout(Duration::from_secs(5))
+            .with_timeout(SEND)
             .build()
-            .map_err(|error| {
-                Fault::bad_params(format!("OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} cannot be used: {error}"))
-                    .help("give the gRPC address of a collector: http://localhost:4317")
-            })?;
+            .map_err(|error| unusable(&endpoint, error))?;
         provider = provider.with_batch_exporter(exporter);
     }
     let provider = provider.build();
@@ -73,7 +101,7 @@ pub fn init(service: &'static str, format: LogFormat, default_level: &str) -> Re
     let levels = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
     tracing_subscriber::registry().with(spans).with(log::layer(format).with_filter(levels)).init();
     log::remember_dispatch();
-    Ok(Telemetry { provider, exports })
+    Ok(Telemetry { spans: provider, metrics, exports })
 }
 
 impl Drop for Telemetry {
@@ -83,9 +111,12 @@ impl Drop for Telemetry {
         }
         // The provider blocks while it sends; a receiver that hangs must not hold the process longer than this.
         let (done, waiting) = std::sync::mpsc::channel();
-        let provider = self.provider.clone();
+        let (spans, metrics) = (self.spans.clone(), self.metrics.clone());
         let sender = std::thread::spawn(move || {
-            let _ = provider.shutdown_with_timeout(FLUSH);
+            if let Some(metrics) = metrics {
+                let _ = metrics.shutdown_with_timeout(FLUSH);
+            }
+            let _ = spans.shutdown_with_timeout(FLUSH);
             let _ = done.send(());
         });
         if waiting.recv_timeout(FLUSH).is_ok() {
