@@ -149,6 +149,22 @@ impl DataRoot {
         Some(folder.join(near).to_string_lossy().into_owned())
     }
 
+    /// Adds to the end of a file, which is made if it is not there.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    pub fn append(&self, relative: &Path, bytes: &[u8]) -> Result<(), Fault> {
+        let shown = relative.display();
+        let folder = relative.parent().unwrap_or(Path::new(""));
+        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder) };
+        let name = relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?;
+        let written = dir.and_then(|dir| {
+            let mut options = cap_std::fs::OpenOptions::new();
+            dir.open_with(name, options.append(true).create(true))?.write_all(bytes)
+        });
+        written.map_err(|error| Fault::io(shown, &error))
+    }
+
     /// The files beneath the root, by path, without those whose names or folders begin with a dot. At most `most` of them.
     ///
     /// # Errors

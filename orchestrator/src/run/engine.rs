@@ -8,7 +8,7 @@ use super::node::{Shared, node_tasks};
 use super::progress::{Progress, Status};
 use super::report::{RunReport, StepOutcome, held_back_by};
 use crate::mesh::{Mesh, Planner};
-use crate::pipeline::Plan;
+use crate::pipeline::{Plan, PlannedNode};
 use flight_common::spool::SpillSpace;
 use flight_common::{Fault, telemetry};
 use futures::FutureExt;
@@ -149,6 +149,8 @@ impl<M: Mesh> Engine<M> {
             tracing::warn!(kind = fault.kind().name(), fault = %fault, "run ended badly");
         }
         let duration_ms = duration.as_secs_f64() * 1e3;
+        let fed = |node: &PlannedNode| node.inputs.iter().map(|input| input.node).collect();
+        let feeds: Vec<Vec<usize>> = plan.nodes.iter().map(fed).collect();
         RunReport {
             run_id: options.run_id.clone(),
             pipeline: plan.name.clone(),
@@ -156,7 +158,7 @@ impl<M: Mesh> Engine<M> {
             duration_ms,
             trace_id: telemetry::trace_id(),
             fault,
-            held_back_by: held_back_by(&steps, duration_ms),
+            held_back_by: held_back_by(&steps, &feeds, duration_ms),
             steps,
         }
     }

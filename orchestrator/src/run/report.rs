@@ -119,16 +119,34 @@ impl StepOutcome {
     }
 }
 
-/// Which step held a run back: the one that computed longest, since streaming steps run at once and the others wait for
-/// it or are blocked by it.
-pub(super) fn held_back_by(steps: &[StepOutcome], duration_ms: f64) -> Option<String> {
+/// What held a run back, in words: the step that computed longest, since streaming steps run at once and the others wait
+/// for it or are blocked by it; and the step that waited the largest part of its time, with the one it waited for.
+///
+/// `feeds` tells the places of the steps that feed each step.
+pub(super) fn held_back_by(steps: &[StepOutcome], feeds: &[Vec<usize>], duration_ms: f64) -> Option<String> {
     let slowest = steps.iter().max_by(|a, b| a.computing_ms.total_cmp(&b.computing_ms))?;
     if slowest.computing_ms <= 0.0 || duration_ms <= 0.0 {
         return None;
     }
     let share = (100.0 * slowest.computing_ms / duration_ms).min(100.0);
-    Some(format!("{} computed for {share:.0} % of the run", slowest.id))
+    let computed = format!("{} computed for {share:.0} % of the run", slowest.id);
+    let waits = steps.iter().zip(feeds).filter_map(|(step, feeds)| {
+        let longest = |a: &&StepOutcome, b: &&StepOutcome| a.computing_ms.total_cmp(&b.computing_ms);
+        let source = feeds.iter().filter_map(|place| steps.get(*place)).max_by(longest)?;
+        let share = if step.duration_ms > 0.0 { step.waiting_ms / step.duration_ms } else { 0.0 };
+        Some((share, step, source))
+    });
+    match waits.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((share, step, source)) if share >= MUCH => {
+            let share = (100.0 * share).min(100.0);
+            Some(format!("{computed}; {} waited {share:.0} % of its time for {}", step.id, source.id))
+        }
+        _ => Some(computed),
+    }
 }
+
+/// The part of its time that a step waits before that is worth a word.
+const MUCH: f64 = 0.5;
 
 #[cfg(test)]
 mod tests {
@@ -138,7 +156,22 @@ mod tests {
     fn the_step_that_computes_longest_holds_the_run_back() {
         let step = |id: &str, computing_ms| StepOutcome { computing_ms, ..StepOutcome::bare(id, id, Status::Done) };
         let steps = [step("read", 20.0), step("gate", 70.0), step("write", 5.0)];
-        assert_eq!(held_back_by(&steps, 100.0).as_deref(), Some("gate computed for 70 % of the run"));
-        assert_eq!(held_back_by(&[], 100.0), None);
+        let none = [vec![], vec![0], vec![1]];
+        assert_eq!(held_back_by(&steps, &none, 100.0).as_deref(), Some("gate computed for 70 % of the run"));
+        assert_eq!(held_back_by(&[], &[], 100.0), None);
+    }
+
+    #[test]
+    fn a_step_that_waits_most_of_its_time_names_what_it_waits_for() {
+        let step = |id: &str, computing_ms, waiting_ms| StepOutcome {
+            computing_ms,
+            waiting_ms,
+            duration_ms: 100.0,
+            ..StepOutcome::bare(id, id, Status::Done)
+        };
+        let steps = [step("read", 90.0, 0.0), step("outliers", 10.0, 83.0)];
+        let told = held_back_by(&steps, &[vec![], vec![0]], 100.0);
+        let wanted = "read computed for 90 % of the run; outliers waited 83 % of its time for read";
+        assert_eq!(told.as_deref(), Some(wanted));
     }
 }

@@ -3,7 +3,7 @@
 use super::attendant::{Durable, open, patiently};
 use super::fingerprint::fingerprints;
 use super::reuse::{Past, settle};
-use super::{Service, UnderWay};
+use super::{Service, UnderWay, audit};
 use crate::pipeline::{self, Plan, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
 use crate::store::{Claim, Committed, Ending, RunState, StoreError};
@@ -119,6 +119,7 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
         never = watch(service, claim, &plan, &progress) => match never {},
     };
     let ending = judge(&report, under_way, failed);
+    audit::write_down(service, claim, &plan, &report).await;
     (ending, serde_json::to_value(&report).unwrap_or_default())
 }
 

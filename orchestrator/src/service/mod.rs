@@ -8,12 +8,14 @@
 //! | [`worker`] | takes runs while there is room, and keeps their leases |
 //! | [`attempt`] | one attempt of a run, from planning to its end |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
+//! | [`audit`] | what ran, written down |
 //! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
 //! | [`retry`] | when it is tried again: pure |
 //! | [`scheduler`] | runs pipelines when their time has come |
 //! | [`retention`] | what was kept goes in the end |
 
 mod attempt;
+mod audit;
 mod attendant;
 mod fingerprint;
 mod intake;
