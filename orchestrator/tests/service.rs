@@ -109,6 +109,26 @@ async fn a_run_is_queued_run_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_keeps_what_it_was_given_and_runs_with_it() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = format!("params: {{rows: {{type: integer}}}}{}", CHAIN.replace("100000", "'{{ rows }}'"));
+    let submission = |rows: &str| Submission {
+        pipeline: "test".to_owned(),
+        body: body.clone(),
+        params: [("rows".to_owned(), rows.into())].into(),
+        idempotency_key: Some("monday".to_owned()),
+        ..Submission::default()
+    };
+    let run = replica.service.submit(submission("1000")).await.expect("a good pipeline").run.id;
+    let row = replica.until(&run, RunState::Done).await;
+    assert_eq!((row.params["rows"].as_str(), house.sum()), (Some("1000"), Some(999 * 500)));
+    replica.service.submit(submission("1001")).await.expect_err("another request with the same key");
+    replica.service.submit(Submission { params: [].into(), ..submission("1") }).await.expect_err("a value is missing");
+    replica.service.check_unfilled("test", &body).await.expect("good to keep");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_pipeline_is_refused_with_its_places_and_queues_nothing() {
     let house = House::new();
     let replica = replica(&house, settings()).await;

@@ -4,6 +4,7 @@ use crate::generate::Dataset;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flight_common::serve::{EnvOptions, ListenOptions};
 use flight_common::telemetry::LogFormat;
+use orchestrator::pipeline::Arguments;
 use std::path::PathBuf;
 
 /// ETL as a mesh of Arrow Flight services: pipelines in YAML, checked before they run, run as streams.
@@ -82,6 +83,10 @@ pub struct CheckArgs {
     /// Change a parameter: `clean.strategy=fill_mean`. May be given several times.
     #[arg(long = "set", value_name = "STEP.PARAM=VALUE")]
     pub sets: Vec<String>,
+
+    /// Give a parameter of the pipeline its value: `day=2024-02-29`. May be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    pub params: Vec<(String, String)>,
 
     /// Print one JSON document on standard output, and nothing else there.
     #[arg(long)]
@@ -184,6 +189,20 @@ pub struct GenerateArgs {
     /// The file to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+impl CheckArgs {
+    /// What the command gives the pipeline. Of a parameter that is given twice, the last value counts.
+    pub fn arguments(&self) -> Arguments {
+        let params = self.params.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+        Arguments { sets: self.sets.clone(), params: params.collect() }
+    }
+}
+
+fn param(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = pair.ok_or("this is not NAME=VALUE; write --param day=2024-02-29")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {

@@ -1,9 +1,11 @@
 //! Submit, cancel, resume: what people and programs ask of runs.
 
 use super::Service;
-use crate::pipeline::{self, Plan, Problems, Source};
+use crate::pipeline::{self, Arguments, Plan, Problems, Source};
 use crate::store::{Definition, NewRun, RunRow, StoreError, Submitted};
 use flight_common::telemetry;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A request to run.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,8 @@ pub struct Submission {
     pub body: String,
     /// Changes of parameters: `step.param=value`.
     pub sets: Vec<String>,
+    /// Values of the pipeline's parameters.
+    pub params: BTreeMap<String, Value>,
     /// Greater goes first.
     pub priority: i64,
     /// Two requests with the same key are one.
@@ -47,14 +51,16 @@ impl Service {
     /// # Errors
     /// [`Refused::Wrong`] with all that is wrong with the pipeline; otherwise as [`crate::store::Store::submit`].
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
-        let plan =
-            self.check(&submission.pipeline, &submission.body, &submission.sets).await.map_err(Refused::Wrong)?;
+        let arguments = Arguments { sets: submission.sets, params: submission.params };
+        let checked = self.check(&submission.pipeline, &submission.body, &arguments).await;
+        let plan = checked.map_err(Refused::Wrong)?;
         let new = NewRun {
             id: uuid::Uuid::now_v7().to_string(),
             pipeline: submission.pipeline,
             version: submission.version,
             definition: Definition::new(submission.body),
-            sets: submission.sets,
+            sets: arguments.sets,
+            params: arguments.params,
             services: services(&plan),
             priority: submission.priority,
             concurrency: None,
@@ -72,8 +78,16 @@ impl Service {
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub async fn check(&self, name: &str, body: &str, sets: &[String]) -> Result<Plan, Problems> {
-        pipeline::check(&Source::new(name, body), sets, self.0.runner.planner()).await
+    pub async fn check(&self, name: &str, body: &str, arguments: &Arguments) -> Result<Plan, Problems> {
+        pipeline::check(&Source::new(name, body), arguments, self.0.runner.planner()).await
+    }
+
+    /// Checks a pipeline that is to be kept, not run: parameters may still lack a value.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub async fn check_unfilled(&self, name: &str, body: &str) -> Result<(), Problems> {
+        pipeline::check_unfilled(&Source::new(name, body), self.0.runner.planner()).await
     }
 
     /// Asks for the end of a run. One of this replica is stopped at once.
@@ -98,7 +112,8 @@ impl Service {
             None => None,
             Some(body) => {
                 let before = self.0.store.run(run).await?;
-                let plan = self.check(&before.pipeline, &body, &before.sets).await.map_err(Refused::Wrong)?;
+                let arguments = Arguments { sets: before.sets, params: before.params };
+                let plan = self.check(&before.pipeline, &body, &arguments).await.map_err(Refused::Wrong)?;
                 Some((Definition::new(body), services(&plan)))
             }
         };
