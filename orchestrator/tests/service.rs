@@ -7,6 +7,7 @@ use orchestrator::schedule::{CatchUp, Overlap, ScheduleSpec};
 use orchestrator::service::{RetryPolicy, Service, Settings, Submission};
 use orchestrator::store::{Definition, EventRow, RunFilter, RunRow, RunState, Store};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use support::House;
@@ -108,6 +109,26 @@ async fn a_run_is_queued_run_and_told() {
     assert_eq!(replica.steps(&run).await, pairs(&[("n", "done"), ("s", "done")]));
     let kept = replica.service.store().kept(&run).await.expect("told");
     assert_eq!((kept.len(), kept[0].step.as_str(), kept[0].rows), (1, "n", 100_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_keeps_what_it_was_given_and_runs_with_it() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = format!("params: {{rows: {{type: integer}}}}{}", CHAIN.replace("100000", "'{{ rows }}'"));
+    let submission = |rows: &str| Submission {
+        pipeline: Some("test".to_owned()),
+        body: body.clone(),
+        params: [("rows".to_owned(), rows.into())].into(),
+        idempotency_key: Some("monday".to_owned()),
+        ..Submission::default()
+    };
+    let run = replica.service.submit(submission("1000")).await.expect("a good pipeline").run.id;
+    let row = replica.until(&run, RunState::Done).await;
+    assert_eq!((row.params["rows"].as_str(), house.sum()), (Some("1000"), Some(999 * 500)));
+    replica.service.submit(submission("1001")).await.expect_err("another request with the same key");
+    replica.service.submit(Submission { params: [].into(), ..submission("1") }).await.expect_err("a value is missing");
+    replica.service.check_unfilled("test", &body).await.expect("good to keep");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,6 +271,7 @@ fn every_second(overlap: Overlap) -> ScheduleSpec {
     ScheduleSpec {
         pipeline: "sums".to_owned(),
         version: None,
+        params: BTreeMap::new(),
         set: Vec::new(),
         cron: "* * * * * *".to_owned(),
         zone: "UTC".to_owned(),

@@ -5,6 +5,7 @@ use crate::remote::RemoteOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flight_common::serve::{EnvOptions, ListenOptions};
 use flight_common::telemetry::LogFormat;
+use orchestrator::pipeline::Arguments;
 use orchestrator::serve::ServeOptions;
 use orchestrator::store::Role;
 use std::path::PathBuf;
@@ -98,6 +99,10 @@ pub struct CheckArgs {
     /// Change a parameter: `clean.strategy=fill_mean`. May be given several times.
     #[arg(long = "set", value_name = "STEP.PARAM=VALUE")]
     pub sets: Vec<String>,
+
+    /// Give a parameter of the pipeline its value: `day=2024-02-29`. May be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    pub params: Vec<(String, String)>,
 
     /// Print one JSON document on standard output, and nothing else there.
     #[arg(long)]
@@ -210,6 +215,20 @@ pub struct GenerateArgs {
     pub output: Option<PathBuf>,
 }
 
+impl CheckArgs {
+    /// What the command gives the pipeline. Of a parameter that is given twice, the last value counts.
+    pub fn arguments(&self) -> Arguments {
+        let params = self.params.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+        Arguments { sets: self.sets.clone(), params: params.collect() }
+    }
+}
+
+fn param(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = pair.ok_or("this is not NAME=VALUE; write --param day=2024-02-29")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 fn duration(text: &str) -> Result<std::time::Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s or 5m"))
 }
@@ -244,6 +263,9 @@ pub enum RunsCommand {
         /// Change a parameter: `clean.strategy=fill_mean`. May be given several times.
         #[arg(long = "set", value_name = "STEP.PARAM=VALUE")]
         sets: Vec<String>,
+        /// Give a parameter of the pipeline its value: `day=2024-02-29`. May be given several times.
+        #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+        params: Vec<(String, String)>,
         /// Greater goes first.
         #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "N")]
         priority: i64,
@@ -489,6 +511,9 @@ pub enum SchedulesCommand {
         /// The time zone, as in Europe/Berlin.
         #[arg(long, default_value = "UTC", value_name = "ZONE")]
         zone: String,
+        /// Give a parameter of the pipeline its value; `{{ date }}` in it is the day it runs for.
+        #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+        params: Vec<(String, String)>,
         /// Change a parameter; `{{ scheduled_at }}` and `{{ date }}` are the time it runs for, and its day.
         #[arg(long = "set", value_name = "STEP.PARAM=VALUE")]
         sets: Vec<String>,

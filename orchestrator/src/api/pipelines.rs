@@ -4,7 +4,7 @@ use super::Api;
 use super::auth::{Operator, Viewer};
 use super::extract::{Json, Path, Query, Yaml, media_type, text_header};
 use super::problem::{ApiError, PipelineProblem, ProblemDetails};
-use crate::pipeline::Problems;
+use crate::pipeline::{Arguments, Problems};
 use crate::service::UNNAMED;
 use crate::store::{Definition, Pipeline, PipelineVersion, StoreError};
 use axum::extract::State;
@@ -114,7 +114,7 @@ async fn put(
 ) -> Result<Response, ApiError> {
     fit(&name, "pipeline")?;
     if how.check {
-        api.service().check(&name, &body, &[]).await?;
+        api.service().check_unfilled(&name, &body).await?;
     }
     let expected = match (text_header(&headers, "if-match")?, text_header(&headers, "if-none-match")?) {
         (Some(tag), _) => Some(tag.trim_matches('"').to_owned()),
@@ -205,7 +205,7 @@ async fn plan_stored(
     Query(which): Query<Which>,
 ) -> Result<Json<serde_json::Value>, ApiError> {
     let (_, definition) = api.service().store().pipeline(&name, which.version).await?;
-    Ok(Json(api.service().check(&name, &definition.body, &[]).await?.to_json()))
+    Ok(Json(api.service().check(&name, &definition.body, &Arguments::default()).await?.to_json()))
 }
 
 /// Whether a pipeline could run.
@@ -217,11 +217,11 @@ pub struct Verdict {
     errors: Vec<PipelineProblem>,
 }
 
-/// Checks a pipeline through the live steps, and stores nothing.
+/// Checks a pipeline through the live steps, and stores nothing. Parameters may lack a value.
 #[utoipa::path(post, path = "/validate", tag = "pipelines",
     request_body(content = String, content_type = "application/yaml"), responses((status = 200, body = Verdict)))]
 async fn validate(_: Operator, State(api): State<Api>, Yaml(body): Yaml) -> Json<Verdict> {
-    let checked = api.service().check(UNNAMED, &body, &[]).await;
+    let checked = api.service().check_unfilled(UNNAMED, &body).await;
     let problems = checked.err().unwrap_or_else(Problems::none);
     Json(Verdict { valid: problems.is_empty(), errors: problems.iter().map(PipelineProblem::from).collect() })
 }
@@ -231,7 +231,7 @@ async fn validate(_: Operator, State(api): State<Api>, Yaml(body): Yaml) -> Json
     request_body(content = String, content_type = "application/yaml"),
     responses((status = 200, body = Object), (status = 422, body = ProblemDetails)))]
 async fn plan(_: Operator, State(api): State<Api>, Yaml(body): Yaml) -> Result<Json<serde_json::Value>, ApiError> {
-    Ok(Json(api.service().check(UNNAMED, &body, &[]).await?.to_json()))
+    Ok(Json(api.service().check(UNNAMED, &body, &Arguments::default()).await?.to_json()))
 }
 
 fn etag(hash: &str) -> HeaderValue {

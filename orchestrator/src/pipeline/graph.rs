@@ -37,6 +37,8 @@ pub struct Node {
     pub description: Option<StepDescription>,
     /// Its parameters.
     pub(super) params: Option<Yaml>,
+    /// Whether one of them has no value yet.
+    pub(super) unfilled: bool,
     /// What feeds each of its inputs, in the order of the description; nothing if one of them is not fed.
     pub inputs: Option<Vec<Input>>,
     /// Nodes that must have ended before it begins. None of them feeds it, directly or through others.
@@ -119,6 +121,7 @@ fn node(step: &StepSpec, edges: &Edges, description: Option<&StepDescription>, n
         service_span: step.service_span.clone(),
         description: description.cloned(),
         params: step.params.clone(),
+        unfilled: step.unfilled,
         inputs: fed.then(|| edges.inputs.iter().map(input).collect()),
         after,
         timeout: step.timeout,

@@ -1,6 +1,6 @@
 //! A pipeline, from text to plan. Every mistake is told with its line and column, and all of them at once.
 //!
-//! [`check`] goes all the way: text → tree (`read`, `yaml`) → steps ([`Spec`]) → [`Graph`] (`edges`, `order`) → [`Plan`].
+//! [`check`] goes all the way: text → tree (`read`, `yaml`) → steps ([`Spec`]), filled with values (`params`) → [`Graph`] (`edges`, `order`) → [`Plan`].
 //! Each stage takes what the one before could make of the file, so that a mistake in one place hides none in another. All
 //! but the last are pure; planning asks the steps.
 
@@ -9,6 +9,7 @@ mod edges;
 mod graph;
 mod json;
 mod order;
+mod params;
 mod plan;
 mod problem;
 mod read;
@@ -19,7 +20,8 @@ mod spec;
 mod yaml;
 
 pub use graph::{Graph, Input, Node};
-pub use plan::{Plan, PlannedNode, check};
+pub use params::{Arguments, ParamKind, ParamSpec};
+pub use plan::{Plan, PlannedNode, check, check_unfilled};
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 pub use source::{Source, Span};

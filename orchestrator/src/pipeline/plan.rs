@@ -1,6 +1,7 @@
 //! Planning through the steps: parameters and schemas checked for the whole graph, before a row moves.
 
 use super::graph::{Graph, Input, Node};
+use super::params::{Arguments, Missing};
 use super::problem::{Problem, Problems};
 use super::source::{Source, Span};
 use super::spec::load;
@@ -52,15 +53,34 @@ pub struct PlannedNode {
     pub checkpoint: bool,
 }
 
-/// Reads, joins and plans a pipeline, with `sets` (`step.param=value`) applied to it. Steps behind one that cannot be
-/// planned are left out; all others are still checked.
+/// Reads, joins and plans a pipeline, with what its run gives it. Steps behind one that cannot be planned are left out;
+/// all others are still checked.
 ///
 /// # Errors
 /// All that is wrong, in the order of the text.
-pub async fn check(source: &Source, sets: &[String], steps: &dyn Planner) -> Result<Plan, Problems> {
+pub async fn check(source: &Source, arguments: &Arguments, steps: &dyn Planner) -> Result<Plan, Problems> {
+    checked(source, arguments, Missing::Refused, steps).await
+}
+
+/// Checks a pipeline that is to be kept, not run: a parameter may still lack its value, and then the steps that use it
+/// are not planned.
+///
+/// # Errors
+/// All that is wrong, in the order of the text.
+pub async fn check_unfilled(source: &Source, steps: &dyn Planner) -> Result<(), Problems> {
+    checked(source, &Arguments::default(), Missing::Awaited, steps).await.map(drop)
+}
+
+async fn checked(
+    source: &Source,
+    arguments: &Arguments,
+    missing: Missing,
+    steps: &dyn Planner,
+) -> Result<Plan, Problems> {
     let mut problems = Problems::none();
     let mut spec = load(source, &mut problems);
-    spec.apply(sets, &mut problems);
+    spec.apply(&arguments.sets, &mut problems);
+    spec.fill(&arguments.params, missing, &mut problems);
     let catalog = match steps.catalog().await {
         Ok(catalog) => catalog,
         Err(fault) => {
@@ -126,14 +146,14 @@ fn input_schemas(graph: &Graph, node: &Node, planned: &[Option<StepPlan>]) -> Op
     node.inputs.as_ref()?.iter().map(schema).collect()
 }
 
-/// Plans one step. Nothing comes of one whose service or inputs are not known, which has been told; its parameters are
-/// checked all the same.
+/// Plans one step. Nothing comes of one whose service, values or inputs are not known, which has been told; without its
+/// inputs its parameters are checked all the same.
 async fn plan_node(
     node: &Node,
     inputs: Option<Vec<SchemaRef>>,
     steps: &dyn Planner,
 ) -> Result<Option<StepPlan>, Vec<Problem>> {
-    let Some(description) = &node.description else { return Ok(None) };
+    let Some(description) = node.description.as_ref().filter(|_| !node.unfilled) else { return Ok(None) };
     let given = node_params(node);
     let wrong = params::check(&description.params_schema, &given)
         .map_err(|fault| vec![from_fault(&fault, &node.service_span)])?;

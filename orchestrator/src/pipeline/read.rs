@@ -36,7 +36,10 @@ pub fn read(source: &Source, problems: &mut Problems) -> Option<Yaml> {
         Ok(tree) => Some(Placing { text, problems }.place(tree)),
         Err(error) => {
             let span = error.location().map_or(whole, |location| span_of(&location, text));
-            let (message, help) = explain(error.without_snippet());
+            let (message, mut help) = explain(error.without_snippet());
+            if line_of(text, &span).contains("{{") {
+                help = "put a placeholder in quotes: \"{{ name }}\"".to_owned();
+            }
             problems.push(Problem::at(&span, "yaml", message).help(help));
             None
         }
@@ -252,6 +255,11 @@ fn span_of(location: &Location, text: &str) -> Span {
     Span { line, column, bytes: start..start + length.min(to_line_end) }
 }
 
+/// The line that a place is in.
+fn line_of<'a>(text: &'a str, span: &Span) -> &'a str {
+    text.lines().nth(span.line - 1).unwrap_or_default()
+}
+
 fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let within = text.get(before..).unwrap_or_default();
@@ -358,6 +366,7 @@ mod tests {
             ("a:\n\tb: 1\n", 2, "tabs"),
             ("a: 'x\n", 1, "quote"),
             ("a: 1\nb: *x\n", 2, "no anchor"),
+            ("a: 1\nb: {{ x }}\n", 2, "a key must be a text"),
             ("a: 1\n---\na: 2\n", 3, "second document"),
             ("a: 1\nb: .nan\n", 2, ".nan is no finite number"),
             ("a: 1\n? [x]\n: 1\n", 2, "a key must be a text"),

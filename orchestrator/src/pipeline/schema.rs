@@ -2,7 +2,10 @@
 //!
 //! Each step's own definitions are moved beside the others under a name of their own. (An embedded schema with an `$id`
 //! would do by the standard, and editors do not follow it.)
+//!
+//! Wherever a step wants a value, a text with a placeholder may stand for it: its type is that of the parameter.
 
+use super::params::ParamKind;
 use flight_common::StepDescription;
 use serde_json::{Map, Value, json};
 
@@ -25,7 +28,8 @@ pub fn json_schema(catalog: &[StepDescription]) -> Value {
                     "pipeline": {"anyOf": [{"$ref": "#/$defs/pipeline"}, {"$ref": "#/$defs/steps"}]},
                     "name": {"type": "string"},
                     "description": {},
-                    "version": {}
+                    "version": {},
+                    "params": {"$ref": "#/$defs/params"}
                 },
                 "patternProperties": {"^x-": {}},
                 "additionalProperties": false
@@ -44,6 +48,25 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
             "type": "string",
             "pattern": "^[A-Za-z0-9_-]+([.].+)?$",
             "description": "The id of a step, or one of its further outputs: quality.rejected"
+        },
+        "placeholder": {"type": "string", "pattern": "[{][{]"},
+        "value": {"type": ["string", "number", "boolean"]},
+        "param": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "type": {"enum": ParamKind::ALL, "description": "Else that of the default, else string."},
+                "default": {"anyOf": [{"$ref": "#/$defs/value"}, {"type": "null"}], "description": "Its value where a run gives none. Without it, a run must give one."},
+                "description": {"type": "string", "description": "For people."},
+                "enum": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/value"}, "description": "The only values that it may take."}
+            },
+            "patternProperties": {"^x-": {}}
+        },
+        "params": {
+            "type": ["object", "null"],
+            "description": "What a run may give: rows: 500, or day: {type: date}. A step uses it as \"{{ rows }}\".",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
+            "additionalProperties": {"anyOf": [{"$ref": "#/$defs/value"}, {"$ref": "#/$defs/param"}]}
         },
         "service": {"description": "The step to call.", "anyOf": services},
         "step": {
@@ -95,6 +118,7 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                 "name": {"type": "string", "description": "What the pipeline is called; else the file's name."},
                 "description": {"description": "For people."},
                 "version": {"description": "For people."},
+                "params": {"$ref": "#/$defs/params"},
                 "steps": {"$ref": "#/$defs/steps"}
             },
             "patternProperties": {"^x-": {}},
@@ -140,6 +164,7 @@ fn definition(step: &StepDescription, name: &str) -> String {
 fn own_definitions(step: &StepDescription) -> Map<String, Value> {
     let mut params = step.params_schema.clone();
     rename_references(step, &mut params);
+    allow_placeholders(&mut params);
     let mut found = Map::new();
     if let Some(map) = params.as_object_mut() {
         map.remove("$schema");
@@ -176,4 +201,48 @@ fn rename_references(step: &StepDescription, schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(|item| rename_references(step, item)),
         _ => {}
     }
+}
+
+/// Lets a text with a placeholder stand for each value within an object or a list.
+fn allow_placeholders(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                match (key.as_str(), &mut *inner) {
+                    ("properties" | "patternProperties", Value::Object(schemas)) => {
+                        schemas.values_mut().for_each(allow_placeholder);
+                    }
+                    ("items" | "additionalProperties", Value::Object(_)) => allow_placeholder(inner),
+                    ("prefixItems", Value::Array(schemas)) => schemas.iter_mut().for_each(allow_placeholder),
+                    ("$defs", Value::Object(schemas)) => schemas.values_mut().for_each(allow_placeholders),
+                    // Values, not schemas.
+                    ("default" | "const" | "enum" | "examples", _) => {}
+                    (_, inner) => allow_placeholders(inner),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(allow_placeholders),
+        _ => {}
+    }
+}
+
+fn allow_placeholder(schema: &mut Value) {
+    allow_placeholders(schema);
+    let Value::Object(map) = schema else { return };
+    if takes_any_text(map) {
+        return;
+    }
+    // What editors show of it stays at the top.
+    let shown = ["description", "default", "title", "examples"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), map.remove(key)?)));
+    let mut whole: Map<String, Value> = shown.collect();
+    let inner = Value::Object(std::mem::take(map));
+    whole.insert("anyOf".to_owned(), json!([inner, {"$ref": "#/$defs/placeholder"}]));
+    *map = whole;
+}
+
+fn takes_any_text(schema: &Map<String, Value>) -> bool {
+    let narrower = ["enum", "const", "pattern", "format", "minLength", "maxLength"];
+    schema.get("type") == Some(&json!("string")) && !narrower.iter().any(|key| schema.contains_key(*key))
 }

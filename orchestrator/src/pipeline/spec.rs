@@ -5,6 +5,7 @@
 //!
 //! A step with a mistake in it stays in the list, so that what else is wrong with it is told as well.
 
+use super::params::{ParamSpec, declared};
 use super::problem::{Problem, Problems};
 use super::read::read;
 use super::source::{Source, Span};
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub struct Spec {
     /// Its name; the file's if it has none of its own.
     pub name: String,
+    /// The parameters that it declares; nothing for a file without `params`, whose texts hold no placeholders.
+    pub params: Option<Vec<ParamSpec>>,
     /// Its steps, in the order of the file.
     pub steps: Vec<StepSpec>,
 }
@@ -47,6 +50,8 @@ pub struct StepSpec {
     pub checkpoint: bool,
     /// Whether `depends_on` or `inputs` could not be read as a whole, which has been told.
     pub half_read: bool,
+    /// Whether a placeholder in its parameters has no value: nothing more can be said of them.
+    pub unfilled: bool,
 }
 
 impl StepSpec {
@@ -67,8 +72,8 @@ pub struct Reference {
     pub span: Span,
 }
 
-const TOP_KEYS: [&str; 4] = ["name", "description", "version", "steps"];
-const WRAPPER_KEYS: [&str; 4] = ["pipeline", "name", "description", "version"];
+/// What is said of the pipeline as a whole, beside `steps` or beside the older `pipeline`.
+const PIPELINE_KEYS: [&str; 4] = ["name", "description", "version", "params"];
 const STEP_KEYS: [&str; 10] =
     ["id", "service", "step", "params", "depends_on", "inputs", "timeout", "checkpoint", "description", "name"];
 
@@ -79,11 +84,12 @@ const LONGEST_ID: usize = 128;
 
 /// Reads a pipeline, as far as it can be read. What is wrong with its form is added to `problems`.
 pub fn load(source: &Source, problems: &mut Problems) -> Spec {
-    let mut name = file_stem(source.name());
-    let Some(tree) = read(source, problems) else { return Spec { name, steps: Vec::new() } };
-    let steps = steps_of(&tree, &mut name, problems);
-    let steps = steps.iter().enumerate().filter_map(|(place, step)| read_step(place, step, problems)).collect();
-    Spec { name, steps }
+    let mut spec = Spec { name: file_stem(source.name()), params: None, steps: Vec::new() };
+    let Some(tree) = read(source, problems) else { return spec };
+    let steps = steps_of(&tree, &mut spec, problems);
+    spec.steps = steps.iter().enumerate().filter_map(|(place, step)| read_step(place, step, problems)).collect();
+    spec.refuse_unused(problems);
+    spec
 }
 
 fn file_stem(name: &str) -> String {
@@ -92,18 +98,17 @@ fn file_stem(name: &str) -> String {
 }
 
 /// The list of steps, wherever the file has it.
-fn steps_of<'a>(tree: &'a Yaml, name: &mut String, problems: &mut Problems) -> &'a [Yaml] {
+fn steps_of<'a>(tree: &'a Yaml, spec: &mut Spec, problems: &mut Problems) -> &'a [Yaml] {
     let list = match tree.entry("pipeline") {
         Some(wrapper) => {
-            refuse_unknown(tree, &WRAPPER_KEYS, problems);
-            take_name(tree, name, problems);
+            take_whole(tree, "pipeline", spec, problems);
             match wrapper.value.node {
                 Node::List(_) => Some(&wrapper.value),
-                _ => steps_entry(&wrapper.value, name, problems),
+                _ => steps_entry(&wrapper.value, spec, problems),
             }
         }
         None if matches!(tree.node, Node::List(_)) => Some(tree),
-        None => steps_entry(tree, name, problems),
+        None => steps_entry(tree, spec, problems),
     };
     let top = tree.entry("pipeline").map_or(tree, |wrapper| &wrapper.value);
     let Some((steps, span)) = list.and_then(|list| Some((list.items()?, &list.span))) else {
@@ -122,14 +127,23 @@ fn steps_of<'a>(tree: &'a Yaml, name: &mut String, problems: &mut Problems) -> &
     &steps[..steps.len().min(MOST_STEPS)]
 }
 
-fn steps_entry<'a>(map: &'a Yaml, name: &mut String, problems: &mut Problems) -> Option<&'a Yaml> {
-    refuse_unknown(map, &TOP_KEYS, problems);
-    take_name(map, name, problems);
+fn steps_entry<'a>(map: &'a Yaml, spec: &mut Spec, problems: &mut Problems) -> Option<&'a Yaml> {
+    take_whole(map, "steps", spec, problems);
     map.entry("steps").map(|entry| &entry.value)
 }
 
+/// What a mapping says of the pipeline as a whole, beside its list of steps.
+fn take_whole(map: &Yaml, list: &str, spec: &mut Spec, problems: &mut Problems) {
+    let known: Vec<&str> = PIPELINE_KEYS.into_iter().chain([list]).collect();
+    refuse_unknown(map, &known, problems);
+    take_name(map, &mut spec.name, problems);
+    if let Some(entry) = map.entry("params") {
+        spec.params.get_or_insert_default().extend(declared(&entry.value, problems));
+    }
+}
+
 /// Keys that begin with `x-` are the writer's own: a place for anchors.
-fn refuse_unknown(map: &Yaml, known: &[&str], problems: &mut Problems) {
+pub(super) fn refuse_unknown(map: &Yaml, known: &[&str], problems: &mut Problems) {
     for entry in map.entries().unwrap_or_default() {
         let key = entry.key.as_str();
         if !known.contains(&key) && !key.starts_with("x-") {
@@ -149,7 +163,7 @@ fn take_name(map: &Yaml, name: &mut String, problems: &mut Problems) {
     }
 }
 
-fn wrong_type(value: &Yaml, key: &str, wanted: &str, help: &str) -> Problem {
+pub(super) fn wrong_type(value: &Yaml, key: &str, wanted: &str, help: &str) -> Problem {
     Problem::at(&value.span, "wrong-type", format!("{key} is {}, not {wanted}", value.kind())).help(help.to_owned())
 }
 
@@ -189,6 +203,7 @@ fn read_step(place: usize, step: &Yaml, problems: &mut Problems) -> Option<StepS
         timeout: step.entry("timeout").and_then(|entry| timeout(&entry.value, problems)),
         checkpoint: step.entry("checkpoint").is_some_and(|entry| checkpoint(&entry.value, problems)),
         half_read,
+        unfilled: false,
     })
 }
 

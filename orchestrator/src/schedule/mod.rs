@@ -9,6 +9,8 @@ use chrono_tz::Tz;
 use croner::Cron;
 use flight_common::{Fault, params};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use utoipa::ToSchema;
 
@@ -39,7 +41,7 @@ pub enum CatchUp {
 }
 
 /// What runs when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleSpec {
     /// The name of a stored pipeline.
@@ -47,6 +49,10 @@ pub struct ScheduleSpec {
     /// Its version; the newest at the time if none is named.
     #[serde(default)]
     pub version: Option<i64>,
+    /// Values of the pipeline's parameters. In those that are text, too, `{{ scheduled_at }}` and `{{ date }}` are filled in.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub params: BTreeMap<String, Value>,
     /// Changes of steps' parameters: `step.param=value`. `{{ scheduled_at }}` and `{{ date }}` in a value are the time for
     /// which it runs, as in 2026-03-29T02:00:00+02:00, and its day.
     #[serde(default)]
@@ -80,12 +86,17 @@ impl ScheduleSpec {
         Timing::new(&self.cron, &self.zone)
     }
 
-    /// The changes of parameters for a time.
-    pub fn sets_at(&self, timing: &Timing, at: i64) -> Vec<String> {
+    /// The values and changes of parameters for a time.
+    pub fn filled(&self, timing: &Timing, at: i64) -> (BTreeMap<String, Value>, Vec<String>) {
         let time = timing.local(at);
         let (scheduled_at, date) = (time.to_rfc3339(), time.format("%Y-%m-%d").to_string());
         let fill = |text: &String| text.replace("{{ scheduled_at }}", &scheduled_at).replace("{{ date }}", &date);
-        self.set.iter().map(fill).collect()
+        let value = |value: &Value| match value {
+            Value::String(text) => Value::String(fill(text)),
+            other => other.clone(),
+        };
+        let params = self.params.iter().map(|(name, given)| (name.clone(), value(given))).collect();
+        (params, self.set.iter().map(fill).collect())
     }
 }
 

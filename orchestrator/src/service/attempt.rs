@@ -4,7 +4,7 @@ use super::attendant::{Durable, open, patiently};
 use super::fingerprint::fingerprints;
 use super::reuse::{Past, settle};
 use super::{Service, UnderWay, audit};
-use crate::pipeline::{self, Plan, Problem, Problems, Source};
+use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
 use crate::store::{Claim, Committed, Ending, RunState, StoreError};
 use flight_common::telemetry::metrics;
@@ -91,8 +91,9 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
         None => Ending::Failed(fault),
     };
     let source = Source::new(&claim.pipeline, &claim.definition);
+    let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
     let plan = tokio::select! {
-        checked = pipeline::check(&source, &claim.sets, service.0.runner.planner()) => checked,
+        checked = pipeline::check(&source, &arguments, service.0.runner.planner()) => checked,
         () = under_way.stop.cancelled() => return (stopped(under_way), Value::Null),
     };
     let plan = match plan {

@@ -42,6 +42,7 @@ fn record(at: &str, run: &RunRow, attempt: i64, node: &PlannedNode, step: &StepO
         "attempt": attempt,
         "pipeline": run.pipeline,
         "definition": run.definition,
+        "arguments": run.params,
         "submitted_by": run.submitted_by,
         "origin": run.origin,
         "trace_id": run.trace_id,

@@ -1,10 +1,12 @@
 //! Submit, cancel, resume: what people and programs ask of runs.
 
 use super::Service;
-use crate::pipeline::{self, Plan, Problems, Source};
+use crate::pipeline::{self, Arguments, Plan, Problems, Source};
 use crate::store::{Definition, NewRun, RunRow, StoreError, Submitted};
 use flight_common::{Fault, telemetry};
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,8 @@ pub struct Submission {
     pub body: String,
     /// Changes of parameters: `step.param=value`.
     pub sets: Vec<String>,
+    /// Values of the pipeline's parameters.
+    pub params: BTreeMap<String, Value>,
     /// Greater goes first.
     pub priority: i64,
     /// Runs of its pipeline at a time; as the operator has set it if that is not said.
@@ -51,6 +55,10 @@ pub struct RunRequest {
     /// The text of a pipeline, instead of a name.
     #[serde(default)]
     pub yaml: Option<String>,
+    /// Values of the pipeline's parameters.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub params: BTreeMap<String, Value>,
     /// Changes of steps' parameters: `step.param=value`.
     #[serde(default)]
     pub set: Vec<String>,
@@ -118,6 +126,7 @@ impl Service {
             version,
             body,
             sets: request.set,
+            params: request.params,
             priority: request.priority,
             concurrency: request.concurrency,
             idempotency_key,
@@ -133,13 +142,15 @@ impl Service {
     /// [`Refused::Wrong`] with all that is wrong with the pipeline; otherwise as [`crate::store::Store::submit`].
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
         let name = submission.pipeline.as_deref().unwrap_or(UNNAMED);
-        let plan = self.check_patiently(name, &submission.body, &submission.sets).await.map_err(Refused::Wrong)?;
+        let arguments = Arguments { sets: submission.sets, params: submission.params };
+        let plan = self.check_patiently(name, &submission.body, &arguments).await.map_err(Refused::Wrong)?;
         let new = NewRun {
             id: uuid::Uuid::now_v7().to_string(),
             pipeline: submission.pipeline.unwrap_or_else(|| plan.name.clone()),
             version: submission.version,
             definition: Definition::new(submission.body),
-            sets: submission.sets,
+            sets: arguments.sets,
+            params: arguments.params,
             services: services(&plan),
             priority: submission.priority,
             concurrency: submission.concurrency,
@@ -157,23 +168,31 @@ impl Service {
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub async fn check(&self, name: &str, body: &str, sets: &[String]) -> Result<Plan, Problems> {
-        pipeline::check(&Source::new(name, body), sets, self.0.runner.planner()).await
+    pub async fn check(&self, name: &str, body: &str, arguments: &Arguments) -> Result<Plan, Problems> {
+        pipeline::check(&Source::new(name, body), arguments, self.0.runner.planner()).await
+    }
+
+    /// Checks a pipeline that is to be kept, not run: parameters may still lack a value.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub async fn check_unfilled(&self, name: &str, body: &str) -> Result<(), Problems> {
+        pipeline::check_unfilled(&Source::new(name, body), self.0.runner.planner()).await
     }
 
     /// As [`Service::check`], again and again for a few seconds while nothing is wrong that may not pass: a step's server
     /// that is just starting again should turn nobody away.
-    async fn check_patiently(&self, name: &str, body: &str, sets: &[String]) -> Result<Plan, Problems> {
+    async fn check_patiently(&self, name: &str, body: &str, arguments: &Arguments) -> Result<Plan, Problems> {
         let begun = Instant::now();
         for pause in PAUSES {
-            match self.check(name, body, sets).await {
+            match self.check(name, body, arguments).await {
                 Err(problems) if begun.elapsed() < PATIENCE && problems.iter().all(|one| one.transient().is_some()) => {
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
                 checked => return checked,
             }
         }
-        self.check(name, body, sets).await
+        self.check(name, body, arguments).await
     }
 
     /// Asks for the end of a run. One of this replica is stopped at once.
@@ -198,8 +217,8 @@ impl Service {
             None => None,
             Some(body) => {
                 let before = self.0.store.run(run).await?;
-                let plan = self.check_patiently(&before.pipeline, &body, &before.sets).await;
-                let plan = plan.map_err(Refused::Wrong)?;
+                let arguments = Arguments { sets: before.sets, params: before.params };
+                let plan = self.check_patiently(&before.pipeline, &body, &arguments).await.map_err(Refused::Wrong)?;
                 Some((Definition::new(body), services(&plan)))
             }
         };

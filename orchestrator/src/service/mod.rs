@@ -15,8 +15,8 @@
 //! | [`retention`] | what was kept goes in the end |
 
 mod attempt;
-mod audit;
 mod attendant;
+mod audit;
 mod fingerprint;
 mod intake;
 mod retention;

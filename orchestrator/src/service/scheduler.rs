@@ -104,10 +104,12 @@ impl Service {
 
     fn request(&self, schedule: &Schedule, time: i64) -> Result<RunRequest, Refused> {
         let timing = schedule.spec.timing().map_err(Refused::Request)?;
+        let (params, set) = schedule.spec.filled(&timing, time);
         Ok(RunRequest {
             pipeline: Some(schedule.spec.pipeline.clone()),
             version: schedule.spec.version,
-            set: schedule.spec.sets_at(&timing, time),
+            params,
+            set,
             ..RunRequest::default()
         })
     }

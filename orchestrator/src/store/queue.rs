@@ -6,9 +6,10 @@
 
 use super::choose::{Limits, Waiting, choose};
 use super::{RunState, Store, StoreError, Tx, json, millis};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The right to run a run.
@@ -31,6 +32,8 @@ pub struct Claim {
     pub definition: String,
     /// Changes of parameters.
     pub sets: Vec<String>,
+    /// Values of the pipeline's parameters.
+    pub params: BTreeMap<String, Value>,
     /// The attempt that begins, from 1.
     pub attempt: i64,
     /// Attempts that failed, or were lost with their replica, since somebody asked for the run or its resumption.
@@ -143,7 +146,7 @@ impl Store {
                tries = tries + $5, reuse = CASE WHEN $5 = 1 THEN 1 ELSE reuse END,
                started_at = COALESCE(started_at, {now})
              WHERE id = $1
-             RETURNING pipeline, sets, attempt, tries, reuse, fence, traceparent,
+             RETURNING pipeline, sets, params, attempt, tries, reuse, fence, traceparent,
                (SELECT body FROM definitions WHERE hash = definition) AS body",
         ))
         .bind(id)
@@ -169,6 +172,7 @@ impl Store {
             pipeline: row.try_get("pipeline")?,
             definition: row.try_get("body")?,
             sets: json(&row, "sets")?,
+            params: json(&row, "params")?,
             attempt,
             tries: row.try_get("tries")?,
             reuse: row.try_get::<i64, _>("reuse")? != 0,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
 
 /// A run. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -20,6 +21,10 @@ pub struct RunRow {
     pub definition: String,
     /// Changes of parameters.
     pub sets: Vec<String>,
+    /// Values of the pipeline's parameters.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub params: BTreeMap<String, Value>,
     /// Where it stands.
     pub state: RunState,
     /// Greater goes first.
@@ -238,6 +243,7 @@ fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
         version: row.try_get("version")?,
         definition: row.try_get("definition")?,
         sets: json(row, "sets")?,
+        params: json(row, "params")?,
         state: state(row)?,
         priority: row.try_get("priority")?,
         attempt: row.try_get("attempt")?,

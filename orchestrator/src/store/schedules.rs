@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 /// A schedule. Times are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Schedule {
     /// Its name.
     pub name: String,
@@ -54,12 +54,12 @@ impl Store {
         let mut tx = self.begin().await?;
         sqlx::query(self.sql(
             "INSERT INTO schedules (name, pipeline, version, sets, cron, zone, overlap, catch_up, jitter_ms, paused, next_at,
-               updated_at, updated_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, {now}, $11)
+               updated_at, updated_by, params)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, {now}, $11, $12)
              ON CONFLICT (name) DO UPDATE SET pipeline = excluded.pipeline, version = excluded.version,
                sets = excluded.sets, cron = excluded.cron, zone = excluded.zone, overlap = excluded.overlap,
                catch_up = excluded.catch_up, jitter_ms = excluded.jitter_ms, paused = 0, next_at = excluded.next_at,
-               last_error = NULL, updated_at = excluded.updated_at, updated_by = excluded.updated_by",
+               last_error = NULL, params = excluded.params, updated_at = excluded.updated_at, updated_by = excluded.updated_by",
         ))
         .bind(name)
         .bind(&spec.pipeline)
@@ -72,6 +72,7 @@ impl Store {
         .bind(i64::from(spec.jitter_seconds) * 1000)
         .bind(next_at)
         .bind(by)
+        .bind(json!(spec.params).to_string())
         .execute(&mut *tx)
         .await?;
         self.commit(tx).await?;
@@ -189,6 +190,7 @@ fn schedule(row: &AnyRow) -> Result<Schedule, StoreError> {
         spec: ScheduleSpec {
             pipeline: row.try_get("pipeline")?,
             version: row.try_get("version")?,
+            params: json(row, "params")?,
             set: json(row, "sets")?,
             cron: row.try_get("cron")?,
             zone: row.try_get("zone")?,

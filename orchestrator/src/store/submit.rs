@@ -2,7 +2,8 @@
 
 use super::pipelines::put_definition;
 use super::{Definition, RunRow, Store, StoreError};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A run to queue.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct NewRun {
     pub definition: Definition,
     /// Changes of parameters: `step.param=value`.
     pub sets: Vec<String>,
+    /// Values of the pipeline's parameters.
+    pub params: BTreeMap<String, Value>,
     /// The services of its steps.
     pub services: Vec<String>,
     /// Greater goes first.
@@ -53,8 +56,9 @@ impl Store {
         let sets = json!(new.sets).to_string();
         let inserted = sqlx::query(self.sql(
             "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
-               tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq)
-             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 0)
+               tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
+               params)
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 0, $13)
              ON CONFLICT (idempotency_key) DO NOTHING",
         ))
         .bind(&new.id)
@@ -69,6 +73,7 @@ impl Store {
         .bind(new.idempotency_key.as_deref())
         .bind(&new.submitted_by)
         .bind(&new.origin)
+        .bind(json!(new.params).to_string())
         .execute(&mut *tx)
         .await?;
         let fresh = inserted.rows_affected() == 1;
@@ -81,7 +86,7 @@ impl Store {
         drop(tx);
         let key = new.idempotency_key.as_deref().unwrap_or_default();
         let run = self.run_of_key(key).await?;
-        if run.definition != new.definition.hash || run.sets != new.sets {
+        if run.definition != new.definition.hash || run.sets != new.sets || run.params != new.params {
             return Err(StoreError::Conflict(format!(
                 "the idempotency key \"{key}\" was used for run {}, with another pipeline or other parameters",
                 run.id

@@ -2,6 +2,7 @@
 
 mod forms;
 mod graphs;
+mod params;
 mod plans;
 mod shown;
 mod steps;

@@ -5,14 +5,14 @@ use arrow::datatypes::Schema;
 use flight_common::{Fault, StepCommand, StepDescription};
 use futures::future::BoxFuture;
 use orchestrator::mesh::{InProcess, Planner, StepPlan};
-use orchestrator::pipeline::{self, Problem, Source};
+use orchestrator::pipeline::{self, Arguments, Problem, Source};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
 const READ: &str = "steps:\n  - {id: a, service: read-rows, params: {columns: [x, t]}}\n";
 
 async fn through(steps: &dyn Planner, yaml: &str) -> Vec<Problem> {
-    let checked = pipeline::check(&Source::new("test.yaml", yaml), &[], steps).await;
+    let checked = pipeline::check(&Source::new("test.yaml", yaml), &Arguments::default(), steps).await;
     checked.expect_err("problems").iter().cloned().collect()
 }
 
@@ -93,7 +93,8 @@ steps:
 #[tokio::test]
 async fn a_set_is_checked_like_the_file_and_shown_at_its_step() {
     let yaml = format!("{READ}  - {{id: d, service: drop-columns, params: {{columns: [x]}}, depends_on: a}}\n");
-    let sets = |sets: &[&str]| sets.iter().map(|set| (*set).to_owned()).collect::<Vec<_>>();
+    let sets =
+        |sets: &[&str]| Arguments { sets: sets.iter().map(|set| (*set).to_owned()).collect(), ..Arguments::default() };
     let source = Source::new("test.yaml", yaml.as_str());
     let plan = pipeline::check(&source, &sets(&["d.columns=[t]"]), &planner()).await.expect("good");
     assert_eq!(plan.nodes[1].outputs[0].1.field(0).name(), "x");
@@ -151,7 +152,8 @@ async fn steps_that_do_not_need_each_other_are_planned_at_once() {
         "{READ}  - {{id: b, service: read-rows, params: {{columns: [y]}}}}\n  - {{id: p, service: pair, depends_on: [a, b]}}\n"
     );
     let steps = Together(planner(), Barrier::new(2));
-    let plan = pipeline::check(&Source::new("test.yaml", yaml.as_str()), &[], &steps).await.expect("good");
+    let plan =
+        pipeline::check(&Source::new("test.yaml", yaml.as_str()), &Arguments::default(), &steps).await.expect("good");
     assert_eq!(plan.nodes.len(), 3);
 }
 

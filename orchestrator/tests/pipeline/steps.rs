@@ -7,7 +7,7 @@ use flight_common::{
 };
 use futures::future::BoxFuture;
 use orchestrator::mesh::{InProcess, Planner, StepPlan};
-use orchestrator::pipeline::{self, Plan, Problem, Problems, Source};
+use orchestrator::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::Range;
@@ -235,7 +235,7 @@ impl Planner for Odd {
 }
 
 pub async fn check(yaml: &str) -> Result<Plan, Problems> {
-    pipeline::check(&Source::new("test.yaml", yaml), &[], &planner()).await
+    pipeline::check(&Source::new("test.yaml", yaml), &Arguments::default(), &planner()).await
 }
 
 pub async fn planned(yaml: &str) -> Plan {

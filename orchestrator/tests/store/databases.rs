@@ -1,6 +1,7 @@
 //! Both databases, and what the cases need of them.
 
 use orchestrator::store::{Claim, Definition, Limits, NewRun, Store};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -61,6 +62,7 @@ pub fn new_run(id: &str, pipeline: &str) -> NewRun {
         version: None,
         definition: Definition::new("steps: []"),
         sets: vec!["a.b=1".to_owned()],
+        params: BTreeMap::from([("rows".to_owned(), 7.into())]),
         services: vec!["numbers".to_owned()],
         priority: 0,
         concurrency: None,

@@ -4,6 +4,7 @@ use crate::databases::{Fresh, claim_one, kinds, new_run, on_both};
 use flight_common::Fault;
 use orchestrator::store::{Committed, Definition, Ending, KeptOutput, NewRun, RunFilter, RunState, Store, StoreError};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 on_both!(
@@ -50,8 +51,11 @@ async fn a_repeated_request_finds_the_run_of_the_first(fresh: Fresh) {
     assert_eq!(first.run.id, second.run.id);
     assert!(first.fresh != second.fresh);
     let other = NewRun { sets: Vec::new(), ..keyed("3") };
-    let error = store.submit(&other).await.expect_err("not the same request");
-    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    let with_params = NewRun { params: BTreeMap::new(), ..keyed("3") };
+    for other in [other, with_params] {
+        let error = store.submit(&other).await.expect_err("not the same request");
+        assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    }
     assert!(store.run("3").await.is_err(), "nothing was queued");
     store.submit(&new_run("4", "hr")).await.expect("without a key each is its own");
 }

@@ -9,6 +9,7 @@ fn spec() -> ScheduleSpec {
     ScheduleSpec {
         pipeline: "sums".to_owned(),
         version: Some(2),
+        params: [("day".to_owned(), serde_json::json!("{{ date }}"))].into(),
         set: vec!["read.rows={{ date }}".to_owned()],
         cron: "0 6 * * *".to_owned(),
         zone: "Europe/Berlin".to_owned(),

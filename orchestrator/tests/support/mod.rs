@@ -12,7 +12,7 @@ use flight_common::{
 };
 use futures::{StreamExt, stream};
 use orchestrator::mesh::{FlightMesh, InProcess, Mesh, Planner};
-use orchestrator::pipeline::{self, Source};
+use orchestrator::pipeline::{self, Arguments, Source};
 use orchestrator::run::{Engine, Progress, RunOptions, RunReport};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -237,7 +237,8 @@ impl House {
         options: RunOptions,
         progress: Arc<Progress>,
     ) -> RunReport {
-        let plan = pipeline::check(&Source::new("test", yaml), &[], &mesh).await.expect("a good pipeline");
+        let plan =
+            pipeline::check(&Source::new("test", yaml), &Arguments::default(), &mesh).await.expect("a good pipeline");
         let engine = Engine::new(Arc::new(mesh), self.env.space.clone());
         engine.run(&plan, &RunOptions { run_id: "test-run".to_owned(), ..options }, progress).await
     }

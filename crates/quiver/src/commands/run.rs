@@ -18,7 +18,7 @@ pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
     let source = file::read(&args.check.file)?;
     let space = args.check.steps.env.open()?.space;
     let doors = Doors::open(&args.check.steps, logs).await?;
-    let plan = match pipeline::check(&source, &args.check.sets, doors.planner()).await {
+    let plan = match pipeline::check(&source, &args.check.arguments(), doors.planner()).await {
         Ok(plan) => plan,
         Err(problems) => {
             doors.close().await;

@@ -11,6 +11,7 @@ use orchestrator::api::RunDetails;
 use orchestrator::store::{EventRow, Page, RunRow, RunState};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -25,9 +26,10 @@ pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
     let remote = args.remote.open()?;
     let json = args.json;
     match args.command {
-        RunsCommand::Submit { file, pipeline, sets, priority, idempotency_key, follow } => {
+        RunsCommand::Submit { file, pipeline, params, sets, priority, idempotency_key, follow } => {
             let yaml = file.as_deref().map(file::read).transpose()?.map(|source| source.text().to_owned());
-            let body = json!({"pipeline": pipeline, "yaml": yaml, "set": sets, "priority": priority});
+            let params: BTreeMap<String, String> = params.into_iter().collect();
+            let body = json!({"pipeline": pipeline, "yaml": yaml, "params": params, "set": sets, "priority": priority});
             let mut request = remote.api(Method::POST, &["runs"]).json(&body);
             if let Some(key) = idempotency_key {
                 request = request.header("idempotency-key", key);

@@ -9,6 +9,7 @@ use orchestrator::api::{Backfilled, Times};
 use orchestrator::store::Schedule;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Does what was asked with schedules.
 pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
@@ -29,8 +30,9 @@ pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
                 false => print(show::schedules(&all).as_bytes())?,
             }
         }
-        SchedulesCommand::Put { name, pipeline, cron, zone, sets, overlap, catch_up, jitter } => {
-            let spec = json!({"pipeline": pipeline, "cron": cron, "zone": zone, "set": sets, "overlap": overlap,
+        SchedulesCommand::Put { name, pipeline, cron, zone, params, sets, overlap, catch_up, jitter } => {
+            let params: BTreeMap<String, String> = params.into_iter().collect();
+            let spec = json!({"pipeline": pipeline, "cron": cron, "zone": zone, "params": params, "set": sets, "overlap": overlap,
                 "catch_up": catch_up, "jitter_seconds": jitter});
             one(call(Method::PUT, &[&name]).json(&spec)).await?;
         }

@@ -13,7 +13,7 @@ use serde_json::json;
 pub async fn validate(args: CheckArgs, logs: LogFormat) -> Result<Exit, Fault> {
     let source = file::read(&args.file)?;
     let doors = Doors::open(&args.steps, logs).await?;
-    let checked = pipeline::check(&source, &args.sets, doors.planner()).await;
+    let checked = pipeline::check(&source, &args.arguments(), doors.planner()).await;
     doors.close().await;
     match checked {
         Ok(plan) => {

@@ -5,6 +5,7 @@ CREATE TABLE schedules (
     pipeline TEXT NOT NULL,
     version BIGINT,
     sets TEXT NOT NULL,
+    params TEXT NOT NULL,
     cron TEXT NOT NULL,
     zone TEXT NOT NULL,
     overlap TEXT NOT NULL,
