@@ -22,6 +22,7 @@ fn python() -> PathBuf {
         import.is_ok_and(|status| status.success())
     };
     if !ready(&program) {
+        test_servers::program("python3", "python3");
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
         run(Command::new(&program).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
         assert!(ready(&program), "they cannot be imported");
@@ -117,7 +118,8 @@ fn the_examples_for_python_and_java_do_what_they_say() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("java");
     copy(&repository().join("examples/clients/java"), &folder);
     let words = format!("{host} {port} {run} read {}", door.token);
-    let java = Command::new("mvn")
+    test_servers::program("javac", "default-jdk-headless");
+    let java = Command::new(test_servers::program("mvn", "maven"))
         .args(["--quiet", "--batch-mode", "compile", "exec:exec", "-Dexec.executable=java"])
         .arg(format!("-Dexec.args=--add-opens=java.base/java.nio=ALL-UNNAMED -cp %classpath ReadKept {words}"))
         .current_dir(&folder)

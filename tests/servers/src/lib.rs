@@ -6,3 +6,10 @@ mod postgres;
 mod tether;
 
 pub use postgres::Postgres;
+
+use std::path::PathBuf;
+
+/// A program on the path, installed with this Debian package if it is not there.
+pub fn program(name: &str, package: &str) -> PathBuf {
+    install::program(name, package, Vec::new)
+}
