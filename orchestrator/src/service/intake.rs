@@ -20,7 +20,7 @@ pub struct Submission {
     pub sets: Vec<String>,
     /// Values of the pipeline's parameters.
     pub params: BTreeMap<String, Value>,
-    /// Greater goes first.
+    /// Greater goes first; with 0 it is as the pipeline says.
     pub priority: i64,
     /// Two requests with the same key are one.
     pub idempotency_key: Option<String>,
@@ -62,8 +62,8 @@ impl Service {
             sets: arguments.sets,
             params: arguments.params,
             services: services(&plan),
-            priority: submission.priority,
-            concurrency: None,
+            priority: if submission.priority == 0 { plan.rules.priority.unwrap_or(0) } else { submission.priority },
+            concurrency: plan.rules.concurrency,
             idempotency_key: submission.idempotency_key,
             submitted_by: submission.by,
             origin: submission.origin,
