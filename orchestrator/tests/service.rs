@@ -132,6 +132,40 @@ async fn a_run_keeps_what_it_was_given_and_runs_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_says_how_its_runs_are_run() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let rules = "retry: {attempts: 2, first: 1ms}\npriority: 7\nconcurrency: 1\ntimeout: 1h";
+    let body = format!("{rules}{}", CHAIN.replace("rows: 100000", "rows: 100000, needs: ready.txt"));
+    let run = replica.submit(&body).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!((row.attempt, row.priority), (2, 7), "{row:?}");
+    let more = Submission { pipeline: "test".to_owned(), body, priority: 9, ..Submission::default() };
+    assert_eq!(replica.service.submit(more).await.expect("a good pipeline").run.priority, 9);
+    let slow = format!("timeout: 50ms{}", CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 1000"));
+    let run = replica.submit(&format!("retry: {{attempts: 1}}\n{slow}")).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!(row.fault.expect("a fault")["message"], "the run took longer than its limit of 0.05 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_run_at_a_time_where_the_pipeline_says_so() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = format!("concurrency: 1{}", CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 1000"));
+    let first = replica.submit(&body).await;
+    let second = replica.submit(&body).await;
+    replica.until(&first, RunState::Running).await;
+    // A run of another pipeline that was queued later passes it by.
+    let other = Submission { pipeline: "other".to_owned(), body: CHAIN.to_owned(), ..Submission::default() };
+    let other = replica.service.submit(other).await.expect("a good pipeline").run.id;
+    replica.until(&other, RunState::Done).await;
+    assert_eq!(replica.service.store().run(&second).await.expect("there").state, RunState::Queued);
+    replica.service.cancel(&first, "ann").await.expect("it runs");
+    replica.until(&second, RunState::Running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_pipeline_is_refused_with_its_places_and_queues_nothing() {
     let house = House::new();
     let replica = replica(&house, settings()).await;

@@ -7,6 +7,7 @@
 use super::edges::{Edges, Joiner};
 use super::order::order;
 use super::problem::{Problem, Problems};
+use super::rules::RunRules;
 use super::source::Span;
 use super::spec::{Spec, StepSpec};
 use super::yaml::Yaml;
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub struct Graph {
     /// The pipeline's name.
     pub name: String,
+    /// What it says of its runs.
+    pub rules: RunRules,
     /// Its steps.
     pub nodes: Vec<Node>,
 }
@@ -78,7 +81,8 @@ impl Graph {
             new_place[*old] = new;
         }
         let node = |old: &usize| node(&spec.steps[*old], &edges[*old], services[*old], &new_place);
-        let mut graph = Self { name: spec.name.clone(), nodes: order.places.iter().map(node).collect() };
+        let mut graph =
+            Self { name: spec.name.clone(), rules: spec.rules.clone(), nodes: order.places.iter().map(node).collect() };
         graph.drop_implied_order();
         graph
     }

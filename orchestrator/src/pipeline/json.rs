@@ -35,7 +35,7 @@ impl Plan {
     }
 
     /// The plan as JSON:
-    /// `{pipeline, nodes: [{id, step, kind, effects, params, source, timeout_ms, outputs: [{name, columns}]}], edges: [{from, output,
+    /// `{pipeline, rules, nodes: [{id, step, kind, effects, params, source, timeout_ms, outputs: [{name, columns}]}], edges: [{from, output,
     /// to, input, columns}], ordering: [{before, after}]}`, a column being `{name, type, nullable}`.
     pub fn to_json(&self) -> Value {
         let edges = self.nodes.iter().flat_map(|node| {
@@ -54,6 +54,7 @@ impl Plan {
         });
         json!({
             "pipeline": self.name,
+            "rules": self.rules.to_json(),
             "nodes": self.nodes.iter().map(node_json).collect::<Vec<_>>(),
             "edges": edges.collect::<Vec<_>>(),
             "ordering": ordering.collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 use super::graph::{Graph, Input, Node};
 use super::params::{Arguments, Missing};
 use super::problem::{Problem, Problems};
+use super::rules::RunRules;
 use super::source::{Source, Span};
 use super::spec::load;
 use super::yaml::Yaml;
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub struct Plan {
     /// The pipeline's name.
     pub name: String,
+    /// What it says of its runs.
+    pub rules: RunRules,
     /// Its steps, each after what it needs.
     pub nodes: Vec<PlannedNode>,
 }
@@ -116,7 +119,7 @@ async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Pl
     }
     let nodes = graph.nodes.iter().zip(planned).enumerate();
     let nodes = nodes.filter_map(|(place, (node, plan))| planned_node(graph, place, node, plan?)).collect();
-    Plan { name: graph.name.clone(), nodes }
+    Plan { name: graph.name.clone(), rules: graph.rules.clone(), nodes }
 }
 
 /// The nodes by how many steps away from an extract they are: those of a wave do not need each other.

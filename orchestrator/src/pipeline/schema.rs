@@ -29,7 +29,11 @@ pub fn json_schema(catalog: &[StepDescription]) -> Value {
                     "name": {"type": "string"},
                     "description": {},
                     "version": {},
-                    "params": {"$ref": "#/$defs/params"}
+                    "params": {"$ref": "#/$defs/params"},
+                    "concurrency": {"$ref": "#/$defs/concurrency"},
+                    "priority": {"$ref": "#/$defs/priority"},
+                    "retry": {"$ref": "#/$defs/retry"},
+                    "timeout": {"$ref": "#/$defs/timeout"}
                 },
                 "patternProperties": {"^x-": {}},
                 "additionalProperties": false
@@ -48,6 +52,30 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
             "type": "string",
             "pattern": "^[A-Za-z0-9_-]+([.].+)?$",
             "description": "The id of a step, or one of its further outputs: quality.rejected"
+        },
+        "concurrency": {
+            "type": ["integer", "null"], "minimum": 1, "maximum": 1000,
+            "description": "Runs of this pipeline at a time."
+        },
+        "priority": {
+            "type": ["integer", "null"], "minimum": -1000, "maximum": 1000,
+            "description": "Of the runs that wait, the greatest goes first."
+        },
+        "retry": {
+            "type": ["object", "null"],
+            "description": "When a run is tried again that failed and may succeed next time.",
+            "additionalProperties": false,
+            "properties": {
+                "attempts": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "In all."},
+                "first": {"$ref": "#/$defs/pause", "description": "The pause after the first attempt; each further one is twice as long."},
+                "longest": {"$ref": "#/$defs/pause", "description": "The longest pause."}
+            },
+            "patternProperties": {"^x-": {}}
+        },
+        "pause": {"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]},
+        "timeout": {
+            "description": "How long it may take: 30s, 5m; a number is seconds.",
+            "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]
         },
         "placeholder": {"type": "string", "pattern": "[{][{]"},
         "value": {"type": ["string", "number", "boolean"]},
@@ -96,10 +124,7 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                     "description": "What feeds each input, by name: {left: a, right: b}. Every dependency then only orders.",
                     "additionalProperties": {"$ref": "#/$defs/reference"}
                 },
-                "timeout": {
-                    "description": "How long it may take: 30s, 5m; a number is seconds.",
-                    "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]
-                },
+                "timeout": {"$ref": "#/$defs/timeout"},
                 "checkpoint": {
                     "type": "boolean",
                     "description": "Keep its outputs: a run is resumed from them, and they can be read by other programs."
@@ -119,6 +144,10 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                 "description": {"description": "For people."},
                 "version": {"description": "For people."},
                 "params": {"$ref": "#/$defs/params"},
+                "concurrency": {"$ref": "#/$defs/concurrency"},
+                "priority": {"$ref": "#/$defs/priority"},
+                "retry": {"$ref": "#/$defs/retry"},
+                "timeout": {"$ref": "#/$defs/timeout"},
                 "steps": {"$ref": "#/$defs/steps"}
             },
             "patternProperties": {"^x-": {}},

@@ -8,6 +8,7 @@
 use super::params::{ParamSpec, declared};
 use super::problem::{Problem, Problems};
 use super::read::read;
+use super::rules::{RULE_KEYS, RunRules};
 use super::source::{Source, Span};
 use super::yaml::{Entry, Node, Yaml};
 use flight_common::params::did_you_mean;
@@ -21,6 +22,8 @@ pub struct Spec {
     pub name: String,
     /// The parameters that it declares; nothing for a file without `params`, whose texts hold no placeholders.
     pub params: Option<Vec<ParamSpec>>,
+    /// What it says of its runs.
+    pub rules: RunRules,
     /// Its steps, in the order of the file.
     pub steps: Vec<StepSpec>,
 }
@@ -84,7 +87,7 @@ const LONGEST_ID: usize = 128;
 
 /// Reads a pipeline, as far as it can be read. What is wrong with its form is added to `problems`.
 pub fn load(source: &Source, problems: &mut Problems) -> Spec {
-    let mut spec = Spec { name: file_stem(source.name()), params: None, steps: Vec::new() };
+    let mut spec = Spec { name: file_stem(source.name()), params: None, rules: RunRules::default(), steps: Vec::new() };
     let Some(tree) = read(source, problems) else { return spec };
     let steps = steps_of(&tree, &mut spec, problems);
     spec.steps = steps.iter().enumerate().filter_map(|(place, step)| read_step(place, step, problems)).collect();
@@ -134,9 +137,10 @@ fn steps_entry<'a>(map: &'a Yaml, spec: &mut Spec, problems: &mut Problems) -> O
 
 /// What a mapping says of the pipeline as a whole, beside its list of steps.
 fn take_whole(map: &Yaml, list: &str, spec: &mut Spec, problems: &mut Problems) {
-    let known: Vec<&str> = PIPELINE_KEYS.into_iter().chain([list]).collect();
+    let known: Vec<&str> = PIPELINE_KEYS.into_iter().chain(RULE_KEYS).chain([list]).collect();
     refuse_unknown(map, &known, problems);
     take_name(map, &mut spec.name, problems);
+    spec.rules.take(map, problems);
     if let Some(entry) = map.entry("params") {
         spec.params.get_or_insert_default().extend(declared(&entry.value, problems));
     }
@@ -200,7 +204,7 @@ fn read_step(place: usize, step: &Yaml, problems: &mut Problems) -> Option<StepS
         params: params.filter(|params| params.entries().is_some()).cloned(),
         depends_on,
         inputs,
-        timeout: step.entry("timeout").and_then(|entry| timeout(&entry.value, problems)),
+        timeout: step.entry("timeout").and_then(|entry| timeout(&entry.value, "a step", problems)),
         checkpoint: step.entry("checkpoint").is_some_and(|entry| checkpoint(&entry.value, problems)),
         half_read,
         unfilled: false,
@@ -296,17 +300,25 @@ fn checkpoint(value: &Yaml, problems: &mut Problems) -> bool {
     }
 }
 
-fn timeout(value: &Yaml, problems: &mut Problems) -> Option<Duration> {
-    let parsed = match &value.node {
-        Node::Scalar(Value::Number(seconds)) => seconds.as_f64().and_then(|it| Duration::try_from_secs_f64(it).ok()),
-        Node::Scalar(Value::String(text)) => humantime::parse_duration(text).ok(),
-        Node::Scalar(Value::Null) => return None,
-        _ => None,
-    };
-    let parsed = parsed.filter(|time| !time.is_zero());
+/// How long something may take: not nothing.
+pub(super) fn timeout(value: &Yaml, what: &str, problems: &mut Problems) -> Option<Duration> {
+    if value.is_null() {
+        return None;
+    }
+    let parsed = duration(value).filter(|time| !time.is_zero());
     if parsed.is_none() {
         let help = "write 30s, 5m or 1h; a number is seconds".to_owned();
-        problems.push(Problem::at(&value.span, "bad-timeout", "this is no time that a step may take").help(help));
+        let message = format!("this is no time that {what} may take");
+        problems.push(Problem::at(&value.span, "bad-timeout", message).help(help));
     }
     parsed
+}
+
+/// A time: `30s`, or a number of seconds.
+pub(super) fn duration(value: &Yaml) -> Option<Duration> {
+    match &value.node {
+        Node::Scalar(Value::Number(seconds)) => seconds.as_f64().and_then(|it| Duration::try_from_secs_f64(it).ok()),
+        Node::Scalar(Value::String(text)) => humantime::parse_duration(text).ok(),
+        _ => None,
+    }
 }

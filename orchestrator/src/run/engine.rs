@@ -26,7 +26,7 @@ pub struct RunOptions {
     pub run_id: String,
     /// Ends the run when it is cancelled.
     pub cancel: CancellationToken,
-    /// How long the whole run may take.
+    /// How long the whole run may take. Its pipeline may allow it less.
     pub limit: Option<Duration>,
     /// Whom to ask and tell.
     pub attendant: Arc<dyn Attendant>,
@@ -100,7 +100,8 @@ impl<M: Mesh> Engine<M> {
             }
             outcomes
         };
-        let outcomes = match options.limit {
+        let limit = options.limit.into_iter().chain(plan.rules.timeout).min();
+        let outcomes = match limit {
             None => all.await,
             Some(limit) => {
                 let mut all = std::pin::pin!(all);

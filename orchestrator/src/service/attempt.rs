@@ -78,7 +78,8 @@ async fn tell(service: &Service, claim: &Claim, ending: Ending, report: &Value) 
 }
 
 async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending, Value) {
-    let policy = &service.0.settings.retry;
+    let source = Source::new(&claim.pipeline, &claim.definition);
+    let policy = service.0.settings.retry.ruled(&pipeline::rules(&source).retry);
     let tries = u32::try_from(claim.tries).unwrap_or(u32::MAX);
     if tries >= policy.attempts {
         let fault =
@@ -90,7 +91,6 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
         Some(pause) => Ending::Retry(fault, pause),
         None => Ending::Failed(fault),
     };
-    let source = Source::new(&claim.pipeline, &claim.definition);
     let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
     let plan = tokio::select! {
         checked = pipeline::check(&source, &arguments, service.0.runner.planner()) => checked,

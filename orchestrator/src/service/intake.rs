@@ -30,7 +30,7 @@ pub struct Submission {
     pub sets: Vec<String>,
     /// Values of the pipeline's parameters.
     pub params: BTreeMap<String, Value>,
-    /// Greater goes first.
+    /// Greater goes first; with 0 it is as the pipeline says.
     pub priority: i64,
     /// Runs of its pipeline at a time; as the operator has set it if that is not said.
     pub concurrency: Option<i64>,
@@ -152,8 +152,8 @@ impl Service {
             sets: arguments.sets,
             params: arguments.params,
             services: services(&plan),
-            priority: submission.priority,
-            concurrency: submission.concurrency,
+            priority: if submission.priority == 0 { plan.rules.priority.unwrap_or(0) } else { submission.priority },
+            concurrency: submission.concurrency.or(plan.rules.concurrency),
             idempotency_key: submission.idempotency_key,
             submitted_by: submission.by,
             origin: submission.origin,

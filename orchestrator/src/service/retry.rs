@@ -1,5 +1,6 @@
 //! When a failed run is tried again. Pure, but for the dice.
 
+use crate::pipeline::RetryRules;
 use flight_common::Fault;
 use rand::Rng;
 use std::time::Duration;
@@ -22,6 +23,15 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// This policy, changed by what a pipeline says.
+    pub fn ruled(&self, rules: &RetryRules) -> Self {
+        Self {
+            attempts: rules.attempts.unwrap_or(self.attempts),
+            first: rules.first.unwrap_or(self.first),
+            longest: rules.longest.unwrap_or(self.longest),
+        }
+    }
+
     /// The pause before the next attempt, after `tries` that failed; nothing if there is to be none.
     ///
     /// Half of the pause is left to chance, so that what failed together does not come back together. A fault that

@@ -65,6 +65,7 @@ pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashM
 mod tests {
     use super::super::fingerprint::fingerprints;
     use super::*;
+    use crate::pipeline::RunRules;
     use crate::pipeline::{Input, PlannedNode};
     use arrow::datatypes::Schema;
     use flight_common::Effects;
@@ -97,7 +98,7 @@ mod tests {
             node("first", StepKind::Load, &[1], json!({})),
             node("second", StepKind::Load, &[1], json!({ "threshold": threshold })),
         ];
-        Plan { name: "p".to_owned(), nodes }
+        Plan { name: "p".to_owned(), rules: RunRules::default(), nodes }
     }
 
     fn past(plan: &Plan, kept: &[usize], committed: &[usize]) -> Past {

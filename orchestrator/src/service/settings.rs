@@ -13,7 +13,7 @@ pub struct Settings {
     pub limits: Limits,
     /// How long a run belongs to a replica that is not heard of.
     pub lease: Duration,
-    /// How long a run may take; none means any time.
+    /// How long a run may take; none means any time. A pipeline may allow itself less.
     pub run_limit: Option<Duration>,
     /// When a failed run is tried again, unless its pipeline says otherwise.
     pub retry: RetryPolicy,

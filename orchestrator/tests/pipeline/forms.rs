@@ -2,6 +2,7 @@
 
 use super::steps::{check, only, planned, told};
 use flight_common::StepKind;
+use serde_json::json;
 use std::time::Duration;
 
 const READ: &str = "steps:\n  - {id: a, service: read-rows, params: {columns: [x, t]}}\n";
@@ -143,6 +144,37 @@ steps:
         &[KIND, KIND, KIND, KIND, KIND, KIND, KIND, "bad-timeout", "bad-id", "bad-timeout", "bad-id"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn what_a_pipeline_says_of_its_runs_is_read_in_both_forms() {
+    let said = "\
+concurrency: 2
+priority: -3
+retry: {attempts: 5, first: 500ms, longest: 90}
+timeout: 2h
+";
+    let steps = "[{id: a, service: read-rows, params: {columns: []}}]";
+    for yaml in [format!("{said}steps: {steps}"), format!("{said}pipeline: {steps}")] {
+        let rules = json!({
+            "concurrency": 2, "priority": -3, "timeout_ms": 7_200_000,
+            "retry": {"attempts": 5, "first_ms": 500, "longest_ms": 90_000},
+        });
+        assert_eq!(planned(&yaml).await.to_json()["rules"], rules, "{yaml}");
+    }
+    let wrong = "\
+concurrency: «0»
+priority: «high»
+retry: {attempts: «1.5», first: «soon», «last»: 1s}
+timeout: «0s»
+steps: [{id: a, service: read-rows, params: {columns: []}}]
+";
+    told(wrong, &["bad-value", "bad-value", "bad-value", "bad-value", "unknown-key", "bad-timeout"]).await;
+    only(&wrong_retry("«5»"), "wrong-type").await;
+}
+
+fn wrong_retry(value: &str) -> String {
+    format!("retry: {value}\nsteps: [{{id: a, service: read-rows, params: {{columns: []}}}}]\n")
 }
 
 #[tokio::test]

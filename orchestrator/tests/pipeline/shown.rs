@@ -156,6 +156,8 @@ fn editors_accept_what_can_be_run() {
         json!({"pipeline": [good]}),
         json!({"name": "n", "pipeline": {"steps": [good]}}),
         json!([good]),
+        json!({"steps": [good], "concurrency": 2, "priority": -1, "timeout": "5m",
+               "retry": {"attempts": 5, "first": "1s", "longest": 60}}),
         json!({"x-mine": 1, "steps": [step("row_source", json!({"columns": []}))]}),
         json!({"steps": [{"id": "a", "step": "read_rows", "params": {"columns": []}}]}),
         json!({"steps": [{"id": "b", "service": "pair", "inputs": {"left": "a", "right": "a.x"}, "params": null,
@@ -174,6 +176,9 @@ fn editors_refuse_what_cannot_be_run() {
     for file in [
         json!({}),
         json!({"steps": []}),
+        json!({"steps": [step("store", json!({}))], "retry": {"attempts": 0}}),
+        json!({"steps": [step("store", json!({}))], "retry": {"tries": 1}}),
+        json!({"steps": [step("store", json!({}))], "concurrency": 0}),
         json!({"steps": [step("store", json!({}))], "params": {"a": [1]}}),
         json!({"steps": [step("store", json!({}))], "params": {"a": {"type": "text"}}}),
         json!({"steps": [step("store", json!({}))], "params": {"a b": 1}}),
