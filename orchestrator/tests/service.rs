@@ -140,7 +140,7 @@ async fn a_pipeline_says_how_its_runs_are_run() {
     let run = replica.submit(&body).await;
     let row = replica.until(&run, RunState::Failed).await;
     assert_eq!((row.attempt, row.priority), (2, 7), "{row:?}");
-    let more = Submission { pipeline: "test".to_owned(), body, priority: 9, ..Submission::default() };
+    let more = Submission { pipeline: Some("test".to_owned()), body, priority: 9, ..Submission::default() };
     assert_eq!(replica.service.submit(more).await.expect("a good pipeline").run.priority, 9);
     let slow = format!("timeout: 50ms{}", CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 1000"));
     let run = replica.submit(&format!("retry: {{attempts: 1}}\n{slow}")).await;
@@ -157,7 +157,7 @@ async fn one_run_at_a_time_where_the_pipeline_says_so() {
     let second = replica.submit(&body).await;
     replica.until(&first, RunState::Running).await;
     // A run of another pipeline that was queued later passes it by.
-    let other = Submission { pipeline: "other".to_owned(), body: CHAIN.to_owned(), ..Submission::default() };
+    let other = Submission { pipeline: Some("other".to_owned()), body: CHAIN.to_owned(), ..Submission::default() };
     let other = replica.service.submit(other).await.expect("a good pipeline").run.id;
     replica.until(&other, RunState::Done).await;
     assert_eq!(replica.service.store().run(&second).await.expect("there").state, RunState::Queued);
