@@ -28,7 +28,9 @@ struct Receiver(Arc<Mutex<Vec<Span>>>);
 
 /// Keeps the newest value of every counter: by its name, and the values of its attributes.
 #[derive(Clone, Default)]
-struct Counters(Arc<Mutex<BTreeMap<(String, Vec<String>), i64>>>);
+struct Counters(Arc<Mutex<Counted>>);
+
+type Counted = BTreeMap<(String, Vec<String>), i64>;
 
 #[tonic::async_trait]
 impl MetricsService for Counters {
@@ -184,7 +186,7 @@ fn the_metrics_say_what_the_runs_say() {
     let output = BufReader::new(process.child().stdout.take().expect("its output"));
     let line = output.lines().map_while(Result::ok).find(|line| line.contains("\"api\"")).expect("an address");
     let url = line.split('"').nth(3).expect("a URL");
-    let mut told: BTreeMap<(String, Vec<String>), i64> = BTreeMap::new();
+    let mut told = Counted::new();
     let mut submit = |file: &str| {
         assert_eq!(house.quiver(&["runs", "submit", file, "--follow", "--url", url]).code, Some(0));
         let listed = house.quiver(&["runs", "list", "--limit", "1", "--json", "--url", url]).json();

@@ -297,7 +297,7 @@ async fn every_call_needs_a_token_that_reaches_as_far() {
     let mut calls = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
-            let path = path.replace('{', "").replace('}', "");
+            let path = path.replace(['{', '}'], "");
             let open = operation["security"] == json!([{}]);
             calls.push((Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method"), path, open));
         }

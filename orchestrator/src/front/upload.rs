@@ -100,8 +100,8 @@ impl Kind {
 }
 
 enum Writer {
-    Csv(arrow::csv::Writer<NewFile>),
-    Arrow(arrow::ipc::writer::StreamWriter<NewFile>),
+    Csv(Box<arrow::csv::Writer<NewFile>>),
+    Arrow(Box<arrow::ipc::writer::StreamWriter<NewFile>>),
     Parquet(Box<parquet::arrow::ArrowWriter<NewFile>>),
 }
 
@@ -111,9 +111,9 @@ impl Writer {
             Kind::Csv => {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
                 writer.write(&RecordBatch::new_empty(schema))?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
-            Kind::Arrow => Self::Arrow(arrow::ipc::writer::StreamWriter::try_new(file, &schema)?),
+            Kind::Arrow => Self::Arrow(Box::new(arrow::ipc::writer::StreamWriter::try_new(file, &schema)?)),
             Kind::Parquet => {
                 let writer = parquet::arrow::ArrowWriter::try_new(file, schema, None).map_err(unfit)?;
                 Self::Parquet(Box::new(writer))
