@@ -10,21 +10,23 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
 const SOON: Duration = Duration::from_secs(60);
 const PACKAGES: [&str; 3] = ["pyarrow==26.*", "adbc-driver-manager==1.*", "adbc-driver-flightsql==1.*"];
 
-/// A Python with these packages, in the target folder. Fails where it cannot be had.
+/// A Python with the packages for Flight.
 fn python() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("python-flight");
+    environment("python-flight", &PACKAGES, "import pyarrow.flight, adbc_driver_flightsql.dbapi")
+}
+
+/// A Python with these packages, in the target folder. Fails where it cannot be had.
+fn environment(name: &str, packages: &[&str], proof: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let program = folder.join("bin/python");
     let ready = |program: &PathBuf| {
-        let import = Command::new(program)
-            .args(["-c", "import pyarrow.flight, adbc_driver_flightsql.dbapi"])
-            .stderr(Stdio::null())
-            .status();
+        let import = Command::new(program).args(["-c", proof]).stderr(Stdio::null()).status();
         import.is_ok_and(|status| status.success())
     };
     if !ready(&program) {
         test_servers::program("python3", "python3");
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
-        run(Command::new(&program).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
+        run(Command::new(&program).args(["-m", "pip", "install", "--quiet"]).args(packages));
         assert!(ready(&program), "they cannot be imported");
     }
     program
@@ -60,9 +62,9 @@ struct Door {
 }
 
 impl Door {
-    fn open() -> Self {
+    fn open(role: &str) -> Self {
         let house = House::new(PROGRAM);
-        let token = house.quiver(&["token", "create", "tests", "--role", "operator"]).stdout.trim().to_owned();
+        let token = house.quiver(&["token", "create", "tests", "--role", role]).stdout.trim().to_owned();
         let words = ["up", "--embedded", "--tokens", "--json", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"];
         let child = house.command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut process = Running::of(child);
@@ -80,7 +82,7 @@ impl Door {
 #[test]
 fn pyarrow_and_adbc_come_in_by_the_front_door() {
     let python = python();
-    let door = Door::open();
+    let door = Door::open("operator");
     let tests = Command::new(&python)
         .arg(repository().join("tests/interop/test_front.py"))
         .env("QUIVER_FRONT", format!("grpc://{}", door.front))
@@ -101,7 +103,7 @@ steps:
 #[test]
 fn the_examples_for_python_and_java_do_what_they_say() {
     let python = python();
-    let door = Door::open();
+    let door = Door::open("operator");
     let file = door.house.write("kept.yaml", KEEPING);
     let example = Command::new(&python)
         .arg(repository().join("examples/clients/python/read_kept.py"))
@@ -133,4 +135,25 @@ fn the_examples_for_python_and_java_do_what_they_say() {
 fn copy(from: &Path, to: &Path) {
     run(Command::new("mkdir").arg("-p").arg(to));
     run(Command::new("cp").arg("-r").arg(from.join(".")).arg(to));
+}
+
+/// Thousands of requests, made from the API's own document: each is answered, and none by a failure of the service.
+#[test]
+fn no_request_makes_the_service_fail() {
+    let door = Door::open("admin");
+    let python = environment("schemathesis", &["schemathesis==4.*"], "import schemathesis");
+    let fuzzed = Command::new(python.with_file_name("schemathesis"))
+        .args([
+            "run",
+            &format!("{}/openapi.json", door.url),
+            "--header",
+            &format!("authorization: Bearer {}", door.token),
+        ])
+        .args(["--checks", "not_a_server_error", "--max-examples", "10", "--request-timeout", "20", "--seed", "1"])
+        .current_dir(door.house.path())
+        .output()
+        .expect("it runs");
+    assert!(fuzzed.status.success(), "{}", String::from_utf8_lossy(&fuzzed.stdout));
+    let ready = door.house.quiver(&["doctor", "--url", &door.url, "--token", &door.token]);
+    assert_eq!(ready.code, Some(0), "{}", ready.stdout);
 }

@@ -72,6 +72,7 @@ struct Wanted {
     output: Option<String>,
     /// `csv`, `json` (an array), `jsonl`, `arrow` (an IPC stream) or `parquet`.
     #[serde(default)]
+    #[param(inline)]
     format: Format,
 }
 
