@@ -131,6 +131,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Operations are called after their resource and their function, which is unique: `runs_list`.
 fn named(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    // `{*path}`, which takes slashes as well, is a word of the router.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().flatten() {
