@@ -76,6 +76,11 @@ pub struct WhereArgs {
     #[arg(long, value_delimiter = ',', conflicts_with = "mesh", value_name = "ADDRESS")]
     pub connect: Vec<String>,
 
+    /// The folder with a file for each secret. A parameter `secret://NAME` is read from the environment variable
+    /// `QUIVER_SECRET_NAME`, else from the file `NAME` in it.
+    #[arg(long, env = "QUIVER_SECRETS_DIR", value_name = "DIR")]
+    pub secrets_dir: Option<PathBuf>,
+
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented where it is defined")]
     pub env: EnvOptions,

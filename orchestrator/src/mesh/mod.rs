@@ -5,9 +5,11 @@
 
 mod flight;
 mod in_process;
+mod secrets;
 
 pub use flight::FlightMesh;
 pub use in_process::InProcess;
+pub use secrets::{Secrets, WithSecrets};
 
 use arrow::datatypes::SchemaRef;
 use flight_common::{EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};

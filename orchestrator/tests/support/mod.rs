@@ -201,14 +201,15 @@ impl House {
 
     /// The steps behind a server of their own.
     pub async fn served(&self) -> (FlightMesh, Server) {
+        self.serving(Self::registry()).await
+    }
+
+    /// These steps behind a server of their own.
+    pub async fn serving(&self, registry: Registry) -> (FlightMesh, Server) {
         let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
         let address = listener.address().expect("a TCP address").to_string();
-        let settings = Settings {
-            registry: Self::registry(),
-            env: self.env.clone(),
-            limits: Limits::default(),
-            drain: Duration::from_secs(5),
-        };
+        let settings =
+            Settings { registry, env: self.env.clone(), limits: Limits::default(), drain: Duration::from_secs(5) };
         let server = Server::start(settings, listener).await;
         let client = StepClient::tcp(&address).expect("an address");
         (FlightMesh::connect(vec![client]).await.expect("it answers"), server)

@@ -23,7 +23,7 @@ use clap::CommandFactory;
 use flight_common::client::StepClient;
 use flight_common::telemetry::{self, LogFormat};
 use flight_common::{Fault, serve::runtime};
-use orchestrator::mesh::{FlightMesh, InProcess, Planner};
+use orchestrator::mesh::{FlightMesh, InProcess, Planner, Secrets, WithSecrets};
 use std::io::Write;
 
 /// Does what was asked.
@@ -91,23 +91,25 @@ fn print_json(document: &impl serde::Serialize) -> Result<(), Fault> {
 /// Where the steps of a call are, opened.
 enum Doors {
     /// In this process.
-    Here(InProcess),
+    Here(WithSecrets<InProcess>),
     /// Behind servers, which this process may have started.
-    There { mesh: FlightMesh, fleet: Option<Fleet> },
+    There { mesh: WithSecrets<FlightMesh>, fleet: Option<Fleet> },
 }
 
 impl Doors {
     async fn open(args: &WhereArgs, logs: LogFormat) -> Result<Self, Fault> {
+        let secrets = Secrets::open(args.secrets_dir.as_deref())?;
         if let Some(via) = args.mesh {
             let fleet = Fleet::start(&registry(), &args.env, logs).await?;
             let mesh = FlightMesh::connect(fleet.clients(via)?).await?;
-            return Ok(Self::There { mesh, fleet: Some(fleet) });
+            return Ok(Self::There { mesh: WithSecrets::new(mesh, secrets), fleet: Some(fleet) });
         }
         if !args.connect.is_empty() {
             let clients = args.connect.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
-            return Ok(Self::There { mesh: FlightMesh::connect(clients).await?, fleet: None });
+            let mesh = FlightMesh::connect(clients).await?;
+            return Ok(Self::There { mesh: WithSecrets::new(mesh, secrets), fleet: None });
         }
-        Ok(Self::Here(InProcess::new(registry(), args.env.open()?)))
+        Ok(Self::Here(WithSecrets::new(InProcess::new(registry(), args.env.open()?), secrets)))
     }
 
     fn planner(&self) -> &dyn Planner {

@@ -1,0 +1,127 @@
+//! Secrets by reference: a parameter that is `secret://name` gets its value just before a step is called, and nowhere
+//! else.
+//!
+//! [`WithSecrets`] stands before a mesh. Plans, the store, events and fingerprints are made of what is on this side of
+//! it, where there are references only; what comes back from the other side has the values struck out.
+
+mod redact;
+mod source;
+
+pub use source::Secrets;
+
+use super::{Call, Mesh, Planner, Running, StepPlan};
+use arrow::datatypes::SchemaRef;
+use flight_common::{EdgeStream, Fault, StepCommand, StepDescription, Violation};
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
+use redact::Redactor;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A parameter with this in front is a reference to a secret.
+const SCHEME: &str = "secret://";
+
+/// A mesh whose steps are called with secrets in the place of their references.
+pub struct WithSecrets<M> {
+    mesh: M,
+    secrets: Secrets,
+}
+
+impl<M> WithSecrets<M> {
+    /// Calls the steps of `mesh` with these secrets.
+    pub fn new(mesh: M, secrets: Secrets) -> Self {
+        Self { mesh, secrets }
+    }
+
+    /// Puts secrets in the place of their references.
+    async fn resolved(&self, mut command: StepCommand) -> Result<(StepCommand, Arc<Redactor>), Fault> {
+        let mut references = Vec::new();
+        find(&command.params, String::new(), &mut references);
+        let mut redactor = Redactor::default();
+        let mut missing = Vec::new();
+        for (pointer, name) in references {
+            match self.secrets.get(&name).await {
+                Ok(value) => {
+                    redactor.hide(&name, &value);
+                    if let Some(place) = command.params.pointer_mut(&pointer) {
+                        *place = Value::String(value);
+                    }
+                }
+                Err(fault) => missing.push((pointer, fault)),
+            }
+        }
+        match missing.first() {
+            None => {
+                command.source = redactor.restored(&command.source);
+                Ok((command, Arc::new(redactor)))
+            }
+            Some((_, first)) => Err(first.clone().with_violations(missing.iter().map(violation).collect())),
+        }
+    }
+}
+
+fn violation((pointer, fault): &(String, Fault)) -> Violation {
+    let help = fault.help_text().map(str::to_owned);
+    Violation { pointer: pointer.clone(), message: fault.message().to_owned(), help }
+}
+
+/// The JSON pointers of all references under a value, with the names they have.
+fn find(value: &Value, pointer: String, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::String(text) => {
+            if let Some(name) = text.strip_prefix(SCHEME) {
+                found.push((pointer, name.to_owned()));
+            }
+        }
+        Value::Array(items) => {
+            for (place, item) in items.iter().enumerate() {
+                find(item, format!("{pointer}/{place}"), found);
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                find(item, format!("{pointer}/{key}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+impl<M: Planner> Planner for WithSecrets<M> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+        self.mesh.catalog()
+    }
+
+    fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {
+        async move {
+            let (command, redactor) = self.resolved(command).await?;
+            let plan = self.mesh.plan(command, inputs).await.map_err(|fault| redactor.fault(&fault))?;
+            Ok(StepPlan { source: plan.source.map(|source| redactor.referred(&source)), ..plan })
+        }
+        .boxed()
+    }
+}
+
+impl<M: Mesh> Mesh for WithSecrets<M> {
+    type Item = M::Item;
+
+    fn start(&self, call: Call<M::Item>) -> BoxFuture<'_, Result<Running<M::Item>, Fault>> {
+        async move {
+            let (command, redactor) = self.resolved(call.command).await?;
+            let running = self.mesh.start(Call { command, ..call }).await.map_err(|fault| redactor.fault(&fault))?;
+            if redactor.is_idle() {
+                return Ok(running);
+            }
+            let Running { outputs, figures } = running;
+            let outputs = outputs.into_iter().map(|stream| redacted(stream, redactor.clone())).collect();
+            Ok(Running { outputs, figures: Box::new(move || Some(redactor.report(figures()?))) })
+        }
+        .boxed()
+    }
+}
+
+/// The same rows; a fault among them names no secret.
+fn redacted<T: Send + 'static>(stream: EdgeStream<T>, redactor: Arc<Redactor>) -> EdgeStream<T> {
+    stream.wrap(move |items| items.map_err(move |fault| redactor.fault(&fault)))
+}
