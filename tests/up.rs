@@ -393,3 +393,32 @@ fn a_full_disk_is_told_and_got_over() {
     let next = service.submit("tiny.yaml");
     assert_eq!(service.until(&next, &["done", "failed"])["state"], "done");
 }
+
+#[test]
+fn a_secret_is_used_and_written_down_nowhere() {
+    const SECRET: &str = "topsecret-4711";
+    let house = House::new(PROGRAM);
+    house.write("in.csv", "id,name\n1,Ann\n2,Bo\n");
+    house.write("secrets/place", SECRET);
+    house.write(
+        "secret.yaml",
+        "name: hidden\nsteps:\n  - {id: read, service: extract-csv, params: {file_path: in.csv}}\n  \
+         - {id: write, service: load-data, params: {format: csv, dataset_name: \"secret://place\"}, depends_on: [read]}\n",
+    );
+    let service = Service::start(&house, &["--secrets-dir", "secrets"]);
+    let followed = service.quiver(&["runs", "submit", "secret.yaml", "--follow"]);
+    assert_eq!(followed.code, Some(0), "{}", followed.stderr);
+    assert!(!followed.stdout.contains(SECRET), "{}", followed.stdout);
+    let run = service.quiver(&["runs", "list", "--json"]).json()["items"][0]["id"].as_str().expect("a run").to_owned();
+    let shown = service.show(&run).to_string();
+    assert!(!shown.contains(SECRET), "{shown}");
+    service.process.signal("TERM");
+    assert_eq!(service.process.end_within(SOON).code, Some(0));
+    // It was used: the data set has its name.
+    assert!(house.outputs().iter().any(|path| path.starts_with(&format!("{SECRET}/processed/"))));
+    for path in house.outputs().into_iter().filter(|path| path.starts_with(".quiver/")) {
+        let bytes = std::fs::read(house.path().join(&path)).expect("there");
+        let found = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+        assert!(!found, "{path} holds the secret");
+    }
+}

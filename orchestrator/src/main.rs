@@ -5,7 +5,7 @@ use flight_common::client::StepClient;
 use flight_common::serve::{EnvOptions, asked_to_stop, runtime};
 use flight_common::telemetry::{self, LogFormat};
 use flight_common::{Fault, serve};
-use orchestrator::mesh::FlightMesh;
+use orchestrator::mesh::{FlightMesh, WithSecrets};
 use orchestrator::run::Engine;
 use orchestrator::serve::{Orchestrator, ServeOptions};
 use std::process::ExitCode;
@@ -51,7 +51,8 @@ async fn run(cli: Cli) -> Result<(), Fault> {
     let clients = cli.steps.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
     let env = cli.env.open()?;
     let mesh = Arc::new(FlightMesh::new(clients));
-    let engine = Engine::new(mesh.clone(), env.space.clone());
+    let guarded = WithSecrets::new(mesh.clone(), cli.serve.secrets()?);
+    let engine = Engine::new(Arc::new(guarded), env.space.clone());
     let orchestrator = Orchestrator::start(&cli.serve, Arc::new(engine), mesh, env).await?;
     println!("listening on {} and {}", orchestrator.url(), orchestrator.front());
     stop.await;

@@ -2,7 +2,7 @@
 
 use crate::api::{Access, Api, ApiLimits, ApiServer, Tls};
 use crate::front::FrontServer;
-use crate::mesh::FlightMesh;
+use crate::mesh::{FlightMesh, Secrets};
 use crate::run::Runner;
 use crate::service::{RetryPolicy, Service, Settings};
 use crate::store::{Limits, Store};
@@ -32,6 +32,11 @@ pub struct ServeOptions {
     /// may share [default: a file under the data root]
     #[arg(long, env = "QUIVER_STORE", value_name = "URL", hide_env_values = true)]
     pub store: Option<String>,
+
+    /// The folder with a file for each secret. A parameter `secret://NAME` is read from the environment variable
+    /// `QUIVER_SECRET_NAME`, else from the file `NAME` in it.
+    #[arg(long, env = "QUIVER_SECRETS_DIR", value_name = "DIR")]
+    pub secrets_dir: Option<PathBuf>,
 
     /// Ask every caller for a token. `quiver token create` makes the first one.
     #[arg(long, env = "QUIVER_TOKENS")]
@@ -114,6 +119,14 @@ impl ServeOptions {
             Some(url) => Ok(url.clone()),
             None => default_store(root),
         }
+    }
+
+    /// The secrets that pipelines may refer to.
+    ///
+    /// # Errors
+    /// Why their folder cannot be read.
+    pub fn secrets(&self) -> Result<Secrets, Fault> {
+        Secrets::open(self.secrets_dir.as_deref())
     }
 
     fn settings(&self) -> Settings {

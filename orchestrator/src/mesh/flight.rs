@@ -7,6 +7,7 @@ use flight_common::wire::{Frame, Gather};
 use flight_common::{Fault, StepCommand, StepDescription, params};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, try_join_all};
+use std::convert::identity;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::task::AbortOnDropHandle;
@@ -153,7 +154,11 @@ impl FlightMesh {
                 frame
             })
         });
-        Ok(Running { outputs: vec![output], figures: Box::new(move || report.get().cloned()) })
+        Ok(Running {
+            outputs: vec![output],
+            figures: Box::new(move || report.get().cloned()),
+            tellable: Box::new(identity),
+        })
     }
 }
 

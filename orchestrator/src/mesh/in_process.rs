@@ -10,6 +10,7 @@ use flight_common::{
 };
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
+use std::convert::identity;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,7 +44,7 @@ impl InProcess {
             streams.push(found.ok_or_else(|| Fault::internal(format!("the output \"{claimed}\" did not come")))?);
         }
         let outputs = streams.into_iter().map(|stream| self.pumped(stream, gauge.meter().clone())).collect();
-        Ok(Running { outputs, figures: Box::new(move || Some(gauge.report())) })
+        Ok(Running { outputs, figures: Box::new(move || Some(gauge.report())), tellable: Box::new(identity) })
     }
 
     /// Polls a stream on the compute pool, a bounded queue ahead of its reader.

@@ -15,6 +15,8 @@ use arrow::datatypes::SchemaRef;
 use flight_common::{EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Knows which steps there are, and plans them. Enough to check a pipeline.
@@ -60,6 +62,32 @@ pub trait Mesh: Planner + 'static {
     fn start(&self, call: Call<Self::Item>) -> BoxFuture<'_, Result<Running<Self::Item>, Fault>>;
 }
 
+impl<M: Planner> Planner for Arc<M> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+        M::catalog(self)
+    }
+
+    fn health(&self) -> BoxFuture<'_, Vec<(String, Result<(), Fault>)>> {
+        M::health(self)
+    }
+
+    fn silent(&self) -> Vec<String> {
+        M::silent(self)
+    }
+
+    fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {
+        M::plan(self, command, inputs)
+    }
+}
+
+impl<M: Mesh> Mesh for Arc<M> {
+    type Item = M::Item;
+
+    fn start(&self, call: Call<M::Item>) -> BoxFuture<'_, Result<Running<M::Item>, Fault>> {
+        M::start(self, call)
+    }
+}
+
 /// A step to start.
 pub struct Call<T> {
     /// The step, its parameters, the run, the further outputs that are claimed.
@@ -76,4 +104,6 @@ pub struct Running<T> {
     pub outputs: Vec<EdgeStream<T>>,
     /// Its figures: up to now in this process, at its end behind Flight.
     pub figures: Box<dyn Fn() -> Option<StepReport> + Send + Sync>,
+    /// What may be told of its receipt.
+    pub tellable: Box<dyn Fn(Value) -> Value + Send + Sync>,
 }

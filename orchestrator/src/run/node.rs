@@ -229,7 +229,7 @@ impl<M: Mesh> NodeTask<M> {
         };
         let is_load = self.node.kind == StepKind::Load;
         let ended = tokio::select! {
-            (end, receipt) = follow(unread, end, is_load) => Some((end, receipt)),
+            (end, receipt) = follow(unread, end, is_load) => Some((end, receipt.map(&running.tellable))),
             () = stop.cancelled() => None,
         };
         let Some((end, receipt)) = ended else {

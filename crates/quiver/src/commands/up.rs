@@ -10,7 +10,7 @@ use flight_common::serve::asked_to_stop;
 use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::telemetry::LogFormat;
 use flight_common::{Fault, StepEnv};
-use orchestrator::mesh::{FlightMesh, InProcess};
+use orchestrator::mesh::{FlightMesh, InProcess, WithSecrets};
 use orchestrator::run::{Engine, Runner};
 use orchestrator::serve::Orchestrator;
 use serde_json::json;
@@ -48,9 +48,13 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
         (None, None) => Vec::new(),
     };
     let mesh = Arc::new(FlightMesh::connect(clients).await?);
+    let secrets = args.serve.secrets()?;
     let runner: Arc<dyn Runner> = match &fleet {
-        None => Arc::new(Engine::new(Arc::new(InProcess::new(registry(), env.clone())), space)),
-        Some(_) => Arc::new(Engine::new(mesh.clone(), space)),
+        None => {
+            let steps = InProcess::new(registry(), env.clone());
+            Arc::new(Engine::new(Arc::new(WithSecrets::new(steps, secrets)), space))
+        }
+        Some(_) => Arc::new(Engine::new(Arc::new(WithSecrets::new(mesh.clone(), secrets)), space)),
     };
     let orchestrator = Orchestrator::start(&args.serve, runner, mesh, env).await?;
     tell(&args, &orchestrator, fleet.as_ref())?;

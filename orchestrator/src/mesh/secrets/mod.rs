@@ -93,6 +93,14 @@ impl<M: Planner> Planner for WithSecrets<M> {
         self.mesh.catalog()
     }
 
+    fn health(&self) -> BoxFuture<'_, Vec<(String, Result<(), Fault>)>> {
+        self.mesh.health()
+    }
+
+    fn silent(&self) -> Vec<String> {
+        self.mesh.silent()
+    }
+
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {
         async move {
             let (command, redactor) = self.resolved(command).await?;
@@ -113,9 +121,14 @@ impl<M: Mesh> Mesh for WithSecrets<M> {
             if redactor.is_idle() {
                 return Ok(running);
             }
-            let Running { outputs, figures } = running;
+            let Running { outputs, figures, .. } = running;
             let outputs = outputs.into_iter().map(|stream| redacted(stream, redactor.clone())).collect();
-            Ok(Running { outputs, figures: Box::new(move || Some(redactor.report(figures()?))) })
+            let of_receipts = redactor.clone();
+            Ok(Running {
+                outputs,
+                figures: Box::new(move || Some(redactor.report(figures()?))),
+                tellable: Box::new(move |receipt| of_receipts.value(receipt)),
+            })
         }
         .boxed()
     }

@@ -108,7 +108,8 @@ impl Redactor {
         map.into_iter().map(|(key, value)| (self.text(&key), self.value(value))).collect()
     }
 
-    fn value(&self, value: Value) -> Value {
+    /// A value without secrets.
+    pub fn value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(&text)),
             Value::Array(items) => items.into_iter().map(|item| self.value(item)).collect(),
