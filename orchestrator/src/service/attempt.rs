@@ -17,8 +17,8 @@ use std::time::Duration;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// How often the steps of a run are looked at, to tell what changed.
-const WATCH: Duration = Duration::from_millis(500);
+/// How often the steps of a run are looked at, to tell what changed: the first time, and in a long run.
+const WATCH: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// Runs an attempt to its end, and tells the store.
 pub(super) async fn attempt(service: Service, claim: Claim, under_way: UnderWay) {
@@ -211,10 +211,11 @@ fn still_there(root: &DataRoot, commit: &Committed) -> bool {
 /// Tells the store which steps have begun or ended, and how far they are. Never ends.
 async fn watch(service: &Service, claim: &Claim, plan: &Plan, progress: &Progress) -> Infallible {
     let mut told = Value::Null;
-    let mut ticks = tokio::time::interval(WATCH);
-    ticks.tick().await;
+    let mut pause = WATCH.0;
     loop {
-        ticks.tick().await;
+        tokio::time::sleep(pause).await;
+        // A run of a night does not fill the store with its progress.
+        pause = pause.mul_f64(1.25).min(WATCH.1);
         let steps = plan.nodes.iter().enumerate().map(|(place, node)| {
             let step = progress.step(place);
             let (rows_in, rows_out) = step.rows();
