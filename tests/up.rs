@@ -220,7 +220,7 @@ fn whatever_happens_at_any_point_a_run_ends_once() {
 
 /// Whether a file is neither an output nor the orchestrator's.
 fn is_left_over(path: &str) -> bool {
-    let own = path.starts_with(".quiver/quiver.db");
+    let own = path.starts_with(".quiver/quiver.db") || path.starts_with(".quiver/audit/");
     !(own || path.contains("/processed/") || Path::new(path).starts_with("examples"))
 }
 

@@ -167,7 +167,10 @@ fn json_or_none<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> R
     parsed.map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
 }
 
+/// A thousand years: longer than anybody means, and still a time when it is added to one.
+const AGES: i64 = 1000 * 365 * 24 * 3600 * 1000;
+
 /// Milliseconds for the database.
 fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX).min(AGES)
 }

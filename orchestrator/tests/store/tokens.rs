@@ -13,6 +13,8 @@ async fn a_token_is_good_until_it_expires_or_is_revoked(fresh: Fresh) {
     assert_eq!(store.token("qv_made_up").await.expect("it answers"), None);
     let (_, over) = store.make_token("old", Role::Viewer, Some(Duration::ZERO)).await.expect("made");
     assert_eq!(store.token(&over).await.expect("it answers"), None);
+    let (long, secret_of_long) = store.make_token("long", Role::Viewer, Some(Duration::MAX)).await.expect("made");
+    assert_eq!(store.token(&secret_of_long).await.expect("it answers"), Some(long));
     store.revoke_token(&token.id).await.expect("revoked");
     assert_eq!(store.token(&secret).await.expect("it answers"), None);
     let listed = format!("{:?}", store.tokens().await.expect("listed"));

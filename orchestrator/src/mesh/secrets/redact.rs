@@ -30,7 +30,7 @@ impl Redactor {
         let json = Value::from(value).to_string();
         let spellings = [
             (value.to_owned(), reference.clone()),
-            (json.trim_matches('"').to_owned(), format!("{reference}#json")),
+            (json[1..json.len() - 1].to_owned(), format!("{reference}#json")),
             (in_address(value, false), format!("{reference}#url")),
             (in_address(value, true), format!("{reference}#form")),
         ];
