@@ -84,8 +84,13 @@ fn a_diamond_with_a_join() {
 }
 
 #[test]
+fn orders_are_cleaned_in_two_ways() {
+    check("orders_two_ways", true);
+}
+
+#[test]
 fn every_example_pipeline_is_checked_here() {
-    let checked = ["departments_diamond", "ecommerce_analytics", "hr_analytics", "legacy_hr"];
+    let checked = ["departments_diamond", "ecommerce_analytics", "hr_analytics", "legacy_hr", "orders_two_ways"];
     let folder = std::fs::read_dir(repository().join("examples/pipelines")).expect("the examples are there");
     for entry in folder.flatten() {
         let path = entry.path();

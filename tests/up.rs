@@ -176,6 +176,7 @@ fn whatever_happens_at_any_point_a_run_ends_once() {
         ("examples/pipelines/hr_analytics.yaml", "outliers", 1),
         ("examples/pipelines/ecommerce_analytics.yaml", "clean-nan", 1),
         ("examples/pipelines/departments_diamond.yaml", "join", 1),
+        ("examples/pipelines/orders_two_ways.yaml", "clean-nan", 3),
     ];
     for harm in [Harm::KillOrchestrator, Harm::KillStep, Harm::StopStep] {
         for (pipeline, step, outputs) in golden {

@@ -50,7 +50,7 @@ async fn run(cli: Cli) -> Result<(), Fault> {
     let stop = asked_to_stop(false);
     let clients = cli.steps.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
     let env = cli.env.open()?;
-    let mesh = Arc::new(FlightMesh::new(clients));
+    let mesh = Arc::new(FlightMesh::new(clients, env.data_root.clone()));
     let guarded = WithSecrets::new(mesh.clone(), cli.serve.secrets()?);
     let engine = Engine::new(Arc::new(guarded), env.space.clone());
     let orchestrator = Orchestrator::start(&cli.serve, Arc::new(engine), mesh, env).await?;

@@ -49,7 +49,7 @@ impl Running {
         let words = ["test", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--drain", "100ms"].iter().chain(words);
         let options = Words::parse_from(words).serve;
         let engine = Engine::new(Arc::new(house.in_process()), house.env.space.clone());
-        let nobody = Arc::new(FlightMesh::new(Vec::new()));
+        let nobody = Arc::new(FlightMesh::new(Vec::new(), house.env.data_root.clone()));
         let orchestrator = Orchestrator::start(&options, Arc::new(engine), nobody, house.env.clone()).await;
         Self { orchestrator: orchestrator.expect("it starts"), http: client(), token: None, house }
     }

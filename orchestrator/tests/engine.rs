@@ -171,3 +171,112 @@ steps:
         assert_eq!(house.sum(), Some(1_999_999 * 1_000_000));
     }
 }
+
+#[tokio::test]
+async fn a_step_whose_condition_does_not_hold_is_skipped_and_what_it_feeds_too() {
+    let yaml = "
+steps:
+  - {id: n, service: numbers, params: {rows: 50000}}
+  - {id: few, service: second-then-first, depends_on: [n, n], when: steps.n.rows_out < 100}
+  - {id: w, service: sum, depends_on: few}
+  - {id: later, service: numbers, params: {rows: 10}, depends_on: w}
+";
+    for (house, report) in both(64 << 20, yaml, RunOptions::default).await {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        let ended = ["n", "few", "w", "later"].map(|id| status_of(&report, id));
+        assert_eq!(ended, [Status::Done, Status::Skipped, Status::Skipped, Status::Done]);
+        assert_eq!(house.sum(), None);
+    }
+    for (house, report) in both(64 << 20, &yaml.replace("< 100", "> 100"), RunOptions::default).await {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        assert_eq!(house.sum(), Some(49_999 * 50_000));
+    }
+}
+
+#[tokio::test]
+async fn one_side_of_a_join_that_is_skipped_skips_the_join_and_ends_the_other() {
+    let yaml = "
+params: {both: false}
+steps:
+  - {id: a, service: numbers, params: {rows: 2000000}}
+  - {id: b, service: numbers, params: {rows: 10}, when: both}
+  - {id: j, service: second-then-first, depends_on: [a, b]}
+  - {id: w, service: sum, depends_on: j}
+";
+    let runs = tokio::time::timeout(SOON, both(4 << 20, yaml, RunOptions::default));
+    for (_, report) in runs.await.expect("it ends") {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        assert_eq!(status_of(&report, "w"), Status::Skipped);
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_worked_out_fails_its_step() {
+    let yaml = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10}}
+  - {id: w, service: sum, depends_on: n, when: steps.n.counters.none > 0}
+";
+    for (_, report) in both(64 << 20, yaml, RunOptions::default).await {
+        let fault = report.fault.expect("a fault");
+        assert_eq!((fault.kind(), fault.step_name()), (FaultKind::BadParams, Some("w")), "{fault}");
+    }
+}
+
+const ENDING: &str = "
+steps:
+  - {id: n, service: numbers, params: {rows: 5000, fail_after: 1000}}
+  - {id: s, service: sum, depends_on: n}
+finally:
+  - {id: told, service: numbers, params: {rows: 8}, when: \"run.status == 'failed' and run.fault.step == 'n'\"}
+  - {id: wrote, service: sum, depends_on: told}
+  - {id: quiet, service: numbers, params: {rows: 8}, when: \"steps.s.status == 'done'\"}
+";
+
+#[tokio::test]
+async fn what_runs_finally_runs_however_the_run_has_ended() {
+    for (house, report) in both(64 << 20, ENDING, RunOptions::default).await {
+        assert_eq!(report.status, Status::Failed, "{report:?}");
+        assert_eq!(report.fault.as_ref().and_then(|fault| fault.step_name()), Some("n"));
+        let ended = ["told", "wrote", "quiet"].map(|id| status_of(&report, id));
+        assert_eq!(ended, [Status::Done, Status::Done, Status::Skipped]);
+        assert_eq!(house.sum(), Some(28));
+    }
+    let well = ENDING.replace(", fail_after: 1000", "");
+    for (house, report) in both(64 << 20, &well, RunOptions::default).await {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        let ended = ["told", "wrote", "quiet"].map(|id| status_of(&report, id));
+        assert_eq!(ended, [Status::Skipped, Status::Skipped, Status::Done]);
+        assert_eq!(house.sum(), Some(4999 * 2500));
+    }
+    let broken = well.replace("rows: 8}, when: \"steps", "rows: 8, fail_after: 0}, when: \"steps");
+    for (_, report) in both(64 << 20, &broken, RunOptions::default).await {
+        assert_eq!(report.status, Status::Failed, "{report:?}");
+        assert_eq!(report.fault.as_ref().and_then(|fault| fault.step_name()), Some("quiet"));
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_run_ends_as_it_should_and_an_abandoned_one_at_once() {
+    let yaml = ENDING
+        .replace("fail_after: 1000", "stall_after: 1000")
+        .replace("== 'failed' and run.fault.step == 'n'", "== 'cancelled'");
+    for (abandon, sum) in [(false, Some(28)), (true, None)] {
+        let house = House::new();
+        let options = RunOptions::default();
+        let (cancel, gone) = (options.cancel.clone(), options.abandon.clone());
+        let progress = Arc::new(Progress::new(5));
+        let running = house.run_watched(house.in_process(), &yaml, options, progress.clone());
+        let stopping = async {
+            rows_flow(&progress, 1000).await;
+            if abandon {
+                gone.cancel();
+            }
+            cancel.cancel();
+        };
+        let ended = tokio::time::timeout(SOON, async { tokio::join!(running, stopping) }).await;
+        let (report, ()) = ended.expect("it ends");
+        assert_eq!(report.status, Status::Cancelled, "{report:?}");
+        assert_eq!(house.sum(), sum);
+    }
+}

@@ -239,6 +239,64 @@ async fn a_kept_output_feeds_a_changed_load_and_a_spoilt_one_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_runs_finally_waits_for_the_last_attempt() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10, needs: ready.txt}}
+finally:
+  - {id: told, service: numbers, params: {rows: 5}}
+  - {id: wrote, service: sum, depends_on: told}
+";
+    let run = replica.submit(body).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!(row.attempt, 3, "{row:?}");
+    assert_eq!(house.sum(), Some(10));
+    let commits = replica.events(&run).await.iter().filter(|event| event.kind == "committing").count();
+    assert_eq!(commits, 1, "once, at the end of all attempts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_run_still_does_what_it_does_finally() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10000, stall_after: 5000}}
+finally:
+  - {id: told, service: numbers, params: {rows: 5}, when: run.status == 'cancelled'}
+  - {id: wrote, service: sum, depends_on: told}
+";
+    let run = replica.submit(body).await;
+    replica.until(&run, RunState::Running).await;
+    replica.service.cancel(&run, "ann").await.expect("it can be cancelled");
+    replica.until(&run, RunState::Cancelled).await;
+    assert_eq!(house.sum(), Some(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_remembers_the_figures_of_a_step_that_is_not_done_again() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, checkpoint: true, params: {rows: 3000}}
+  - {id: j, service: second-then-first, checkpoint: true, depends_on: [n, n]}
+  - {id: s, service: sum, depends_on: j}
+  - {id: again, service: numbers, params: {rows: 10, needs: ready.txt}, depends_on: s}
+  - {id: last, service: numbers, params: {rows: 10}, depends_on: again, when: steps.j.rows_in == 6000}
+";
+    let run = replica.submit(body).await;
+    replica.until(&run, RunState::Failed).await;
+    std::fs::write(house.env.data_root.path().join("ready.txt"), "").expect("written");
+    replica.service.resume(&run, None, true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    let ended = [("n", "reused"), ("j", "reused"), ("s", "reused"), ("again", "done"), ("last", "done")];
+    assert_eq!(replica.steps(&run).await, pairs(&ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_under_way_is_cancelled_within_a_second() {
     let house = House::new();
     let replica = replica(&house, settings()).await;

@@ -171,7 +171,46 @@ impl DataRoot {
     /// Why the root cannot be read.
     pub fn files(&self, most: usize) -> Result<Vec<FileEntry>, Fault> {
         let mut found = Vec::new();
-        let mut folders = vec![PathBuf::new()];
+        self.walk(PathBuf::new(), |file| {
+            found.push(file);
+            found.len() < most
+        })?;
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    /// The files whose paths match a user's pattern, in the order of their paths: `*` and `?` stand for what lies within a
+    /// folder, `**` for any folders, `[ab]` for one of these characters. `param` is named in errors.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::BadParams`] for a pattern that is none, or that more than `most` files match; otherwise as
+    /// [`DataRoot::locate`].
+    pub fn matching(&self, pattern: &str, param: &str, most: usize) -> Result<Vec<String>, Fault> {
+        let refuse = |fault: Fault, what: &str| fault.violation(format!("/{param}"), format!("{pattern}: {what}"));
+        let located = self.locate(pattern, param)?;
+        let compiled = glob::Pattern::new(&located.to_string_lossy()).map_err(|error| {
+            refuse(Fault::bad_params(format!("{pattern} is no pattern of files: {}", error.msg)), error.msg)
+        })?;
+        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
+        let mut found = Vec::new();
+        self.walk(literal_folder(&located), |file| {
+            if compiled.matches_path_with(&file.path, options) {
+                found.push(file.path.to_string_lossy().into_owned());
+            }
+            found.len() <= most
+        })?;
+        if found.len() > most {
+            let what = format!("more than {most} files match");
+            return Err(refuse(Fault::bad_params(format!("{pattern}: {what}")).help("choose a narrower one"), &what));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
+    /// left out.
+    fn walk(&self, from: PathBuf, mut see: impl FnMut(FileEntry) -> bool) -> Result<(), Fault> {
+        let mut folders = vec![from];
         while let Some(folder) = folders.pop() {
             let entries = match folder.as_os_str().is_empty() {
                 true => self.dir.entries(),
@@ -191,18 +230,15 @@ impl DataRoot {
                 let path = folder.join(name);
                 if metadata.is_dir() {
                     folders.push(path);
-                } else if metadata.is_file() {
-                    let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
-                    found.push(FileEntry { path, bytes: metadata.len(), modified });
+                    continue;
+                }
+                let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
+                if metadata.is_file() && !see(FileEntry { path, bytes: metadata.len(), modified }) {
+                    return Ok(());
                 }
             }
-            if found.len() >= most {
-                break;
-            }
         }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        found.truncate(most);
-        Ok(found)
+        Ok(())
     }
 
     /// Begins a file that is seen only once it is whole: see [`NewFile::commit`].
@@ -238,6 +274,13 @@ impl DataRoot {
             opened => opened,
         }
     }
+}
+
+/// The folder of a pattern up to which nothing in it stands for something else.
+fn literal_folder(pattern: &Path) -> PathBuf {
+    let folder = pattern.parent().unwrap_or(Path::new(""));
+    let literal = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    folder.components().take_while(literal).collect()
 }
 
 /// cap-std refuses what leads out of the root with an error of its own.
@@ -354,6 +397,24 @@ mod tests {
         for path in ["a.csv", "./a.csv", "/app/data/a.csv", full.to_str().expect("a plain name")] {
             assert!(root.open_file(path, "file_path").is_ok(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_pattern_finds_files_in_order_and_none_outside() {
+        let (folder, root) = root();
+        for path in ["sales/b.csv", "sales/a.csv", "sales/old/c.csv", "sales/.hidden.csv", "sales/d.txt", "e.csv"] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, "x").expect("written");
+        }
+        let found = |pattern: &str| root.matching(pattern, "files", 3).map_err(|fault| fault.kind());
+        assert_eq!(found("sales/*.csv").expect("found"), ["sales/a.csv", "sales/b.csv"]);
+        assert_eq!(found("/app/data/sales/**/*.csv").expect("found").len(), 3);
+        assert_eq!(found("**/[ce].csv").expect("found"), ["e.csv", "sales/old/c.csv"]);
+        assert_eq!(found("none/*").expect("nothing"), [""; 0]);
+        assert_eq!(found("../*"), Err(FaultKind::Denied));
+        assert_eq!(found("a["), Err(FaultKind::BadParams));
+        assert_eq!(found("**"), Err(FaultKind::BadParams), "too many");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Steps behind Flight: the orchestrator relays frames from one server to the next and decodes none of them.
 
-use super::{Call, Mesh, Planner, Running, StepPlan};
+use super::{Call, Mesh, Planner, Running, StepPlan, files_of};
 use arrow::datatypes::SchemaRef;
 use flight_common::client::StepClient;
 use flight_common::wire::{Frame, Gather};
-use flight_common::{Fault, StepCommand, StepDescription, params};
+use flight_common::{DataRoot, Fault, StepCommand, StepDescription, params};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, try_join_all};
 use std::convert::identity;
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Servers, and which steps each of them has.
 pub struct FlightMesh {
     servers: Vec<Server>,
+    /// The data root that they share.
+    data_root: DataRoot,
 }
 
 struct Server {
@@ -66,16 +68,16 @@ impl FlightMesh {
     ///
     /// # Errors
     /// [`flight_common::FaultKind::Upstream`] when a server is not reachable.
-    pub async fn connect(clients: Vec<StepClient>) -> Result<Self, Fault> {
-        let mesh = Self::new(clients);
+    pub async fn connect(clients: Vec<StepClient>, data_root: DataRoot) -> Result<Self, Fault> {
+        let mesh = Self::new(clients, data_root);
         try_join_all(mesh.servers.iter().map(Server::refresh)).await?;
         Ok(mesh)
     }
 
     /// These servers, which need not answer yet: they are asked when somebody wants to know.
-    pub fn new(clients: Vec<StepClient>) -> Self {
+    pub fn new(clients: Vec<StepClient>, data_root: DataRoot) -> Self {
         let server = |client| Server { client, said: Mutex::default() };
-        Self { servers: clients.into_iter().map(server).collect() }
+        Self { servers: clients.into_iter().map(server).collect(), data_root }
     }
 
     fn find(&self, name: &str) -> Result<(StepDescription, &StepClient), Fault> {
@@ -187,6 +189,10 @@ impl Planner for FlightMesh {
             join_all(asked).await.into_iter().flatten().collect()
         }
         .boxed()
+    }
+
+    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+        files_of(&self.data_root, pattern)
     }
 
     fn silent(&self) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Steps in this process: record batches pass from one to the next as they are.
 
-use super::{Call, Mesh, Planner, Running, StepPlan};
+use super::{Call, Mesh, Planner, Running, StepPlan, files_of};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flight_common::drive::{Driven, drive};
@@ -88,6 +88,10 @@ impl Planner for InProcess {
     fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
         let descriptions = self.registry.iter().map(|step| step.description().clone()).collect();
         std::future::ready(Ok(descriptions)).boxed()
+    }
+
+    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+        files_of(&self.env.data_root, pattern)
     }
 
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {

@@ -12,7 +12,7 @@ pub use in_process::InProcess;
 pub use secrets::{Secrets, WithSecrets};
 
 use arrow::datatypes::SchemaRef;
-use flight_common::{EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};
+use flight_common::{DataRoot, EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -40,8 +40,19 @@ pub trait Planner: Send + Sync {
         Vec::new()
     }
 
+    /// The files beneath the data root whose paths match a pattern, in order.
+    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault>;
+
     /// Plans one step: its parameters and input schemas to its output schemas. No row is read.
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>>;
+}
+
+/// More files than one pipeline reads.
+const MOST_FILES: usize = 1_000;
+
+/// What [`Planner::files`] finds beneath this data root.
+fn files_of(root: &DataRoot, pattern: &str) -> Result<Vec<String>, Fault> {
+    root.matching(pattern, "files", MOST_FILES)
 }
 
 /// A step's answer to planning.
@@ -73,6 +84,10 @@ impl<M: Planner> Planner for Arc<M> {
 
     fn silent(&self) -> Vec<String> {
         M::silent(self)
+    }
+
+    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+        M::files(self, pattern)
     }
 
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {

@@ -73,6 +73,15 @@ impl Drawing<'_> {
         if !after.is_empty() {
             let _ = write!(title, "  (after {})", after.join(", "));
         }
+        if let Some(when) = &node.when {
+            let _ = write!(title, "  (when {})", when.text());
+        }
+        if node.left_out {
+            title += "  left out";
+        }
+        if node.finally {
+            title += "  finally";
+        }
         title
     }
 

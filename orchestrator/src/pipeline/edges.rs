@@ -2,7 +2,7 @@
 
 use super::graph::Input;
 use super::problem::{Problem, Problems};
-use super::spec::{Reference, StepSpec};
+use super::step::{Reference, StepSpec};
 use flight_common::StepDescription;
 use flight_common::params::did_you_mean;
 use std::collections::HashMap;
@@ -17,6 +17,8 @@ pub struct Edges {
     pub inputs: Vec<Input>,
     /// What it only comes after.
     pub after: Vec<usize>,
+    /// What its condition names, and it waits for.
+    pub asks: Vec<usize>,
     /// All that the file says it needs, whether or not its service is known.
     pub needs: Vec<usize>,
 }
@@ -39,13 +41,16 @@ impl Joiner<'_> {
         let resolved = |reference: &Reference, problems: &mut Problems| {
             let node = self.resolve(reference, problems);
             let output = node.and_then(|node| self.output(node, reference, problems));
-            Resolved { node, output }
+            Resolved { node, output, orders: reference.orders }
         };
         let dependencies: Vec<Resolved> =
             self.step.depends_on.iter().map(|reference| resolved(reference, problems)).collect();
         let named: Vec<Resolved> =
             self.step.inputs.iter().map(|(.., reference)| resolved(reference, problems)).collect();
+        let condition = self.step.when.iter().flat_map(|when| when.steps());
+        let asks: Vec<usize> = condition.filter_map(|id| self.ids.get(id).copied()).collect();
         let mut needs: Vec<usize> = dependencies.iter().chain(&named).filter_map(|found| found.node).collect();
+        needs.extend(&asks);
         needs.sort_unstable();
         needs.dedup();
         let joined = match self.services[self.place] {
@@ -53,12 +58,13 @@ impl Joiner<'_> {
             Some(description) if named.is_empty() => self.in_order(description, &dependencies, problems),
             Some(description) => self.by_name(description, &named, &dependencies, problems),
         };
-        Edges { needs, ..joined }
+        Edges { needs, asks, ..joined }
     }
 
     /// The first dependencies feed, the further ones order.
     fn in_order(&self, service: &StepDescription, given: &[Resolved], problems: &mut Problems) -> Edges {
         let wanted = service.inputs.len();
+        let (ordered, given): (Vec<&Resolved>, Vec<&Resolved>) = given.iter().partition(|found| found.orders);
         if given.len() < wanted && !self.step.half_read {
             let given = match given.len() {
                 0 => "none is given".to_owned(),
@@ -69,8 +75,8 @@ impl Joiner<'_> {
         let (feeding, ordering) = given.split_at(wanted.min(given.len()));
         Edges {
             inputs: service.inputs.iter().zip(feeding).filter_map(|(name, found)| found.feeding(name)).collect(),
-            after: ordering.iter().filter_map(|found| found.node).collect(),
-            needs: Vec::new(),
+            after: ordering.iter().copied().chain(ordered).filter_map(|found| found.node).collect(),
+            ..Edges::default()
         }
     }
 
@@ -101,7 +107,7 @@ impl Joiner<'_> {
         Edges {
             inputs: service.inputs.iter().filter_map(|name| found.get(name)?.feeding(name)).collect(),
             after: ordering.iter().filter_map(|found| found.node).collect(),
-            needs: Vec::new(),
+            ..Edges::default()
         }
     }
 
@@ -151,6 +157,8 @@ impl Joiner<'_> {
 struct Resolved {
     node: Option<usize>,
     output: Option<String>,
+    /// Whether it only orders.
+    orders: bool,
 }
 
 impl Resolved {

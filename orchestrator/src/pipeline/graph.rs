@@ -9,7 +9,9 @@ use super::order::order;
 use super::problem::{Problem, Problems};
 use super::rules::RunRules;
 use super::source::Span;
-use super::spec::{Spec, StepSpec};
+use super::spec::Spec;
+use super::step::StepSpec;
+use super::when::When;
 use super::yaml::Yaml;
 use flight_common::StepDescription;
 use flight_common::params::did_you_mean;
@@ -46,6 +48,12 @@ pub struct Node {
     pub inputs: Option<Vec<Input>>,
     /// Nodes that must have ended before it begins. None of them feeds it, directly or through others.
     pub after: Vec<usize>,
+    /// The condition on which it runs.
+    pub when: Option<When>,
+    /// Nodes that its condition names. It begins when they have ended, also if they feed it.
+    pub asks: Vec<usize>,
+    /// Whether it is one of those that run when all others have ended, however they have.
+    pub finally: bool,
     /// How long it may take.
     pub timeout: Option<Duration>,
     /// Whether its outputs are kept.
@@ -67,6 +75,9 @@ impl Graph {
     /// Joins the steps of a pipeline, as far as they can be joined. Unknown services, unknown and repeated ids, wrong
     /// inputs and outputs, and cycles are added to `problems`.
     pub fn build(spec: &Spec, catalog: &[StepDescription], problems: &mut Problems) -> Self {
+        let mut spec = spec.clone();
+        spec.join_conditions(problems);
+        let spec = &spec;
         let ids = ids(spec, problems);
         let services: Vec<Option<&StepDescription>> =
             spec.steps.iter().map(|step| service(step, catalog, problems)).collect();
@@ -75,6 +86,7 @@ impl Graph {
             .collect();
         let needs: Vec<Vec<usize>> = edges.iter().map(|edges| edges.needs.clone()).collect();
         let order = order(&needs);
+        problems.extend(edges.iter().enumerate().filter_map(|(place, edges)| ends_too_late(spec, place, edges)));
         problems.extend(order.cycles.iter().map(|cycle| cycle_problem(spec, cycle)));
         let mut new_place = vec![0; spec.steps.len()];
         for (new, old) in order.places.iter().enumerate() {
@@ -85,6 +97,17 @@ impl Graph {
             Self { name: spec.name.clone(), rules: spec.rules.clone(), nodes: order.places.iter().map(node).collect() };
         graph.drop_implied_order();
         graph
+    }
+
+    /// For each node, whether it is left out: its condition says so, or that of something that feeds it.
+    pub(super) fn left_out(&self) -> Vec<bool> {
+        let mut left_out = vec![false; self.nodes.len()];
+        for (place, node) in self.nodes.iter().enumerate() {
+            let decided = node.when.as_ref().and_then(When::decided);
+            let fed = node.inputs.iter().flatten().any(|input| left_out[input.node]);
+            left_out[place] = fed || decided == Some(false);
+        }
+        left_out
     }
 
     /// Takes out of each `after` the nodes that feed it, directly or through others.
@@ -128,9 +151,52 @@ fn node(step: &StepSpec, edges: &Edges, description: Option<&StepDescription>, n
         unfilled: step.unfilled,
         inputs: fed.then(|| edges.inputs.iter().map(input).collect()),
         after,
+        when: step.when.clone(),
+        asks: edges.asks.iter().map(|asked| new_place[*asked]).collect(),
+        finally: step.finally,
         timeout: step.timeout,
         checkpoint: step.checkpoint,
     }
+}
+
+impl Spec {
+    /// Looks up the steps that conditions name, and decides what can be decided now.
+    fn join_conditions(&mut self, problems: &mut Problems) {
+        let ids: Vec<String> = self.steps.iter().map(|step| step.id.clone()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        for step in &mut self.steps {
+            if let Some(when) = &mut step.when {
+                when.join(&ids, problems);
+                if !step.unfilled {
+                    when.decide(problems);
+                }
+            }
+        }
+    }
+}
+
+/// What runs at the end is fed by what runs at the end only, and nothing else comes after it.
+fn ends_too_late(spec: &Spec, place: usize, edges: &Edges) -> Option<Problem> {
+    let step = &spec.steps[place];
+    let fed_by = |other: usize| edges.inputs.iter().any(|input| input.node == other);
+    let wrong = edges.needs.iter().copied().find(|other| match (step.finally, spec.steps[*other].finally) {
+        (true, false) => fed_by(*other),
+        (finally, other) => other && !finally,
+    })?;
+    let other = &spec.steps[wrong];
+    let reference = step.references().find(|reference| reference.id == other.id);
+    let span = reference.map_or(&step.id_span, |reference| &reference.span);
+    let (message, help) = match step.finally {
+        true => (
+            format!("\"{}\" may have failed when `finally` begins, and cannot feed \"{}\"", other.id, step.id),
+            "read what it has written, or move the step to `steps`",
+        ),
+        false => (
+            format!("\"{}\" runs when all of `steps` has ended: nothing there comes after it", other.id),
+            "move one of the two",
+        ),
+    };
+    Some(Problem::at(span, "bad-finally", message).help(help.to_owned()))
 }
 
 /// The first step of each id.

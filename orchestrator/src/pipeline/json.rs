@@ -2,6 +2,7 @@
 
 use super::graph::Input;
 use super::plan::{Plan, PlannedNode};
+use super::when::When;
 use arrow::datatypes::SchemaRef;
 use flight_common::StepKind;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ impl Plan {
                 let output = if main { String::new() } else { format!("{}: ", input.output) };
                 let _ = writeln!(text, "  n{} -->|\"{output}{columns}\"| n{place}", input.node);
             }
-            for before in &node.after {
+            for before in node.after.iter().chain(&node.asks) {
                 let _ = writeln!(text, "  n{before} -.-> n{place}");
             }
         }
@@ -35,7 +36,7 @@ impl Plan {
     }
 
     /// The plan as JSON:
-    /// `{pipeline, rules, nodes: [{id, step, kind, effects, params, source, timeout_ms, outputs: [{name, columns}]}], edges: [{from, output,
+    /// `{pipeline, rules, nodes: [{id, step, kind, effects, params, source, when, left_out, finally, timeout_ms, outputs: [{name, columns}]}], edges: [{from, output,
     /// to, input, columns}], ordering: [{before, after}]}`, a column being `{name, type, nullable}`.
     pub fn to_json(&self) -> Value {
         let edges = self.nodes.iter().flat_map(|node| {
@@ -50,7 +51,10 @@ impl Plan {
             })
         });
         let ordering = self.nodes.iter().flat_map(|node| {
-            node.after.iter().map(|before| json!({"before": self.nodes[*before].id, "after": node.id}))
+            node.after
+                .iter()
+                .chain(&node.asks)
+                .map(|before| json!({"before": self.nodes[*before].id, "after": node.id}))
         });
         json!({
             "pipeline": self.name,
@@ -86,6 +90,9 @@ fn node_json(node: &PlannedNode) -> Value {
         "effects": node.effects,
         "params": node.params,
         "source": node.source,
+        "when": node.when.as_ref().map(When::text),
+        "left_out": node.left_out,
+        "finally": node.finally,
         "timeout_ms": node.timeout.map(|timeout| timeout.as_millis() as u64),
         "outputs": outputs.collect::<Vec<_>>(),
     })

@@ -1,10 +1,12 @@
 //! A pipeline, from text to plan. Every mistake is told with its line and column, and all of them at once.
 //!
-//! [`check`] goes all the way: text → tree (`read`, `yaml`) → steps ([`Spec`]), filled with values (`params`) → [`Graph`] (`edges`, `order`) → [`Plan`].
+//! [`check`] goes all the way: text → tree (`read`, `yaml`) → steps ([`Spec`]), repeated (`each`)
+//! and filled with values (`params`), with their conditions (`when`) → [`Graph`] (`edges`, `order`) → [`Plan`].
 //! Each stage takes what the one before could make of the file, so that a mistake in one place hides none in another. All
 //! but the last are pure; planning asks the steps.
 
 mod draw;
+mod each;
 mod edges;
 mod graph;
 mod json;
@@ -18,8 +20,12 @@ mod schema;
 mod set;
 mod source;
 mod spec;
+mod step;
+mod values;
+mod when;
 mod yaml;
 
+pub use each::{Group, Item};
 pub use graph::{Graph, Input, Node};
 pub use params::{Arguments, ParamKind, ParamSpec};
 pub use plan::{Plan, PlannedNode, check, check_unfilled};
@@ -27,4 +33,6 @@ pub use problem::{Problem, Problems};
 pub use rules::{RetryRules, RunRules, rules};
 pub use schema::json_schema;
 pub use source::{Source, Span};
-pub use spec::{Reference, Spec, StepSpec, load};
+pub use spec::{Spec, load};
+pub use step::{Reference, StepSpec};
+pub use when::{When, facts};

@@ -5,7 +5,8 @@ use super::params::{Arguments, Missing};
 use super::problem::{Problem, Problems};
 use super::rules::RunRules;
 use super::source::{Source, Span};
-use super::spec::load;
+use super::spec::{Spec, load};
+use super::when::When;
 use super::yaml::Yaml;
 use crate::mesh::{Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
@@ -50,6 +51,14 @@ pub struct PlannedNode {
     pub claimed: Vec<String>,
     /// What identifies the source of an extract at planning.
     pub source: Option<String>,
+    /// The condition on which it runs.
+    pub when: Option<When>,
+    /// Nodes that its condition names. It begins when they have ended, also if they feed it.
+    pub asks: Vec<usize>,
+    /// Whether it is left out: by its condition, or because what feeds it is. Then nothing more is known of it.
+    pub left_out: bool,
+    /// Whether it is one of those that run when all others have ended, however they have.
+    pub finally: bool,
     /// How long it may take.
     pub timeout: Option<Duration>,
     /// Whether its outputs are kept.
@@ -83,7 +92,11 @@ async fn checked(
     let mut problems = Problems::none();
     let mut spec = load(source, &mut problems);
     spec.apply(&arguments.sets, &mut problems);
-    spec.fill(&arguments.params, missing, &mut problems);
+    let values = spec.values(&arguments.params, missing, &mut problems);
+    spec.fill_groups(&values, &mut problems);
+    let files = looked_up(&spec, missing, steps, &mut problems);
+    spec.expand(&files, &mut problems);
+    spec.fill(&values, &mut problems);
     let catalog = match steps.catalog().await {
         Ok(catalog) => catalog,
         Err(fault) => {
@@ -97,17 +110,37 @@ async fn checked(
     problems.or(plan)
 }
 
+/// The files of each group that is repeated for files. Those of a pipeline that is to be kept may come later.
+fn looked_up(spec: &Spec, missing: Missing, steps: &dyn Planner, problems: &mut Problems) -> Vec<Option<Vec<String>>> {
+    let files = spec.groups.iter().map(|group| {
+        let (pattern, span) = group.pattern().filter(|(pattern, _)| !pattern.contains("{{"))?;
+        match steps.files(pattern) {
+            Ok(files) if files.is_empty() && missing == Missing::Awaited => None,
+            Ok(files) => Some(files),
+            Err(fault) => {
+                problems.push(from_fault(&fault, span));
+                None
+            }
+        }
+    });
+    files.collect()
+}
+
 /// Steps that are planned at the same time: extracts may have to wait for what they connect to.
 const AT_ONCE: usize = 16;
 
 /// Plans every step that can be, each with the schemas of what feeds it.
 async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Plan {
     let mut planned: Vec<Option<StepPlan>> = vec![None; graph.nodes.len()];
+    let left_out = graph.left_out();
     for wave in waves(graph) {
         let calls = wave.into_iter().map(|place| {
             let node = &graph.nodes[place];
-            let inputs = input_schemas(graph, node, &planned);
-            async move { (place, plan_node(node, inputs, steps).await) }
+            let asked = match left_out[place] {
+                true => Asked::Nothing,
+                false => input_schemas(graph, node, &planned).map_or(Asked::Params, Asked::Plan),
+            };
+            async move { (place, plan_node(node, asked, steps).await) }
         });
         let answers: Vec<_> = stream::iter(calls).buffered(AT_ONCE).collect().await;
         for (place, answer) in answers {
@@ -118,7 +151,9 @@ async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Pl
         }
     }
     let nodes = graph.nodes.iter().zip(planned).enumerate();
-    let nodes = nodes.filter_map(|(place, (node, plan))| planned_node(graph, place, node, plan?)).collect();
+    let planned =
+        |(place, (node, plan)): (usize, (&Node, Option<StepPlan>))| planned_node(graph, &left_out, place, node, plan?);
+    let nodes = nodes.filter_map(planned).collect();
     Plan { name: graph.name.clone(), rules: graph.rules.clone(), nodes }
 }
 
@@ -149,13 +184,19 @@ fn input_schemas(graph: &Graph, node: &Node, planned: &[Option<StepPlan>]) -> Op
     node.inputs.as_ref()?.iter().map(schema).collect()
 }
 
+/// How far a step can be asked.
+enum Asked {
+    /// It is left out, with all that its parameters name: what is not there in this run need not be.
+    Nothing,
+    /// What feeds it could not be planned, which was told.
+    Params,
+    /// All the way, with these inputs.
+    Plan(Vec<SchemaRef>),
+}
+
 /// Plans one step. Nothing comes of one whose service, values or inputs are not known, which has been told; without its
 /// inputs its parameters are checked all the same.
-async fn plan_node(
-    node: &Node,
-    inputs: Option<Vec<SchemaRef>>,
-    steps: &dyn Planner,
-) -> Result<Option<StepPlan>, Vec<Problem>> {
+async fn plan_node(node: &Node, asked: Asked, steps: &dyn Planner) -> Result<Option<StepPlan>, Vec<Problem>> {
     let Some(description) = node.description.as_ref().filter(|_| !node.unfilled) else { return Ok(None) };
     let given = node_params(node);
     let wrong = params::check(&description.params_schema, &given)
@@ -163,7 +204,11 @@ async fn plan_node(
     if !wrong.is_empty() {
         return Err(wrong.iter().map(|violation| from_violation(node, FaultKind::BadParams, violation)).collect());
     }
-    let Some(inputs) = inputs else { return Ok(None) };
+    let inputs = match asked {
+        Asked::Nothing => return Ok(Some(StepPlan { outputs: Vec::new(), source: None })),
+        Asked::Params => return Ok(None),
+        Asked::Plan(inputs) => inputs,
+    };
     let command = StepCommand { step: description.name.clone(), params: given, ..StepCommand::default() };
     let plan = steps.plan(command, inputs).await.map_err(|fault| refused(node, &fault))?;
     if plan.outputs.len() != description.outputs.len() {
@@ -227,11 +272,12 @@ fn code(kind: FaultKind) -> &'static str {
     }
 }
 
-fn planned_node(graph: &Graph, place: usize, node: &Node, plan: StepPlan) -> Option<PlannedNode> {
+fn planned_node(graph: &Graph, left_out: &[bool], place: usize, node: &Node, plan: StepPlan) -> Option<PlannedNode> {
     let description = node.description.as_ref()?;
     let main = description.outputs.first();
     let mut claimed: Vec<String> = Vec::new();
-    for input in graph.nodes.iter().filter_map(|reader| reader.inputs.as_ref()).flatten() {
+    let readers = graph.nodes.iter().zip(left_out).filter(|(_, left_out)| !**left_out);
+    for input in readers.filter_map(|(reader, _)| reader.inputs.as_ref()).flatten() {
         if input.node == place && Some(&input.output) != main && !claimed.contains(&input.output) {
             claimed.push(input.output.clone());
         }
@@ -248,6 +294,10 @@ fn planned_node(graph: &Graph, place: usize, node: &Node, plan: StepPlan) -> Opt
         outputs: description.outputs.iter().cloned().zip(plan.outputs).collect(),
         claimed,
         source: plan.source,
+        when: node.when.clone(),
+        asks: node.asks.clone(),
+        left_out: left_out[place],
+        finally: node.finally,
         timeout: node.timeout,
         checkpoint: node.checkpoint,
     })

@@ -138,10 +138,23 @@ impl Problems {
     /// Them, sorted by place, and each told once.
     pub fn in_order(mut self) -> Self {
         let mut told = HashSet::new();
-        self.0.retain(|problem| told.insert((problem.span.start, problem.code, problem.message.clone())));
+        self.0.retain(|problem| told.insert((problem.span.start, problem.code, unlabelled(&problem.message))));
         self.0.sort_by_key(|problem| (problem.line, problem.column));
         self
     }
+}
+
+/// A message without the labels of repeated steps (`read[north]`): a mistake in one of them is one in all.
+fn unlabelled(message: &str) -> String {
+    let mut plain = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, (_, after))) =
+        rest.split_once('[').and_then(|(before, it)| Some((before, it.split_once(']')?)))
+    {
+        plain.push_str(before);
+        rest = after;
+    }
+    plain + rest
 }
 
 impl Extend<Problem> for Problems {

@@ -4,7 +4,8 @@
 
 use super::problem::{Problem, Problems};
 use super::source::Source;
-use super::spec::{duration, load, refuse_unknown, timeout, wrong_type};
+use super::spec::load;
+use super::values::{duration, refuse_unknown, timeout, wrong_type};
 use super::yaml::{Entry, Node, Yaml};
 use serde_json::{Value, json};
 use std::time::Duration;

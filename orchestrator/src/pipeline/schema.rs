@@ -30,6 +30,7 @@ pub fn json_schema(catalog: &[StepDescription]) -> Value {
                     "description": {},
                     "version": {},
                     "params": {"$ref": "#/$defs/params"},
+                    "finally": {"$ref": "#/$defs/finally"},
                     "concurrency": {"$ref": "#/$defs/concurrency"},
                     "priority": {"$ref": "#/$defs/priority"},
                     "retry": {"$ref": "#/$defs/retry"},
@@ -124,6 +125,11 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                     "description": "What feeds each input, by name: {left: a, right: b}. Every dependency then only orders.",
                     "additionalProperties": {"$ref": "#/$defs/reference"}
                 },
+                "when": {
+                    "type": ["string", "boolean"],
+                    "description": "Runs only if this holds: stage == 'prod' and steps.check.rows_out > 0"
+                },
+                "for_each": {"$ref": "#/$defs/for_each"},
                 "timeout": {"$ref": "#/$defs/timeout"},
                 "checkpoint": {
                     "type": "boolean",
@@ -135,7 +141,60 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
             "patternProperties": {"^x-": {}},
             "allOf": catalog.iter().map(params_of).collect::<Vec<_>>()
         },
-        "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+        "for_each": {
+            "description": "Repeats it for each item of a list, or for each file that matches a pattern.",
+            "anyOf": [
+                {"type": "array"},
+                {"type": "string", "description": "A pattern of files: sales/*.csv"},
+                {
+                    "type": "object",
+                    "oneOf": [{"required": ["items"]}, {"required": ["files"]}],
+                    "additionalProperties": false,
+                    "properties": {
+                        "items": {"type": "array", "description": "The items."},
+                        "files": {"type": "string", "description": "A pattern of files: sales/*.csv"},
+                        "as": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "description": "What an item is called; else item."},
+                        "at_once": {"type": "integer", "minimum": 1, "maximum": 100, "description": "Items at a time; else 4."},
+                        "allow_empty": {"type": "boolean", "description": "Whether there may be no item."}
+                    },
+                    "patternProperties": {"^x-": {}}
+                }
+            ]
+        },
+        "group": {
+            "type": "object",
+            "required": ["id", "for_each", "steps"],
+            "additionalProperties": false,
+            "properties": {
+                "id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$", "description": "By which others come after it."},
+                "for_each": {"$ref": "#/$defs/for_each"},
+                "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+                "depends_on": {
+                    "description": "What all of its steps come after.",
+                    "anyOf": [
+                        {"$ref": "#/$defs/reference"},
+                        {"type": "array", "items": {"$ref": "#/$defs/reference"}},
+                        {"type": "null"}
+                    ]
+                },
+                "description": {"description": "For people."},
+                "name": {"description": "For people."}
+            },
+            "patternProperties": {"^x-": {}}
+        },
+        "steps": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "if": {"type": "object", "required": ["steps"]},
+                "then": {"$ref": "#/$defs/group"},
+                "else": {"$ref": "#/$defs/step"}
+            }
+        },
+        "finally": {
+            "description": "Steps that run when all others have ended, however they have.",
+            "anyOf": [{"$ref": "#/$defs/steps"}, {"type": "null"}]
+        },
         "pipeline": {
             "type": "object",
             "required": ["steps"],
@@ -144,6 +203,7 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                 "description": {"description": "For people."},
                 "version": {"description": "For people."},
                 "params": {"$ref": "#/$defs/params"},
+                "finally": {"$ref": "#/$defs/finally"},
                 "concurrency": {"$ref": "#/$defs/concurrency"},
                 "priority": {"$ref": "#/$defs/priority"},
                 "retry": {"$ref": "#/$defs/retry"},

@@ -1,6 +1,7 @@
 //! What the engine asks and tells while it runs a plan: which steps need not run again, which outputs to keep, whether a
 //! load may commit. A run that nobody attends runs everything and keeps nothing.
 
+use super::progress::Status;
 use flight_common::Fault;
 use flight_common::NewFile;
 use futures::FutureExt;
@@ -16,6 +17,8 @@ pub struct Settled {
     pub receipt: Option<Value>,
     /// The rows of its main output.
     pub rows: u64,
+    /// What that attempt's report says of the step, if a condition may ask.
+    pub earlier: Option<Value>,
     /// Its outputs that are read again, each as an Arrow IPC stream.
     pub outputs: HashMap<String, File>,
 }
@@ -54,6 +57,12 @@ pub trait Attendant: Send + Sync + 'static {
     /// Whether this load may commit. Asked when its input has ended well and it does not know yet.
     fn permit<'a>(&'a self, _step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
         std::future::ready(Ok(())).boxed()
+    }
+
+    /// Whether the run is over when its steps have ended so: then what runs finally runs. It is not if it is going to be
+    /// tried again.
+    fn is_over(&self, _status: Status, _fault: Option<&Fault>) -> bool {
+        true
     }
 
     /// Told once a load has committed.

@@ -4,15 +4,17 @@
 //! stops the branches that it did not reach. What one step does is told in [`super::node`].
 
 use super::attend::{Attendant, Unattended};
-use super::node::{Shared, node_tasks};
+
 use super::progress::{Progress, Status};
 use super::report::{RunReport, StepOutcome, held_back_by};
+use super::stage::{Shared, Stage, node_tasks};
 use crate::mesh::{Mesh, Planner};
 use crate::pipeline::{Plan, PlannedNode};
 use flight_common::spool::SpillSpace;
 use flight_common::{Fault, telemetry};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -26,7 +28,9 @@ pub struct RunOptions {
     pub run_id: String,
     /// Ends the run when it is cancelled.
     pub cancel: CancellationToken,
-    /// How long the whole run may take. Its pipeline may allow it less.
+    /// Ends it at once: what runs finally as well.
+    pub abandon: CancellationToken,
+    /// How long the run may take, but for what runs finally. Its pipeline may allow it less.
     pub limit: Option<Duration>,
     /// Whom to ask and tell.
     pub attendant: Arc<dyn Attendant>,
@@ -34,7 +38,13 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { run_id: String::new(), cancel: CancellationToken::new(), limit: None, attendant: Arc::new(Unattended) }
+        Self {
+            run_id: String::new(),
+            cancel: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+            limit: None,
+            attendant: Arc::new(Unattended),
+        }
     }
 }
 
@@ -54,6 +64,39 @@ impl<M: Mesh> Runner for Engine<M> {
 
     fn run<'a>(&'a self, plan: &'a Plan, options: &'a RunOptions, progress: Arc<Progress>) -> BoxFuture<'a, RunReport> {
         Self::run(self, plan, options, progress).boxed()
+    }
+}
+
+/// How long what runs finally may take in all.
+const FINALLY: Duration = Duration::from_secs(300);
+
+/// A stage at its end.
+struct Staged {
+    stage: Stage,
+    /// Of its own steps, at their places in the plan.
+    outcomes: Vec<Option<StepOutcome>>,
+    shared: Arc<Shared>,
+}
+
+/// How a stage ended, and of what.
+fn verdict(plan: &Plan, staged: &Staged, cancelled: bool) -> (Status, Option<Fault>) {
+    let fault = staged.shared.first().map(|(place, fault)| match plan.nodes.get(place) {
+        Some(node) => fault.in_step(&node.id),
+        None => fault,
+    });
+    let own = plan.nodes.iter().zip(&staged.outcomes).filter(|(node, _)| staged.stage.has(node));
+    let well = |outcome: &StepOutcome| match outcome.status {
+        Status::Done | Status::Reused => true,
+        // Without a fault or a cancel, only a condition skips a step.
+        Status::Skipped => !cancelled,
+        _ => false,
+    };
+    let done = own.map(|(_, outcome)| outcome).all(|outcome| outcome.as_ref().is_some_and(well));
+    match fault {
+        None if done => (Status::Done, None),
+        _ if cancelled => (Status::Cancelled, Some(Fault::cancelled("the run was cancelled"))),
+        None => (Status::Failed, Some(Fault::internal("a step did not end, and none says why"))),
+        Some(fault) => (Status::Failed, Some(fault)),
     }
 }
 
@@ -82,12 +125,39 @@ impl<M: Mesh> Engine<M> {
 
     async fn run_within(&self, plan: &Plan, options: &RunOptions, progress: Arc<Progress>) -> RunReport {
         let begun = Instant::now();
-        let stop = options.cancel.child_token();
-        let steps = plan.nodes.len();
-        let shared =
-            Arc::new(Shared::new(&options.run_id, &self.space, stop, progress, options.attendant.clone(), steps));
+        let limit = options.limit.into_iter().chain(plan.rules.timeout).min();
+        let shared = Shared::new(options, &self.space, options.cancel.child_token(), progress.clone(), plan);
+        let first = self.stage(plan, Stage::Steps, shared, limit).await;
+        let (status, fault) = verdict(plan, &first, options.cancel.is_cancelled());
+        let mut outcomes = first.outcomes;
+        let finally = plan.nodes.iter().any(|node| node.finally);
+        let last = match finally && options.attendant.is_over(status, fault.as_ref()) {
+            false => None,
+            true => {
+                let run = json!({"status": status.name(), "fault": fault});
+                let shared = Shared::new(options, &self.space, options.abandon.child_token(), progress, plan)
+                    .following(&first.shared, run);
+                let last = self.stage(plan, Stage::Finally, shared, Some(FINALLY)).await;
+                let ended = verdict(plan, &last, options.abandon.is_cancelled());
+                for (outcome, late) in outcomes.iter_mut().zip(last.outcomes) {
+                    *outcome = late.or(outcome.take());
+                }
+                Some(ended)
+            }
+        };
+        // What failed first is what the run failed of.
+        let (status, fault) = match last {
+            Some(last) if status == Status::Done => last,
+            _ => (status, fault),
+        };
+        Self::report(plan, options, outcomes, (status, fault), begun.elapsed())
+    }
+
+    /// Runs the steps of one stage to their ends.
+    async fn stage(&self, plan: &Plan, stage: Stage, shared: Shared, limit: Option<Duration>) -> Staged {
+        let shared = Arc::new(shared);
         let mut tasks = JoinSet::new();
-        for task in node_tasks(plan, &self.mesh, &shared) {
+        for task in node_tasks(plan, stage, &self.mesh, &shared) {
             tasks.spawn(task.run().in_current_span());
         }
         let all = async {
@@ -100,7 +170,6 @@ impl<M: Mesh> Engine<M> {
             }
             outcomes
         };
-        let limit = options.limit.into_iter().chain(plan.rules.timeout).min();
         let outcomes = match limit {
             None => all.await,
             Some(limit) => {
@@ -108,43 +177,29 @@ impl<M: Mesh> Engine<M> {
                 match tokio::time::timeout(limit, &mut all).await {
                     Ok(outcomes) => outcomes,
                     Err(_) => {
-                        let passed = format!("the run took longer than its limit of {} s", limit.as_secs_f32());
+                        let passed = format!("{stage} took longer than its limit of {} s", limit.as_secs_f32());
                         shared.note(usize::MAX, Fault::timed_out(passed));
                         all.await
                     }
                 }
             }
         };
-        self.report(plan, options, &shared, outcomes, begun.elapsed())
+        Staged { stage, outcomes, shared }
     }
 
     fn report(
-        &self,
         plan: &Plan,
         options: &RunOptions,
-        shared: &Shared,
         outcomes: Vec<Option<StepOutcome>>,
+        (status, fault): (Status, Option<Fault>),
         duration: Duration,
     ) -> RunReport {
         let steps: Vec<StepOutcome> = outcomes
             .into_iter()
             .zip(&plan.nodes)
-            .map(|(outcome, node)| {
-                outcome.unwrap_or_else(|| StepOutcome::bare(&node.id, &node.step, Status::Cancelled))
-            })
+            .map(|(outcome, node)| outcome.unwrap_or_else(|| StepOutcome::bare(&node.id, &node.step, Status::Skipped)))
             .collect();
         steps.iter().filter(|step| step.status != Status::Reused).for_each(StepOutcome::count);
-        let fault = shared.first().map(|(place, fault)| match plan.nodes.get(place) {
-            Some(node) => fault.in_step(&node.id),
-            None => fault,
-        });
-        let done = steps.iter().all(|step| matches!(step.status, Status::Done | Status::Reused));
-        let (status, fault) = match fault {
-            None if done => (Status::Done, None),
-            _ if options.cancel.is_cancelled() => (Status::Cancelled, Some(Fault::cancelled("the run was cancelled"))),
-            None => (Status::Failed, Some(Fault::internal("a step did not end, and none says why"))),
-            Some(fault) => (Status::Failed, Some(fault)),
-        };
         if let Some(fault) = &fault {
             tracing::Span::current().record("otel.status_code", "ERROR");
             tracing::warn!(kind = fault.kind().name(), fault = %fault, "run ended badly");

@@ -6,6 +6,7 @@ mod keep;
 mod node;
 mod progress;
 mod report;
+mod stage;
 mod tee;
 mod watch;
 

@@ -4,153 +4,54 @@
 //! several do), and watches the main one to its end. An output that nobody reads is read here: a load's receipt, or the
 //! rows of a transform that nobody asked for.
 
-use super::attend::{Attendant, Settled};
+use super::attend::Settled;
 use super::keep::keep;
-use super::progress::{Progress, Status};
+use super::progress::Status;
 use super::report::StepOutcome;
+use super::stage::{End, Hand, Shared};
 use super::tee::{read_ahead, tee};
 use super::watch::watch;
 use crate::mesh::{Call, Mesh};
-use crate::pipeline::{Plan, PlannedNode};
+use crate::pipeline::PlannedNode;
 use flight_common::report::first_row;
-use flight_common::spool::SpillSpace;
 use flight_common::wire::{Decoder, read_frames};
 use flight_common::{EdgeStream, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
 use futures::future::{join_all, try_join_all};
 use futures::{FutureExt, StreamExt, stream};
-use opentelemetry::trace::TraceContextExt;
 use serde_json::Value;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::sync::{oneshot, watch as signal};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
-
-/// What the tasks of a run share.
-pub(super) struct Shared {
-    run_id: String,
-    space: SpillSpace,
-    stop: CancellationToken,
-    progress: Arc<Progress>,
-    attendant: Arc<dyn Attendant>,
-    first: Mutex<Option<(usize, Fault)>>,
-    /// For each step, whether its output ended with a fault.
-    broken: Vec<Arc<AtomicBool>>,
-}
-
-impl Shared {
-    pub fn new(
-        run_id: &str,
-        space: &SpillSpace,
-        stop: CancellationToken,
-        progress: Arc<Progress>,
-        attendant: Arc<dyn Attendant>,
-        steps: usize,
-    ) -> Self {
-        Self {
-            run_id: run_id.to_owned(),
-            space: space.clone(),
-            stop,
-            progress,
-            attendant,
-            first: Mutex::default(),
-            broken: (0..steps).map(|_| Arc::default()).collect(),
-        }
-    }
-
-    /// Notes that the step at this place failed by itself, and stops the run. Only the first fault is kept: the others
-    /// follow from it.
-    pub fn note(&self, place: usize, fault: Fault) {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((place, fault));
-        self.stop.cancel();
-    }
-
-    pub fn first(&self) -> Option<(usize, Fault)> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-type Hand<T> = oneshot::Sender<EdgeStream<T>>;
 
 /// One step of a run.
 pub(super) struct NodeTask<M: Mesh> {
-    place: usize,
-    node: PlannedNode,
-    mesh: Arc<M>,
-    shared: Arc<Shared>,
-    inputs: Vec<oneshot::Receiver<EdgeStream<M::Item>>>,
+    pub(super) place: usize,
+    pub(super) node: PlannedNode,
+    pub(super) mesh: Arc<M>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) inputs: Vec<oneshot::Receiver<EdgeStream<M::Item>>>,
     /// The steps that its inputs come from.
-    sources: Vec<usize>,
+    pub(super) sources: Vec<usize>,
     /// Who reads each output.
-    readers: HashMap<String, Vec<Hand<M::Item>>>,
-    /// Whether each step that it only comes after has ended well.
-    after: Vec<signal::Receiver<Option<bool>>>,
-    ended: signal::Sender<Option<bool>>,
+    pub(super) readers: HashMap<String, Vec<Hand<M::Item>>>,
+    /// The steps that it only comes after.
+    pub(super) after: Vec<signal::Receiver<End>>,
+    /// The steps that its condition names.
+    pub(super) asks: Vec<signal::Receiver<End>>,
     /// Outputs that are being kept.
-    keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
-    span: tracing::Span,
-}
-
-/// The tasks of a plan, joined to each other.
-pub(super) fn node_tasks<M: Mesh>(plan: &Plan, mesh: &Arc<M>, shared: &Arc<Shared>) -> Vec<NodeTask<M>> {
-    let mut readers: Vec<HashMap<String, Vec<Hand<M::Item>>>> = plan.nodes.iter().map(|_| HashMap::new()).collect();
-    let ends: Vec<signal::Sender<Option<bool>>> = plan.nodes.iter().map(|_| signal::Sender::new(None)).collect();
-    let spans: Vec<tracing::Span> = plan.nodes.iter().map(|node| node_span(node, &shared.run_id)).collect();
-    let mut tasks = Vec::with_capacity(plan.nodes.len());
-    for (place, node) in plan.nodes.iter().enumerate() {
-        let mut inputs = Vec::new();
-        for source in &node.inputs {
-            let (hand, receiver) = oneshot::channel();
-            readers[source.node].entry(source.output.clone()).or_default().push(hand);
-            inputs.push(receiver);
-            if node.inputs.len() > 1 {
-                let context = spans[source.node].context();
-                spans[place].add_link(context.span().span_context().clone());
-            }
-        }
-        tasks.push(NodeTask {
-            place,
-            node: node.clone(),
-            mesh: mesh.clone(),
-            shared: shared.clone(),
-            inputs,
-            sources: node.inputs.iter().map(|source| source.node).collect(),
-            readers: HashMap::new(),
-            after: node.after.iter().map(|before| ends[*before].subscribe()).collect(),
-            ended: ends[place].clone(),
-            keeping: Vec::new(),
-            span: spans[place].clone(),
-        });
-    }
-    for (task, readers) in tasks.iter_mut().zip(readers) {
-        task.readers = readers;
-    }
-    tasks
-}
-
-fn node_span(node: &PlannedNode, run_id: &str) -> tracing::Span {
-    tracing::info_span!(
-        "step",
-        otel.name = %node.id,
-        otel.kind = "client",
-        otel.status_code = tracing::field::Empty,
-        step = %node.step,
-        run_id = %run_id,
-        rows_in = tracing::field::Empty,
-        rows_out = tracing::field::Empty,
-        waiting_ms = tracing::field::Empty,
-        computing_ms = tracing::field::Empty,
-        blocked_ms = tracing::field::Empty,
-    )
+    pub(super) keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
+    pub(super) span: tracing::Span,
 }
 
 /// How a step ended.
 struct Ended {
     status: Status,
+    /// What an earlier attempt told of it.
+    earlier: Option<Value>,
     report: Option<StepReport>,
     receipt: Option<Value>,
     fault: Option<Fault>,
@@ -158,7 +59,7 @@ struct Ended {
 
 impl Ended {
     fn with(status: Status) -> Self {
-        Self { status, report: None, receipt: None, fault: None }
+        Self { status, earlier: None, report: None, receipt: None, fault: None }
     }
 }
 
@@ -171,7 +72,10 @@ impl<M: Mesh> NodeTask<M> {
         let progress = self.shared.progress.step(self.place);
         progress.set(ended.status);
         let mut outcome = StepOutcome::bare(&self.node.id, &self.node.step, ended.status);
-        outcome.rows_in = progress.rows_in.load(Ordering::Relaxed);
+        if let Some(earlier) = ended.earlier {
+            outcome.remember(&earlier);
+        }
+        outcome.rows_in = outcome.rows_in.max(progress.rows_in.load(Ordering::Relaxed));
         outcome.rows_out = progress.rows_out.load(Ordering::Relaxed);
         outcome.bytes_out = progress.bytes_out.load(Ordering::Relaxed);
         outcome.duration_ms = begun.elapsed().as_secs_f64() * 1e3;
@@ -189,20 +93,28 @@ impl<M: Mesh> NodeTask<M> {
             span.record("otel.status_code", "ERROR");
             self.shared.note(self.place, fault.clone());
         }
-        self.ended.send_replace(Some(matches!(ended.status, Status::Done | Status::Reused)));
+        self.shared.ends[self.place].send_replace(Some(Arc::new(outcome.clone())));
         (self.place, outcome)
     }
 
     async fn run_to_end(&mut self) -> Ended {
         let stop = self.shared.stop.clone();
+        if self.node.left_out {
+            return Ended::with(Status::Skipped);
+        }
         if let Some(settled) = self.shared.attendant.settled(&self.node.id) {
             return self.replay(settled);
         }
-        let gathered = tokio::select! {
-            gathered = self.gather() => gathered,
-            () = stop.cancelled() => None,
+        let begun = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ended::with(Status::Skipped),
+            begun = self.begin() => begun,
         };
-        let Some(inputs) = gathered else { return Ended::with(Status::Skipped) };
+        let inputs = match begun {
+            Ok(Some(inputs)) => inputs,
+            Ok(None) => return Ended::with(Status::Skipped),
+            Err(fault) => return self.judge(Err(fault)),
+        };
         self.shared.progress.step(self.place).set(Status::Running);
         let call = Call { command: self.command(), inputs, limit: self.node.timeout };
         let started = tokio::select! {
@@ -259,7 +171,7 @@ impl<M: Mesh> NodeTask<M> {
                 return self.judge(Err(fault));
             }
         }
-        Ended { receipt: settled.receipt, ..Ended::with(Status::Reused) }
+        Ended { receipt: settled.receipt, earlier: settled.earlier, ..Ended::with(Status::Reused) }
     }
 
     /// Waits until its outputs are kept, and tells what it committed.
@@ -275,9 +187,35 @@ impl<M: Mesh> NodeTask<M> {
         }
     }
 
-    /// Waits for its inputs and for the steps it comes after. Nothing if one of them did not come.
+    /// Its inputs, once it may begin. Nothing for a step that is skipped: its condition does not hold, or what feeds it is
+    /// skipped. Whatever comes for it then is read and let go, so that who gives it ends as well.
+    async fn begin(&mut self) -> Result<Option<Vec<EdgeStream<M::Item>>>, Fault> {
+        let wanted = self.inputs.len();
+        let Some(streams) = self.gather().await else { return Ok(None) };
+        if streams.len() == wanted && self.may_run().await? {
+            return Ok(Some(streams.into_iter().map(|stream| self.counted(stream)).collect()));
+        }
+        join_all(streams.into_iter().map(|mut stream| async move { while stream.next().await.is_some() {} })).await;
+        Ok(None)
+    }
+
+    /// Whether its condition holds.
+    async fn may_run(&mut self) -> Result<bool, Fault> {
+        let Some(when) = self.node.when.as_ref().filter(|when| when.decided().is_none()) else { return Ok(true) };
+        let mut steps = BTreeMap::new();
+        for asked in &mut self.asks {
+            let ended = asked.wait_for(Option::is_some).await.map_err(Fault::internal)?;
+            if let Some(outcome) = ended.as_ref() {
+                steps.insert(outcome.id.clone(), outcome.facts());
+            }
+        }
+        when.holds(&steps, &self.shared.run)
+    }
+
+    /// Waits for its inputs and for the steps it comes after: those inputs that came. Nothing if one of those steps did
+    /// not end well.
     async fn gather(&mut self) -> Option<Vec<EdgeStream<M::Item>>> {
-        let waits = !self.after.is_empty();
+        let waits = !self.after.is_empty() || !self.asks.is_empty();
         let arriving: Vec<_> = std::mem::take(&mut self.inputs)
             .into_iter()
             .map(|input| {
@@ -289,8 +227,7 @@ impl<M: Mesh> NodeTask<M> {
             })
             .collect();
         let (streams, ended_well) = tokio::join!(join_all(arriving), all_well(&mut self.after));
-        let streams: Vec<_> = streams.into_iter().collect::<Option<_>>()?;
-        ended_well.then(|| streams.into_iter().map(|stream| self.counted(stream)).collect())
+        ended_well.then(|| streams.into_iter().flatten().collect())
     }
 
     /// Its input, with the rows counted. A load learns of the end only if it may commit.
@@ -373,11 +310,14 @@ impl<M: Mesh> NodeTask<M> {
     }
 }
 
-/// Whether each of these steps ended well. False as soon as one did not.
-async fn all_well(steps: &mut [signal::Receiver<Option<bool>>]) -> bool {
+/// Whether each of these steps ended well, or was skipped. False as soon as one did not.
+async fn all_well(steps: &mut [signal::Receiver<End>]) -> bool {
     let ends = steps.iter_mut().map(|step| async {
-        let ended = step.wait_for(Option::is_some).await.ok().and_then(|ended| *ended);
-        if ended == Some(true) { Ok(()) } else { Err(()) }
+        let ended = step.wait_for(Option::is_some).await.ok().and_then(|ended| Some(ended.as_ref()?.status));
+        match ended {
+            Some(Status::Done | Status::Reused | Status::Skipped) => Ok(()),
+            _ => Err(()),
+        }
     });
     try_join_all(ends).await.is_ok()
 }

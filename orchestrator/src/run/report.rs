@@ -1,6 +1,7 @@
 //! What a run did: the document that `quiver run --json` prints.
 
 use super::progress::Status;
+use crate::pipeline::facts;
 use flight_common::telemetry::metrics::{StepFigures, step_ended};
 use flight_common::{Fault, StepReport};
 use serde::{Serialize, Serializer};
@@ -102,6 +103,19 @@ impl StepOutcome {
             computing_ms: self.computing_ms,
         };
         step_ended(&self.step, self.status.name(), &figures);
+    }
+
+    /// Takes over what the report of an earlier attempt says of the step.
+    pub(super) fn remember(&mut self, earlier: &Value) {
+        self.rows_in = earlier["rows_in"].as_u64().unwrap_or(0);
+        let counters = earlier["counters"].as_object().into_iter().flatten();
+        self.counters = counters.filter_map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect();
+    }
+
+    /// What conditions may ask of it.
+    pub(super) fn facts(&self) -> Value {
+        let figures = [self.rows_in, self.rows_out, self.bytes_out];
+        facts(self.status.name(), figures, &self.counters, self.receipt.as_ref())
     }
 
     /// Takes over what the step says of itself.

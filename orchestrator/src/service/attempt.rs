@@ -6,7 +6,7 @@ use super::reuse::{Past, settle};
 use super::{Service, UnderWay, audit};
 use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
-use crate::store::{Claim, Committed, Ending, RunState, StoreError};
+use crate::store::{AttemptRow, Claim, Committed, Ending, RunState, StoreError};
 use flight_common::telemetry::metrics;
 use flight_common::{DataRoot, Fault, FaultKind, compute, telemetry};
 use serde_json::{Value, json};
@@ -91,6 +91,14 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
         Some(pause) => Ending::Retry(fault, pause),
         None => Ending::Failed(fault),
     };
+    let is_over = {
+        let (policy, under_way) = (policy.clone(), under_way.clone());
+        move |fault: Option<&Fault>| {
+            let given_up = under_way.abandon.is_cancelled();
+            !given_up
+                && (under_way.stop.is_cancelled() || fault.is_none_or(|fault| policy.pause(fault, tries + 1).is_none()))
+        }
+    };
     let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
     let plan = tokio::select! {
         checked = pipeline::check(&source, &arguments, service.0.runner.planner()) => checked,
@@ -101,7 +109,7 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
         Err(problems) => return (failed(unplanned(&problems)), json!({"errors": problems})),
     };
     let prints = fingerprints(&plan);
-    let settled = match past(service, claim).await {
+    let settled = match past(service, claim, &plan).await {
         Ok(past) => match settled(service, &plan, prints.clone(), past).await {
             Ok(settled) => settled,
             Err(fault) => return (failed(fault), Value::Null),
@@ -111,8 +119,9 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
     let options = RunOptions {
         run_id: claim.lease.run.clone(),
         cancel: under_way.stop.clone(),
+        abandon: under_way.abandon.clone(),
         limit: service.0.settings.run_limit,
-        attendant: Arc::new(Durable::new(service, &claim.lease, &plan, &prints, settled)),
+        attendant: Arc::new(Durable::new(service, &claim.lease, &plan, &prints, settled, Box::new(is_over))),
     };
     let progress = Arc::new(Progress::new(plan.nodes.len()));
     let report = tokio::select! {
@@ -158,13 +167,25 @@ fn unplanned(problems: &Problems) -> Fault {
     }
 }
 
-async fn past(service: &Service, claim: &Claim) -> Result<Past, StoreError> {
+async fn past(service: &Service, claim: &Claim, plan: &Plan) -> Result<Past, StoreError> {
     if !claim.reuse {
         return Ok(Past::default());
     }
-    let store = &service.0.store;
-    let (kept, commits) = tokio::try_join!(store.kept(&claim.lease.run), store.commits(&claim.lease.run))?;
-    Ok(Past { kept, commits })
+    let (store, run) = (&service.0.store, &claim.lease.run);
+    let (kept, commits) = tokio::try_join!(store.kept(run), store.commits(run))?;
+    let told = match plan.nodes.iter().all(|node| node.asks.is_empty()) {
+        true => HashMap::new(),
+        false => told(&store.attempts(run).await?),
+    };
+    Ok(Past { kept, commits, told })
+}
+
+/// What the last report says of each step that has ended well in some attempt.
+fn told(attempts: &[AttemptRow]) -> HashMap<String, Value> {
+    let reports = attempts.iter().filter_map(|attempt| attempt.report.as_ref());
+    let steps = reports.filter_map(|report| report["steps"].as_array()).flatten();
+    let well = steps.filter(|step| matches!(step["status"].as_str(), Some("done" | "reused")));
+    well.filter_map(|step| Some((step["id"].as_str()?.to_owned(), step.clone()))).collect()
 }
 
 /// What need not be done again, with its files open. An output whose file is not what it was is made again, and so is
@@ -186,7 +207,10 @@ async fn settled(
             let mut broken = None;
             for (id, settlement) in settle(&plan, &prints, &past) {
                 match open(&own, settlement) {
-                    Some(settled) => drop(opened.insert(id, settled)),
+                    Some(settled) => {
+                        let earlier = past.told.get(&id).cloned();
+                        opened.insert(id, Settled { earlier, ..settled });
+                    }
                     None => broken = Some(id),
                 }
             }

@@ -4,13 +4,13 @@ use super::reuse::Settlement;
 use super::{Inner, Service};
 use crate::checksum::{Checksum, checksum_of};
 use crate::pipeline::Plan;
-use crate::run::{Attendant, Kept, Settled};
+use crate::run::{Attendant, Kept, Settled, Status};
 use crate::store::{Committed, KeptOutput, Lease, StoreError};
 use flight_common::{DataRoot, Fault, NewFile};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Pauses while the store does not answer. In all they are longer than a restart of PostgreSQL takes.
 const PAUSES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10_000, 10_000];
 
+/// Whether the run is over when its steps have ended so; a fault says that they have ended badly.
+pub(super) type IsOver = Box<dyn Fn(Option<&Fault>) -> bool + Send + Sync>;
+
 /// Attends one attempt.
 pub(super) struct Durable {
     service: Arc<Inner>,
@@ -26,6 +29,10 @@ pub(super) struct Durable {
     settled: Mutex<HashMap<String, Settled>>,
     /// By the step's id: its fingerprint, and whether its outputs are kept.
     steps: HashMap<String, (String, bool)>,
+    /// The steps that run finally.
+    finally: HashSet<String>,
+    /// Whether the run is over when its steps have ended so.
+    is_over: IsOver,
 }
 
 impl Durable {
@@ -35,10 +42,13 @@ impl Durable {
         plan: &Plan,
         fingerprints: &[String],
         settled: HashMap<String, Settled>,
+        is_over: IsOver,
     ) -> Self {
         let steps = plan.nodes.iter().zip(fingerprints);
         let steps = steps.map(|(node, print)| (node.id.clone(), (print.clone(), node.checkpoint))).collect();
-        Self { service: service.0.clone(), lease: lease.clone(), settled: Mutex::new(settled), steps }
+        let finally = plan.nodes.iter().filter(|node| node.finally).map(|node| node.id.clone()).collect();
+        let settled = Mutex::new(settled);
+        Self { service: service.0.clone(), lease: lease.clone(), settled, steps, finally, is_over }
     }
 
     /// Asks the store until it answers; who has lost the lease is told so at once.
@@ -111,7 +121,18 @@ impl Attendant for Durable {
     }
 
     fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
-        async move { self.ask(|| self.service.store.permit(&self.lease, step)).await }.boxed()
+        let store = &self.service.store;
+        async move {
+            match self.finally.contains(step) {
+                true => self.ask(|| store.permit_finally(&self.lease, step)).await,
+                false => self.ask(|| store.permit(&self.lease, step)).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn is_over(&self, _status: Status, fault: Option<&Fault>) -> bool {
+        (self.is_over)(fault)
     }
 
     fn committed<'a>(&'a self, step: &'a str, receipt: &'a Value) -> BoxFuture<'a, Result<(), Fault>> {

@@ -62,12 +62,22 @@ struct Inner {
 #[derive(Clone)]
 struct UnderWay {
     fence: i64,
-    /// Ends it. Why it was ended is in the other two.
+    /// Ends it. Why it was ended is in those below.
     stop: CancellationToken,
+    /// Ends also what runs finally: this replica has no more to do with the run.
+    abandon: CancellationToken,
     /// Its run belongs to another replica now.
     lost: CancellationToken,
     /// This replica is going down.
     released: CancellationToken,
+}
+
+impl UnderWay {
+    /// Ends it at once, with all that would run finally.
+    fn end(&self) {
+        self.abandon.cancel();
+        self.stop.cancel();
+    }
 }
 
 impl Service {

@@ -1,7 +1,7 @@
 //! Which steps need not run again, and which outputs to keep. Pure.
 //!
 //! Seen from the end: a load runs unless it has committed with the same fingerprint; a step runs if somebody who runs
-//! needs an output of it that was not kept.
+//! needs an output of it that was not kept. What runs finally always runs, and what is left out never.
 
 use crate::pipeline::Plan;
 use crate::store::{Committed, KeptOutput};
@@ -14,6 +14,8 @@ use std::collections::{BTreeSet, HashMap};
 pub(super) struct Past {
     pub kept: Vec<KeptOutput>,
     pub commits: Vec<Committed>,
+    /// What was reported of steps, by their ids.
+    pub told: HashMap<String, Value>,
 }
 
 /// What becomes of a step that does not run.
@@ -41,14 +43,22 @@ pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashM
     // Who needs a step comes after it.
     for place in (0..plan.nodes.len()).rev() {
         let node = &plan.nodes[place];
-        let readers = plan.nodes.iter().enumerate().skip(place + 1);
+        if node.finally || node.left_out {
+            continue;
+        }
+        let readers = plan.nodes.iter().enumerate().skip(place + 1).filter(|(_, reader)| !reader.left_out);
         let needed: BTreeSet<&str> = readers
             .filter(|(reader, _)| settled[*reader].is_none())
             .flat_map(|(_, reader)| &reader.inputs)
             .filter(|input| input.node == place)
             .map(|input| input.output.as_str())
             .collect();
-        let is_read = plan.nodes.iter().flat_map(|reader| &reader.inputs).any(|input| input.node == place);
+        let is_read = plan
+            .nodes
+            .iter()
+            .filter(|reader| !reader.left_out)
+            .flat_map(|reader| &reader.inputs)
+            .any(|input| input.node == place);
         settled[place] = if node.kind == StepKind::Load || !is_read {
             commit(place).map(|commit| Settlement { receipt: Some(commit.receipt.clone()), replayed: Vec::new() })
         } else {
@@ -89,6 +99,10 @@ mod tests {
             outputs: vec![("output".to_owned(), Arc::new(Schema::empty()))],
             claimed: Vec::new(),
             source: (kind == StepKind::Extract).then(|| "a.csv 10 bytes".to_owned()),
+            when: None,
+            asks: Vec::new(),
+            left_out: false,
+            finally: false,
             timeout: None,
             checkpoint: false,
         };
@@ -119,7 +133,11 @@ mod tests {
             fingerprint: prints[*place].clone(),
             receipt: json!({"rows": 7}),
         };
-        Past { kept: kept.iter().map(output).collect(), commits: committed.iter().map(commit).collect() }
+        Past {
+            kept: kept.iter().map(output).collect(),
+            commits: committed.iter().map(commit).collect(),
+            told: HashMap::new(),
+        }
     }
 
     fn settled(plan: &Plan, past: &Past) -> Vec<String> {

@@ -63,6 +63,7 @@ fn begin(service: &Service, attempts: &mut JoinSet<()>, claim: Claim) {
     let under_way = UnderWay {
         fence: claim.lease.fence,
         stop: CancellationToken::new(),
+        abandon: CancellationToken::new(),
         lost: CancellationToken::new(),
         released: CancellationToken::new(),
     };
@@ -100,7 +101,7 @@ async fn drain(service: &Service, attempts: &mut JoinSet<()>) {
     }
     for under_way in service.under_way().values() {
         under_way.released.cancel();
-        under_way.stop.cancel();
+        under_way.end();
     }
     while attempts.join_next().await.is_some() {}
 }
@@ -163,7 +164,7 @@ fn pass_on(under_way: &HashMap<String, UnderWay>, held: &[(Lease, RunState)]) {
             None => {
                 // It has ended by itself in the meantime, or another replica has it: either way there is nothing to tell.
                 under_way.lost.cancel();
-                under_way.stop.cancel();
+                under_way.end();
             }
         }
     }

@@ -109,6 +109,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if it may not.
     pub async fn permit(&self, lease: &Lease, step: &str) -> Result<(), StoreError> {
+        self.permit_in(&[RunState::Running], lease, step).await
+    }
+
+    /// As [`Store::permit`], for a load that runs finally: also of a run that is being cancelled.
+    ///
+    /// # Errors
+    /// As [`Store::permit`].
+    pub async fn permit_finally(&self, lease: &Lease, step: &str) -> Result<(), StoreError> {
+        self.permit_in(&[RunState::Running, RunState::Cancelling], lease, step).await
+    }
+
+    async fn permit_in(&self, states: &[RunState], lease: &Lease, step: &str) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let until = sqlx::query(self.sql(
             "SELECT CASE WHEN lease_until > {now} THEN 1 ELSE 0 END AS valid FROM runs WHERE id = $1 AND fence = $2",
@@ -116,7 +128,7 @@ impl Store {
         let row = until.bind(&lease.run).bind(lease.fence).fetch_optional(&mut *tx).await?;
         let valid = row.map(|row| row.try_get::<i64, _>("valid")).transpose()?.unwrap_or(0) == 1;
         let state = self.held(&mut tx, lease).await?;
-        if !valid || state != RunState::Running {
+        if !valid || !states.contains(&state) {
             return Err(StoreError::LeaseLost(lease.run.clone()));
         }
         self.event(&mut tx, &lease.run, "committing", &json!({"step": step})).await?;

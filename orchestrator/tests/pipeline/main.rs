@@ -1,5 +1,6 @@
 //! Pipelines from text to plan, over small real steps: every mistake with its place, and what a plan shows.
 
+mod flow;
 mod forms;
 mod graphs;
 mod params;

@@ -132,6 +132,10 @@ impl Planner for Together {
         self.0.catalog()
     }
 
+    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+        self.0.files(pattern)
+    }
+
     fn plan(
         &self,
         command: StepCommand,

@@ -107,7 +107,7 @@ async fn programs_get_nodes_edges_and_their_columns() {
     assert_eq!((&shown["pipeline"], shown["nodes"].as_array().map(Vec::len)), (&json!("diamond"), Some(6)));
     let first = json!({
         "id": "a", "step": "read-rows", "kind": "extract", "effects": "none",
-        "params": {"columns": ["x", "t_name"]}, "source": "x.csv 1 2", "timeout_ms": null,
+        "params": {"columns": ["x", "t_name"]}, "source": "x.csv 1 2", "when": null, "left_out": false, "finally": false, "timeout_ms": null,
         "outputs": [{"name": "output", "columns": [
             {"name": "x", "type": "Int64", "nullable": true}, {"name": "t_name", "type": "Utf8", "nullable": true}
         ]}],
@@ -165,6 +165,9 @@ fn editors_accept_what_can_be_run() {
         json!({"steps": [step("drop-columns", json!({"columns": ["x"], "bounds": {"lowest": 1}}))]}),
         json!({"steps": [step("drop-columns", json!({"columns": ["{{ a }}"], "bounds": {"lowest": "{{ low }}"}}))],
                "params": {"low": {"type": "integer", "default": 1, "enum": [1, 2]}, "a": "x", "b": {}}}),
+        json!({"steps": [{"id": "a", "service": "store", "when": "stage == 'x'"}], "finally": [good]}),
+        json!({"steps": [{"id": "a", "service": "store", "for_each": "in/*.csv"}]}),
+        json!({"steps": [{"id": "g", "for_each": {"items": [1], "as": "n", "at_once": 2}, "steps": [good]}]}),
         json!({"pipeline": [step("read-rows", json!({"columns": "{{ a }}", "mode": "{{ m }}"}))], "params": {"m": "all"}}),
     ] {
         assert!(accepted(&file), "{file:#}");
@@ -193,6 +196,10 @@ fn editors_refuse_what_cannot_be_run() {
         json!({"steps": [step("row_source", json!({"columns": [], "mode": "sampel"}))]}),
         json!({"steps": [step("store", json!({"columns": []}))]}),
         json!({"steps": [step("drop-columns", json!({"columns": [], "bounds": {"lowest": "low"}}))]}),
+        json!({"steps": [{"id": "a", "service": "store", "when": 7}]}),
+        json!({"steps": [{"id": "g", "for_each": [1], "steps": []}]}),
+        json!({"steps": [{"id": "g", "steps": [step("store", json!({}))]}]}),
+        json!({"steps": [{"id": "a", "service": "store", "for_each": {"files": "x", "items": []}}]}),
     ] {
         assert!(!accepted(&file), "{file:#}");
     }

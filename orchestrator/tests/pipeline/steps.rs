@@ -200,7 +200,12 @@ pub fn catalog() -> Vec<StepDescription> {
 
 /// The steps, planned in this process.
 pub fn planner() -> InProcess {
-    let data_root = DataRoot::open(std::env::temp_dir()).expect("a folder");
+    planner_at(&std::env::temp_dir())
+}
+
+/// As [`planner`], with this data root.
+pub fn planner_at(folder: &std::path::Path) -> InProcess {
+    let data_root = DataRoot::open(folder).expect("a folder");
     let space = SpillSpace::new(MemoryBudget::new(1 << 20), std::env::temp_dir(), 1 << 20);
     InProcess::new(registry(), StepEnv { data_root, space })
 }
@@ -220,6 +225,10 @@ impl Planner for Odd {
             true => Box::pin(std::future::ready(Err(Fault::upstream("nobody at 127.0.0.1:9").help("start it")))),
             false => self.inner.catalog(),
         }
+    }
+
+    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+        self.inner.files(pattern)
     }
 
     fn plan(

@@ -212,7 +212,7 @@ impl House {
             Settings { registry, env: self.env.clone(), limits: Limits::default(), drain: Duration::from_secs(5) };
         let server = Server::start(settings, listener).await;
         let client = StepClient::tcp(&address).expect("an address");
-        (FlightMesh::connect(vec![client]).await.expect("it answers"), server)
+        (FlightMesh::connect(vec![client], self.env.data_root.clone()).await.expect("it answers"), server)
     }
 
     /// What the load wrote.

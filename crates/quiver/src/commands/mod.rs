@@ -100,13 +100,14 @@ impl Doors {
     async fn open(args: &WhereArgs, logs: LogFormat) -> Result<Self, Fault> {
         let secrets = Secrets::open(args.secrets_dir.as_deref())?;
         if let Some(via) = args.mesh {
+            let root = args.env.open()?.data_root;
             let fleet = Fleet::start(&registry(), &args.env, logs).await?;
-            let mesh = FlightMesh::connect(fleet.clients(via)?).await?;
+            let mesh = FlightMesh::connect(fleet.clients(via)?, root).await?;
             return Ok(Self::There { mesh: WithSecrets::new(mesh, secrets), fleet: Some(fleet) });
         }
         if !args.connect.is_empty() {
             let clients = args.connect.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
-            let mesh = FlightMesh::connect(clients).await?;
+            let mesh = FlightMesh::connect(clients, args.env.open()?.data_root).await?;
             return Ok(Self::There { mesh: WithSecrets::new(mesh, secrets), fleet: None });
         }
         Ok(Self::Here(WithSecrets::new(InProcess::new(registry(), args.env.open()?), secrets)))

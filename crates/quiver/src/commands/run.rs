@@ -69,9 +69,13 @@ async fn attended<M: Mesh>(mesh: Arc<M>, plan: &Plan, args: &RunArgs, space: Spi
             tokio::select! {
                 report = &mut running => break report,
                 () = &mut watching => {}
-                () = &mut stopped, if !interrupted => {
-                    interrupted = true;
+                () = &mut stopped => {
+                    // Asked once, it lets what runs finally run; asked again, it ends.
+                    if std::mem::replace(&mut interrupted, true) {
+                        options.abandon.cancel();
+                    }
                     options.cancel.cancel();
+                    stopped.set(asked_to_stop(false));
                 }
             }
         }

@@ -47,7 +47,7 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
         (None, Some(own)) => vec![own.client()?],
         (None, None) => Vec::new(),
     };
-    let mesh = Arc::new(FlightMesh::connect(clients).await?);
+    let mesh = Arc::new(FlightMesh::connect(clients, env.data_root.clone()).await?);
     let secrets = args.serve.secrets()?;
     let runner: Arc<dyn Runner> = match &fleet {
         None => {

@@ -101,6 +101,10 @@ impl<M: Planner> Planner for WithSecrets<M> {
         self.mesh.silent()
     }
 
+    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+        self.mesh.files(pattern)
+    }
+
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {
         async move {
             let (command, redactor) = self.resolved(command).await?;

@@ -2,7 +2,7 @@
 
 use super::super::problem::{Problem, Problems};
 use super::super::source::Span;
-use super::super::spec::{refuse_unknown, wrong_type};
+use super::super::values::{refuse_unknown, wrong_type};
 use super::super::yaml::{Entry, Yaml};
 use super::template::is_name;
 use super::{ParamKind, ParamSpec};

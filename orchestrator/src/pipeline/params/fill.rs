@@ -3,9 +3,11 @@
 //! A text that is one placeholder becomes the value, with its type; within a longer text the value is written out. The
 //! place in the file stays that of the text, so that whatever a step says of the value points there.
 
+use super::super::each::{Item, Items, refuse_hidden};
 use super::super::problem::{Problem, Problems};
 use super::super::source::Span;
 use super::super::spec::Spec;
+use super::super::when::{Known, When, word};
 use super::super::yaml::{Node, Yaml};
 use super::declare::not_of_kind;
 use super::template::{Piece, pieces};
@@ -23,22 +25,49 @@ pub(in super::super) enum Missing {
     Awaited,
 }
 
+/// The values of a pipeline's parameters, by name; nothing for one that has none that can be used, which was told or may
+/// come later.
+pub(in super::super) type Values = BTreeMap<String, Option<Value>>;
+
 impl Spec {
-    /// Puts values into the steps: those of `given`, else the defaults. Unknown names, missing values and wrong ones
+    /// The values of its parameters: those of `given`, else the defaults. Unknown names, missing values and wrong ones
     /// are added to `problems`.
-    pub(in super::super) fn fill(
-        &mut self,
+    pub(in super::super) fn values(
+        &self,
         given: &BTreeMap<String, Value>,
         missing: Missing,
         problems: &mut Problems,
-    ) {
+    ) -> Values {
         self.refuse_undeclared(given, problems);
-        let Some(declared) = &self.params else { return };
-        let values = declared.iter().map(|param| (param.name.as_str(), value(param, given, missing, problems)));
-        let mut filler = Filler { values: values.collect(), problems };
+        let declared = self.params.iter().flatten();
+        declared.map(|param| (param.name.clone(), value(param, given, missing, problems))).collect()
+    }
+
+    /// Puts values into what its groups are repeated for.
+    pub(in super::super) fn fill_groups(&mut self, values: &Values, problems: &mut Problems) {
+        let names: Vec<&str> = values.keys().map(String::as_str).collect();
+        for group in &mut self.groups {
+            refuse_hidden(group, &names, problems);
+            let (Items::List(items) | Items::Files(items)) = &mut group.items;
+            if self.params.is_some() {
+                Filler { known: known(values, &Item::new()), problems }.fill(items);
+            }
+        }
+    }
+
+    /// Puts values into the steps: those of the parameters, and those of the item that a step is for. In a file without
+    /// `params`, only what is repeated has placeholders.
+    pub(in super::super) fn fill(&mut self, values: &Values, problems: &mut Problems) {
         for step in &mut self.steps {
-            if let Some(params) = &mut step.params {
-                step.unfilled = !filler.fill(params);
+            let known = known(values, &step.item);
+            if let Some(when) = &mut step.when {
+                let words = known.iter().map(|(name, value)| (word(name), value.clone())).collect::<Vec<_>>();
+                let words = words.iter().map(|(word, value)| (word.as_str(), value.clone())).collect();
+                step.unfilled |= !when.bind(&words, step.finally, problems);
+            }
+            let placeholders = self.params.is_some() || !step.item.is_empty();
+            if let Some(params) = step.params.as_mut().filter(|_| placeholders) {
+                step.unfilled |= !Filler { known, problems }.fill(params);
             }
         }
     }
@@ -63,7 +92,14 @@ impl Spec {
                 names(params, &mut used);
             }
         }
-        let unused = |param: &&ParamSpec| !param.half_read && !used.contains(param.name.as_str());
+        for group in &self.groups {
+            let (Items::List(items) | Items::Files(items)) = &group.items;
+            names(items, &mut used);
+        }
+        let conditions: HashSet<&str> =
+            self.steps.iter().filter_map(|step| step.when.as_ref()).flat_map(When::roots).collect();
+        let is_used = |name: &str| used.contains(name) || conditions.contains(word(name).as_str());
+        let unused = |param: &&ParamSpec| !param.half_read && !is_used(&param.name);
         for param in self.params.iter().flatten().filter(unused) {
             let message = format!("no step uses the parameter \"{}\"", param.name);
             let help = format!("use it in a step's params: \"{{{{ {} }}}}\", or take it away", param.name);
@@ -124,9 +160,13 @@ fn no_value(param: &ParamSpec) -> Problem {
     Problem::at(&param.span, "missing-value", format!("the parameter \"{}\" has no value", param.name)).help(help)
 }
 
+/// What placeholders may name at a step: an item's values before the pipeline's.
+fn known<'a>(values: &'a Values, item: &'a Item) -> Known<'a> {
+    values.iter().chain(item).map(|(name, value)| (name.as_str(), value.clone())).collect()
+}
+
 struct Filler<'a> {
-    /// What there is, by name; nothing for what has no value, which was told.
-    values: BTreeMap<&'a str, Option<Value>>,
+    known: Known<'a>,
     problems: &'a mut Problems,
 }
 
@@ -180,11 +220,11 @@ impl Filler<'_> {
     }
 
     fn value(&mut self, name: &str, span: &Span) -> Option<Value> {
-        match self.values.get(name) {
+        match self.known.get(name) {
             Some(value) => value.clone(),
             None => {
-                let known: Vec<&str> = self.values.keys().copied().collect();
-                let message = format!("the pipeline has no parameter \"{name}\"");
+                let known: Vec<&str> = self.known.keys().copied().collect();
+                let message = format!("there is no parameter \"{name}\" here");
                 self.problems.push(Problem::at(span, "unknown-param", message).help(did_you_mean(name, known)));
                 None
             }

@@ -18,6 +18,7 @@ pub use kind::ParamKind;
 
 pub(super) use declare::declared;
 pub(super) use fill::Missing;
+pub(super) use template::is_name;
 
 use super::source::Span;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! A text cut at its placeholders: `{{ name }}`. Pure.
+//! A text cut at its placeholders: `{{ name }}`, `{{ item.part }}`. Pure.
 //!
 //! Two braces that mean themselves are written `\{{`, or as a quoted text in a placeholder: `{{ "{{" }}`.
 
@@ -7,7 +7,7 @@
 pub(super) enum Piece<'a> {
     /// Means itself.
     Text(&'a str),
-    /// Stands for the value of a parameter.
+    /// Stands for the value of a parameter, or of an item.
     Name(&'a str),
 }
 
@@ -46,12 +46,12 @@ fn placeholder(text: &str) -> Result<(Piece<'_>, &str), String> {
             (Piece::Text(literal), rest)
         }
         None => {
-            let end = inner.find(|c: char| !is_of_name(c)).unwrap_or(inner.len());
+            let end = inner.find(|c: char| !is_of_name(c) && c != '.').unwrap_or(inner.len());
             (Piece::Name(&inner[..end]), &inner[end..])
         }
     };
     match (rest.trim_start().strip_prefix(CLOSE), piece) {
-        (Some(rest), Piece::Name(name)) if is_name(name) => Ok((Piece::Name(name), rest)),
+        (Some(rest), Piece::Name(name)) if is_path(name) => Ok((Piece::Name(name), rest)),
         (Some(rest), Piece::Text(literal)) => Ok((Piece::Text(literal), rest)),
         _ => Err(match text.split_once(CLOSE) {
             Some((inner, _)) => format!("{{{{{inner}}}}} is no placeholder"),
@@ -60,8 +60,14 @@ fn placeholder(text: &str) -> Result<(Piece<'_>, &str), String> {
     }
 }
 
+/// Whether a text may be a name, or one of its parts: `file.stem`.
+fn is_path(text: &str) -> bool {
+    let mut parts = text.split('.');
+    parts.next().is_some_and(is_name) && parts.all(|part| !part.is_empty())
+}
+
 /// Whether a text may be the name of a parameter.
-pub(super) fn is_name(text: &str) -> bool {
+pub(in super::super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(is_of_name)
 }
 

@@ -1,0 +1,214 @@
+//! Steps on a condition, steps that are repeated, and steps at the end.
+
+use super::steps::{only, planned, planner_at, told};
+use orchestrator::pipeline::{self, Arguments, Plan, Problems, Source};
+
+fn ids(plan: &Plan) -> Vec<&str> {
+    plan.nodes.iter().map(|node| node.id.as_str()).collect()
+}
+
+const STAGED: &str = "\
+params: {stage: test}
+steps:
+  - {id: a, service: read-rows, params: {columns: [x]}, when: stage == 'prod'}
+  - {id: b, service: store, depends_on: a}
+  - {id: c, service: read-rows, params: {columns: [y]}, when: 'stage != \"prod\"'}
+";
+
+#[tokio::test]
+async fn what_a_parameter_decides_is_decided_at_planning() {
+    let plan = planned(STAGED).await;
+    let left_out: Vec<bool> = plan.nodes.iter().map(|node| node.left_out).collect();
+    assert_eq!(left_out, [true, true, false]);
+    let arguments = Arguments { params: [("stage".to_owned(), "prod".into())].into(), ..Arguments::default() };
+    let source = Source::new("test", STAGED);
+    let plan = pipeline::check(&source, &arguments, &super::steps::planner()).await.expect("good");
+    let left_out: Vec<bool> = plan.nodes.iter().map(|node| node.left_out).collect();
+    assert_eq!(left_out, [false, false, true]);
+}
+
+#[tokio::test]
+async fn a_condition_orders_its_step_after_those_that_it_names() {
+    let plan = planned(
+        "\
+steps:
+  - {id: last, service: store, depends_on: one-two, when: steps.check_it.rows_out > 0}
+  - {id: one-two, service: read-rows, params: {columns: [x]}}
+  - {id: check-it, service: read-rows, params: {columns: [x]}}
+",
+    )
+    .await;
+    assert_eq!(ids(&plan), ["one-two", "check-it", "last"]);
+    assert_eq!(plan.nodes[2].asks, [1]);
+    assert!(plan.drawn(100).contains("when steps.check_it.rows_out > 0"), "{}", plan.drawn(100));
+}
+
+#[tokio::test]
+async fn wrong_conditions_are_told_at_their_places() {
+    told(
+        "\
+params: {stage: test}
+steps:
+  - {id: a, service: read-rows, params: {columns: [x]}, when: «stag == 'prod'»}
+  - {id: b, service: read-rows, params: {columns: [x]}, when: «stage ==»}
+  - {id: c, service: read-rows, params: {columns: [x]}, when: «steps.d.rows > 0»}
+  - {id: d, service: read-rows, params: {columns: [x]}, when: «steps.nobody.rows_out > 0»}
+  - {id: e, service: read-rows, params: {columns: [x]}, when: «run.status == 'failed' and stage»}
+  - {id: «f», service: read-rows, params: {columns: [x]}, when: steps.f.rows_out > 0}
+  - {id: g, service: read-rows, params: {columns: [x]}, when: «[»1]}
+",
+        &["bad-when", "bad-when", "bad-when", "unknown-dependency", "bad-when", "cycle", "wrong-type"],
+    )
+    .await;
+}
+
+const REGIONS: &str = "\
+params: {more: east}
+steps:
+  - {id: all, service: read-rows, params: {columns: [x, t]}}
+  - id: regions
+    for_each: {items: [north, south, '{{ more }}'], as: region, at_once: 1}
+    depends_on: all
+    steps:
+      - {id: read, service: read-rows, params: {columns: ['{{ region }}', x]}}
+      - {id: both, service: pair, depends_on: [read, all]}
+      - {id: write, service: store, depends_on: both, when: region != 'south' and steps.read.rows_out > 0}
+  - {id: done, service: read-rows, params: {columns: [x]}, depends_on: [regions]}
+";
+
+#[tokio::test]
+async fn a_group_is_repeated_for_each_item() {
+    let plan = planned(REGIONS).await;
+    let of = |name: &str| plan.nodes.iter().position(|node| node.id == name).unwrap_or_else(|| panic!("{name}"));
+    assert_eq!(plan.nodes.len(), 11, "{:?}", ids(&plan));
+    let south = &plan.nodes[of("read[south]")];
+    assert_eq!(south.params["columns"][0], "south");
+    assert!(south.after.contains(&of("write[north]")), "one after the other: {south:?}");
+    let both = &plan.nodes[of("both[east]")];
+    let fed: Vec<usize> = both.inputs.iter().map(|input| input.node).collect();
+    assert_eq!(fed, [of("read[east]"), of("all")]);
+    assert_eq!(plan.nodes[of("write[east]")].asks, [of("read[east]")]);
+    let done = &plan.nodes[of("done")];
+    assert!(done.inputs.is_empty() && done.after.contains(&of("write[south]")), "{done:?}");
+}
+
+#[tokio::test]
+async fn one_step_is_repeated_by_itself_and_items_may_have_parts() {
+    let plan = planned(
+        "\
+steps:
+  - id: read
+    for_each: [{column: x, kind: a}, {column: y, kind: b}]
+    service: read-rows
+    params: {columns: ['{{ item.column }}', 'as {{item.kind}}']}
+",
+    )
+    .await;
+    assert_eq!(ids(&plan), ["read[1]", "read[2]"]);
+    assert_eq!(plan.nodes[1].params["columns"], serde_json::json!(["y", "as b"]));
+}
+
+async fn with_files(files: &[&str], yaml: &str) -> Result<Plan, Problems> {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, "x").expect("written");
+    }
+    pipeline::check(&Source::new("test", yaml), &Arguments::default(), &planner_at(folder.path())).await
+}
+
+const FILES: &str = "\
+steps:
+  - id: read
+    for_each: {files: 'in/*.csv', as: file}
+    service: read-rows
+    params: {columns: ['{{ file }}', '{{ file.name }}', '{{ file.stem }}', '{{ file.folder }}']}
+    when: file.stem != 'b'
+";
+
+#[tokio::test]
+async fn files_that_match_are_the_items() {
+    let plan = with_files(&["in/b.csv", "in/a.csv", "in/deep/c.csv", "in/d.txt"], FILES).await.expect("good");
+    assert_eq!(ids(&plan), ["read[a]", "read[b]"]);
+    assert_eq!(plan.nodes[0].params["columns"], serde_json::json!(["in/a.csv", "a.csv", "a", "in"]));
+    assert_eq!((plan.nodes[0].left_out, plan.nodes[1].left_out), (false, true));
+    let none = with_files(&[], FILES).await.expect_err("nothing to do");
+    let one = none.iter().next().expect("a problem");
+    assert_eq!((one.code, one.line, one.column), ("empty-for-each", 3, 23), "{none}");
+    let plan = with_files(&[], &FILES.replace("as: file", "as: file, allow_empty: true")).await.expect("good");
+    assert_eq!(plan.nodes.len(), 0);
+    let problems = with_files(&["in/a.csv"], &FILES.replace("in/*", "../*")).await.expect_err("outside");
+    assert_eq!(problems.iter().next().map(|one| one.code), Some("denied"), "{problems}");
+}
+
+#[tokio::test]
+async fn a_mistake_in_what_is_repeated_is_told_once() {
+    told(
+        "\
+steps:
+  - id: g
+    for_each: [n, s]
+    steps:
+      - {id: read, service: «reed-rows», params: {columns: [x]}}
+      - {id: trim, service: drop-columns, params: {columns: [], «colums»: []}, depends_on: read}
+      - {id: «a», service: read-rows, params: {columns: ['«{{ itm }}»']}}
+  - {id: a, service: read-rows, params: {columns: [x]}}
+"
+        .replace("'«{{ itm }}»'", "«'{{ itm }}'»")
+        .as_str(),
+        &["unknown-service", "unknown-param", "duplicate-id", "unknown-param"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_repeated_is_told() {
+    only("steps:\n  - {id: a, service: read-rows, params: {columns: [x]}, for_each: «7»}\n", "wrong-type").await;
+    only(
+        "steps:\n  - {id: a, service: read-rows, params: {columns: []}, for_each: {items: [1], «az»: x}}\n",
+        "unknown-key",
+    )
+    .await;
+    let nested = "\
+steps:
+  - id: g
+    for_each: [1]
+    steps:
+      - {id: a, «for_each»: [2], service: read-rows, params: {columns: [x]}}
+";
+    only(nested, "nested-for-each").await;
+    let rows = "\
+steps:
+  - {id: a, for_each: [1], service: read-rows, params: {columns: [x]}}
+  - {id: b, service: store, inputs: {input: «a»}}
+";
+    told(&rows.replace("«a»", "««a»»"), &["wrong-inputs", "unknown-dependency"]).await;
+}
+
+#[tokio::test]
+async fn what_runs_finally_is_fed_by_itself_alone() {
+    let plan = planned(
+        "\
+steps:
+  - {id: a, service: read-rows, params: {columns: [x]}}
+finally:
+  - {id: r, service: read-rows, params: {columns: [x]}, when: \"run.status == 'failed'\"}
+  - {id: w, service: store, depends_on: r}
+",
+    )
+    .await;
+    let finally: Vec<bool> = plan.nodes.iter().map(|node| node.finally).collect();
+    assert_eq!(finally, [false, true, true]);
+    told(
+        "\
+steps:
+  - {id: a, service: read-rows, params: {columns: [x]}}
+  - {id: b, service: store, depends_on: [a, «w»]}
+finally:
+  - {id: w, service: store, depends_on: «a»}
+",
+        &["bad-finally", "bad-finally"],
+    )
+    .await;
+}
