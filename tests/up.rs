@@ -125,6 +125,10 @@ fn an_operator_lives_through_a_day() {
     let shown = service.quiver(&["runs", "show", failed]);
     assert!(shown.stdout.contains("min_rows") && shown.stdout.contains("quality"), "{}", shown.stdout);
     assert_eq!(service.quiver(&["runs", "diff", failed, done]).code, Some(0));
+    let log = service.quiver(&["runs", "logs", failed, "--step", "quality"]).stdout;
+    assert!(log.lines().count() == 1 && log.contains("error") && log.contains("min_rows"), "{log}");
+    let whole = service.quiver(&["runs", "logs", done, "--json"]).json();
+    assert!(whole.as_array().is_some_and(|lines| lines.iter().any(|line| line["step"] == "clean")), "{whole}");
     assert_eq!(service.quiver(&["runs", "cancel", done]).code, Some(2));
     assert_eq!(service.quiver(&["runs", "show", "none"]).code, Some(2));
 

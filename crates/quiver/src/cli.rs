@@ -301,11 +301,14 @@ pub enum RunsCommand {
         /// Its id.
         id: String,
     },
-    /// Show what happened to a run.
+    /// Show what happened to a run, and what its steps did.
     Logs {
         /// Its id.
         id: String,
-        /// Go on until it ends, and exit as it does.
+        /// Only what one of its steps did.
+        #[arg(long, conflicts_with = "follow", value_name = "STEP")]
+        step: Option<String>,
+        /// Show what happens to the run as it happens until it ends, and exit as it does.
         #[arg(short, long)]
         follow: bool,
     },

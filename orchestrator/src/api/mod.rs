@@ -26,6 +26,7 @@ mod extract;
 mod guard;
 mod health;
 mod listen;
+mod logs;
 mod outputs;
 mod pipelines;
 mod problem;
@@ -151,6 +152,7 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(pipelines::routes())
         .merge(runs::routes())
         .merge(events::routes())
+        .merge(logs::routes())
         .merge(outputs::routes())
         .merge(schedules::routes())
         .merge(steps::routes())

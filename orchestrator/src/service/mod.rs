@@ -9,6 +9,7 @@
 //! | [`attempt`] | one attempt of a run, from planning to its end |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
 //! | [`audit`] | what ran, written down |
+//! | [`log`] | what happened to a run, line by line: pure |
 //! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
 //! | [`retry`] | when it is tried again: pure |
 //! | [`scheduler`] | runs pipelines when their time has come |
@@ -19,6 +20,7 @@ mod attendant;
 mod audit;
 mod fingerprint;
 mod intake;
+pub mod log;
 mod retention;
 mod retry;
 mod reuse;

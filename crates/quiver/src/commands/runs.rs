@@ -8,6 +8,7 @@ use crate::show;
 use flight_common::{Fault, FaultKind};
 use futures::StreamExt;
 use orchestrator::api::RunDetails;
+use orchestrator::service::log::LogLine;
 use orchestrator::store::{EventRow, Page, RunRow, RunState};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -58,11 +59,15 @@ pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
                 false => print(show::run(&details).as_bytes())?,
             }
         }
-        RunsCommand::Logs { id, follow: true } => return watch(&remote, &id, json).await,
-        RunsCommand::Logs { id, follow: false } => {
-            let request = remote.api(Method::GET, &["runs", &id, "events"]).header("accept", "application/json");
-            let events: Vec<EventRow> = remote.read(request).await?;
-            events.iter().try_for_each(|event| tell(event, json))?;
+        RunsCommand::Logs { id, follow: true, .. } => return watch(&remote, &id, json).await,
+        RunsCommand::Logs { id, step, follow: false } => {
+            let query: Vec<_> = step.iter().map(|step| ("step", step)).collect();
+            let request = remote.api(Method::GET, &["runs", &id, "logs"]).query(&query);
+            let lines: Vec<LogLine> = remote.read(request).await?;
+            match json {
+                true => print_json(&lines)?,
+                false => print((lines.iter().map(show::log_line).collect::<Vec<_>>().join("\n") + "\n").as_bytes())?,
+            }
         }
         RunsCommand::Cancel { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "cancel"]), json).await?,
         RunsCommand::Retry { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "retry"]), json).await?,

@@ -5,6 +5,7 @@ use chrono::{DateTime, Local, TimeZone};
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, CellAlignment, Table};
 use orchestrator::api::RunDetails;
+use orchestrator::service::log::{LogLine, told};
 use orchestrator::store::{EventRow, Page, RunRow, Schedule, Token};
 use serde_json::Value;
 use std::fmt::Write;
@@ -88,30 +89,13 @@ fn table(steps: &[Value]) -> Table {
 
 /// Something that happened to a run, as a line.
 pub fn event(event: &EventRow) -> String {
-    let body = &event.body;
-    let told = match event.kind.as_str() {
-        "queued" => format!("by {} ({})", word(&body["by"]), word(&body["origin"])),
-        "started" => format!("attempt {}", body["attempt"]),
-        "progress" => {
-            let steps = body["steps"].as_array().into_iter().flatten();
-            let shown = steps.filter(|step| step["status"] != "waiting").map(|step| {
-                let rows = step["rows_out"].as_u64().unwrap_or(0);
-                format!("{} {} ({} rows)", word(&step["id"]), word(&step["status"]), count(rows))
-            });
-            shown.collect::<Vec<_>>().join(", ")
-        }
-        "committing" => word(&body["step"]),
-        "retry" => {
-            let pause = time(body["retry_in_ms"].as_f64().unwrap_or(0.0));
-            format!("in {pause}, because {}", fault_text(&body["fault"]))
-        }
-        "failed" => fault_text(&body["fault"]),
-        _ => match body.as_object().is_none_or(serde_json::Map::is_empty) {
-            true => String::new(),
-            false => body.to_string(),
-        },
-    };
-    format!("{}  {:<10} {told}", when(event.at), event.kind).trim_end().to_owned()
+    format!("{}  {:<10} {}", when(event.at), event.kind, told(event)).trim_end().to_owned()
+}
+
+/// A line of a run's log.
+pub fn log_line(line: &LogLine) -> String {
+    let step = line.step.as_deref().unwrap_or("");
+    format!("{}  {:<5} {step:<16} {}", when(line.at), line.level, line.message)
 }
 
 /// A line for each schedule.

@@ -1,0 +1,58 @@
+//! The log of a run, and of each of its steps.
+
+use super::Api;
+use super::auth::Viewer;
+use super::extract::{Json, Path, Query, media_type};
+use super::problem::{ApiError, ProblemDetails};
+use crate::service::log::{LogLine, lines};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chrono::DateTime;
+use http::{HeaderMap, header};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// More lines than a run of a thousand steps has.
+const MOST: usize = 65_535;
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(logs))
+}
+
+/// Which lines.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    /// Only those of this step.
+    step: Option<String>,
+}
+
+/// What happened to a run and what its steps did, in order; as lines of text with `Accept: text/plain`.
+#[utoipa::path(get, path = "/runs/{id}/logs", tag = "runs", params(("id" = String, Path), Of), responses(
+    (status = 200, content((Vec<LogLine> = "application/json"), (String = "text/plain"))),
+    (status = 404, body = ProblemDetails),
+))]
+async fn logs(
+    _: Viewer,
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(of): Query<Of>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let store = api.service().store();
+    store.run(&id).await?;
+    let (events, attempts) = tokio::try_join!(store.events(&id, 0, MOST), store.attempts(&id))?;
+    let lines = lines(&events, &attempts, of.step.as_deref());
+    match media_type(&headers, header::ACCEPT).as_deref() {
+        Some("text/plain") => Ok(lines.iter().map(text).collect::<String>().into_response()),
+        _ => Ok(Json(lines).into_response()),
+    }
+}
+
+fn text(line: &LogLine) -> String {
+    let at = DateTime::from_timestamp_millis(line.at).map_or_else(String::new, |at| at.to_rfc3339());
+    let step = line.step.as_deref().map(|step| format!(" [{step}]")).unwrap_or_default();
+    format!("{at} {:<5} attempt {}{step} {}\n", line.level, line.attempt, line.message)
+}
