@@ -2,7 +2,8 @@
 """The benchmark: `python3 tests/bench/bench.py`. One command; figures go to docs/benchmarks.md.
 
 Contenders run as whole processes, in interleaved rounds after a warm-up round, and must all give equal rows. CPU seconds
-and peak memory are those of the whole tree of processes of a contender.
+are those of the whole tree of processes of a contender; its peak memory is the greatest sum of their resident memory at
+one moment.
 """
 
 import argparse
@@ -60,17 +61,28 @@ def peak_mb(pid):
     return 0.0
 
 
+def memory_mb(pid):
+    """The resident memory of a process at this moment."""
+    try:
+        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def measured(command):
-    """Runs a command: seconds, CPU seconds, peak memory of each process in MB, standard output."""
+    """Runs a command: seconds, CPU seconds, peak memory in MB of each process and of all at a time, standard output."""
     before = os.times()
     begun = time.perf_counter()
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=WORK)
-    peaks, done = {}, threading.Event()
+    peaks, together, done = {}, [0.0], threading.Event()
 
     def watch():
         while not done.is_set():
-            for pid in tree(process.pid):
+            pids = tree(process.pid)
+            for pid in pids:
                 peaks[pid] = max(peaks.get(pid, 0.0), peak_mb(pid))
+            together[0] = max(together[0], sum(map(memory_mb, pids)))
             done.wait(0.01)
 
     watcher = threading.Thread(target=watch)
@@ -83,7 +95,9 @@ def measured(command):
     if process.returncode != 0:
         raise SystemExit(f"{command} failed:\n{err.decode()}\n{out.decode()}")
     cpu = after.children_user - before.children_user + after.children_system - before.children_system
-    return {"seconds": seconds, "cpu": cpu, "peaks": sorted(peaks.values(), reverse=True), "out": out.decode()}
+    return {"seconds": seconds, "cpu": cpu, "peaks": sorted(peaks.values(), reverse=True),
+            # What was there between two looks is seen by the peak of a single process alone.
+            "together": max(together[0], max(peaks.values(), default=0.0)), "out": out.decode()}
 
 
 def rounds(contenders, count):
@@ -104,7 +118,7 @@ def table(results, ours, peers):
     for name, runs in results.items():
         median = lambda key: statistics.median(run[key] for run in runs)
         ratio = statistics.median(run["seconds"] / best for run, best in zip(runs, fastest))
-        memory = statistics.median(sum(run["peaks"]) for run in runs)
+        memory = statistics.median(run["together"] for run in runs)
         shown = f"**{name}**" if name in ours else name
         lines.append(f"| {shown} | {median('seconds'):.3f} | {ratio:.2f} | {median('cpu'):.2f} | {memory:.0f} |")
     return "\n".join(lines)

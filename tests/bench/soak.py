@@ -26,6 +26,8 @@ import subprocess
 import tempfile
 import time
 
+from bench import memory_mb
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PIPELINES = {name: (REPOSITORY / f"examples/pipelines/{name}.yaml").read_text()
              for name in ["hr_analytics", "ecommerce_analytics", "departments_diamond", "orders_two_ways"]}
@@ -89,14 +91,6 @@ class Service:
             body, kind = yaml, "application/yaml"
         status, answer = self.ask("POST", "/runs", body, {"content-type": kind})
         return json.loads(answer)["id"] if status == 202 else None
-
-
-def memory_mb(pid):
-    try:
-        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except OSError:
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def open_files(pid):
