@@ -1,93 +1,167 @@
-"""Durable runs per second: a pipeline of three steps over 100 rows, through the REST API of a release build.
+"""Durable runs: a pipeline of three steps over 100 rows, through the REST API of a release build, by each store.
 
     cargo build --release
-    python3 tests/bench/durable.py [--store postgres://…] [--runs 2000] [--submitters 4]
+    python3 tests/bench/durable.py [--runs 10000] [--submitters 4]
 
-Prints runs per second from the first submission to the last end, and how long a run took from queued to done.
+Tells runs per second from the first submission to the last end; for one run at a time, how long it takes from the request
+to its end, and how much of that is not the work itself; and how long it takes to list all runs. PostgreSQL is started here,
+if Debian's package is there. The figures go to docs/benchmarks.md.
 """
 
 import argparse
+import contextlib
 import http.client
 import json
+import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
 
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PIPELINE = """name: small
 steps:
   - {id: read, service: extract-csv, params: {file_path: in.csv}}
   - {id: clean, service: clean-nan, params: {strategy: drop}, depends_on: [read]}
   - {id: write, service: load-data, params: {format: csv, dataset_name: out}, depends_on: [clean]}
 """
+YAML = {"content-type": "application/yaml"}
 
 
-def submit(address, count, offset):
-    connection = http.client.HTTPConnection(address)
+class Api:
+    """One connection to the orchestrator."""
+
+    def __init__(self, address):
+        self.connection = http.client.HTTPConnection(address)
+
+    def ask(self, path, method="GET", body=None, headers=None):
+        try:
+            self.connection.request(method, "/api/v1" + path, body, headers or {})
+            answer = self.connection.getresponse()
+        except http.client.RemoteDisconnected:
+            # It stood still for so long that it was closed.
+            self.connection.close()
+            return self.ask(path, method, body, headers)
+        read = answer.read()
+        assert answer.status < 300, read
+        return json.loads(read)
+
+
+def submit(address, count, name):
+    api = Api(address)
     for number in range(count):
-        headers = {"content-type": "application/yaml", "idempotency-key": f"{offset}-{number}"}
-        connection.request("POST", "/api/v1/runs", PIPELINE, headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        assert answer.status == 202, body
+        api.ask("/runs", "POST", PIPELINE, {**YAML, "idempotency-key": f"{name}-{number}"})
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--program", default="target/release/quiver")
-    parser.add_argument("--store")
-    parser.add_argument("--runs", type=int, default=2000)
-    parser.add_argument("--submitters", type=int, default=4)
-    parser.add_argument("--mesh", action="store_true", help="steps behind servers of their own")
-    options = parser.parse_args()
-    program = pathlib.Path(options.program).absolute()
+@contextlib.contextmanager
+def postgres():
+    """The address of a database of our own; nothing where there is no PostgreSQL."""
+    bins = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
+    if not bins:
+        yield None
+        return
+    folder = pathlib.Path(tempfile.mkdtemp())
+    as_user = []
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+        as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"]
+    subprocess.run([*as_user, bins[-1] / "initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres"], check=True,
+                   stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([*as_user, bins[-1] / "postgres", "-D", folder / "data", "-k", folder, "-c",
+                               "listen_addresses="], stderr=subprocess.DEVNULL)
+    psql = [bins[-1] / "psql", "-h", folder, "-U", "postgres", "-qc"]
+    try:
+        while subprocess.run([*psql, "CREATE DATABASE quiver"], stderr=subprocess.DEVNULL).returncode:
+            time.sleep(0.1)
+        yield f"postgres://postgres@localhost/quiver?host={folder}"
+    finally:
+        server.terminate()
+        server.wait(30)
+        shutil.rmtree(folder)
+
+
+def alone(api, count=50):
+    """Of one run at a time: milliseconds from request to end, and those that are not the work."""
+    whole, beside = [], []
+    for _ in range(count):
+        begun = time.monotonic()
+        run = api.ask("/runs", "POST", PIPELINE, YAML)["id"]
+        while api.ask(f"/runs/{run}")["state"] not in ("done", "failed"):
+            pass
+        took = 1000 * (time.monotonic() - begun)
+        report = api.ask(f"/runs/{run}/attempts")[-1]["report"]
+        whole.append(took)
+        beside.append(took - report["duration_ms"])
+    return statistics.median(whole), statistics.median(beside)
+
+
+def listed(api):
+    """Milliseconds in which all runs are listed, a thousand at a time, and the first of these pages; how many there are."""
+    begun = time.monotonic()
+    page, pages, count = api.ask("/runs?limit=1000"), [time.monotonic() - begun], 0
+    while True:
+        count += len(page["items"])
+        if not page.get("next"):
+            return 1000 * (time.monotonic() - begun), 1000 * pages[0], count
+        page = api.ask(f"/runs?limit=1000&cursor={page['next']}")
+
+
+def measured(name, store, options):
     with tempfile.TemporaryDirectory() as folder:
         rows = "".join(f"{n},name {n},{n * 1.5}\n" for n in range(100))
         pathlib.Path(folder, "in.csv").write_text("id,name,pay\n" + rows)
-        words = [program, "up", "--json", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"]
-        words += [] if options.mesh else ["--embedded"]
-        words += ["--store", options.store] if options.store else []
+        words = [options.program.absolute(), "up", "--json", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"]
+        words += ["--embedded"] if not options.mesh else []
+        words += ["--store", store] if store else []
         service = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
             address = next(line for line in service.stdout if '"api"' in line).split('"')[3].removeprefix("http://")
-            submit(address, 50, "warm")
-            time.sleep(1)
+            api = Api(address)
+            submit(address, 100, "warm")
+            wait(api)
+            whole, beside = alone(api)
             begun = time.monotonic()
             share = options.runs // options.submitters
-            submitters = [threading.Thread(target=submit, args=(address, share, n)) for n in range(options.submitters)]
-            [one.start() for one in submitters]
-            [one.join() for one in submitters]
-            submitted = time.monotonic() - begun
-            connection = http.client.HTTPConnection(address)
-
-            def ask(path):
-                connection.request("GET", "/api/v1" + path)
-                return json.loads(connection.getresponse().read())
-
-            while ask("/runs?state=queued,running&limit=1")["items"]:
-                time.sleep(0.01)
-            took = time.monotonic() - begun
-            listed = time.monotonic()
-            runs = ask("/runs?limit=1000")["items"]
-            listed = time.monotonic() - listed
-            failed = ask("/runs?state=failed,cancelled&limit=1")["items"]
-            assert not failed, failed
-            begun = time.monotonic()
-            for _ in range(20):
-                connection.request("POST", "/api/v1/runs", PIPELINE, {"content-type": "application/yaml"})
-                run = json.loads(connection.getresponse().read())
-                while ask(f"/runs/{run['id']}")["state"] != "done":
-                    pass
-            alone = (time.monotonic() - begun) / 20
-            own = statistics.median(run["ended_at"] - run["started_at"] for run in runs)
-            print(f"{options.store or 'sqlite'}: {share * options.submitters / took:.0f} runs/s "
-                  f"(submitted in {submitted:.2f} s, done in {took:.2f} s); under load a run took {own:.0f} ms, "
-                  f"alone {1000 * alone:.1f} ms from request to done; 1,000 runs listed in {1000 * listed:.0f} ms")
+            all_of_them = [threading.Thread(target=submit, args=(address, share, n)) for n in range(options.submitters)]
+            [one.start() for one in all_of_them]
+            [one.join() for one in all_of_them]
+            wait(api)
+            rate = share * options.submitters / (time.monotonic() - begun)
+            assert not api.ask("/runs?state=failed,cancelled&limit=1")["items"]
+            all_ms, page_ms, count = listed(api)
         finally:
             service.terminate()
-            service.wait(30)
+            service.wait(60)
+    line = f"| {name} | {rate:.0f} | {whole:.1f} | {beside:.1f} | {page_ms:.0f} | {all_ms:.0f} ({count:,}) |"
+    print(line, flush=True)
+    return line
+
+
+def wait(api):
+    """Until no run is left to do."""
+    while api.ask("/runs?state=queued,running&limit=1")["items"]:
+        time.sleep(0.01)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default=REPOSITORY / "target/release/quiver", type=pathlib.Path)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--submitters", type=int, default=4)
+    parser.add_argument("--mesh", action="store_true", help="steps behind servers of their own")
+    options = parser.parse_args()
+    head = ["| store | runs per second | one alone, ms | of them not the work, ms | 1,000 listed, ms | all listed, ms |",
+            "|---|---|---|---|---|---|"]
+    lines = [measured("SQLite", None, options)]
+    with postgres() as address:
+        lines += [measured("PostgreSQL", address, options)] if address else []
+    page = REPOSITORY / "docs/benchmarks.md"
+    before, rest = page.read_text().split("<!-- durable -->\n")
+    _, after = rest.split("\n<!-- /durable -->")
+    page.write_text(before + "<!-- durable -->\n" + "\n".join(head + lines) + "\n<!-- /durable -->" + after)
 
 
 if __name__ == "__main__":
