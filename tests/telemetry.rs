@@ -317,6 +317,8 @@ fn assert_siblings(watch: &Watch, run: &str, id: &str) {
         }
         (trace.iter().filter(is_attempt).count() == 2 && is_whole(&trace)).then_some(trace)
     });
+    let root = trace.iter().find(|span| span.parent.is_none()).expect("a root");
+    assert_eq!(root.name, "POST /api/v1/runs", "spans of requests are named by their route");
     let parents: BTreeSet<_> = trace.iter().filter(is_attempt).map(|span| &span.parent).collect();
     assert_eq!(parents.len(), 1, "attempts are siblings");
     for attempt in ["attempt 1", "attempt 2"] {

@@ -63,7 +63,7 @@ fn panicked(cause: Box<dyn Any + Send>) -> Response {
 }
 
 fn route(request: &Request) -> &str {
-    request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str)
+    request.extensions().get::<MatchedPath>().map_or("no route", MatchedPath::as_str)
 }
 
 /// A span for each request that changes something, within the trace of whoever asked; and headers that keep browsers

@@ -27,7 +27,7 @@ fn build(package: &str, module: &Path, output: &Path) {
     let go = install::program("go", "golang-go", || vec![PathBuf::from("/usr/local/go/bin")]);
     let mut command = Command::new(&go);
     command.args(["build", "-trimpath", "-ldflags", "-s -w", "-o"]).arg(output).arg(package).current_dir(module);
-    command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly -buildvcs=false").env("CGO_ENABLED", "0");
+    command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly -buildvcs=false");
     let built = command.output().unwrap_or_else(|error| panic!("{}: {error}", go.display()));
     let why = String::from_utf8_lossy(&built.stderr);
     let wanted = "the Go that go.mod asks for must be on the path; Debian's own may be too old";
@@ -38,10 +38,10 @@ fn build(package: &str, module: &Path, output: &Path) {
 fn version(package: &str, module: &Path) -> String {
     let file = module.join("go.mod");
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let required = text.lines().filter_map(|line| {
+    let mut required = text.lines().filter_map(|line| {
         let mut words = line.trim().trim_start_matches("require ").split_whitespace();
         Some((words.next()?, words.next()?))
     });
-    let found = required.filter(|(path, version)| version.starts_with('v') && package.starts_with(path)).next_back();
+    let found = required.rfind(|(path, version)| version.starts_with('v') && package.starts_with(path));
     found.unwrap_or_else(|| panic!("{} does not require {package}", file.display())).1.to_owned()
 }
