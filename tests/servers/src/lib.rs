@@ -1,11 +1,17 @@
-//! Real servers for tests: found on the machine or installed by its package manager, started on a folder of their own,
+//! Real servers for tests: found on the machine, installed by its package manager or built, started on a folder of their own,
 //! and stopped with the last test that uses them, or with the test process if that is killed.
 
+mod go;
+pub mod http;
 mod install;
+mod jaeger;
 mod postgres;
+mod prometheus;
 mod tether;
 
+pub use jaeger::{Collector, Jaeger};
 pub use postgres::Postgres;
+pub use prometheus::{Prometheus, promtool};
 
 use std::path::PathBuf;
 

@@ -9,6 +9,11 @@ pub struct Tethered(Child);
 impl Tethered {
     /// Starts `command`. `signal` is how it is asked to stop: `INT`, `TERM`.
     pub fn start(command: &Command, signal: &str) -> Self {
+        Self::start_into(command, signal, Stdio::inherit())
+    }
+
+    /// As [`Tethered::start`]; what it writes goes to `output`.
+    pub fn start_into(command: &Command, signal: &str, output: Stdio) -> Self {
         // The shell waits for the end of its input, which comes when the parent closes the pipe or dies.
         let script =
             format!(r#"exec 3<&0; "$@" </dev/null 3<&- & pid=$!; read -r _ <&3; kill -{signal} $pid; wait $pid"#);
@@ -23,8 +28,16 @@ impl Tethered {
         if let Some(folder) = command.get_current_dir() {
             shell.current_dir(folder);
         }
-        let child = shell.stdin(Stdio::piped()).spawn();
+        let child = shell.stdin(Stdio::piped()).stdout(output).spawn();
         Self(child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}")))
+    }
+
+    /// Sends the process a signal: `KILL`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let shell = self.0.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap_or_default();
+        let sent = Command::new("kill").arg(format!("-{name}")).args(children.split_whitespace()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name} {children}");
     }
 
     /// Waits until `ready` says so.

@@ -1,4 +1,5 @@
-//! Log lines on standard error: text for people, JSON for machines, both with the trace they belong to.
+//! Log lines on standard error: text for people, JSON for machines, both with the trace they belong to. And which of
+//! them are sent.
 
 use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
@@ -7,11 +8,11 @@ use std::sync::OnceLock;
 use tracing::dispatcher::WeakDispatch;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -32,6 +33,18 @@ where
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.event_format(JsonLines).boxed(),
     }
+}
+
+/// What is logged: as `RUST_LOG` says, or else from this level on.
+pub(super) fn levels(default: &str) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
+}
+
+/// What is logged and sent: not what the sending itself logs, which would have to be sent again.
+pub(super) fn sent(default: &str) -> EnvFilter {
+    ["opentelemetry=off", "tonic=off", "tower=off", "hyper=off", "h2=off"]
+        .into_iter()
+        .fold(levels(default), |all, one| all.add_directive(one.parse().expect("a target and a level")))
 }
 
 /// The dispatcher of this process. While an event is being written it cannot be asked for in the ordinary way.

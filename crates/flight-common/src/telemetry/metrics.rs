@@ -59,6 +59,22 @@ const EXCHANGES: Metric =
 const MEMORY_USED: Metric = metric("quiver.memory.used", "gauge", "By", &[], "Memory that kept rows take.");
 const MEMORY_LIMIT: Metric = metric("quiver.memory.limit", "gauge", "By", &[], "Memory that they may take.");
 
+impl Metric {
+    /// What the collector calls it towards Prometheus: of a histogram, the name before `_bucket`, `_sum` and `_count`.
+    pub fn in_prometheus(&self) -> String {
+        let mut name = self.name.replace('.', "_");
+        name += match self.unit {
+            "s" => "_seconds",
+            "By" if !self.name.contains("bytes") => "_bytes",
+            _ => "",
+        };
+        if self.kind == "counter" {
+            name += "_total";
+        }
+        name
+    }
+}
+
 /// All of them.
 pub const METRICS: [Metric; 14] = [
     RUNS,
@@ -79,10 +95,11 @@ pub const METRICS: [Metric; 14] = [
 
 /// The table of `docs/metrics.md`.
 pub fn table() -> String {
-    let mut text = String::from("| metric | kind | unit | by | meaning |\n|---|---|---|---|---|\n");
+    let mut text = String::from("| metric | in Prometheus | kind | unit | by | meaning |\n|---|---|---|---|---|---|\n");
     for metric in METRICS {
-        let by = metric.attributes.join(", ");
-        text += &format!("| `{}` | {} | {} | {by} | {} |\n", metric.name, metric.kind, metric.unit, metric.meaning);
+        let Metric { name, kind, unit, meaning, .. } = metric;
+        let (known, by) = (metric.in_prometheus(), metric.attributes.join(", "));
+        text += &format!("| `{name}` | `{known}` | {kind} | {unit} | {by} | {meaning} |\n");
     }
     text
 }

@@ -42,7 +42,7 @@ pub fn dispatch(cli: Cli) -> Exit {
         Command::Plan(args) => within(logs, "warn", plan::plan(args, logs)),
         Command::Steps(args) => within(logs, "warn", steps::steps(args, logs)),
         Command::Schema(args) => within(logs, "warn", steps::schema(args, logs)),
-        Command::Serve(args) => within(logs, "info", serve::serve(args)),
+        Command::Serve(args) => within_as(&serve::name(&args), logs, "info", serve::serve(args)),
         Command::Runs(args) => within(logs, "warn", runs::runs(args)),
         Command::Pipelines(args) => within(logs, "warn", pipelines::pipelines(args)),
         Command::Schedules(args) => within(logs, "warn", schedules::schedules(args)),
@@ -59,8 +59,18 @@ pub fn dispatch(cli: Cli) -> Exit {
 
 /// Runs the work of a command with telemetry, and flushes that at the end.
 fn within(logs: LogFormat, level: &str, work: impl Future<Output = Result<Exit, Fault>>) -> Result<Exit, Fault> {
+    within_as("quiver", logs, level, work)
+}
+
+/// As [`within`], by another name.
+fn within_as(
+    service: &str,
+    logs: LogFormat,
+    level: &str,
+    work: impl Future<Output = Result<Exit, Fault>>,
+) -> Result<Exit, Fault> {
     runtime()?.block_on(async {
-        let _telemetry = telemetry::init("quiver", logs, level)?;
+        let _telemetry = telemetry::init(service, logs, level)?;
         work.await
     })
 }

@@ -1,0 +1,121 @@
+//! What leaves this process by OTLP: spans, metrics and logs, each where its variable says, or else where
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` does.
+//!
+//! Each has a thread of its own and a bounded queue, and what finds the queue full is dropped: a receiver that hangs or is
+//! gone costs a run nothing, and the end of a process at most [`FLUSH`].
+
+use crate::fault::Fault;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// The longest that the end of a process waits for a receiver.
+pub const FLUSH: Duration = Duration::from_millis(800);
+
+/// Time for a receiver to take a batch.
+const SEND: Duration = Duration::from_secs(5);
+
+const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+const LOGS: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
+
+/// Telemetry under way. Dropped, it sends what it has, within [`FLUSH`].
+pub struct Telemetry {
+    spans: SdkTracerProvider,
+    metrics: Option<SdkMeterProvider>,
+    logs: Option<SdkLoggerProvider>,
+}
+
+impl Telemetry {
+    pub(super) fn open(service: &str) -> Result<Self, Fault> {
+        let resource = resource(service);
+        let spans = exporter(TRACES, |endpoint| {
+            SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(SEND).build()
+        })?;
+        let metrics = exporter(METRICS, |endpoint| {
+            MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(SEND).build()
+        })?;
+        let logs = exporter(LOGS, |endpoint| {
+            LogExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(SEND).build()
+        })?;
+        let mut tracers = SdkTracerProvider::builder().with_resource(resource.clone());
+        if let Some(exporter) = spans {
+            tracers = tracers.with_batch_exporter(exporter);
+        }
+        // How often metrics are sent, `OTEL_METRIC_EXPORT_INTERVAL` says.
+        let metrics = metrics.map(|exporter| {
+            SdkMeterProvider::builder().with_resource(resource.clone()).with_periodic_exporter(exporter).build()
+        });
+        if let Some(metrics) = &metrics {
+            opentelemetry::global::set_meter_provider(metrics.clone());
+        }
+        let logs = logs
+            .map(|exporter| SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build());
+        Ok(Self { spans: tracers.build(), metrics, logs })
+    }
+
+    pub(super) fn tracer(&self) -> SdkTracer {
+        self.spans.tracer("quiver")
+    }
+
+    pub(super) fn logs(&self) -> Option<&SdkLoggerProvider> {
+        self.logs.as_ref()
+    }
+}
+
+/// Who sends. Each process has an id of its own: counters of two processes are two series, and none goes backwards when
+/// a process is started again.
+fn resource(service: &str) -> Resource {
+    Resource::builder()
+        .with_service_name(std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| service.to_owned()))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
+        .build()
+}
+
+/// An exporter to the endpoint that this variable names, or the one for all; nothing if there is none.
+fn exporter<E>(
+    variable: &'static str,
+    build: impl FnOnce(&str) -> Result<E, ExporterBuildError>,
+) -> Result<Option<E>, Fault> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
+    let Some((name, endpoint)) = set(variable).or_else(|| set(ALL)) else { return Ok(None) };
+    build(&endpoint).map(Some).map_err(|error| {
+        Fault::bad_params(format!("{name}={endpoint} cannot be used: {error}"))
+            .help("give the gRPC address of a collector: http://localhost:4317")
+    })
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        // A provider blocks while it sends. Each has a thread, so that what one has to say is not lost because the receiver
+        // of another hangs; and none holds the process longer than this.
+        let deadline = Instant::now() + FLUSH;
+        let (alive, ended) = mpsc::channel::<()>();
+        let end = |shutdown: Box<dyn FnOnce() + Send>| {
+            let alive = alive.clone();
+            std::thread::spawn(move || {
+                shutdown();
+                drop(alive);
+            });
+        };
+        let spans = self.spans.clone();
+        end(Box::new(move || drop(spans.shutdown_with_timeout(FLUSH))));
+        if let Some(metrics) = self.metrics.clone() {
+            end(Box::new(move || drop(metrics.shutdown_with_timeout(FLUSH))));
+        }
+        if let Some(logs) = self.logs.clone() {
+            end(Box::new(move || drop(logs.shutdown_with_timeout(FLUSH))));
+        }
+        drop(alive);
+        // Nobody sends a word: it ends when all have ended, or with the time.
+        let _ = ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
