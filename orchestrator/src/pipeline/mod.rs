@@ -7,6 +7,7 @@
 mod draw;
 mod edges;
 mod graph;
+mod hooks;
 mod json;
 mod order;
 mod params;
@@ -21,6 +22,7 @@ mod spec;
 mod yaml;
 
 pub use graph::{Graph, Input, Node};
+pub use hooks::{Hook, HookRules};
 pub use params::{Arguments, ParamKind, ParamSpec};
 pub use plan::{Plan, PlannedNode, check, check_unfilled};
 pub use problem::{Problem, Problems};

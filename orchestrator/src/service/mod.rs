@@ -9,6 +9,7 @@
 //! | [`attempt`] | one attempt of a run, from planning to its end |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
 //! | [`audit`] | what ran, written down |
+//! | [`hooks`] | tells whom a pipeline names how its runs ended |
 //! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
 //! | [`retry`] | when it is tried again: pure |
 //! | [`scheduler`] | runs pipelines when their time has come |
@@ -18,6 +19,7 @@ mod attempt;
 mod attendant;
 mod audit;
 mod fingerprint;
+mod hooks;
 mod intake;
 mod retention;
 mod retry;
@@ -27,6 +29,7 @@ mod settings;
 mod worker;
 
 pub use attendant::kept_file;
+pub use hooks::HookSettings;
 pub use intake::{Refused, RunRequest, Submission, UNNAMED};
 pub use retry::RetryPolicy;
 pub use settings::Settings;

@@ -8,7 +8,7 @@ use crate::show;
 use flight_common::{Fault, FaultKind};
 use futures::StreamExt;
 use orchestrator::api::RunDetails;
-use orchestrator::store::{EventRow, Page, RunRow, RunState};
+use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, RunState};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -63,6 +63,13 @@ pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
             let request = remote.api(Method::GET, &["runs", &id, "events"]).header("accept", "application/json");
             let events: Vec<EventRow> = remote.read(request).await?;
             events.iter().try_for_each(|event| tell(event, json))?;
+        }
+        RunsCommand::Audit { id } => {
+            let records: Vec<AuditRecord> = remote.read(remote.api(Method::GET, &["runs", &id, "audit"])).await?;
+            match json {
+                true => print_json(&records)?,
+                false => print(show::audit(&records).as_bytes())?,
+            }
         }
         RunsCommand::Cancel { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "cancel"]), json).await?,
         RunsCommand::Retry { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "retry"]), json).await?,
