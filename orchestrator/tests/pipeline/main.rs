@@ -2,6 +2,7 @@
 
 mod forms;
 mod graphs;
+mod hooks;
 mod params;
 mod plans;
 mod shown;
