@@ -8,6 +8,7 @@
 //! | [`store`] | what outlives the process: runs, pipelines, kept outputs, tokens |
 //! | [`schedule`] | times by cron, in a time zone: pure |
 //! | [`service`] | durable runs: queue, leases, retries, resume |
+//! | [`outbound`] | requests to addresses that somebody else has chosen |
 //! | [`api`] | REST, for people, scripts and the web page |
 //! | [`front`] | the Flight front door: steps, kept outputs, Flight SQL |
 //! | [`serve`] | all of it put together: `quiver up`, `quiver-orchestrator` |
@@ -18,6 +19,7 @@ pub mod api;
 mod checksum;
 pub mod front;
 pub mod mesh;
+mod outbound;
 pub mod pipeline;
 pub mod run;
 pub mod schedule;

@@ -4,7 +4,7 @@ use crate::api::{Access, Api, ApiLimits, ApiServer, Tls};
 use crate::front::FrontServer;
 use crate::mesh::{FlightMesh, Secrets};
 use crate::run::Runner;
-use crate::service::{RetryPolicy, Service, Settings};
+use crate::service::{HookSettings, RetryPolicy, Service, Settings};
 use crate::store::{Limits, Store};
 use bytesize::ByteSize;
 use clap::Args;
@@ -94,6 +94,14 @@ pub struct ServeOptions {
     #[arg(long, env = "QUIVER_KEEP_SIZE", default_value_t = ByteSize::gib(10), value_name = "SIZE")]
     pub keep_size: ByteSize,
 
+    /// Let hooks of pipelines go to addresses that are not public.
+    #[arg(long, env = "QUIVER_ALLOW_PRIVATE_HOOKS")]
+    pub allow_private_hooks: bool,
+
+    /// Where people reach the REST API: what links in hooks begin with.
+    #[arg(long, env = "QUIVER_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+
     /// The largest file that may be uploaded.
     #[arg(long, env = "QUIVER_MAX_UPLOAD", default_value_t = ByteSize::gib(10), value_name = "SIZE")]
     pub max_upload: ByteSize,
@@ -129,8 +137,8 @@ impl ServeOptions {
         Secrets::open(self.secrets_dir.as_deref())
     }
 
-    fn settings(&self) -> Settings {
-        Settings {
+    fn settings(&self) -> Result<Settings, Fault> {
+        Ok(Settings {
             slots: self.slots,
             limits: Limits {
                 runs: self.max_runs,
@@ -143,7 +151,13 @@ impl ServeOptions {
             drain: self.drain,
             keep_for: self.keep_for,
             keep_bytes: self.keep_size.as_u64(),
-        }
+            hooks: HookSettings {
+                allow_private: self.allow_private_hooks,
+                secrets: Some(self.secrets()?),
+                public_url: self.public_url.clone(),
+                ..HookSettings::default()
+            },
+        })
     }
 
     fn tls(&self) -> Option<Tls> {
@@ -202,7 +216,7 @@ impl Orchestrator {
         env: StepEnv,
     ) -> Result<Self, Fault> {
         let store = Store::open(&options.store_url(&env.data_root)?).await?;
-        let service = Service::new(store, runner, env.data_root, options.settings())?;
+        let service = Service::new(store, runner, env.data_root, options.settings()?)?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
         let limits = ApiLimits { upload: options.max_upload.as_u64(), ..ApiLimits::default() };
         let api = Api::new(service.clone(), access, limits);

@@ -312,6 +312,11 @@ pub enum RunsCommand {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Show what ran: each step of each attempt, with its parameters and what came of it.
+    Audit {
+        /// Its id.
+        id: String,
+    },
     /// End a run.
     Cancel {
         /// Its id.

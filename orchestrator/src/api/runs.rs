@@ -6,7 +6,7 @@ use super::extract::{Json, JsonOrYaml, Path, Query, text_header};
 use super::pipelines::{unified, yaml_type};
 use super::problem::{ApiError, ProblemDetails};
 use crate::service::RunRequest;
-use crate::store::{AttemptRow, KeptOutput, Page, RunFilter, RunRow, RunState};
+use crate::store::{AttemptRow, AuditRecord, KeptOutput, Page, RunFilter, RunRow, RunState};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get))
         .routes(routes!(definition))
         .routes(routes!(attempts))
+        .routes(routes!(audit))
         .routes(routes!(cancel))
         .routes(routes!(retry))
         .routes(routes!(resume))
@@ -167,6 +168,16 @@ async fn attempts(
 ) -> Result<Json<Vec<AttemptRow>>, ApiError> {
     api.service().store().run(&id).await?;
     Ok(Json(api.service().store().attempts(&id).await?))
+}
+
+/// What ran in a run: a record for each step of each attempt.
+#[utoipa::path(get, path = "/runs/{id}/audit", tag = "runs", params(("id" = String, Path)), responses(
+    (status = 200, body = [AuditRecord]),
+    (status = 404, body = ProblemDetails),
+))]
+async fn audit(_: Viewer, State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Vec<AuditRecord>>, ApiError> {
+    api.service().store().run(&id).await?;
+    Ok(Json(api.service().store().audit(&id).await?))
 }
 
 /// Asks for the end of a run. One that waits ends at once, one that runs as soon as its steps have stopped.

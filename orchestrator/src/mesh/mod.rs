@@ -9,6 +9,7 @@ mod secrets;
 
 pub use flight::FlightMesh;
 pub use in_process::InProcess;
+pub(crate) use secrets::secret_name;
 pub use secrets::{Secrets, WithSecrets};
 
 use arrow::datatypes::SchemaRef;

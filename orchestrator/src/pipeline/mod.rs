@@ -9,6 +9,7 @@ mod draw;
 mod each;
 mod edges;
 mod graph;
+mod hooks;
 mod json;
 mod order;
 mod params;
@@ -27,6 +28,7 @@ mod yaml;
 
 pub use each::{Group, Item};
 pub use graph::{Graph, Input, Node};
+pub use hooks::{Hook, HookRules};
 pub use params::{Arguments, ParamKind, ParamSpec};
 pub use plan::{Plan, PlannedNode, check, check_unfilled};
 pub use problem::{Problem, Problems};

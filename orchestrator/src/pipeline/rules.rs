@@ -1,7 +1,9 @@
-//! What a pipeline says of its runs: how many at a time, which goes first, how often one is tried, how long it may take.
+//! What a pipeline says of its runs: how many at a time, which goes first, how often one is tried, how long it may take,
+//! and whom to tell how they end.
 //!
 //! Only what the file says; what it leaves open is the operator's to set.
 
+use super::hooks::HookRules;
 use super::problem::{Problem, Problems};
 use super::source::Source;
 use super::spec::load;
@@ -21,6 +23,8 @@ pub struct RunRules {
     pub retry: RetryRules,
     /// How long a whole run may take.
     pub timeout: Option<Duration>,
+    /// Whom to tell how a run ended.
+    pub hooks: HookRules,
 }
 
 /// When a failed run is tried again.
@@ -34,7 +38,7 @@ pub struct RetryRules {
     pub longest: Option<Duration>,
 }
 
-pub(super) const RULE_KEYS: [&str; 4] = ["concurrency", "priority", "retry", "timeout"];
+pub(super) const RULE_KEYS: [&str; 5] = ["concurrency", "priority", "retry", "timeout", "hooks"];
 const RETRY_KEYS: [&str; 3] = ["attempts", "first", "longest"];
 /// More runs at a time, or more attempts, than anybody means.
 const MOST: i64 = 1_000;
@@ -60,9 +64,12 @@ impl RunRules {
         if let Some(entry) = value("retry") {
             self.retry = retry(&entry.value, problems);
         }
+        if let Some(entry) = value("hooks") {
+            self.hooks = HookRules::read(&entry.value, problems);
+        }
     }
 
-    /// Them for programs: `{concurrency, priority, retry: {attempts, first_ms, longest_ms}, timeout_ms}`.
+    /// Them for programs: `{concurrency, priority, retry: {attempts, first_ms, longest_ms}, timeout_ms, hooks}`.
     pub(super) fn to_json(&self) -> Value {
         let millis = |time: Option<Duration>| time.map(|time| time.as_millis() as u64);
         json!({
@@ -74,6 +81,7 @@ impl RunRules {
                 "longest_ms": millis(self.retry.longest),
             },
             "timeout_ms": millis(self.timeout),
+            "hooks": self.hooks,
         })
     }
 }

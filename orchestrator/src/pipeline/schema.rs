@@ -34,7 +34,8 @@ pub fn json_schema(catalog: &[StepDescription]) -> Value {
                     "concurrency": {"$ref": "#/$defs/concurrency"},
                     "priority": {"$ref": "#/$defs/priority"},
                     "retry": {"$ref": "#/$defs/retry"},
-                    "timeout": {"$ref": "#/$defs/timeout"}
+                    "timeout": {"$ref": "#/$defs/timeout"},
+                    "hooks": {"$ref": "#/$defs/hooks"}
                 },
                 "patternProperties": {"^x-": {}},
                 "additionalProperties": false
@@ -77,6 +78,43 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
         "timeout": {
             "description": "How long it may take: 30s, 5m; a number is seconds.",
             "anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]
+        },
+        "hooks": {
+            "type": ["object", "null"],
+            "description": "Whom to tell how a stored run ended: a signed message is posted there.",
+            "additionalProperties": false,
+            "properties": {
+                "on_success": {"$ref": "#/$defs/hook_list", "description": "All its steps ended well."},
+                "on_failure": {"$ref": "#/$defs/hook_list", "description": "It failed, and is not tried again by itself."},
+                "on_cancel": {"$ref": "#/$defs/hook_list", "description": "It was ended on request."}
+            },
+            "patternProperties": {"^x-": {}}
+        },
+        "hook_list": {"anyOf": [
+            {"$ref": "#/$defs/hook"},
+            {"type": "array", "maxItems": 16, "items": {"$ref": "#/$defs/hook"}},
+            {"type": "null"}
+        ]},
+        "hook": {"anyOf": [
+            {"$ref": "#/$defs/hook_url"},
+            {
+                "type": "object",
+                "required": ["url"],
+                "additionalProperties": false,
+                "properties": {
+                    "url": {"$ref": "#/$defs/hook_url"},
+                    "secret": {
+                        "type": ["string", "null"],
+                        "pattern": "^secret://[A-Za-z0-9_-][A-Za-z0-9_.-]*$",
+                        "description": "The name of what signs it: secret://hook-key"
+                    }
+                },
+                "patternProperties": {"^x-": {}}
+            }
+        ]},
+        "hook_url": {
+            "type": "string", "pattern": "^(https?|secret)://.", "maxLength": 2000,
+            "description": "An address, or the name of a secret that holds one."
         },
         "placeholder": {"type": "string", "pattern": "[{][{]"},
         "value": {"type": ["string", "number", "boolean"]},
@@ -208,6 +246,7 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                 "priority": {"$ref": "#/$defs/priority"},
                 "retry": {"$ref": "#/$defs/retry"},
                 "timeout": {"$ref": "#/$defs/timeout"},
+                "hooks": {"$ref": "#/$defs/hooks"},
                 "steps": {"$ref": "#/$defs/steps"}
             },
             "patternProperties": {"^x-": {}},

@@ -6,7 +6,7 @@ use super::reuse::{Past, settle};
 use super::{Service, UnderWay, audit};
 use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
-use crate::store::{AttemptRow, Claim, Committed, Ending, RunState, StoreError};
+use crate::store::{AttemptRow, AuditRecord, Claim, Committed, Ending, RunState, StoreError};
 use flight_common::telemetry::metrics;
 use flight_common::{DataRoot, Fault, FaultKind, compute, telemetry};
 use serde_json::{Value, json};
@@ -37,15 +37,14 @@ pub(super) async fn attempt(service: Service, claim: Claim, under_way: UnderWay)
 }
 
 async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
-    let (ending, report) = match claim.cancelling {
-        true => (Ending::Cancelled, Value::Null),
+    let ended = match claim.cancelling {
+        true => Ended::before_it_ran(Ending::Cancelled),
         false => run(&service, &claim, &under_way).await,
     };
     if under_way.lost.is_cancelled() {
         return;
     }
-    let ended = tell(&service, &claim, ending, &report).await;
-    match ended {
+    match tell(&service, &claim, &ended).await {
         Ok(state) => {
             count(&service, &claim, state).await;
             tracing::info!(state = %state, "run ended");
@@ -66,18 +65,18 @@ async fn count(service: &Service, claim: &Claim, state: RunState) {
     }
 }
 
-async fn tell(service: &Service, claim: &Claim, ending: Ending, report: &Value) -> Result<RunState, StoreError> {
-    let store = &service.0.store;
-    match patiently(|| store.end(&claim.lease, &ending, report)).await {
+async fn tell(service: &Service, claim: &Claim, ended: &Ended) -> Result<RunState, StoreError> {
+    let (store, Ended { ending, report, audit }) = (&service.0.store, ended);
+    match patiently(|| store.end_attempt(&claim.lease, ending, report, audit)).await {
         // Its cancelling was asked for at the last moment: it did not end well, so that is how it ended.
         Err(StoreError::Illegal { state: RunState::Cancelling, .. }) => {
-            patiently(|| store.end(&claim.lease, &Ending::Cancelled, report)).await
+            patiently(|| store.end_attempt(&claim.lease, &Ending::Cancelled, report, audit)).await
         }
         ended => ended,
     }
 }
 
-async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending, Value) {
+async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
     let source = Source::new(&claim.pipeline, &claim.definition);
     let policy = service.0.settings.retry.ruled(&pipeline::rules(&source).retry);
     let tries = u32::try_from(claim.tries).unwrap_or(u32::MAX);
@@ -85,7 +84,7 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
         let fault =
             Fault::upstream(format!("given up after {tries} attempts, the last of which ended with its replica"))
                 .help("look into the logs of that replica; `resume` tries again");
-        return (Ending::Failed(fault), Value::Null);
+        return Ended::before_it_ran(Ending::Failed(fault));
     }
     let failed = |fault: Fault| match policy.pause(&fault, tries + 1) {
         Some(pause) => Ending::Retry(fault, pause),
@@ -102,19 +101,22 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
     let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
     let plan = tokio::select! {
         checked = pipeline::check(&source, &arguments, service.0.runner.planner()) => checked,
-        () = under_way.stop.cancelled() => return (stopped(under_way), Value::Null),
+        () = under_way.stop.cancelled() => return Ended::before_it_ran(stopped(under_way)),
     };
     let plan = match plan {
         Ok(plan) => plan,
-        Err(problems) => return (failed(unplanned(&problems)), json!({"errors": problems})),
+        Err(problems) => {
+            let report = json!({"errors": problems});
+            return Ended { report, ..Ended::before_it_ran(failed(unplanned(&problems))) };
+        }
     };
     let prints = fingerprints(&plan);
     let settled = match past(service, claim, &plan).await {
         Ok(past) => match settled(service, &plan, prints.clone(), past).await {
             Ok(settled) => settled,
-            Err(fault) => return (failed(fault), Value::Null),
+            Err(fault) => return Ended::before_it_ran(failed(fault)),
         },
-        Err(error) => return (failed(error.into()), Value::Null),
+        Err(error) => return Ended::before_it_ran(failed(error.into())),
     };
     let options = RunOptions {
         run_id: claim.lease.run.clone(),
@@ -129,8 +131,22 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> (Ending,
         never = watch(service, claim, &plan, &progress) => match never {},
     };
     let ending = judge(&report, under_way, failed);
-    audit::write_down(service, claim, &plan, &report).await;
-    (ending, serde_json::to_value(&report).unwrap_or_default())
+    let audit = audit::written_down(service, claim, &plan, &report).await;
+    Ended { ending, report: serde_json::to_value(&report).unwrap_or_default(), audit }
+}
+
+/// How an attempt ended, and what is stored of it.
+struct Ended {
+    ending: Ending,
+    report: Value,
+    audit: Vec<AuditRecord>,
+}
+
+impl Ended {
+    /// Nothing of it ran.
+    fn before_it_ran(ending: Ending) -> Self {
+        Self { ending, report: Value::Null, audit: Vec::new() }
+    }
 }
 
 fn judge(report: &RunReport, under_way: &UnderWay, failed: impl Fn(Fault) -> Ending) -> Ending {

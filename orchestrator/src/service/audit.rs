@@ -1,4 +1,5 @@
-//! What ran, written down: a line of JSON for each step of each attempt, in `.quiver/audit/<day>.jsonl` under the data root.
+//! What ran, written down: a record for each step of each attempt, in the store with the end of the attempt, and as a line
+//! of JSON in `.quiver/audit/<day>.jsonl` under the data root.
 //!
 //! It tells what ran, of which version, with which parameters (as the pipeline has them: a secret is its name), on whose
 //! request, and what came of it.
@@ -6,58 +7,69 @@
 use super::Service;
 use crate::pipeline::{Plan, PlannedNode};
 use crate::run::{RunReport, StepOutcome};
-use crate::store::{Claim, RunRow};
+use crate::store::{AuditRecord, Claim, RunRow};
 use chrono::Utc;
 use flight_common::compute;
-use serde_json::{Value, json};
 use std::path::Path;
 
-/// Writes an attempt down. What cannot be written is logged, and costs the run nothing.
-pub(super) async fn write_down(service: &Service, claim: &Claim, plan: &Plan, report: &RunReport) {
+/// The records of an attempt, which are in its file already. What cannot be written is logged, and costs the run nothing.
+pub(super) async fn written_down(
+    service: &Service,
+    claim: &Claim,
+    plan: &Plan,
+    report: &RunReport,
+) -> Vec<AuditRecord> {
     let run = match service.0.store.run(&claim.lease.run).await {
         Ok(run) => run,
-        Err(error) => return tracing::warn!(%error, "an attempt was not written down"),
+        Err(error) => {
+            tracing::warn!(%error, "an attempt was not written down");
+            return Vec::new();
+        }
     };
     let now = Utc::now();
+    let steps = plan.nodes.iter().zip(&report.steps);
+    let records: Vec<AuditRecord> =
+        steps.map(|(node, step)| record(&now.to_rfc3339(), &run, claim.attempt, node, step)).collect();
     let mut lines = String::new();
-    for (node, step) in plan.nodes.iter().zip(&report.steps) {
-        lines += &record(&now.to_rfc3339(), &run, claim.attempt, node, step).to_string();
+    for record in &records {
+        lines += &serde_json::to_string(record).unwrap_or_default();
         lines.push('\n');
     }
     let (own, file) = (service.0.own.clone(), format!("audit/{}.jsonl", now.format("%Y-%m-%d")));
     // One write for all lines: those of other attempts do not come between.
     let written = compute::run(move || own.append(Path::new(&file), lines.as_bytes())).await;
     if let Err(fault) = written {
-        tracing::warn!(fault = %fault, "an attempt was not written down");
+        tracing::warn!(fault = %fault, "an attempt was not written to the file of its day");
     }
+    records
 }
 
-fn record(at: &str, run: &RunRow, attempt: i64, node: &PlannedNode, step: &StepOutcome) -> Value {
+fn record(at: &str, run: &RunRow, attempt: i64, node: &PlannedNode, step: &StepOutcome) -> AuditRecord {
     let columns = node.outputs.first().map(|(_, schema)| {
         schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>()
     });
-    json!({
-        "at": at,
-        "run_id": run.id,
-        "attempt": attempt,
-        "pipeline": run.pipeline,
-        "definition": run.definition,
-        "arguments": run.params,
-        "submitted_by": run.submitted_by,
-        "origin": run.origin,
-        "trace_id": run.trace_id,
-        "id": node.id,
-        "step": node.step,
-        "version": node.version,
-        "params": node.params,
-        "source": node.source,
-        "status": step.status.name(),
-        "rows_in": step.rows_in,
-        "rows_out": step.rows_out,
-        "columns": columns,
-        "duration_ms": step.duration_ms,
-        "counters": step.counters,
-        "receipt": step.receipt,
-        "fault": step.fault,
-    })
+    AuditRecord {
+        at: at.to_owned(),
+        run_id: run.id.clone(),
+        attempt,
+        pipeline: run.pipeline.clone(),
+        definition: run.definition.clone(),
+        arguments: run.params.clone(),
+        submitted_by: run.submitted_by.clone(),
+        origin: run.origin.clone(),
+        trace_id: run.trace_id.clone(),
+        id: node.id.clone(),
+        step: node.step.clone(),
+        version: node.version.clone(),
+        params: node.params.clone(),
+        source: node.source.clone(),
+        status: step.status.name().to_owned(),
+        rows_in: step.rows_in,
+        rows_out: step.rows_out,
+        columns,
+        duration_ms: step.duration_ms,
+        counters: step.counters.clone(),
+        receipt: step.receipt.clone(),
+        fault: step.fault.as_ref().and_then(|fault| serde_json::to_value(fault).ok()),
+    }
 }

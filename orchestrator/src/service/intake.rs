@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::pipeline::{self, Arguments, Plan, Problems, Source};
-use crate::store::{Definition, NewRun, RunRow, StoreError, Submitted};
+use crate::store::{Changed, Definition, NewRun, RunRow, StoreError, Submitted};
 use flight_common::{Fault, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -152,6 +152,7 @@ impl Service {
             sets: arguments.sets,
             params: arguments.params,
             services: services(&plan),
+            hooks: plan.rules.hooks.clone(),
             priority: if submission.priority == 0 { plan.rules.priority.unwrap_or(0) } else { submission.priority },
             concurrency: submission.concurrency.or(plan.rules.concurrency),
             idempotency_key: submission.idempotency_key,
@@ -219,11 +220,10 @@ impl Service {
                 let before = self.0.store.run(run).await?;
                 let arguments = Arguments { sets: before.sets, params: before.params };
                 let plan = self.check_patiently(&before.pipeline, &body, &arguments).await.map_err(Refused::Wrong)?;
-                Some((Definition::new(body), services(&plan)))
+                Some(Changed { definition: Definition::new(body), services: services(&plan), hooks: plan.rules.hooks })
             }
         };
-        let changed = changed.as_ref().map(|(definition, services)| (definition, services.as_slice()));
-        let row = self.0.store.resume(run, changed, reuse, by).await?;
+        let row = self.0.store.resume(run, changed.as_ref(), reuse, by).await?;
         self.0.wake.notify_one();
         Ok(row)
     }

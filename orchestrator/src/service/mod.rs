@@ -10,6 +10,7 @@
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
 //! | [`audit`] | what ran, written down |
 //! | [`log`] | what happened to a run, line by line: pure |
+//! | [`hooks`] | tells whom a pipeline names how its runs ended |
 //! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
 //! | [`retry`] | when it is tried again: pure |
 //! | [`scheduler`] | runs pipelines when their time has come |
@@ -19,6 +20,7 @@ mod attempt;
 mod attendant;
 mod audit;
 mod fingerprint;
+mod hooks;
 mod intake;
 pub mod log;
 mod retention;
@@ -29,6 +31,7 @@ mod settings;
 mod worker;
 
 pub use attendant::kept_file;
+pub use hooks::HookSettings;
 pub use intake::{Refused, RunRequest, Submission, UNNAMED};
 pub use retry::RetryPolicy;
 pub use settings::Settings;

@@ -1,6 +1,6 @@
 //! What an operator can set.
 
-use super::RetryPolicy;
+use super::{HookSettings, RetryPolicy};
 use crate::store::Limits;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub keep_for: Duration,
     /// Bytes that kept outputs of ended runs may take.
     pub keep_bytes: u64,
+    /// How the hooks of pipelines are told.
+    pub hooks: HookSettings,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
             drain: Duration::from_secs(20),
             keep_for: Duration::from_secs(7 * 24 * 3600),
             keep_bytes: 10 << 30,
+            hooks: HookSettings::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Takes runs while there is room, keeps their leases, hands on what others ask of them, and drains at the end.
 
-use super::{Service, UnderWay, attempt, retention, scheduler};
+use super::{Service, UnderWay, attempt, hooks, retention, scheduler};
 use crate::store::{Claim, Lease, RunState};
 use flight_common::telemetry::metrics;
 use std::collections::HashMap;
@@ -19,6 +19,10 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
     let retaining = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(retention::retain(service.clone())));
     let scheduling = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(scheduler::schedule(service.clone())));
     let counting = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(count(service.clone())));
+    // Runs that end while the replica drains are still told of.
+    let stop_telling = CancellationToken::new();
+    let told = tokio::spawn(hooks::deliver(service.clone(), stop_telling.clone()));
+    let telling = tokio_util::task::AbortOnDropHandle::new(told);
     let mut attempts = JoinSet::new();
     while !stop.is_cancelled() {
         *service.0.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -47,6 +51,10 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
     }
     drop(scheduling);
     drain(&service, &mut attempts).await;
+    stop_telling.cancel();
+    if let Err(error) = telling.await {
+        tracing::error!(%error, "the telling of hooks ended badly");
+    }
     drop((beating, retaining, counting));
 }
 

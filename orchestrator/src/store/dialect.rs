@@ -74,6 +74,15 @@ impl Dialect {
         }
     }
 
+    /// What lets several replicas take from a table at a time, none of them what another one takes.
+    pub fn skip_locked(self) -> &'static str {
+        match self {
+            // There is one writer.
+            Self::Sqlite => "",
+            Self::Postgres => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+
     /// A statement with `{now}` in it: the database's own clock, so that replicas need not agree on theirs.
     pub fn words(self, text: &str) -> String {
         let now = match self {

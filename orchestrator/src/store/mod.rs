@@ -13,14 +13,18 @@
 //! | [`moves`] | what becomes of a run |
 //! | [`read`] | runs, attempts and events as they are shown |
 //! | [`kept`] | outputs kept on the data root, and what was committed |
+//! | [`outbox`] | what is to be told of the ends of runs |
+//! | [`audit`] | what ran, step by step |
 //! | [`schedules`] | what runs by itself, and when it is due |
 //! | [`tokens`] | who may call |
 
+mod audit;
 mod choose;
 mod dialect;
 mod error;
 mod kept;
 mod moves;
+mod outbox;
 mod pipelines;
 mod queue;
 mod read;
@@ -29,10 +33,12 @@ pub mod state;
 mod submit;
 mod tokens;
 
+pub use audit::AuditRecord;
 pub use choose::Limits;
 pub use error::StoreError;
 pub use kept::{Committed, KeptOutput};
-pub use moves::Ending;
+pub use moves::{Changed, Ending};
+pub use outbox::{Message, Sent};
 pub use pipelines::{Definition, Pipeline, PipelineVersion};
 pub use queue::{Claim, Lease};
 pub use read::{AttemptRow, Cursor, EventRow, Page, RunFilter, RunRow};

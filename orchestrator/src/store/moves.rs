@@ -2,7 +2,8 @@
 
 use super::pipelines::put_definition;
 use super::read::fault_json;
-use super::{Definition, Lease, Move, RunRow, RunState, Store, StoreError, Tx, millis};
+use super::{AuditRecord, Definition, Lease, Move, RunRow, RunState, Store, StoreError, Tx, millis};
+use crate::pipeline::HookRules;
 use flight_common::Fault;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -46,13 +47,38 @@ impl Ending {
     }
 }
 
+/// What a run runs from now on instead.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The text.
+    pub definition: Definition,
+    /// The services of its steps.
+    pub services: Vec<String>,
+    /// Whom to tell how it ended.
+    pub hooks: HookRules,
+}
+
 impl Store {
-    /// Ends an attempt.
+    /// Ends an attempt of which there is nothing to write down. See [`Store::end_attempt`].
+    ///
+    /// # Errors
+    /// As [`Store::end_attempt`].
+    pub async fn end(&self, lease: &Lease, ending: &Ending, report: &Value) -> Result<RunState, StoreError> {
+        self.end_attempt(lease, ending, report, &[]).await
+    }
+
+    /// Ends an attempt, and writes down what ran. If the run has ended with it, its hooks are told from here on.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now; [`StoreError::Illegal`] for an end that its
     /// state does not allow: one that failed, say, while its cancelling was asked for.
-    pub async fn end(&self, lease: &Lease, ending: &Ending, report: &Value) -> Result<RunState, StoreError> {
+    pub async fn end_attempt(
+        &self,
+        lease: &Lease,
+        ending: &Ending,
+        report: &Value,
+        audit: &[AuditRecord],
+    ) -> Result<RunState, StoreError> {
         let mut tx = self.begin().await?;
         let from = self.held(&mut tx, lease).await?;
         let to = legal(&lease.run, from, ending.step())?;
@@ -89,6 +115,8 @@ impl Store {
             None => json!({}),
         };
         self.event(&mut tx, &lease.run, event, &body).await?;
+        self.write_audit(&mut tx, lease, audit).await?;
+        self.tell_hooks(&mut tx, &lease.run, report).await?;
         self.commit(tx).await?;
         Ok(to)
     }
@@ -155,6 +183,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             self.event(&mut tx, run, to.name(), &json!({"by": by})).await?;
+            self.tell_hooks(&mut tx, run, &Value::Null).await?;
         }
         self.commit(tx).await?;
         self.run(run).await
@@ -168,19 +197,20 @@ impl Store {
     pub async fn resume(
         &self,
         run: &str,
-        changed: Option<(&Definition, &[String])>,
+        changed: Option<&Changed>,
         reuse: bool,
         by: &str,
     ) -> Result<RunRow, StoreError> {
         let mut tx = self.begin().await?;
         let from = self.locked(&mut tx, run).await?;
         let to = legal(run, from, Move::Resume)?;
-        if let Some((definition, services)) = changed {
+        if let Some(Changed { definition, services, hooks }) = changed {
             put_definition(self, &mut tx, definition).await?;
-            sqlx::query("UPDATE runs SET definition = $2, services = $3, version = NULL WHERE id = $1")
+            sqlx::query("UPDATE runs SET definition = $2, services = $3, hooks = $4, version = NULL WHERE id = $1")
                 .bind(run)
                 .bind(&definition.hash)
                 .bind(json!(services).to_string())
+                .bind(json!(hooks).to_string())
                 .execute(&mut *tx)
                 .await?;
         }

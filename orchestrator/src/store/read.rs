@@ -235,7 +235,7 @@ pub(super) fn state(row: &AnyRow) -> Result<RunState, StoreError> {
     name.parse().map_err(StoreError::Corrupt)
 }
 
-fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
+pub(super) fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
     let traceparent: Option<String> = row.try_get("traceparent")?;
     Ok(RunRow {
         id: row.try_get("id")?,

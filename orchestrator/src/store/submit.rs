@@ -2,6 +2,7 @@
 
 use super::pipelines::put_definition;
 use super::{Definition, RunRow, Store, StoreError};
+use crate::pipeline::HookRules;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,8 @@ pub struct NewRun {
     pub params: BTreeMap<String, Value>,
     /// The services of its steps.
     pub services: Vec<String>,
+    /// Whom to tell how it ended.
+    pub hooks: HookRules,
     /// Greater goes first.
     pub priority: i64,
     /// Runs of its pipeline at a time.
@@ -57,8 +60,8 @@ impl Store {
         let inserted = sqlx::query(self.sql(
             "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
                tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
-               params)
-             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 0, $13)
+               params, hooks)
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 0, $13, $14)
              ON CONFLICT (idempotency_key) DO NOTHING",
         ))
         .bind(&new.id)
@@ -74,6 +77,7 @@ impl Store {
         .bind(&new.submitted_by)
         .bind(&new.origin)
         .bind(json!(new.params).to_string())
+        .bind(json!(new.hooks).to_string())
         .execute(&mut *tx)
         .await?;
         let fresh = inserted.rows_affected() == 1;

@@ -159,6 +159,7 @@ timeout: 2h
         let rules = json!({
             "concurrency": 2, "priority": -3, "timeout_ms": 7_200_000,
             "retry": {"attempts": 5, "first_ms": 500, "longest_ms": 90_000},
+            "hooks": {"on_success": [], "on_failure": [], "on_cancel": []},
         });
         assert_eq!(planned(&yaml).await.to_json()["rules"], rules, "{yaml}");
     }

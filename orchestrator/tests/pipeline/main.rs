@@ -3,6 +3,7 @@
 mod flow;
 mod forms;
 mod graphs;
+mod hooks;
 mod params;
 mod plans;
 mod shown;

@@ -1,5 +1,6 @@
 //! Both databases, and what the cases need of them.
 
+use orchestrator::pipeline::HookRules;
 use orchestrator::store::{Claim, Definition, Limits, NewRun, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ pub fn new_run(id: &str, pipeline: &str) -> NewRun {
         sets: vec!["a.b=1".to_owned()],
         params: BTreeMap::from([("rows".to_owned(), 7.into())]),
         services: vec!["numbers".to_owned()],
+        hooks: HookRules::default(),
         priority: 0,
         concurrency: None,
         idempotency_key: None,

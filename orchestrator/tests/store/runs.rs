@@ -2,7 +2,10 @@
 
 use crate::databases::{Fresh, claim_one, kinds, new_run, on_both};
 use flight_common::Fault;
-use orchestrator::store::{Committed, Definition, Ending, KeptOutput, NewRun, RunFilter, RunState, Store, StoreError};
+use orchestrator::pipeline::HookRules;
+use orchestrator::store::{
+    Changed, Committed, Definition, Ending, KeptOutput, NewRun, RunFilter, RunState, Store, StoreError,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -126,9 +129,9 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     let store = fresh.store;
     failed(&store, "1", 10).await;
     let changed = Definition::new("steps: [changed]");
-    let services = ["sum".to_owned()];
-    let run = store.resume("1", Some((&changed, &services)), true, "ann").await.expect("queued");
-    assert_eq!((run.state, run.definition, run.fault), (RunState::Queued, changed.hash, None));
+    let changed = Changed { definition: changed, services: vec!["sum".to_owned()], hooks: HookRules::default() };
+    let run = store.resume("1", Some(&changed), true, "ann").await.expect("queued");
+    assert_eq!((run.state, run.definition, run.fault), (RunState::Queued, changed.definition.hash, None));
     let claim = claim_one(&store, "me").await;
     assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (2, 0, true, "steps: [changed]"));
     assert_eq!((store.kept("1").await.expect("told").len(), store.commits("1").await.expect("told").len()), (1, 1));

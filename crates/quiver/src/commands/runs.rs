@@ -9,7 +9,7 @@ use flight_common::{Fault, FaultKind};
 use futures::StreamExt;
 use orchestrator::api::RunDetails;
 use orchestrator::service::log::LogLine;
-use orchestrator::store::{EventRow, Page, RunRow, RunState};
+use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, RunState};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -67,6 +67,13 @@ pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
             match json {
                 true => print_json(&lines)?,
                 false => print((lines.iter().map(show::log_line).collect::<Vec<_>>().join("\n") + "\n").as_bytes())?,
+            }
+        }
+        RunsCommand::Audit { id } => {
+            let records: Vec<AuditRecord> = remote.read(remote.api(Method::GET, &["runs", &id, "audit"])).await?;
+            match json {
+                true => print_json(&records)?,
+                false => print(show::audit(&records).as_bytes())?,
             }
         }
         RunsCommand::Cancel { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "cancel"]), json).await?,

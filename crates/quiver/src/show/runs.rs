@@ -6,7 +6,7 @@ use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, CellAlignment, Table};
 use orchestrator::api::RunDetails;
 use orchestrator::service::log::{LogLine, told};
-use orchestrator::store::{EventRow, Page, RunRow, Schedule, Token};
+use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, Schedule, Token};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -85,6 +85,34 @@ fn table(steps: &[Value]) -> Table {
         ]);
     }
     table
+}
+
+/// A line for each step of each attempt.
+pub fn audit(records: &[AuditRecord]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header([
+        "attempt",
+        "id",
+        "step",
+        "status",
+        "rows in",
+        "rows out",
+        "time",
+        "parameters",
+    ]);
+    for record in records {
+        table.add_row([
+            record.attempt.to_string(),
+            record.id.clone(),
+            format!("{} {}", record.step, record.version),
+            record.status.clone(),
+            count(record.rows_in),
+            count(record.rows_out),
+            time(record.duration_ms),
+            record.params.to_string(),
+        ]);
+    }
+    format!("{table}\n")
 }
 
 /// Something that happened to a run, as a line.

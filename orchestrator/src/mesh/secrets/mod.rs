@@ -21,6 +21,15 @@ use std::sync::Arc;
 /// A parameter with this in front is a reference to a secret.
 const SCHEME: &str = "secret://";
 
+/// The name of the secret that a text refers to, if it refers to one.
+///
+/// # Errors
+/// Why it cannot be a name.
+pub(crate) fn secret_name(text: &str) -> Option<Result<&str, Fault>> {
+    let name = text.strip_prefix(SCHEME)?;
+    Some(source::check(name).map(|()| name))
+}
+
 /// A mesh whose steps are called with secrets in the place of their references.
 pub struct WithSecrets<M> {
     mesh: M,

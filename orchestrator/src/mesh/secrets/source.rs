@@ -71,7 +71,7 @@ impl Secrets {
     ///
     /// # Errors
     /// [`FaultKind::NotFound`] that says where it was looked for; why its file cannot be used.
-    pub(super) async fn get(&self, name: &str) -> Result<String, Fault> {
+    pub(crate) async fn get(&self, name: &str) -> Result<String, Fault> {
         check(name)?;
         if let Some(value) = (self.variables)(&variable(name)) {
             return not_empty(name, value);
@@ -102,7 +102,7 @@ impl Secrets {
 }
 
 /// A name is that of a file in the folder, and leads nowhere else.
-fn check(name: &str) -> Result<(), Fault> {
+pub(super) fn check(name: &str) -> Result<(), Fault> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > LONGEST_NAME || name.starts_with('.') || !name.chars().all(good) {
         return Err(Fault::bad_params(format!("\"{name}\" cannot be the name of a secret"))

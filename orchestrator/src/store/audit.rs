@@ -1,0 +1,92 @@
+//! What ran: a record for each step of each attempt, written with the end of the attempt.
+
+use super::{Lease, Store, StoreError, Tx, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What one step of one attempt did. Parameters are as the pipeline has them: a secret is its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditRecord {
+    /// When it was written down, as RFC 3339 has it.
+    pub at: String,
+    /// The run.
+    pub run_id: String,
+    /// The attempt, from 1.
+    pub attempt: i64,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The SHA-256 of its text.
+    pub definition: String,
+    /// Values that the run gave the pipeline's parameters.
+    #[schema(value_type = Object)]
+    pub arguments: BTreeMap<String, Value>,
+    /// Who asked for the run.
+    pub submitted_by: String,
+    /// Where it came from.
+    pub origin: String,
+    /// Its trace.
+    pub trace_id: Option<String>,
+    /// The step's id in the pipeline.
+    pub id: String,
+    /// The step that was called.
+    pub step: String,
+    /// Its version.
+    pub version: String,
+    /// Its parameters.
+    #[schema(value_type = Object)]
+    pub params: Value,
+    /// What identified its source when it was planned.
+    pub source: Option<String>,
+    /// How it ended.
+    pub status: String,
+    /// Rows that reached it.
+    pub rows_in: u64,
+    /// Rows of its main output.
+    pub rows_out: u64,
+    /// The columns of its main output, each with its type.
+    pub columns: Option<Vec<String>>,
+    /// From start to end.
+    pub duration_ms: f64,
+    /// Its own figures.
+    pub counters: BTreeMap<String, u64>,
+    /// What a load wrote.
+    #[schema(value_type = Option<Object>)]
+    pub receipt: Option<Value>,
+    /// Why it failed.
+    #[schema(value_type = Option<Object>)]
+    pub fault: Option<Value>,
+}
+
+impl Store {
+    /// What ran in a run, attempt by attempt, in the order of the plan.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn audit(&self, run: &str) -> Result<Vec<AuditRecord>, StoreError> {
+        let rows = sqlx::query("SELECT record FROM audit WHERE run_id = $1 ORDER BY attempt, place").bind(run);
+        rows.fetch_all(&self.reader).await?.iter().map(|row| json(row, "record")).collect()
+    }
+
+    pub(super) async fn write_audit(
+        &self,
+        tx: &mut Tx,
+        lease: &Lease,
+        records: &[AuditRecord],
+    ) -> Result<(), StoreError> {
+        for (place, record) in records.iter().enumerate() {
+            let text = serde_json::to_string(record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+            sqlx::query(
+                "INSERT INTO audit (run_id, attempt, place, record) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (run_id, attempt, place) DO UPDATE SET record = excluded.record",
+            )
+            .bind(&lease.run)
+            .bind(record.attempt)
+            .bind(place as i64)
+            .bind(text)
+            .execute(&mut **tx)
+            .await?;
+        }
+        Ok(())
+    }
+}
