@@ -124,6 +124,18 @@ fn an_anchor_bomb_is_refused() {
 }
 
 #[test]
+fn two_loads_do_not_write_the_same_file() {
+    let load = |id: &str, more: &str| {
+        format!("  - {{id: {id}, service: load-data, params: {{format: csv, dataset_name: out}}, depends_on: a{more}}}\n")
+    };
+    let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";
+    let (code, line, column, message) = only(&format!("{read}{}{}", load("b", ""), load("c", "")));
+    assert_eq!((code.as_str(), line, column), ("same-target", 4, 10), "{message}");
+    let apart = format!("{read}{}{}", load("b", ", when: steps.a.rows_out > 9"), load("c", ""));
+    assert_eq!(errors(&apart), Vec::<Value>::new());
+}
+
+#[test]
 fn a_wrong_set_is_told_with_the_nearest_step() {
     let house = House::new(PROGRAM);
     house.write("p.yaml", EXTRACT);

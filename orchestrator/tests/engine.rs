@@ -211,6 +211,24 @@ steps:
 }
 
 #[tokio::test]
+async fn a_join_one_side_of_which_waits_does_not_hold_back_the_other() {
+    let yaml = "
+steps:
+  - {id: a, service: numbers, params: {rows: 2000000}}
+  - {id: b, service: numbers, params: {rows: 10}, when: steps.a.rows_out > 10}
+  - {id: j, service: second-then-first, depends_on: [a, b]}
+  - {id: w, service: sum, depends_on: j}
+";
+    for yaml in [yaml, &yaml.replace("when: steps.a.rows_out > 10", "depends_on: a")] {
+        let runs = tokio::time::timeout(SOON, both(4 << 20, yaml, RunOptions::default));
+        for (house, report) in runs.await.expect("it ends") {
+            assert_eq!(report.status, Status::Done, "{report:?}");
+            assert_eq!(house.sum(), Some(1_999_999 * 1_000_000 + 45));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_condition_that_cannot_be_worked_out_fails_its_step() {
     let yaml = "
 steps:
@@ -230,7 +248,7 @@ steps:
 finally:
   - {id: told, service: numbers, params: {rows: 8}, when: \"run.status == 'failed' and run.fault.step == 'n'\"}
   - {id: wrote, service: sum, depends_on: told}
-  - {id: quiet, service: numbers, params: {rows: 8}, when: \"steps.s.status == 'done'\"}
+  - {id: quiet, service: numbers, params: {rows: 8}, when: \"steps.s.status == 'done' and run.fault.step is none\"}
 ";
 
 #[tokio::test]

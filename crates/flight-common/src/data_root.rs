@@ -5,7 +5,7 @@
 
 use crate::fault::Fault;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File};
+use cap_std::fs::{Dir, File, OpenOptionsExt};
 use cap_tempfile::TempFile;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -74,7 +74,10 @@ impl DataRoot {
     /// # Errors
     /// [`crate::FaultKind::Denied`] for a path that leads out, [`crate::FaultKind::BadParams`] for one that is none.
     pub fn locate(&self, given: &str, param: &str) -> Result<PathBuf, Fault> {
-        let refuse = |fault: Fault| fault.violation(format!("/{param}"), format!("{param} is not a usable path"));
+        let refuse = |fault: Fault| {
+            let message = fault.message().to_owned();
+            fault.violation(format!("/{param}"), message)
+        };
         if given.is_empty() || given.contains('\0') {
             return Err(refuse(Fault::bad_params(format!("{param} is not a path: {given:?}"))));
         }
@@ -109,10 +112,16 @@ impl DataRoot {
     /// As [`DataRoot::locate`]; otherwise why the file cannot be opened.
     pub fn open_file(&self, given: &str, param: &str) -> Result<File, Fault> {
         let path = self.locate(given, param)?;
-        let file = self.dir.open(&path).map_err(|error| self.explain(given, param, &path, &error))?;
-        if file.metadata().map_err(|error| Fault::io(given, &error))?.is_dir() {
-            return Err(Fault::bad_params(format!("{given} is a folder, not a file"))
-                .violation(format!("/{param}"), format!("{given} is a folder, not a file")));
+        let mut options = cap_std::fs::OpenOptions::new();
+        // A pipe without a writer would be waited for.
+        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        let opened = self.dir.open_with(&path, &options);
+        let file = opened.map_err(|error| self.explain(given, param, &path, &error))?;
+        let found = file.metadata().map_err(|error| Fault::io(given, &error))?;
+        if !found.is_file() {
+            let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
+            let message = format!("{given} is {what}, not a file");
+            return Err(Fault::bad_params(message.clone()).violation(format!("/{param}"), message));
         }
         Ok(file)
     }
@@ -387,6 +396,9 @@ mod tests {
         }
         assert_eq!(kind(&root, "a\0b"), FaultKind::BadParams);
         assert_eq!(kind(&root, "."), FaultKind::BadParams);
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        assert_eq!(kind(&root, "pipe"), FaultKind::BadParams);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct PlannedStep {
     pub spec: StepSpec,
     /// The schema of each output.
     pub outputs: Vec<SchemaRef>,
-    /// What identifies the source of an extract.
+    /// What identifies the source of an extract, or what a load writes.
     pub source: Option<String>,
     start: Start,
 }

@@ -95,7 +95,8 @@ impl InputSchemas {
 pub struct Planned<R> {
     /// The schema of each output, in the order of [`StepSpec::outputs`].
     pub outputs: Vec<SchemaRef>,
-    /// What identifies the source of an extract at this moment: path, size and time of change. Planned again before
+    /// What identifies the source of an extract at this moment: path, size and time of change; of a load, what it writes,
+    /// which no other load of the run may. Planned again before
     /// the run, it must be the same.
     pub source: Option<String>,
     /// What to run.
@@ -114,7 +115,7 @@ impl<R> Planned<R> {
         self
     }
 
-    /// Tells what identifies the source.
+    /// Tells what identifies the source, or what a load writes.
     pub fn source(mut self, identity: impl Into<String>) -> Self {
         self.source = Some(identity.into());
         self

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// ETL as a mesh of Arrow Flight services: pipelines in YAML, checked before they run, run as streams.
 #[derive(Debug, Parser)]
-#[command(name = "quiver", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "quiver", version, max_term_width = 110)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -587,4 +587,15 @@ pub struct BackfillArgs {
     /// Print JSON on standard output, and nothing else there.
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_words_are_in_each_others_way() {
+        Cli::command().debug_assert();
+    }
 }

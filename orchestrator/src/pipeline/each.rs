@@ -229,7 +229,9 @@ impl Spec {
         let groups = self.groups.iter().map(|group| (group.id.as_str(), &group.name_span));
         let outer = self.steps.iter().filter(|step| step.group.is_none()).map(|step| (step.id.as_str(), &step.id_span));
         for (id, span) in outer.chain(groups).chain(inner.map(|step| (step.id.as_str(), &step.id_span))) {
-            if !taken.insert(id) && self.steps.iter().any(|step| step.group.is_some() && step.id == id) {
+            let of_group = self.groups.iter().any(|group| group.id == id)
+                || self.steps.iter().any(|step| step.group.is_some() && step.id == id);
+            if !taken.insert(id) && of_group {
                 let message = format!("the id \"{id}\" is taken");
                 let help = "give each step an id of its own, also those that are repeated".to_owned();
                 problems.push(Problem::at(span, "duplicate-id", message).help(help));

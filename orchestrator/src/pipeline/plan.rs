@@ -13,6 +13,7 @@ use arrow::datatypes::SchemaRef;
 use flight_common::{Effects, Fault, FaultKind, StepCommand, StepKind, Violation, params};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A pipeline ready to run.
@@ -150,11 +151,28 @@ async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Pl
             }
         }
     }
+    refuse_same_target(graph, &planned, problems);
     let nodes = graph.nodes.iter().zip(planned).enumerate();
     let planned =
         |(place, (node, plan)): (usize, (&Node, Option<StepPlan>))| planned_node(graph, &left_out, place, node, plan?);
     let nodes = nodes.filter_map(planned).collect();
     Plan { name: graph.name.clone(), rules: graph.rules.clone(), nodes }
+}
+
+/// Refuses two loads that write the same: one would take the place of the other, and both would report success. Of those
+/// that have a condition, perhaps only one runs.
+fn refuse_same_target(graph: &Graph, planned: &[Option<StepPlan>], problems: &mut Problems) {
+    let mut written: HashMap<&str, &Node> = HashMap::new();
+    for (node, plan) in graph.nodes.iter().zip(planned) {
+        let loads = node.description.as_ref().is_some_and(|step| step.kind == StepKind::Load);
+        let target = plan.as_ref().and_then(|plan| plan.source.as_deref());
+        let Some(target) = target.filter(|_| loads && node.when.is_none()) else { continue };
+        if let Some(first) = written.insert(target, node) {
+            let message = format!("\"{}\" writes the same as \"{}\": {target}", node.id, first.id);
+            let help = "give one of them another name; what is repeated may use {{ item }} in it".to_owned();
+            problems.push(Problem::at(&node.id_span, "same-target", message).help(help));
+        }
+    }
 }
 
 /// The nodes by how many steps away from an extract they are: those of a wave do not need each other.

@@ -24,6 +24,8 @@ const STEPS: &str = "steps";
 const RUN: &str = "run";
 /// Operations of one expression: far more than any needs.
 const FUEL: u64 = 20_000;
+/// Characters of the longest one: they are read by a function that calls itself, once for each `not` in a row.
+const LONGEST: usize = 2_000;
 
 /// A condition.
 #[derive(Clone, Debug)]
@@ -55,6 +57,12 @@ impl When {
                 return None;
             }
         };
+        if text.len() > LONGEST {
+            let message = format!("a condition has at most {LONGEST} characters");
+            let help = "let a step find out what is asked, and ask for its counters".to_owned();
+            problems.push(Problem::at(&value.span, "bad-when", message).help(help));
+            return None;
+        }
         let env = environment();
         let names = match env.compile_expression(&text) {
             Ok(expression) => expression.undeclared_variables(true).into_iter().collect(),
@@ -318,20 +326,30 @@ mod tests {
             let told = decided(text).expect_err(text);
             assert!(told.contains(part), "{text}: {told}");
         }
+        for long in ["1".to_owned() + &"+1".repeat(50_000), "not ".repeat(50_000) + "true"] {
+            let (none, problems) = when(&long);
+            assert!(none.is_none() && problems.iter().any(|one| one.message.contains("at most")), "{problems}");
+        }
+        for deep in ["not ".repeat(490) + "true", "1".to_owned() + &"+1".repeat(990)] {
+            assert!(when(&deep).0.is_some());
+        }
         let (none, problems) = when("stage ==");
         assert!(none.is_none() && problems.iter().any(|one| one.message.contains("no expression")), "{problems}");
     }
 
     #[test]
     fn what_became_of_steps_decides_at_the_run() {
-        let (when, mut problems) = when("steps.check_all.counters.bad > 2 and run.fault is none");
+        let (when, mut problems) = when("steps.check_all.counters.bad > 2 and run.fault.kind is none");
         let mut when = when.expect("an expression");
         assert!(when.bind(&Known::new(), true, &mut problems));
         when.join(&["check-all"], &mut problems);
         assert_eq!(when.steps().collect::<Vec<_>>(), ["check-all"]);
         let counted = |bad| facts("done", [1, 1, 8], &BTreeMap::from([("bad".to_owned(), bad)]), None);
         let holds = |facts: Value| {
-            when.holds(&BTreeMap::from([("check-all".to_owned(), facts)]), &json!({"status": "done", "fault": null}))
+            when.holds(
+                &BTreeMap::from([("check-all".to_owned(), facts)]),
+                &json!({"status": "done", "fault": {"kind": null}}),
+            )
         };
         assert_eq!(holds(counted(3)), Ok(true));
         assert_eq!(holds(counted(2)), Ok(false));

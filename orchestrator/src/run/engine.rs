@@ -134,7 +134,9 @@ impl<M: Mesh> Engine<M> {
         let last = match finally && options.attendant.is_over(status, fault.as_ref()) {
             false => None,
             true => {
-                let run = json!({"status": status.name(), "fault": fault});
+                let told = |fault: &Fault| json!(fault);
+                let none = || json!({"kind": null, "step": null, "message": null});
+                let run = json!({"status": status.name(), "fault": fault.as_ref().map_or_else(none, told)});
                 let shared = Shared::new(options, &self.space, options.abandon.child_token(), progress, plan)
                     .following(&first.shared, run);
                 let last = self.stage(plan, Stage::Finally, shared, Some(FINALLY)).await;

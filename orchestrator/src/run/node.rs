@@ -38,6 +38,8 @@ pub(super) struct NodeTask<M: Mesh> {
     pub(super) sources: Vec<usize>,
     /// Who reads each output.
     pub(super) readers: HashMap<String, Vec<Hand<M::Item>>>,
+    /// Whether its inputs are read before it begins.
+    pub(super) reads_ahead: bool,
     /// The steps that it only comes after.
     pub(super) after: Vec<signal::Receiver<End>>,
     /// The steps that its condition names.
@@ -215,14 +217,14 @@ impl<M: Mesh> NodeTask<M> {
     /// Waits for its inputs and for the steps it comes after: those inputs that came. Nothing if one of those steps did
     /// not end well.
     async fn gather(&mut self) -> Option<Vec<EdgeStream<M::Item>>> {
-        let waits = !self.after.is_empty() || !self.asks.is_empty();
+        let ahead = self.reads_ahead;
         let arriving: Vec<_> = std::mem::take(&mut self.inputs)
             .into_iter()
             .map(|input| {
                 let space = self.shared.space.clone();
                 async move {
                     let stream = input.await.ok()?;
-                    Some(if waits { read_ahead(stream, &space) } else { stream })
+                    Some(if ahead { read_ahead(stream, &space) } else { stream })
                 }
             })
             .collect();

@@ -111,6 +111,7 @@ pub(super) fn node_tasks<M: Mesh>(plan: &Plan, stage: Stage, mesh: &Arc<M>, shar
     let own = || plan.nodes.iter().enumerate().filter(|(_, node)| stage.has(node));
     let spans: HashMap<usize, tracing::Span> =
         own().map(|(place, node)| (place, node_span(node, &shared.run_id))).collect();
+    let held = held_up(plan);
     let mut tasks = Vec::with_capacity(spans.len());
     for (place, node) in own() {
         let mut inputs = Vec::new();
@@ -133,6 +134,7 @@ pub(super) fn node_tasks<M: Mesh>(plan: &Plan, stage: Stage, mesh: &Arc<M>, shar
             inputs,
             sources: node.inputs.iter().map(|source| source.node).collect(),
             readers: HashMap::new(),
+            reads_ahead: held[place],
             after: ends(&node.after),
             asks: ends(&node.asks),
             keeping: Vec::new(),
@@ -143,6 +145,17 @@ pub(super) fn node_tasks<M: Mesh>(plan: &Plan, stage: Stage, mesh: &Arc<M>, shar
         task.readers = std::mem::take(&mut readers[task.place]);
     }
     tasks
+}
+
+/// For each step, whether it may have to wait before it reads: for other steps to end, or for an input that comes from a
+/// step that does. What feeds it meanwhile must flow, for others may wait for that in turn.
+fn held_up(plan: &Plan) -> Vec<bool> {
+    let mut held: Vec<bool> = Vec::with_capacity(plan.nodes.len());
+    for node in &plan.nodes {
+        let waits = !node.after.is_empty() || !node.asks.is_empty();
+        held.push(waits || node.inputs.iter().any(|input| held[input.node]));
+    }
+    held
 }
 
 fn node_span(node: &PlannedNode, run_id: &str) -> tracing::Span {

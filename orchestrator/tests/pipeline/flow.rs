@@ -178,6 +178,13 @@ steps:
       - {id: a, «for_each»: [2], service: read-rows, params: {columns: [x]}}
 ";
     only(nested, "nested-for-each").await;
+    let taken = "\
+steps:
+  - {id: «g», service: read-rows, params: {columns: [x]}}
+  - {id: g, for_each: [1], steps: [{id: a, service: read-rows, params: {columns: [x]}}]}
+";
+    let problem = only(&taken.replace("«g»", "g").replace("for_each", "«for_each»"), "duplicate-id").await;
+    assert!(problem.message.contains("\"g\""), "{problem:?}");
     let rows = "\
 steps:
   - {id: a, for_each: [1], service: read-rows, params: {columns: [x]}}

@@ -56,7 +56,8 @@ impl Step for LoadData {
 
     async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Load>, Fault> {
         let load = plan::plan(&params, inputs.only(), &env.data_root)?;
-        Ok(Planned::new(receipt::schema(), load))
+        let target = load.target.path("RUN")?;
+        Ok(Planned::new(receipt::schema(), load).source(format!("to {}", target.display())))
     }
 
     fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {

@@ -7,6 +7,7 @@ use crate::stream::BatchStream;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
 use arrow_ipc::{MessageHeader, root_as_message};
 use futures::{Stream, StreamExt};
@@ -51,15 +52,18 @@ impl Decoder {
             MessageHeader::RecordBatch => {
                 let batch = message.header_as_record_batch().ok_or_else(|| not_ipc("an empty header"))?;
                 let body = contiguous(&frame);
-                let decoder =
-                    RecordBatchDecoder::try_new(&body, batch, self.schema.clone(), &self.dictionaries, &version)
-                        .map_err(not_ipc)?;
-                decoder.read_record_batch().map(Some).map_err(not_ipc)
+                let (schema, dictionaries) = (self.schema.clone(), &self.dictionaries);
+                sound(&body, batch, || {
+                    RecordBatchDecoder::try_new(&body, batch, schema, dictionaries, &version)?.read_record_batch()
+                })
+                .map(Some)
             }
             MessageHeader::DictionaryBatch => {
                 let batch = message.header_as_dictionary_batch().ok_or_else(|| not_ipc("an empty header"))?;
                 let body = contiguous(&frame);
-                read_dictionary(&body, batch, &self.schema, &mut self.dictionaries, &version).map_err(not_ipc)?;
+                let data = batch.data().ok_or_else(|| not_ipc("a dictionary without values"))?;
+                let (schema, dictionaries) = (&self.schema, &mut self.dictionaries);
+                sound(&body, data, || read_dictionary(&body, batch, schema, dictionaries, &version))?;
                 Ok(None)
             }
             MessageHeader::Schema => {
@@ -73,6 +77,25 @@ impl Decoder {
             _ => Ok(None),
         }
     }
+}
+
+/// Reads a body whose header promises these buffers. Arrow takes some of what it is given for granted, and panics where
+/// that is not so: then the message is garbage, as much as where it says so itself.
+fn sound<T>(
+    body: &Buffer,
+    header: arrow_ipc::RecordBatch<'_>,
+    read: impl FnOnce() -> Result<T, ArrowError>,
+) -> Result<T, Fault> {
+    let within = |buffer: &arrow_ipc::Buffer| {
+        let (from, length) = (u64::try_from(buffer.offset()).ok()?, u64::try_from(buffer.length()).ok()?);
+        from.checked_add(length).filter(|end| *end <= body.len() as u64)
+    };
+    if header.buffers().is_some_and(|buffers| buffers.iter().any(|buffer| within(buffer).is_none())) {
+        return Err(not_ipc("its header names buffers beyond the end of its body"));
+    }
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err(ArrowError::IpcError("its buffers are not as its header says".to_owned())))
+        .map_err(not_ipc)
 }
 
 /// The frames of a stream whose schema message has been read, as batches.
