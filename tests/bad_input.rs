@@ -126,7 +126,9 @@ fn an_anchor_bomb_is_refused() {
 #[test]
 fn two_loads_do_not_write_the_same_file() {
     let load = |id: &str, more: &str| {
-        format!("  - {{id: {id}, service: load-data, params: {{format: csv, dataset_name: out}}, depends_on: a{more}}}\n")
+        format!(
+            "  - {{id: {id}, service: load-data, params: {{format: csv, dataset_name: out}}, depends_on: a{more}}}\n"
+        )
     };
     let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";
     let (code, line, column, message) = only(&format!("{read}{}{}", load("b", ""), load("c", "")));

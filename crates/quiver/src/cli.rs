@@ -126,7 +126,7 @@ pub struct RunArgs {
     pub check: CheckArgs,
 
     /// The run's id, by which outputs are named [default: a new one]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_parser = run_id, value_name = "ID")]
     pub run_id: Option<String>,
 
     /// Stop the run after this time: `30s`, `5m`.
@@ -232,6 +232,13 @@ fn param(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, value) = pair.ok_or("this is not NAME=VALUE; write --param day=2024-02-29")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// It becomes part of the names of files.
+fn run_id(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let good = (1..=128).contains(&text.len()) && text.bytes().all(plain) && !matches!(text, "." | "..");
+    good.then(|| text.to_owned()).ok_or_else(|| "use up to 128 of A-Z a-z 0-9 . _ - for it".to_owned())
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {

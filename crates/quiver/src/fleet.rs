@@ -28,6 +28,10 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// A server that has lived as long as this has not died of its start.
 const LIVED: Duration = Duration::from_secs(30);
 
+/// What the allocator of a server reads before its `main` begins: many servers share this machine, so each gives memory
+/// back as soon as it is free. It halves what a run over the mesh takes, and costs it no time that can be measured.
+const FRUGAL: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
+
 /// Running step servers.
 pub struct Fleet {
     servers: Vec<StepServer>,
@@ -149,6 +153,11 @@ impl Launch {
         }
         if self.logs == LogFormat::Json {
             command.args(["--log-format", "json"]);
+        }
+        for (name, value) in FRUGAL {
+            if std::env::var_os(name).is_none() {
+                command.env(name, value);
+            }
         }
         // Ctrl-C is for this process, which then ends its servers in good order.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);

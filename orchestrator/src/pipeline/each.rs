@@ -76,7 +76,8 @@ impl Group {
                     (Some(list), None) if list.value.items().is_some() => Items::List(list.value.clone()),
                     (None, Some(files)) if files.value.text().is_some() => Items::Files(files.value.clone()),
                     _ => {
-                        problems.push(wrong_type(value, FOR_EACH, "a list of items, or a pattern of files", help));
+                        let message = "for_each has either `items`, which is a list, or `files`, which is a pattern";
+                        problems.push(Problem::at(&entry.key_span, "wrong-type", message).help(help.to_owned()));
                         return None;
                     }
                 };
@@ -249,8 +250,8 @@ fn repeat(group: &Group, inner: &[StepSpec], files: Option<&[String]>, problems:
             None => "there is no item to repeat this for".to_owned(),
         };
         let span = group.pattern().map_or(&group.name_span, |(_, span)| span);
-        let help =
-            "look at the path, which is beneath the data root; `allow_empty: true` lets it do nothing".to_owned();
+        let look = if group.pattern().is_some() { "look at the path, which is beneath the data root; " } else { "" };
+        let help = format!("{look}for_each: {{…, allow_empty: true}} lets it do nothing");
         problems.push(Problem::at(span, "empty-for-each", message).help(help));
     }
     let local: HashSet<&str> = inner.iter().map(|step| step.id.as_str()).collect();

@@ -70,7 +70,11 @@ impl Joiner<'_> {
                 0 => "none is given".to_owned(),
                 count => format!("only {count} is given"),
             };
-            problems.push(self.wrong_inputs(service, &given));
+            let wrong = self.wrong_inputs(service, &given);
+            problems.push(match ordered.is_empty() {
+                true => wrong,
+                false => wrong.help("the rows of a repeated step stay within its group: read them there".to_owned()),
+            });
         }
         let (feeding, ordering) = given.split_at(wanted.min(given.len()));
         Edges {

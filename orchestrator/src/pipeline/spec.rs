@@ -135,14 +135,15 @@ impl Spec {
     fn take_inner(&mut self, steps: &Yaml, problems: &mut Problems) {
         let items = steps.items().unwrap_or_default();
         if items.is_empty() {
-            let help = "list the steps that are repeated, each with id and service";
-            problems.push(wrong_type(steps, "steps", "a list of steps", help));
+            let help = "list the steps that are repeated, each with id and service".to_owned();
+            problems.push(Problem::at(&steps.span, "no-steps", "there is no list of steps here").help(help));
         }
         for step in items {
             if let Some(each) = step.entry(FOR_EACH) {
-                let help = "repeat the outer group for each pair of items instead".to_owned();
+                let help = "make one list of mappings, an item for each pair: {region: north, year: 2024}".to_owned();
                 let message = "what is repeated cannot be repeated again within itself";
                 problems.push(Problem::at(&each.key_span, "nested-for-each", message).help(help));
+                continue;
             }
             self.steps.extend(read_step(self.steps.len(), step, problems));
         }
