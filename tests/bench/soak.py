@@ -103,10 +103,22 @@ def open_files(pid):
     return names
 
 
+def sizes(folder):
+    """The bytes of each file beneath a folder. What goes meanwhile is gone."""
+    found = []
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file():
+                found.append(path.stat().st_size)
+        except OSError:
+            pass
+    return found
+
+
 def sample(service, minute, since):
     """What there is at this moment."""
     servers = service.servers()
-    own = [path for path in (service.folder / ".quiver").rglob("*") if path.is_file()]
+    own = sizes(service.folder / ".quiver")
     files = open_files(service.process.pid)
     _, answer = service.ask("GET", "/runs?limit=1000")
     runs = [run for run in json.loads(answer)["items"] if (run["ended_at"] or 0) > since * 1000]
@@ -117,7 +129,7 @@ def sample(service, minute, since):
         round(memory_mb(service.process.pid)), round(sum(map(memory_mb, servers))),
         len(files), sum(len(open_files(pid)) for pid in servers),
         sum(name.startswith("socket:") for name in files),
-        len(own), round(sum(path.stat().st_size for path in own) / 1e6, 1),
+        len(own), round(sum(own) / 1e6, 1),
     ]))
 
 
@@ -179,7 +191,7 @@ def clear_outputs(folder):
     """What loads wrote is not ours to count: old outputs go."""
     for output in folder.glob("*/processed/*"):
         if output.stat().st_mtime < time.time() - 60:
-            output.unlink()
+            output.unlink(missing_ok=True)
 
 
 def soak(folder, program, minutes, pace):

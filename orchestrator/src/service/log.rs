@@ -160,12 +160,13 @@ mod tests {
             ended_at: Some(40),
             report: Some(report),
         };
-        let all = lines(&events, &[attempt.clone()], None);
+        let attempts = [attempt];
+        let all = lines(&events, &attempts, None);
         let told: Vec<(&str, &str)> =
             all.iter().map(|line| (line.level.as_str(), line.step.as_deref().unwrap_or("-"))).collect();
         assert_eq!(told, [("info", "-"), ("info", "-"), ("info", "read"), ("error", "clean"), ("error", "-")]);
         assert_eq!(all[4].message, "failed clean: no column x (help: look)");
-        let one = lines(&events, &[attempt], Some("clean"));
+        let one = lines(&events, &attempts, Some("clean"));
         assert!(one.len() == 1 && one[0].message.ends_with("5 rows in, 0 rows out; clean: no column x (help: look)"));
     }
 }
