@@ -11,5 +11,6 @@ pub fn registry() -> Registry {
         .with(outliers::Outliers)
         .with(clean_nan::CleanNan)
         .with(join::Join)
+        .with(sql::Sql)
         .with(load_data::LoadData)
 }

@@ -263,6 +263,7 @@ impl<M: Mesh> NodeTask<M> {
         StepCommand {
             step: self.node.step.clone(),
             params: self.node.params.clone(),
+            inputs: self.node.inputs.iter().map(|input| input.name.clone()).collect(),
             exchange_id: format!("{}/{}", self.shared.run_id, self.node.id),
             outputs: self.node.claimed.clone(),
             run_id: self.shared.run_id.clone(),
