@@ -8,9 +8,8 @@
 //! | `window` | windows over whole partitions, one after the other |
 //! | `functions` | functions that could fill all memory by one call, held to a measure |
 //! | `session`, `memory`, `disk` | DataFusion's settings, its memory and its spill files |
-//! | `deep`, `faults`, `output` | a stack for deep queries, errors as faults, plain types |
+//! | `faults`, `output` | errors as faults, plain types |
 
-mod deep;
 mod disk;
 mod faults;
 mod functions;

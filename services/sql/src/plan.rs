@@ -1,13 +1,13 @@
 //! A query planned: its tables, what it does with them, and what comes out.
 
 use crate::tables::InputTable;
-use crate::{deep, faults, output, session, statement};
+use crate::{faults, output, session, statement};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use flight_common::{Fault, InputSchemas};
+use flight_common::{Fault, InputSchemas, compute};
 use futures::executor::block_on;
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub async fn query(text: String, inputs: &InputSchemas) -> Result<Query, Fault> 
     for table in &tables {
         refuse_namesakes(table)?;
     }
-    deep::run(move || planned(&text, tables)).await
+    compute::run_deep(move || planned(&text, tables)).await
 }
 
 /// Of two columns of one name nobody could say which is meant.

@@ -4,11 +4,11 @@ use crate::gather::gather;
 use crate::memory::WorkingMemory;
 use crate::plan::Query;
 use crate::tables::{InputTable, Live};
-use crate::{deep, faults, output, session};
+use crate::{faults, output, session};
 use async_stream::try_stream;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
-use flight_common::{BatchStream, Fault, StepContext};
+use flight_common::{BatchStream, Fault, StepContext, compute};
 use futures::StreamExt;
 use futures::executor::block_on;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ async fn start(query: Query, inputs: Vec<BatchStream>, context: &StepContext) ->
     let runtime = session::runtime(&memory, context.space())?;
     let settings = gathered.settings;
     let Query { plan, tables, .. } = query;
-    let (plan, task) = deep::run(move || {
+    let (plan, task) = compute::run_deep(move || {
         let state = session::state(settings, runtime);
         let plan = block_on(state.query_planner().create_physical_plan(&plan, &state));
         Ok((plan.map_err(|error| faults::of_run(&error))?, state.task_ctx()))
