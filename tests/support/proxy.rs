@@ -1,0 +1,252 @@
+//! A proxy between the engine and a step's server that does harm: real HTTP/2 on real sockets, and no cooperation from
+//! either side.
+//!
+//! It reads the frames of HTTP/2 as they pass (their nine bytes of header, RFC 9113 section 4.1) and strikes the first call
+//! of a run to a step, at a point of that call, once. Each call of a run has a connection of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// Both connections are closed: what was on its way is lost.
+    Cut,
+    /// The call is refused by `RST_STREAM`; the connection stays.
+    Reset,
+    /// Nothing passes any more in either direction, and nobody is told.
+    Hang,
+    /// Nothing is lost; when the call has ended, the server gets all of it once more.
+    Repeat,
+}
+
+/// When it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// Before the server has heard of the call.
+    Begin,
+    /// When the caller has got the first message.
+    Midway,
+    /// When the server has done all of it, and nothing of what it said after the end of its input has got through.
+    End,
+}
+
+/// Where to strike.
+#[derive(Clone, Debug)]
+pub struct Strike {
+    /// The step whose call is struck.
+    pub step: String,
+    /// At which point.
+    pub point: Point,
+    /// With what.
+    pub harm: Harm,
+}
+
+/// A proxy at work; it ends when dropped.
+pub struct Proxy {
+    /// Where it listens.
+    pub address: String,
+    struck: Arc<AtomicBool>,
+    accepting: JoinHandle<()>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Proxy {
+    /// A proxy before `server`.
+    pub async fn start(server: SocketAddr, strike: Strike) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (chosen, struck) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let shared = struck.clone();
+        let accepting = tokio::spawn(async move {
+            while let Ok((caller, _)) = listener.accept().await {
+                let Ok(callee) = TcpStream::connect(server).await else { continue };
+                let (strike, chosen, struck) = (strike.clone(), chosen.clone(), shared.clone());
+                tokio::spawn(pass(caller, callee, server, strike, chosen, struck));
+            }
+        });
+        Self { address, struck, accepting }
+    }
+
+    /// Waits until it has done its harm.
+    pub async fn struck(&self) {
+        while !self.struck.load(Ordering::SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
+
+const PREFACE: usize = 24;
+const HEADER: usize = 9;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const END_STREAM: u8 = 1;
+const REFUSED: u32 = 7;
+
+/// One frame, with its header.
+struct Frame(Vec<u8>);
+
+impl Frame {
+    fn kind(&self) -> u8 {
+        self.0[3]
+    }
+
+    fn ends_stream(&self) -> bool {
+        matches!(self.kind(), DATA | HEADERS) && self.0[4] & END_STREAM != 0
+    }
+
+    fn stream(&self) -> u32 {
+        u32::from_be_bytes([self.0[5], self.0[6], self.0[7], self.0[8]]) & 0x7fff_ffff
+    }
+
+    fn holds(&self, text: &str) -> bool {
+        self.0.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
+    fn refusal(stream: u32) -> Self {
+        let mut bytes = vec![0, 0, 4, RST_STREAM, 0];
+        bytes.extend(stream.to_be_bytes());
+        bytes.extend(REFUSED.to_be_bytes());
+        Self(bytes)
+    }
+}
+
+/// The next frame; nothing at the end.
+async fn frame(from: &mut OwnedReadHalf) -> Option<Frame> {
+    let mut bytes = vec![0; HEADER];
+    from.read_exact(&mut bytes).await.ok()?;
+    let length = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]) as usize;
+    bytes.resize(HEADER + length, 0);
+    from.read_exact(&mut bytes[HEADER..]).await.ok()?;
+    Some(Frame(bytes))
+}
+
+/// Passes frames on until one side ends, or until it strikes.
+async fn pass(
+    caller: TcpStream,
+    callee: TcpStream,
+    server: SocketAddr,
+    strike: Strike,
+    chosen: Arc<AtomicBool>,
+    struck: Arc<AtomicBool>,
+) {
+    let ((mut from_caller, mut to_caller), (mut from_callee, mut to_callee)) = (caller.into_split(), callee.into_split());
+    let mut preface = vec![0; PREFACE];
+    if from_caller.read_exact(&mut preface).await.is_err() || to_callee.write_all(&preface).await.is_err() {
+        return;
+    }
+    let mut said = preface;
+    // The stream that is to be struck, and what is held back from the caller.
+    let (mut target, mut held) = (None, Vec::new());
+    let mut input_ended = false;
+    loop {
+        // A frame that was begun is read to its end: only whole ones are waited for in turn.
+        tokio::select! {
+            biased;
+            readable = from_callee.readable() => {
+                let Some(frame) = next(readable, &mut from_callee).await else { return };
+                let of_target = target == Some(frame.stream());
+                let over = of_target && frame.ends_stream();
+                if of_target && strike.point == Point::End && strike.harm != Harm::Repeat && input_ended {
+                    held.push(frame);
+                    if over {
+                        struck.store(true, Ordering::SeqCst);
+                        return harm(strike.harm, target, &mut to_caller, from_caller, from_callee).await;
+                    }
+                    continue;
+                }
+                let first = of_target && frame.kind() == DATA;
+                if to_caller.write_all(&frame.0).await.is_err() {
+                    return;
+                }
+                if first && strike.point == Point::Midway && strike.harm != Harm::Repeat {
+                    struck.store(true, Ordering::SeqCst);
+                    return harm(strike.harm, target, &mut to_caller, from_caller, from_callee).await;
+                }
+                if over && strike.harm == Harm::Repeat && !struck.load(Ordering::SeqCst) {
+                    repeat(server, &said, frame.stream()).await;
+                    struck.store(true, Ordering::SeqCst);
+                }
+            }
+            readable = from_caller.readable() => {
+                let Some(frame) = next(readable, &mut from_caller).await else { return };
+                let begins = target.is_none()
+                    && frame.kind() == DATA
+                    && frame.holds("\"run_id\":\"")
+                    && frame.holds(&format!("\"step\":\"{}\"", strike.step))
+                    && !chosen.swap(true, Ordering::SeqCst);
+                if begins {
+                    target = Some(frame.stream());
+                    if strike.point == Point::Begin && strike.harm != Harm::Repeat {
+                        struck.store(true, Ordering::SeqCst);
+                        return harm(strike.harm, target, &mut to_caller, from_caller, from_callee).await;
+                    }
+                }
+                input_ended |= target == Some(frame.stream()) && frame.ends_stream();
+                if strike.harm == Harm::Repeat && !struck.load(Ordering::SeqCst) {
+                    said.extend(&frame.0);
+                }
+                if to_callee.write_all(&frame.0).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn next(readable: std::io::Result<()>, from: &mut OwnedReadHalf) -> Option<Frame> {
+    readable.ok()?;
+    frame(from).await
+}
+
+async fn harm(
+    harm: Harm,
+    target: Option<u32>,
+    to_caller: &mut OwnedWriteHalf,
+    mut from_caller: OwnedReadHalf,
+    from_callee: OwnedReadHalf,
+) {
+    match harm {
+        Harm::Cut | Harm::Repeat => {}
+        Harm::Reset => {
+            let refusal = Frame::refusal(target.unwrap_or_default());
+            // Whether the caller still listens is for it to say.
+            let _ = to_caller.write_all(&refusal.0).await;
+            drain(&mut from_caller).await;
+        }
+        Harm::Hang => {
+            drain(&mut from_caller).await;
+            drop(from_callee);
+        }
+    }
+}
+
+/// Reads until the caller gives up.
+async fn drain(from_caller: &mut OwnedReadHalf) {
+    let mut piece = vec![0; 1 << 16];
+    while from_caller.read(&mut piece).await.is_ok_and(|length| length > 0) {}
+}
+
+/// Says the same to the server again, and waits until it has answered all of it.
+async fn repeat(server: SocketAddr, said: &[u8], stream: u32) {
+    let again = TcpStream::connect(server).await.expect("the server is there");
+    let (mut answers, mut words) = again.into_split();
+    words.write_all(said).await.expect("it is heard");
+    while let Some(frame) = frame(&mut answers).await {
+        if frame.stream() == stream && frame.ends_stream() {
+            return;
+        }
+    }
+    panic!("a repeated call was not answered");
+}
