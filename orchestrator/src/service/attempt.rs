@@ -112,7 +112,7 @@ async fn count(service: &Service, claim: &Claim, state: RunState) {
 }
 
 async fn tell(service: &Service, claim: &Claim, ended: &Ended) -> Result<RunState, StoreError> {
-    let (store, Ended { ending, report, audit }) = (&service.0.store, ended);
+    let (store, Ended { ending, report, audit, .. }) = (&service.0.store, ended);
     match patiently(|| store.end_attempt(&claim.lease, ending, report, audit)).await {
         // Its cancelling was asked for at the last moment: it did not end well, so that is how it ended.
         Err(StoreError::Illegal { state: RunState::Cancelling, .. }) => {
