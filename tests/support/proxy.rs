@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// What is done.
@@ -91,6 +92,10 @@ const HEADER: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const REFUSED: u32 = 7;
 
@@ -110,6 +115,15 @@ impl Frame {
         u32::from_be_bytes([self.0[5], self.0[6], self.0[7], self.0[8]]) & 0x7fff_ffff
     }
 
+    /// Whether it means the same on another connection: it acknowledges nothing and ends nothing.
+    fn says_anew(&self) -> bool {
+        match self.kind() {
+            DATA | HEADERS | CONTINUATION | WINDOW_UPDATE => true,
+            SETTINGS => self.0[4] & ACK == 0,
+            _ => false,
+        }
+    }
+
     fn holds(&self, text: &str) -> bool {
         self.0.windows(text.len()).any(|window| window == text.as_bytes())
     }
@@ -120,6 +134,19 @@ impl Frame {
         bytes.extend(REFUSED.to_be_bytes());
         Self(bytes)
     }
+}
+
+/// The frames of one direction, read by a task of their own: so that waiting for one direction keeps up neither.
+fn frames(mut from: OwnedReadHalf) -> mpsc::Receiver<Frame> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(frame) = frame(&mut from).await {
+            if sender.send(frame).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// The next frame; nothing at the end.
@@ -141,28 +168,27 @@ async fn pass(
     chosen: Arc<AtomicBool>,
     struck: Arc<AtomicBool>,
 ) {
-    let ((mut from_caller, mut to_caller), (mut from_callee, mut to_callee)) = (caller.into_split(), callee.into_split());
+    let ((mut from_caller, mut to_caller), (from_callee, mut to_callee)) = (caller.into_split(), callee.into_split());
     let mut preface = vec![0; PREFACE];
     if from_caller.read_exact(&mut preface).await.is_err() || to_callee.write_all(&preface).await.is_err() {
         return;
     }
+    let (mut from_caller, mut from_callee) = (frames(from_caller), frames(from_callee));
     let mut said = preface;
     // The stream that is to be struck, and what is held back from the caller.
     let (mut target, mut held) = (None, Vec::new());
     let mut input_ended = false;
     loop {
-        // A frame that was begun is read to its end: only whole ones are waited for in turn.
         tokio::select! {
-            biased;
-            readable = from_callee.readable() => {
-                let Some(frame) = next(readable, &mut from_callee).await else { return };
+            frame = from_callee.recv() => {
+                let Some(frame) = frame else { return };
                 let of_target = target == Some(frame.stream());
                 let over = of_target && frame.ends_stream();
                 if of_target && strike.point == Point::End && strike.harm != Harm::Repeat && input_ended {
                     held.push(frame);
                     if over {
                         struck.store(true, Ordering::SeqCst);
-                        return harm(strike.harm, target, &mut to_caller, from_caller, from_callee).await;
+                        return harm(strike.harm, target, &mut to_caller, from_caller).await;
                     }
                     continue;
                 }
@@ -172,15 +198,15 @@ async fn pass(
                 }
                 if first && strike.point == Point::Midway && strike.harm != Harm::Repeat {
                     struck.store(true, Ordering::SeqCst);
-                    return harm(strike.harm, target, &mut to_caller, from_caller, from_callee).await;
+                    return harm(strike.harm, target, &mut to_caller, from_caller).await;
                 }
                 if over && strike.harm == Harm::Repeat && !struck.load(Ordering::SeqCst) {
-                    repeat(server, &said, frame.stream()).await;
-                    struck.store(true, Ordering::SeqCst);
+                    let answered = repeat(server, &said, frame.stream()).await;
+                    struck.store(answered, Ordering::SeqCst);
                 }
             }
-            readable = from_caller.readable() => {
-                let Some(frame) = next(readable, &mut from_caller).await else { return };
+            frame = from_caller.recv() => {
+                let Some(frame) = frame else { return };
                 let begins = target.is_none()
                     && frame.kind() == DATA
                     && frame.holds("\"run_id\":\"")
@@ -190,12 +216,14 @@ async fn pass(
                     target = Some(frame.stream());
                     if strike.point == Point::Begin && strike.harm != Harm::Repeat {
                         struck.store(true, Ordering::SeqCst);
-                        return harm(strike.harm, target, &mut to_caller, from_caller, from_callee).await;
+                        return harm(strike.harm, target, &mut to_caller, from_caller).await;
                     }
                 }
                 input_ended |= target == Some(frame.stream()) && frame.ends_stream();
                 if strike.harm == Harm::Repeat && !struck.load(Ordering::SeqCst) {
-                    said.extend(&frame.0);
+                    if frame.says_anew() {
+                        said.extend(&frame.0);
+                    }
                 }
                 if to_callee.write_all(&frame.0).await.is_err() {
                     return;
@@ -205,17 +233,11 @@ async fn pass(
     }
 }
 
-async fn next(readable: std::io::Result<()>, from: &mut OwnedReadHalf) -> Option<Frame> {
-    readable.ok()?;
-    frame(from).await
-}
-
 async fn harm(
     harm: Harm,
     target: Option<u32>,
     to_caller: &mut OwnedWriteHalf,
-    mut from_caller: OwnedReadHalf,
-    from_callee: OwnedReadHalf,
+    mut from_caller: mpsc::Receiver<Frame>,
 ) {
     match harm {
         Harm::Cut | Harm::Repeat => {}
@@ -223,30 +245,24 @@ async fn harm(
             let refusal = Frame::refusal(target.unwrap_or_default());
             // Whether the caller still listens is for it to say.
             let _ = to_caller.write_all(&refusal.0).await;
-            drain(&mut from_caller).await;
+            while from_caller.recv().await.is_some() {}
         }
-        Harm::Hang => {
-            drain(&mut from_caller).await;
-            drop(from_callee);
-        }
+        // Until the caller gives up. The server is not told either: its connection is held by what called this.
+        Harm::Hang => while from_caller.recv().await.is_some() {},
     }
 }
 
-/// Reads until the caller gives up.
-async fn drain(from_caller: &mut OwnedReadHalf) {
-    let mut piece = vec![0; 1 << 16];
-    while from_caller.read(&mut piece).await.is_ok_and(|length| length > 0) {}
-}
-
-/// Says the same to the server again, and waits until it has answered all of it.
-async fn repeat(server: SocketAddr, said: &[u8], stream: u32) {
-    let again = TcpStream::connect(server).await.expect("the server is there");
+/// Says the same to the server again, and waits for its answer. Whether it was answered to its end.
+async fn repeat(server: SocketAddr, said: &[u8], stream: u32) -> bool {
+    let Ok(again) = TcpStream::connect(server).await else { return false };
     let (mut answers, mut words) = again.into_split();
-    words.write_all(said).await.expect("it is heard");
+    if words.write_all(said).await.is_err() {
+        return false;
+    }
     while let Some(frame) = frame(&mut answers).await {
         if frame.stream() == stream && frame.ends_stream() {
-            return;
+            return true;
         }
     }
-    panic!("a repeated call was not answered");
+    false
 }
