@@ -56,7 +56,8 @@ impl Replica {
 
     /// Runs a pipeline to its end.
     async fn run(&self, body: &str) -> (String, RunState) {
-        let submission = Submission { pipeline: Some("sums".to_owned()), body: body.to_owned(), ..Submission::default() };
+        let submission =
+            Submission { pipeline: Some("sums".to_owned()), body: body.to_owned(), ..Submission::default() };
         let run = self.service.submit(submission).await.expect("a good pipeline").run.id;
         let ended = async {
             loop {
@@ -96,7 +97,9 @@ async fn a_run_tells_what_it_read_and_wrote() {
     let expected =
         ["START sums", "START sums.n", "COMPLETE sums.n", "START sums.s", "COMPLETE sums.s", "COMPLETE sums"];
     assert_eq!(said(&events), expected);
-    assert!(events.iter().all(|event| event.path == "/api/v1/lineage" && event.header("authorization") == "Bearer a key"));
+    assert!(
+        events.iter().all(|event| event.path == "/api/v1/lineage" && event.header("authorization") == "Bearer a key")
+    );
 
     let (load, whole) = (events[4].json(), events[5].json());
     let written = format!("file:{}", house.env.data_root.path().join("sum.txt").display());
@@ -127,7 +130,12 @@ async fn a_failed_run_says_why_once_its_last_attempt_has_failed() {
     let message = last["run"]["facets"]["errorMessage"]["message"].as_str().expect("a message");
     assert!(message.contains("the source is out of reach"), "{message}");
     assert_eq!(last["outputs"], json!([]), "nothing was written");
-    let tries: HashSet<String> = events.iter().map(Received::json).filter(|event| event["job"]["name"] == "sums.n").map(|event| event["run"]["runId"].to_string()).collect();
+    let tries: HashSet<String> = events
+        .iter()
+        .map(Received::json)
+        .filter(|event| event["job"]["name"] == "sums.n")
+        .map(|event| event["run"]["runId"].to_string())
+        .collect();
     assert_eq!(tries.len(), 2, "each attempt of a step is a run of it");
 }
 

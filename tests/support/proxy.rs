@@ -233,12 +233,7 @@ async fn pass(
     }
 }
 
-async fn harm(
-    harm: Harm,
-    target: Option<u32>,
-    to_caller: &mut OwnedWriteHalf,
-    mut from_caller: mpsc::Receiver<Frame>,
-) {
+async fn harm(harm: Harm, target: Option<u32>, to_caller: &mut OwnedWriteHalf, mut from_caller: mpsc::Receiver<Frame>) {
     match harm {
         Harm::Cut | Harm::Repeat => {}
         Harm::Reset => {

@@ -15,7 +15,7 @@ use crate::mesh::{Call, Mesh};
 use crate::pipeline::PlannedNode;
 use flight_common::report::first_row;
 use flight_common::wire::{Decoder, read_frames};
-use flight_common::{Effects, EdgeStream, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
+use flight_common::{EdgeStream, Effects, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
 use futures::future::{join_all, try_join_all};
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::Value;

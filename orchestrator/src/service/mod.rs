@@ -34,8 +34,8 @@ mod worker;
 
 pub use attendant::kept_file;
 pub use hooks::HookSettings;
-pub use lineage::LineageSettings;
 pub use intake::{Refused, RunRequest, Submission, UNNAMED};
+pub use lineage::LineageSettings;
 pub use retry::RetryPolicy;
 pub use settings::Settings;
 

@@ -9,8 +9,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flight_common::client::StepClient;
 use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::{
-    BatchStream, DataRoot, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs, Planned,
-    Registry, SpillSpace, Step, StepContext, StepEnv, StepKind, StepSpec,
+    BatchStream, DataRoot, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs,
+    Planned, Registry, SpillSpace, Step, StepContext, StepEnv, StepKind, StepSpec,
 };
 use futures::{StreamExt, stream};
 use orchestrator::mesh::{FlightMesh, InProcess, Mesh, Planner};

@@ -23,8 +23,8 @@ pub use params::{Compression, Format, Params};
 pub use plan::Load;
 
 use flight_common::{
-    BatchStream, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv,
-    StepKind, StepSpec,
+    BatchStream, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext,
+    StepEnv, StepKind, StepSpec,
 };
 
 /// Writes a file.

@@ -90,6 +90,8 @@ impl StepClient {
             .initial_stream_window_size(http2::STREAM_WINDOW)
             .initial_connection_window_size(http2::CONNECTION_WINDOW)
             .http2_keep_alive_interval(http2::KEEP_ALIVE)
+            // A connection whose only call is waiting for its answer, and that nobody else can use, counts as idle.
+            .keep_alive_while_idle(true)
             .keep_alive_timeout(PING);
         Ok(Self { channel: endpoint.connect_lazy(), endpoint, peer: shown.into() })
     }
