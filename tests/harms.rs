@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
-/// A peer that says nothing is given up after two pings; twice that, and then some.
+/// A peer that says nothing is given up after an unanswered ping, within 15 seconds; several times that.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Cases at a time: most of them wait.
 const AT_ONCE: usize = 24;
@@ -74,24 +74,28 @@ async fn cases() -> Vec<Case> {
     cases
 }
 
-/// How a run ends; what has happened to it, if it does not end in time.
-async fn ended(service: &Service, text: &str) -> Result<RunState, String> {
+/// Runs a pipeline to its end. Why it did not end well, or what has happened to it if it does not end in time.
+async fn ended(service: &Service, text: &str) -> Result<(), String> {
     let submission = Submission { pipeline: Some("golden".to_owned()), body: text.to_owned(), ..Submission::default() };
     let run = service.submit(submission).await.expect("a good pipeline").run.id;
     let ended = async {
         loop {
-            let state = service.store().run(&run).await.expect("a run").state;
-            if state.is_final() {
-                return state;
+            let row = service.store().run(&run).await.expect("a run");
+            if row.state.is_final() {
+                return (row.state, row.fault);
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     match tokio::time::timeout(DEADLINE, ended).await {
-        Ok(state) => Ok(state),
+        Ok((RunState::Done, _)) => Ok(()),
+        Ok((state, fault)) => Err(format!("{state}: {fault:?}")),
         Err(_) => {
             let events = service.store().events(&run, 0, 100).await.expect("told").into_iter();
-            Err(events.map(|event| format!("{} {} {}", event.at, event.kind, event.body)).collect::<Vec<_>>().join("\n  "))
+            Err(events
+                .map(|event| format!("{} {} {}", event.at, event.kind, event.body))
+                .collect::<Vec<_>>()
+                .join("\n  "))
         }
     }
 }
@@ -125,7 +129,7 @@ async fn wrong(case: &Case) -> Option<String> {
 
     let mut wrong = Vec::new();
     let first = ended(&service, &text).await;
-    if first != Ok(RunState::Done) {
+    if first.is_err() {
         wrong.push(format!("it is {first:?}"));
     }
     if tokio::time::timeout(DEADLINE, proxy.struck()).await.is_err() {
@@ -137,7 +141,7 @@ async fn wrong(case: &Case) -> Option<String> {
     }
     // The only slot is free again.
     let next = ended(&service, &text).await;
-    if next != Ok(RunState::Done) || written(&house).len() != 2 * case.outputs {
+    if next.is_err() || written(&house).len() != 2 * case.outputs {
         wrong.push(format!("the next run is {next:?}, {:?}", written(&house)));
     }
     stop.cancel();
@@ -162,9 +166,8 @@ fn is_left_over(path: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_to_a_call_on_its_way_the_run_ends_once() {
-    let mut cases = cases().await;
-    if let Ok(only) = std::env::var("ONLY") { cases.retain(|case| format!("{case:?}").contains(&only)); }
-    assert!(std::env::var("ONLY").is_ok() || cases.len() > 150, "{}", cases.len());
+    let cases = cases().await;
+    assert!(cases.len() > 150, "{}", cases.len());
     let wrong: Vec<String> =
         stream::iter(&cases).map(wrong).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));

@@ -95,7 +95,6 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const REFUSED: u32 = 7;
 
@@ -115,15 +114,6 @@ impl Frame {
         u32::from_be_bytes([self.0[5], self.0[6], self.0[7], self.0[8]]) & 0x7fff_ffff
     }
 
-    /// Whether it means the same on another connection: it acknowledges nothing and ends nothing.
-    fn says_anew(&self) -> bool {
-        match self.kind() {
-            DATA | HEADERS | CONTINUATION | WINDOW_UPDATE => true,
-            SETTINGS => self.0[4] & ACK == 0,
-            _ => false,
-        }
-    }
-
     fn holds(&self, text: &str) -> bool {
         self.0.windows(text.len()).any(|window| window == text.as_bytes())
     }
@@ -133,6 +123,22 @@ impl Frame {
         bytes.extend(stream.to_be_bytes());
         bytes.extend(REFUSED.to_be_bytes());
         Self(bytes)
+    }
+}
+
+/// What a caller has said: how it greets, and what it then asks for. Answers to pings, and ends of anything, are left out.
+struct Said {
+    greeting: Vec<u8>,
+    rest: Vec<u8>,
+}
+
+impl Said {
+    fn add(&mut self, frame: &Frame) {
+        match frame.kind() {
+            SETTINGS => self.greeting.extend(&frame.0),
+            DATA | HEADERS | WINDOW_UPDATE | CONTINUATION => self.rest.extend(&frame.0),
+            _ => {}
+        }
     }
 }
 
@@ -174,7 +180,7 @@ async fn pass(
         return;
     }
     let (mut from_caller, mut from_callee) = (frames(from_caller), frames(from_callee));
-    let mut said = preface;
+    let mut said = Said { greeting: preface, rest: Vec::new() };
     // The stream that is to be struck, and what is held back from the caller.
     let (mut target, mut held) = (None, Vec::new());
     let mut input_ended = false;
@@ -221,9 +227,7 @@ async fn pass(
                 }
                 input_ended |= target == Some(frame.stream()) && frame.ends_stream();
                 if strike.harm == Harm::Repeat && !struck.load(Ordering::SeqCst) {
-                    if frame.says_anew() {
-                        said.extend(&frame.0);
-                    }
+                    said.add(&frame);
                 }
                 if to_callee.write_all(&frame.0).await.is_err() {
                     return;
@@ -248,15 +252,21 @@ async fn harm(harm: Harm, target: Option<u32>, to_caller: &mut OwnedWriteHalf, m
 }
 
 /// Says the same to the server again, and waits for its answer. Whether it was answered to its end.
-async fn repeat(server: SocketAddr, said: &[u8], stream: u32) -> bool {
+async fn repeat(server: SocketAddr, said: &Said, stream: u32) -> bool {
     let Ok(again) = TcpStream::connect(server).await else { return false };
-    let (mut answers, mut words) = again.into_split();
-    if words.write_all(said).await.is_err() {
-        return false;
-    }
-    while let Some(frame) = frame(&mut answers).await {
-        if frame.stream() == stream && frame.ends_stream() {
-            return true;
+    let (answers, mut words) = again.into_split();
+    let (mut answers, mut rest) = (frames(answers), Some(&said.rest));
+    let mut spoken = words.write_all(&said.greeting).await.is_ok();
+    while let Some(frame) = answers.recv().await {
+        match frame.kind() {
+            // Only now may more be sent than a new connection takes.
+            WINDOW_UPDATE if frame.stream() == 0 => {
+                if let Some(rest) = rest.take() {
+                    spoken &= words.write_all(rest).await.is_ok();
+                }
+            }
+            _ if frame.stream() == stream && frame.ends_stream() => return spoken,
+            _ => {}
         }
     }
     false
