@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use orchestrator::mesh::Secrets;
 use orchestrator::run::Engine;
 use orchestrator::service::{HookSettings, RetryPolicy, Service, Settings, Submission};
