@@ -98,7 +98,7 @@ impl Planner for InProcess {
         async move {
             let inputs = InputSchemas::new(inputs).called(&command.inputs);
             let planned = self.registry.plan(&command, &inputs, &self.env).await?;
-            Ok(StepPlan { outputs: planned.outputs, source: planned.source })
+            Ok(StepPlan { outputs: planned.outputs, source: planned.source, datasets: planned.datasets })
         }
         .boxed()
     }
