@@ -150,7 +150,7 @@ fn a_replica_that_stood_still_past_its_lease_commits_nothing() {
     let replicas = [Service::start(&house, &options), Service::start(&house, &options)];
     let run = replicas[0].submit("long.yaml");
     let owner = eventually(SOON, "a replica has it", || replicas[0].show(&run)["owner"].as_str().map(str::to_owned));
-    let holds = |service: &&Service| service.version()["replica"] == owner.as_str();
+    let holds = |service: &&Service| service.asked("/version")["replica"] == owner.as_str();
     let (holder, other) = match replicas.iter().find(holds) {
         Some(holder) if std::ptr::eq(holder, &replicas[0]) => (&replicas[0], &replicas[1]),
         _ => (&replicas[1], &replicas[0]),

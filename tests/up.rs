@@ -146,3 +146,18 @@ fn a_secret_is_used_and_written_down_nowhere() {
         assert!(!found, "{path} holds the secret");
     }
 }
+
+#[test]
+fn a_collector_that_is_gone_is_told_and_costs_nothing() {
+    let house = House::new(PROGRAM);
+    let mut command = house.command(&["up", "--embedded", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--json"]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let service = Service::spawn(&house, command);
+    let run = service.submit("examples/pipelines/hr_analytics.yaml");
+    assert_eq!(service.until(&run, &["done", "failed"])["state"], "done");
+    let ready = service.asked("/ready");
+    let part = ready["parts"].as_array().expect("parts").iter().find(|part| part["name"] == "collector");
+    let part = part.expect("the collector");
+    assert_eq!((&ready["ready"], &part["ok"], &part["needed"]), (&true.into(), &false.into(), &false.into()), "{part}");
+    assert!(part["reason"].as_str().is_some_and(|why| why.contains("127.0.0.1:1")), "{part}");
+}

@@ -62,9 +62,9 @@ impl<'a> Service<'a> {
         ended.json()
     }
 
-    /// What it says of itself.
-    pub fn version(&self) -> Value {
-        let answer = get(self.url.trim_start_matches("http://"), "/version");
+    /// What it answers to `/version` or `/ready`.
+    pub fn asked(&self, path: &str) -> Value {
+        let answer = get(self.url.trim_start_matches("http://"), path);
         serde_json::from_str(&answer).expect("JSON")
     }
 

@@ -6,7 +6,6 @@ use super::{AuditRecord, Definition, Lease, Move, RunRow, RunState, Store, Store
 use crate::pipeline::HookRules;
 use flight_common::Fault;
 use serde_json::{Value, json};
-use sqlx::Row;
 use std::time::Duration;
 
 /// How an attempt ended.
