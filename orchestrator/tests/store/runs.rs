@@ -1,6 +1,6 @@
 //! Runs from their submission to their end, and what is told of them.
 
-use crate::databases::{Fresh, claim_one, kinds, new_run, on_both};
+use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
 use flight_common::Fault;
 use orchestrator::pipeline::HookRules;
 use orchestrator::store::{
@@ -29,7 +29,7 @@ async fn a_run_goes_from_the_queue_to_its_end(fresh: Fresh) {
     let claim = claim_one(&store, "me").await;
     assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (1, 0, false, "steps: []"));
     assert_eq!(claim.sets, ["a.b=1"]);
-    store.permit(&claim.lease, "load").await.expect("the lease holds");
+    store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
     let report = json!({"steps": []});
     assert_eq!(store.end(&claim.lease, &Ending::Done, &report).await.expect("ended"), RunState::Done);
     let run = store.run("1").await.expect("it is there");
@@ -95,7 +95,7 @@ async fn a_run_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_has_sto
     assert_eq!(store.cancel("2", "ann").await.expect("asked again").state, RunState::Cancelling);
     let held = store.heartbeat("me", Duration::from_secs(60)).await.expect("it answers");
     assert_eq!(held, [(claim.lease.clone(), RunState::Cancelling)]);
-    let error = store.permit(&claim.lease, "load").await.expect_err("no load may commit any more");
+    let error = store.permit(&claim.lease, "load", LEASE).await.expect_err("no load may commit any more");
     assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
     store.end(&claim.lease, &Ending::Cancelled, &json!({})).await.expect("confirmed");
     assert_eq!(store.run("2").await.expect("there").state, RunState::Cancelled);
