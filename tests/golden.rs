@@ -81,7 +81,6 @@ golden! {
     ecommerce_analytics: ordered,
     hr_analytics: ordered,
     legacy_hr: ordered,
-    museum_visits: ordered,
     orders_two_ways: ordered,
 }
 

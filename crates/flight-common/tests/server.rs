@@ -10,8 +10,8 @@ use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::testing::{batch, slices};
 use flight_common::wire::{FrameStream, Gather, encode_stream};
 use flight_common::{
-    ANY_INPUTS, BatchStream, DataRoot, Effects, Fault, FaultKind, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Registry,
-    SpillSpace, Step, StepCommand, StepContext, StepEnv, StepKind, StepSpec,
+    ANY_INPUTS, BatchStream, DataRoot, Effects, Fault, FaultKind, InputSchemas, Inputs, OUTPUT, Outputs, Planned,
+    Registry, SpillSpace, Step, StepCommand, StepContext, StepEnv, StepKind, StepSpec,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
@@ -216,8 +216,7 @@ async fn a_step_that_takes_any_inputs_is_planned_with_the_names_of_the_schemas()
     let two = with(with(command("any", ""), "orders"), "customers");
     let (outputs, _) = client.plan(&two).await.expect("it plans");
     assert_eq!(outputs["output"].field(0).name(), "customers orders");
-    let (outputs, _) =
-        client.plan(&StepCommand { inputs: vec!["orders".to_owned()], ..two }).await.expect("it plans");
+    let (outputs, _) = client.plan(&StepCommand { inputs: vec!["orders".to_owned()], ..two }).await.expect("it plans");
     assert_eq!(outputs["output"].field(0).name(), "orders");
     let wrong = StepCommand { inputs: vec!["a.b".to_owned()], ..with(command("any", ""), "a.b") };
     assert_eq!(client.plan(&wrong).await.expect_err("no name").kind(), FaultKind::BadParams);

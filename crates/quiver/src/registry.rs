@@ -6,7 +6,6 @@ use flight_common::Registry;
 pub fn registry() -> Registry {
     Registry::new()
         .with(extract_csv::ExtractCsv)
-        .with(extract_file::ExtractFile)
         .with(data_quality::DataQuality)
         .with(delete_columns::DeleteColumns)
         .with(outliers::Outliers)

@@ -120,13 +120,7 @@ impl Joiner<'_> {
     }
 
     /// `inputs` names what feeds, with any names; of dependencies alone, a single one feeds the input of the usual name.
-    fn any(
-        &self,
-        service: &StepDescription,
-        named: &[Resolved],
-        given: &[Resolved],
-        problems: &mut Problems,
-    ) -> Edges {
+    fn any(&self, service: &StepDescription, named: &[Resolved], given: &[Resolved], problems: &mut Problems) -> Edges {
         let (ordered, given): (Vec<&Resolved>, Vec<&Resolved>) =
             given.iter().partition(|found| found.orders || !named.is_empty());
         for (name, span, _) in self.step.inputs.iter().filter(|(name, ..)| !is_input_name(name)) {
@@ -154,7 +148,8 @@ impl Joiner<'_> {
             several => format!("of {several} it does not know the names"),
         };
         let message = format!("{} takes one input or more, and {why}", service.name);
-        let help = "name what feeds it: inputs: {orders: a, customers: b}; steps in depends_on then only come before it";
+        let help =
+            "name what feeds it: inputs: {orders: a, customers: b}; steps in depends_on then only come before it";
         Problem::at(&self.step.id_span, "wrong-inputs", message).help(help.to_owned())
     }
 

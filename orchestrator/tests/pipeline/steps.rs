@@ -2,8 +2,8 @@
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flight_common::{
-    ANY_INPUTS, DataRoot, Effects, Fault, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs, Planned, Registry, SpillSpace, Step,
-    StepContext, StepDescription, StepEnv, StepKind, StepSpec, columns,
+    ANY_INPUTS, DataRoot, Effects, Fault, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs, Planned, Registry,
+    SpillSpace, Step, StepContext, StepDescription, StepEnv, StepKind, StepSpec, columns,
 };
 use futures::future::BoxFuture;
 use orchestrator::mesh::{InProcess, Planner, StepPlan};

@@ -5,8 +5,8 @@
 
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
-use flight_common::params::did_you_mean;
 use flight_common::Fault;
+use flight_common::params::did_you_mean;
 use std::collections::BTreeSet;
 use std::error::Error;
 
@@ -77,8 +77,10 @@ pub fn of_run(error: &DataFusionError) -> Fault {
     }
     let text = one_line(&error.strip_backtrace());
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => Fault::busy(format!("the query needs more memory than there is: {text}"))
-            .help("raise --memory-limit, or ask for less at once: fewer columns, smaller groups or partitions"),
+        DataFusionError::ResourcesExhausted(_) => {
+            Fault::busy(format!("the query needs more memory than there is: {text}"))
+                .help("raise --memory-limit, or ask for less at once: fewer columns, smaller groups or partitions")
+        }
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
             let fault = Fault::bad_data(text.clone());
             match text.contains("cast") || text.contains("Cast") || text.contains("parse") {
@@ -114,12 +116,11 @@ pub fn into_error(fault: Fault) -> DataFusionError {
     DataFusionError::External(Box::new(fault))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flight_common::FaultKind;
     use datafusion::arrow::error::ArrowError;
+    use flight_common::FaultKind;
     use std::io;
     use std::sync::Arc;
 

@@ -6,6 +6,7 @@
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{
@@ -82,7 +83,7 @@ fn bytes_of(repeats: bool, args: &ScalarFunctionArgs) -> Result<u64> {
     if !repeats {
         return Ok(times.fold(0, |sum, characters| sum.saturating_add(characters.saturating_mul(CHARACTER))));
     }
-    let lengths = datafusion::arrow::compute::kernels::length::length(&text.to_array(rows_of(args))?)?;
+    let lengths = length(&text.to_array(rows_of(args))?)?;
     let lengths = cast(&lengths, &DataType::Int64)?;
     let lengths = lengths.as_primitive::<Int64Type>().iter().map(|bytes| bytes.unwrap_or(0).unsigned_abs());
     Ok(times.zip(lengths).fold(0, |sum, (times, bytes)| sum.saturating_add(times.saturating_mul(bytes))))

@@ -154,7 +154,8 @@ fn shaped(input: BatchStream, memory: usize) -> BatchStream {
     let target = (memory / BATCH_SHARE).clamp(LEAST_BATCH_BYTES, MOST_BATCH_BYTES);
     let schema = input.schema();
     let parts = input.map(move |batch| {
-        let parts = batch.map(|batch| split(batch, target).into_iter().filter(|part| part.num_rows() > 0).map(own_rows));
+        let parts =
+            batch.map(|batch| split(batch, target).into_iter().filter(|part| part.num_rows() > 0).map(own_rows));
         match parts {
             Ok(parts) => parts.collect(),
             Err(fault) => vec![Err(fault)],

@@ -68,7 +68,10 @@ impl Step for Sql {
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("Filter", r#"{"query": "SELECT * FROM input WHERE amount > 100 AND region IN ('north', 'south')"}"#),
-    ("Rename, and leave columns out", r#"{"query": "SELECT * EXCLUDE (internal_id, amount), amount AS total FROM input"}"#),
+    (
+        "Rename, and leave columns out",
+        r#"{"query": "SELECT * EXCLUDE (internal_id, amount), amount AS total FROM input"}"#,
+    ),
     (
         "Cast, and compute",
         r#"{"query": "SELECT CAST(day AS DATE) AS day, TRY_CAST(price AS DECIMAL(10, 2)) AS price, upper(name) AS name FROM input"}"#,

@@ -63,10 +63,11 @@ fn plain(data_type: &DataType) -> DataType {
 /// [`flight_common::FaultKind::BadData`] for texts of a batch that are more than 2 GiB together;
 /// [`flight_common::FaultKind::Internal`] if DataFusion gave something else than it had planned.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Fault> {
-    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| match has_views(column.data_type()) {
-        true => cast(column, field.data_type()),
-        false => Ok(column.clone()),
-    });
+    let columns =
+        batch.columns().iter().zip(schema.fields()).map(|(column, field)| match has_views(column.data_type()) {
+            true => cast(column, field.data_type()),
+            false => Ok(column.clone()),
+        });
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }
 

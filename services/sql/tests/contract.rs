@@ -14,14 +14,17 @@ fn case(query: &str) -> ContractCase {
 #[tokio::test]
 async fn rows_that_only_pass_keep_their_values() {
     let case = case("SELECT * FROM input WHERE id % 2 = 0").input(awkward(60));
-    assert_kept(Sql, case.keeps_apart(|inputs, output| {
-        let order = SortColumn { values: output["id"].clone(), options: None };
-        let order = lexsort_to_indices(&[order], None).map_err(|error| error.to_string())?;
-        let output = take_record_batch(output, &order).map_err(|error| error.to_string())?;
-        let wanted = take_record_batch(&inputs[0], output["id"].as_primitive::<Int64Type>());
-        let wanted = wanted.map_err(|error| error.to_string())?;
-        if wanted == output && output.num_rows() == 30 { Ok(()) } else { Err(format!("{output:?}")) }
-    }))
+    assert_kept(
+        Sql,
+        case.keeps_apart(|inputs, output| {
+            let order = SortColumn { values: output["id"].clone(), options: None };
+            let order = lexsort_to_indices(&[order], None).map_err(|error| error.to_string())?;
+            let output = take_record_batch(output, &order).map_err(|error| error.to_string())?;
+            let wanted = take_record_batch(&inputs[0], output["id"].as_primitive::<Int64Type>());
+            let wanted = wanted.map_err(|error| error.to_string())?;
+            if wanted == output && output.num_rows() == 30 { Ok(()) } else { Err(format!("{output:?}")) }
+        }),
+    )
     .await;
 }
 

@@ -24,7 +24,10 @@ async fn filter_rename_and_cast() {
     let rows = ask("SELECT * FROM input WHERE amount > 10 AND region IS NOT NULL", &orders()).await;
     assert_eq!(rows, orders().slice(1, 1));
     let rows = ask("SELECT * EXCLUDE (amount), amount AS total FROM input ORDER BY Id LIMIT 1", &orders()).await;
-    assert_eq!(rows.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["Id", "region", "total"]);
+    assert_eq!(
+        rows.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(),
+        ["Id", "region", "total"]
+    );
     let rows = ask("SELECT CAST(Id AS VARCHAR) AS t, CAST(amount AS DECIMAL(10, 2)) AS d, upper(region) AS u FROM input ORDER BY t LIMIT 3", &orders()).await;
     assert_eq!(shown(&rows), ["1|10.00|NORTH", "2|20.00|SOUTH", "3|∅|NORTH"]);
     let types: Vec<DataType> = rows.schema().fields().iter().map(|field| field.data_type().clone()).collect();
@@ -38,7 +41,9 @@ async fn aggregate_and_deduplicate() {
     assert_eq!(shown(&ask(query, &orders()).await), ["∅|2|80|[4, 4]", "north|2|10|[1, 3]", "south|1|20|[2]"]);
     let rows = ask("SELECT DISTINCT * FROM input ORDER BY Id", &orders()).await;
     assert_eq!(rows, orders().slice(0, 4));
-    let rows = ask("SELECT DISTINCT ON (region) region, amount FROM input ORDER BY region, amount DESC NULLS LAST", &orders()).await;
+    let rows =
+        ask("SELECT DISTINCT ON (region) region, amount FROM input ORDER BY region, amount DESC NULLS LAST", &orders())
+            .await;
     assert_eq!(shown(&rows), ["north|10", "south|20", "∅|40"]);
     assert_eq!(shown(&ask("SELECT count(*) AS n FROM input WHERE false", &orders()).await), ["0"]);
 }
@@ -48,7 +53,8 @@ async fn windows_and_qualify() {
     let query = "SELECT Id, sum(amount) OVER (ORDER BY Id, region ROWS UNBOUNDED PRECEDING) AS so_far, \
                  max(amount) OVER (PARTITION BY region) AS most, count(*) OVER () AS n FROM input ORDER BY Id";
     assert_eq!(shown(&ask(query, &orders()).await), ["1|10|10|5", "2|30|20|5", "3|30|10|5", "4|70|40|5", "4|110|40|5"]);
-    let query = "SELECT Id, amount FROM input QUALIFY row_number() OVER (PARTITION BY Id ORDER BY amount) = 1 ORDER BY Id";
+    let query =
+        "SELECT Id, amount FROM input QUALIFY row_number() OVER (PARTITION BY Id ORDER BY amount) = 1 ORDER BY Id";
     assert_eq!(ask(query, &orders()).await.num_rows(), 4);
 }
 
@@ -85,7 +91,8 @@ async fn union_and_joins_of_named_inputs() {
         ("FULL JOIN", &["1|Ann", "2|∅", "3|Ann", "4|∅", "4|∅", "∅|Bo"]),
     ] {
         let query = format!("SELECT o.Id, n.head FROM orders o {join} names n USING (region) ORDER BY o.Id");
-        let ran = ask_on(Bench::new(), &query, &[("orders", orders()), ("names", names.clone())]).await.expect("it runs");
+        let ran =
+            ask_on(Bench::new(), &query, &[("orders", orders()), ("names", names.clone())]).await.expect("it runs");
         assert_eq!(shown(&ran.rows()), wanted, "{join}");
     }
 }
@@ -95,13 +102,18 @@ async fn subqueries_and_common_tables() {
     let query = "WITH big AS (SELECT * FROM input WHERE amount >= (SELECT avg(amount) FROM input)) \
                  SELECT Id, (SELECT count(*) FROM big) AS n FROM big WHERE EXISTS (SELECT 1 FROM input i WHERE i.Id = big.Id) ORDER BY Id";
     assert_eq!(shown(&ask(query, &orders()).await), ["4|2", "4|2"]);
-    let rows = ask("SELECT Id FROM input WHERE Id NOT IN (SELECT Id FROM input WHERE Id > 2) ORDER BY Id", &orders()).await;
+    let rows =
+        ask("SELECT Id FROM input WHERE Id NOT IN (SELECT Id FROM input WHERE Id > 2) ORDER BY Id", &orders()).await;
     assert_eq!(shown(&rows), ["1", "2"]);
 }
 
 #[tokio::test]
 async fn a_table_of_values_and_numbers() {
-    let rows = ask("SELECT i.Id, g.value AS day FROM generate_series(1, 2) AS g CROSS JOIN input i WHERE i.Id < 2 ORDER BY 2", &orders()).await;
+    let rows = ask(
+        "SELECT i.Id, g.value AS day FROM generate_series(1, 2) AS g CROSS JOIN input i WHERE i.Id < 2 ORDER BY 2",
+        &orders(),
+    )
+    .await;
     assert_eq!(shown(&rows), ["1|1", "1|2"]);
     let rows = ask("SELECT v.name, i.Id FROM (VALUES (1, 'one'), (2, 'two')) AS v(id, name) JOIN input i ON i.Id = v.id ORDER BY 2", &orders()).await;
     assert_eq!(shown(&rows), ["one|1", "two|2"]);
@@ -115,7 +127,10 @@ async fn types_that_only_pass_stay_and_values_too() {
         input.schema().fields().iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>().join(", ")
     );
     assert_eq!(ask(&query, &input).await, input);
-    assert_eq!(ask("SELECT max(count) AS m FROM input", &input).await["m"].as_primitive::<Int64Type>().value(0), (1 << 53) + 1);
+    assert_eq!(
+        ask("SELECT max(count) AS m FROM input", &input).await["m"].as_primitive::<Int64Type>().value(0),
+        (1 << 53) + 1
+    );
 }
 
 #[tokio::test]
@@ -130,7 +145,10 @@ async fn extremes_survive_groups_and_sorts() {
     let query = "SELECT d, t, s FROM input GROUP BY d, t, s ORDER BY d NULLS LAST";
     let rows = ask(query, &input).await;
     assert_eq!(shown(&rows)[1].split('|').next(), Some("10000000000000000000000000000000000.001"));
-    assert_eq!(rows.schema().field(1).data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Berlin".into())));
+    assert_eq!(
+        rows.schema().field(1).data_type(),
+        &DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Berlin".into()))
+    );
     assert_eq!((rows.num_rows(), rows.column(2).null_count()), (3, 1));
 }
 
@@ -139,7 +157,10 @@ async fn nan_and_zeros_are_told_apart_as_sql_says() {
     let input = batch!("x" => Float64Array [Some(f64::NAN), Some(f64::INFINITY), None, Some(0.0), Some(-0.0)]);
     let rows = ask("SELECT x FROM input WHERE x = x ORDER BY x", &input).await;
     assert_eq!(rows.num_rows(), 4, "NaN equals itself, and a null does not");
-    assert_eq!(shown(&ask("SELECT count(x) AS n, max(x) AS m FROM input WHERE x < 'infinity'::double", &input).await), ["2|0.0"]);
+    assert_eq!(
+        shown(&ask("SELECT count(x) AS n, max(x) AS m FROM input WHERE x < 'infinity'::double", &input).await),
+        ["2|0.0"]
+    );
 }
 
 #[tokio::test]

@@ -66,7 +66,8 @@ async fn whatever_is_no_query_is_refused() {
 
 #[tokio::test]
 async fn no_file_is_read() {
-    for table in ["'/etc/passwd'", "\"/etc/passwd\"", "read_csv('/etc/passwd')", "parquet_metadata('x')", "'data.csv'"] {
+    for table in ["'/etc/passwd'", "\"/etc/passwd\"", "read_csv('/etc/passwd')", "parquet_metadata('x')", "'data.csv'"]
+    {
         refused(&format!("SELECT * FROM {table}, input"), &people()).await;
     }
 }
@@ -100,7 +101,8 @@ async fn two_columns_of_one_name_are_refused_in_inputs_and_results() {
 
 #[tokio::test]
 async fn an_input_that_the_query_does_not_read_is_a_mistake() {
-    let fault = ask_on(Bench::new(), "SELECT * FROM a", &[("a", people()), ("b", people())]).await.expect_err("refused");
+    let fault =
+        ask_on(Bench::new(), "SELECT * FROM a", &[("a", people()), ("b", people())]).await.expect_err("refused");
     assert_eq!(fault.kind(), FaultKind::BadParams);
     assert!(fault.message().contains("\"b\"") && fault.help_text().is_some_and(|help| help.contains("depends_on")));
     let fault = ask_on(Bench::new(), "SELECT * FROM a", &[("b", people())]).await.expect_err("refused");
@@ -124,7 +126,8 @@ async fn deep_and_long_queries_are_refused_and_do_no_harm() {
         refused(&query, &people()).await;
     }
     let listed: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
-    let query = format!("SELECT {} FROM input WHERE Age IN ({})", vec!["Age"; 100].join(" + ") + " AS a", listed.join(", "));
+    let query =
+        format!("SELECT {} FROM input WHERE Age IN ({})", vec!["Age"; 100].join(" + ") + " AS a", listed.join(", "));
     let rows = ask_on(Bench::new(), &query, &[("input", people())]).await.expect("long lists are no nests").rows();
     assert_eq!(common::shown(&rows), ["100"]);
 }

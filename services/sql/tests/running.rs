@@ -35,7 +35,10 @@ async fn what_does_not_fit_in_memory_goes_to_disk() {
     let input = [("input", numbers(rows))];
     let total = rows * (rows - 1) / 2;
     for (query, wanted) in [
-        ("SELECT count(*) AS n, sum(c) AS c FROM (SELECT s, count(*) AS c FROM input GROUP BY s)", format!("{rows}|{rows}")),
+        (
+            "SELECT count(*) AS n, sum(c) AS c FROM (SELECT s, count(*) AS c FROM input GROUP BY s)",
+            format!("{rows}|{rows}"),
+        ),
         ("SELECT count(*) AS n, sum(k) AS k FROM (SELECT DISTINCT * FROM input)", format!("{rows}|{total}")),
         (
             "SELECT count(*) AS n, sum(CASE WHEN r = k THEN 1 ELSE 0 END) AS right_places FROM \
@@ -106,7 +109,12 @@ async fn a_value_that_cannot_be_is_bad_data() {
         assert_eq!(fault.kind(), FaultKind::BadData, "{query}: {fault:?}");
         assert!(fault.message().contains(words), "{query}: {fault:?}");
     }
-    let ran = ask_on(Bench::new(), "SELECT TRY_CAST(s AS BIGINT) AS a, repeat(s, 3) AS r, rpad(s, 3, '.') AS p FROM input ORDER BY a", &[("input", input)]).await;
+    let ran = ask_on(
+        Bench::new(),
+        "SELECT TRY_CAST(s AS BIGINT) AS a, repeat(s, 3) AS r, rpad(s, 3, '.') AS p FROM input ORDER BY a",
+        &[("input", input)],
+    )
+    .await;
     assert_eq!(shown(&ran.expect("it runs").rows()), ["1|111|1..", "∅|xxx|x.."]);
 }
 
@@ -144,7 +152,10 @@ async fn what_goes_wrong_in_an_input_fails_the_query_also_when_its_rows_were_not
     ] {
         let bench = Bench::new().called(&["a"]);
         let fault = bench.run_streams(Sql, json!({"query": query}), vec![failing(&rows)]).await.expect_err(query);
-        assert_eq!((fault.kind(), fault.message(), fault.row_number()), (FaultKind::BadData, "the gate failed", Some(7)));
+        assert_eq!(
+            (fault.kind(), fault.message(), fault.row_number()),
+            (FaultKind::BadData, "the gate failed", Some(7))
+        );
     }
     let bench = Bench::new().called(&["a", "b"]);
     let query = json!({"query": "SELECT a.n FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.n < 0)"});
@@ -157,8 +168,7 @@ async fn no_spill_file_has_a_name() {
     let folder = std::env::temp_dir().join(format!("sql-spill-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let mut bench = Bench::new().batches_of(1000);
-    bench.env.space =
-        flight_common::SpillSpace::new(flight_common::MemoryBudget::new(2 << 20), &folder, u64::MAX);
+    bench.env.space = flight_common::SpillSpace::new(flight_common::MemoryBudget::new(2 << 20), &folder, u64::MAX);
     let space = bench.env.space.clone();
     let step = flight_common::registry::erase(Sql);
     let input = slices(&numbers(300_000), 1000);

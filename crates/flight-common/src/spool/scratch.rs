@@ -108,7 +108,8 @@ impl ScratchReader {
     /// Why it cannot be read.
     pub fn next(&mut self, most: usize) -> Result<Bytes, Fault> {
         let mut buffer = vec![0; most];
-        let read = read_up_to(&self.file, &mut buffer, self.place).map_err(|error| Fault::io("the spill file", &error))?;
+        let read =
+            read_up_to(&self.file, &mut buffer, self.place).map_err(|error| Fault::io("the spill file", &error))?;
         buffer.truncate(read);
         self.place += read as u64;
         Ok(buffer.into())
