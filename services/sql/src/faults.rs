@@ -130,10 +130,10 @@ mod tests {
         let wrapped = [
             DataFusionError::External(fault()),
             DataFusionError::ArrowError(Box::new(ArrowError::ExternalError(fault())), None),
-            DataFusionError::IoError(io::Error::other(fault())),
+            DataFusionError::IoError(io::Error::other(*fault())),
             DataFusionError::Shared(Arc::new(DataFusionError::External(fault()))).context("while reading"),
             DataFusionError::ArrowError(
-                Box::new(ArrowError::IoError("write".to_owned(), io::Error::other(fault()))),
+                Box::new(ArrowError::IoError("write".to_owned(), io::Error::other(*fault()))),
                 None,
             ),
         ];

@@ -51,13 +51,13 @@ pub async fn gather(
     memory: &WorkingMemory,
     context: &StepContext,
 ) -> Result<Gathered, Fault> {
-    let most = memory.most();
-    let small = most / SMALL_SHARE;
     let uses = uses(&query.plan).map_err(|error| crate::faults::of_run(&error))?;
     let times = |table: &InputTable| uses.times.get(&table.name).copied().unwrap_or(0);
     if query.tables.iter().any(|table| times(table) > 1) {
         memory.keep_back();
     }
+    let most = memory.most();
+    let small = most / SMALL_SHARE;
     let work = query.tables.iter().zip(inputs).map(|(table, input)| {
         let input = counted(shaped(input, most), table, context);
         let times = times(table);

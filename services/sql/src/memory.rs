@@ -1,8 +1,11 @@
 //! The memory of a query: taken from the budget of the process, and dealt out to DataFusion's operators.
 //!
-//! Operators that can spill (sorts, groups) share with those that cannot (hash tables, merges). Half of the memory is
-//! for whoever asks first; beyond that an operator that can spill gets no more than its even share, so that none is
-//! refused before it holds anything that it could spill.
+//! Who is refused can do one of three things, and gets its memory accordingly:
+//!
+//! - *spill* what it holds (sorts, groups): a quarter is for whoever asks first, beyond that each gets an even share of
+//!   the half that they have together, so that none is refused before it holds anything that it could spill;
+//! - *merge fewer* spilled runs at a time: a merge takes all that it gets, so it gets an even share of the other half;
+//! - *fail* (hash tables, what a merge in memory compares): it gets what the budget of the process has.
 
 use datafusion::common::{Result, resources_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
@@ -12,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a query takes in any case, and only books: without it nothing could be asked while others hold all there is.
 const FLOOR: usize = 1 << 20;
+/// How DataFusion calls those who merge spilled runs.
+const MERGES: &str = "ExternalSorterMerge";
 
 /// The memory that a query may use. Clones share it.
 #[derive(Clone, Debug)]
@@ -20,12 +25,14 @@ pub struct WorkingMemory(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     held: Reservation,
-    /// What a query may use at most: something is left for spools and for the steps beside it.
+    /// What those who can make do with less use at most: something is left for the others, for spools, and for the steps
+    /// beside it.
     most: usize,
     floor: usize,
     /// What is held also while nobody uses it.
     kept_back: usize,
     spillers: usize,
+    merges: usize,
     by_spillers: usize,
     by_others: usize,
 }
@@ -37,9 +44,10 @@ impl WorkingMemory {
         Self(Arc::new(Mutex::new(State {
             held: budget.reservation(),
             most: limit / 4 * 3,
-            floor: FLOOR.min(limit / 2),
+            floor: FLOOR.min(limit / 8),
             kept_back: 0,
             spillers: 0,
+            merges: 0,
             by_spillers: 0,
             by_others: 0,
         })))
@@ -49,19 +57,20 @@ impl WorkingMemory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most that a query may ever use.
+    /// What a query should make do with.
     pub fn most(&self) -> usize {
         self.state().most
     }
 
-    /// Holds half of that, or as much of it as can be had, before spools take the rest.
+    /// Holds two thirds of that, or as much of it as can be had, before spools take the rest; it has to do.
     pub fn keep_back(&self) {
         let mut state = self.state();
-        let mut wanted = state.most / 2;
+        let mut wanted = state.most / 3 * 2;
         while wanted > state.floor && !state.hold(wanted) {
             wanted /= 2;
         }
         state.kept_back = state.held.bytes();
+        state.most = wanted.max(state.floor);
     }
 }
 
@@ -80,13 +89,19 @@ impl State {
         self.held.try_grow(short)
     }
 
-    /// Whether a consumer that uses so much may use so much more.
-    fn allows(&self, can_spill: bool, uses: usize, more: usize) -> bool {
-        if !can_spill {
-            return self.used() + more <= self.most;
+    /// Whether a consumer may hold so much more in a reservation. What a merge in memory compares comes in many small
+    /// ones, which are never too large.
+    fn allows(&self, consumer: &MemoryConsumer, holds: usize, more: usize) -> bool {
+        let share = |among: usize| self.most / 2 / among.max(1);
+        match (consumer.can_spill(), is_merge(consumer)) {
+            (true, _) => self.by_spillers + more <= self.most / 4 || holds + more <= share(self.spillers),
+            (false, true) => holds + more <= share(self.merges),
+            (false, false) => true,
         }
-        let share = (self.most - self.by_others.clamp(self.most / 2, self.most)) / self.spillers.max(1);
-        self.used() + more <= self.most / 2 || uses + more <= share
+    }
+
+    fn count(&mut self, consumer: &MemoryConsumer) -> &mut usize {
+        if is_merge(consumer) { &mut self.merges } else { &mut self.spillers }
     }
 
     fn take(&mut self, can_spill: bool, bytes: usize) {
@@ -95,6 +110,10 @@ impl State {
             false => self.by_others += bytes,
         }
     }
+}
+
+fn is_merge(consumer: &MemoryConsumer) -> bool {
+    consumer.name().starts_with(MERGES)
 }
 
 impl fmt::Display for WorkingMemory {
@@ -109,12 +128,17 @@ impl MemoryPool for WorkingMemory {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.state().spillers += usize::from(consumer.can_spill());
+        if consumer.can_spill() || is_merge(consumer) {
+            *self.state().count(consumer) += 1;
+        }
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        let mut state = self.state();
-        state.spillers = state.spillers.saturating_sub(usize::from(consumer.can_spill()));
+        if consumer.can_spill() || is_merge(consumer) {
+            let mut state = self.state();
+            let count = state.count(consumer);
+            *count = count.saturating_sub(1);
+        }
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
@@ -138,16 +162,15 @@ impl MemoryPool for WorkingMemory {
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let mut state = self.state();
-        let can_spill = reservation.consumer().can_spill();
+        let consumer = reservation.consumer();
         let wanted = state.used() + additional;
-        if !state.allows(can_spill, reservation.size(), additional) || !state.hold(wanted) {
-            let (name, size, most) = (reservation.consumer().name(), reservation.size(), state.most);
+        if !state.allows(consumer, reservation.size(), additional) || !state.hold(wanted) {
+            let (name, size, used) = (consumer.name(), reservation.size(), state.used());
             return Err(resources_datafusion_err!(
-                "{name} holds {size} bytes and wants {additional} more of {most}, of which {} are in use",
-                state.used()
+                "{name} holds {size} bytes and wants {additional} more; the whole query holds {used}"
             ));
         }
-        state.take(can_spill, additional);
+        state.take(consumer.can_spill(), additional);
         Ok(())
     }
 
@@ -172,17 +195,31 @@ mod tests {
     fn who_can_spill_leaves_an_even_share_to_the_others() {
         let budget = MemoryBudget::new(32 << 20);
         let pool: Arc<dyn MemoryPool> = Arc::new(WorkingMemory::new(&budget));
-        let (first, second) = (consumer(&pool, "first", true), consumer(&pool, "second", true));
-        first.try_grow(12 << 20).expect("the first half is for whoever asks first");
+        let first = consumer(&pool, "first", true);
+        first.try_grow(12 << 20).expect("half of the memory, while it is alone");
         assert!(first.try_grow(1 << 20).is_err());
+        let second = consumer(&pool, "second", true);
         second.try_grow(6 << 20).expect("its share");
         assert!(second.try_grow(1 << 20).is_err());
         let third = consumer(&pool, "third", false);
-        third.try_grow(6 << 20).expect("what is left");
+        third.try_grow(14 << 20).expect("what is left");
         assert!(third.try_grow(1).is_err());
-        assert_eq!(budget.used(), 24 << 20);
+        assert_eq!(budget.used(), 32 << 20);
         drop((first, second, third));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn merges_of_runs_share_too_and_what_they_compare_is_not_refused() {
+        let budget = MemoryBudget::new(32 << 20);
+        let pool: Arc<dyn MemoryPool> = Arc::new(WorkingMemory::new(&budget));
+        let (first, second) = (consumer(&pool, "ExternalSorterMerge[0]", false), consumer(&pool, "ExternalSorterMerge[1]", false));
+        first.try_grow(6 << 20).expect("its share");
+        assert!(first.try_grow(1).is_err());
+        second.try_grow(6 << 20).expect("its share");
+        let compared: Vec<MemoryReservation> = (0..20).map(|_| first.new_empty()).collect();
+        assert!(compared.iter().all(|one| one.try_grow(1 << 20).is_ok()));
+        assert!(first.new_empty().try_grow(1 << 20).is_err(), "the budget is at its end");
     }
 
     #[test]
@@ -198,16 +235,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_back_is_not_given_away() {
+    fn what_is_kept_back_is_not_given_away_and_has_to_do() {
         let budget = MemoryBudget::new(8 << 20);
         let memory = WorkingMemory::new(&budget);
         memory.keep_back();
-        assert_eq!(budget.used(), 3 << 20);
+        assert_eq!((budget.used(), memory.most()), (4 << 20, 4 << 20));
         let pool: Arc<dyn MemoryPool> = Arc::new(memory);
         let sort = consumer(&pool, "sort", true);
         sort.try_grow(1 << 20).expect("it is held already");
-        assert_eq!(budget.used(), 3 << 20);
+        assert_eq!(budget.used(), 4 << 20);
         drop(sort);
-        assert_eq!(budget.used(), 3 << 20);
+        assert_eq!(budget.used(), 4 << 20);
     }
 }
