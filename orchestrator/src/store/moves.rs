@@ -252,7 +252,7 @@ impl Store {
         }
     }
 
-    async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {
+    pub(super) async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {
         let row = sqlx::query("UPDATE runs SET fence = fence WHERE id = $1 RETURNING state").bind(run);
         super::read::state(&row.fetch_optional(&mut **tx).await?.ok_or_else(|| StoreError::no_run(run))?)
     }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 on_both!(
+    a_run_that_ended_long_ago_is_forgotten_and_nothing_else,
     a_run_goes_from_the_queue_to_its_end,
     a_repeated_request_finds_the_run_of_the_first,
     what_failed_is_tried_again_when_it_is_due,
@@ -193,4 +194,31 @@ async fn a_store_opened_again_holds_what_it_held(fresh: Fresh) {
     fresh.store.close().await;
     let again = Store::open(&fresh.url).await.expect("it opens");
     assert_eq!(again.run("1").await.expect("there").state, RunState::Queued);
+}
+
+async fn a_run_that_ended_long_ago_is_forgotten_and_nothing_else(fresh: Fresh) {
+    let store = fresh.store;
+    for id in ["ended", "kept", "waiting"] {
+        store.submit(&new_run(id, "hr")).await.expect("queued");
+    }
+    for _ in ["ended", "kept"] {
+        let claim = claim_one(&store, "me").await;
+        store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
+        let commit = Committed { step: "load".to_owned(), fingerprint: "f".to_owned(), receipt: json!({}) };
+        store.committed(&claim.lease, &commit).await.expect("written down");
+        if claim.lease.run == "kept" {
+            store.keep(&claim.lease, &kept("kept", "read", 7)).await.expect("kept");
+        }
+        store.end(&claim.lease, &Ending::Done, &json!({"steps": []})).await.expect("ended");
+    }
+    assert_eq!(store.forget(Duration::from_secs(60), 10).await.expect("it answers"), 0, "none is old");
+    // As soon as the clock has moved on.
+    while store.forget(Duration::ZERO, 10).await.expect("it answers") == 0 {}
+    assert!(store.run("ended").await.is_err());
+    assert!(store.events("ended", 0, 10).await.expect("told").is_empty());
+    assert_eq!(store.run("kept").await.expect("its output is kept").state, RunState::Done);
+    assert_eq!(store.run("waiting").await.expect("it waits").state, RunState::Queued);
+    assert_eq!(store.expire(Duration::from_secs(60), 0).await.expect("it answers").len(), 1);
+    while store.forget(Duration::ZERO, 10).await.expect("it answers") == 0 {}
+    assert!(store.run("kept").await.is_err());
 }

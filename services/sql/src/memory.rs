@@ -213,7 +213,8 @@ mod tests {
     fn merges_of_runs_share_too_and_what_they_compare_is_not_refused() {
         let budget = MemoryBudget::new(32 << 20);
         let pool: Arc<dyn MemoryPool> = Arc::new(WorkingMemory::new(&budget));
-        let (first, second) = (consumer(&pool, "ExternalSorterMerge[0]", false), consumer(&pool, "ExternalSorterMerge[1]", false));
+        let (first, second) =
+            (consumer(&pool, "ExternalSorterMerge[0]", false), consumer(&pool, "ExternalSorterMerge[1]", false));
         first.try_grow(6 << 20).expect("its share");
         assert!(first.try_grow(1).is_err());
         second.try_grow(6 << 20).expect("its share");
