@@ -19,8 +19,10 @@ use std::sync::Arc;
 /// Rows of a batch, unless the memory is small.
 const ROWS: usize = 8 * 1024;
 const FEWEST_ROWS: usize = 16;
-/// A batch is at most this part of the memory: some dozens are under way at a time.
-const BATCH_SHARE: usize = 256;
+/// A batch is at most this part of the memory for each partition: some dozens are under way in each.
+const BATCH_SHARE: usize = 128;
+/// What a sort sets aside for merging is at most this part of the memory for each partition: a join sorts two times.
+const MERGE_SHARE: usize = 32;
 /// What is assumed of a value whose size is not in its type.
 const TEXT_BYTES: usize = 32;
 
@@ -42,11 +44,13 @@ impl Settings {
     pub const PLANNING: Self = Self { memory: usize::MAX, row_bytes: 64, hash_joins: true, small: 0 };
 
     fn config(self) -> SessionConfig {
-        let rows = (self.memory / BATCH_SHARE / self.row_bytes.max(1)).clamp(FEWEST_ROWS, ROWS);
+        // With a single one all joins would be hash joins.
+        let partitions = compute::workers().max(2);
+        let memory = self.memory / partitions;
+        let rows = (memory / BATCH_SHARE / self.row_bytes.max(1)).clamp(FEWEST_ROWS, ROWS);
         let mut config = SessionConfig::new()
             .with_information_schema(false)
-            // With a single one all joins would be hash joins.
-            .with_target_partitions(compute::workers().max(2))
+            .with_target_partitions(partitions)
             .with_batch_size(rows);
         let options = config.options_mut();
         // `MonthlyIncome` is called so, and not `monthlyincome`.
@@ -54,7 +58,7 @@ impl Settings {
         options.sql_parser.map_string_types_to_utf8view = false;
         // Nothing bounds them.
         options.execution.enable_recursive_ctes = false;
-        let share = self.memory / 64;
+        let share = memory / MERGE_SHARE;
         let execution = &mut options.execution;
         execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
         execution.sort_in_place_threshold_bytes = execution.sort_in_place_threshold_bytes.min(share);

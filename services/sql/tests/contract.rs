@@ -44,7 +44,7 @@ async fn sorts_keep_the_contract() {
 async fn windows_keep_the_contract() {
     let query = "SELECT id, price, sum(price) OVER (PARTITION BY id % 500) AS whole, \
                  count(*) OVER (PARTITION BY \"group\" ORDER BY id, price ROWS 3 PRECEDING) AS near FROM input";
-    assert_kept(Sql, case(query).input(awkward(60)).larger(vec![awkward(100_000)])).await;
+    assert_kept(Sql, case(query).input(awkward(60)).larger(vec![awkward(150_000)])).await;
 }
 
 #[tokio::test]
@@ -56,9 +56,10 @@ async fn joins_of_a_large_and_a_small_input_keep_the_contract() {
 #[tokio::test]
 async fn joins_of_two_large_inputs_keep_the_contract() {
     let query = "SELECT l.*, r.name AS other FROM l LEFT JOIN r ON l.id = r.id AND l.\"group\" = r.\"group\"";
-    let large = awkward(100_000);
-    let case = case(query).input_called("l", awkward(60)).input_called("r", awkward(40));
-    assert_kept(Sql, case.larger(vec![large.clone(), large.slice(20_000, 60_000)])).await;
+    let large = awkward(200_000);
+    // Four sorts at a time, of rows of many columns: a batch for each is more than 1 MiB can hold.
+    let case = case(query).memory(2 << 20).input_called("l", awkward(60)).input_called("r", awkward(40));
+    assert_kept(Sql, case.larger(vec![large.clone(), large.slice(40_000, 120_000)])).await;
 }
 
 #[tokio::test]
