@@ -1,0 +1,154 @@
+//! What a query may be: one statement, which only reads.
+//!
+//! The text is read by a real parser of the database's dialect, so that `action = 'delete'` is a comparison with a text.
+//! Functions are looked for among the tokens, so that none hides in a corner of the grammar. This is one of three walls:
+//! the database is asked within a read-only transaction, under a time-out.
+
+mod tree;
+mod words;
+
+use databases::Kind;
+use flight_common::Fault;
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+
+/// Checks a query, and gives its text without what comes after its last word: a semicolon, a comment.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] for what is no query, [`flight_common::FaultKind::Denied`] for one that does more
+/// than read; each names the word and its place.
+pub fn checked(kind: Kind, query: &str) -> Result<String, Fault> {
+    let dialect = dialect(kind);
+    let tokens = Tokenizer::new(&*dialect, query).tokenize_with_location();
+    let all = tokens.map_err(|error| unreadable(&error.to_string()))?;
+    let tokens: Vec<&TokenWithSpan> = all.iter().filter(|token| !is_blank(&token.token)).collect();
+    let text = cut(query, &tokens)?;
+    check_begin(&tokens)?;
+    check_words(kind, &tokens)?;
+    let parsed = Parser::new(&*dialect).with_tokens_with_locations(all.clone()).parse_statements();
+    let statements = parsed.map_err(|error| match error {
+        ParserError::TokenizerError(why) | ParserError::ParserError(why) => unreadable(&why),
+        ParserError::RecursionLimitExceeded => unreadable("it is nested too deeply"),
+    })?;
+    tree::check(&statements).map_err(|offence| denied(&offence.word, place(&tokens, offence.keyword), offence.why))?;
+    Ok(text)
+}
+
+/// Whether SQLite may call this function: asked again while it prepares the query, for views and triggers too.
+pub fn may_call(function: &str) -> bool {
+    words::refused(Kind::Sqlite, function).is_none()
+}
+
+fn dialect(kind: Kind) -> Box<dyn Dialect> {
+    match kind {
+        Kind::Postgres => Box::new(PostgreSqlDialect {}),
+        Kind::Sqlite => Box::new(SQLiteDialect {}),
+    }
+}
+
+fn is_blank(token: &Token) -> bool {
+    matches!(token, Token::Whitespace(_) | Token::EOF)
+}
+
+/// The text up to its last word. A semicolon anywhere else separates statements.
+fn cut(query: &str, tokens: &[&TokenWithSpan]) -> Result<String, Fault> {
+    let meant = tokens.iter().rposition(|token| token.token != Token::SemiColon).map_or(0, |last| last + 1);
+    if let Some(between) = tokens[..meant].iter().find(|token| token.token == Token::SemiColon) {
+        let what = format!("more than one statement: the first ends {}", at(between.span.start));
+        return Err(refuse(Fault::bad_params(what), "write one query; a further one is a step of its own"));
+    }
+    let end = tokens[..meant].last().map_or(0, |last| offset(query, last.span.end));
+    Ok(query[..end].to_owned())
+}
+
+/// Statements that are no queries are named for what they are.
+fn check_begin(tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
+    let help = "the step takes one SELECT or WITH query";
+    match tokens.iter().find(|token| token.token != Token::LParen).map(|first| &first.token) {
+        None => Err(refuse(Fault::bad_params("the query is empty"), help)),
+        Some(Token::Word(word))
+            if matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE) =>
+        {
+            Ok(())
+        }
+        Some(Token::Word(word)) => {
+            Err(refuse(Fault::denied(format!("this is no query but begins with {}", word.value.to_uppercase())), help))
+        }
+        Some(other) => Err(refuse(Fault::bad_params(format!("this is no query but begins with {other}")), help)),
+    }
+}
+
+fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
+    for (here, token) in tokens.iter().enumerate() {
+        let after = |more: usize| tokens.get(here + more).map(|next| &next.token);
+        let Token::Word(word) = &token.token else { continue };
+        let place = Some(token.span.start);
+        if let Some(why) = words::refused(kind, &word.value).filter(|_| after(1) == Some(&Token::LParen)) {
+            return Err(denied(&word.value, place, why));
+        }
+        if word.keyword == Keyword::INTO {
+            return Err(denied("INTO", place, "a query that only reads puts its rows nowhere else"));
+        }
+        if word.keyword == Keyword::FOR && locks(after(1), after(2)) {
+            return Err(denied("FOR", place, "it locks rows, which keeps others from writing them"));
+        }
+        if spells_by_code(kind, word, after(1), after(2)) {
+            return Err(denied("U&", place, "a name spelled by codes cannot be looked up among those that are refused"));
+        }
+    }
+    Ok(())
+}
+
+/// `UPDATE`, `SHARE`, `NO KEY UPDATE` and `KEY SHARE`, after `FOR`.
+fn locks(first: Option<&Token>, second: Option<&Token>) -> bool {
+    let is = |token: Option<&Token>, text: &str| {
+        matches!(token, Some(Token::Word(word)) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
+    };
+    is(first, "UPDATE") || is(first, "SHARE") || is(first, "NO") && is(second, "KEY") || is(first, "KEY") && is(second, "SHARE")
+}
+
+/// `U&"..."`: PostgreSQL's way to write a name by the codes of its letters.
+fn spells_by_code(kind: Kind, word: &Word, first: Option<&Token>, second: Option<&Token>) -> bool {
+    let quoted = matches!(second, Some(Token::Word(name)) if name.quote_style == Some('"'));
+    kind == Kind::Postgres && word.value.eq_ignore_ascii_case("u") && first == Some(&Token::Ampersand) && quoted
+}
+
+/// Where a keyword stands.
+fn place(tokens: &[&TokenWithSpan], keyword: Keyword) -> Option<Location> {
+    let is = |token: &&&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == keyword);
+    tokens.iter().find(is).map(|token| token.span.start)
+}
+
+fn at(place: Location) -> String {
+    format!("at line {}, column {}", place.line, place.column)
+}
+
+fn denied(word: &str, place: Option<Location>, why: &str) -> Fault {
+    let place = place.map(|place| format!(" {}", at(place))).unwrap_or_default();
+    refuse(Fault::denied(format!("{word}{place} is refused: {why}")), "leave it out: the step only reads")
+}
+
+fn unreadable(why: &str) -> Fault {
+    let why = why.trim_start_matches("sql parser error: ");
+    let help = "the query is parsed before it is sent, to be sure that it only reads; write it in plainer SQL";
+    refuse(Fault::bad_params(format!("the query cannot be read: {why}")), help)
+}
+
+fn refuse(fault: Fault, help: &str) -> Fault {
+    let message = fault.message().to_owned();
+    fault.help(help).violation("/query", message)
+}
+
+/// The byte at which a line and a column (both counted from 1, in characters) lie.
+fn offset(text: &str, place: Location) -> usize {
+    let line = usize::try_from(place.line).unwrap_or(1).max(1) - 1;
+    let column = usize::try_from(place.column).unwrap_or(1).max(1) - 1;
+    let begin: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = &text[begin.min(text.len())..];
+    begin + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests;
