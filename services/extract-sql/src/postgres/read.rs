@@ -164,7 +164,8 @@ fn rows(session: &Session, query: &Query, sql: &str) -> impl Stream<Item = Resul
                 yield Row::Copied(row?);
             }
         } else {
-            let mut asked = pin!(ask(session, query, sql).await?);
+            let asked = ask(session, query, sql).await?;
+            let mut asked = pin!(asked);
             while let Some(row) = waited(query, asked.next()).await? {
                 yield Row::Asked(row.map_err(|error| said(session, &error, sql))?);
             }
@@ -192,7 +193,8 @@ fn copied(session: &Session, query: &Query, sql: &str) -> impl Stream<Item = Res
     let (mut begun, mut ended) = (false, false);
     try_stream! {
         let messages = waited(query, session.client().copy_out(&copy)).await?;
-        let mut messages = pin!(messages.map_err(|error| said(session, &error, ""))?);
+        let messages = messages.map_err(|error| said(session, &error, ""))?;
+        let mut messages = pin!(messages);
         while let Some(message) = waited(query, messages.next()).await? {
             let message = message.map_err(|error| said(session, &error, ""))?;
             let rows = if begun { message } else { after_header(&message)? };
