@@ -89,8 +89,20 @@ fn orders_are_cleaned_in_two_ways() {
 }
 
 #[test]
+fn orders_of_a_database_by_customer() {
+    check("orders_from_sql", true);
+}
+
+#[test]
 fn every_example_pipeline_is_checked_here() {
-    let checked = ["departments_diamond", "ecommerce_analytics", "hr_analytics", "legacy_hr", "orders_two_ways"];
+    let checked = [
+        "departments_diamond",
+        "ecommerce_analytics",
+        "hr_analytics",
+        "legacy_hr",
+        "orders_from_sql",
+        "orders_two_ways",
+    ];
     let folder = std::fs::read_dir(repository().join("examples/pipelines")).expect("the examples are there");
     for entry in folder.flatten() {
         let path = entry.path();

@@ -138,6 +138,8 @@ pub fn fault(error: &Error, address: &Address) -> Fault {
                 ErrorCode::OperationInterrupted => Fault::timed_out(message),
                 ErrorCode::DiskFull | ErrorCode::OutOfMemory => Fault::busy(message),
                 ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => Fault::upstream(message),
+                // A view or a trigger calls a function that is not for them.
+                ErrorCode::Unknown if said.starts_with("unsafe use of") => Fault::denied(format!("SQLite: {said}")),
                 ErrorCode::Unknown => Fault::bad_params(format!("SQLite: {said}")),
                 _ => Fault::bad_data(message),
             }

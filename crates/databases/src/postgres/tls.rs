@@ -57,7 +57,8 @@ impl MakeTlsConnect<Socket> for Tls {
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Connect, io::Error> {
-        let name = ServerName::try_from(domain.to_owned()).map_err(io::Error::other)?;
+        // Asked of a Unix socket too, which has no name and never comes to need one.
+        let name = ServerName::try_from(domain.to_owned()).map_err(io::Error::other);
         Ok(Connect { connector: TlsConnector::from(self.0.clone()), name })
     }
 }
@@ -65,7 +66,7 @@ impl MakeTlsConnect<Socket> for Tls {
 /// One connection to be encrypted.
 pub struct Connect {
     connector: TlsConnector,
-    name: ServerName<'static>,
+    name: io::Result<ServerName<'static>>,
 }
 
 impl TlsConnect<Socket> for Connect {
@@ -74,7 +75,7 @@ impl TlsConnect<Socket> for Connect {
     type Future = Pin<Box<dyn Future<Output = Result<TlsStream, io::Error>> + Send>>;
 
     fn connect(self, stream: Socket) -> Self::Future {
-        Box::pin(async move { Ok(TlsStream(Box::new(self.connector.connect(self.name, stream).await?))) })
+        Box::pin(async move { Ok(TlsStream(Box::new(self.connector.connect(self.name?, stream).await?))) })
     }
 }
 

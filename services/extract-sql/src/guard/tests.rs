@@ -139,7 +139,7 @@ fn a_name_spelled_by_codes_is_stopped() {
 
 #[test]
 fn what_cannot_be_read_is_stopped() {
-    for query in ["SELECT 'open", "SELECT 1) TO PROGRAM 'sh'", "SELECT /* open", "SELECT FROM WHERE"] {
+    for query in ["SELECT 'open", "SELECT 1) TO PROGRAM 'sh'", "SELECT /* open", "SELECT 1 FROM WHERE ="] {
         stopped(PG, query, "cannot be read");
     }
     let deep = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));

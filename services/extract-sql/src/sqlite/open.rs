@@ -52,7 +52,7 @@ impl Open {
     /// # Errors
     /// What SQLite says of it.
     pub fn prepare(&self, options: &Options) -> Result<Statement<'_>, Fault> {
-        let prepared = self.connection.prepare(&options.query).map_err(|error| self.of_query(&error))?;
+        let prepared = self.connection.prepare(&options.query).map_err(|error| self.fault(&error))?;
         if !prepared.readonly() {
             let what = "the query writes, and the step only reads";
             return Err(Fault::denied(what).violation("/query", what));
@@ -65,20 +65,13 @@ impl Open {
         Ok(prepared)
     }
 
-    /// The fault for what SQLite says while it answers.
+    /// The fault for what SQLite says of the query, when it prepares or while it answers.
     pub fn fault(&self, error: &rusqlite::Error) -> Fault {
         let fault = sqlite::fault(error, &self.address);
         match fault.kind() {
             FaultKind::TimedOut if Instant::now() < self.deadline => Fault::cancelled("the query was given up"),
             FaultKind::TimedOut => Fault::timed_out("the query ran for longer than timeout")
                 .help("raise timeout, or ask for less; the time in which later steps hold up the rows counts too"),
-            _ => fault,
-        }
-    }
-
-    fn of_query(&self, error: &rusqlite::Error) -> Fault {
-        let fault = self.fault(error);
-        match fault.kind() {
             FaultKind::BadParams | FaultKind::Denied => {
                 let message = fault.message().to_owned();
                 fault.violation("/query", message)
