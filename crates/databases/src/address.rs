@@ -14,13 +14,20 @@ use url::Url;
 pub enum Kind {
     /// PostgreSQL, and what speaks like it.
     Postgres,
+    /// MySQL and MariaDB.
+    MySql,
     /// A SQLite file.
     Sqlite,
 }
 
 /// Schemes of URLs, and what they mean. SQLAlchemy's `postgresql+psycopg2` is read as `postgresql`.
-const SCHEMES: [(&str, Kind); 3] =
-    [("postgres", Kind::Postgres), ("postgresql", Kind::Postgres), ("sqlite", Kind::Sqlite)];
+const SCHEMES: [(&str, Kind); 5] = [
+    ("postgres", Kind::Postgres),
+    ("postgresql", Kind::Postgres),
+    ("mysql", Kind::MySql),
+    ("mariadb", Kind::MySql),
+    ("sqlite", Kind::Sqlite),
+];
 
 /// What a password is shown as.
 const STRUCK: &str = "***";
@@ -31,6 +38,7 @@ pub struct Address {
     kind: Kind,
     url: String,
     shown: String,
+    namespace: String,
     /// What must not be seen, in each spelling; the longest first.
     secrets: Vec<String>,
     pointer: &'static str,
@@ -47,7 +55,7 @@ impl Address {
         };
         let url = url.trim();
         let Some((scheme, rest)) = url.split_once(':') else {
-            let help = "write postgres://user:password@host/database or sqlite:path/to/file.db";
+            let help = "write postgres://user:password@host/database, mysql://user:password@host/database or sqlite:path/to/file.db";
             return Err(refuse("the address of the database is no URL", help.to_owned()));
         };
         let plain = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
@@ -59,12 +67,15 @@ impl Address {
         };
         match kind {
             Kind::Sqlite => Ok(Self::sqlite(rest, pointer)),
-            Kind::Postgres => {
-                let url = format!("postgres:{rest}");
+            Kind::Postgres | Kind::MySql => {
+                let name = if *kind == Kind::Postgres { "postgres" } else { "mysql" };
+                let url = format!("{name}:{rest}");
                 let parsed = Url::parse(&url).ok().filter(|url| rest.starts_with("//") && !url.cannot_be_a_base());
                 let parsed = parsed.ok_or_else(|| {
-                    let help = "write postgres://user:password@host:5432/database; in user and password write @ : / ? # % as %40 %3A %2F %3F %23 %25";
-                    refuse("the address of the database cannot be read", help.to_owned())
+                    let help = format!(
+                        "write {name}://user:password@host/database; in user and password write @ : / ? # % as %40 %3A %2F %3F %23 %25"
+                    );
+                    refuse("the address of the database cannot be read", help)
                 })?;
                 Ok(Self::network(*kind, url, &parsed, pointer))
             }
@@ -75,7 +86,8 @@ impl Address {
     /// an absolute path.
     fn sqlite(rest: &str, pointer: &'static str) -> Self {
         let path = rest.strip_prefix("///").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
-        Self { kind: Kind::Sqlite, url: path.to_owned(), shown: format!("sqlite:{path}"), secrets: Vec::new(), pointer }
+        let (shown, namespace) = (format!("sqlite:{path}"), "file".to_owned());
+        Self { kind: Kind::Sqlite, url: path.to_owned(), shown, namespace, secrets: Vec::new(), pointer }
     }
 
     fn network(kind: Kind, text: String, url: &Url, pointer: &'static str) -> Self {
@@ -89,13 +101,16 @@ impl Address {
         url.query_pairs().filter(|(key, _)| secret(key)).for_each(|(_, value)| hide(&value));
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
-        let by_query = url.query_pairs().find(|(key, _)| key == "host").map(|(_, host)| host.into_owned());
+        let socket = |key: &str| matches!(key, "host" | "socket" | "unix_socket");
+        let by_query = url.query_pairs().find(|(key, _)| socket(key)).map(|(_, host)| host.into_owned());
         let host = url.host_str().map(str::to_owned).filter(|host| !host.is_empty() && by_query.is_none());
         let host = host.or(by_query).unwrap_or_default();
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let database = percent_decode_str(url.path()).decode_utf8_lossy().into_owned();
-        let shown = format!("{}://{host}{port}{database}", url.scheme());
-        Self { kind, url: text, shown, secrets, pointer }
+        let (scheme, usual) = (url.scheme(), if kind == Kind::Postgres { 5432 } else { 3306 });
+        let shown = format!("{scheme}://{host}{port}{database}");
+        let namespace = format!("{scheme}://{host}:{}", url.port().unwrap_or(usual));
+        Self { kind, url: text, shown, namespace, secrets, pointer }
     }
 
     /// Which database it is.
@@ -106,6 +121,16 @@ impl Address {
     /// What may be shown of it, and what tells it from another: `postgres://host:5432/database`.
     pub fn shown(&self) -> &str {
         &self.shown
+    }
+
+    /// Where its tables are, as OpenLineage names it: `postgres://host:5432`, `file`.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The path of a file.
+    pub fn path(&self) -> Option<&str> {
+        (self.kind == Kind::Sqlite).then_some(self.url.as_str())
     }
 
     /// The JSON pointer of the parameter that gave it.
@@ -149,7 +174,9 @@ mod tests {
         assert_eq!(shown("postgres://ann:s3cret@db.example:5433/hr?sslmode=require"), "postgres://db.example:5433/hr");
         assert_eq!(shown("postgresql+psycopg2://ann:s3cret@db/hr"), "postgres://db/hr");
         assert_eq!(shown("postgres://ann@localhost/hr?host=/run/pg&password=s3cret"), "postgres:///run/pg/hr");
+        assert_eq!(shown("mariadb://ann:s3cret@db/hr?ssl-mode=REQUIRED"), "mysql://db/hr");
         let address = Address::parse("postgres://ann:s3%40cret@db/hr", "/db_url").expect("an address");
+        assert_eq!(address.namespace(), "postgres://db:5432");
         assert_eq!(format!("{address:?}"), "Address(\"postgres://db/hr\")");
         assert_eq!(address.clean("no login with s3@cret (s3%40cret)"), "no login with *** (***)");
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`Connections`], [`Address`] | `connection: hr_db` or `db_url`, and what may be shown of it |
 //! | [`postgres`] | a connection to PostgreSQL that cancels what it left running |
+//! | [`mysql`] | the same to MySQL and MariaDB |
 //! | [`sqlite`] | a file beneath the data root, opened so that it cannot lead out |
 //! | [`quote`] | names in SQL |
 //!
@@ -12,6 +13,7 @@
 
 mod address;
 mod connections;
+pub mod mysql;
 pub mod postgres;
 pub mod quote;
 pub mod sqlite;

@@ -89,6 +89,10 @@ impl Step for ExtractSql {
                 let planned = of_database(&address, postgres::plan(address.clone(), options).await)?;
                 Ok(wrapped(planned, |query| Run::Postgres(Box::new(query))))
             }
+            Kind::MySql => {
+                let what = "this step does not read from MySQL or MariaDB yet";
+                Err(Fault::bad_params(what).violation(address.pointer(), what))
+            }
             Kind::Sqlite => {
                 let at = address.clone();
                 let planned = compute::run(move || sqlite::plan(at, options, &root)).await;

@@ -1,10 +1,11 @@
 //! The parameters, checked against each other.
 
-use crate::guard;
+use crate::guard::{self, Checked};
 use crate::params::Params;
 use databases::Kind;
 use flight_common::Fault;
 use serde_json::Value;
+use sqlparser::ast::Ident;
 use std::time::Duration;
 
 /// The longest time-out: what PostgreSQL counts in 32 bits of milliseconds, some 24 days.
@@ -17,6 +18,8 @@ const MOST_PARTITIONS: u32 = 64;
 pub struct Options {
     /// The query: one statement that only reads.
     pub query: String,
+    /// The tables that it names, each by the parts of its name.
+    pub tables: Vec<Vec<Ident>>,
     /// Values for its placeholders.
     pub values: Vec<Value>,
     /// How long it may run.
@@ -42,13 +45,13 @@ impl Options {
     /// # Errors
     /// [`flight_common::FaultKind::BadParams`], and what the guard says of the query.
     pub fn new(params: Params, kind: Kind) -> Result<Self, Fault> {
-        let query = guard::checked(kind, &params.query)?;
+        let Checked { text: query, tables } = guard::checked(kind, &params.query)?;
         let timeout = timeout(&params.timeout)?;
         let partition = partition(params.partition_column, params.partitions, kind)?;
         if params.max_rows == Some(0) {
             return Err(refuse("/max_rows", "max_rows is 0, so that every query with a row would fail"));
         }
-        Ok(Self { query, values: params.params, timeout, max_rows: params.max_rows, partition })
+        Ok(Self { query, tables, values: params.params, timeout, max_rows: params.max_rows, partition })
     }
 
     /// Refuses more rows than there may be.

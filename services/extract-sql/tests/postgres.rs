@@ -27,6 +27,10 @@ async fn a_query_is_planned_without_being_run() {
     assert_eq!(types, ["Int32", "Decimal128(10, 2)", "Int32", "Utf8"]);
     let source = planned.source.expect("a source");
     assert!(source.ends_with("giving id Int32, price Decimal128(10, 2), boom Int32, pg_sleep Utf8"), "{source}");
+    let [table] = &planned.datasets[..] else { panic!("{:?}", planned.datasets) };
+    assert!(table.namespace.starts_with("postgres://") && table.namespace.ends_with(":5432"), "{table:?}");
+    let database = database.url.split(['/', '?']).find(|part| part.starts_with("test_")).expect("a database");
+    assert_eq!(table.name, format!("{database}.public.t"));
 }
 
 #[tokio::test]

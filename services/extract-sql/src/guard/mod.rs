@@ -9,22 +9,34 @@ mod words;
 
 use databases::Kind;
 use flight_common::Fault;
-use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::ast::Ident;
+use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace, Word};
 
-/// Checks a query, and gives its text without what comes after its last word: a semicolon, a comment.
+/// A query that was checked.
+#[derive(Debug)]
+pub struct Checked {
+    /// Its text without comments and what comes after its last word. Each comment is blanked, so that the database reads
+    /// nothing that the guard took for one, and places in the text stay what they are.
+    pub text: String,
+    /// The tables that it names, each by the parts of its name.
+    pub tables: Vec<Vec<Ident>>,
+}
+
+/// Checks a query.
 ///
 /// # Errors
 /// [`flight_common::FaultKind::BadParams`] for what is no query, [`flight_common::FaultKind::Denied`] for one that does more
 /// than read; each names the word and its place.
-pub fn checked(kind: Kind, query: &str) -> Result<String, Fault> {
+pub fn checked(kind: Kind, query: &str) -> Result<Checked, Fault> {
+    check_conditional_comments(kind, query)?;
     let dialect = dialect(kind);
     let tokens = Tokenizer::new(&*dialect, query).tokenize_with_location();
     let all = tokens.map_err(|error| unreadable(&error.to_string()))?;
     let tokens: Vec<&TokenWithSpan> = all.iter().filter(|token| !is_blank(&token.token)).collect();
-    let text = cut(query, &tokens)?;
+    let end = end(query, &tokens)?;
     check_begin(&tokens)?;
     check_words(kind, &tokens)?;
     let parsed = Parser::new(&*dialect).with_tokens_with_locations(all.clone()).parse_statements();
@@ -32,8 +44,9 @@ pub fn checked(kind: Kind, query: &str) -> Result<String, Fault> {
         ParserError::TokenizerError(why) | ParserError::ParserError(why) => unreadable(&why),
         ParserError::RecursionLimitExceeded => unreadable("it is nested too deeply"),
     })?;
-    tree::check(&statements).map_err(|offence| denied(&offence.word, place(&tokens, offence.keyword), offence.why))?;
-    Ok(text)
+    let tables = tree::check(&statements)
+        .map_err(|offence| denied(&offence.word, place(&tokens, offence.keyword), offence.why))?;
+    Ok(Checked { text: without_comments(&query[..end], &all), tables })
 }
 
 /// Whether SQLite may call this function: asked again while it prepares the query, for views and triggers too.
@@ -44,23 +57,49 @@ pub fn may_call(function: &str) -> bool {
 fn dialect(kind: Kind) -> Box<dyn Dialect> {
     match kind {
         Kind::Postgres => Box::new(PostgreSqlDialect {}),
+        Kind::MySql => Box::new(MySqlDialect {}),
         Kind::Sqlite => Box::new(SQLiteDialect {}),
     }
+}
+
+/// Comments of MySQL that are statements after all, for servers of some version: nobody else can tell what they hide.
+fn check_conditional_comments(kind: Kind, query: &str) -> Result<(), Fault> {
+    let found = ["/*!", "/*M!", "/*m!"].into_iter().find(|start| kind == Kind::MySql && query.contains(start));
+    found.map_or(Ok(()), |start| Err(denied(start, None, "a comment that the server runs cannot be checked")))
 }
 
 fn is_blank(token: &Token) -> bool {
     matches!(token, Token::Whitespace(_) | Token::EOF)
 }
 
-/// The text up to its last word. A semicolon anywhere else separates statements.
-fn cut(query: &str, tokens: &[&TokenWithSpan]) -> Result<String, Fault> {
+/// The byte after the last word. A semicolon anywhere else separates statements.
+fn end(query: &str, tokens: &[&TokenWithSpan]) -> Result<usize, Fault> {
     let meant = tokens.iter().rposition(|token| token.token != Token::SemiColon).map_or(0, |last| last + 1);
     if let Some(between) = tokens[..meant].iter().find(|token| token.token == Token::SemiColon) {
         let what = format!("more than one statement: the first ends {}", at(between.span.start));
         return Err(refuse(Fault::bad_params(what), "write one query; a further one is a step of its own"));
     }
-    let end = tokens[..meant].last().map_or(0, |last| offset(query, last.span.end));
-    Ok(query[..end].to_owned())
+    Ok(tokens[..meant].last().map_or(0, |last| offset(query, last.span.end)))
+}
+
+/// Spaces in the place of comments. Lines stay lines.
+fn without_comments(text: &str, tokens: &[TokenWithSpan]) -> String {
+    let is_comment = |token: &&TokenWithSpan| match &token.token {
+        Token::Whitespace(space) => {
+            matches!(space, Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_))
+        }
+        _ => false,
+    };
+    let (mut plain, mut done) = (String::with_capacity(text.len()), 0);
+    for comment in tokens.iter().filter(is_comment) {
+        let (from, to) = (offset(text, comment.span.start), offset(text, comment.span.end));
+        plain.push_str(text.get(done..from).unwrap_or_default());
+        let blank = |letter| if letter == '\n' { '\n' } else { ' ' };
+        plain.extend(text.get(from..to).unwrap_or_default().chars().map(blank));
+        done = to;
+    }
+    plain.push_str(text.get(done..).unwrap_or_default());
+    plain
 }
 
 /// Statements that are no queries are named for what they are.
@@ -90,6 +129,9 @@ fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
         }
         if word.keyword == Keyword::INTO {
             return Err(denied("INTO", place, "a query that only reads puts its rows nowhere else"));
+        }
+        if kind == Kind::MySql && word.keyword == Keyword::LOCK && word.quote_style.is_none() {
+            return Err(denied("LOCK", place, "it locks rows, which keeps others from writing them"));
         }
         if word.keyword == Keyword::FOR && locks(after(1), after(2)) {
             return Err(denied("FOR", place, "it locks rows, which keeps others from writing them"));

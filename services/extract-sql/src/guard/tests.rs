@@ -4,7 +4,7 @@ use super::*;
 use flight_common::FaultKind;
 
 fn passes(kind: Kind, query: &str) -> String {
-    checked(kind, query).unwrap_or_else(|fault| panic!("{query}: {fault:?}"))
+    checked(kind, query).unwrap_or_else(|fault| panic!("{query}: {fault:?}")).text
 }
 
 #[track_caller]
@@ -16,6 +16,7 @@ fn stopped(kind: Kind, query: &str, word: &str) {
 }
 
 const PG: Kind = Kind::Postgres;
+const MY: Kind = Kind::MySql;
 const LITE: Kind = Kind::Sqlite;
 
 #[test]
@@ -33,6 +34,7 @@ fn queries_that_only_look_dangerous_pass() {
         if !query.contains("extract") && !query.starts_with('(') {
             passes(LITE, query);
         }
+        passes(MY, query);
     }
     for query in [
         "SELECT a::numeric(10,2), b->>'x', c @> '{}'::jsonb, ARRAY[1,2] FROM t WHERE d ~* 'x' AND e = ANY($1)",
@@ -49,6 +51,51 @@ fn queries_that_only_look_dangerous_pass() {
 fn what_comes_after_the_query_is_left_out() {
     assert_eq!(passes(PG, "SELECT 'é;'\n FROM t ; -- the end\n"), "SELECT 'é;'\n FROM t");
     assert_eq!(passes(LITE, "SELECT 1;;"), "SELECT 1");
+}
+
+#[test]
+fn comments_are_blanked_and_places_stay() {
+    let query = "SELECT a, -- one\n b /* two\nlines; é */ , c\n FROM t";
+    assert_eq!(passes(PG, query), "SELECT a,       \n b       \n           , c\n FROM t");
+    // MySQL wants a space after the dashes, or they are two minus signs.
+    assert_eq!(passes(MY, "SELECT 1--1, '/* no */', \"-- no\" # yes"), "SELECT 1--1, '/* no */', \"-- no\"");
+}
+
+#[test]
+fn tables_are_named_and_what_is_none_is_not() {
+    let named = |kind, query: &str| {
+        let tables = checked(kind, query).unwrap_or_else(|fault| panic!("{query}: {fault:?}")).tables;
+        let spelled = |parts: Vec<Ident>| parts.iter().map(Ident::to_string).collect::<Vec<_>>().join(".");
+        tables.into_iter().map(spelled).collect::<Vec<_>>()
+    };
+    let query = "WITH x AS (SELECT * FROM a.\"T\") SELECT * FROM x JOIN t ON t.id IN (SELECT id FROM u), generate_series(1, 2), t AS again";
+    assert_eq!(named(PG, query), ["a.\"T\"", "t", "u"]);
+    assert_eq!(named(MY, "SELECT * FROM `shop`.orders LEFT JOIN t USING (id)"), ["`shop`.orders", "t"]);
+}
+
+#[test]
+fn what_only_mysql_knows_is_stopped() {
+    for (query, word) in [
+        ("SELECT * FROM t INTO OUTFILE '/tmp/x'", "INTO at line 1, column 17"),
+        ("SELECT * INTO DUMPFILE '/tmp/x' FROM t", "INTO"),
+        ("SELECT a INTO @x FROM t", "INTO"),
+        ("SELECT 1 /*!50000 INTO OUTFILE '/tmp/x' */", "/*!"),
+        ("SELECT 1 /*M! INTO OUTFILE '/tmp/x' */", "/*M!"),
+        ("SELECT 1--1 INTO OUTFILE '/tmp/x'\n", "INTO"),
+        ("SELECT 'it\\'s', a INTO OUTFILE '/tmp/x'", "INTO"),
+        ("SELECT * FROM t LOCK IN SHARE MODE", "LOCK"),
+        ("SELECT * FROM t FOR UPDATE", "FOR"),
+        ("SELECT LOAD_FILE('/etc/passwd')", "LOAD_FILE"),
+        ("SELECT `load_file`('/etc/passwd')", "load_file"),
+        ("SELECT get_lock('x', 10)", "get_lock"),
+        ("SELECT NEXTVAL(s)", "NEXTVAL"),
+        ("HANDLER t OPEN", "HANDLER"),
+        ("LOAD DATA INFILE 'x' INTO TABLE t", "LOAD"),
+        ("SELECT 1; DROP TABLE t", "more than one statement"),
+    ] {
+        stopped(MY, query, word);
+    }
+    passes(MY, "SELECT `for`, `into`, CAST(a AS UNSIGNED), b REGEXP 'x', IF(a, 1, 2), SLEEP(1) FROM t WHERE a <=> ? LIMIT 5, 10");
 }
 
 #[test]

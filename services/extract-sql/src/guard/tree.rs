@@ -1,7 +1,8 @@
-//! What the parsed statement holds, at any depth: nothing but queries.
+//! What the parsed statement holds, at any depth: nothing but queries; and which tables they name.
 
-use sqlparser::ast::{Query, Select, SetExpr, Statement, Visit, Visitor};
+use sqlparser::ast::{Ident, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor};
 use sqlparser::keywords::Keyword;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Why a statement does more than read.
@@ -14,27 +15,50 @@ pub struct Offence {
     pub why: &'static str,
 }
 
-/// Checks what was parsed.
+/// Checks what was parsed, and tells the tables that it names, each once.
 ///
 /// # Errors
 /// The first thing that does more than read.
-pub fn check(statements: &[Statement]) -> Result<(), Offence> {
+pub fn check(statements: &[Statement]) -> Result<Vec<Vec<Ident>>, Offence> {
+    let mut visitor = ReadsOnly::default();
     for statement in statements {
-        if let ControlFlow::Break(offence) = statement.visit(&mut ReadsOnly) {
+        if let ControlFlow::Break(offence) = statement.visit(&mut visitor) {
             return Err(offence);
         }
     }
-    Ok(())
+    let ReadsOnly { tables, named } = visitor;
+    // A name of one part that a WITH gives is no table.
+    let is_table = |table: &Vec<Ident>| !matches!(&table[..], [name] if named.contains(&name.value.to_lowercase()));
+    let mut tables: Vec<Vec<Ident>> = tables.into_iter().filter(is_table).collect();
+    tables.sort();
+    tables.dedup();
+    Ok(tables)
 }
 
-struct ReadsOnly;
+#[derive(Default)]
+struct ReadsOnly {
+    tables: Vec<Vec<Ident>>,
+    /// What `WITH` gives names to, in small letters.
+    named: HashSet<String>,
+}
 
 const WRITES: &str = "it writes, and the step only reads";
 
 impl Visitor for ReadsOnly {
     type Break = Offence;
 
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Offence> {
+        // With arguments it is a function.
+        if let TableFactor::Table { name, args: None, .. } = factor {
+            let parts: Option<Vec<Ident>> = name.0.iter().map(|part| part.as_ident().cloned()).collect();
+            self.tables.extend(parts);
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Offence> {
+        let given = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.named.extend(given.map(|table| table.alias.name.value.to_lowercase()));
         let offence = match writes(&query.body) {
             Some((word, keyword)) => Some((word, keyword, WRITES)),
             None => (!query.locks.is_empty()).then_some(("FOR", Keyword::FOR, "it locks rows")),

@@ -58,6 +58,27 @@ const POSTGRES: &[Word] = &[
     ("pg_try_advisory_*", LOCKS),
 ];
 
+const MYSQL: &[Word] = &[
+    ("load_file", FILES),
+    ("sys_exec", FILES),
+    ("sys_eval", FILES),
+    ("sys_get", FILES),
+    ("sys_set", FILES),
+    ("nextval", STATE),
+    ("setval", STATE),
+    ("get_lock", LOCKS),
+    ("release_lock", LOCKS),
+    ("release_all_locks", LOCKS),
+    ("service_get_*", LOCKS),
+    ("service_release_*", LOCKS),
+    ("master_pos_wait", SERVER),
+    ("master_gtid_wait", SERVER),
+    ("source_pos_wait", SERVER),
+    ("wait_for_executed_gtid_set", SERVER),
+    ("wait_until_sql_thread_after_gtids", SERVER),
+    ("keyring_*", SERVER),
+];
+
 const SQLITE: &[Word] = &[
     ("load_extension", "it loads code into this process"),
     ("fts3_tokenizer", "it loads code into this process"),
@@ -71,6 +92,7 @@ const SQLITE: &[Word] = &[
 pub fn refused(kind: Kind, name: &str) -> Option<&'static str> {
     let words = match kind {
         Kind::Postgres => POSTGRES,
+        Kind::MySql => MYSQL,
         Kind::Sqlite => SQLITE,
     };
     let name = name.to_lowercase();

@@ -3,12 +3,14 @@
 //! | where | what |
 //! |---|---|
 //! | `describe` | which columns a query gives, asked without running it |
+//! | `datasets` | what its tables are called in the world outside |
 //! | `read` | its rows as pieces: by `COPY`, or, with parameters, by the extended protocol |
 //! | `partition` | ranges that are read at once, from one snapshot |
 //! | `piece`, `cells`, `numeric`, `time` | pieces read into Arrow arrays |
 //! | `types`, `values` | types that come out, values that go in |
 
 mod cells;
+mod datasets;
 mod describe;
 mod numeric;
 mod partition;
@@ -47,10 +49,12 @@ pub async fn plan(address: Address, options: Options) -> Result<Planned<Query>, 
     read::begin(&session, &options, read::Isolation::OfStatement).await?;
     let layout = describe::describe(&session, &options).await?;
     let partition = options.partition.as_ref().map(|by| Partition::new(by, &layout)).transpose()?;
+    let datasets = datasets::named(&session, &address, &options).await?;
     session.close();
     let source = format!("{} giving {}", address.shown(), describe::columns(&layout));
     let schema = layout.schema.clone();
-    Ok(Planned::new(schema, Query { address, options, layout, partition }).source(source))
+    let planned = Planned::new(schema, Query { address, options, layout, partition }).source(source);
+    Ok(datasets.into_iter().fold(planned, Planned::dataset))
 }
 
 impl Query {

@@ -17,7 +17,7 @@ use crate::options::Options;
 use arrow::datatypes::SchemaRef;
 use databases::sqlite::Identity;
 use databases::{Address, sqlite};
-use flight_common::{BatchStream, DataRoot, Fault, Planned, StepContext};
+use flight_common::{BatchStream, DataRoot, Dataset, Fault, Planned, StepContext};
 use form::Form;
 
 /// A query, ready to run.
@@ -39,7 +39,9 @@ pub fn plan(address: Address, options: Options, root: &DataRoot) -> Result<Plann
     let open = open::Open::new(root, &address, &options, || false)?;
     let (schema, forms) = describe::describe(&open, &options)?;
     let source = format!("sqlite:{identity}");
-    Ok(Planned::new(schema.clone(), Query { address, options, schema, forms, identity }).source(source))
+    let path = root.locate(address.path().unwrap_or_default(), address.param())?;
+    let planned = Planned::new(schema.clone(), Query { address, options, schema, forms, identity });
+    Ok(planned.source(source).dataset(Dataset::file(root, &path)))
 }
 
 impl Query {
