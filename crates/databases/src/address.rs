@@ -50,9 +50,7 @@ impl Address {
     /// # Errors
     /// [`flight_common::FaultKind::BadParams`] that says what is wrong without repeating the URL.
     pub fn parse(url: &str, pointer: &'static str) -> Result<Self, Fault> {
-        let refuse = |what: &str, help: String| {
-            Fault::bad_params(what).help(help).violation(pointer, what)
-        };
+        let refuse = |what: &str, help: String| Fault::bad_params(what).help(help).violation(pointer, what);
         let url = url.trim();
         let Some((scheme, rest)) = url.split_once(':') else {
             let help = "write postgres://user:password@host/database, mysql://user:password@host/database or sqlite:path/to/file.db";
@@ -62,7 +60,11 @@ impl Address {
         let Some((_, kind)) = SCHEMES.iter().find(|(name, _)| *name == plain) else {
             // What stands before the colon may be part of a secret: only what looks like a scheme is repeated.
             let named = plain.len() <= 16 && plain.chars().all(|c| c.is_ascii_alphanumeric());
-            let what = if named { format!("no database is known by \"{plain}\"") } else { "the address of the database is no URL".to_owned() };
+            let what = if named {
+                format!("no database is known by \"{plain}\"")
+            } else {
+                "the address of the database is no URL".to_owned()
+            };
             return Err(refuse(&what, did_you_mean(&plain, SCHEMES.map(|(name, _)| name))));
         };
         match kind {
@@ -191,7 +193,9 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_refused_without_repeating_it() {
-        for url in ["s3cret", "s3cret word:x", "postgres:s3cret", "postgres://ann:s3/cret@[db", "oracle://ann:s3cret@db"] {
+        for url in
+            ["s3cret", "s3cret word:x", "postgres:s3cret", "postgres://ann:s3/cret@[db", "oracle://ann:s3cret@db"]
+        {
             let fault = Address::parse(url, "/db_url").expect_err("refused");
             assert_eq!(fault.kind(), FaultKind::BadParams);
             assert!(!format!("{fault:?}").contains("s3"), "{fault:?}");

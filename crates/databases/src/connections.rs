@@ -61,9 +61,12 @@ impl Connections {
             fault.violation("/connection", message)
         };
         let text = self.look_up(name).map_err(refuse)?;
-        Address::parse(&text, "/connection")
-            .map_err(|fault| refuse(Fault::bad_params(format!("connection \"{name}\": {}", fault.message()))
-                .help(fault.help_text().unwrap_or_default())))
+        Address::parse(&text, "/connection").map_err(|fault| {
+            refuse(
+                Fault::bad_params(format!("connection \"{name}\": {}", fault.message()))
+                    .help(fault.help_text().unwrap_or_default()),
+            )
+        })
     }
 
     fn look_up(&self, name: &str) -> Result<String, Fault> {

@@ -186,7 +186,9 @@ mod tests {
     fn what_leads_out_is_denied() {
         let (folder, root) = root();
         let outside = tempfile::tempdir().expect("a folder");
-        Connection::open(outside.path().join("x.db")).and_then(|db| db.execute_batch("CREATE TABLE t (n)")).expect("made");
+        Connection::open(outside.path().join("x.db"))
+            .and_then(|db| db.execute_batch("CREATE TABLE t (n)"))
+            .expect("made");
         std::os::unix::fs::symlink(outside.path().join("x.db"), folder.path().join("out.db")).expect("a link");
         std::os::unix::fs::symlink(outside.path(), folder.path().join("out")).expect("a link");
         for path in ["out.db", "out/x.db", "../x.db", "/etc/passwd", ".quiver/quiver.db"] {

@@ -18,7 +18,8 @@ pub use params::Params;
 
 use databases::{Address, Connections, Kind};
 use flight_common::{
-    Effects, Fault, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv, StepKind, StepSpec, compute,
+    Effects, Fault, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv, StepKind, StepSpec,
+    compute,
 };
 use options::Options;
 
@@ -72,7 +73,10 @@ impl Step for ExtractSql {
                     "A large table over four connections",
                     r#"{"db_url": "secret://warehouse", "query": "SELECT * FROM events", "partition_column": "id", "partitions": 4, "timeout": "1h"}"#,
                 ),
-                ("A SQLite file beneath the data root", r#"{"db_url": "sqlite:shop.db", "query": "SELECT * FROM orders"}"#),
+                (
+                    "A SQLite file beneath the data root",
+                    r#"{"db_url": "sqlite:shop.db", "query": "SELECT * FROM orders"}"#,
+                ),
             ],
         }
     }

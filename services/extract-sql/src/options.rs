@@ -91,7 +91,8 @@ fn partition(column: Option<String>, count: Option<u32>, kind: Kind) -> Result<O
         (None, Some(_)) => return Err(refuse("/partitions", "partitions is given, but not partition_column")),
     };
     if kind != Kind::Postgres {
-        return Err(refuse("/partition_column", "only PostgreSQL is read in ranges").help("leave partition_column and partitions out"));
+        return Err(refuse("/partition_column", "only PostgreSQL is read in ranges")
+            .help("leave partition_column and partitions out"));
     }
     if !(2..=MOST_PARTITIONS).contains(&count) {
         return Err(refuse("/partitions", format!("partitions is {count}, and may be 2 to {MOST_PARTITIONS}")));
@@ -115,7 +116,10 @@ mod tests {
     #[test]
     fn times_are_written_with_units() {
         assert_eq!(options(json!({}), Kind::Sqlite).expect("good").timeout, Duration::from_secs(300));
-        assert_eq!(options(json!({"timeout": "1h 30m"}), Kind::Sqlite).expect("good").timeout, Duration::from_secs(5400));
+        assert_eq!(
+            options(json!({"timeout": "1h 30m"}), Kind::Sqlite).expect("good").timeout,
+            Duration::from_secs(5400)
+        );
         for bad in ["", "5", "0s", "soon"] {
             let fault = options(json!({"timeout": bad}), Kind::Sqlite).expect_err("refused");
             assert_eq!(fault.violations()[0].pointer, "/timeout");

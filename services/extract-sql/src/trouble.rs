@@ -34,6 +34,9 @@ impl Trouble {
     pub fn fault(self, before: u64) -> Fault {
         let Self { row, column, wrong } = self;
         let row = before + row + 1;
-        Fault::bad_data(format!("row {row}, column \"{column}\": {}", wrong.what)).column(column).row(row).help(wrong.help)
+        Fault::bad_data(format!("row {row}, column \"{column}\": {}", wrong.what))
+            .column(column)
+            .row(row)
+            .help(wrong.help)
     }
 }

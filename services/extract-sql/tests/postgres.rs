@@ -21,7 +21,8 @@ async fn a_query_is_planned_without_being_run() {
     let database = Database::with("CREATE TABLE t (id int PRIMARY KEY, price numeric(10,2))").await;
     let step = erase(ExtractSql::default());
     let query = "SELECT id, price, 1 / (id - id) AS boom, pg_sleep(id) FROM t, generate_series(1, 1000000)";
-    let planned = step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
+    let planned =
+        step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
     let planned = planned.expect("planned");
     let types: Vec<String> = planned.outputs[0].fields().iter().map(|field| field.data_type().to_string()).collect();
     assert_eq!(types, ["Int32", "Decimal128(10, 2)", "Int32", "Utf8"]);
@@ -43,7 +44,8 @@ async fn mistakes_in_a_query_are_told_with_their_place() {
     assert_eq!(fault.violations()[0].pointer, "/query");
     let fault = database.refused("SELECT * FROM stuff", json!({})).await;
     assert!(fault.message().contains("\"stuff\" does not exist"), "{fault}");
-    let fault = database.refused("SELECT 1 / (id - 1) FROM staff, (SELECT 1) AS x UNION ALL SELECT 1 / 0", json!({})).await;
+    let fault =
+        database.refused("SELECT 1 / (id - 1) FROM staff, (SELECT 1) AS x UNION ALL SELECT 1 / 0", json!({})).await;
     assert_eq!(fault.kind(), FaultKind::BadData);
     assert!(fault.message().contains("division by zero"));
 }
@@ -55,9 +57,18 @@ async fn values_are_bound_and_never_read_as_sql() {
         database.extract(query, json!({ "params": values })).await.map(|ran| shown(&ran).1)
     };
     assert_eq!(ask("SELECT id FROM t WHERE name = $1", json!(["'; DROP TABLE t; --"])).await.expect("read"), [["2"]]);
-    assert_eq!(ask("SELECT id FROM t WHERE day >= $1 AND id < $2", json!(["2024-01-15", 10])).await.expect("read"), [["2"]]);
-    assert_eq!(ask("SELECT id FROM t WHERE id = ANY($1) AND $2", json!([[1, 3], true])).await.expect("read"), [["1"], ["3"]]);
-    assert_eq!(ask("SELECT $1::jsonb ->> 'a' AS a, $2::int AS b", json!([{"a": "x"}, null])).await.expect("read"), [["x", "∅"]]);
+    assert_eq!(
+        ask("SELECT id FROM t WHERE day >= $1 AND id < $2", json!(["2024-01-15", 10])).await.expect("read"),
+        [["2"]]
+    );
+    assert_eq!(
+        ask("SELECT id FROM t WHERE id = ANY($1) AND $2", json!([[1, 3], true])).await.expect("read"),
+        [["1"], ["3"]]
+    );
+    assert_eq!(
+        ask("SELECT $1::jsonb ->> 'a' AS a, $2::int AS b", json!([{"a": "x"}, null])).await.expect("read"),
+        [["x", "∅"]]
+    );
     let fault = ask("SELECT id FROM t WHERE id = $1", json!([])).await.expect_err("one is missing");
     assert_eq!(fault.violations()[0].pointer, "/params");
     let fault = ask("SELECT id FROM t WHERE id = $1", json!(["seven"])).await.expect_err("no number");
@@ -131,7 +142,8 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
 async fn dropping_the_rows_stops_the_query_at_the_server() {
     let database = Database::new().await;
     // A computation that never looks at its connection.
-    let query = "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 1000000) AS b WHERE a * b = -1";
+    let query =
+        "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 1000000) AS b WHERE a * b = -1";
     let mut driven = started(&database, query).await;
     let mut output = driven.outputs.remove(0).expect("an output");
     let reading = compute::spawn(async move { output.try_next().await });
@@ -147,7 +159,8 @@ async fn dropping_the_rows_stops_the_query_at_the_server() {
 async fn a_server_that_goes_away_is_a_fault_and_no_end() {
     let server = tokio::task::spawn_blocking(|| Arc::new(Postgres::start())).await.expect("a server");
     let database = Database::on(server.clone()).await;
-    let mut driven = started(&database, "SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 100000000) AS n").await;
+    let mut driven =
+        started(&database, "SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 100000000) AS n").await;
     let mut output = driven.outputs.remove(0).expect("an output");
     assert!(output.try_next().await.expect("rows").is_some());
     let down = tokio::task::spawn_blocking(move || server.down());
@@ -192,7 +205,8 @@ async fn ranges_give_all_rows_once_in_order_from_one_moment() {
     for column in ["id", "day", "at"] {
         let query = format!("SELECT id::int8 AS key, id, day, at, x FROM t ORDER BY {column}");
         for values in [json!([]), json!(["none"])] {
-            let query = if values == json!([]) { query.clone() } else { query.replace("FROM t", "FROM t WHERE x <> $1") };
+            let query =
+                if values == json!([]) { query.clone() } else { query.replace("FROM t", "FROM t WHERE x <> $1") };
             let more = json!({"partition_column": column, "partitions": 5, "params": values});
             let ran = database.extract(&query, more).await.unwrap_or_else(|fault| panic!("{column}: {fault:?}"));
             let rows = ran.rows();
@@ -202,7 +216,10 @@ async fn ranges_give_all_rows_once_in_order_from_one_moment() {
         }
     }
     let more = json!({"partition_column": "id", "partitions": 3});
-    assert_eq!(database.extract("SELECT id FROM t WHERE false", more.clone()).await.expect("read").rows().num_rows(), 0);
+    assert_eq!(
+        database.extract("SELECT id FROM t WHERE false", more.clone()).await.expect("read").rows().num_rows(),
+        0
+    );
     let fault = database.refused("SELECT x FROM t", json!({"partition_column": "y", "partitions": 2})).await;
     assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (FaultKind::BadSchema, "/partition_column"));
     let fault = database.refused("SELECT x FROM t", json!({"partition_column": "x", "partitions": 2})).await;
@@ -224,7 +241,8 @@ async fn memory_does_not_grow_with_the_rows() {
     let query = "SELECT n, repeat('text ', 40) AS x FROM generate_series(1, 300000) AS n";
     let env = Bench::new().env;
     let step = erase(ExtractSql::default());
-    let planned = step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &env).await.expect("planned");
+    let planned =
+        step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &env).await.expect("planned");
     let mut driven = drive(planned, Vec::new(), &env, "run", &[]).expect("started");
     let output = driven.outputs.remove(0).expect("an output");
     let rows = compute::spawn(output.try_fold(0, |rows, batch| async move { Ok(rows + batch.num_rows()) }));

@@ -16,19 +16,40 @@ async fn column(database: &Database, values: &str) -> (String, Vec<String>) {
 
 #[tokio::test]
 async fn values_survive_exactly() {
-    let database = Database::with("CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN price AS numeric(10,2)").await;
+    let database =
+        Database::with("CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN price AS numeric(10,2)").await;
     for (values, data_type, wanted) in [
         ("(true), (false), (NULL)", "Boolean", vec!["true", "false", "∅"]),
         ("((-32768)::int2), (NULL)", "Int16", vec!["-32768", "∅"]),
         ("(2147483647), (NULL)", "Int32", vec!["2147483647", "∅"]),
-        ("(9007199254740993), ((-9223372036854775808)::int8), (NULL)", "Int64", vec!["9007199254740993", "-9223372036854775808", "∅"]),
+        (
+            "(9007199254740993), ((-9223372036854775808)::int8), (NULL)",
+            "Int64",
+            vec!["9007199254740993", "-9223372036854775808", "∅"],
+        ),
         ("(4294967295::oid)", "Int64", vec!["4294967295"]),
         ("(1.5::float4), ('NaN'), ('-Infinity')", "Float32", vec!["1.5", "NaN", "-inf"]),
         ("(0.1::float8), ('Infinity'), (NULL)", "Float64", vec!["0.1", "inf", "∅"]),
-        ("(1234.50::numeric(10,2)), ((-0.01)::numeric(10,2)), (NULL::numeric(10,2))", "Decimal128(10, 2)", vec!["1234.50", "-0.01", "∅"]),
-        ("(99999999999999999999999999999999999999::numeric(38,0))", "Decimal128(38, 0)", vec!["99999999999999999999999999999999999999"]),
-        ("(123456789012345678901234567890123456789012.5::numeric(50,1))", "Decimal256(50, 1)", vec!["123456789012345678901234567890123456789012.5"]),
-        ("(1.25::numeric), (20000000)", "Decimal128(38, 20)", vec!["1.25000000000000000000", "20000000.00000000000000000000"]),
+        (
+            "(1234.50::numeric(10,2)), ((-0.01)::numeric(10,2)), (NULL::numeric(10,2))",
+            "Decimal128(10, 2)",
+            vec!["1234.50", "-0.01", "∅"],
+        ),
+        (
+            "(99999999999999999999999999999999999999::numeric(38,0))",
+            "Decimal128(38, 0)",
+            vec!["99999999999999999999999999999999999999"],
+        ),
+        (
+            "(123456789012345678901234567890123456789012.5::numeric(50,1))",
+            "Decimal256(50, 1)",
+            vec!["123456789012345678901234567890123456789012.5"],
+        ),
+        (
+            "(1.25::numeric), (20000000)",
+            "Decimal128(38, 20)",
+            vec!["1.25000000000000000000", "20000000.00000000000000000000"],
+        ),
         ("(7.5::price)", "Decimal128(10, 2)", vec!["7.50"]),
         ("('ü🦀'::text), (''), ('a''b\n'), (NULL)", "Utf8", vec!["ü🦀", "", "a'b\n", "∅"]),
         ("('ab'::char(4)), ('x'::char(4))", "Utf8", vec!["ab  ", "x   "]),
@@ -93,7 +114,8 @@ async fn a_type_without_counterpart_is_refused_before_the_run() {
 #[tokio::test]
 async fn columns_may_be_called_anything_but_the_same() {
     let database = Database::new().await;
-    let ran = database.extract("SELECT 1 AS \"a.b\", 2 AS \"A\", 3 AS a, 4 AS \"ü \"\" x\"", json!({})).await.expect("read");
+    let ran =
+        database.extract("SELECT 1 AS \"a.b\", 2 AS \"A\", 3 AS a, 4 AS \"ü \"\" x\"", json!({})).await.expect("read");
     let names: Vec<&str> = ran.schema.fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["a.b", "A", "a", "ü \" x"]);
     let fault = database.refused("SELECT 1 AS a, 2 AS a", json!({})).await;

@@ -44,21 +44,27 @@ async fn declared_types_survive_exactly() {
     );
     let fault = refused(&folder, "SELECT * FROM t").await;
     assert!(fault.message().contains("row 2, column \"raw\": the text \"\" is not a blob"), "{fault}");
-    let ran = extract(&folder, "SELECT *, CAST(raw AS BLOB) AS raw2 FROM t WHERE raw IS NULL OR length(raw) <> 0", json!({})).await;
+    let ran =
+        extract(&folder, "SELECT *, CAST(raw AS BLOB) AS raw2 FROM t WHERE raw IS NULL OR length(raw) <> 0", json!({}))
+            .await;
     let (types, cells) = shown(&ran.expect("read"));
     assert_eq!(types[..6], ["Int64", "Utf8", "Decimal128(10, 2)", "Float64", "Boolean", "Date32"]);
     assert_eq!(types[6..], ["Timestamp(µs)", "Time64(µs)", "Utf8", "Binary", "Binary"]);
     assert_eq!(cells[0][..6], ["9007199254740993", "ü🦀", "12.50", "0.1", "true", "1969-12-31"]);
     assert_eq!(cells[0][6..], ["2024-02-29T12:30:00.000001", "23:59:59", "{\"a\": 1}", "00ff", "00ff"]);
     assert_eq!(cells[1], ["9007199254740995", "∅", "∅", "∅", "∅", "∅", "∅", "∅", "∅", "∅", "∅"]);
-    let ran = extract(&folder, "SELECT price, weight, doc FROM t WHERE id = 9007199254740994", json!({})).await.expect("read");
+    let ran = extract(&folder, "SELECT price, weight, doc FROM t WHERE id = 9007199254740994", json!({}))
+        .await
+        .expect("read");
     assert_eq!(shown(&ran).1, [["-0.01", "3.0", "7"]]);
 }
 
 #[tokio::test]
 async fn an_expression_is_what_its_first_rows_are() {
     let folder = shop("CREATE TABLE t (a, b INTEGER); INSERT INTO t VALUES (1, 1), (2.5, 2), (NULL, 3)");
-    let ran = extract(&folder, "SELECT a, b * 2 AS twice, 'x' || b AS text, NULL AS none FROM t", json!({})).await.expect("read");
+    let ran = extract(&folder, "SELECT a, b * 2 AS twice, 'x' || b AS text, NULL AS none FROM t", json!({}))
+        .await
+        .expect("read");
     let (types, cells) = shown(&ran);
     assert_eq!(types, ["Float64", "Int64", "Utf8", "Utf8"]);
     assert_eq!(cells[0], ["1.0", "2", "x1", "∅"]);
@@ -67,7 +73,10 @@ async fn an_expression_is_what_its_first_rows_are() {
     let folder = shop("CREATE TABLE t (a); INSERT INTO t VALUES (1.5), ('x')");
     let fault = refused(&folder, "SELECT a FROM t").await;
     assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("a")));
-    assert_eq!(extract(&folder, "SELECT CAST(a AS TEXT) AS a FROM t", json!({})).await.expect("read").rows().num_rows(), 2);
+    assert_eq!(
+        extract(&folder, "SELECT CAST(a AS TEXT) AS a FROM t", json!({})).await.expect("read").rows().num_rows(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -80,7 +89,9 @@ async fn a_value_that_does_not_fit_names_row_and_column() {
     assert_eq!((fault.kind(), fault.row_number(), fault.column_name()), (FaultKind::BadData, Some(50_001), Some("n")));
     assert!(fault.message().contains("the text \"many\" is not a whole number"), "{fault}");
     assert!(fault.help_text().is_some_and(|help| help.contains("CAST")));
-    let fault = refused(&folder, "SELECT n + 0.5 AS h, CASE WHEN n = 40000 THEN 'x' ELSE n END AS y FROM t WHERE n <> 'many'").await;
+    let fault =
+        refused(&folder, "SELECT n + 0.5 AS h, CASE WHEN n = 40000 THEN 'x' ELSE n END AS y FROM t WHERE n <> 'many'")
+            .await;
     assert_eq!((fault.row_number(), fault.column_name()), (Some(40_000), Some("y")));
 }
 
@@ -102,7 +113,9 @@ async fn rows_keep_their_order_and_an_empty_result_its_columns() {
 async fn values_are_bound_and_never_read_as_sql() {
     let folder = shop("CREATE TABLE t (n INTEGER, s TEXT); INSERT INTO t VALUES (1, 'a'), (2, '''; DROP TABLE t; --')");
     let values = json!({"params": ["'; DROP TABLE t; --", 5, null, true]});
-    let ran = extract(&folder, "SELECT n, ?2 AS five, ?3 AS none, ?4 AS yes FROM t WHERE s = ?1", values).await.expect("read");
+    let ran = extract(&folder, "SELECT n, ?2 AS five, ?3 AS none, ?4 AS yes FROM t WHERE s = ?1", values)
+        .await
+        .expect("read");
     assert_eq!(shown(&ran).1, [["2", "5", "∅", "1"]]);
     let fault = extract(&folder, "SELECT n FROM t WHERE s = ?", json!({"params": [1, 2]})).await.expect_err("too many");
     assert_eq!(fault.violations()[0].pointer, "/params");
@@ -153,8 +166,11 @@ async fn mistakes_are_told_before_the_run() {
 
 #[tokio::test]
 async fn a_file_that_changed_since_it_was_planned_is_refused() {
-    for (mode, change) in [("DELETE", "INSERT INTO t VALUES (2)"), ("WAL", "INSERT INTO t VALUES (2)"), ("WAL", "DROP TABLE t")] {
-        let folder = shop(&format!("PRAGMA journal_mode = {mode}; CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)"));
+    for (mode, change) in
+        [("DELETE", "INSERT INTO t VALUES (2)"), ("WAL", "INSERT INTO t VALUES (2)"), ("WAL", "DROP TABLE t")]
+    {
+        let folder =
+            shop(&format!("PRAGMA journal_mode = {mode}; CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)"));
         let env = Bench::at(folder.path()).env;
         let asked = params(URL, "SELECT n FROM t", json!({}));
         let planned = erase(ExtractSql::default()).plan(&asked, &InputSchemas::default(), &env).await.expect("planned");
@@ -179,7 +195,9 @@ async fn an_endless_query_is_stopped_at_its_time_or_when_nobody_reads() {
 
     let env = Bench::at(folder.path()).env;
     let table = "SELECT a.n FROM t AS a, (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT i FROM c) AS b WHERE b.i < 0";
-    Connection::open(folder.path().join("shop.db")).and_then(|db| db.execute_batch("INSERT INTO t VALUES (1)")).expect("filled");
+    Connection::open(folder.path().join("shop.db"))
+        .and_then(|db| db.execute_batch("INSERT INTO t VALUES (1)"))
+        .expect("filled");
     let asked = params(URL, table, json!({}));
     let planned = erase(ExtractSql::default()).plan(&asked, &InputSchemas::default(), &env).await.expect("planned");
     let mut driven = drive(planned, Vec::new(), &env, "run", &[]).expect("started");
@@ -187,7 +205,11 @@ async fn an_endless_query_is_stopped_at_its_time_or_when_nobody_reads() {
     let reading = compute::spawn(async move { output.try_next().await });
     let open = || {
         let files = std::fs::read_dir("/proc/self/fd").expect("listed").flatten();
-        files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.starts_with(folder.path()) && path.is_file())).count()
+        files
+            .filter(|file| {
+                std::fs::read_link(file.path()).is_ok_and(|path| path.starts_with(folder.path()) && path.is_file())
+            })
+            .count()
     };
     let until = |what: &'static str, holds: &dyn Fn() -> bool| {
         let deadline = Instant::now() + Duration::from_secs(5);

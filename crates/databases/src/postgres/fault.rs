@@ -3,8 +3,8 @@
 use crate::address::Address;
 use flight_common::{Fault, FaultKind};
 use std::error::Error as _;
-use tokio_postgres::error::DbError;
 use tokio_postgres::Error;
+use tokio_postgres::error::DbError;
 
 /// The fault for an error of a driver. The password is struck out of it.
 pub fn fault(error: &Error, address: &Address) -> Fault {
@@ -20,8 +20,9 @@ fn refused(said: &DbError, address: &Address) -> Fault {
     let fault = Fault::new(kind(code, &message), format!("PostgreSQL: {message}"));
     let help = said.hint().or(said.detail()).map(|text| address.clean(text));
     match (code, help) {
-        ("57014", _) if fault.kind() == FaultKind::TimedOut => fault
-            .help("raise timeout, or ask for less; the time in which later steps hold up the rows counts too"),
+        ("57014", _) if fault.kind() == FaultKind::TimedOut => {
+            fault.help("raise timeout, or ask for less; the time in which later steps hold up the rows counts too")
+        }
         ("25006", _) => fault.help("this step only reads: it asks within a read-only transaction"),
         ("28P01" | "28000", _) => {
             fault.help(format!("check user and password of {}", address.shown())).violation(address.pointer(), message)

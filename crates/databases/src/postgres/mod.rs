@@ -30,7 +30,7 @@ pub struct Session {
     tls: Tls,
     address: Address,
     closed: bool,
-    _driver: AbortOnDropHandle<()>,
+    driver: Option<AbortOnDropHandle<()>>,
 }
 
 impl Session {
@@ -53,7 +53,7 @@ impl Session {
                 tracing::debug!(%error, "a connection to PostgreSQL ended");
             }
         });
-        Ok(Self { client, token, tls, address: address.clone(), closed: false, _driver: driver })
+        Ok(Self { client, token, tls, address: address.clone(), closed: false, driver: Some(driver) })
     }
 
     /// What statements are sent through.
@@ -74,9 +74,13 @@ impl Session {
         self.client.batch_execute(sql).await.map_err(|error| self.fault(&error))
     }
 
-    /// Ends it when nothing is running.
+    /// Ends it when nothing is running. The server is told, so that its log has no lost connection.
     pub fn close(mut self) {
         self.closed = true;
+        if let Some(driver) = self.driver.take() {
+            // It says goodbye when the client is dropped, which is now.
+            drop(compute::spawn(timeout(CANCEL, driver)).detach());
+        }
     }
 }
 
@@ -125,10 +129,11 @@ fn configured(address: &Address) -> Result<(Config, Tls), Fault> {
     }
     // A space is a plus in a form; the driver reads it as one.
     let text = url.as_str().replace('+', "%20");
-    let mut config: Config = text.parse().map_err(|error: tokio_postgres::Error| match std::error::Error::source(&error) {
-        Some(source) => unreadable(&source),
-        None => unreadable(&error),
-    })?;
+    let mut config: Config =
+        text.parse().map_err(|error: tokio_postgres::Error| match std::error::Error::source(&error) {
+            Some(source) => unreadable(&source),
+            None => unreadable(&error),
+        })?;
     if config.get_application_name().is_none() {
         config.application_name("quiver");
     }
@@ -144,7 +149,8 @@ mod tests {
     use tokio_postgres::config::SslMode;
 
     fn config(options: &str) -> Result<Config, Fault> {
-        let address = Address::parse(&format!("postgres://ann:s3%40cret@db/hr{options}"), "/db_url").expect("an address");
+        let address =
+            Address::parse(&format!("postgres://ann:s3%40cret@db/hr{options}"), "/db_url").expect("an address");
         configured(&address).map(|(config, _)| config)
     }
 

@@ -137,7 +137,11 @@ fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
             return Err(denied("FOR", place, "it locks rows, which keeps others from writing them"));
         }
         if spells_by_code(kind, word, after(1), after(2)) {
-            return Err(denied("U&", place, "a name spelled by codes cannot be looked up among those that are refused"));
+            return Err(denied(
+                "U&",
+                place,
+                "a name spelled by codes cannot be looked up among those that are refused",
+            ));
         }
     }
     Ok(())
@@ -145,10 +149,11 @@ fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
 
 /// `UPDATE`, `SHARE`, `NO KEY UPDATE` and `KEY SHARE`, after `FOR`.
 fn locks(first: Option<&Token>, second: Option<&Token>) -> bool {
-    let is = |token: Option<&Token>, text: &str| {
-        matches!(token, Some(Token::Word(word)) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
-    };
-    is(first, "UPDATE") || is(first, "SHARE") || is(first, "NO") && is(second, "KEY") || is(first, "KEY") && is(second, "SHARE")
+    let is = |token: Option<&Token>, text: &str| matches!(token, Some(Token::Word(word)) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text));
+    is(first, "UPDATE")
+        || is(first, "SHARE")
+        || is(first, "NO") && is(second, "KEY")
+        || is(first, "KEY") && is(second, "SHARE")
 }
 
 /// `U&"..."`: PostgreSQL's way to write a name by the codes of its letters.

@@ -56,7 +56,7 @@ fn what_comes_after_the_query_is_left_out() {
 #[test]
 fn comments_are_blanked_and_places_stay() {
     let query = "SELECT a, -- one\n b /* two\nlines; é */ , c\n FROM t";
-    assert_eq!(passes(PG, query), "SELECT a,       \n b       \n           , c\n FROM t");
+    assert_eq!(passes(PG, query), "SELECT a,       \n b       \n            , c\n FROM t");
     // MySQL wants a space after the dashes, or they are two minus signs.
     assert_eq!(passes(MY, "SELECT 1--1, '/* no */', \"-- no\" # yes"), "SELECT 1--1, '/* no */', \"-- no\"");
 }
@@ -95,7 +95,10 @@ fn what_only_mysql_knows_is_stopped() {
     ] {
         stopped(MY, query, word);
     }
-    passes(MY, "SELECT `for`, `into`, CAST(a AS UNSIGNED), b REGEXP 'x', IF(a, 1, 2), SLEEP(1) FROM t WHERE a <=> ? LIMIT 5, 10");
+    passes(
+        MY,
+        "SELECT `for`, `into`, CAST(a AS UNSIGNED), b REGEXP 'x', IF(a, 1, 2), SLEEP(1) FROM t WHERE a <=> ? LIMIT 5, 10",
+    );
 }
 
 #[test]

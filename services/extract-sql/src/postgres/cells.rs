@@ -6,8 +6,8 @@ use super::types::Form;
 use crate::trouble::Wrong;
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder, Float32Builder,
-    Float64Builder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder, ListArray, NullBufferBuilder,
-    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    Float64Builder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder, ListArray,
+    NullBufferBuilder, StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{Decimal128Type, Decimal256Type, DecimalType, Field};
@@ -102,12 +102,14 @@ impl Cells {
             Self::Float8(cells) => cells.append_value(f64::from_be_bytes(fixed(field)?)),
             Self::Decimal128(cells, precision, scale) => {
                 let whole = numeric::read::<i128>(field, *scale)?;
-                Decimal128Type::validate_decimal_precision(whole, *precision, *scale).map_err(|_| numeric::too_large())?;
+                Decimal128Type::validate_decimal_precision(whole, *precision, *scale)
+                    .map_err(|_| numeric::too_large())?;
                 cells.append_value(whole);
             }
             Self::Decimal256(cells, precision, scale) => {
                 let whole = numeric::read(field, *scale)?;
-                Decimal256Type::validate_decimal_precision(whole, *precision, *scale).map_err(|_| numeric::too_large())?;
+                Decimal256Type::validate_decimal_precision(whole, *precision, *scale)
+                    .map_err(|_| numeric::too_large())?;
                 cells.append_value(whole);
             }
             Self::Text(cells) => cells.append_value(text(field)?),
@@ -281,7 +283,9 @@ mod tests {
         cells.push(&words(&[1, 1, 23, 3, 1, 4, 7, -1, 4, 9])).expect("an array");
         cells.push_null();
         cells.push(&words(&[0, 0, 23])).expect("an empty array");
-        assert!(cells.push(&words(&[2, 0, 23, 1, 1, 1, 1, 4, 5])).is_err_and(|wrong| wrong.what.contains("dimensions")));
+        assert!(
+            cells.push(&words(&[2, 0, 23, 1, 1, 1, 1, 4, 5])).is_err_and(|wrong| wrong.what.contains("dimensions"))
+        );
         assert!(cells.push(&words(&[1, 0, 23, 1, 1, 400, 5])).is_err());
         let lists = cells.finish().expect("whole");
         let lists = lists.as_list::<i32>();

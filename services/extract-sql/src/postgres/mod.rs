@@ -46,7 +46,7 @@ pub struct Query {
 /// Why it cannot be reached, and what it says of the query.
 pub async fn plan(address: Address, options: Options) -> Result<Planned<Query>, Fault> {
     let session = Session::open(&address).await?;
-    read::begin(&session, &options, read::Isolation::OfStatement).await?;
+    read::begin(&session, &options, read::Isolation::Statement).await?;
     let layout = describe::describe(&session, &options).await?;
     let partition = options.partition.as_ref().map(|by| Partition::new(by, &layout)).transpose()?;
     let datasets = datasets::named(&session, &address, &options).await?;

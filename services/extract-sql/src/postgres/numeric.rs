@@ -25,8 +25,10 @@ pub fn data_type(modifier: i32) -> Result<DataType, Wrong> {
     };
     // A scale below zero means zeros before the point, one above the precision zeros after it.
     let (precision, scale) = if scale < 0 { (precision - scale, 0) } else { (precision.max(scale), scale) };
-    let too_long = || Wrong::new(format!("a numeric of {precision} digits has no decimal type: there are up to 76"), CAST);
-    let (precision, scale) = (u8::try_from(precision).map_err(|_| too_long())?, i8::try_from(scale).map_err(|_| too_long())?);
+    let too_long =
+        || Wrong::new(format!("a numeric of {precision} digits has no decimal type: there are up to 76"), CAST);
+    let (precision, scale) =
+        (u8::try_from(precision).map_err(|_| too_long())?, i8::try_from(scale).map_err(|_| too_long())?);
     match precision {
         0..=Decimal128Type::MAX_PRECISION => Ok(DataType::Decimal128(precision, scale)),
         _ if precision <= Decimal256Type::MAX_PRECISION => Ok(DataType::Decimal256(precision, scale)),
@@ -81,8 +83,18 @@ pub fn read<W: Whole>(field: &[u8], scale: i8) -> Result<W, Wrong> {
     }
     match sign {
         0 | 0x4000 => {}
-        0xc000 => return Err(Wrong::new("NaN, which is no decimal", "write NULLIF(x, 'NaN'), or cast it to double precision")),
-        _ => return Err(Wrong::new("infinity, which is no decimal", "leave such rows out, or cast it to double precision")),
+        0xc000 => {
+            return Err(Wrong::new(
+                "NaN, which is no decimal",
+                "write NULLIF(x, 'NaN'), or cast it to double precision",
+            ));
+        }
+        _ => {
+            return Err(Wrong::new(
+                "infinity, which is no decimal",
+                "leave such rows out, or cast it to double precision",
+            ));
+        }
     }
     let mut whole = W::ZERO;
     // The power of ten by which what is there must still be multiplied, after the last digit.

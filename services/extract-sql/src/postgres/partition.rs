@@ -52,7 +52,12 @@ impl Partition {
             Form::Timestamp { utc: false } => Values::Timestamp,
             Form::Timestamp { utc: true } => Values::Instant,
             other => {
-                return Err(columns::wrong_type(&by.column, &other.data_type(), "whole numbers, dates or timestamps", POINTER));
+                return Err(columns::wrong_type(
+                    &by.column,
+                    &other.data_type(),
+                    "whole numbers, dates or timestamps",
+                    POINTER,
+                ));
             }
         };
         Ok(Self { column: quote::double(&by.column), values, count: by.count })
@@ -108,17 +113,22 @@ fn micros(value: &str, from: &str) -> String {
 /// Where to cut: at most `count` − 1 values that grow.
 fn cuts(least: i64, greatest: i64, count: u32) -> Vec<i64> {
     let (least, width, count) = (i128::from(least), i128::from(greatest) - i128::from(least) + 1, i128::from(count));
-    let mut cuts: Vec<i64> =
-        (1..count).filter_map(|place| i64::try_from(least + width * place / count).ok()).filter(|cut| i128::from(*cut) > least).collect();
+    let mut cuts: Vec<i64> = (1..count)
+        .filter_map(|place| i64::try_from(least + width * place / count).ok())
+        .filter(|cut| i128::from(*cut) > least)
+        .collect();
     cuts.dedup();
     cuts
 }
 
 /// The rows of all ranges, in their order.
-pub fn rows(query: Arc<Query>, context: StepContext) -> impl Stream<Item = Result<RecordBatch, Fault>> + Send + 'static {
+pub fn rows(
+    query: Arc<Query>,
+    context: StepContext,
+) -> impl Stream<Item = Result<RecordBatch, Fault>> + Send + 'static {
     try_stream! {
         let first = Session::open(&query.address).await?;
-        read::begin(&first, &query.options, Isolation::OfTransaction).await?;
+        read::begin(&first, &query.options, Isolation::Transaction).await?;
         check_unchanged(&first, &query.options, &query.layout).await?;
         let snapshot = exported(&first).await?;
         let queries = match &query.partition {
@@ -177,7 +187,7 @@ async fn range(shared: Shared, sql: String, sender: &SpillSender<RecordBatch>) -
     let pieces = try_stream! {
         let Shared { query, context, snapshot, total } = shared;
         let session = Session::open(&query.address).await?;
-        read::begin(&session, &query.options, Isolation::OfSnapshot(&snapshot)).await?;
+        read::begin(&session, &query.options, Isolation::Snapshot(&snapshot)).await?;
         {
             let mut pieces = pin!(read::pieces(&session, &query, &sql, &context, &total));
             while let Some(piece) = pieces.next().await {

@@ -79,7 +79,9 @@ impl Piece {
             };
             let count = take(&mut rest).map(i16::from_be_bytes);
             if count.map(usize::try_from) != Some(Ok(columns.len())) {
-                return Err(PieceError::Fault(Fault::upstream("the database sent a row with other columns than planned")));
+                return Err(PieceError::Fault(Fault::upstream(
+                    "the database sent a row with other columns than planned",
+                )));
             }
             for (place, cells) in columns.iter_mut().enumerate() {
                 let length = take(&mut rest).map(i32::from_be_bytes).ok_or_else(cut_short)?;
@@ -92,7 +94,8 @@ impl Piece {
                 rest = after;
             }
         }
-        let columns = columns.into_iter().map(Cells::finish).collect::<Result<Vec<_>, Fault>>().map_err(PieceError::Fault)?;
+        let columns =
+            columns.into_iter().map(Cells::finish).collect::<Result<Vec<_>, Fault>>().map_err(PieceError::Fault)?;
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(self.rows));
         RecordBatch::try_new_with_options(layout.schema.clone(), columns, &options)
             .map_err(|error| PieceError::Fault(error.into()))

@@ -3,10 +3,10 @@
 //! Without parameters they come by `COPY (…) TO STDOUT (FORMAT binary)`, the fastest way out of PostgreSQL; with
 //! parameters, which `COPY` does not take, by the extended protocol, whose values have the same binary form.
 
+use super::Query;
 use super::describe::{check_unchanged, said};
 use super::piece::Piece;
 use super::values::Bound;
-use super::Query;
 use crate::options::Options;
 use async_stream::try_stream;
 use bytes::Bytes;
@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::time::timeout;
-use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::RowStream;
+use tokio_postgres::types::{FromSql, Type};
 
 /// What `COPY` begins with: a signature, flags, and the length of what may follow (PostgreSQL's manual, COPY, Binary Format).
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
@@ -33,11 +33,11 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy)]
 pub enum Isolation<'a> {
     /// Each statement what was committed before it.
-    OfStatement,
+    Statement,
     /// All statements what the first one saw.
-    OfTransaction,
+    Transaction,
     /// What another transaction sees.
-    OfSnapshot(&'a str),
+    Snapshot(&'a str),
 }
 
 /// Begins a transaction that cannot write and whose statements end in time.
@@ -46,9 +46,9 @@ pub enum Isolation<'a> {
 /// What the server says.
 pub async fn begin(session: &Session, options: &Options, isolation: Isolation<'_>) -> Result<(), Fault> {
     let (level, snapshot) = match isolation {
-        Isolation::OfStatement => ("READ COMMITTED", String::new()),
-        Isolation::OfTransaction => ("REPEATABLE READ", String::new()),
-        Isolation::OfSnapshot(id) => {
+        Isolation::Statement => ("READ COMMITTED", String::new()),
+        Isolation::Transaction => ("REPEATABLE READ", String::new()),
+        Isolation::Snapshot(id) => {
             ("REPEATABLE READ", format!("SET TRANSACTION SNAPSHOT {};", databases::quote::text(id)))
         }
     };
@@ -71,7 +71,7 @@ pub fn all(
 ) -> impl Stream<Item = Result<Piece, Fault>> + Send + 'static {
     try_stream! {
         let session = Session::open(&query.address).await?;
-        begin(&session, &query.options, Isolation::OfStatement).await?;
+        begin(&session, &query.options, Isolation::Statement).await?;
         check_unchanged(&session, &query.options, &query.layout).await?;
         let sql = query.options.query.clone();
         {
@@ -215,7 +215,8 @@ fn after_header(message: &Bytes) -> Result<Bytes, Fault> {
     let strange = || Fault::upstream("the database sent something else than rows");
     let fixed = SIGNATURE.len() + 8;
     let rest = message.strip_prefix(SIGNATURE).ok_or_else(strange)?;
-    let extension = rest.get(4..8).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes).ok_or_else(strange)?;
+    let extension =
+        rest.get(4..8).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes).ok_or_else(strange)?;
     let length = fixed + usize::try_from(extension).map_err(|_| strange())?;
     if message.len() < length {
         return Err(strange());
@@ -227,8 +228,12 @@ fn after_header(message: &Bytes) -> Result<Bytes, Fault> {
 async fn waited<T>(query: &Query, answer: impl Future<Output = T>) -> Result<T, Fault> {
     let limit = query.options.timeout;
     timeout(limit + GRACE, answer).await.map_err(|_| {
-        Fault::timed_out(format!("{} was silent for longer than {}", query.address.shown(), humantime::format_duration(limit)))
-            .help("raise timeout, or see whether the database is well")
+        Fault::timed_out(format!(
+            "{} was silent for longer than {}",
+            query.address.shown(),
+            humantime::format_duration(limit)
+        ))
+        .help("raise timeout, or see whether the database is well")
     })
 }
 

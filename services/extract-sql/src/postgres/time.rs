@@ -39,7 +39,9 @@ pub fn timestamp(micros: i64) -> Result<i64, Wrong> {
 pub fn time(micros: i64) -> Result<i64, Wrong> {
     match (0..DAY).contains(&micros) {
         true => Ok(micros),
-        false => Err(Wrong::new("the time 24:00:00, which is no time of a day", "cast it to text or interval in the query")),
+        false => {
+            Err(Wrong::new("the time 24:00:00, which is no time of a day", "cast it to text or interval in the query"))
+        }
     }
 }
 
@@ -51,7 +53,8 @@ pub fn interval(field: [u8; 16]) -> Result<IntervalMonthDayNano, Wrong> {
     let [a, b, c, d, e, f, g, h, rest @ ..] = field;
     let [i, j, k, l, m, n, o, p] = rest;
     let nanos = i64::from_be_bytes([a, b, c, d, e, f, g, h]).checked_mul(1000);
-    let nanos = nanos.ok_or_else(|| Wrong::new("an interval of more hours than can be held", "cast it to text in the query"))?;
+    let nanos = nanos
+        .ok_or_else(|| Wrong::new("an interval of more hours than can be held", "cast it to text in the query"))?;
     Ok(IntervalMonthDayNano::new(i32::from_be_bytes([m, n, o, p]), i32::from_be_bytes([i, j, k, l]), nanos))
 }
 

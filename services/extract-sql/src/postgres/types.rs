@@ -81,7 +81,15 @@ pub fn form(data_type: &Type, modifier: i32) -> Result<Form, Wrong> {
             DataType::Decimal128(precision, scale) => Form::Decimal128(precision, scale),
             _ => return Err(unknown(data_type)),
         },
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::CHAR | Type::UNKNOWN | Type::JSON | Type::XML | Type::VOID => Form::Text,
+        Type::TEXT
+        | Type::VARCHAR
+        | Type::BPCHAR
+        | Type::NAME
+        | Type::CHAR
+        | Type::UNKNOWN
+        | Type::JSON
+        | Type::XML
+        | Type::VOID => Form::Text,
         Type::JSONB => Form::Jsonb,
         Type::UUID => Form::Uuid,
         Type::INET | Type::CIDR => Form::Network,
@@ -98,7 +106,10 @@ pub fn form(data_type: &Type, modifier: i32) -> Result<Form, Wrong> {
 }
 
 fn unknown(data_type: &Type) -> Wrong {
-    Wrong::new(format!("it is {}, which has no counterpart", data_type.name()), "cast it in the query: the_column::text")
+    Wrong::new(
+        format!("it is {}, which has no counterpart", data_type.name()),
+        "cast it in the query: the_column::text",
+    )
 }
 
 impl Form {

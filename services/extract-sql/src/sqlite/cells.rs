@@ -3,8 +3,8 @@
 use super::form::Form;
 use crate::trouble::Wrong;
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder,
-    Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
+    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use rusqlite::types::ValueRef;
@@ -187,7 +187,7 @@ fn time(text: &str) -> Option<i64> {
 /// Microseconds of a second; nothing if it has finer decimals, or is a leap second.
 fn micros(time: NaiveTime) -> Option<i64> {
     let nanos = time.nanosecond();
-    (nanos % 1000 == 0 && nanos < 1_000_000_000).then(|| i64::from(nanos / 1000))
+    (nanos.is_multiple_of(1000) && nanos < 1_000_000_000).then(|| i64::from(nanos / 1000))
 }
 
 fn timestamp(text: &str) -> Option<i64> {
@@ -207,7 +207,10 @@ mod tests {
         assert_eq!(decimal("12.5", 10, 2), Some(1250));
         assert_eq!(decimal("-0.10", 10, 2), Some(-10));
         assert_eq!(decimal("7", 10, 2), Some(700));
-        assert_eq!(decimal("99999999999999999999999999999999999.999", 38, 3), Some(99_999_999_999_999_999_999_999_999_999_999_999_999));
+        assert_eq!(
+            decimal("99999999999999999999999999999999999.999", 38, 3),
+            Some(99_999_999_999_999_999_999_999_999_999_999_999_999)
+        );
         for lost in ["1.255", "123456789", "1e5", "", "x", "NaN", "."] {
             assert_eq!(decimal(lost, 10, 2), None, "{lost}");
         }

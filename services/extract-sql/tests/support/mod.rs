@@ -82,9 +82,7 @@ pub fn params(url: &str, query: &str, more: Value) -> Value {
 pub fn connections(named: &[(&'static str, String)]) -> Connections {
     let named: Vec<(String, String)> =
         named.iter().map(|(name, url)| (format!("QUIVER_CONNECTION_{name}"), url.clone())).collect();
-    Connections::with_variables(move |wanted| {
-        named.iter().find(|(name, _)| name == wanted).map(|(_, url)| url.clone())
-    })
+    Connections::with_variables(move |wanted| named.iter().find(|(name, _)| name == wanted).map(|(_, url)| url.clone()))
 }
 
 /// The types of the columns, and the rows as text, `∅` for null.
