@@ -4,15 +4,23 @@
 //! |---|---|
 //! | [`params`](Params), `options` | the knobs, and what they become |
 //! | `guard` | what a query may be: one statement, which only reads |
-//! | `postgres`, `sqlite` | reading from one database each |
+//! | `postgres`, `mysql`, `sqlite` | reading from one database each |
+//! | `columns` | which columns a query gives |
+//! | `draft`, `decimal` | batches and decimals under way |
+//! | `wait` | how long a server is waited for |
 //! | `trouble` | a value that cannot be taken, and where it stands |
 
+mod columns;
+mod decimal;
+mod draft;
 mod guard;
+mod mysql;
 mod options;
 mod params;
 mod postgres;
 mod sqlite;
 mod trouble;
+mod wait;
 
 pub use params::Params;
 
@@ -40,6 +48,8 @@ impl ExtractSql {
 pub enum Run {
     /// At PostgreSQL.
     Postgres(Box<postgres::Query>),
+    /// At MySQL or MariaDB.
+    MySql(Box<mysql::Query>),
     /// In a SQLite file.
     Sqlite(Box<sqlite::Query>),
 }
@@ -53,7 +63,7 @@ impl Step for ExtractSql {
             name: "extract-sql",
             version: env!("CARGO_PKG_VERSION"),
             kind: StepKind::Extract,
-            summary: "Reads the rows of a query from PostgreSQL or a SQLite file.",
+            summary: "Reads the rows of a query from PostgreSQL, MySQL, MariaDB or a SQLite file.",
             manual: include_str!("manual.md"),
             inputs: &[],
             outputs: OUTPUT,
@@ -94,8 +104,8 @@ impl Step for ExtractSql {
                 Ok(wrapped(planned, |query| Run::Postgres(Box::new(query))))
             }
             Kind::MySql => {
-                let what = "this step does not read from MySQL or MariaDB yet";
-                Err(Fault::bad_params(what).violation(address.pointer(), what))
+                let planned = of_database(&address, mysql::plan(address.clone(), options).await)?;
+                Ok(wrapped(planned, |query| Run::MySql(Box::new(query))))
             }
             Kind::Sqlite => {
                 let at = address.clone();
@@ -108,6 +118,7 @@ impl Step for ExtractSql {
     fn process(&self, run: Run, _inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
         Ok(Outputs::main(match run {
             Run::Postgres(query) => query.rows(context),
+            Run::MySql(query) => query.rows(context),
             Run::Sqlite(query) => query.rows(context),
         }))
     }

@@ -4,7 +4,7 @@ use extract_sql::ExtractSql;
 use flight_common::testing::contract::{ContractCase, assert_kept};
 use rusqlite::Connection;
 use serde_json::json;
-use test_servers::Postgres;
+use test_servers::{MariaDb, Postgres};
 use tokio_postgres::NoTls;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
@@ -38,4 +38,13 @@ async fn the_contract_is_kept_with_postgres() {
     // The pieces under way have a size of their own, on many cores.
     let case = ContractCase::new(asked, README).memory(8 << 20);
     assert_kept(ExtractSql::default(), case).await;
+}
+
+#[tokio::test]
+async fn the_contract_is_kept_with_mariadb() {
+    let server = tokio::task::spawn_blocking(MariaDb::shared).await.expect("a server");
+    let query = "SELECT seq AS id, NULLIF(CONCAT('a rather long name ', seq % 7), 'a rather long name 3') AS name, seq / 4 AS amount
+        FROM seq_1_to_100000";
+    let asked = json!({"db_url": server.database(), "query": query});
+    assert_kept(ExtractSql::default(), ContractCase::new(asked, README).memory(4 << 20)).await;
 }

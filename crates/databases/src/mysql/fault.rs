@@ -3,12 +3,16 @@
 
 use crate::address::Address;
 use flight_common::{Fault, FaultKind};
-use mysql_async::{Error, ServerError};
+use mysql_async::{DriverError, Error, ServerError};
 
 /// The fault for an error of a driver. The password is struck out of it.
 pub fn fault(error: &Error, address: &Address) -> Fault {
     match error {
         Error::Server(said) => refused(said, address),
+        Error::Driver(DriverError::Params(_) | DriverError::MixedParams) => {
+            let help = "write ? for each value, and a space between / or - and a text in quotes that holds a colon";
+            Fault::bad_params(format!("MySQL: {error}")).help(help)
+        }
         other => Fault::upstream(format!("{}: {}", address.shown(), address.clean(&other.to_string()))),
     }
 }
@@ -42,6 +46,8 @@ fn kind(code: u16, state: &str) -> FaultKind {
         // Shutdowns, ended queries and connections, deadlocks.
         1053 | 1158..=1161 | 1213 | 1317 | 1927 => FaultKind::Upstream,
         _ => match state.get(..2).unwrap_or_default() {
+            // What cannot be prepared, such as SHOW in some versions.
+            _ if code == 1295 => FaultKind::BadParams,
             "42" | "0A" => FaultKind::BadParams,
             "08" => FaultKind::Upstream,
             _ => FaultKind::BadData,

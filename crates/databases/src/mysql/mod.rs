@@ -1,7 +1,7 @@
 //! A connection to MySQL or MariaDB that stops what it left running.
 //!
 //! A server in a long computation does not notice that its client is gone. So a [`Session`] that is dropped before
-//! [`Session::close`] asks the server, on a connection of its own, to end the query.
+//! [`Session::close`] asks the server, on a connection of its own, to end it.
 
 mod fault;
 mod options;
@@ -28,9 +28,9 @@ const AGREED: &str = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVI
 /// An open connection.
 pub struct Session {
     conn: Conn,
-    opts: Opts,
+    address: Address,
     is_mariadb: bool,
-    closed: bool,
+    end: EndQuery,
 }
 
 impl Session {
@@ -49,18 +49,18 @@ impl Session {
     async fn connected(address: &Address) -> Result<Self, Fault> {
         let (opts, may_be_plain) = configured(address)?;
         let said = |error: Error| fault(&error, address);
-        let (conn, opts) = match Conn::new(opts.clone()).await {
+        let (mut conn, opts) = match Conn::new(opts.clone()).await {
             Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if may_be_plain => {
                 let plain = options::without_tls(&opts);
                 (Conn::new(plain.clone()).await.map_err(said)?, plain)
             }
             connected => (connected.map_err(said)?, opts),
         };
-        let mut session = Self { conn, opts, is_mariadb: false, closed: false };
-        session.conn.query_drop(AGREED).await.map_err(said)?;
-        let version: Option<String> = session.conn.query_first("SELECT VERSION()").await.map_err(said)?;
-        session.is_mariadb = version.is_some_and(|version| version.to_lowercase().contains("mariadb"));
-        Ok(session)
+        conn.query_drop(AGREED).await.map_err(said)?;
+        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(said)?;
+        let is_mariadb = version.is_some_and(|version| version.to_lowercase().contains("mariadb"));
+        let end = EndQuery { opts, id: Some(conn.id()) };
+        Ok(Self { conn, address: address.clone(), is_mariadb, end })
     }
 
     /// What statements are sent through.
@@ -68,27 +68,60 @@ impl Session {
         &mut self.conn
     }
 
+    /// Where it leads to.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Whether it is MariaDB; else it is MySQL.
     pub fn is_mariadb(&self) -> bool {
         self.is_mariadb
     }
 
+    /// Runs a statement that gives no rows.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn run(&mut self, sql: &str) -> Result<(), Fault> {
+        self.conn.query_drop(sql).await.map_err(|error| fault(&error, &self.address))
+    }
+
+    /// The database in which tables are looked for that are named without one.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn database(&mut self) -> Result<Option<String>, Fault> {
+        let found: Option<Option<String>> =
+            self.conn.query_first("SELECT DATABASE()").await.map_err(|error| fault(&error, &self.address))?;
+        Ok(found.flatten())
+    }
+
     /// Ends it when nothing is running.
-    pub fn close(mut self) {
-        self.closed = true;
+    pub async fn close(self) {
+        let Self { conn, mut end, .. } = self;
+        end.id = None;
+        // All that was asked for is there: a server that does not hear the goodbye finds out by itself.
+        if let Ok(Err(error)) = timeout(CANCEL, conn.disconnect()).await {
+            tracing::debug!(%error, "a connection to MySQL was not closed");
+        }
     }
 }
 
-impl Drop for Session {
+/// Ends what runs on a connection when it is dropped.
+struct EndQuery {
+    opts: Opts,
+    /// The connection, as the server counts them; nothing when nothing runs there.
+    id: Option<u32>,
+}
+
+impl Drop for EndQuery {
     fn drop(&mut self) {
-        if self.closed || self.conn.is_disconnected() {
-            return;
-        }
-        let (opts, id) = (self.opts.clone(), self.conn.id());
+        let Some(id) = self.id.take() else { return };
+        let opts = self.opts.clone();
         // Nobody is left to wait for it; it ends by itself.
         drop(
             compute::spawn(async move {
-                match timeout(CANCEL, end_query(opts, id)).await {
+                match timeout(CANCEL, end_connection(opts, id)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(%error, "a query could not be ended"),
                     Err(_) => tracing::warn!("a query could not be ended in time"),
@@ -99,9 +132,10 @@ impl Drop for Session {
     }
 }
 
-async fn end_query(opts: Opts, id: u32) -> mysql_async::Result<()> {
+/// The whole connection: what is left of its rows would else be read to the end before it is closed.
+async fn end_connection(opts: Opts, id: u32) -> mysql_async::Result<()> {
     let mut conn = Conn::new(opts).await?;
-    match conn.query_drop(format!("KILL QUERY {id}")).await {
+    match conn.query_drop(format!("KILL CONNECTION {id}")).await {
         // It is gone already.
         Err(Error::Server(said)) if said.code == 1094 => {}
         ended => ended?,

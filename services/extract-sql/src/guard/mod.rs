@@ -122,8 +122,12 @@ fn check_begin(tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
 fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
     for (here, token) in tokens.iter().enumerate() {
         let after = |more: usize| tokens.get(here + more).map(|next| &next.token);
-        let Token::Word(word) = &token.token else { continue };
         let place = Some(token.span.start);
+        if kind == Kind::MySql && token.token == Token::Colon && matches!(after(1), Some(Token::Word(_))) {
+            let what = format!("a value by a name {}: MySQL knows them by ? alone", at(token.span.start));
+            return Err(refuse(Fault::bad_params(what), "write ? in the query for each value of params"));
+        }
+        let Token::Word(word) = &token.token else { continue };
         if let Some(why) = words::refused(kind, &word.value).filter(|_| after(1) == Some(&Token::LParen)) {
             return Err(denied(&word.value, place, why));
         }

@@ -2,12 +2,10 @@
 
 use super::piece::Layout;
 use super::types::form;
+use crate::columns;
 use crate::options::Options;
-use arrow::datatypes::{Field, Schema};
 use databases::postgres::Session;
 use flight_common::{Fault, FaultKind};
-use std::collections::HashSet;
-use std::sync::Arc;
 use tokio_postgres::error::ErrorPosition;
 use tokio_postgres::{Column, Error};
 
@@ -27,27 +25,11 @@ pub async fn describe(session: &Session, options: &Options) -> Result<Layout, Fa
 }
 
 fn layout(columns: &[Column]) -> Result<Layout, Fault> {
-    let mut names = HashSet::new();
-    let (mut fields, mut forms, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
-    for column in columns {
-        let name = column.name();
-        if !names.insert(name) {
-            wrong.push((name, "there are two of this name".to_owned(), "give one of them another name with AS"));
-        }
-        match form(column.type_(), column.type_modifier()) {
-            Ok(form) => {
-                fields.push(Field::new(name, form.data_type(), true));
-                forms.push(form);
-            }
-            Err(why) => wrong.push((name, why.what, why.help)),
-        }
-    }
-    let Some((first, _, help)) = wrong.first() else {
-        return Ok(Layout { schema: Arc::new(Schema::new(fields)), forms });
-    };
-    let all: Vec<String> = wrong.iter().map(|(name, what, _)| format!("column \"{name}\": {what}")).collect();
-    let message = all.join("; ");
-    Err(Fault::bad_schema(message.clone()).column(*first).help(*help).violation("/query", message))
+    let told = columns.iter().map(|column| {
+        let form = form(column.type_(), column.type_modifier());
+        (column.name(), form.map(|form| (form.data_type(), form)))
+    });
+    columns::taken(told).map(|(schema, forms)| Layout { schema, forms })
 }
 
 /// Refuses a query that gives other columns than it was planned with.
@@ -55,25 +37,11 @@ fn layout(columns: &[Column]) -> Result<Layout, Fault> {
 /// # Errors
 /// [`FaultKind::BadData`], or as [`describe`].
 pub async fn check_unchanged(session: &Session, options: &Options, planned: &Layout) -> Result<(), Fault> {
-    let now = describe(session, options).await.map_err(|fault| match fault.kind() {
-        FaultKind::BadParams | FaultKind::BadSchema => {
-            Fault::bad_data(format!("the source changed since it was planned: {}", fault.message()))
-                .help("run the pipeline again")
-        }
-        _ => fault,
-    })?;
-    if now.schema == planned.schema && now.forms == planned.forms {
-        return Ok(());
+    let now = describe(session, options).await.map_err(columns::good_before)?;
+    match now.schema == planned.schema && now.forms == planned.forms {
+        true => Ok(()),
+        false => Err(columns::changed(&planned.schema, &now.schema)),
     }
-    let (was, is) = (columns(planned), columns(&now));
-    Err(Fault::bad_data(format!("the source changed since it was planned: it gave {was}, it gives {is}"))
-        .help("run the pipeline again"))
-}
-
-/// The columns in words: `id Int32, name Utf8`.
-pub fn columns(layout: &Layout) -> String {
-    let fields = layout.schema.fields().iter();
-    fields.map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>().join(", ")
 }
 
 /// What the server says of the query, with its place in it, if `query` is what it was asked.

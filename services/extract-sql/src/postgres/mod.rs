@@ -20,6 +20,7 @@ mod time;
 mod types;
 mod values;
 
+use crate::columns;
 use crate::options::Options;
 use crate::trouble::Trouble;
 use arrow::array::RecordBatch;
@@ -51,7 +52,7 @@ pub async fn plan(address: Address, options: Options) -> Result<Planned<Query>, 
     let partition = options.partition.as_ref().map(|by| Partition::new(by, &layout)).transpose()?;
     let datasets = datasets::named(&session, &address, &options).await?;
     session.close();
-    let source = format!("{} giving {}", address.shown(), describe::columns(&layout));
+    let source = format!("{} giving {}", address.shown(), columns::shown(&layout.schema));
     let schema = layout.schema.clone();
     let planned = Planned::new(schema, Query { address, options, layout, partition }).source(source);
     Ok(datasets.into_iter().fold(planned, Planned::dataset))

@@ -3,8 +3,9 @@
 //! On the wire a numeric is digits in base 10,000 with the weight of the first one: `Σ digit[i] · 10000^(weight − i)`
 //! (PostgreSQL, `numeric_send`). A decimal of scale `s` is that times `10^s`, as a whole number.
 
+use crate::decimal::Whole;
 use crate::trouble::Wrong;
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType, i256};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType};
 
 /// Digits and scale of a numeric without a precision of its own, as `sum` and `avg` give them.
 const UNCONSTRAINED: (u8, i8) = (38, 20);
@@ -33,40 +34,6 @@ pub fn data_type(modifier: i32) -> Result<DataType, Wrong> {
         0..=Decimal128Type::MAX_PRECISION => Ok(DataType::Decimal128(precision, scale)),
         _ if precision <= Decimal256Type::MAX_PRECISION => Ok(DataType::Decimal256(precision, scale)),
         _ => Err(too_long()),
-    }
-}
-
-/// A whole number that digits are pushed onto.
-pub trait Whole: Copy {
-    /// Zero.
-    const ZERO: Self;
-    /// `self · times + more`, if it can be held.
-    fn push(self, times: i32, more: i32) -> Option<Self>;
-    /// With the other sign.
-    fn negated(self) -> Self;
-}
-
-impl Whole for i128 {
-    const ZERO: Self = 0;
-
-    fn push(self, times: i32, more: i32) -> Option<Self> {
-        self.checked_mul(times.into())?.checked_add(more.into())
-    }
-
-    fn negated(self) -> Self {
-        -self
-    }
-}
-
-impl Whole for i256 {
-    const ZERO: Self = i256::ZERO;
-
-    fn push(self, times: i32, more: i32) -> Option<Self> {
-        self.checked_mul(i256::from(times))?.checked_add(i256::from(more))
-    }
-
-    fn negated(self) -> Self {
-        self.wrapping_neg()
     }
 }
 

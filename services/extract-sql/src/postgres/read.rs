@@ -8,6 +8,7 @@ use super::describe::{check_unchanged, said};
 use super::piece::Piece;
 use super::values::Bound;
 use crate::options::Options;
+use crate::wait;
 use async_stream::try_stream;
 use bytes::Bytes;
 use databases::postgres::Session;
@@ -17,8 +18,6 @@ use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
-use tokio::time::timeout;
 use tokio_postgres::RowStream;
 use tokio_postgres::types::{FromSql, Type};
 
@@ -26,8 +25,6 @@ use tokio_postgres::types::{FromSql, Type};
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// What it ends with, in the place of a row's number of fields.
 const TRAILER: &[u8] = &(-1i16).to_be_bytes();
-/// How much longer than the server we wait: it is to speak first.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// What a transaction sees.
 #[derive(Clone, Copy)]
@@ -224,17 +221,8 @@ fn after_header(message: &Bytes) -> Result<Bytes, Fault> {
     Ok(message.slice(length..))
 }
 
-/// Waits for the server, a little longer than it may take.
 async fn waited<T>(query: &Query, answer: impl Future<Output = T>) -> Result<T, Fault> {
-    let limit = query.options.timeout;
-    timeout(limit + GRACE, answer).await.map_err(|_| {
-        Fault::timed_out(format!(
-            "{} was silent for longer than {}",
-            query.address.shown(),
-            humantime::format_duration(limit)
-        ))
-        .help("raise timeout, or see whether the database is well")
-    })
+    wait::waited(&query.address, query.options.timeout, answer).await
 }
 
 #[cfg(test)]

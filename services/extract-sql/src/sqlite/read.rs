@@ -4,17 +4,14 @@
 use super::Query;
 use super::cells::Cells;
 use super::open::{Open, bound};
-use crate::trouble::Trouble;
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use crate::draft::{CellError, Draft};
+use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use databases::sqlite;
-use flight_common::{BATCH_ROWS, BatchStream, Fault, Parcel, Reservation, StepContext};
-use rusqlite::{Row, params_from_iter};
+use flight_common::{BatchStream, Fault, Parcel, Reservation, StepContext};
+use rusqlite::params_from_iter;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::spawn_blocking;
-
-/// Bytes that make a batch, if rows do not.
-const BYTES: usize = 2 << 20;
 
 type Item = Result<(RecordBatch, Reservation), Fault>;
 
@@ -53,69 +50,35 @@ fn read(query: Query, context: &StepContext, sender: &Sender<Item>) -> Result<()
     let mut statement = open.prepare(&query.options)?;
     let values = params_from_iter(bound(&query.options.values)?);
     let mut rows = statement.query(values).map_err(|error| open.fault(&error))?;
-    let mut draft = Draft::new(&query);
-    let mut before = 0;
+    let empty = || {
+        let columns = query.forms.iter().map(|form| Cells::new(*form)).collect();
+        Draft::new(query.schema.clone(), columns)
+    };
+    let (mut draft, mut before) = (empty(), 0);
     while let Some(row) = rows.next().map_err(|error| open.fault(&error))? {
-        draft.push(row).map_err(|error| match error {
-            RowError::Trouble(trouble) => trouble.fault(before),
-            RowError::Sqlite(error) => open.fault(&error),
-        })?;
-        query.options.check_rows(before + draft.rows as u64)?;
-        if draft.rows >= BATCH_ROWS || draft.bytes >= BYTES {
-            before += draft.rows as u64;
-            let full = std::mem::replace(&mut draft, Draft::new(&query));
-            if !send(full, context, sender)? {
+        let pushed = draft.push(|place, cells| {
+            let value = row.get_ref(place).map_err(|error| CellError::Fault(open.fault(&error)))?;
+            Ok(cells.push(value)?)
+        });
+        pushed.map_err(|error| error.fault(before))?;
+        query.options.check_rows(before + draft.rows() as u64)?;
+        if draft.is_full() {
+            before += draft.rows() as u64;
+            if !send(std::mem::replace(&mut draft, empty()), context, sender)? {
                 return Ok(());
             }
         }
     }
-    if draft.rows > 0 {
+    if draft.rows() > 0 {
         send(draft, context, sender)?;
     }
     Ok(())
 }
 
 /// Whether anybody listens.
-fn send(draft: Draft<'_>, context: &StepContext, sender: &Sender<Item>) -> Result<bool, Fault> {
+fn send(draft: Draft<Cells>, context: &StepContext, sender: &Sender<Item>) -> Result<bool, Fault> {
     let batch = draft.finish()?;
     let mut booked = context.budget().reservation();
     booked.grow(batch.bytes());
     Ok(sender.blocking_send(Ok((batch, booked))).is_ok())
-}
-
-/// A batch under way.
-struct Draft<'a> {
-    query: &'a Query,
-    columns: Vec<Cells>,
-    rows: usize,
-    bytes: usize,
-}
-
-enum RowError {
-    Trouble(Trouble),
-    Sqlite(rusqlite::Error),
-}
-
-impl<'a> Draft<'a> {
-    fn new(query: &'a Query) -> Self {
-        Self { query, columns: query.forms.iter().map(|form| Cells::new(*form)).collect(), rows: 0, bytes: 0 }
-    }
-
-    fn push(&mut self, row: &Row<'_>) -> Result<(), RowError> {
-        for (place, cells) in self.columns.iter_mut().enumerate() {
-            let value = row.get_ref(place).map_err(RowError::Sqlite)?;
-            self.bytes += cells.push(value).map_err(|wrong| {
-                let column = self.query.schema.field(place).name().clone();
-                RowError::Trouble(Trouble { row: self.rows as u64, column, wrong })
-            })?;
-        }
-        self.rows += 1;
-        Ok(())
-    }
-
-    fn finish(self) -> Result<RecordBatch, Fault> {
-        let columns = self.columns.into_iter().map(Cells::finish).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        Ok(RecordBatch::try_new_with_options(self.query.schema.clone(), columns, &options)?)
-    }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod maria;
+
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use databases::Connections;
 use extract_sql::ExtractSql;
