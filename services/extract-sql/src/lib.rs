@@ -80,6 +80,10 @@ impl Step for ExtractSql {
                     r#"{"connection": "shop", "query": "SELECT * FROM orders WHERE day >= $1 AND status = ANY($2)", "params": ["2024-01-01", ["paid", "sent"]]}"#,
                 ),
                 (
+                    "From MariaDB, with a value apart from the text",
+                    r#"{"db_url": "secret://shop_url", "query": "SELECT id, total FROM orders WHERE placed_at >= ?", "params": ["2024-01-01"], "max_rows": 1000000}"#,
+                ),
+                (
                     "A large table over four connections",
                     r#"{"db_url": "secret://warehouse", "query": "SELECT * FROM events", "partition_column": "id", "partitions": 4, "timeout": "1h"}"#,
                 ),

@@ -14,8 +14,8 @@ pub struct Params {
     #[serde(default)]
     pub connection: Option<String>,
 
-    /// The address of the database: `postgres://user:password@host:5432/database`, or `sqlite:path/to/file.db` beneath the
-    /// data root. Since it holds a password, write `secret://name`; an address written out here works and is kept, as a
+    /// The address of the database: `postgres://user:password@host:5432/database`, `mysql://user:password@host:3306/database`
+    /// (or `mariadb://…`), or `sqlite:path/to/file.db` beneath the data root. Since it holds a password, write `secret://name`; an address written out here works and is kept, as a
     /// part of the pipeline, where pipelines are kept.
     #[serde(default)]
     pub db_url: Option<String>,
@@ -23,9 +23,9 @@ pub struct Params {
     /// One query that only reads, in the SQL of the database: `SELECT * FROM orders WHERE day >= $1`.
     pub query: String,
 
-    /// The values for `$1`, `$2`, … in the query (SQLite: `?1`, `?2`, …), in this order: `["2024-01-01", 100, true, null]`.
-    /// They are sent apart from the text, so that no value is ever read as SQL. PostgreSQL reads each as the type that it
-    /// has in the query; a list is an array there.
+    /// The values for `$1`, `$2`, … in the query (SQLite: `?1`, `?2`, …; MySQL: `?`), in this order:
+    /// `["2024-01-01", 100, true, null]`. They are sent apart from the text, so that no value is ever read as SQL. PostgreSQL
+    /// reads each as the type that it has in the query; a list is an array there, and JSON elsewhere.
     #[serde(default)]
     pub params: Vec<Value>,
 

@@ -42,7 +42,7 @@ async fn mistakes_in_a_query_are_told_before_the_run() {
         ("SELECT id, salery FROM staff", "Unknown column 'salery'"),
         ("SELECT * FROM stuff", "stuff' doesn't exist"),
         ("SELECT nothing(id) FROM staff", "nothing"),
-        ("SELECT id FROM staff WHERE id = :id", "by a name at line 1, column 34"),
+        ("SELECT id FROM staff WHERE id = :id", "by a name at line 1, column 33"),
     ] {
         let fault = database.refused(query, json!({})).await;
         assert_eq!(
@@ -73,8 +73,13 @@ async fn values_are_bound_and_never_read_as_sql() {
         ask("SELECT id FROM t WHERE name <=> ? OR id = ? LIMIT ?", json!([null, true, 5])).await.expect("read"),
         [["1"], ["3"]]
     );
-    assert_eq!(ask("SELECT JSON_VALUE(?, '$.a') AS a", json!([{"a": "x"}])).await.expect("read"), [["x"]]);
-    assert_eq!(ask("SELECT 'a:b ? :c' AS a, 7 / ? AS b", json!([2])).await.expect("read")[0][0], "a:b ? :c");
+    let cast = "SELECT JSON_VALUE(CAST(? AS CHAR), '$.a') AS a";
+    assert_eq!(ask(cast, json!([{"a": "x"}])).await.expect("read"), [["x"]]);
+    let fault =
+        ask("SELECT JSON_VALUE(?, '$.a') AS a", json!([{"a": "x"}])).await.expect_err("no type before the value");
+    assert_eq!(fault.kind(), FaultKind::BadData);
+    assert!(fault.help_text().is_some_and(|help| help.contains("CAST(? AS CHAR)")), "{fault:?}");
+    assert_eq!(ask("SELECT 'a:b ? :c' AS a, 7 / CAST(? AS SIGNED) AS b", json!([2])).await.expect("read")[0][0], "a:b ? :c");
     let fault = ask("SELECT id FROM t WHERE id = ?", json!([])).await.expect_err("one is missing");
     assert_eq!(fault.violations()[0].pointer, "/params");
     let fault = ask("SELECT id FROM t", json!([1])).await.expect_err("one too many");

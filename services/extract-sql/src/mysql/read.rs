@@ -11,6 +11,7 @@ use async_stream::try_stream;
 use databases::mysql::Session;
 use flight_common::{BatchStream, Fault, StepContext};
 use mysql_async::prelude::Queryable;
+use std::time::{Duration, Instant};
 
 /// Begins a transaction that cannot write and whose statements end in time.
 ///
@@ -27,6 +28,15 @@ pub async fn begin(session: &mut Session, options: &Options) -> Result<(), Fault
     session.run("START TRANSACTION READ ONLY").await
 }
 
+/// A query that its time-out stopped may end as if it were well: `BENCHMARK` and `SLEEP` then give a value and no error.
+fn check_time(begun: Instant, limit: Duration) -> Result<(), Fault> {
+    if begun.elapsed() < limit {
+        return Ok(());
+    }
+    Err(Fault::timed_out("the query ran for longer than timeout")
+        .help("raise timeout, or ask for less; the time in which later steps hold up the rows counts too"))
+}
+
 /// The rows.
 pub fn rows(query: Query, context: StepContext) -> BatchStream {
     let schema = query.layout.schema.clone();
@@ -37,6 +47,7 @@ pub fn rows(query: Query, context: StepContext) -> BatchStream {
             let mut session = Session::open(&address).await?;
             begin(&mut session, &options).await?;
             let statement = unchanged(&mut session, &options, &layout).await?;
+            let begun = Instant::now();
             let asked = session.conn().exec_iter(statement, bound(&options.values));
             let asked = wait::waited(&address, options.timeout, asked).await?;
             let mut rows = asked.map_err(|error| said(&address, &error))?;
@@ -59,6 +70,7 @@ pub fn rows(query: Query, context: StepContext) -> BatchStream {
                     booked = context.budget().reservation();
                 }
             }
+            check_time(begun, options.timeout)?;
             if draft.rows() > 0 {
                 yield draft.finish()?;
             }
