@@ -81,6 +81,7 @@ golden! {
     ecommerce_analytics: ordered,
     hr_analytics: ordered,
     legacy_hr: ordered,
+    orders_from_sql: ordered,
     orders_two_ways: ordered,
 }
 
