@@ -82,6 +82,30 @@ pub fn open_for_reading(root: &DataRoot, address: &Address) -> Result<Connection
     open(root, address, &file, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
+/// Opens the database for writing, and tells whether its file was made for it.
+///
+/// # Errors
+/// Why the file cannot be opened or made, or that it is no database.
+pub fn open_for_writing(root: &DataRoot, address: &Address) -> Result<(Connection, bool), Fault> {
+    let (file, made) = match found(root, address) {
+        Err(fault) if fault.kind() == FaultKind::NotFound => {
+            root.new_file(&root.locate(address.secret(), address.param())?)?.commit()?;
+            (found(root, address)?, true)
+        }
+        found => (found?, false),
+    };
+    check_is_database(&file, address)?;
+    Ok((open(root, address, &file, OpenFlags::SQLITE_OPEN_READ_WRITE)?, made))
+}
+
+/// Removes the file.
+///
+/// # Errors
+/// Why it cannot be removed.
+pub fn remove(root: &DataRoot, address: &Address) -> Result<(), Fault> {
+    root.remove_file(&root.locate(address.secret(), address.param())?)
+}
+
 fn found(root: &DataRoot, address: &Address) -> Result<File, Fault> {
     Ok(root.open_file(address.secret(), address.param())?.into_std())
 }

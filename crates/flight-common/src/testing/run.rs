@@ -45,13 +45,16 @@ pub struct Bench {
     pub batch_rows: usize,
     /// The further outputs that are read.
     pub claimed: Vec<String>,
+    /// The run that it is part of.
+    pub run_id: String,
 }
 
 impl Bench {
     /// Surroundings with this data root and the default memory.
     pub fn at(data_root: &Path) -> Self {
         let data_root = DataRoot::open(data_root).expect("the data root of a test is a folder");
-        Self { env: StepEnv { data_root, space: SpillSpace::default() }, batch_rows: BATCH_ROWS, claimed: Vec::new() }
+        let env = StepEnv { data_root, space: SpillSpace::default() };
+        Self { env, batch_rows: BATCH_ROWS, claimed: Vec::new(), run_id: "test-run".to_owned() }
     }
 
     /// Surroundings for a step that touches no file.
@@ -74,6 +77,12 @@ impl Bench {
     /// Reads this further output too.
     pub fn claim(mut self, output: &str) -> Self {
         self.claimed.push(output.to_owned());
+        self
+    }
+
+    /// Makes it part of this run.
+    pub fn of_run(mut self, run_id: &str) -> Self {
+        self.run_id = run_id.to_owned();
         self
     }
 
@@ -131,7 +140,7 @@ impl Bench {
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect());
         let planned = step.plan(params, &schemas, &self.env).await?;
         let schema = planned.outputs[0].clone();
-        Ok((schema, drive(planned, inputs, &self.env, "test-run", &self.claimed)?))
+        Ok((schema, drive(planned, inputs, &self.env, &self.run_id, &self.claimed)?))
     }
 }
 
