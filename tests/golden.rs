@@ -94,6 +94,11 @@ fn orders_of_a_database_by_customer() {
 }
 
 #[test]
+fn orders_into_a_database() {
+    check("orders_to_database", true);
+}
+
+#[test]
 fn every_example_pipeline_is_checked_here() {
     let checked = [
         "departments_diamond",
@@ -101,6 +106,7 @@ fn every_example_pipeline_is_checked_here() {
         "hr_analytics",
         "legacy_hr",
         "orders_from_sql",
+        "orders_to_database",
         "orders_two_ways",
     ];
     let folder = std::fs::read_dir(repository().join("examples/pipelines")).expect("the examples are there");

@@ -13,4 +13,5 @@ pub fn registry() -> Registry {
         .with(clean_nan::CleanNan)
         .with(join::Join)
         .with(load_data::LoadData)
+        .with(load_sql::LoadSql::default())
 }

@@ -58,7 +58,9 @@ fn apply(column: &ArrayRef, field: &Field, to: &DataType) -> Result<ArrayRef, Fa
         return Err(Fault::bad_data(format!("column \"{}\": a time with nanoseconds", field.name()))
             .column(field.name())
             .row(row)
-            .help("a table holds microseconds: round it before, such as date_trunc('microsecond', x) in the step sql"));
+            .help(
+                "a table holds microseconds: round it before, such as date_trunc('microsecond', x) in the step sql",
+            ));
     }
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(column, to, &strict).map_err(|error| {

@@ -69,10 +69,8 @@ impl Target {
     /// What an upsert does with the rows of a staging table: PostgreSQL and SQLite write it alike.
     pub fn upsert_from(&self, staging: &str) -> String {
         let others = self.columns.iter().filter(|column| !self.keys.contains(column));
-        let set: Vec<String> = others
-            .map(|column| quote::double(column))
-            .map(|column| format!("{column} = excluded.{column}"))
-            .collect();
+        let set: Vec<String> =
+            others.map(|column| quote::double(column)).map(|column| format!("{column} = excluded.{column}")).collect();
         let action = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
         format!(
             "INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging} WHERE true ON CONFLICT ({keys}) DO {action}",
@@ -170,9 +168,7 @@ fn names(input: &Schema) -> Result<Vec<String>, Fault> {
 }
 
 fn check_keys(params: &Params, input: &Schema) -> Result<(), Fault> {
-    let refuse = |message: &str, help: &str| {
-        Err(Fault::bad_params(message).help(help).violation("/keys", message))
-    };
+    let refuse = |message: &str, help: &str| Err(Fault::bad_params(message).help(help).violation("/keys", message));
     match (params.mode, params.keys.as_slice()) {
         (Mode::Upsert, []) => return refuse("keys: an upsert has at least one", "name them: keys: [id]"),
         (Mode::Append | Mode::Replace, [_, ..]) => {
@@ -200,7 +196,8 @@ mod tests {
         if let (Some(params), Some(more)) = (params.as_object_mut(), more.as_object()) {
             params.extend(more.clone());
         }
-        let input = Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("a\"b", DataType::Utf8, true)]);
+        let input =
+            Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("a\"b", DataType::Utf8, true)]);
         Target::new(&serde_json::from_value(params).expect("parameters"), &input)
     }
 

@@ -32,7 +32,8 @@ async fn a_table_that_is_not_there_is_made() {
 #[tokio::test]
 async fn values_come_through_whatever_they_are() {
     let database = Database::new().await;
-    let instants = TimestampMicrosecondArray::from(vec![Some(-1), Some(1_709_210_096_123_456), None]).with_timezone("UTC");
+    let instants =
+        TimestampMicrosecondArray::from(vec![Some(-1), Some(1_709_210_096_123_456), None]).with_timezone("UTC");
     let money = Decimal128Array::from(vec![Some(12_345_678_901_234_567_890_123_456_789_012_345_678), Some(-5), None]);
     let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
     let columns: [(&str, ArrayRef); 3] = [
@@ -97,7 +98,8 @@ async fn what_does_not_fit_is_told_when_it_is_planned() {
     assert!(fault.help_text().is_some_and(|help| help.contains("\"name\"")), "{fault:?}");
     let fault = refused(&database, json!({}), &batch!("name" => StringArray ["a"])).await;
     assert!(fault.message().contains("wants a value for column \"id\""), "{fault}");
-    let fault = refused(&database, json!({}), &batch!("id" => Int64Array [1], "day" => StringArray ["2024-01-01"])).await;
+    let fault =
+        refused(&database, json!({}), &batch!("id" => Int64Array [1], "day" => StringArray ["2024-01-01"])).await;
     assert!(fault.help_text().is_some_and(|help| help.contains("AS DATE")), "{fault:?}");
     let fault = refused(&database, json!({}), &batch!("id" => Int64Array [1], "code" => Int64Array [1])).await;
     assert!(fault.message().contains("computes it"), "{fault}");
@@ -139,8 +141,11 @@ async fn an_append_is_safe_to_repeat() {
 
 #[tokio::test]
 async fn an_upsert_replaces_rows_of_the_same_keys() {
-    let database = Database::with("CREATE TABLE t (id int8, day date, name text, note text DEFAULT 'new', UNIQUE (day, id));
-        INSERT INTO t VALUES (1, '2024-10-04', 'old', 'kept'), (9, '2024-10-04', 'other', 'kept')").await;
+    let database = Database::with(
+        "CREATE TABLE t (id int8, day date, name text, note text DEFAULT 'new', UNIQUE (day, id));
+        INSERT INTO t VALUES (1, '2024-10-04', 'old', 'kept'), (9, '2024-10-04', 'other', 'kept')",
+    )
+    .await;
     let rows = batch!(
         "id" => Int64Array [1, 2], "name" => StringArray [Some("Ann"), None], "day" => Date32Array [20_000, 20_000]
     );

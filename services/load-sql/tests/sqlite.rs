@@ -23,7 +23,8 @@ fn rows(folder: &Path, sql: &str) -> Vec<String> {
     let mut statement = connection.prepare(sql).expect(sql);
     let count = statement.column_count();
     let shown = statement.query_map([], |row| {
-        let cells = (0..count).map(|place| row.get::<_, rusqlite::types::Value>(place).map(|value| format!("{value:?}")));
+        let cells =
+            (0..count).map(|place| row.get::<_, rusqlite::types::Value>(place).map(|value| format!("{value:?}")));
         cells.collect::<Result<Vec<_>, _>>().map(|cells| cells.join(" "))
     });
     shown.expect(sql).collect::<Result<_, _>>().expect(sql)
@@ -107,7 +108,8 @@ async fn what_does_not_fit_is_refused() {
     let fault = kind(json!({}), batch!("name" => StringArray ["a"], "agee" => Int64Array [1])).await;
     assert_eq!(fault.column_name(), Some("agee"));
     let fault = kind(json!({}), batch!("name" => StringArray ["a", "b", "a"])).await;
-    assert_eq!((fault.kind(), fault.row_number()), (FaultKind::BadData, Some(3)), "{fault:?}");
+    assert_eq!(fault.kind(), FaultKind::BadData);
+    assert!(fault.message().contains("UNIQUE constraint failed: t.name"), "{fault}");
     let fault = kind(json!({"table": "x.t"}), people()).await;
     assert_eq!(fault.violations()[0].pointer, "/table");
     std::fs::write(folder.join("b.db"), "no database at all").expect("written");

@@ -66,7 +66,8 @@ pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(
     let named = "SELECT current_database()::text, coalesce((SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = $1),
                  $2, current_schema()::text)";
     let oid = table.0.as_ref().map(|found| found.oid);
-    let row = session.client().query_one(named, &[&oid, &target.schema]).await.map_err(|error| session.fault(&error))?;
+    let row =
+        session.client().query_one(named, &[&oid, &target.schema]).await.map_err(|error| session.fault(&error))?;
     let read = |place| row.try_get::<_, Option<String>>(place).map_err(Fault::internal);
     let (database, schema) = (read(0)?.unwrap_or_default(), read(1)?);
     session.close();
@@ -131,7 +132,8 @@ impl Table {
         if let Some(column) = missing {
             return Err(target.column_wanted(&column.name));
         }
-        let same = |index: &Vec<String>| index.len() == target.keys.len() && target.keys.iter().all(|key| index.contains(key));
+        let same =
+            |index: &Vec<String>| index.len() == target.keys.len() && target.keys.iter().all(|key| index.contains(key));
         match target.mode == Mode::Upsert && !found.unique.iter().any(same) {
             true => Err(target.keys_not_unique()),
             false => Ok(()),

@@ -197,13 +197,15 @@ mod tests {
 
     #[test]
     fn lists_are_array_literals() {
-        let numbers = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
+        let numbers =
+            ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), Some(vec![]), None]);
         assert_eq!(text(vec![Arc::new(numbers)]).expect("spelled"), "{\"1\",NULL}\n{}\n\\N\n");
     }
 
     #[test]
     fn a_nul_is_refused_with_its_row() {
-        let fault = text(vec![Arc::new(Int64Array::from(vec![1, 2])), Arc::new(StringViewArray::from(vec!["a", "b\0"]))]);
+        let fault =
+            text(vec![Arc::new(Int64Array::from(vec![1, 2])), Arc::new(StringViewArray::from(vec!["a", "b\0"]))]);
         assert_eq!(fault.expect_err("refused").row_number(), Some(2));
     }
 }

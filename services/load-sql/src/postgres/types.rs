@@ -95,8 +95,20 @@ pub fn fits(plain: &DataType, column: &Type) -> Result<(), String> {
 fn has_counterpart(name: &str) -> bool {
     matches!(
         name,
-        "bool" | "int2" | "int4" | "int8" | "oid" | "float4" | "float8" | "numeric" | "bytea" | "date" | "time" | "timestamp"
-            | "timestamptz" | "interval"
+        "bool"
+            | "int2"
+            | "int4"
+            | "int8"
+            | "oid"
+            | "float4"
+            | "float8"
+            | "numeric"
+            | "bytea"
+            | "date"
+            | "time"
+            | "timestamp"
+            | "timestamptz"
+            | "interval"
     )
 }
 
@@ -161,7 +173,10 @@ mod tests {
         let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
         assert_eq!(made(&list), "integer[]");
         assert!(fits(&list, &Type { array: true, ..column("int4") }).is_ok());
-        assert!(fits(&list, &column("int4")).is_err() && fits(&DataType::Int32, &Type { array: true, ..column("int4") }).is_err());
+        assert!(
+            fits(&list, &column("int4")).is_err()
+                && fits(&DataType::Int32, &Type { array: true, ..column("int4") }).is_err()
+        );
         assert_eq!(made(&DataType::Decimal128(5, -2)), "numeric(7, 0)");
     }
 }

@@ -79,7 +79,8 @@ fn lines(
     context: &StepContext,
 ) -> impl Stream<Item = Result<Lines, Fault>> + Send + 'static {
     let parts = input.flat_map(|batch| {
-        let parts = batch.map(|batch| parts(&batch).into_iter().map(Ok).collect()).unwrap_or_else(|fault| vec![Err(fault)]);
+        let parts =
+            batch.map(|batch| parts(&batch).into_iter().map(Ok).collect()).unwrap_or_else(|fault| vec![Err(fault)]);
         stream::iter(parts)
     });
     let (names, plain) = (target.columns.clone(), plain.clone());
@@ -121,7 +122,8 @@ async fn prepare(session: &Session, target: &Target, plain: &Plain, table: &Tabl
         // Its readers see the old rows until the new ones are there.
         Mode::Replace if !made => session.run(&format!("DELETE FROM {name}")).await,
         Mode::Upsert => {
-            let sql = format!("CREATE TEMP TABLE {STAGING} ON COMMIT DROP AS SELECT {columns} FROM {name} WITH NO DATA");
+            let sql =
+                format!("CREATE TEMP TABLE {STAGING} ON COMMIT DROP AS SELECT {columns} FROM {name} WITH NO DATA");
             session.run(&sql).await
         }
         Mode::Append | Mode::Replace => Ok(()),
@@ -198,9 +200,8 @@ async fn make_ledger(session: &Session, target: &Target) -> Result<(), Fault> {
     if there.map_err(|error| session.fault(&error))?.get(0) {
         return Ok(());
     }
-    let sql = format!(
-        "BEGIN; SELECT pg_advisory_xact_lock({MAKING}); CREATE TABLE IF NOT EXISTS {name} ({COLUMNS}); COMMIT"
-    );
+    let sql =
+        format!("BEGIN; SELECT pg_advisory_xact_lock({MAKING}); CREATE TABLE IF NOT EXISTS {name} ({COLUMNS}); COMMIT");
     session.run(&sql).await.map_err(|fault| match fault.kind() {
         FaultKind::Denied => fault.help(format!(
             "an append needs the table {name} to be safe to repeat: let the user make it, or make it for them and let them \
@@ -219,7 +220,8 @@ struct Written {
 impl Written {
     async fn find(session: &Session, target: &Target, run: &str) -> Result<Option<Self>, Fault> {
         let sql = format!("SELECT rows, digest FROM {} WHERE run = $1 AND loaded = $2", ledger(target));
-        let row = session.client().query_opt(&sql, &[&run, &target.table]).await.map_err(|error| session.fault(&error))?;
+        let row =
+            session.client().query_opt(&sql, &[&run, &target.table]).await.map_err(|error| session.fault(&error))?;
         Ok(row.map(|row| Self { rows: row.get(0), digest: row.get(1) }))
     }
 

@@ -61,8 +61,7 @@ pub enum Refused {
 /// # Errors
 /// Why a row cannot be written.
 pub fn insert(columns: &[ArrayRef], statement: &mut Statement<'_>, rows: &mut Rows) -> Result<(), Refused> {
-    let cells: Vec<Cells<'_>> =
-        columns.iter().map(Cells::new).collect::<Result<_, _>>().map_err(Refused::Fault)?;
+    let cells: Vec<Cells<'_>> = columns.iter().map(Cells::new).collect::<Result<_, _>>().map_err(Refused::Fault)?;
     let mut seen = Vec::new();
     for row in 0..columns.first().map_or(0, |column| column.len()) {
         seen.clear();

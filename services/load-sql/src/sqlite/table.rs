@@ -48,7 +48,7 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
         }
     }
     let table = match sqlite::open_for_reading(root, address) {
-        Ok(connection) => Table::find(&connection, address, target)?,
+        Ok(connection) => Table::find(&connection, "main", address, target)?,
         Err(fault) if fault.kind() == FaultKind::NotFound => Table(None),
         Err(fault) => return Err(fault),
     };
@@ -57,17 +57,20 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
 }
 
 impl Table {
-    /// The table as it is now.
+    /// The table as it is now, in the database that the connection knows by this name.
     ///
     /// # Errors
     /// What SQLite says; [`FaultKind::BadParams`] for what is no table.
-    pub fn find(connection: &Connection, address: &Address, target: &Target) -> Result<Self, Fault> {
-        Self::read(connection, target).map_err(|error| sqlite::fault(&error, address))?
+    pub fn find(connection: &Connection, database: &str, address: &Address, target: &Target) -> Result<Self, Fault> {
+        Self::read(connection, database, target).map_err(|error| sqlite::fault(&error, address))?
     }
 
-    fn read(connection: &Connection, target: &Target) -> Result<Result<Self, Fault>, Error> {
-        let kind = "SELECT type FROM sqlite_schema WHERE lower(name) = lower(?1) AND type IN ('table', 'view')";
-        let kind: Option<String> = match connection.query_row(kind, [&target.table], |row| row.get(0)) {
+    fn read(connection: &Connection, database: &str, target: &Target) -> Result<Result<Self, Fault>, Error> {
+        let kind = format!(
+            "SELECT type FROM {}.sqlite_schema WHERE lower(name) = lower(?1) AND type IN ('table', 'view')",
+            quote::double(database)
+        );
+        let kind: Option<String> = match connection.query_row(&kind, [&target.table], |row| row.get(0)) {
             Err(Error::QueryReturnedNoRows) => None,
             found => Some(found?),
         };
@@ -80,9 +83,10 @@ impl Table {
                 return Ok(Err(fault));
             }
         }
-        let sql = "SELECT name, \"notnull\", dflt_value IS NOT NULL, pk, hidden, lower(type) FROM pragma_table_xinfo(?1)";
+        let sql =
+            "SELECT name, \"notnull\", dflt_value IS NOT NULL, pk, hidden, lower(type) FROM pragma_table_xinfo(?1, ?2)";
         let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map([&target.table], |row| {
+        let rows = statement.query_map([&*target.table, database], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })?;
         let rows: Vec<(String, bool, bool, i64, i64, String)> = rows.collect::<Result<_, _>>()?;
@@ -94,16 +98,16 @@ impl Table {
             let wanted = not_null && !default && !(key > 0 && declared == "integer");
             Column { name, wanted, computed: hidden > 1 }
         });
-        let mut unique = Self::indexes(connection, target)?;
+        let mut unique = Self::indexes(connection, database, target)?;
         unique.extend((!keys.is_empty()).then(|| keys.into_iter().map(|(_, name)| name).collect()));
         Ok(Ok(Self(Some(Found { columns: columns.collect(), unique }))))
     }
 
-    fn indexes(connection: &Connection, target: &Target) -> Result<Vec<Vec<String>>, Error> {
-        let sql = "SELECT l.name, i.name FROM pragma_index_list(?1) AS l, pragma_index_info(l.name) AS i
+    fn indexes(connection: &Connection, database: &str, target: &Target) -> Result<Vec<Vec<String>>, Error> {
+        let sql = "SELECT l.name, i.name FROM pragma_index_list(?1, ?2) AS l, pragma_index_info(l.name, ?2) AS i
             WHERE l.\"unique\" AND NOT l.partial ORDER BY l.name, i.seqno";
         let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map([&target.table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map([&*target.table, database], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
         for row in rows {
             let (index, column): (String, Option<String>) = row?;
@@ -139,9 +143,8 @@ impl Table {
             return Err(target.column_wanted(&column.name));
         }
         let has = |index: &Vec<String>, key: &String| index.iter().any(|column| column.eq_ignore_ascii_case(key));
-        let same = |index: &Vec<String>| {
-            index.len() == target.keys.len() && target.keys.iter().all(|key| has(index, key))
-        };
+        let same =
+            |index: &Vec<String>| index.len() == target.keys.len() && target.keys.iter().all(|key| has(index, key));
         match target.mode == Mode::Upsert && !found.unique.iter().any(same) {
             true => Err(target.keys_not_unique()),
             false => Ok(()),

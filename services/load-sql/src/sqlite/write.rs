@@ -1,5 +1,8 @@
 //! All of a load in one transaction. SQLite blocks while it writes, so a thread of its own does it; the rows come to it over
 //! a channel, at whose end they must be told to be all of them.
+//!
+//! SQLite lets one write at a time, and a file must not be there for a load that fails. So rows wait in a temporary table, and
+//! the file is opened, or made, when all of them have come.
 
 use super::cells::{self, Refused};
 use super::table::Table;
@@ -16,8 +19,10 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::spawn_blocking;
 
-/// Where the rows of an upsert wait.
-const STAGING: &str = "temp.quiver_staging";
+/// Where rows wait.
+const STAGING: &str = "quiver_staging";
+/// What the file is called beside it.
+const PLACE: &str = "place";
 /// How long another writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,7 +36,7 @@ enum Told {
 /// Writes all rows, and tells how many there were.
 ///
 /// # Errors
-/// The input's fault, or what SQLite says. Then the table is as it was, and a file that was not there is not there.
+/// The input's fault, or what SQLite says. Then the table is as it was.
 pub async fn load(
     address: &Address,
     target: &Target,
@@ -40,8 +45,6 @@ pub async fn load(
     mut input: BatchStream,
     context: &StepContext,
 ) -> Result<u64, Fault> {
-    // Nobody is kept from writing while nothing has come.
-    let first = input.next().await.transpose()?;
     let (sender, receiver) = channel(1);
     let work = Work {
         address: address.clone(),
@@ -51,27 +54,15 @@ pub async fn load(
         context: context.clone(),
     };
     let writer = spawn_blocking(move || work.write(receiver));
-    let mut fault = None;
-    let mut next = first.map(Ok);
-    loop {
-        let told = match next {
-            Some(Ok(batch)) => Told::Rows(batch),
-            None => Told::End,
-            Some(Err(failed)) => {
-                fault = Some(failed);
-                break;
-            }
-        };
-        let end = matches!(told, Told::End);
+    while let Some(batch) = input.next().await {
         // Who has stopped listening says why below.
-        if sender.send(told).await.is_err() || end {
+        if sender.send(Told::Rows(batch?)).await.is_err() {
             break;
         }
-        next = input.next().await;
     }
-    drop(sender);
-    let written = writer.await.map_err(Fault::internal)?;
-    fault.map_or(written, Err)
+    // It may have stopped too.
+    let _ = sender.send(Told::End).await;
+    writer.await.map_err(Fault::internal)?
 }
 
 /// What there is to do.
@@ -85,70 +76,36 @@ struct Work {
 
 impl Work {
     fn write(self, receiver: Receiver<Told>) -> Result<u64, Fault> {
-        let root = &self.context.env.data_root;
-        let (mut connection, made) = sqlite::open_for_writing(root, &self.address)?;
-        let written = self.write_to(&mut connection, receiver);
-        drop(connection);
-        match written {
-            Err(fault) if made => {
-                sqlite::remove(root, &self.address)?;
-                Err(fault)
-            }
-            written => written,
-        }
-    }
-
-    fn write_to(&self, connection: &mut Connection, mut receiver: Receiver<Told>) -> Result<u64, Fault> {
+        let connection = Connection::open_in_memory().map_err(|error| self.fault(&error))?;
         connection.busy_timeout(PATIENCE).map_err(|error| self.fault(&error))?;
-        let transaction = connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-            .map_err(|error| self.fault(&error))?;
-        if Table::find(&transaction, &self.address, &self.target)? != self.table {
+        let rows = self.stage(&connection, receiver)?;
+        sqlite::attach_for_writing(&connection, &self.context.env.data_root, &self.address, PLACE)?;
+        self.run(&connection, "BEGIN IMMEDIATE")?;
+        if Table::find(&connection, PLACE, &self.address, &self.target)? != self.table {
             return Err(self.target.changed());
         }
-        let before = self.written_before(&transaction).map_err(|error| self.fault(&error))?;
-        // Rows that are only to be compared wait too: in the table they would be there twice.
-        let staged = self.target.mode == Mode::Upsert || before.is_some();
-        self.prepare(&transaction, staged).map_err(|error| self.fault(&error))?;
-        let into = if staged { STAGING } else { &self.target.quoted() };
-        let rows = self.insert(&transaction, into, &mut receiver)?;
-        if let Some((count, digest)) = before {
+        if let Some((count, digest)) = self.written_before(&connection).map_err(|error| self.fault(&error))? {
             let same = i64::try_from(rows.count) == Ok(count) && digest == rows.digest();
             return if same { Ok(rows.count) } else { Err(self.target.written_before()) };
         }
-        self.finish(&transaction, &rows)?;
-        transaction.commit().map_err(|error| self.fault(&error))?;
+        self.take(&connection)?;
+        self.note(&connection, &rows)?;
+        self.run(&connection, "COMMIT")?;
         Ok(rows.count)
     }
 
-    /// What comes before the rows.
-    fn prepare(&self, connection: &Connection, staged: bool) -> Result<(), Error> {
-        let (target, make) = (&self.target, self.table.make(&self.target, &self.plain));
-        let (name, columns) = (target.quoted(), target.column_list());
-        if let Some(make) = make {
-            connection.execute_batch(&make)?;
-        }
-        if self.is_noted() {
-            connection.execute_batch(&format!("CREATE TABLE IF NOT EXISTS {LEDGER} ({COLUMNS})"))?;
-        }
-        if target.mode == Mode::Replace {
-            connection.execute_batch(&format!("DELETE FROM {name}"))?;
-        }
-        match staged {
-            true => connection.execute_batch(&format!("CREATE TABLE {STAGING} AS SELECT {columns} FROM {name} LIMIT 0")),
-            false => Ok(()),
-        }
-    }
-
-    fn insert(&self, connection: &Connection, into: &str, receiver: &mut Receiver<Told>) -> Result<Rows, Fault> {
+    /// Lets all rows wait, as they are: the columns have no types.
+    fn stage(&self, connection: &Connection, mut receiver: Receiver<Told>) -> Result<Rows, Fault> {
+        let columns = self.target.column_list();
+        self.run(connection, &format!("CREATE TEMP TABLE {STAGING} ({columns}); BEGIN"))?;
         let places = vec!["?"; self.target.columns.len()].join(", ");
-        let sql = format!("INSERT INTO {into} ({}) VALUES ({places})", self.target.column_list());
+        let sql = format!("INSERT INTO {STAGING} ({columns}) VALUES ({places})");
         let mut statement = connection.prepare(&sql).map_err(|error| self.fault(&error))?;
         let mut rows = Rows::default();
         loop {
             match receiver.blocking_recv() {
                 None => return Err(Fault::cancelled("the load was given up")),
-                Some(Told::End) => return Ok(rows),
+                Some(Told::End) => break,
                 Some(Told::Rows(batch)) => {
                     let before = rows.count;
                     let at = |fault: Fault| match fault.row_number() {
@@ -163,43 +120,60 @@ impl Work {
                 }
             }
         }
+        self.run(connection, "COMMIT")?;
+        Ok(rows)
     }
 
-    /// What comes after the rows.
-    fn finish(&self, connection: &Connection, rows: &Rows) -> Result<(), Fault> {
-        let target = &self.target;
-        if target.mode == Mode::Upsert {
-            let bad: Option<String> = match connection.query_row(&target.bad_keys(STAGING), [], |row| row.get(0)) {
+    /// Takes the rows into the table.
+    fn take(&self, connection: &Connection) -> Result<(), Fault> {
+        let place = Target { schema: Some(PLACE.to_owned()), ..self.target.clone() };
+        if let Some(make) = self.table.make(&place, &self.plain) {
+            self.run(connection, &make)?;
+        }
+        let (name, columns) = (place.quoted(), place.column_list());
+        if place.mode == Mode::Upsert {
+            let bad: Option<String> = match connection.query_row(&place.bad_keys(STAGING), [], |row| row.get(0)) {
                 Err(Error::QueryReturnedNoRows) => None,
                 found => Some(found.map_err(|error| self.fault(&error))?),
             };
-            if let Some(bad) = bad {
-                return Err(target.bad_keys_fault(&bad));
-            }
-            let sql = format!("{}; DROP TABLE {STAGING}", target.upsert_from(STAGING));
-            connection.execute_batch(&sql).map_err(|error| self.fault(&error))?;
+            return match bad {
+                Some(bad) => Err(place.bad_keys_fault(&bad)),
+                None => self.run(connection, &place.upsert_from(STAGING)),
+            };
         }
-        if self.is_noted() {
-            let sql = format!("INSERT INTO {LEDGER} (run, loaded, rows, digest) VALUES (?1, ?2, ?3, ?4)");
-            let count = i64::try_from(rows.count).map_err(Fault::internal)?;
-            let line = params![&*self.context.run_id, target.table, count, rows.digest()];
-            connection.execute(&sql, line).map_err(|error| self.fault(&error))?;
+        if place.mode == Mode::Replace {
+            self.run(connection, &format!("DELETE FROM {name}"))?;
         }
-        Ok(())
+        self.run(connection, &format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {STAGING} ORDER BY rowid"))
+    }
+
+    /// Notes in the ledger that this run has written these rows.
+    fn note(&self, connection: &Connection, rows: &Rows) -> Result<(), Fault> {
+        if !self.is_noted() {
+            return Ok(());
+        }
+        self.run(connection, &format!("CREATE TABLE IF NOT EXISTS {PLACE}.{LEDGER} ({COLUMNS})"))?;
+        let sql = format!("INSERT INTO {PLACE}.{LEDGER} (run, loaded, rows, digest) VALUES (?1, ?2, ?3, ?4)");
+        let count = i64::try_from(rows.count).map_err(Fault::internal)?;
+        let line = params![&*self.context.run_id, self.target.table, count, rows.digest()];
+        connection.execute(&sql, line).map(drop).map_err(|error| self.fault(&error))
     }
 
     /// How many rows an earlier attempt of this run has written, and which.
     fn written_before(&self, connection: &Connection) -> Result<Option<(i64, String)>, Error> {
-        let there = connection.table_exists(None, LEDGER)?;
-        if !self.is_noted() || !there {
+        if !self.is_noted() || !connection.table_exists(Some(PLACE), LEDGER)? {
             return Ok(None);
         }
-        let sql = format!("SELECT rows, digest FROM {LEDGER} WHERE run = ?1 AND loaded = ?2");
+        let sql = format!("SELECT rows, digest FROM {PLACE}.{LEDGER} WHERE run = ?1 AND loaded = ?2");
         let line = params![&*self.context.run_id, self.target.table];
         match connection.query_row(&sql, line, |row| Ok((row.get(0)?, row.get(1)?))) {
             Err(Error::QueryReturnedNoRows) => Ok(None),
             found => found.map(Some),
         }
+    }
+
+    fn run(&self, connection: &Connection, sql: &str) -> Result<(), Fault> {
+        connection.execute_batch(sql).map_err(|error| self.fault(&error))
     }
 
     /// Whether the ledger is kept: other modes are safe to repeat by themselves.

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use arrow::array::RecordBatch;
-use flight_common::testing::{Bench, Ran};
 use flight_common::Fault;
+use flight_common::testing::{Bench, Ran};
 use load_sql::LoadSql;
 use serde_json::{Value, json};
 use std::sync::Arc;
