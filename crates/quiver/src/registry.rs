@@ -14,4 +14,5 @@ pub fn registry() -> Registry {
         .with(join::Join)
         .with(sql::Sql)
         .with(load_data::LoadData)
+        .with(load_sql::LoadSql::default())
 }

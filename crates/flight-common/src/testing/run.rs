@@ -47,6 +47,8 @@ pub struct Bench {
     pub claimed: Vec<String>,
     /// What the inputs are called, for a step that takes any.
     pub names: Vec<String>,
+    /// The run that it is part of.
+    pub run_id: String,
 }
 
 impl Bench {
@@ -58,6 +60,7 @@ impl Bench {
             batch_rows: BATCH_ROWS,
             claimed: Vec::new(),
             names: Vec::new(),
+            run_id: "test-run".to_owned(),
         }
     }
 
@@ -87,6 +90,12 @@ impl Bench {
     /// Calls the inputs so, for a step that takes any.
     pub fn called<N: AsRef<str>>(mut self, names: &[N]) -> Self {
         self.names = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// Makes it part of this run.
+    pub fn of_run(mut self, run_id: &str) -> Self {
+        self.run_id = run_id.to_owned();
         self
     }
 
@@ -144,7 +153,7 @@ impl Bench {
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&self.names);
         let planned = step.plan(params, &schemas, &self.env).await?;
         let schema = planned.outputs[0].clone();
-        Ok((schema, drive(planned, inputs, &self.env, "test-run", &self.claimed)?))
+        Ok((schema, drive(planned, inputs, &self.env, &self.run_id, &self.claimed)?))
     }
 }
 
