@@ -89,8 +89,14 @@ fn orders_are_cleaned_in_two_ways() {
 }
 
 #[test]
+fn reviews_are_judged_by_a_model_that_is_not_asked() {
+    check("reviews", true);
+}
+
+#[test]
 fn every_example_pipeline_is_checked_here() {
-    let checked = ["departments_diamond", "ecommerce_analytics", "hr_analytics", "legacy_hr", "orders_two_ways"];
+    let checked =
+        ["departments_diamond", "ecommerce_analytics", "hr_analytics", "legacy_hr", "orders_two_ways", "reviews"];
     let folder = std::fs::read_dir(repository().join("examples/pipelines")).expect("the examples are there");
     for entry in folder.flatten() {
         let path = entry.path();

@@ -11,5 +11,6 @@ pub fn registry() -> Registry {
         .with(outliers::Outliers)
         .with(clean_nan::CleanNan)
         .with(join::Join)
+        .with(llm_complete::LlmComplete::from_env())
         .with(load_data::LoadData)
 }
