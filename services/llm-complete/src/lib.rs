@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`params`](Params), [`Operator`], `hidden`, `plan` | the knobs, and what they become |
 //! | `work`, `template` | which rows are asked for, what, and where answers go: no I/O |
-//! | `portion`, `flow` | rows in and out, in order, within memory |
+//! | `portion`, `rows`, `flow` | rows in and out, in order, within memory |
 //! | `asker`, `memo`, `pace` | prompts asked once, at a pace, and again |
 //! | `client`, `chat`, `trouble` | one request, and what its answer means |
 //! | `bill`, `dry`, `estimate` | what it costs, or would cost |
@@ -23,6 +23,7 @@ mod pace;
 mod params;
 mod plan;
 mod portion;
+mod rows;
 mod template;
 mod trouble;
 mod work;

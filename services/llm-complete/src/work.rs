@@ -126,11 +126,11 @@ fn answers(rows: usize, wanted: &[usize], fillings: &[Filling]) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-/// Whether a column holds texts, in a form in which it can hold new ones.
+/// Whether a column holds texts, in a form in which it can hold new ones. One of nothing but nulls has no gap.
 pub fn holds_texts(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(_, values) => holds_texts(values),
-        other => matches!(other, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
+        other => matches!(other, DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
     }
 }
 

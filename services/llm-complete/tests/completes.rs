@@ -2,9 +2,9 @@
 
 mod support;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, NullArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use flight_common::testing::{Bench, batch};
+use flight_common::testing::{Bench, batch, make_batch};
 use llm_complete::{LlmComplete, Operator};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -27,6 +27,9 @@ async fn the_words_take_the_place_of_the_gap_and_other_texts_stay() {
         "text" => StringArray [Some("the cat sat down"), None, Some(""), Some("no gap")],
     );
     assert_eq!((ran.rows(), ran.schema), (expected, rows.schema()));
+    let nothing = make_batch(vec![("text", Arc::new(NullArray::new(3)) as ArrayRef)]);
+    let ran = server.run(json!({"text_column": "text"}), &nothing).await.expect("runs");
+    assert_eq!(ran.rows(), nothing, "nothing but nulls has no gap");
     let [request] = &server.requests()[..] else { panic!("one row has a gap: {:?}", server.requests()) };
     assert_eq!(request.path, "/v1/chat/completions");
     assert_eq!(request.prompt(), "the cat [MISSING] down");
