@@ -84,6 +84,7 @@ golden! {
     orders_from_sql: ordered,
     orders_to_database: ordered,
     orders_two_ways: ordered,
+    reviews: ordered,
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub fn registry() -> Registry {
         .with(clean_nan::CleanNan)
         .with(join::Join)
         .with(sql::Sql)
+        .with(llm_complete::LlmComplete::from_env())
         .with(load_data::LoadData)
         .with(load_sql::LoadSql::default())
 }
