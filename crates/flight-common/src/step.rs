@@ -9,6 +9,7 @@ use crate::data_root::DataRoot;
 use crate::describe::StepSpec;
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
+use crate::outbound::AllowList;
 use crate::report::Meter;
 use crate::spool::SpillSpace;
 use crate::stream::BatchStream;
@@ -58,6 +59,8 @@ pub struct StepEnv {
     pub data_root: DataRoot,
     /// Where rows that must wait may be kept.
     pub space: SpillSpace,
+    /// Which addresses a step may reach over HTTP beyond public ones.
+    pub http_allow: AllowList,
 }
 
 /// The schemas of a step's inputs, in the order of its [`StepSpec::inputs`].

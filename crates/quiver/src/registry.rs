@@ -6,6 +6,7 @@ use flight_common::Registry;
 pub fn registry() -> Registry {
     Registry::new()
         .with(extract_csv::ExtractCsv)
+        .with(extract_api::ExtractApi)
         .with(data_quality::DataQuality)
         .with(delete_columns::DeleteColumns)
         .with(outliers::Outliers)

@@ -2,7 +2,7 @@
 
 use arrow::array::timezone::Tz;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
-use flight_common::params::did_you_mean;
+use crate::params::did_you_mean;
 
 /// The names to choose from, in the order in which they are shown.
 pub const NAMES: [&str; 16] = [
