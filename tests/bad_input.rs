@@ -221,3 +221,25 @@ fn paths_do_not_leave_the_data_root() {
         assert_eq!(found[0]["line"], 2, "{path}");
     }
 }
+
+#[test]
+fn a_document_is_printed_also_when_there_is_no_pipeline_to_speak_of() {
+    let house = House::new(PROGRAM);
+    for word in ["run", "validate", "plan"] {
+        let ended = house.quiver(&[word, "nowhere.yaml", "--json"]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert_eq!(ended.json()["fault"]["kind"], "not_found", "{}", ended.stdout);
+    }
+    let gate = ["run", "examples/pipelines/hr_analytics.yaml", "--set", "quality.rules.min_rows=501"];
+    let failed = house.quiver(&gate);
+    assert_eq!(failed.code, Some(1));
+    assert!(!failed.stderr.contains("WARN") && !failed.stderr.contains('\u{1b}'), "{}", failed.stderr);
+}
+
+#[test]
+fn a_server_is_named_with_its_port() {
+    let house = House::new(PROGRAM);
+    let ended = house.quiver(&["run", "examples/pipelines/hr_analytics.yaml", "--connect", "localhost"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("host:port"), "{}", ended.stderr);
+}

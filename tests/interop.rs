@@ -158,3 +158,22 @@ fn no_request_makes_the_service_fail() {
     let ready = door.house.quiver(&["doctor", "--url", &door.url]);
     assert_eq!(ready.code, Some(0), "{}", ready.stdout);
 }
+
+#[test]
+fn the_official_client_of_openlineage_knows_all_that_is_told() {
+    let python = environment("openlineage", &["openlineage-python==1.*"], "import openlineage.client.event_v2");
+    let mut consumer = Command::new(python)
+        .arg(repository().join("tests/interop/test_lineage.py"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .expect("Python runs");
+    let mut lines = BufReader::new(consumer.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let address = lines.next().expect("an address");
+    let door = Door::open(&["--openlineage-url", &address]);
+    let run = ["runs", "submit", "examples/pipelines/hr_analytics.yaml", "--follow", "--url", &door.url];
+    let ended = door.house.quiver(&run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(lines.next().as_deref(), Some("COMPLETE after 14 events"));
+    assert!(consumer.wait().expect("it ends").success());
+}

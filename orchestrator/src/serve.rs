@@ -4,7 +4,7 @@ use crate::api::{Access, Api, ApiLimits, ApiServer, Tls};
 use crate::front::FrontServer;
 use crate::mesh::{FlightMesh, Secrets};
 use crate::run::Runner;
-use crate::service::{HookSettings, RetryPolicy, Service, Settings};
+use crate::service::{HookSettings, LineageSettings, RetryPolicy, Service, Settings};
 use crate::store::{Limits, Store};
 use bytesize::ByteSize;
 use clap::Args;
@@ -105,6 +105,42 @@ pub struct ServeOptions {
     /// The largest file that may be uploaded.
     #[arg(long, env = "QUIVER_MAX_UPLOAD", default_value_t = ByteSize::gib(10), value_name = "SIZE")]
     pub max_upload: ByteSize,
+
+    #[command(flatten)]
+    lineage: LineageOptions,
+}
+
+/// Where lineage is told: the variables are those of all OpenLineage producers.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "OpenLineage")]
+struct LineageOptions {
+    /// Tell the OpenLineage consumer at this address which pipelines read and wrote which data.
+    #[arg(long, env = "OPENLINEAGE_URL", hide_env_values = true, value_name = "URL")]
+    openlineage_url: Option<String>,
+
+    /// Its path for events.
+    #[arg(long, env = "OPENLINEAGE_ENDPOINT", default_value = "api/v1/lineage", value_name = "PATH")]
+    openlineage_endpoint: String,
+
+    /// The namespace of pipelines and their steps.
+    #[arg(long, env = "OPENLINEAGE_NAMESPACE", default_value = "quiver", value_name = "NAME")]
+    openlineage_namespace: String,
+
+    /// The file with the key for it [default: the variable OPENLINEAGE_API_KEY, if it is set]
+    #[arg(long, env = "OPENLINEAGE_API_KEY_FILE", value_name = "FILE")]
+    openlineage_api_key_file: Option<PathBuf>,
+}
+
+impl LineageOptions {
+    fn settings(&self) -> Result<Option<LineageSettings>, Fault> {
+        let Some(url) = &self.openlineage_url else { return Ok(None) };
+        let key = match &self.openlineage_api_key_file {
+            Some(file) => Some(std::fs::read_to_string(file).map_err(|error| Fault::io(file.display(), &error))?),
+            None => std::env::var("OPENLINEAGE_API_KEY").ok().filter(|key| !key.is_empty()),
+        };
+        let key = key.as_deref().map(str::trim);
+        LineageSettings::new(url, &self.openlineage_endpoint, &self.openlineage_namespace, key).map(Some)
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -157,6 +193,7 @@ impl ServeOptions {
                 public_url: self.public_url.clone(),
                 ..HookSettings::default()
             },
+            lineage: self.lineage.settings()?,
         })
     }
 

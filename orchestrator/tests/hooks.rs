@@ -2,14 +2,12 @@
 
 mod support;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use orchestrator::mesh::Secrets;
 use orchestrator::run::Engine;
 use orchestrator::service::{HookSettings, RetryPolicy, Service, Settings, Submission};
@@ -17,13 +15,12 @@ use orchestrator::store::{EventRow, RunState, Store};
 use serde_json::Value;
 use sha2::Sha256;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use support::House;
+use support::receiver::{Received, Receiver, SOON};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// No test waits longer than this for what must come.
-const SOON: Duration = Duration::from_secs(30);
 const KEY: &str = "of the tests";
 
 const RUNS: &str = "
@@ -32,83 +29,19 @@ steps:
   - {id: s, service: sum, depends_on: n}
 ";
 
-/// What came to a receiver.
-#[derive(Clone, Debug)]
-struct Received {
-    path: String,
-    headers: HeaderMap,
-    body: Bytes,
+/// Checks a message as a receiver should: the signature, and that it is no old one.
+fn is_signed(message: &Received) -> bool {
+    let (id, sent_at) = (message.header("webhook-id"), message.header("webhook-timestamp"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).expect("a key");
+    mac.update(format!("{id}.{sent_at}.").as_bytes());
+    mac.update(&message.body);
+    let signed = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    let age = chrono::Utc::now().timestamp() - sent_at.parse::<i64>().expect("a time");
+    age.abs() < 60 && message.header("webhook-signature") == signed
 }
 
-impl Received {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).expect("JSON")
-    }
-
-    /// Checks it as a receiver should: the signature, and that it is no old message.
-    fn is_signed(&self) -> bool {
-        let (id, sent_at) = (self.header("webhook-id"), self.header("webhook-timestamp"));
-        let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).expect("a key");
-        mac.update(format!("{id}.{sent_at}.").as_bytes());
-        mac.update(&self.body);
-        let signed = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
-        let age = chrono::Utc::now().timestamp() - sent_at.parse::<i64>().expect("a time");
-        age.abs() < 60 && self.header("webhook-signature") == signed
-    }
-}
-
-/// A server that keeps what it is sent, and answers each path in its own way.
-struct Receiver {
-    url: String,
-    received: Arc<Mutex<Vec<Received>>>,
-    _serving: tokio_util::task::AbortOnDropHandle<()>,
-}
-
-impl Receiver {
-    async fn start() -> Self {
-        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
-        let kept = received.clone();
-        let answer = move |uri: http::Uri, headers: HeaderMap, body: Bytes| {
-            let path = uri.path().to_owned();
-            let before = {
-                let mut kept = kept.lock().expect("not poisoned");
-                let before = kept.iter().filter(|one| one.path == path).count();
-                kept.push(Received { path: path.clone(), headers, body });
-                before
-            };
-            async move { moody(&path, before).await }
-        };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let router = Router::new().route("/{*path}", post(answer));
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-        Self { url, received, _serving: tokio_util::task::AbortOnDropHandle::new(serving) }
-    }
-
-    fn received(&self) -> Vec<Received> {
-        self.received.lock().expect("not poisoned").clone()
-    }
-
-    async fn until(&self, enough: impl Fn(&[Received]) -> bool) -> Vec<Received> {
-        let waiting = async {
-            loop {
-                let received = self.received();
-                if enough(&received) {
-                    return received;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(SOON, waiting).await.expect("they come")
-    }
-}
-
-async fn moody(path: &str, before: usize) -> Response {
-    match path {
+async fn moody(path: String, before: usize) -> Response {
+    match path.as_str() {
         "/twice-not" if before < 2 => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         "/never" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         "/gone" => StatusCode::GONE.into_response(),
@@ -187,7 +120,7 @@ fn count(events: &[EventRow], kind: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_is_told_once_signed_and_with_all_that_came_of_the_run() {
-    let (house, receiver) = (House::new(), Receiver::start().await);
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let replica = replica(&house, settings(true)).await;
     let hooks = format!("hooks: {{on_success: {{url: \"{}/good\", secret: \"secret://hook-key\"}}}}", receiver.url);
     let run = submit(&replica.service, &format!("{hooks}{RUNS}")).await;
@@ -196,7 +129,7 @@ async fn a_hook_is_told_once_signed_and_with_all_that_came_of_the_run() {
     assert_eq!((&told.body["status"], &told.body["try"]), (&204.into(), &1.into()), "{told:?}");
     let received = receiver.received();
     assert_eq!(received.len(), 1);
-    assert!(received[0].is_signed(), "{received:?}");
+    assert!(is_signed(&received[0]), "{received:?}");
     let body = received[0].json();
     let data = &body["data"];
     assert_eq!((&body["type"], &data["run_id"]), (&"run.done".into(), &run.as_str().into()));
@@ -208,7 +141,7 @@ async fn a_hook_is_told_once_signed_and_with_all_that_came_of_the_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_told_at_its_end_and_not_at_each_attempt() {
-    let (house, receiver) = (House::new(), Receiver::start().await);
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let replica = replica(&house, settings(true)).await;
     let hooks = format!("hooks: {{on_failure: \"{0}/bad\", on_success: \"{0}/good\"}}", receiver.url);
     let run =
@@ -225,7 +158,7 @@ async fn a_failure_is_told_at_its_end_and_not_at_each_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_moody_receiver_is_asked_again_under_the_same_id_and_given_up_in_the_end() {
-    let (house, receiver) = (House::new(), Receiver::start().await);
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let replica = replica(&house, settings(true)).await;
     let run_with = async |path: &str, end: &str| {
         let hooks = format!("hooks: {{on_success: \"{}{path}\"}}", receiver.url);
@@ -256,7 +189,7 @@ async fn a_moody_receiver_is_asked_again_under_the_same_id_and_given_up_in_the_e
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_address_is_refused_unless_the_operator_allows_it() {
-    let (house, receiver) = (House::new(), Receiver::start().await);
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let replica = replica(&house, settings(false)).await;
     let by_name = receiver.url.replace("127.0.0.1", "localhost");
     for url in [&receiver.url, &by_name] {
@@ -270,7 +203,7 @@ async fn a_private_address_is_refused_unless_the_operator_allows_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_told_when_a_replica_died_is_told_by_the_next() {
-    let (house, receiver) = (House::new(), Receiver::start().await);
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let hooks = format!("hooks: {{on_cancel: \"{}/good\", on_success: \"{0}/hang\"}}", receiver.url);
     // Ended by a replica that sends nothing: it died between the end of the run and the sending.
     let first = idle(&house, settings(true)).await;
@@ -296,7 +229,7 @@ async fn what_was_not_told_when_a_replica_died_is_told_by_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_tell_each_end_once() {
-    let (house, receiver) = (House::new(), Receiver::start().await);
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let replicas = [replica(&house, settings(true)).await, replica(&house, settings(true)).await];
     let body = format!("hooks: {{on_success: [\"{0}/one\", \"{0}/two\"]}}{RUNS}", receiver.url);
     let mut runs = Vec::new();

@@ -17,6 +17,7 @@ pub mod columns;
 pub mod command;
 pub mod compute;
 mod data_root;
+mod dataset;
 pub mod describe;
 pub mod drive;
 mod fault;
@@ -41,6 +42,7 @@ pub mod wire;
 
 pub use command::StepCommand;
 pub use data_root::{DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER};
+pub use dataset::Dataset;
 pub use describe::{Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
 pub use fault::{Fault, FaultKind, Violation};
 pub use memory::{MemoryBudget, Reservation};

@@ -1,6 +1,7 @@
 //! The steps of one process, by name, behind one face: several steps behind one server, or inside one command.
 
 use crate::command::StepCommand;
+use crate::dataset::Dataset;
 use crate::describe::{StepDescription, StepSpec};
 use crate::fault::Fault;
 use crate::params;
@@ -36,6 +37,8 @@ pub struct PlannedStep {
     pub outputs: Vec<SchemaRef>,
     /// What identifies the source of an extract, or what a load writes.
     pub source: Option<String>,
+    /// The data outside the pipeline that it reads or writes.
+    pub datasets: Vec<Dataset>,
     start: Start,
 }
 
@@ -84,6 +87,7 @@ impl<S: Step> AnyStep for Erased<S> {
                 spec,
                 outputs: planned.outputs,
                 source: planned.source,
+                datasets: planned.datasets,
                 start: Box::new(move |inputs, context| step.process(run, inputs, context)),
             })
         }

@@ -6,6 +6,7 @@
 
 use crate::compute;
 use crate::data_root::DataRoot;
+use crate::dataset::Dataset;
 use crate::describe::StepSpec;
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
@@ -102,6 +103,8 @@ pub struct Planned<R> {
     /// which no other load of the run may. Planned again before
     /// the run, it must be the same.
     pub source: Option<String>,
+    /// The data outside the pipeline that an extract reads or a load writes.
+    pub datasets: Vec<Dataset>,
     /// What to run.
     pub run: R,
 }
@@ -109,7 +112,7 @@ pub struct Planned<R> {
 impl<R> Planned<R> {
     /// A plan with one output.
     pub fn new(output: SchemaRef, run: R) -> Self {
-        Self { outputs: vec![output], source: None, run }
+        Self { outputs: vec![output], source: None, datasets: Vec::new(), run }
     }
 
     /// Adds the schema of a further output.
@@ -121,6 +124,12 @@ impl<R> Planned<R> {
     /// Tells what identifies the source, or what a load writes.
     pub fn source(mut self, identity: impl Into<String>) -> Self {
         self.source = Some(identity.into());
+        self
+    }
+
+    /// Names data that are read or written.
+    pub fn dataset(mut self, dataset: Dataset) -> Self {
+        self.datasets.push(dataset);
         self
     }
 }

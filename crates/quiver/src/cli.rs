@@ -64,6 +64,18 @@ pub enum Command {
     Man,
 }
 
+impl Command {
+    /// Whether one JSON document is wanted on standard output about a pipeline file.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Self::Run(args) => args.check.json,
+            Self::Validate(args) => args.json,
+            Self::Plan(args) => args.check.json,
+            _ => false,
+        }
+    }
+}
+
 /// Where the steps are.
 #[derive(Clone, Debug, Args)]
 pub struct WhereArgs {

@@ -2,7 +2,7 @@
 
 use super::{Call, Mesh, Planner, Running, StepPlan, files_of};
 use arrow::datatypes::SchemaRef;
-use flight_common::client::StepClient;
+use flight_common::client::{RemotePlan, StepClient};
 use flight_common::wire::{Frame, Gather};
 use flight_common::{DataRoot, Fault, StepCommand, StepDescription, params};
 use futures::FutureExt;
@@ -115,10 +115,10 @@ impl FlightMesh {
         for (name, schema) in description.inputs.iter().zip(&inputs) {
             command = command.with_input(name, schema)?;
         }
-        let (mut outputs, source) = client.plan(&command).await?;
+        let RemotePlan { mut outputs, source, datasets } = client.plan(&command).await?;
         let missing = |name: &String| Fault::upstream(format!("{} planned no output \"{name}\"", client.peer()));
         let outputs = description.outputs.iter().map(|name| outputs.remove(name).ok_or_else(|| missing(name)));
-        Ok(StepPlan { outputs: outputs.collect::<Result<_, _>>()?, source })
+        Ok(StepPlan { outputs: outputs.collect::<Result<_, _>>()?, source, datasets })
     }
 
     async fn start_step(&self, call: Call<Frame>) -> Result<Running<Frame>, Fault> {

@@ -97,7 +97,7 @@ impl Planner for InProcess {
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {
         async move {
             let planned = self.registry.plan(&command, &InputSchemas::new(inputs), &self.env).await?;
-            Ok(StepPlan { outputs: planned.outputs, source: planned.source })
+            Ok(StepPlan { outputs: planned.outputs, source: planned.source, datasets: planned.datasets })
         }
         .boxed()
     }

@@ -13,7 +13,7 @@ pub(crate) use secrets::secret_name;
 pub use secrets::{Secrets, WithSecrets};
 
 use arrow::datatypes::SchemaRef;
-use flight_common::{DataRoot, EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};
+use flight_common::{DataRoot, Dataset, EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -57,12 +57,14 @@ fn files_of(root: &DataRoot, pattern: &str) -> Result<Vec<String>, Fault> {
 }
 
 /// A step's answer to planning.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StepPlan {
     /// The schema of each output, in the order of the step's description.
     pub outputs: Vec<SchemaRef>,
-    /// What identifies the source of an extract.
+    /// What identifies the source of an extract, or what a load writes.
     pub source: Option<String>,
+    /// The data outside the pipeline that it reads or writes.
+    pub datasets: Vec<Dataset>,
 }
 
 /// Runs steps.

@@ -36,7 +36,7 @@ impl Plan {
     }
 
     /// The plan as JSON:
-    /// `{pipeline, rules, nodes: [{id, step, kind, effects, params, source, when, left_out, finally, timeout_ms, outputs: [{name, columns}]}], edges: [{from, output,
+    /// `{pipeline, rules, nodes: [{id, step, kind, effects, params, source, datasets, when, left_out, finally, timeout_ms, outputs: [{name, columns}]}], edges: [{from, output,
     /// to, input, columns}], ordering: [{before, after}]}`, a column being `{name, type, nullable}`.
     pub fn to_json(&self) -> Value {
         let edges = self.nodes.iter().flat_map(|node| {
@@ -90,6 +90,7 @@ fn node_json(node: &PlannedNode) -> Value {
         "effects": node.effects,
         "params": node.params,
         "source": node.source,
+        "datasets": node.datasets,
         "when": node.when.as_ref().map(When::text),
         "left_out": node.left_out,
         "finally": node.finally,

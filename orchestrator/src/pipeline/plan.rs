@@ -10,7 +10,7 @@ use super::when::When;
 use super::yaml::Yaml;
 use crate::mesh::{Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Effects, Fault, FaultKind, StepCommand, StepKind, Violation, params};
+use flight_common::{Dataset, Effects, Fault, FaultKind, StepCommand, StepKind, Violation, params};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -44,7 +44,7 @@ pub struct PlannedNode {
     pub params: Value,
     /// What feeds its inputs, in order.
     pub inputs: Vec<Input>,
-    /// Nodes that must have ended before it begins. None of them feeds it, directly or through others.
+    /// Nodes that must have ended well before it begins. None of them feeds it, unless it cannot take back what it does.
     pub after: Vec<usize>,
     /// Its outputs with their schemas, the main one first.
     pub outputs: Vec<(String, SchemaRef)>,
@@ -52,6 +52,8 @@ pub struct PlannedNode {
     pub claimed: Vec<String>,
     /// What identifies the source of an extract at planning.
     pub source: Option<String>,
+    /// The data outside the pipeline that it reads or writes.
+    pub datasets: Vec<Dataset>,
     /// The condition on which it runs.
     pub when: Option<When>,
     /// Nodes that its condition names. It begins when they have ended, also if they feed it.
@@ -62,7 +64,8 @@ pub struct PlannedNode {
     pub finally: bool,
     /// How long it may take.
     pub timeout: Option<Duration>,
-    /// Whether its outputs are kept.
+    /// Whether its outputs are kept: because the pipeline says so, or for the sake of a step that cannot take back what it
+    /// does.
     pub checkpoint: bool,
 }
 
@@ -223,7 +226,7 @@ async fn plan_node(node: &Node, asked: Asked, steps: &dyn Planner) -> Result<Opt
         return Err(wrong.iter().map(|violation| from_violation(node, FaultKind::BadParams, violation)).collect());
     }
     let inputs = match asked {
-        Asked::Nothing => return Ok(Some(StepPlan { outputs: Vec::new(), source: None })),
+        Asked::Nothing => return Ok(Some(StepPlan::default())),
         Asked::Params => return Ok(None),
         Asked::Plan(inputs) => inputs,
     };
@@ -300,6 +303,16 @@ fn planned_node(graph: &Graph, left_out: &[bool], place: usize, node: &Node, pla
             claimed.push(input.output.clone());
         }
     }
+    // What cannot be taken back waits until its input has ended well, so that a failed gate comes before it; what it reads
+    // and what it gives is kept, so that another attempt need not do it again.
+    let external = description.effects == Effects::External;
+    let mut after = node.after.clone();
+    if external {
+        after.extend(node.inputs.iter().flatten().map(|input| input.node));
+        after.sort_unstable();
+        after.dedup();
+    }
+    let kept = (external && description.kind != StepKind::Load) || feeds_external(graph, left_out, place);
     Some(PlannedNode {
         id: node.id.clone(),
         step: description.name.clone(),
@@ -308,15 +321,24 @@ fn planned_node(graph: &Graph, left_out: &[bool], place: usize, node: &Node, pla
         effects: description.effects,
         params: node_params(node),
         inputs: node.inputs.clone()?,
-        after: node.after.clone(),
+        after,
         outputs: description.outputs.iter().cloned().zip(plan.outputs).collect(),
         claimed,
         source: plan.source,
+        datasets: plan.datasets,
         when: node.when.clone(),
         asks: node.asks.clone(),
         left_out: left_out[place],
         finally: node.finally,
         timeout: node.timeout,
-        checkpoint: node.checkpoint,
+        checkpoint: node.checkpoint || kept,
     })
+}
+
+/// Whether a step reads from a node that cannot take back what it does.
+fn feeds_external(graph: &Graph, left_out: &[bool], place: usize) -> bool {
+    let readers = graph.nodes.iter().zip(left_out).filter(|(reader, left_out)| {
+        !**left_out && reader.description.as_ref().is_some_and(|step| step.effects == Effects::External)
+    });
+    readers.flat_map(|(reader, _)| reader.inputs.iter().flatten()).any(|input| input.node == place)
 }

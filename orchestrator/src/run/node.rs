@@ -15,7 +15,7 @@ use crate::mesh::{Call, Mesh};
 use crate::pipeline::PlannedNode;
 use flight_common::report::first_row;
 use flight_common::wire::{Decoder, read_frames};
-use flight_common::{EdgeStream, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
+use flight_common::{EdgeStream, Effects, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
 use futures::future::{join_all, try_join_all};
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::Value;
@@ -117,6 +117,11 @@ impl<M: Mesh> NodeTask<M> {
             Ok(None) => return Ended::with(Status::Skipped),
             Err(fault) => return self.judge(Err(fault)),
         };
+        if self.node.effects == Effects::External
+            && let Err(fault) = self.shared.attendant.permit(&self.node.id).await
+        {
+            return self.judge(Err(fault));
+        }
         self.shared.progress.step(self.place).set(Status::Running);
         let call = Call { command: self.command(), inputs, limit: self.node.timeout };
         let started = tokio::select! {
@@ -232,7 +237,8 @@ impl<M: Mesh> NodeTask<M> {
         ended_well.then(|| streams.into_iter().flatten().collect())
     }
 
-    /// Its input, with the rows counted. A load learns of the end only if it may commit.
+    /// Its input, with the rows counted. A load learns of the end only if it may commit; one that commits as rows come was
+    /// permitted to begin.
     fn counted(&self, stream: EdgeStream<M::Item>) -> EdgeStream<M::Item> {
         let (shared, place) = (self.shared.clone(), self.place);
         let stream = stream.wrap(move |items| {
@@ -242,7 +248,7 @@ impl<M: Mesh> NodeTask<M> {
                 }
             })
         });
-        if self.node.kind != StepKind::Load {
+        if self.node.kind != StepKind::Load || self.node.effects == Effects::External {
             return stream;
         }
         let (attendant, id) = (self.shared.attendant.clone(), self.node.id.clone());

@@ -2,13 +2,15 @@
 
 use super::attendant::{Durable, open, patiently};
 use super::fingerprint::fingerprints;
+use super::lineage::{About, Lineage, Touched, Turn, touched_by_all};
 use super::reuse::{Past, settle};
 use super::{Service, UnderWay, audit};
-use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
+use crate::pipeline::{self, Arguments, Plan, PlannedNode, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
 use crate::store::{AttemptRow, AuditRecord, Claim, Committed, Ending, RunState, StoreError};
+use chrono::Utc;
 use flight_common::telemetry::metrics;
-use flight_common::{DataRoot, Fault, FaultKind, compute, telemetry};
+use flight_common::{DataRoot, Effects, Fault, FaultKind, compute, telemetry};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -37,6 +39,7 @@ pub(super) async fn attempt(service: Service, claim: Claim, under_way: UnderWay)
 }
 
 async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
+    tell_begin(&service, &claim);
     let ended = match claim.cancelling {
         true => Ended::before_it_ran(Ending::Cancelled),
         false => run(&service, &claim, &under_way).await,
@@ -46,11 +49,54 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
     }
     match tell(&service, &claim, &ended).await {
         Ok(state) => {
+            tell_lineage(&service, &claim, state, &ended);
             count(&service, &claim, state).await;
             tracing::info!(state = %state, "run ended");
         }
         Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it will be taken over"),
     }
+}
+
+/// The attempt, as it is told of by the lineage of this replica, if it tells any.
+fn lineage<'a>(service: &'a Service, claim: &Claim) -> Option<(&'a Lineage, About)> {
+    let lineage = service.0.lineage.as_ref()?;
+    let about = About {
+        namespace: lineage.namespace().to_owned(),
+        pipeline: claim.pipeline.clone(),
+        run: claim.lease.run.clone(),
+        attempt: claim.attempt,
+        trace: claim.traceparent.as_deref().and_then(|parent| parent.split('-').nth(1)).map(str::to_owned),
+    };
+    Some((lineage, about))
+}
+
+fn tell_begin(service: &Service, claim: &Claim) {
+    if let Some((lineage, about)) = lineage(service, claim) {
+        let turn = if claim.attempt == 1 { Turn::Start } else { Turn::Running };
+        lineage.tell(about.pipeline(turn, Utc::now(), None, Touched::default()));
+    }
+}
+
+fn tell_steps(service: &Service, claim: &Claim, plan: &Plan, report: &RunReport) -> Touched {
+    let Some((lineage, about)) = lineage(service, claim) else { return Touched::default() };
+    about.steps(plan, report, Utc::now()).into_iter().for_each(|event| lineage.tell(event));
+    touched_by_all(plan, report)
+}
+
+fn tell_lineage(service: &Service, claim: &Claim, state: RunState, ended: &Ended) {
+    let Some((lineage, about)) = lineage(service, claim) else { return };
+    let turn = match state {
+        RunState::Done => Turn::Complete,
+        RunState::Failed => Turn::Fail,
+        RunState::Cancelled => Turn::Abort,
+        // It goes on, here or elsewhere.
+        _ => return,
+    };
+    let fault = match &ended.ending {
+        Ending::Failed(fault) => Some(fault.to_string()),
+        _ => None,
+    };
+    lineage.tell(about.pipeline(turn, Utc::now(), fault.as_deref(), ended.touched.clone()));
 }
 
 /// Counts what became of the run in the metrics.
@@ -66,7 +112,7 @@ async fn count(service: &Service, claim: &Claim, state: RunState) {
 }
 
 async fn tell(service: &Service, claim: &Claim, ended: &Ended) -> Result<RunState, StoreError> {
-    let (store, Ended { ending, report, audit }) = (&service.0.store, ended);
+    let (store, Ended { ending, report, audit, .. }) = (&service.0.store, ended);
     match patiently(|| store.end_attempt(&claim.lease, ending, report, audit)).await {
         // Its cancelling was asked for at the last moment: it did not end well, so that is how it ended.
         Err(StoreError::Illegal { state: RunState::Cancelling, .. }) => {
@@ -118,6 +164,11 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         },
         Err(error) => return Ended::before_it_ran(failed(error.into())),
     };
+    match begun_before(service, claim, &plan, &settled).await {
+        Ok(None) => {}
+        Ok(Some(fault)) => return Ended::before_it_ran(Ending::Failed(fault)),
+        Err(error) => return Ended::before_it_ran(failed(error.into())),
+    }
     let options = RunOptions {
         run_id: claim.lease.run.clone(),
         cancel: under_way.stop.clone(),
@@ -132,20 +183,22 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
     };
     let ending = judge(&report, under_way, failed);
     let audit = audit::written_down(service, claim, &plan, &report).await;
-    Ended { ending, report: serde_json::to_value(&report).unwrap_or_default(), audit }
+    let touched = tell_steps(service, claim, &plan, &report);
+    Ended { ending, report: serde_json::to_value(&report).unwrap_or_default(), audit, touched }
 }
 
-/// How an attempt ended, and what is stored of it.
+/// How an attempt ended, and what is stored and told of it.
 struct Ended {
     ending: Ending,
     report: Value,
     audit: Vec<AuditRecord>,
+    touched: Touched,
 }
 
 impl Ended {
     /// Nothing of it ran.
     fn before_it_ran(ending: Ending) -> Self {
-        Self { ending, report: Value::Null, audit: Vec::new() }
+        Self { ending, report: Value::Null, audit: Vec::new(), touched: Touched::default() }
     }
 }
 
@@ -181,6 +234,31 @@ fn unplanned(problems: &Problems) -> Fault {
         Some(help) => fault.help(help),
         None => fault,
     }
+}
+
+/// Why the run may not go on by itself: a step that cannot take back what it does was begun by an earlier attempt, since
+/// somebody last asked for the run, and what came of it is not known.
+async fn begun_before(
+    service: &Service,
+    claim: &Claim,
+    plan: &Plan,
+    settled: &HashMap<String, Settled>,
+) -> Result<Option<Fault>, StoreError> {
+    let external = |node: &&PlannedNode| node.effects == Effects::External && !settled.contains_key(&node.id);
+    let external: Vec<&str> = plan.nodes.iter().filter(external).map(|node| node.id.as_str()).collect();
+    if external.is_empty() {
+        return Ok(None);
+    }
+    let (store, run) = (&service.0.store, &claim.lease.run);
+    let asked = store.newest_event(run, "resumed").await?.map_or(0, |event| event.seq);
+    let begun = store.begun(run, asked).await?;
+    let repeated = external.into_iter().find(|id| begun.iter().any(|begun| begun == id));
+    Ok(repeated.map(|id| {
+        Fault::upstream(format!(
+            "\"{id}\" cannot take back what it does, and an earlier attempt has begun it: it is not done again unasked"
+        ))
+        .help("look at what it has done; `quiver runs resume` does it again")
+    }))
 }
 
 async fn past(service: &Service, claim: &Claim, plan: &Plan) -> Result<Past, StoreError> {

@@ -11,6 +11,7 @@
 //! | [`audit`] | what ran, written down |
 //! | [`log`] | what happened to a run, line by line: pure |
 //! | [`hooks`] | tells whom a pipeline names how its runs ended |
+//! | [`lineage`] | tells an OpenLineage consumer which jobs read and wrote which data |
 //! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
 //! | [`retry`] | when it is tried again: pure |
 //! | [`scheduler`] | runs pipelines when their time has come |
@@ -22,6 +23,7 @@ mod audit;
 mod fingerprint;
 mod hooks;
 mod intake;
+mod lineage;
 pub mod log;
 mod retention;
 mod retry;
@@ -33,12 +35,14 @@ mod worker;
 pub use attendant::kept_file;
 pub use hooks::HookSettings;
 pub use intake::{Refused, RunRequest, Submission, UNNAMED};
+pub use lineage::LineageSettings;
 pub use retry::RetryPolicy;
 pub use settings::Settings;
 
 use crate::run::Runner;
 use crate::store::Store;
 use flight_common::{DataRoot, Fault};
+use lineage::Lineage;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -55,6 +59,7 @@ struct Inner {
     data_root: DataRoot,
     own: DataRoot,
     settings: Settings,
+    lineage: Option<Lineage>,
     /// What this replica is called in the store: unlike any other, also of the same machine.
     owner: String,
     /// Told when there may be something to take.
@@ -97,6 +102,7 @@ impl Service {
             runner,
             data_root,
             own,
+            lineage: settings.lineage.clone().map(Lineage::new),
             settings,
             owner: uuid::Uuid::now_v7().to_string(),
             wake: Notify::new(),

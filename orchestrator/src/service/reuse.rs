@@ -99,6 +99,7 @@ mod tests {
             outputs: vec![("output".to_owned(), Arc::new(Schema::empty()))],
             claimed: Vec::new(),
             source: (kind == StepKind::Extract).then(|| "a.csv 10 bytes".to_owned()),
+            datasets: Vec::new(),
             when: None,
             asks: Vec::new(),
             left_out: false,

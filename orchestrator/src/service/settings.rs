@@ -1,6 +1,6 @@
 //! What an operator can set.
 
-use super::{HookSettings, RetryPolicy};
+use super::{HookSettings, LineageSettings, RetryPolicy};
 use crate::store::Limits;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub keep_bytes: u64,
     /// How the hooks of pipelines are told.
     pub hooks: HookSettings,
+    /// Where lineage is told, if anywhere.
+    pub lineage: Option<LineageSettings>,
 }
 
 impl Default for Settings {
@@ -39,6 +41,7 @@ impl Default for Settings {
             keep_for: Duration::from_secs(7 * 24 * 3600),
             keep_bytes: 10 << 30,
             hooks: HookSettings::default(),
+            lineage: None,
         }
     }
 }

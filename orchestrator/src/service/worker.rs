@@ -23,6 +23,7 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
     let stop_telling = CancellationToken::new();
     let told = tokio::spawn(hooks::deliver(service.clone(), stop_telling.clone()));
     let telling = tokio_util::task::AbortOnDropHandle::new(told);
+    let lineage = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(trace(service.clone(), stop_telling.clone())));
     let mut attempts = JoinSet::new();
     while !stop.is_cancelled() {
         *service.0.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -52,10 +53,19 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
     drop(scheduling);
     drain(&service, &mut attempts).await;
     stop_telling.cancel();
-    if let Err(error) = telling.await {
-        tracing::error!(%error, "the telling of hooks ended badly");
+    for (what, telling) in [("hooks", telling), ("lineage", lineage)] {
+        if let Err(error) = telling.await {
+            tracing::error!(%error, "the telling of {what} ended badly");
+        }
     }
     drop((beating, retaining, counting));
+}
+
+/// Tells lineage, where it is to be told.
+async fn trace(service: Service, stop: CancellationToken) {
+    if let Some(lineage) = &service.0.lineage {
+        lineage.deliver(stop).await;
+    }
 }
 
 async fn take(service: &Service, room: usize) -> Vec<Claim> {

@@ -208,6 +208,18 @@ impl Store {
         rows.iter().map(event).collect()
     }
 
+    /// The steps of a run that were permitted to commit, or to do what cannot be taken back, after the event with this
+    /// number.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn begun(&self, id: &str, after: i64) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("SELECT body FROM events WHERE run_id = $1 AND seq > $2 AND kind = 'committing'");
+        let rows = rows.bind(id).bind(after).fetch_all(&self.reader).await?;
+        let step = |row: &AnyRow| Ok(json::<Value>(row, "body")?["step"].as_str().unwrap_or_default().to_owned());
+        rows.iter().map(step).collect()
+    }
+
     /// The newest event of a run of this kind.
     ///
     /// # Errors

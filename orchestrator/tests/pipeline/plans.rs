@@ -118,7 +118,7 @@ async fn a_server_that_does_not_answer_is_told_beside_what_the_file_has() {
 
 #[tokio::test]
 async fn a_step_that_plans_other_outputs_than_it_describes_is_refused() {
-    let answer = StepPlan { outputs: vec![Arc::new(Schema::empty())], source: None };
+    let answer = StepPlan { outputs: vec![Arc::new(Schema::empty())], ..StepPlan::default() };
     let odd = Odd { inner: planner(), silent: false, answer: Some(("split", Ok(answer))) };
     let found = through(&odd, &format!("{READ}  - {{id: s, service: split, depends_on: a}}\n")).await;
     assert_eq!((found.len(), found[0].code, found[0].column), (1, "bad-step", 22));

@@ -107,7 +107,7 @@ async fn programs_get_nodes_edges_and_their_columns() {
     assert_eq!((&shown["pipeline"], shown["nodes"].as_array().map(Vec::len)), (&json!("diamond"), Some(6)));
     let first = json!({
         "id": "a", "step": "read-rows", "kind": "extract", "effects": "none",
-        "params": {"columns": ["x", "t_name"]}, "source": "x.csv 1 2", "when": null, "left_out": false, "finally": false, "timeout_ms": null,
+        "params": {"columns": ["x", "t_name"]}, "source": "x.csv 1 2", "datasets": [], "when": null, "left_out": false, "finally": false, "timeout_ms": null,
         "outputs": [{"name": "output", "columns": [
             {"name": "x", "type": "Int64", "nullable": true}, {"name": "t_name", "type": "Utf8", "nullable": true}
         ]}],

@@ -2,13 +2,15 @@
 
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
+pub mod receiver;
+
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flight_common::client::StepClient;
 use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::{
-    BatchStream, DataRoot, Effects, Fault, INPUT, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs, Planned,
-    Registry, SpillSpace, Step, StepContext, StepEnv, StepKind, StepSpec,
+    BatchStream, DataRoot, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs,
+    Planned, Registry, SpillSpace, Step, StepContext, StepEnv, StepKind, StepSpec,
 };
 use futures::{StreamExt, stream};
 use orchestrator::mesh::{FlightMesh, InProcess, Mesh, Planner};
@@ -76,7 +78,7 @@ impl Step for Numbers {
         _: &InputSchemas,
         _: &StepEnv,
     ) -> Result<Planned<NumbersParams>, Fault> {
-        Ok(Planned::new(numbers_schema(), params))
+        Ok(Planned::new(numbers_schema(), params).dataset(Dataset::new("tests", "numbers")))
     }
 
     fn process(&self, run: NumbersParams, _: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
@@ -142,8 +144,9 @@ impl Step for Sum {
         spec("sum", StepKind::Load, INPUT, Effects::Commits)
     }
 
-    async fn plan(&self, _: Nothing, _: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
-        Ok(Planned::new(Arc::new(Schema::new(vec![Field::new("sum", DataType::Int64, false)])), ()))
+    async fn plan(&self, _: Nothing, _: &InputSchemas, env: &StepEnv) -> Result<Planned<()>, Fault> {
+        let receipt = Arc::new(Schema::new(vec![Field::new("sum", DataType::Int64, false)]));
+        Ok(Planned::new(receipt, ()).dataset(Dataset::file(&env.data_root, Path::new("sum.txt"))))
     }
 
     fn process(&self, (): (), inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
@@ -163,6 +166,41 @@ impl Step for Sum {
             file.commit()?;
             Ok(RecordBatch::try_new(receipt, vec![Arc::new(Int64Array::from(vec![sum]))])?)
         })))
+    }
+}
+
+/// Passes rows on, and does what cannot be taken back when it begins: it adds a line to `paid.txt`. Then it fails as if a
+/// peer were out of reach, unless there is the file that it needs.
+pub struct Pays;
+
+/// How it fails.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaysParams {
+    /// The file without which it fails.
+    #[serde(default)]
+    needs: Option<String>,
+}
+
+impl Step for Pays {
+    type Params = PaysParams;
+    type Run = PaysParams;
+
+    fn spec(&self) -> StepSpec {
+        spec("pays", StepKind::Transform, INPUT, Effects::External)
+    }
+
+    async fn plan(&self, run: PaysParams, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<PaysParams>, Fault> {
+        Ok(Planned::new(inputs.only().clone(), run))
+    }
+
+    fn process(&self, run: PaysParams, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        let (input, root) = (inputs.only()?, context.env.data_root.clone());
+        root.append(Path::new("paid.txt"), b"paid\n")?;
+        if run.needs.is_some_and(|needed| root.open_file(&needed, "needs").is_err()) {
+            return Err(Fault::upstream("the peer is out of reach"));
+        }
+        Ok(Outputs::main(input))
     }
 }
 
@@ -192,7 +230,7 @@ impl House {
     }
 
     pub fn registry() -> Registry {
-        Registry::new().with(Numbers).with(SecondThenFirst).with(Sum)
+        Registry::new().with(Numbers).with(SecondThenFirst).with(Sum).with(Pays)
     }
 
     pub fn in_process(&self) -> InProcess {
@@ -213,6 +251,11 @@ impl House {
         let server = Server::start(settings, listener).await;
         let client = StepClient::tcp(&address).expect("an address");
         (FlightMesh::connect(vec![client], self.env.data_root.clone()).await.expect("it answers"), server)
+    }
+
+    /// How often was paid.
+    pub fn paid(&self) -> usize {
+        std::fs::read_to_string(self.folder.path().join("paid.txt")).map_or(0, |text| text.lines().count())
     }
 
     /// What the load wrote.

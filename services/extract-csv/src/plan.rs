@@ -4,7 +4,7 @@ use crate::layout;
 use crate::options::Options;
 use crate::read::Run;
 use crate::source::Source;
-use flight_common::{DataRoot, Fault, FaultKind, Planned};
+use flight_common::{DataRoot, Dataset, Fault, FaultKind, Planned};
 use std::sync::Arc;
 
 /// Opens the file and finds out what it holds.
@@ -26,5 +26,6 @@ fn look(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
     let layout = Arc::new(layout::look(source.text(&options)?, &options)?);
     let identity = source.identity;
     let planned = identity.to_string();
-    Ok(Planned::new(layout.schema.clone(), Run { options, layout, identity }).source(planned))
+    let dataset = Dataset::file(root, &root.locate(&options.path, "file_path")?);
+    Ok(Planned::new(layout.schema.clone(), Run { options, layout, identity }).source(planned).dataset(dataset))
 }

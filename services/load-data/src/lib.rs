@@ -23,8 +23,8 @@ pub use params::{Compression, Format, Params};
 pub use plan::Load;
 
 use flight_common::{
-    BatchStream, Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv,
-    StepKind, StepSpec,
+    BatchStream, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext,
+    StepEnv, StepKind, StepSpec,
 };
 
 /// Writes a file.
@@ -57,7 +57,8 @@ impl Step for LoadData {
     async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Load>, Fault> {
         let load = plan::plan(&params, inputs.only(), &env.data_root)?;
         let target = load.target.path("RUN")?;
-        Ok(Planned::new(receipt::schema(), load).source(format!("to {}", target.display())))
+        let dataset = Dataset::file(&env.data_root, &load.target.place());
+        Ok(Planned::new(receipt::schema(), load).source(format!("to {}", target.display())).dataset(dataset))
     }
 
     fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {

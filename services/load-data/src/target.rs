@@ -129,7 +129,15 @@ impl Target {
             _ => "",
         };
         let name = format!("{}_{run}.{}{packed}", self.dataset, self.form.name());
-        Ok([self.dataset.as_str(), "processed", &name].iter().collect())
+        Ok(self.place().join(name))
+    }
+
+    /// What is the same for all runs: the file that was named, or the folder with a file of each run.
+    pub fn place(&self) -> PathBuf {
+        match &self.named {
+            Some(named) => named.clone(),
+            None => [self.dataset.as_str(), "processed"].iter().collect(),
+        }
     }
 }
 

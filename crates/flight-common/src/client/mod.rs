@@ -5,6 +5,7 @@ mod exchange;
 pub use exchange::{Exchange, collect_receipt};
 
 use crate::command::StepCommand;
+use crate::dataset::Dataset;
 use crate::describe::StepDescription;
 use crate::fault::Fault;
 use crate::server::{CANCEL, DESCRIBE, MESH_HEADER, PlanDetails, http2};
@@ -38,6 +39,16 @@ const CHECK: Duration = Duration::from_secs(2);
 /// [`http2::KEEP_ALIVE`] and this.
 const PING: Duration = Duration::from_secs(5);
 
+/// What a server answers when it is asked to plan a step.
+pub struct RemotePlan {
+    /// The schema of each output, by its name.
+    pub outputs: BTreeMap<String, SchemaRef>,
+    /// What identifies the source of an extract, or what a load writes.
+    pub source: Option<String>,
+    /// The data outside the pipeline that the step reads or writes.
+    pub datasets: Vec<Dataset>,
+}
+
 /// A connection to a server of steps. Cheap to clone; its calls share one HTTP/2 connection.
 #[derive(Clone)]
 pub struct StepClient {
@@ -54,7 +65,11 @@ impl StepClient {
     pub fn tcp(address: &str) -> Result<Self, Fault> {
         let url =
             if address.contains("://") { address.replace("grpc://", "http://") } else { format!("http://{address}") };
-        Self::lazy(&url, address)
+        let has_port = url.parse::<http::Uri>().is_ok_and(|url| url.port().is_some());
+        match has_port {
+            true => Self::lazy(&url, address),
+            false => Err(no_address(address, "it names no port")),
+        }
     }
 
     /// A client for a Unix socket.
@@ -67,10 +82,7 @@ impl StepClient {
     }
 
     fn lazy(url: &str, shown: &str) -> Result<Self, Fault> {
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| {
-            Fault::bad_params(format!("\"{shown}\" is no address of a server: {error}"))
-                .help("write host:port, as in localhost:8815")
-        })?;
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| no_address(shown, error))?;
         let endpoint = endpoint
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
@@ -78,6 +90,8 @@ impl StepClient {
             .initial_stream_window_size(http2::STREAM_WINDOW)
             .initial_connection_window_size(http2::CONNECTION_WINDOW)
             .http2_keep_alive_interval(http2::KEEP_ALIVE)
+            // A connection whose only call is waiting for its answer, and that nobody else can use, counts as idle.
+            .keep_alive_while_idle(true)
             .keep_alive_timeout(PING);
         Ok(Self { channel: endpoint.connect_lazy(), endpoint, peer: shown.into() })
     }
@@ -107,18 +121,19 @@ impl StepClient {
         })
     }
 
-    /// Plans a step: the schema of each of its outputs, and what identifies its source.
+    /// Plans a step.
     ///
     /// # Errors
     /// The step's fault, or [`crate::FaultKind::Upstream`].
-    pub async fn plan(&self, command: &StepCommand) -> Result<(BTreeMap<String, SchemaRef>, Option<String>), Fault> {
+    pub async fn plan(&self, command: &StepCommand) -> Result<RemotePlan, Fault> {
         let descriptor = FlightDescriptor::new_cmd(command.to_json());
         let answered = self.flight().get_flight_info(self.request(descriptor)).await;
         let info = answered.map_err(|status| self.explain(&status))?.into_inner();
         let details: PlanDetails = serde_json::from_slice(&info.app_metadata)
             .map_err(|error| Fault::upstream(format!("{} answered no plan: {error}", self.peer)))?;
         let outputs = details.outputs.into_iter().map(|(name, bytes)| Ok((name, schema_from_bytes(&bytes.0)?)));
-        Ok((outputs.collect::<Result<_, Fault>>()?, details.source))
+        let outputs = outputs.collect::<Result<_, Fault>>()?;
+        Ok(RemotePlan { outputs, source: details.source, datasets: details.datasets })
     }
 
     /// Asks the server to end an exchange.
@@ -186,4 +201,9 @@ fn mesh_headers(span: &tracing::Span) -> HeaderMap {
     headers.insert(MESH_HEADER, http::HeaderValue::from_static("1"));
     telemetry::inject(span, &mut headers);
     headers
+}
+
+fn no_address(shown: &str, why: impl std::fmt::Display) -> Fault {
+    Fault::bad_params(format!("\"{shown}\" is no address of a server: {why}"))
+        .help("write host:port, as in localhost:8815")
 }

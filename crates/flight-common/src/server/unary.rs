@@ -2,6 +2,7 @@
 
 use super::Service;
 use crate::command::{Form, StepCommand};
+use crate::dataset::Dataset;
 use crate::fault::Fault;
 use crate::registry::PlannedStep;
 use crate::step::InputSchemas;
@@ -35,6 +36,9 @@ pub struct PlanDetails {
     /// What identifies the source of an extract.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The data outside the pipeline that the step reads or writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<Dataset>,
 }
 
 /// `tonic`'s face of a server. The streaming calls never reach it: see [`super::mux`].
@@ -91,7 +95,8 @@ impl FlightService for Unary {
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let (command, planned) = self.plan(request.get_ref()).await?;
         let place = output_place(&planned, &command.output)?;
-        let mut details = PlanDetails { source: planned.source.clone(), ..PlanDetails::default() };
+        let (source, datasets) = (planned.source.clone(), planned.datasets.clone());
+        let mut details = PlanDetails { outputs: BTreeMap::new(), source, datasets };
         for (name, schema) in planned.spec.outputs.iter().zip(&planned.outputs) {
             let bytes = schema_result(&request, schema)?;
             details.outputs.insert((*name).to_owned(), crate::command::SchemaBytes(bytes));

@@ -4,6 +4,7 @@
 use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 use tracing::dispatcher::WeakDispatch;
 use tracing::field::{Field, Visit};
@@ -30,7 +31,10 @@ where
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => lines.with_target(false).boxed(),
+        LogFormat::Text => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            lines.with_target(false).with_ansi(colour).boxed()
+        }
         LogFormat::Json => lines.event_format(JsonLines).boxed(),
     }
 }

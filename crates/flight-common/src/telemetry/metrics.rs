@@ -54,6 +54,13 @@ const ROWS_OUT: Metric = metric("quiver.step.rows.out", "counter", "{row}", &["s
 const BYTES_OUT: Metric = metric("quiver.step.bytes.out", "counter", "By", &["step"], "Bytes of those.");
 const SPILLED: Metric =
     metric("quiver.step.bytes.spilled", "counter", "By", &["step"], "Bytes kept on disk for want of memory.");
+const LINEAGE: Metric = metric(
+    "quiver.lineage.events",
+    "counter",
+    "{event}",
+    &["outcome"],
+    "Lineage events that were accepted, refused or dropped.",
+);
 const EXCHANGES: Metric =
     metric("quiver.exchanges.active", "gauge", "{exchange}", &[], "Exchanges that a server runs.");
 const MEMORY_USED: Metric = metric("quiver.memory.used", "gauge", "By", &[], "Memory that kept rows take.");
@@ -76,7 +83,7 @@ impl Metric {
 }
 
 /// All of them.
-pub const METRICS: [Metric; 14] = [
+pub const METRICS: [Metric; 15] = [
     RUNS,
     RUN_DURATION,
     RETRIES,
@@ -88,6 +95,7 @@ pub const METRICS: [Metric; 14] = [
     ROWS_OUT,
     BYTES_OUT,
     SPILLED,
+    LINEAGE,
     EXCHANGES,
     MEMORY_USED,
     MEMORY_LIMIT,
@@ -120,6 +128,7 @@ struct Instruments {
     rows_out: Counter<u64>,
     bytes_out: Counter<u64>,
     spilled: Counter<u64>,
+    lineage: Counter<u64>,
 }
 
 fn meter() -> Meter {
@@ -150,6 +159,7 @@ fn instruments() -> &'static Instruments {
             rows_out: counter(ROWS_OUT),
             bytes_out: counter(BYTES_OUT),
             spilled: counter(SPILLED),
+            lineage: counter(LINEAGE),
         }
     })
 }
@@ -164,6 +174,11 @@ pub fn run_ended(pipeline: &str, state: &'static str, duration: Duration) {
 /// Counts an attempt that failed and is followed by another.
 pub fn run_retried(pipeline: &str) {
     instruments().retries.add(1, &[KeyValue::new("pipeline", pipeline.to_owned())]);
+}
+
+/// Counts what became of a lineage event: `accepted`, `refused` or `dropped`.
+pub fn lineage_told(outcome: &'static str) {
+    instruments().lineage.add(1, &[KeyValue::new("outcome", outcome)]);
 }
 
 /// Tells how many runs are in a state that is not final.

@@ -29,6 +29,7 @@ use std::io::Write;
 /// Does what was asked.
 pub fn dispatch(cli: Cli) -> Exit {
     let logs = cli.log_format;
+    let json = cli.command.wants_json();
     let result = match cli.command {
         // These need no runtime, and start at once.
         Command::Generate(args) => generate::generate(&args),
@@ -37,7 +38,8 @@ pub fn dispatch(cli: Cli) -> Exit {
             Ok(Exit::Done)
         }
         Command::Man => man(),
-        Command::Run(args) => within(logs, "warn", run::run(args, logs)),
+        // Why a run failed is in its report.
+        Command::Run(args) => within(logs, "error", run::run(args, logs)),
         Command::Validate(args) => within(logs, "warn", validate::validate(args, logs)),
         Command::Plan(args) => within(logs, "warn", plan::plan(args, logs)),
         Command::Steps(args) => within(logs, "warn", steps::steps(args, logs)),
@@ -53,6 +55,10 @@ pub fn dispatch(cli: Cli) -> Exit {
     };
     result.unwrap_or_else(|fault| {
         show::fault(&fault);
+        if json {
+            // Whoever reads a document gets one. That it cannot be written is told by the exit code.
+            let _ = print_json(&serde_json::json!({"status": "failed", "fault": fault}));
+        }
         Exit::of(&fault)
     })
 }

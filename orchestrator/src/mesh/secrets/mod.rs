@@ -11,7 +11,7 @@ pub use source::Secrets;
 
 use super::{Call, Mesh, Planner, Running, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{EdgeStream, Fault, StepCommand, StepDescription, Violation};
+use flight_common::{Dataset, EdgeStream, Fault, StepCommand, StepDescription, Violation};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use redact::Redactor;
@@ -118,7 +118,9 @@ impl<M: Planner> Planner for WithSecrets<M> {
         async move {
             let (command, redactor) = self.resolved(command).await?;
             let plan = self.mesh.plan(command, inputs).await.map_err(|fault| redactor.fault(&fault))?;
-            Ok(StepPlan { source: plan.source.map(|source| redactor.referred(&source)), ..plan })
+            let source = plan.source.map(|source| redactor.referred(&source));
+            let clean = |one: Dataset| Dataset::new(redactor.text(&one.namespace), redactor.text(&one.name));
+            Ok(StepPlan { source, datasets: plan.datasets.into_iter().map(clean).collect(), ..plan })
         }
         .boxed()
     }

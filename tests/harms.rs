@@ -1,0 +1,174 @@
+//! Every golden pipeline × every call of a step in it × every point of that call × every harm on its way: the run ends well
+//! within its deadline, with exactly one committed output of each load, nothing is left over, and the next run gets its
+//! turn.
+//!
+//! Processes that are killed, and those that stand still, are in `up.rs`.
+
+use flight_common::client::StepClient;
+use flight_common::server::{Limits, Listener, Server};
+use flight_common::{DataRoot, MemoryBudget, SpillSpace, StepEnv, server};
+use futures::{StreamExt, stream};
+use orchestrator::mesh::{FlightMesh, InProcess};
+use orchestrator::pipeline::{self, Arguments, Source};
+use orchestrator::run::Engine;
+use orchestrator::service::{RetryPolicy, Service, Settings, Submission};
+use orchestrator::store::{RunState, Store};
+use quiver_tests::House;
+use quiver_tests::proxy::{Harm, Point, Proxy, Strike};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
+/// A peer that says nothing is given up after an unanswered ping, within 15 seconds; several times that.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Cases at a time: most of them wait.
+const AT_ONCE: usize = 24;
+
+const GOLDEN: [(&str, usize); 4] =
+    [("hr_analytics", 1), ("ecommerce_analytics", 1), ("departments_diamond", 1), ("orders_two_ways", 3)];
+
+#[derive(Clone, Debug)]
+struct Case {
+    pipeline: &'static str,
+    outputs: usize,
+    strike: Strike,
+}
+
+fn env(house: &House) -> StepEnv {
+    let data_root = DataRoot::open(house.path()).expect("it is there");
+    StepEnv { data_root, space: SpillSpace::new(MemoryBudget::new(256 << 20), std::env::temp_dir(), u64::MAX) }
+}
+
+fn text(house: &House, pipeline: &str) -> String {
+    let file = house.path().join(format!("examples/pipelines/{pipeline}.yaml"));
+    std::fs::read_to_string(file).expect("an example")
+}
+
+/// The steps that a pipeline calls.
+async fn steps(pipeline: &str) -> BTreeSet<String> {
+    let house = House::new(PROGRAM);
+    let here = InProcess::new(quiver::registry(), env(&house));
+    let source = Source::new(pipeline, text(&house, pipeline));
+    let plan = pipeline::check(&source, &Arguments::default(), &here).await.expect("a good pipeline");
+    plan.nodes.into_iter().filter(|node| !node.left_out).map(|node| node.step).collect()
+}
+
+async fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (pipeline, outputs) in GOLDEN {
+        for step in steps(pipeline).await {
+            for harm in [Harm::Cut, Harm::Reset, Harm::Hang, Harm::Repeat] {
+                // What is said again is said when all is over.
+                let points =
+                    if harm == Harm::Repeat { &[Point::End][..] } else { &[Point::Begin, Point::Midway, Point::End] };
+                for point in points {
+                    let strike = Strike { step: step.clone(), point: *point, harm };
+                    cases.push(Case { pipeline, outputs, strike });
+                }
+            }
+        }
+    }
+    cases
+}
+
+/// Runs a pipeline to its end. Why it did not end well, or what has happened to it if it does not end in time.
+async fn ended(service: &Service, text: &str) -> Result<(), String> {
+    let submission = Submission { pipeline: Some("golden".to_owned()), body: text.to_owned(), ..Submission::default() };
+    let run = service.submit(submission).await.expect("a good pipeline").run.id;
+    let ended = async {
+        loop {
+            let row = service.store().run(&run).await.expect("a run");
+            if row.state.is_final() {
+                return (row.state, row.fault);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match tokio::time::timeout(DEADLINE, ended).await {
+        Ok((RunState::Done, _)) => Ok(()),
+        Ok((state, fault)) => Err(format!("{state}: {fault:?}")),
+        Err(_) => {
+            let events = service.store().events(&run, 0, 100).await.expect("told").into_iter();
+            Err(events
+                .map(|event| format!("{} {} {}", event.at, event.kind, event.body))
+                .collect::<Vec<_>>()
+                .join("\n  "))
+        }
+    }
+}
+
+/// What is wrong after a case, if anything is.
+async fn wrong(case: &Case) -> Option<String> {
+    let house = House::new(PROGRAM);
+    let text = text(&house, case.pipeline);
+    let env = env(&house);
+    let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let address = listener.address().expect("a TCP address");
+    let settings = server::Settings {
+        registry: quiver::registry(),
+        env: env.clone(),
+        limits: Limits::default(),
+        drain: Duration::from_secs(1),
+    };
+    let server = Server::start(settings, listener).await;
+    let proxy = Proxy::start(address, case.strike.clone()).await;
+    let client = StepClient::tcp(&proxy.address).expect("an address");
+    let mesh = FlightMesh::connect(vec![client], env.data_root.clone()).await.expect("it answers");
+
+    let own = env.data_root.own_folder().expect("a folder");
+    let store = Store::open(&format!("sqlite://{}/quiver.db", own.path().display())).await.expect("it opens");
+    let engine = Engine::new(Arc::new(mesh), env.space.clone());
+    let retry = RetryPolicy { attempts: 3, first: Duration::from_millis(5), longest: Duration::from_millis(5) };
+    let settings = Settings { slots: 1, retry, ..Settings::default() };
+    let service = Service::new(store, Arc::new(engine), env.data_root.clone(), settings).expect("it begins");
+    let stop = CancellationToken::new();
+    let working = service.start(stop.clone());
+
+    let mut wrong = Vec::new();
+    let first = ended(&service, &text).await;
+    if first.is_err() {
+        wrong.push(format!("it is {first:?}"));
+    }
+    if tokio::time::timeout(DEADLINE, proxy.struck()).await.is_err() {
+        wrong.push("nothing was done to it".to_owned());
+    }
+    let outputs = written(&house);
+    if outputs.len() != case.outputs {
+        wrong.push(format!("it wrote {outputs:?}"));
+    }
+    // The only slot is free again.
+    let next = ended(&service, &text).await;
+    if next.is_err() || written(&house).len() != 2 * case.outputs {
+        wrong.push(format!("the next run is {next:?}, {:?}", written(&house)));
+    }
+    stop.cancel();
+    working.await.expect("it goes down");
+    server.stop().await.expect("it goes down");
+    let left: Vec<String> = house.outputs().into_iter().filter(|path| is_left_over(path)).collect();
+    if !left.is_empty() {
+        wrong.push(format!("left over: {left:?}"));
+    }
+    (!wrong.is_empty()).then(|| format!("{case:?}: {}", wrong.join("; ")))
+}
+
+fn written(house: &House) -> Vec<String> {
+    house.outputs().into_iter().filter(|path| path.contains("/processed/")).collect()
+}
+
+/// Whether a file is neither an output nor the orchestrator's.
+fn is_left_over(path: &str) -> bool {
+    let own = path.starts_with(".quiver/quiver.db") || path.starts_with(".quiver/audit/");
+    !(own || path.contains("/processed/") || Path::new(path).starts_with("examples"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_to_a_call_on_its_way_the_run_ends_once() {
+    let cases = cases().await;
+    assert!(cases.len() > 150, "{}", cases.len());
+    let wrong: Vec<String> =
+        stream::iter(&cases).map(wrong).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
