@@ -2,7 +2,7 @@
 //! within its deadline, with exactly one committed output of each load, nothing is left over, and the next run gets its
 //! turn.
 //!
-//! Processes that are killed, and those that stand still, are in `up.rs`.
+//! Processes that are killed, and those that stand still, are in `kills.rs`.
 
 use flight_common::client::StepClient;
 use flight_common::server::{Limits, Listener, Server};
@@ -15,8 +15,8 @@ use orchestrator::service::{RetryPolicy, Service, Settings, Submission};
 use orchestrator::store::{RunState, Store};
 use quiver_tests::House;
 use quiver_tests::proxy::{Harm, Point, Proxy, Strike};
+use quiver_tests::service::{is_left_over, written};
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -152,16 +152,6 @@ async fn wrong(case: &Case) -> Option<String> {
         wrong.push(format!("left over: {left:?}"));
     }
     (!wrong.is_empty()).then(|| format!("{case:?}: {}", wrong.join("; ")))
-}
-
-fn written(house: &House) -> Vec<String> {
-    house.outputs().into_iter().filter(|path| path.contains("/processed/")).collect()
-}
-
-/// Whether a file is neither an output nor the orchestrator's.
-fn is_left_over(path: &str) -> bool {
-    let own = path.starts_with(".quiver/quiver.db") || path.starts_with(".quiver/audit/");
-    !(own || path.contains("/processed/") || Path::new(path).starts_with("examples"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -171,6 +171,9 @@ impl<'a> Service<'a> {
     fn start(house: &'a House, watch: &Watch) -> Self {
         let words = ["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--json"];
         let mut command = watch.command(house, &words);
+        // Nobody takes lineage there: that is counted too.
+        let [metrics, _] = watch.collector.scraped();
+        command.env("OPENLINEAGE_URL", format!("http://{metrics}"));
         let mut process = Running::of(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
         let output = BufReader::new(process.child().stdout.take().expect("its output"));
         let line = output.lines().map_while(Result::ok).find(|line| line.contains("\"api\"")).expect("an address");

@@ -94,6 +94,10 @@ pub struct ServeOptions {
     #[arg(long, env = "QUIVER_KEEP_SIZE", default_value_t = ByteSize::gib(10), value_name = "SIZE")]
     pub keep_size: ByteSize,
 
+    /// How long ended runs are remembered, with what happened to them. What they wrote stays.
+    #[arg(long, env = "QUIVER_KEEP_RUNS", value_parser = duration, default_value = "90days", value_name = "TIME")]
+    pub keep_runs: Duration,
+
     /// Let hooks of pipelines go to addresses that are not public.
     #[arg(long, env = "QUIVER_ALLOW_PRIVATE_HOOKS")]
     pub allow_private_hooks: bool,
@@ -187,6 +191,7 @@ impl ServeOptions {
             drain: self.drain,
             keep_for: self.keep_for,
             keep_bytes: self.keep_size.as_u64(),
+            remember: self.keep_runs,
             hooks: HookSettings {
                 allow_private: self.allow_private_hooks,
                 secrets: Some(self.secrets()?),

@@ -85,6 +85,60 @@ def echo_server():
     server.serve()
 
 
+def echo_drive(address):
+    """The client of the echo in pyarrow (C++): the same batches as those of `wire drive`, and the same report."""
+    import json
+    import threading
+    import time
+
+    import pyarrow as pa
+    import pyarrow.flight as flight
+
+    def large():
+        words = pa.array(["alpha", "beta", "gamma", "delta", "eps", "zeta-long", "eta", "theta"])
+        rows = range(5_000_000)
+        ints = {name: pa.array([n * step % 1_000_003 for n in rows]) for name, step in
+                [("a", 1), ("b", 7919), ("c", 104_729), ("d", 31)]}
+        floats = pa.array([(n % 100_000) / 100.0 for n in rows])
+        short = words.take(pa.array([n % 8 for n in rows]))
+        ids = pa.array([f"id{n % 1_000_000:06}" for n in rows])
+        return pa.table({**ints, "e": floats, "f": floats, "g": short, "h": ids}).to_batches(max_chunksize=64 * 1024)
+
+    def exchange(batches):
+        writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(b'{"step": "echo"}'))
+
+        def write():
+            writer.begin(batches[0].schema)
+            for batch in batches:
+                writer.write_batch(batch)
+            writer.done_writing()
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        rows = sum(chunk.data.num_rows for chunk in reader if chunk.data is not None)
+        writing.join()
+        writer.close()
+        return rows
+
+    client = flight.connect(f"grpc://{address}")
+    batches = large()
+    payload = sum(batch.nbytes for batch in batches)
+    for number in range(6):
+        begun = time.perf_counter()
+        rows = exchange(batches)
+        seconds = time.perf_counter() - begun
+        print(json.dumps({"round": number, "rows": rows, "seconds": seconds, "gb_per_s": payload / seconds / 1e9}))
+    small = pa.record_batch({f"c{place}": [f"v{n}" if place % 3 == 2 else n * place for n in range(500)]
+                             for place in range(10)})
+    micros = []
+    for _ in range(2000):
+        begun = time.perf_counter()
+        exchange([small])
+        micros.append((time.perf_counter() - begun) * 1e6)
+    micros = sorted(micros[200:])
+    print(json.dumps({"p50_us": round(micros[len(micros) // 2]), "p99_us": round(micros[len(micros) * 99 // 100])}))
+
+
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     {
@@ -94,4 +148,5 @@ if __name__ == "__main__":
         "polars-join": polars_join,
         "duckdb-join": duckdb_join,
         "echo-server": echo_server,
+        "echo-drive": echo_drive,
     }[name](*arguments)

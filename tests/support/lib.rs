@@ -1,6 +1,7 @@
 //! What the whole-mesh tests share: a data root of their own, the command run in it, and waiting with a deadline.
 
 pub mod proxy;
+pub mod service;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

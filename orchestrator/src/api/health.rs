@@ -3,7 +3,7 @@
 use super::Api;
 use super::extract::Json;
 use axum::extract::State;
-use flight_common::Fault;
+use flight_common::{Fault, telemetry};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -29,9 +29,9 @@ async fn live() -> StatusCode {
 /// Whether the service can work, part by part.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// Whether all parts are well.
+    /// Whether all parts are well that it needs.
     pub ready: bool,
-    /// The store, the scheduler, the data root, and every step server.
+    /// The store, the scheduler, the data root, every step server, and the collector, if there is to be one.
     pub parts: Vec<Part>,
 }
 
@@ -44,16 +44,23 @@ pub struct Part {
     pub ok: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// Whether the service cannot work without it.
+    pub needed: bool,
 }
 
 impl Part {
     fn new(name: impl Into<String>, answer: Result<(), String>) -> Self {
-        Self { name: name.into(), ok: answer.is_ok(), reason: answer.err() }
+        Self { name: name.into(), ok: answer.is_ok(), reason: answer.err(), needed: true }
+    }
+
+    /// One without which it works as well.
+    fn extra(name: impl Into<String>, answer: Result<(), String>) -> Self {
+        Self { needed: false, ..Self::new(name, answer) }
     }
 }
 
-/// Whether the service can work: its store, its scheduler, its data root, and every step server, each with the reason
-/// why not.
+/// Whether the service can work: its store, its scheduler, its data root, every step server, and the collector (which
+/// it does not need), each with the reason why not.
 #[utoipa::path(get, path = "/ready", tag = "health", security(()), responses(
     (status = 200, body = Readiness),
     (status = 503, body = Readiness),
@@ -81,7 +88,11 @@ async fn readiness(api: &Api) -> Readiness {
             Err(why) => vec![Part::new("steps", Err(why))],
         }
     };
-    let (mut parts, steps): (Vec<Part>, Vec<Part>) = tokio::join!(store, steps);
+    let collector = async {
+        let reached = telemetry::collector(PATIENCE).await;
+        reached.map(|(_, answer)| Part::extra("collector", answer))
+    };
+    let (mut parts, steps, collector): (Vec<Part>, Vec<Part>, Option<Part>) = tokio::join!(store, steps, collector);
     let pulse = service.pulse().map(|beat| beat.elapsed());
     parts.push(Part::new(
         "scheduler",
@@ -94,7 +105,8 @@ async fn readiness(api: &Api) -> Readiness {
     let root = service.data_root().path();
     parts.push(Part::new("data root", if root.is_dir() { Ok(()) } else { Err(format!("{} is gone", root.display())) }));
     parts.extend(steps);
-    Readiness { ready: parts.iter().all(|part| part.ok), parts }
+    parts.extend(collector);
+    Readiness { ready: parts.iter().all(|part| part.ok || !part.needed), parts }
 }
 
 async fn in_time<T>(question: impl Future<Output = Result<T, String>>) -> Result<T, String> {

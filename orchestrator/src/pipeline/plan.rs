@@ -44,7 +44,8 @@ pub struct PlannedNode {
     pub params: Value,
     /// What feeds its inputs, in order.
     pub inputs: Vec<Input>,
-    /// Nodes that must have ended well before it begins. None of them feeds it, unless it cannot take back what it does.
+    /// Nodes that must have ended well before it begins. None of them feeds it, unless one of the two cannot
+    /// take back what it does.
     pub after: Vec<usize>,
     /// Its outputs with their schemas, the main one first.
     pub outputs: Vec<(String, SchemaRef)>,
@@ -303,15 +304,16 @@ fn planned_node(graph: &Graph, left_out: &[bool], place: usize, node: &Node, pla
             claimed.push(input.output.clone());
         }
     }
-    // What cannot be taken back waits until its input has ended well, so that a failed gate comes before it; what it reads
-    // and what it gives is kept, so that another attempt need not do it again.
-    let external = description.effects == Effects::External;
+    // What cannot be taken back waits until its input has ended well, so that a failed gate comes before it. What it reads
+    // and what it gives is kept, so that another attempt need not do it again; and what comes after it waits until then,
+    // so that no failure there breaks it off.
+    let is_external = |node: &Node| node.description.as_ref().is_some_and(|step| step.effects == Effects::External);
+    let external = is_external(node);
     let mut after = node.after.clone();
-    if external {
-        after.extend(node.inputs.iter().flatten().map(|input| input.node));
-        after.sort_unstable();
-        after.dedup();
-    }
+    let fed = node.inputs.iter().flatten().map(|input| input.node);
+    after.extend(fed.filter(|source| external || is_external(&graph.nodes[*source])));
+    after.sort_unstable();
+    after.dedup();
     let kept = (external && description.kind != StepKind::Load) || feeds_external(graph, left_out, place);
     Some(PlannedNode {
         id: node.id.clone(),

@@ -269,7 +269,8 @@ impl<M: Mesh> NodeTask<M> {
         StepCommand {
             step: self.node.step.clone(),
             params: self.node.params.clone(),
-            exchange_id: format!("{}/{}", self.shared.run_id, self.node.id),
+            // What an earlier attempt has left at a server is no part of this one.
+            exchange_id: format!("{}/{}/{}", self.shared.run_id, self.node.id, uuid::Uuid::new_v4().simple()),
             outputs: self.node.claimed.clone(),
             run_id: self.shared.run_id.clone(),
             source: self.node.source.clone().unwrap_or_default(),

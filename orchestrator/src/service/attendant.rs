@@ -121,11 +121,11 @@ impl Attendant for Durable {
     }
 
     fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
-        let store = &self.service.store;
+        let (store, length) = (&self.service.store, self.service.settings.lease);
         async move {
             match self.finally.contains(step) {
-                true => self.ask(|| store.permit_finally(&self.lease, step)).await,
-                false => self.ask(|| store.permit(&self.lease, step)).await,
+                true => self.ask(|| store.permit_finally(&self.lease, step, length)).await,
+                false => self.ask(|| store.permit(&self.lease, step, length)).await,
             }
         }
         .boxed()

@@ -23,6 +23,8 @@ pub struct Settings {
     pub keep_for: Duration,
     /// Bytes that kept outputs of ended runs may take.
     pub keep_bytes: u64,
+    /// How long runs are remembered after they have ended.
+    pub remember: Duration,
     /// How the hooks of pipelines are told.
     pub hooks: HookSettings,
     /// Where lineage is told, if anywhere.
@@ -40,6 +42,7 @@ impl Default for Settings {
             drain: Duration::from_secs(20),
             keep_for: Duration::from_secs(7 * 24 * 3600),
             keep_bytes: 10 << 30,
+            remember: Duration::from_secs(90 * 24 * 3600),
             hooks: HookSettings::default(),
             lineage: None,
         }

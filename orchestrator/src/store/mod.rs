@@ -22,6 +22,7 @@ mod audit;
 mod choose;
 mod dialect;
 mod error;
+mod forget;
 mod kept;
 mod moves;
 mod outbox;

@@ -6,7 +6,6 @@ use super::{AuditRecord, Definition, Lease, Move, RunRow, RunState, Store, Store
 use crate::pipeline::HookRules;
 use flight_common::Fault;
 use serde_json::{Value, json};
-use sqlx::Row;
 use std::time::Duration;
 
 /// How an attempt ended.
@@ -132,33 +131,38 @@ impl Store {
         self.commit(tx).await
     }
 
-    /// Asks whether the holder of this lease may let a load commit. From here on the load is known to have begun.
+    /// Asks whether the holder of this lease may let a load commit. From here on the load is known to have begun, and the
+    /// lease lasts as long again: one that is over and that nobody has taken, as after a jump of the clock, still holds.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if it may not.
-    pub async fn permit(&self, lease: &Lease, step: &str) -> Result<(), StoreError> {
-        self.permit_in(&[RunState::Running], lease, step).await
+    pub async fn permit(&self, lease: &Lease, step: &str, length: Duration) -> Result<(), StoreError> {
+        self.permit_in(&[RunState::Running], lease, step, length).await
     }
 
     /// As [`Store::permit`], for a load that runs finally: also of a run that is being cancelled.
     ///
     /// # Errors
     /// As [`Store::permit`].
-    pub async fn permit_finally(&self, lease: &Lease, step: &str) -> Result<(), StoreError> {
-        self.permit_in(&[RunState::Running, RunState::Cancelling], lease, step).await
+    pub async fn permit_finally(&self, lease: &Lease, step: &str, length: Duration) -> Result<(), StoreError> {
+        self.permit_in(&[RunState::Running, RunState::Cancelling], lease, step, length).await
     }
 
-    async fn permit_in(&self, states: &[RunState], lease: &Lease, step: &str) -> Result<(), StoreError> {
+    async fn permit_in(
+        &self,
+        states: &[RunState],
+        lease: &Lease,
+        step: &str,
+        length: Duration,
+    ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let until = sqlx::query(self.sql(
-            "SELECT CASE WHEN lease_until > {now} THEN 1 ELSE 0 END AS valid FROM runs WHERE id = $1 AND fence = $2",
-        ));
-        let row = until.bind(&lease.run).bind(lease.fence).fetch_optional(&mut *tx).await?;
-        let valid = row.map(|row| row.try_get::<i64, _>("valid")).transpose()?.unwrap_or(0) == 1;
+        // From here on nobody can take it: that would change its fence, and so waits for the end of this transaction.
         let state = self.held(&mut tx, lease).await?;
-        if !valid || !states.contains(&state) {
+        if !states.contains(&state) {
             return Err(StoreError::LeaseLost(lease.run.clone()));
         }
+        let prolong = sqlx::query(self.sql("UPDATE runs SET lease_until = {now} + $2 WHERE id = $1"));
+        prolong.bind(&lease.run).bind(millis(length)).execute(&mut *tx).await?;
         self.event(&mut tx, &lease.run, "committing", &json!({"step": step})).await?;
         self.commit(tx).await
     }
@@ -248,7 +252,7 @@ impl Store {
         }
     }
 
-    async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {
+    pub(super) async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {
         let row = sqlx::query("UPDATE runs SET fence = fence WHERE id = $1 RETURNING state").bind(run);
         super::read::state(&row.fetch_optional(&mut **tx).await?.ok_or_else(|| StoreError::no_run(run))?)
     }

@@ -23,7 +23,7 @@ async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_no
     assert_eq!((new.lease.run.as_str(), new.attempt, new.tries, new.reuse), ("1", 2, 1, true));
     assert!(new.lease.fence > old.lease.fence);
     let lost = |error: StoreError| assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
-    lost(store.permit(&old.lease, "load").await.expect_err("fenced off"));
+    lost(store.permit(&old.lease, "load", LEASE).await.expect_err("fenced off"));
     lost(store.note(&old.lease, "step", &json!({})).await.expect_err("fenced off"));
     lost(store.end(&old.lease, &Ending::Done, &json!({})).await.expect_err("fenced off"));
     let commit = Committed { step: "load".to_owned(), fingerprint: "f".to_owned(), receipt: json!({}) };
@@ -49,11 +49,12 @@ async fn a_replica_does_not_take_its_own_runs_from_itself(fresh: Fresh) {
     let store = fresh.store;
     store.submit(&new_run("1", "hr")).await.expect("queued");
     let claim = store.claim("me", Duration::ZERO, 1, &Limits::default()).await.expect("it answers").remove(0);
-    // The lease is over, as after a jump of the clock; nobody else has it, so it can be prolonged.
+    // The lease is over, as after a jump of the clock; nobody else has it, so it can be prolonged, by either way.
+    store.permit(&claim.lease, "load", Duration::ZERO).await.expect("nobody has taken it");
     store.submit(&new_run("2", "hr")).await.expect("queued");
     assert_eq!(claim_one(&store, "me").await.lease.run, "2");
     assert_eq!(store.heartbeat("me", LEASE).await.expect("it answers").len(), 2);
-    store.permit(&claim.lease, "load").await.expect("the lease holds again");
+    store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds again");
 }
 
 async fn a_cancel_outlives_the_replica_that_should_have_confirmed_it(fresh: Fresh) {

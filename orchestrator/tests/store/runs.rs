@@ -1,6 +1,6 @@
 //! Runs from their submission to their end, and what is told of them.
 
-use crate::databases::{Fresh, claim_one, kinds, new_run, on_both};
+use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
 use flight_common::Fault;
 use orchestrator::pipeline::HookRules;
 use orchestrator::store::{
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 on_both!(
+    a_run_that_ended_long_ago_is_forgotten_and_nothing_else,
     a_run_goes_from_the_queue_to_its_end,
     a_repeated_request_finds_the_run_of_the_first,
     what_failed_is_tried_again_when_it_is_due,
@@ -29,7 +30,7 @@ async fn a_run_goes_from_the_queue_to_its_end(fresh: Fresh) {
     let claim = claim_one(&store, "me").await;
     assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (1, 0, false, "steps: []"));
     assert_eq!(claim.sets, ["a.b=1"]);
-    store.permit(&claim.lease, "load").await.expect("the lease holds");
+    store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
     let report = json!({"steps": []});
     assert_eq!(store.end(&claim.lease, &Ending::Done, &report).await.expect("ended"), RunState::Done);
     let run = store.run("1").await.expect("it is there");
@@ -95,7 +96,7 @@ async fn a_run_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_has_sto
     assert_eq!(store.cancel("2", "ann").await.expect("asked again").state, RunState::Cancelling);
     let held = store.heartbeat("me", Duration::from_secs(60)).await.expect("it answers");
     assert_eq!(held, [(claim.lease.clone(), RunState::Cancelling)]);
-    let error = store.permit(&claim.lease, "load").await.expect_err("no load may commit any more");
+    let error = store.permit(&claim.lease, "load", LEASE).await.expect_err("no load may commit any more");
     assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
     store.end(&claim.lease, &Ending::Cancelled, &json!({})).await.expect("confirmed");
     assert_eq!(store.run("2").await.expect("there").state, RunState::Cancelled);
@@ -193,4 +194,31 @@ async fn a_store_opened_again_holds_what_it_held(fresh: Fresh) {
     fresh.store.close().await;
     let again = Store::open(&fresh.url).await.expect("it opens");
     assert_eq!(again.run("1").await.expect("there").state, RunState::Queued);
+}
+
+async fn a_run_that_ended_long_ago_is_forgotten_and_nothing_else(fresh: Fresh) {
+    let store = fresh.store;
+    for id in ["ended", "kept", "waiting"] {
+        store.submit(&new_run(id, "hr")).await.expect("queued");
+    }
+    for _ in ["ended", "kept"] {
+        let claim = claim_one(&store, "me").await;
+        store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
+        let commit = Committed { step: "load".to_owned(), fingerprint: "f".to_owned(), receipt: json!({}) };
+        store.committed(&claim.lease, &commit).await.expect("written down");
+        if claim.lease.run == "kept" {
+            store.keep(&claim.lease, &kept("kept", "read", 7)).await.expect("kept");
+        }
+        store.end(&claim.lease, &Ending::Done, &json!({"steps": []})).await.expect("ended");
+    }
+    assert_eq!(store.forget(Duration::from_secs(60), 10).await.expect("it answers"), 0, "none is old");
+    // As soon as the clock has moved on.
+    while store.forget(Duration::ZERO, 10).await.expect("it answers") == 0 {}
+    assert!(store.run("ended").await.is_err());
+    assert!(store.events("ended", 0, 10).await.expect("told").is_empty());
+    assert_eq!(store.run("kept").await.expect("its output is kept").state, RunState::Done);
+    assert_eq!(store.run("waiting").await.expect("it waits").state, RunState::Queued);
+    assert_eq!(store.expire(Duration::from_secs(60), 0).await.expect("it answers").len(), 1);
+    while store.forget(Duration::ZERO, 10).await.expect("it answers") == 0 {}
+    assert!(store.run("kept").await.is_err());
 }

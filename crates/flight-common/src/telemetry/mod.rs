@@ -8,7 +8,7 @@ pub mod metrics;
 mod otlp;
 
 pub use log::LogFormat;
-pub use otlp::{FLUSH, Telemetry};
+pub use otlp::{FLUSH, Telemetry, collector};
 
 use crate::fault::Fault;
 use http::{HeaderMap, HeaderName, HeaderValue};

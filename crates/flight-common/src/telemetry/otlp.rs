@@ -14,6 +14,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 
 /// The longest that the end of a process waits for a receiver.
 pub const FLUSH: Duration = Duration::from_millis(800);
@@ -85,12 +86,29 @@ fn exporter<E>(
     variable: &'static str,
     build: impl FnOnce(&str) -> Result<E, ExporterBuildError>,
 ) -> Result<Option<E>, Fault> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
     let Some((name, endpoint)) = set(variable).or_else(|| set(ALL)) else { return Ok(None) };
     build(&endpoint).map(Some).map_err(|error| {
         Fault::bad_params(format!("{name}={endpoint} cannot be used: {error}"))
             .help("give the gRPC address of a collector: http://localhost:4317")
     })
+}
+
+/// What a variable of the environment says, with its name.
+fn set(name: &'static str) -> Option<(&'static str, String)> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value))
+}
+
+/// The collector that traces are sent to, and whether it takes connections within `patience`; nothing if there is none.
+pub async fn collector(patience: Duration) -> Option<(String, Result<(), String>)> {
+    let (_, endpoint) = set(TRACES).or_else(|| set(ALL))?;
+    let address = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
+    let address = address.split('/').next().unwrap_or_default();
+    let reached = tokio::time::timeout(patience, TcpStream::connect(address)).await;
+    let answer = match reached {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(format!("nobody takes connections at {endpoint}")),
+    };
+    Some((endpoint, answer))
 }
 
 impl Drop for Telemetry {

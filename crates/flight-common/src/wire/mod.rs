@@ -17,6 +17,7 @@ mod file;
 mod frame;
 mod outward;
 mod read;
+mod recycle;
 mod schema;
 mod split;
 

@@ -2,8 +2,8 @@
 
 use super::MAX_MESSAGE_BYTES;
 use super::frame::{Frame, TAG_APP_METADATA, TAG_BODY, TAG_DESCRIPTOR, TAG_HEADER};
+use super::recycle;
 use crate::fault::Fault;
-use crate::spool::OwnedBuffer;
 use arrow::buffer::MutableBuffer;
 use arrow_flight::FlightDescriptor;
 use bytes::{Buf, Bytes, BytesMut};
@@ -200,7 +200,7 @@ impl FrameReader {
                     }
                     self.message_left -= *length as u64;
                     let buffer = std::mem::take(buffer);
-                    self.frame.body = vec![Bytes::from_owner(OwnedBuffer(buffer.into()))];
+                    self.frame.body = vec![recycle::bytes(buffer)];
                     self.state = State::Tag;
                 }
                 State::Pieces { pieces, left } => {
@@ -232,9 +232,7 @@ impl FrameReader {
                     return Err(too_large(length));
                 }
                 Ok(match self.gather {
-                    Gather::Aligned => {
-                        State::Aligned { buffer: MutableBuffer::with_capacity(length.min(FIRST_ALLOCATION)), length }
-                    }
+                    Gather::Aligned => State::Aligned { buffer: recycle::buffer(length.min(FIRST_ALLOCATION)), length },
                     Gather::Pieces => State::Pieces { pieces: Vec::new(), left: length },
                 })
             }

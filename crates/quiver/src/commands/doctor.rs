@@ -4,7 +4,7 @@ use super::{print, print_json};
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;
 use chrono::{DateTime, Utc};
-use flight_common::{DataRoot, Fault};
+use flight_common::{DataRoot, Fault, telemetry};
 use orchestrator::api::Readiness;
 use orchestrator::serve::default_store;
 use orchestrator::store::Store;
@@ -12,7 +12,6 @@ use reqwest::Method;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// Time for a receiver of traces to take a connection.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -147,14 +146,9 @@ async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
 
 /// Whether somebody takes traces and metrics where they are sent.
 async fn collector() -> Finding {
-    let Ok(endpoint) = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT") else {
-        return Finding::good("collector", "none: traces are not sent (OTEL_EXPORTER_OTLP_ENDPOINT is not set)");
-    };
-    let host = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest).trim_end_matches('/');
-    match tokio::time::timeout(PATIENCE, TcpStream::connect(host)).await {
-        Ok(Ok(_)) => Finding::good("collector", format!("takes connections at {endpoint}")),
-        _ => {
-            Finding::bad("collector", format!("nobody takes connections at {endpoint}"), "start it; runs go on without")
-        }
+    match telemetry::collector(PATIENCE).await {
+        None => Finding::good("collector", "none: traces are not sent (OTEL_EXPORTER_OTLP_ENDPOINT is not set)"),
+        Some((endpoint, Ok(()))) => Finding::good("collector", format!("takes connections at {endpoint}")),
+        Some((_, Err(why))) => Finding::bad("collector", why, "start it; runs go on without"),
     }
 }
