@@ -22,8 +22,8 @@ pub struct Block {
     pub records: Records,
     /// Where the first of them stands.
     pub at: At,
-    /// The memory that they take.
-    pub booked: Reservation,
+    /// The memory that they take, given back when the block is dropped.
+    pub _booked: Reservation,
 }
 
 /// Reads a block.
@@ -123,12 +123,7 @@ impl Reader<'_> {
 }
 
 /// Reads rows of fields, column by column.
-fn decode_rows(
-    layout: &Layout,
-    nulls: &NullWords,
-    block: &Block,
-    names: &[String],
-) -> Result<Vec<ArrayRef>, Fault> {
+fn decode_rows(layout: &Layout, nulls: &NullWords, block: &Block, names: &[String]) -> Result<Vec<ArrayRef>, Fault> {
     if layout.unknown == UnknownFields::Refuse
         && let Some(name) = names.iter().find(|&name| !layout.places.contains_key(name))
     {

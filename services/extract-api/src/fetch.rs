@@ -123,8 +123,10 @@ impl Fetcher {
             "" | "identity" => None,
             "gzip" | "x-gzip" => Some(MultiGzDecoder::new(Vec::new())),
             other => {
-                return Err(Fault::bad_data(format!("{place} answers in the encoding {other}, which was not asked for"))
-                    .into());
+                return Err(Fault::bad_data(format!(
+                    "{place} answers in the encoding {other}, which was not asked for"
+                ))
+                .into());
             }
         };
         if response.content_length().is_some_and(|length| length > self.limits.max_bytes.saturating_sub(self.bytes)) {
@@ -144,7 +146,9 @@ impl Fetcher {
         let place = host(&answer.head.url);
         loop {
             if answer.packed.is_empty() {
-                let cut = |error| Failure::passing(Fault::upstream(format!("{place} cut its answer short: {}", reason(&error))));
+                let cut = |error| {
+                    Failure::passing(Fault::upstream(format!("{place} cut its answer short: {}", reason(&error))))
+                };
                 match self.within(answer.response.chunk(), &place).await?.map_err(cut)? {
                     Some(bytes) => answer.packed = bytes,
                     None => return self.last(answer, &place),

@@ -25,7 +25,8 @@ impl Kind {
         if folded == "json" {
             return Ok(Self::Json);
         }
-        let inner = folded.strip_prefix("list").map(str::trim_start).and_then(|rest| rest.strip_prefix(['(', '<', '[']));
+        let inner =
+            folded.strip_prefix("list").map(str::trim_start).and_then(|rest| rest.strip_prefix(['(', '<', '[']));
         let inner = inner.and_then(|inner| inner.strip_suffix([')', '>', ']']));
         match inner {
             // A zone keeps its case.

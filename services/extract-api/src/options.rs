@@ -291,7 +291,8 @@ impl RecordsPath {
         let steps = match pointer.unwrap_or_default() {
             "" => Vec::new(),
             text => {
-                let rest = text.strip_prefix('/').ok_or_else(|| format!("\"{text}\" is no JSON pointer: it begins with /"))?;
+                let rest =
+                    text.strip_prefix('/').ok_or_else(|| format!("\"{text}\" is no JSON pointer: it begins with /"))?;
                 rest.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect()
             }
         };

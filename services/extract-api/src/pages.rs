@@ -160,7 +160,7 @@ impl Pages {
             page.held += records.bytes.len();
             let at = At { page: self.number, record: page.records + 1, row: self.rows + page.records + 1 };
             page.records += records.len() as u64;
-            page.ready.push_back(Block { records, at, booked });
+            page.ready.push_back(Block { records, at, _booked: booked });
         }
         let kept = splitter.kept();
         page.kept.shrink(page.kept.bytes());
@@ -178,7 +178,8 @@ impl Pages {
         let Some(turned) = self.page.whole.take() else { return Ok(false) };
         self.fetcher.count("pages", 1);
         self.rows += self.page.records;
-        let Some(ask) = self.turns.next(&turned, &self.options.target)? else { return Ok(false) };
+        let next = self.turns.next(&turned, &self.options.target);
+        let Some(ask) = next.map_err(|fault| self.told(fault))? else { return Ok(false) };
         if self.number >= self.options.max_pages {
             let message = format!("there are more than {} pages", self.options.max_pages);
             return Err(Fault::bad_data(message).help("raise `max_pages`, or ask for larger pages"));

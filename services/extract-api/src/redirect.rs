@@ -15,7 +15,8 @@ pub fn follow(from: &Ask, status: StatusCode, location: &str) -> Result<Ask, Fau
     let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
     let method = if keeps_method { from.method.clone() } else { Method::GET };
     if method == Method::POST && !same_origin(&from.url, &url) {
-        let message = format!("{} redirects a POST to {}: what it carries is not sent there", host(&from.url), host(&url));
+        let message =
+            format!("{} redirects a POST to {}: what it carries is not sent there", host(&from.url), host(&url));
         return Err(Fault::denied(message).help("ask that address itself, if it is the right one"));
     }
     Ok(Ask { url, method })

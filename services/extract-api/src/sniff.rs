@@ -232,8 +232,17 @@ mod tests {
         let record = r#"{"i": 9007199254740993, "f": 0.5, "t": "007", "n": "5", "b": true, "d": "2024-02-29",
             "s": "2024-02-29T10:00:00Z", "z": null, "e": "", "w": 12345678901234567890, "y": "true"}"#;
         let wanted = [
-            "i: int64", "f: float64", "t: string", "n: string", "b: boolean", "d: date", "s: timestamp[us, UTC]",
-            "z: string", "e: string", "w: string", "y: string",
+            "i: int64",
+            "f: float64",
+            "t: string",
+            "n: string",
+            "b: boolean",
+            "d: date",
+            "s: timestamp[us, UTC]",
+            "z: string",
+            "e: string",
+            "w: string",
+            "y: string",
         ];
         assert_eq!(columns(&[record]), wanted);
         assert_eq!(columns(&[r#"{"a": 1}"#, r#"{"a": 2.5}"#]), ["a: float64"]);
@@ -248,8 +257,14 @@ mod tests {
             r#"{"u": {"id": 2, "new": true}, "tags": [], "mixed": {"a": 1}, "o": {}}"#,
         ];
         let wanted = [
-            "u.id: int64", "u.at.x: float64", "u.new: boolean", "tags: list(string)", "items: json", "none: json",
-            "mixed: json", "o: json",
+            "u.id: int64",
+            "u.at.x: float64",
+            "u.new: boolean",
+            "tags: list(string)",
+            "items: json",
+            "none: json",
+            "mixed: json",
+            "o: json",
         ];
         assert_eq!(columns(&records), wanted);
         let given = json!({"types": {"u": "json", "tags": "json", "late.x": "int64"}});
@@ -261,8 +276,13 @@ mod tests {
     #[test]
     fn two_fields_that_become_one_column_are_refused() {
         let fault = sniffed(&[r#"{"a.b": 1, "a": {"b": 2}}"#], json!({})).expect_err("a clash");
-        assert!(fault.message().contains("\"a.b\"") && fault.help_text().is_some_and(|help| help.contains("\"a\": json")));
-        assert_eq!(columns(&[r#"{"a.b": 1, "a": 2, "A": 3, "": 4}"#]), ["a.b: int64", "a: int64", "A: int64", ": int64"]);
+        assert!(
+            fault.message().contains("\"a.b\"") && fault.help_text().is_some_and(|help| help.contains("\"a\": json"))
+        );
+        assert_eq!(
+            columns(&[r#"{"a.b": 1, "a": 2, "A": 3, "": 4}"#]),
+            ["a.b: int64", "a: int64", "A: int64", ": int64"]
+        );
     }
 
     #[test]

@@ -142,8 +142,11 @@ pub fn same_origin(one: &Url, other: &Url) -> bool {
 
 /// Sets a parameter of the query, in the place of one of that name.
 pub fn set_query(url: &mut Url, name: &str, value: &str) {
-    let others: Vec<(String, String)> =
-        url.query_pairs().filter(|(key, _)| key != name).map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
+    let others: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(key, _)| key != name)
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect();
     url.query_pairs_mut().clear().extend_pairs(others).append_pair(name, value);
 }
 
@@ -165,7 +168,9 @@ mod tests {
         Target {
             url: Url::parse("https://api.example/v1?a=1").expect("a URL"),
             method: Method::POST,
-            headers: HeaderMap::from_iter([header("x-mine", &serde_json::from_value("m1ne".into()).expect("text")).expect("good")]),
+            headers: HeaderMap::from_iter([
+                header("x-mine", &serde_json::from_value("m1ne".into()).expect("text")).expect("good")
+            ]),
             credential: Some(Credential::new(&auth).expect("good")),
             body: Some(Bytes::from_static(b"b0dy")),
         }
@@ -183,7 +188,9 @@ mod tests {
         let home = sent(&target, "https://api.example:443/other");
         assert_eq!(home.headers()[AUTHORIZATION], "Bearer t0ken");
         assert!(home.headers().contains_key("x-mine") && home.body().is_some());
-        for url in ["https://evil.example/", "http://api.example/", "https://api.example:444/", "https://x.api.example/"] {
+        for url in
+            ["https://evil.example/", "http://api.example/", "https://api.example:444/", "https://x.api.example/"]
+        {
             let away = sent(&target, url);
             assert!(!away.headers().contains_key(AUTHORIZATION) && !away.headers().contains_key("x-mine"), "{url}");
             assert!(away.body().is_none(), "{url}");

@@ -66,16 +66,21 @@ impl Trouble {
                     true => format!("set `types: {{{name:?}: {wider}}}`"),
                     false => format!("set `types: {{{name:?}: {wider}}}`, or raise `sample_rows`"),
                 };
-                Fault::bad_data(format!("{place}, field \"{name}\": {shown} is not {is}, {why}")).column(name).help(help)
+                Fault::bad_data(format!("{place}, field \"{name}\": {shown} is not {is}, {why}"))
+                    .column(name)
+                    .help(help)
             }
             Self::NoObject { name, value } => {
                 let shown = shown(&value);
                 let help = format!("set `types: {{{name:?}: json}}`, or raise `sample_rows`");
-                let message = format!("{place}, field \"{name}\": {shown} is no object, as the first records have there");
+                let message =
+                    format!("{place}, field \"{name}\": {shown} is no object, as the first records have there");
                 Fault::bad_data(message).column(name).help(help)
             }
             Self::Unknown { name, .. } => {
-                let help = format!("raise `sample_rows`, name it in `types: {{{name:?}: …}}`, or set `unknown_fields: ignore`");
+                let help = format!(
+                    "raise `sample_rows`, name it in `types: {{{name:?}: …}}`, or set `unknown_fields: ignore`"
+                );
                 let message = format!("{place}: the field \"{name}\" is not among the columns of the first records");
                 Fault::bad_data(message).column(name).help(help)
             }

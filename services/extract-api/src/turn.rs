@@ -86,7 +86,9 @@ impl Turns {
                 let Some(cursor) = cursor(&turned.frame, path)? else { return Ok(None) };
                 if self.last.as_ref() == Some(&cursor) {
                     let message = format!("the answer names the same next page twice, at {path}");
-                    return Err(Fault::bad_data(message).help("is `param` the parameter that the server reads it from?"));
+                    return Err(
+                        Fault::bad_data(message).help("is `param` the parameter that the server reads it from?")
+                    );
                 }
                 let url = match param {
                     None => next_address(&turned.url, &cursor)?,
@@ -121,7 +123,9 @@ fn cursor(frame: &Value, path: &str) -> Result<Option<String>, Fault> {
         Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(_) => Err(Fault::bad_data(format!("what stands at {path} names no next page: it is neither text nor number"))),
+        Some(_) => {
+            Err(Fault::bad_data(format!("what stands at {path} names no next page: it is neither text nor number")))
+        }
     }
 }
 
@@ -188,8 +192,16 @@ mod tests {
         let paging = |param: Option<&str>| Paging::Cursor { path: "/meta/next".into(), param: param.map(Into::into) };
         let mut turns = Turns::new(paging(Some("after")));
         let frame = json!({"meta": {"next": "a b&c"}});
-        assert_eq!(next(&mut turns, &turned(2, frame, &[])).as_deref(), Some("https://api.example/items?limit=2&after=a+b%26c"));
-        for end in [json!({}), json!({"meta": {"next": null}}), json!({"meta": {"next": ""}}), json!({"meta": {"next": false}})] {
+        assert_eq!(
+            next(&mut turns, &turned(2, frame, &[])).as_deref(),
+            Some("https://api.example/items?limit=2&after=a+b%26c")
+        );
+        for end in [
+            json!({}),
+            json!({"meta": {"next": null}}),
+            json!({"meta": {"next": ""}}),
+            json!({"meta": {"next": false}}),
+        ] {
             assert_eq!(next(&mut turns, &turned(2, end, &[])), None);
         }
         let mut turns = Turns::new(paging(None));
@@ -210,13 +222,22 @@ mod tests {
     fn pages_and_records_are_counted_until_a_page_is_empty() {
         let mut pages = Turns::new(Paging::Page { param: "page".into(), start: 1 });
         assert_eq!(pages.first(&target()).url.query(), Some("limit=2&page=1"));
-        assert_eq!(next(&mut pages, &turned(2, Value::Null, &[])).as_deref(), Some("https://api.example/items?limit=2&page=2"));
-        assert_eq!(next(&mut pages, &turned(1, Value::Null, &[])).as_deref(), Some("https://api.example/items?limit=2&page=3"));
+        assert_eq!(
+            next(&mut pages, &turned(2, Value::Null, &[])).as_deref(),
+            Some("https://api.example/items?limit=2&page=2")
+        );
+        assert_eq!(
+            next(&mut pages, &turned(1, Value::Null, &[])).as_deref(),
+            Some("https://api.example/items?limit=2&page=3")
+        );
         assert_eq!(next(&mut pages, &turned(0, Value::Null, &[])), None);
 
         let mut records = Turns::new(Paging::Offset { param: "limit".into(), start: 10 });
         assert_eq!(records.first(&target()).url.query(), Some("limit=10"));
         next(&mut records, &turned(2, Value::Null, &[]));
-        assert_eq!(next(&mut records, &turned(1, Value::Null, &[])).as_deref(), Some("https://api.example/items?limit=13"));
+        assert_eq!(
+            next(&mut records, &turned(1, Value::Null, &[])).as_deref(),
+            Some("https://api.example/items?limit=13")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 use flight_common::FaultKind;
 use serde_json::json;
@@ -44,7 +44,10 @@ async fn objects_are_flattened_and_lists_kept() {
         {"u": {"at": null}, "tags": null},
     ]);
     let ran = read_json(document, json!({})).await.expect("reads");
-    assert_eq!(ran.schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["u.id", "u.at.x", "tags", "deep"]);
+    assert_eq!(
+        ran.schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(),
+        ["u.id", "u.at.x", "tags", "deep"]
+    );
     let wanted = [["1", "0.5", "[a, ∅]", "[[1]]"], ["∅", "∅", "[]", "{\"k\":1}"], ["∅", "∅", "∅", "∅"]];
     assert_eq!(cells(&ran), wanted);
 }
@@ -95,12 +98,17 @@ async fn what_does_not_fit_later_names_page_record_and_field() {
         assert_eq!((fault.row_number(), fault.column_name()), (Some(3), Some("a")));
     }
     let unknown = json!([{"a": 1}, {"a": 2, "new": {"x": 1}}]);
-    let fault = refused(read_json(unknown.clone(), one).await, FaultKind::BadData, &["record 2", "\"new\"", "unknown_fields"]);
+    let fault =
+        refused(read_json(unknown.clone(), one).await, FaultKind::BadData, &["record 2", "\"new\"", "unknown_fields"]);
     assert_eq!(fault.column_name(), Some("new"));
     let ran = read_json(unknown, json!({"sample_rows": 1, "unknown_fields": "ignore"})).await.expect("reads");
     assert_eq!(cells(&ran), [["1"], ["2"]]);
     let no_object = json!([{"a": {"b": 1}}, {"a": 5}]);
-    refused(read_json(no_object, json!({"sample_rows": 1})).await, FaultKind::BadData, &["record 2", "\"a\"", "no object"]);
+    refused(
+        read_json(no_object, json!({"sample_rows": 1})).await,
+        FaultKind::BadData,
+        &["record 2", "\"a\"", "no object"],
+    );
 }
 
 #[tokio::test]
@@ -165,7 +173,11 @@ async fn without_records_the_columns_must_be_told() {
 
 #[tokio::test]
 async fn what_is_neither_json_nor_csv_is_refused() {
-    refused(read_reply(Reply::new("text/html", "<html>"), json!({})).await, FaultKind::BadData, &["text/html", "format"]);
+    refused(
+        read_reply(Reply::new("text/html", "<html>"), json!({})).await,
+        FaultKind::BadData,
+        &["text/html", "format"],
+    );
     let forced = read_reply(Reply::new("text/html", "<html>"), json!({"format": "json"})).await;
     refused(forced, FaultKind::BadData, &["not JSON"]);
     refused(read_reply(Reply::json("[{\"a\": 1,}]"), json!({})).await, FaultKind::BadData, &["record 1", "not JSON"]);
@@ -198,7 +210,10 @@ async fn the_older_parameters_work() {
 async fn whoever_asks_is_told_in_each_way() {
     let server = Server::start(|_| Reply::json(r#"[{"a": 1}]"#)).await;
     for (auth, header) in [
-        (json!({"auth": {"type": "basic", "user": "ann", "password": "s3cret"}}), ("authorization", "Basic YW5uOnMzY3JldA==")),
+        (
+            json!({"auth": {"type": "basic", "user": "ann", "password": "s3cret"}}),
+            ("authorization", "Basic YW5uOnMzY3JldA=="),
+        ),
         (json!({"auth_type": "basic", "auth_value": "ann:s3cret"}), ("authorization", "Basic YW5uOnMzY3JldA==")),
         (json!({"auth": {"type": "api_key", "name": "X-Mine", "value": "k3y"}}), ("x-mine", "k3y")),
         (json!({"auth_type": "api_key", "auth_value": "k3y"}), ("x-api-key", "k3y")),

@@ -12,7 +12,9 @@ use support::{Reply, Server, local};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_is_kept() {
-    let mut text = String::from("[{\"id\":0,\"name\":null,\"amount\":null},{\"id\":1,\"name\":\"\"},{\"id\":2,\"name\":\"NaN\",\"amount\":-2.25}");
+    let mut text = String::from(
+        "[{\"id\":0,\"name\":null,\"amount\":null},{\"id\":1,\"name\":\"\"},{\"id\":2,\"name\":\"NaN\",\"amount\":-2.25}",
+    );
     for row in 3..100_000 {
         let _ = write!(text, ",\n{{\"id\":{row},\"name\":\"a rather, \\\"long\\\"\\nname\",\"amount\":{row}.5}}");
     }

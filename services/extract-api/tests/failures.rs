@@ -87,7 +87,9 @@ async fn what_does_not_pass_is_told_at_once() {
 async fn a_large_page_that_is_cut_short_is_an_error_and_not_an_end() {
     // Longer than what is held back, so that its first rows have left.
     let rows: Vec<String> = (0..400_000).map(|id| format!("{{\"id\": {id}, \"x\": \"0123456789\"}}")).collect();
-    for (reply, content_type) in [(format!("[{}]", rows.join(",")), "application/json"), (rows.join("\n"), "application/x-ndjson")] {
+    for (reply, content_type) in
+        [(format!("[{}]", rows.join(",")), "application/json"), (rows.join("\n"), "application/x-ndjson")]
+    {
         let cut = reply.len() - 7;
         let server = in_turn(vec![Reply::new(content_type, reply).cut_after(cut)]).await;
         refused(read_with(&server, typed(json!({}))).await, FaultKind::Upstream, &["cut"]);
@@ -107,7 +109,11 @@ async fn a_page_that_is_always_cut_is_an_error() {
 #[tokio::test]
 async fn silence_has_an_end() {
     let params = typed(json!({"idle_timeout_seconds": 1, "retries": 0}));
-    refused(read_reply(good().silent_after(5), params).await, FaultKind::Upstream, &["sent nothing", "idle_timeout_seconds"]);
+    refused(
+        read_reply(good().silent_after(5), params).await,
+        FaultKind::Upstream,
+        &["sent nothing", "idle_timeout_seconds"],
+    );
     let params = typed(json!({"timeout_seconds": 1}));
     refused(read_reply(good().silent_after(5), params).await, FaultKind::TimedOut, &["timeout_seconds"]);
 }

@@ -110,11 +110,14 @@ async fn a_later_page_that_does_not_fit_is_named() {
 #[tokio::test]
 async fn each_page_of_csv_has_its_header() {
     let server = Server::start(|request| {
-        Reply::new("text/csv", match number(request, "page") {
-            1 => "id,name\n1,a\n",
-            2 => "name,id\nb,2\n",
-            _ => "id,name\n",
-        })
+        Reply::new(
+            "text/csv",
+            match number(request, "page") {
+                1 => "id,name\n1,a\n",
+                2 => "name,id\nb,2\n",
+                _ => "id,name\n",
+            },
+        )
     })
     .await;
     let ran = read_with(&server, json!({"pagination": {"type": "page"}})).await.expect("reads");

@@ -18,9 +18,25 @@ async fn private_addresses_are_refused_in_every_spelling() {
     let port = server.port();
     let nothing_allowed = async |url: &str| Bench::new().run(ExtractApi, json!({"url": url}), &[]).await;
     for host in [
-        "127.0.0.1", "localhost", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-        "0.0.0.0", "169.254.169.254", "10.0.0.1", "100.64.0.1", "192.168.0.1", "172.16.0.1", "[fd00:ec2::254]", "[fe80::1]",
-        "[64:ff9b::7f00:1]", "168.63.129.16",
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "127.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "0.0.0.0",
+        "169.254.169.254",
+        "10.0.0.1",
+        "100.64.0.1",
+        "192.168.0.1",
+        "172.16.0.1",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "[64:ff9b::7f00:1]",
+        "168.63.129.16",
     ] {
         let fault = nothing_allowed(&format!("http://{host}:{port}/")).await;
         refused(fault, FaultKind::Denied, &["no public address", "--http-allow"]);
@@ -47,8 +63,12 @@ async fn the_operator_allows_hosts_and_networks() {
 async fn a_redirect_to_a_private_address_is_refused() {
     // The first server may be reached, the second must not.
     let inner = Server::start_at("127.0.0.2:0", |_| good()).await;
-    for location in [format!("http://127.0.0.2:{}/", inner.port()), "http://169.254.169.254/latest/meta-data".to_owned()] {
-        for status in ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
+    for location in
+        [format!("http://127.0.0.2:{}/", inner.port()), "http://169.254.169.254/latest/meta-data".to_owned()]
+    {
+        for status in
+            ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
+        {
             let location = location.clone();
             let server = Server::start(move |_| Reply::redirect(status, &location)).await;
             refused(read_with(&server, json!({})).await, FaultKind::Denied, &["no public address"]);
@@ -161,7 +181,11 @@ async fn secrets_are_told_to_nobody() {
         let told = format!("{fault:?} {}", serde_json::to_string(&fault).expect("JSON"));
         assert!(!told.contains("s3cret") && !told.contains("czNjcmV0"), "{told}");
     }
-    for wrong in [json!({"auth": {"type": "bearer", "token": "s3cret\n"}}), json!({"headers": {"x": "s3cret\n"}}), json!({"url": "s3cret"})] {
+    for wrong in [
+        json!({"auth": {"type": "bearer", "token": "s3cret\n"}}),
+        json!({"headers": {"x": "s3cret\n"}}),
+        json!({"url": "s3cret"}),
+    ] {
         let mut params = json!({"url": "http://127.0.0.1/"});
         params.as_object_mut().expect("a map").extend(wrong.as_object().expect("a map").clone());
         let fault = refused(run(params).await, FaultKind::BadParams, &[]);
@@ -177,6 +201,7 @@ async fn secrets_are_told_to_nobody() {
 async fn what_identifies_the_source_holds_no_secret() {
     let server = Server::start(|_| good()).await;
     let step = flight_common::registry::erase(ExtractApi);
-    let planned = step.plan(&secrets(&server.url("/")), &Default::default(), &support::bench().env).await.expect("plans");
+    let planned =
+        step.plan(&secrets(&server.url("/")), &Default::default(), &support::bench().env).await.expect("plans");
     assert!(planned.source.is_none());
 }

@@ -9,13 +9,7 @@ use flight_common::values::{Forms, Seen, is_plain, up_to_eight_digits};
 ///
 /// # Errors
 /// A field that goes on after its closing quote.
-pub fn look(
-    seen: &mut Seen,
-    block: &Block<'_>,
-    place: usize,
-    rules: &Rules,
-    forms: &Forms,
-) -> Result<(), BadField> {
+pub fn look(seen: &mut Seen, block: &Block<'_>, place: usize, rules: &Rules, forms: &Forms) -> Result<(), BadField> {
     let mut scratch = Vec::new();
     let text = block.text();
     let glances = forms.date.is_none() && forms.timestamp.is_none();

@@ -51,7 +51,9 @@ impl CsvSplitter {
         self.read(&[])?;
         self.gathered.end();
         if self.width == 0 {
-            return Err(Fault::bad_data("the answer is empty").help("CSV has at least a line with the names of its columns"));
+            return Err(
+                Fault::bad_data("the answer is empty").help("CSV has at least a line with the names of its columns")
+            );
         }
         Ok(())
     }
@@ -98,12 +100,14 @@ impl CsvSplitter {
 
     /// Reads the names.
     fn begin(&mut self, filled: usize, ended: usize) -> Result<(), Fault> {
-        let text = std::str::from_utf8(&self.fields[..filled]).map_err(|_| Fault::bad_data("the header is not UTF-8"))?;
+        let text =
+            std::str::from_utf8(&self.fields[..filled]).map_err(|_| Fault::bad_data("the header is not UTF-8"))?;
         let starts = std::iter::once(0).chain(self.ends[..ended].iter().copied());
-        let name = |(place, (start, &end)): (usize, (usize, &usize))| match text[start..end].trim_start_matches('\u{feff}') {
-            "" => format!("column_{}", place + 1),
-            name => name.to_owned(),
-        };
+        let name =
+            |(place, (start, &end)): (usize, (usize, &usize))| match text[start..end].trim_start_matches('\u{feff}') {
+                "" => format!("column_{}", place + 1),
+                name => name.to_owned(),
+            };
         let names: Vec<String> = starts.zip(&self.ends[..ended]).enumerate().map(name).collect();
         let mut seen = HashSet::new();
         if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {

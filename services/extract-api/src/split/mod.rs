@@ -91,15 +91,21 @@ impl Splitter {
 fn format_of(head: &Head) -> Result<Format, Fault> {
     let path = head.url.path().to_lowercase();
     match head.content_type.as_str() {
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines"
-        | "application/jsonlines" | "application/x-json-stream" => Ok(Format::Ndjson),
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "application/jsonl"
+        | "application/x-jsonlines"
+        | "application/jsonlines"
+        | "application/x-json-stream" => Ok(Format::Ndjson),
         "text/csv" | "application/csv" => Ok(Format::Csv),
         "application/json" | "text/json" => Ok(Format::Json),
         other if other.ends_with("+json") => Ok(Format::Json),
         _ if path.ends_with(".csv") => Ok(Format::Csv),
         _ if path.ends_with(".ndjson") || path.ends_with(".jsonl") => Ok(Format::Ndjson),
         _ if path.ends_with(".json") => Ok(Format::Json),
-        "" => Err(Fault::bad_data("the answer does not say which form it has").help("set `format`: json, ndjson or csv")),
+        "" => {
+            Err(Fault::bad_data("the answer does not say which form it has").help("set `format`: json, ndjson or csv"))
+        }
         other => Err(Fault::bad_data(format!("the answer is {other}, neither JSON nor CSV"))
             .help("check the address, or set `format` if it is JSON or CSV indeed")),
     }

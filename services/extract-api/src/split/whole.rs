@@ -46,7 +46,8 @@ fn columns(fields: &[(Cow<'_, str>, &str)], gathered: &mut Gathered) -> Result<(
     let mut columns: Vec<(String, Vec<&RawValue>)> = Vec::with_capacity(fields.len());
     for (name, list) in fields {
         let key = serde_json::Value::from(name.as_ref()).to_string();
-        let list = serde_json::from_str(list).map_err(|error| Fault::bad_data(format!("the answer is not JSON: {error}")))?;
+        let list =
+            serde_json::from_str(list).map_err(|error| Fault::bad_data(format!("the answer is not JSON: {error}")))?;
         columns.push((key, list));
     }
     let rows = columns[0].1.len();
