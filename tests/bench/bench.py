@@ -7,6 +7,7 @@ one moment.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -14,6 +15,7 @@ import pathlib
 import platform
 import random
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -70,11 +72,12 @@ def memory_mb(pid):
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def measured(command):
+def measured(command, **env):
     """Runs a command: seconds, CPU seconds, peak memory in MB of each process and of all at a time, standard output."""
     before = os.times()
     begun = time.perf_counter()
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=WORK)
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=WORK,
+                               env={**os.environ, **env})
     peaks, together, done = {}, [0.0], threading.Event()
 
     def watch():
@@ -234,12 +237,12 @@ steps:
 
 def wire():
     """DoExchange echo of 5M rows × 8 columns: our server and pyarrow's, driven by our client and by pyarrow's."""
-    socket = WORK / "wire.sock"
-    socket.unlink(missing_ok=True)
+    path = WORK / "wire.sock"
+    path.unlink(missing_ok=True)
     ours, theirs = [WIRE, "drive"], [PYTHON, CONTENDERS, "echo-drive"]
     pairs = [
         ("quiver", "quiver, TCP", ours, [WIRE, "serve"], None),
-        ("quiver", "quiver, Unix socket", ours, [WIRE, "serve", "--unix", socket], socket),
+        ("quiver", "quiver, Unix socket", ours, [WIRE, "serve", "--unix", path], path),
         ("quiver", "pyarrow (C++), TCP", ours, [PYTHON, CONTENDERS, "echo-server"], None),
         ("pyarrow (C++)", "quiver, TCP", theirs, [WIRE, "serve"], None),
         ("pyarrow (C++)", "pyarrow (C++), TCP", theirs, [PYTHON, CONTENDERS, "echo-server"], None),
@@ -258,6 +261,52 @@ def wire():
         speed = statistics.median(run["gb_per_s"] for run in runs[1:])
         lines.append(f"| {client} | {name} | {speed:.2f} | {latency['p50_us']} | {latency['p99_us']} |")
     return "### The wire: echo of 5M rows × 8 columns\n\n" + "\n".join(lines)
+
+
+@contextlib.contextmanager
+def collector():
+    """The endpoint of a collector; the tests have built its program."""
+    programs = sorted(REPOSITORY.glob("target/tmp/jaeger-*/jaeger"))
+    assert programs, "run the tests first: they build the collector"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    config = REPOSITORY / "tests/bench/collector.yaml"
+    env = {**os.environ, "COLLECTOR_OTLP": f"127.0.0.1:{port}"}
+    server = subprocess.Popen([programs[-1], "--config", config], env=env, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                assert server.poll() is None, "the collector ended"
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def telemetry(count):
+    """The HR pipeline with traces, metrics and logs sent to a collector, and without."""
+    shutil.copy(REPOSITORY / "examples/pipelines/hr_analytics.yaml", WORK / "hr.yaml")
+    source = generate("hr", 500_000)
+
+    def run(words, **env):
+        result = measured([QUIVER, "run", "hr.yaml", "--json", "--set", f"extract.file_path={source}", *words], **env)
+        quiver_output(result, "load").unlink()
+        return result
+
+    lines = ["| contender | seconds without | seconds with | ratio |", "|---|---|---|---|"]
+    with collector() as endpoint:
+        for name, words in [("quiver", []), ("quiver --mesh", ["--mesh"])]:
+            results = rounds({"without": lambda: run(words),
+                              "with": lambda: run(words, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)}, count)
+            without, sent = [[one["seconds"] for one in results[which]] for which in ("without", "with")]
+            ratio = statistics.median(b / a for a, b in zip(without, sent))
+            lines.append(f"| {name} | {statistics.median(without):.3f} | {statistics.median(sent):.3f} | {ratio:.2f} |")
+    return "### Telemetry: 500k rows with all of it sent to a collector beside\n\n" + "\n".join(lines)
 
 
 def startup(count):
@@ -282,7 +331,7 @@ def startup(count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", default=["hr", "memory", "join", "wire", "startup"])
+    parser.add_argument("--only", nargs="*", default=["hr", "memory", "join", "wire", "startup", "telemetry"])
     parser.add_argument("--rows", nargs="*", type=int, default=[10_000, 100_000, 500_000, 2_000_000])
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
@@ -293,6 +342,7 @@ def main():
         "join": lambda: join(args.rounds),
         "wire": wire,
         "startup": lambda: startup(args.rounds),
+        "telemetry": lambda: telemetry(4 * args.rounds),
     }
     page = REPOSITORY / "docs/benchmarks.md"
     text = page.read_text()

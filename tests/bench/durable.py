@@ -5,7 +5,8 @@
 
 Tells runs per second from the first submission to the last end; for one run at a time, how long it takes from the request
 to its end, and how much of that is not the work itself; and how long it takes to list all runs. PostgreSQL is started here,
-if Debian's package is there. The figures go to docs/benchmarks.md.
+if Debian's package is there. Beside it one run alone in Prefect and in Dagster, which pip installs into a folder of their
+own. The figures go to docs/benchmarks.md.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -140,6 +142,19 @@ def measured(name, store, options):
     return line
 
 
+def peers():
+    """One run after the other in each, as lines of the table."""
+    env = REPOSITORY / "target/bench/durable"
+    subprocess.run([sys.executable, "-m", "venv", env], check=True)
+    subprocess.run([env / "bin/pip", "install", "--quiet", "prefect", "dagster"], check=True)
+    for tool in ("prefect", "dagster"):
+        with tempfile.TemporaryDirectory() as folder:
+            words = [env / "bin/python", REPOSITORY / "tests/bench/durable_peers.py", tool, folder]
+            told = json.loads(subprocess.check_output(words, stderr=subprocess.DEVNULL).splitlines()[-1])
+        whole, work = told["run_ms"], told["work_ms"]
+        yield f"| {tool.title()}, SQLite | {1000 / whole:.0f} | {whole:.1f} | {whole - work:.1f} | | |"
+
+
 def wait(api):
     """Until no run is left to do."""
     while api.ask("/runs?state=queued,running&limit=1")["items"]:
@@ -158,6 +173,7 @@ def main():
     lines = [measured("SQLite", None, options)]
     with postgres() as address:
         lines += [measured("PostgreSQL", address, options)] if address else []
+    lines += peers()
     page = REPOSITORY / "docs/benchmarks.md"
     before, rest = page.read_text().split("<!-- durable -->\n")
     _, after = rest.split("\n<!-- /durable -->")

@@ -84,6 +84,8 @@ impl StepCommand {
                 let command: Self = serde_json::from_slice(bytes).map_err(|error| refuse(error.to_string()))?;
                 (command, Form::Json)
             }
+            // No message begins like this: it would be a group, which proto3 has not.
+            Some(_) if bytes.starts_with(b"[") => return Err(refuse("it is a list in JSON, not an object".to_owned())),
             Some(_) => {
                 let message = proto::StepCommand::decode(bytes).map_err(|error| refuse(error.to_string()))?;
                 (Self::from_proto(message), Form::Protobuf)
@@ -210,5 +212,6 @@ mod tests {
             let fault = StepCommand::read(bytes).expect_err("not a command");
             assert!(fault.help_text().is_some_and(|help| help.contains("outliers")), "{fault}");
         }
+        assert!(StepCommand::read(b"[]").expect_err("a list").message().contains("a list in JSON"));
     }
 }

@@ -42,4 +42,25 @@ impl Source {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// The line that holds this byte of it.
+    pub fn line_at(&self, byte: usize) -> &str {
+        let (before, after) = self.text.split_at_checked(byte).unwrap_or((&self.text, ""));
+        let begin = before.rfind('\n').map_or(0, |end| end + 1);
+        let end = after.find('\n').map_or(self.text.len(), |end| before.len() + end);
+        &self.text[begin..end]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_found_by_any_byte_of_it() {
+        let source = Source::new("test", "a: 1\n\nb: ä");
+        for (byte, line) in [(0, "a: 1"), (3, "a: 1"), (4, "a: 1"), (5, ""), (6, "b: ä"), (99, "b: ä")] {
+            assert_eq!(source.line_at(byte), line, "{byte}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! name the pipeline's parameters, the item that the step is for, other steps, and in `finally` the run. One that names
 //! neither steps nor the run is decided at planning; the others once the steps that they name have ended.
 //!
-//! As in the names of steps, `-` and `_` are the same here: `steps.read_all` is the step `read-all`.
+//! Names have `_` for `-`: `steps.read_all` is the step `read-all`.
 
 use super::problem::{Problem, Problems};
 use super::source::Span;
@@ -60,6 +60,12 @@ impl When {
         if text.len() > LONGEST {
             let message = format!("a condition has at most {LONGEST} characters");
             let help = "let a step find out what is asked, and ask for its counters".to_owned();
+            problems.push(Problem::at(&value.span, "bad-when", message).help(help));
+            return None;
+        }
+        if let Some(id) = dashed(&text) {
+            let message = format!("`-` subtracts here: there is no step \"{id}\" in this expression");
+            let help = format!("write `_` for each `-` of its name: steps.{}", word(id));
             problems.push(Problem::at(&value.span, "bad-when", message).help(help));
             return None;
         }
@@ -188,8 +194,8 @@ impl When {
     /// Whether it holds, given what became of the steps that it names, by their ids, and of the run.
     ///
     /// # Errors
-    /// [`flight_common::FaultKind::BadParams`] for one that cannot be worked out: it compares a text with a number, or
-    /// asks for a counter that there is not.
+    /// [`flight_common::FaultKind::BadParams`] for one that cannot be worked out: it adds a text to a number, or asks for
+    /// a counter that there is not.
     pub fn holds(&self, steps: &BTreeMap<String, Value>, run: &Value) -> Result<bool, Fault> {
         let of_steps = self.steps.iter().map(|(word, id)| (word.clone(), steps.get(id).cloned().unwrap_or_default()));
         let mut context = nested(&self.values);
@@ -234,6 +240,18 @@ fn environment() -> Environment<'static> {
 
 fn reason(error: &minijinja::Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{} ({detail})", error.kind()))
+}
+
+/// The first step whose name is written with its dashes: `my-q` of `steps.my-q.rows_out`. No step can be subtracted from.
+fn dashed(text: &str) -> Option<&str> {
+    let is_part = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
+    text.match_indices("steps.").find_map(|(place, steps)| {
+        let alone = !text[..place].ends_with(|before| is_part(before) || matches!(before, '.' | '"' | '\''));
+        let rest = &text[place + steps.len()..];
+        let id = &rest[..rest.find(|character| !is_part(character)).unwrap_or(rest.len())];
+        let inner = id.trim_end_matches('-');
+        (alone && inner.contains('-')).then_some(inner)
+    })
 }
 
 /// A name as conditions write it.
@@ -318,12 +336,14 @@ mod tests {
             ("steps.chek.rows_out > 0", "there is no step \"chek\""),
             ("steps.check_all.rows > 0", "nothing that a step has"),
             ("steps", "`steps` alone"),
+            ("n > 1 and steps.check-all.rows_out > 0", "steps.check_all"),
             ("run.status == 'failed'", "there is no \"run.status\" here"),
             ("n + 'x' > 1", "cannot be worked out"),
             ("stage * 999999999 == 'y'", "fuel"),
             ("range(9)", "there is no \"range\" here"),
         ] {
-            let told = decided(text).expect_err(text);
+            let (read, unread) = when(text);
+            let told = if read.is_some() { decided(text).expect_err(text) } else { format!("{unread:?}") };
             assert!(told.contains(part), "{text}: {told}");
         }
         for long in ["1".to_owned() + &"+1".repeat(50_000), "not ".repeat(50_000) + "true"] {

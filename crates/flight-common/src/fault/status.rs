@@ -149,9 +149,10 @@ impl Fault {
             text => text.to_owned(),
         };
         // A reset stream or a broken connection has no status from the peer: hyper makes one up as UNKNOWN or
-        // INTERNAL, with the transport's error as its source.
-        if std::error::Error::source(status).is_some() && kind == FaultKind::Internal {
-            return Self::upstream(format!("the connection broke: {message}"));
+        // INTERNAL, with the transport's error as its source. What lies deepest says why; the layers above, where it was met.
+        let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
+        if let Some(cause) = causes.last().filter(|_| kind == FaultKind::Internal) {
+            return Self::upstream(format!("the connection broke: {cause}"));
         }
         Self::new(kind, message)
     }

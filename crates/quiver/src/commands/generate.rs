@@ -18,6 +18,10 @@ pub fn generate(args: &GenerateArgs) -> Result<Exit, Fault> {
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| Fault::bad_params(format!("{} is no file name", path.display())))?;
+    if !folder.is_dir() {
+        let message = format!("{} cannot be written: there is no folder {}", path.display(), folder.display());
+        return Err(Fault::not_found(message).help("make the folder first, or choose another one"));
+    }
     let shown = path.display().to_string();
     // Seen whole or not at all, like everything that is written here.
     let mut file = BufWriter::with_capacity(1 << 20, DataRoot::open(folder)?.new_file(Path::new(name))?);

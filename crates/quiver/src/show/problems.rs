@@ -5,11 +5,20 @@ use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, Sever
 use orchestrator::pipeline::{Problem, Problems, Source};
 use std::fmt;
 
+/// Bytes of the longest line that is drawn: a longer one would fill the screen.
+const LONGEST_LINE: usize = 500;
+
 /// Shows every problem of a pipeline.
 pub fn problems(source: &Source, problems: &Problems) {
     let text = NamedSource::new(source.name(), source.text().to_owned()).with_language("yaml");
     for problem in problems.iter() {
-        show(&Shown { problem, text: &text });
+        match source.line_at(problem.span.start).len() {
+            0..=LONGEST_LINE => show(&Shown { problem, text: Some(&text) }),
+            _ => {
+                show(&Shown { problem, text: None });
+                eprintln!("  at {}:{}:{}\n", source.name(), problem.line, problem.column);
+            }
+        }
     }
     let count = problems.iter().count();
     let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
@@ -40,7 +49,8 @@ fn color() -> bool {
 
 struct Shown<'a> {
     problem: &'a Problem,
-    text: &'a NamedSource<String>,
+    /// What to underline it in.
+    text: Option<&'a NamedSource<String>>,
 }
 
 impl fmt::Debug for Shown<'_> {
@@ -71,7 +81,7 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(self.text)
+        self.text.map(|text| text as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
