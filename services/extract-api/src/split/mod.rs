@@ -28,7 +28,7 @@ pub enum Splitter {
     /// A record per line.
     Lines(LineSplitter),
     /// Rows of fields.
-    Csv(CsvSplitter),
+    Csv(Box<CsvSplitter>),
 }
 
 impl Splitter {
@@ -40,7 +40,7 @@ impl Splitter {
         Ok(match options.format.map_or_else(|| format_of(head), Ok)? {
             Format::Json => Self::Json(JsonSplitter::new(&options.path)),
             Format::Ndjson => Self::Lines(LineSplitter::default()),
-            Format::Csv => Self::Csv(CsvSplitter::new(options.delimiter)),
+            Format::Csv => Self::Csv(Box::new(CsvSplitter::new(options.delimiter))),
         })
     }
 
