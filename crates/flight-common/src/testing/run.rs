@@ -4,6 +4,7 @@ use crate::data_root::DataRoot;
 use crate::drive::{Driven, drive};
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
+use crate::outbound::AllowList;
 use crate::registry::{AnyStep, erase};
 use crate::report::StepReport;
 use crate::spool::SpillSpace;
@@ -56,7 +57,7 @@ impl Bench {
     pub fn at(data_root: &Path) -> Self {
         let data_root = DataRoot::open(data_root).expect("the data root of a test is a folder");
         Self {
-            env: StepEnv { data_root, space: SpillSpace::default() },
+            env: StepEnv { data_root, space: SpillSpace::default(), http_allow: AllowList::default() },
             batch_rows: BATCH_ROWS,
             claimed: Vec::new(),
             names: Vec::new(),
@@ -78,6 +79,12 @@ impl Bench {
     /// Allows this much memory.
     pub fn memory(mut self, bytes: usize) -> Self {
         self.env.space = SpillSpace::new(MemoryBudget::new(bytes), std::env::temp_dir(), u64::MAX);
+        self
+    }
+
+    /// Lets the step reach these hosts and networks over HTTP.
+    pub fn http_allow(mut self, allowed: AllowList) -> Self {
+        self.env.http_allow = allowed;
         self
     }
 
