@@ -133,7 +133,8 @@ impl Joiner<'_> {
         }
         let names = self.step.inputs.iter().map(|(name, ..)| name.as_str());
         let only = given.into_iter().filter(|_| single);
-        let feeding = names.zip(named).chain(INPUT.iter().copied().zip(only));
+        let good = names.zip(named).filter(|(name, _)| is_input_name(name));
+        let feeding = good.chain(INPUT.iter().copied().zip(only));
         Edges {
             inputs: feeding.filter_map(|(name, found)| found.feeding(name)).collect(),
             after: ordered.into_iter().filter_map(|found| found.node).collect(),
