@@ -6,11 +6,13 @@ use flight_common::Registry;
 pub fn registry() -> Registry {
     Registry::new()
         .with(extract_csv::ExtractCsv)
+        .with(extract_sql::ExtractSql::default())
         .with(data_quality::DataQuality)
         .with(delete_columns::DeleteColumns)
         .with(outliers::Outliers)
         .with(clean_nan::CleanNan)
         .with(join::Join)
         .with(llm_complete::LlmComplete::from_env())
+        .with(sql::Sql)
         .with(load_data::LoadData)
 }

@@ -34,11 +34,16 @@ impl Lab {
     /// Surroundings in which every output is read.
     pub(super) fn bench(&self) -> Bench {
         let further = self.step.spec().outputs.iter().skip(1);
-        further.fold(Bench::at(&self.root), |bench, output| bench.claim(output))
+        further.fold(Bench::at(&self.root).called(&self.case.names), |bench, output| bench.claim(output))
     }
 
     pub(super) fn schemas(&self) -> InputSchemas {
-        InputSchemas::new(self.case.inputs.iter().map(RecordBatch::schema).collect())
+        InputSchemas::new(self.case.inputs.iter().map(RecordBatch::schema).collect()).called(&self.case.names)
+    }
+
+    /// The names of the inputs.
+    pub(super) fn input_names(&self) -> Result<Vec<String>, Fault> {
+        self.step.spec().input_names(&self.case.names)
     }
 
     /// Runs the step on streams made of each input.
