@@ -5,6 +5,7 @@
 //! it opened is compared with what was found.
 
 use crate::address::Address;
+use crate::quote;
 use flight_common::{DataRoot, Fault, FaultKind};
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 use std::fmt;
@@ -82,6 +83,30 @@ pub fn open_for_reading(root: &DataRoot, address: &Address) -> Result<Connection
     open(root, address, &file, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
+/// Lets a connection write to the database too, under a name. A file that is not there is made.
+///
+/// # Errors
+/// Why the file cannot be opened or made, or that it is no database.
+pub fn attach_for_writing(
+    connection: &Connection,
+    root: &DataRoot,
+    address: &Address,
+    name: &str,
+) -> Result<(), Fault> {
+    let file = match found(root, address) {
+        Err(fault) if fault.kind() == FaultKind::NotFound => {
+            root.new_file(&root.locate(address.secret(), address.param())?)?.commit()?;
+            found(root, address)?
+        }
+        found => found?,
+    };
+    check_is_database(&file, address)?;
+    checked(root, address, &file, |real| {
+        let attach = format!("ATTACH DATABASE ?1 AS {}", quote::double(name));
+        connection.execute(&attach, [real.to_string_lossy()]).map(drop)
+    })
+}
+
 fn found(root: &DataRoot, address: &Address) -> Result<File, Fault> {
     Ok(root.open_file(address.secret(), address.param())?.into_std())
 }
@@ -101,20 +126,30 @@ fn check_is_database(file: &File, address: &Address) -> Result<(), Fault> {
 
 /// Opens the file that was found, by its real path.
 fn open(root: &DataRoot, address: &Address, file: &File, access: OpenFlags) -> Result<Connection, Fault> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    checked(root, address, file, |real| Connection::open_with_flags(real, flags))
+}
+
+/// Has the real path of the file that was found opened, and sees to it that this is what was opened.
+fn checked<T>(
+    root: &DataRoot,
+    address: &Address,
+    file: &File,
+    open: impl FnOnce(&Path) -> rusqlite::Result<T>,
+) -> Result<T, Fault> {
     let path = address.secret();
     let unreadable = |error: std::io::Error| Fault::io(path, &error);
     let real = real_path(file).map_err(unreadable)?;
     if !real.starts_with(root.path()) {
         return Err(Fault::denied(format!("{path} leads outside the data root")));
     }
-    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(&real, flags).map_err(|error| fault(&error, address))?;
+    let opened = open(&real).map_err(|error| fault(&error, address))?;
     let before = Stamp::of(file).map_err(unreadable)?.place;
     let now = Stamp::of(&found(root, address)?).map_err(unreadable)?.place;
     if before != now {
         return Err(Fault::upstream(format!("{path} was replaced while it was opened")).help("run again"));
     }
-    Ok(connection)
+    Ok(opened)
 }
 
 fn real_path(file: &File) -> std::io::Result<PathBuf> {

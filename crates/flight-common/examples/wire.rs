@@ -72,7 +72,7 @@ fn main() -> Result<(), Fault> {
 }
 
 async fn echo_server(socket: Option<PathBuf>) -> Result<(), Fault> {
-    let env = StepEnv { data_root: DataRoot::open(".")?, space: SpillSpace::default() };
+    let env = StepEnv { data_root: DataRoot::open(".")?, space: SpillSpace::default(), http_allow: Default::default() };
     let listen = "127.0.0.1:0".parse().map_err(Fault::internal)?;
     let options = ListenOptions { listen, socket, max_exchanges: 64, drain_seconds: 1, tethered: true };
     serve(Registry::new().with(Echo), env, &options).await

@@ -8,6 +8,8 @@
 //! | [`DataRoot`], [`MemoryBudget`], [`spool`] | files, memory and disk, each with its bounds |
 //! | [`params`], [`report`] | knobs in, figures out |
 //! | [`wire`], [`server`], [`client`] | Arrow Flight, which no step sees |
+//! | [`outbound`] | requests to addresses that somebody else has chosen |
+//! | `values` (feature `values`) | texts that are numbers, dates, nulls: guessed and read |
 //! | [`registry`], [`drive`] | how a step is called, in this process or behind a server |
 
 pub mod client;
@@ -20,6 +22,7 @@ pub mod describe;
 pub mod drive;
 mod fault;
 mod memory;
+pub mod outbound;
 pub mod params;
 mod parcel;
 pub mod queue;
@@ -33,6 +36,8 @@ mod stream;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(feature = "values")]
+pub mod values;
 pub mod wire;
 
 pub use command::StepCommand;

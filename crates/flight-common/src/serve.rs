@@ -3,6 +3,7 @@
 use crate::data_root::DataRoot;
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
+use crate::outbound::AllowList;
 use crate::registry::Registry;
 use crate::server::{Limits, Listener, Server, Settings};
 use crate::spool::SpillSpace;
@@ -37,6 +38,11 @@ pub struct EnvOptions {
     /// Disk that spill files may take in all [default: no limit]
     #[arg(long, env = "QUIVER_SPILL_QUOTA", value_name = "SIZE")]
     pub spill_quota: Option<ByteSize>,
+
+    /// Hosts and networks that steps may reach over HTTP although they are not public: `api.intern.example,10.1.0.0/16`,
+    /// or `*` for all [default: public addresses only]
+    #[arg(long, env = "QUIVER_HTTP_ALLOW", default_value_t, hide_default_value = true, value_name = "LIST")]
+    pub http_allow: AllowList,
 }
 
 impl EnvOptions {
@@ -53,7 +59,8 @@ impl EnvOptions {
         }
         let limit = usize::try_from(self.memory_limit.as_u64()).unwrap_or(usize::MAX);
         let quota = self.spill_quota.map_or(u64::MAX, |quota| quota.as_u64());
-        Ok(StepEnv { data_root, space: SpillSpace::new(MemoryBudget::new(limit), spill_dir, quota) })
+        let space = SpillSpace::new(MemoryBudget::new(limit), spill_dir, quota);
+        Ok(StepEnv { data_root, space, http_allow: self.http_allow.clone() })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::dataset::Dataset;
 use crate::describe::StepSpec;
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
+use crate::outbound::AllowList;
 use crate::report::Meter;
 use crate::spool::SpillSpace;
 use crate::stream::BatchStream;
@@ -59,6 +60,8 @@ pub struct StepEnv {
     pub data_root: DataRoot,
     /// Where rows that must wait may be kept.
     pub space: SpillSpace,
+    /// Which addresses a step may reach over HTTP beyond public ones.
+    pub http_allow: AllowList,
 }
 
 /// The schemas of a step's inputs, in the order of its [`StepSpec::inputs`]; where the caller names them, in the

@@ -120,7 +120,7 @@ async fn served(limits: Limits) -> (Server, String) {
     let data_root = DataRoot::open(std::env::temp_dir()).expect("a folder");
     let settings = Settings {
         registry: Registry::new().with(Stalled).with(Both).with(Any),
-        env: StepEnv { data_root, space: SpillSpace::default() },
+        env: StepEnv { data_root, space: SpillSpace::default(), http_allow: Default::default() },
         limits,
         drain: Duration::from_secs(5),
     };

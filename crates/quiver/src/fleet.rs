@@ -151,6 +151,7 @@ impl Launch {
         if let Some(quota) = env.spill_quota {
             command.arg("--spill-quota").arg(quota.as_u64().to_string());
         }
+        command.arg("--http-allow").arg(env.http_allow.to_string());
         if self.logs == LogFormat::Json {
             command.args(["--log-format", "json"]);
         }

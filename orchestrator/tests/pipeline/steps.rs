@@ -228,7 +228,7 @@ pub fn planner() -> InProcess {
 pub fn planner_at(folder: &std::path::Path) -> InProcess {
     let data_root = DataRoot::open(folder).expect("a folder");
     let space = SpillSpace::new(MemoryBudget::new(1 << 20), std::env::temp_dir(), 1 << 20);
-    InProcess::new(registry(), StepEnv { data_root, space })
+    InProcess::new(registry(), StepEnv { data_root, space, http_allow: Default::default() })
 }
 
 /// The same steps behind something that can go wrong.

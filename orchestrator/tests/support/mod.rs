@@ -222,7 +222,7 @@ impl House {
         let folder = tempfile::tempdir().expect("a folder");
         let data_root = DataRoot::open(folder.path()).expect("it is there");
         let space = SpillSpace::new(MemoryBudget::new(bytes), std::env::temp_dir(), u64::MAX);
-        Self { folder, env: StepEnv { data_root, space } }
+        Self { folder, env: StepEnv { data_root, space, http_allow: Default::default() } }
     }
 
     pub fn new() -> Self {

@@ -1,7 +1,7 @@
 //! What a field says: its text without quotes, and whether it is a null.
 
 use crate::dialect::Dialect;
-use crate::nulls::NullWords;
+use flight_common::values::NullWords;
 use memchr::memchr;
 
 /// How fields are read, the same for every column.
@@ -73,10 +73,10 @@ fn unquote<'a>(rest: &'a [u8], quote: u8, scratch: &'a mut Vec<u8>) -> Result<&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nulls::USUAL;
+    use flight_common::values::USUAL_NULLS;
 
     fn text(raw: &str) -> Result<String, BadQuote> {
-        let rules = Rules { dialect: Dialect::default(), nulls: NullWords::new(USUAL), quoted_nulls: false };
+        let rules = Rules { dialect: Dialect::default(), nulls: NullWords::new(USUAL_NULLS), quoted_nulls: false };
         let mut scratch = Vec::new();
         let text = rules.text(raw.as_bytes(), &mut scratch)?;
         Ok(String::from_utf8(text.to_vec()).expect("plain text"))

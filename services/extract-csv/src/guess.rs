@@ -1,185 +1,31 @@
-//! Which type a column has, guessed from its first values.
-//!
-//! A guess loses nothing: what it would read as a number must come out as it went in. So `007` makes a column text, and
-//! so does an integer beyond 64 bits, or one that a float does not hold among values that are floats.
+//! The types of columns, guessed from their first fields.
 
-use crate::column::{BadField, integer, is_float, is_lossless_float, is_plain, truth, up_to_eight_digits};
+use crate::column::BadField;
 use crate::field::Rules;
-use crate::forms::{Forms, Stamp};
 use crate::rows::Block;
-use arrow::datatypes::{DataType, TimeUnit};
+use flight_common::values::{Forms, Seen, is_plain, up_to_eight_digits};
 
-/// The kinds of value that a column was seen to have, as bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen(u16);
-
-const INTEGER: u16 = 1;
-/// An integer that no float64 holds.
-const WIDE: u16 = 1 << 1;
-const FLOAT: u16 = 1 << 2;
-const BOOLEAN: u16 = 1 << 3;
-const DATE: u16 = 1 << 4;
-/// A date and time without an offset, and with one.
-const LOCAL: u16 = 1 << 5;
-const INSTANT: u16 = 1 << 6;
-/// Parts of a second finer than a microsecond.
-const NANOS: u16 = 1 << 7;
-const TEXT: u16 = 1 << 8;
-/// A date or time in a form that the user gave: it does not go together with the other.
-const FORMED: u16 = 1 << 9;
-
-impl Seen {
-    /// What a column of this type holds, as far as a guess can tell it.
-    pub fn of(data_type: &DataType) -> Self {
-        Self(match data_type {
-            DataType::Int64 => INTEGER,
-            DataType::Float64 => FLOAT,
-            DataType::Boolean => BOOLEAN,
-            DataType::Date32 => DATE,
-            DataType::Timestamp(unit, zone) => {
-                let kind = if zone.is_some() { INSTANT } else { LOCAL };
-                kind | if *unit == TimeUnit::Nanosecond { NANOS } else { 0 }
-            }
-            _ => TEXT,
-        })
-    }
-
-    /// Looks at a column in some rows.
-    ///
-    /// # Errors
-    /// A field that goes on after its closing quote.
-    pub fn look(&mut self, block: &Block<'_>, place: usize, rules: &Rules, forms: &Forms) -> Result<(), BadField> {
-        let mut scratch = Vec::new();
-        let text = block.text();
-        let glances = forms.date.is_none() && forms.timestamp.is_none();
-        for (row, (start, end)) in block.column(place).enumerate() {
-            let raw = &text[start..end];
-            if self.0 & TEXT != 0 && !rules.is_quoted(raw) {
-                continue;
-            }
-            // Most fields are short integers.
-            if glances && up_to_eight_digits(text, start, end - start).1 && is_plain(raw) && !rules.nulls.contain(raw) {
-                self.0 |= INTEGER;
-                continue;
-            }
-            if let Some(value) = rules.value(raw, &mut scratch).map_err(BadField::quote(row, raw))? {
-                self.add(value, forms);
-            }
+/// Looks at a column in some rows.
+///
+/// # Errors
+/// A field that goes on after its closing quote.
+pub fn look(seen: &mut Seen, block: &Block<'_>, place: usize, rules: &Rules, forms: &Forms) -> Result<(), BadField> {
+    let mut scratch = Vec::new();
+    let text = block.text();
+    let glances = forms.date.is_none() && forms.timestamp.is_none();
+    for (row, (start, end)) in block.column(place).enumerate() {
+        let raw = &text[start..end];
+        if seen.is_text() && !rules.is_quoted(raw) {
+            continue;
         }
-        Ok(())
-    }
-
-    /// Adds a value that is not null, without the spaces around it.
-    pub fn add(&mut self, value: &[u8], forms: &Forms) {
-        self.0 |= kind(value, forms);
-    }
-
-    /// The type that holds them all. A column without values is text.
-    pub fn data_type(self) -> DataType {
-        let only = |kinds: u16| self.0 != 0 && self.0 & !kinds == 0;
-        let unit = if self.0 & NANOS == 0 { TimeUnit::Microsecond } else { TimeUnit::Nanosecond };
-        if only(INTEGER | WIDE) {
-            DataType::Int64
-        } else if only(INTEGER | FLOAT) {
-            DataType::Float64
-        } else if only(BOOLEAN) {
-            DataType::Boolean
-        } else if only(DATE | FORMED) {
-            DataType::Date32
-        } else if only(DATE | LOCAL | NANOS) || only(LOCAL | NANOS | FORMED) {
-            DataType::Timestamp(unit, None)
-        } else if only(INSTANT | NANOS | FORMED) {
-            DataType::Timestamp(unit, Some("UTC".into()))
-        } else {
-            DataType::Utf8
+        // Most fields are short integers.
+        if glances && up_to_eight_digits(text, start, end - start).1 && is_plain(raw) && !rules.nulls.contain(raw) {
+            seen.add_short_integer();
+            continue;
+        }
+        if let Some(value) = rules.value(raw, &mut scratch).map_err(BadField::quote(row, raw))? {
+            seen.add(value, forms);
         }
     }
-}
-
-fn kind(value: &[u8], forms: &Forms) -> u16 {
-    // A pattern that the user gave goes before all that its values look like.
-    if forms.date.is_some() && forms.date(value).is_some() {
-        return DATE | FORMED;
-    }
-    if forms.timestamp.is_some()
-        && let Some(stamp) = forms.stamp(value)
-    {
-        return time_kind(stamp) | FORMED;
-    }
-    match value {
-        [b'0'..=b'9' | b'-' | b'.', ..] => number(value).unwrap_or_else(|| time(value, forms)),
-        [b't' | b'T' | b'f' | b'F', ..] if truth(value).is_some() => BOOLEAN,
-        // Not a number, and infinity.
-        [b'n' | b'N' | b'i' | b'I', ..] if is_float(value) => FLOAT,
-        _ => TEXT,
-    }
-}
-
-fn number(value: &[u8]) -> Option<u16> {
-    if let Some(whole) = integer(value) {
-        return Some(match i64::try_from(whole) {
-            _ if !is_plain(value) => TEXT,
-            Err(_) => TEXT,
-            Ok(_) if is_lossless_float(value) => INTEGER,
-            Ok(_) => INTEGER | WIDE,
-        });
-    }
-    is_float(value).then_some(FLOAT)
-}
-
-fn time(value: &[u8], forms: &Forms) -> u16 {
-    if forms.date.is_none() && forms.date(value).is_some() {
-        return DATE;
-    }
-    match forms.timestamp {
-        None => forms.stamp(value).map_or(TEXT, time_kind),
-        Some(_) => TEXT,
-    }
-}
-
-fn time_kind(stamp: Stamp) -> u16 {
-    let kind = if stamp.offset.is_some() { INSTANT } else { LOCAL };
-    kind | if stamp.nanos.is_multiple_of(1000) { 0 } else { NANOS }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::name;
-
-    fn guess(values: &[&str]) -> String {
-        let mut seen = Seen::default();
-        values.iter().for_each(|value| seen.add(value.as_bytes(), &Forms::default()));
-        name(&seen.data_type())
-    }
-
-    #[test]
-    fn the_narrowest_type_that_loses_nothing_is_guessed() {
-        for (values, wanted) in [
-            (&["1", "-20", "0"][..], "int64"),
-            (&["9223372036854775807", "1"], "int64"),
-            (&["9223372036854775808"], "string"),
-            (&["1", "007"], "string"),
-            (&["1", "+1"], "string"),
-            (&["1", "2.5", "-1e3", ".5"], "float64"),
-            (&["9007199254740993", "0.5"], "string"),
-            (&["1e400", "0.5"], "string"),
-            (&["01.5"], "string"),
-            (&["inf", "NaN", "1"], "float64"),
-            (&["true", "False", "TRUE"], "boolean"),
-            (&["true", "1"], "string"),
-            (&["Yes", "No"], "string"),
-            (&["2024-01-31", "1999-12-01"], "date"),
-            (&["2024-01-31", "2024-01-31 10:00"], "timestamp"),
-            (&["2024-01-31T10:00:00Z", "2024-01-31T10:00:00+02:00"], "timestamp[us, UTC]"),
-            (&["2024-01-31T10:00:00.123456789"], "timestamp[ns]"),
-            (&["2024-01-31T10:00:00Z", "2024-01-31T10:00:00"], "string"),
-            (&["2024-02-30"], "string"),
-            (&["10.0.0.1"], "string"),
-            (&["", "-"], "string"),
-            (&[], "string"),
-        ] {
-            assert_eq!(guess(values), wanted, "{values:?}");
-        }
-    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::column::{self, BadField, Column, ColumnPlan};
 use crate::cut::{CutError, Cutter, RECORD_LIMIT};
-use crate::guess::Seen;
+use crate::guess;
 use crate::header::{self, Record};
 use crate::options::{Options, pointer};
 use crate::rows::{Block, Rows};
@@ -10,6 +10,7 @@ use crate::source::unreadable;
 use crate::text::{Text, View};
 use crate::trouble::{About, Trouble, What, lines};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use flight_common::values::Seen;
 use flight_common::{Fault, columns};
 use std::io::Read;
 use std::sync::Arc;
@@ -208,7 +209,7 @@ impl Looked {
     fn look(&mut self, block: &Block<'_>, place: usize, options: &Options) -> Result<(), BadField> {
         self.bytes += block.column(place).map(|(start, end)| end - start).sum::<usize>();
         match &mut self.trial {
-            None => self.seen.look(block, place, &options.rules, &options.forms),
+            None => guess::look(&mut self.seen, block, place, &options.rules, &options.forms),
             Some(column) => {
                 column.append(block, place)?;
                 column.finish().map(drop)

@@ -2,12 +2,12 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`params`](Params), `options`, `dialect`, `nulls`, `forms`, `types` | the knobs, and what they become |
+//! | [`params`](Params), `options`, `dialect` | the knobs, and what they become |
 //! | `source`, `decode` | the file as a stream of UTF-8 text |
 //! | `plan`, `layout`, `header`, `guess` | a look at its first rows: names and types |
 //! | `read`, `cut`, `text` | pieces of whole records, read in parallel and put in order |
 //! | `mask`, `scan`, `rows`, `field` | where fields end, and what they say |
-//! | `piece`, `column` | fields read into Arrow buffers |
+//! | `piece`, `column` | fields read into Arrow buffers; what a text means as a value is the kit's `values` |
 //! | `trouble` | what is wrong with a file, in words |
 
 mod column;
@@ -15,12 +15,10 @@ mod cut;
 mod decode;
 mod dialect;
 mod field;
-mod forms;
 mod guess;
 mod header;
 mod layout;
 mod mask;
-mod nulls;
 mod options;
 mod params;
 mod piece;
@@ -31,7 +29,6 @@ mod scan;
 mod source;
 mod text;
 mod trouble;
-mod types;
 
 pub use params::{DuplicateHeaders, Params};
 pub use read::Run;

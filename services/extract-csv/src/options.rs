@@ -3,12 +3,10 @@
 use crate::decode;
 use crate::dialect::Dialect;
 use crate::field::Rules;
-use crate::forms::{Form, Forms};
-use crate::nulls::{NullWords, USUAL};
 use crate::params::{DuplicateHeaders, Params};
-use crate::types;
 use arrow::datatypes::DataType;
 use encoding_rs::Encoding;
+use flight_common::values::{Form, Forms, NullWords, USUAL_NULLS, types};
 use flight_common::{Fault, Violation, params::bad_params};
 use std::sync::Arc;
 
@@ -51,7 +49,7 @@ impl Options {
         });
         let nulls = match &params.nulls {
             Some(words) => NullWords::new(words.iter().map(String::as_str)),
-            None => NullWords::new(USUAL),
+            None => NullWords::new(USUAL_NULLS),
         };
         let encoding = decode::by_name(&params.encoding).unwrap_or_else(|| {
             wrong.push(Violation {

@@ -2,12 +2,12 @@
 
 use crate::column::{self, BadField, Column};
 use crate::field::Rules;
-use crate::forms::Forms;
 use crate::layout::Layout;
 use crate::rows::{Block, Rows};
 use crate::text::Text;
 use crate::trouble::Trouble;
 use arrow::array::{RecordBatch, RecordBatchOptions};
+use flight_common::values::Forms;
 use flight_common::{BATCH_ROWS, Fault};
 use std::sync::Arc;
 

@@ -4,12 +4,10 @@
 //! pieces before it, and here the words are found.
 
 use crate::column::{BadField, ColumnPlan, Wrong};
-use crate::forms::Forms;
-use crate::guess::Seen;
 use crate::rows::Ragged;
-use crate::types;
 use arrow::datatypes::DataType;
 use flight_common::Fault;
+use flight_common::values::{Forms, Seen, types};
 use memchr::memchr_iter;
 
 /// What is wrong with the text.

@@ -99,7 +99,7 @@ async fn main() -> Result<(), Fault> {
     let join_type = words.get(3).map_or("inner", String::as_str);
     let budget = MemoryBudget::new(usize::try_from(memory << 20).map_err(Fault::internal)?);
     let space = SpillSpace::new(budget, std::env::temp_dir(), u64::MAX);
-    let env = StepEnv { data_root: DataRoot::open(".")?, space };
+    let env = StepEnv { data_root: DataRoot::open(".")?, space, http_allow: Default::default() };
     for _round in 0..rounds {
         let making = make_only(rows, spread).await?;
         let (took, what) = join(rows, spread, join_type, &env).await?;

@@ -4,6 +4,7 @@ use crate::data_root::DataRoot;
 use crate::drive::{Driven, drive};
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
+use crate::outbound::AllowList;
 use crate::registry::{AnyStep, erase};
 use crate::report::StepReport;
 use crate::spool::SpillSpace;
@@ -47,6 +48,8 @@ pub struct Bench {
     pub claimed: Vec<String>,
     /// What the inputs are called, for a step that takes any.
     pub names: Vec<String>,
+    /// The run that it is part of.
+    pub run_id: String,
 }
 
 impl Bench {
@@ -54,10 +57,11 @@ impl Bench {
     pub fn at(data_root: &Path) -> Self {
         let data_root = DataRoot::open(data_root).expect("the data root of a test is a folder");
         Self {
-            env: StepEnv { data_root, space: SpillSpace::default() },
+            env: StepEnv { data_root, space: SpillSpace::default(), http_allow: AllowList::default() },
             batch_rows: BATCH_ROWS,
             claimed: Vec::new(),
             names: Vec::new(),
+            run_id: "test-run".to_owned(),
         }
     }
 
@@ -78,6 +82,12 @@ impl Bench {
         self
     }
 
+    /// Lets the step reach these hosts and networks over HTTP.
+    pub fn http_allow(mut self, allowed: AllowList) -> Self {
+        self.env.http_allow = allowed;
+        self
+    }
+
     /// Reads this further output too.
     pub fn claim(mut self, output: &str) -> Self {
         self.claimed.push(output.to_owned());
@@ -87,6 +97,12 @@ impl Bench {
     /// Calls the inputs so, for a step that takes any.
     pub fn called<N: AsRef<str>>(mut self, names: &[N]) -> Self {
         self.names = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// Makes it part of this run.
+    pub fn of_run(mut self, run_id: &str) -> Self {
+        self.run_id = run_id.to_owned();
         self
     }
 
@@ -144,7 +160,7 @@ impl Bench {
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&self.names);
         let planned = step.plan(params, &schemas, &self.env).await?;
         let schema = planned.outputs[0].clone();
-        Ok((schema, drive(planned, inputs, &self.env, "test-run", &self.claimed)?))
+        Ok((schema, drive(planned, inputs, &self.env, &self.run_id, &self.claimed)?))
     }
 }
 

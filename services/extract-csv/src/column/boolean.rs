@@ -5,6 +5,7 @@ use crate::field::Rules;
 use crate::rows::Block;
 use arrow::array::{ArrayRef, BooleanArray};
 use arrow::buffer::BooleanBuffer;
+use flight_common::values::parse_boolean;
 use std::sync::Arc;
 
 /// A column of booleans.
@@ -30,7 +31,7 @@ impl Booleans {
             self.values.push(false);
             return Ok(());
         };
-        let parsed = truth(value).or_else(|| given_truth(value).filter(|_| self.given));
+        let parsed = parse_boolean(value, self.given);
         self.values.push(parsed.ok_or_else(|| BadField::wrong_type(row, value))?);
         Ok(())
     }
@@ -52,21 +53,4 @@ impl Column for Booleans {
         self.values.clear();
         Ok(Arc::new(BooleanArray::new(values, nulls)))
     }
-}
-
-/// `true` and `false`, in any case.
-pub fn truth(value: &[u8]) -> Option<bool> {
-    match value.len() {
-        4 if value.eq_ignore_ascii_case(b"true") => Some(true),
-        5 if value.eq_ignore_ascii_case(b"false") => Some(false),
-        _ => None,
-    }
-}
-
-/// What a user may mean who said that the column is boolean.
-fn given_truth(value: &[u8]) -> Option<bool> {
-    const YES: [&[u8]; 5] = [b"yes", b"y", b"t", b"1", b"on"];
-    const NO: [&[u8]; 5] = [b"no", b"n", b"f", b"0", b"off"];
-    let among = |words: [&[u8]; 5]| words.iter().any(|word| word.eq_ignore_ascii_case(value));
-    if among(YES) { Some(true) } else { among(NO).then_some(false) }
 }

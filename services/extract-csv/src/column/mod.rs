@@ -4,22 +4,17 @@
 //! value nothing beyond itself.
 
 mod boolean;
-mod decimal;
-mod number;
 mod primitive;
 mod text;
-mod time;
 
 use crate::field::{BadQuote, Rules};
-use crate::forms::Forms;
 use crate::rows::Block;
 use arrow::array::ArrayRef;
 use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::datatypes::*;
+use arrow::datatypes::DataType;
+use flight_common::values::{ByType, Forms, Parse, by_type};
 use std::sync::Arc;
 
-pub use boolean::truth;
-pub use number::{integer, is_float, is_lossless_float, is_plain, up_to_eight_digits};
 use primitive::Primitive;
 
 /// A column being filled.
@@ -88,38 +83,27 @@ pub struct ColumnPlan {
 
 /// A column of that plan, empty.
 pub fn new(plan: &ColumnPlan, rules: &Arc<Rules>, forms: &Arc<Forms>) -> Box<dyn Column> {
-    use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
-    let (given, forms) = (plan.given, forms.clone());
-    macro_rules! primitive {
-        ($parse:expr) => {
-            Box::new(Primitive::new($parse, plan.data_type.clone(), rules.clone()))
-        };
+    by_type(&plan.data_type, plan.given, forms, Make { plan, rules })
+}
+
+struct Make<'a> {
+    plan: &'a ColumnPlan,
+    rules: &'a Arc<Rules>,
+}
+
+impl ByType for Make<'_> {
+    type Made = Box<dyn Column>;
+
+    fn primitive<P: Parse + 'static>(self, parse: P) -> Self::Made {
+        Box::new(Primitive::new(parse, self.plan.data_type.clone(), self.rules.clone()))
     }
-    match &plan.data_type {
-        DataType::Int8 => primitive!(number::Integers::<Int8Type>::new(given)),
-        DataType::Int16 => primitive!(number::Integers::<Int16Type>::new(given)),
-        DataType::Int32 => primitive!(number::Integers::<Int32Type>::new(given)),
-        DataType::Int64 => primitive!(number::Integers::<Int64Type>::new(given)),
-        DataType::UInt8 => primitive!(number::Integers::<UInt8Type>::new(given)),
-        DataType::UInt16 => primitive!(number::Integers::<UInt16Type>::new(given)),
-        DataType::UInt32 => primitive!(number::Integers::<UInt32Type>::new(given)),
-        DataType::UInt64 => primitive!(number::Integers::<UInt64Type>::new(given)),
-        DataType::Float32 => primitive!(number::Floats::<Float32Type>::new(given)),
-        DataType::Float64 => primitive!(number::Floats::<Float64Type>::new(given)),
-        DataType::Decimal128(precision, scale) => primitive!(decimal::Decimals::new(*precision, *scale)),
-        DataType::Date32 => primitive!(time::Dates(forms)),
-        DataType::Time64(_) => primitive!(time::Times),
-        DataType::Timestamp(unit, zone) => {
-            let zone = zone.as_deref();
-            match unit {
-                Second => primitive!(time::Stamps::<TimestampSecondType>::new(zone, given, forms)),
-                Millisecond => primitive!(time::Stamps::<TimestampMillisecondType>::new(zone, given, forms)),
-                Microsecond => primitive!(time::Stamps::<TimestampMicrosecondType>::new(zone, given, forms)),
-                Nanosecond => primitive!(time::Stamps::<TimestampNanosecondType>::new(zone, given, forms)),
-            }
-        }
-        DataType::Boolean => Box::new(boolean::Booleans::new(rules.clone(), given)),
-        _ => Box::new(text::Texts::new(rules.clone(), plan.mean_length)),
+
+    fn boolean(self) -> Self::Made {
+        Box::new(boolean::Booleans::new(self.rules.clone(), self.plan.given))
+    }
+
+    fn text(self) -> Self::Made {
+        Box::new(text::Texts::new(self.rules.clone(), self.plan.mean_length))
     }
 }
 

@@ -4,29 +4,11 @@ use super::{BadField, Column, null_buffer};
 use crate::field::Rules;
 use crate::mask::LANES;
 use crate::rows::Block;
-use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow::array::{ArrayRef, PrimitiveArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::DataType;
+use flight_common::values::{Native, Parse};
 use std::sync::Arc;
-
-/// Reads values of a type.
-pub trait Parse: Send {
-    /// The type.
-    type Arrow: ArrowPrimitiveType;
-
-    /// The value of a field without spaces and quotes, if it is one.
-    fn parse(&self, value: &[u8]) -> Option<Native<Self>>;
-
-    /// The value of the field at `text[start..start + len]`, if that is told at once: it has no quotes and no spaces.
-    /// There is more text behind it.
-    #[inline]
-    fn glance(&self, _text: &[u8], _start: usize, _len: usize) -> Option<Native<Self>> {
-        None
-    }
-}
-
-/// A value as it lies in memory.
-pub type Native<P> = <<P as Parse>::Arrow as ArrowPrimitiveType>::Native;
 
 /// A column of such values.
 pub struct Primitive<P: Parse> {

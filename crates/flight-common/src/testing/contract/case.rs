@@ -1,5 +1,6 @@
 //! What a step's test brings to the contract check.
 
+use crate::outbound::AllowList;
 use crate::testing::make_batch;
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
@@ -21,6 +22,7 @@ pub struct ContractCase {
     pub(super) larger: Option<Vec<RecordBatch>>,
     pub(super) data_root: Option<PathBuf>,
     pub(super) memory: usize,
+    pub(super) http_allow: AllowList,
     pub(super) apart: Option<Apart>,
 }
 
@@ -38,6 +40,7 @@ impl ContractCase {
             larger: None,
             data_root: None,
             memory: 256 << 10,
+            http_allow: AllowList::default(),
             apart: None,
         }
     }
@@ -70,6 +73,12 @@ impl ContractCase {
     /// The memory of the check of memory, in bytes; 256 KiB unless told.
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
+        self
+    }
+
+    /// What the step may reach over HTTP: the server that the test has started.
+    pub fn http_allow(mut self, allowed: AllowList) -> Self {
+        self.http_allow = allowed;
         self
     }
 

@@ -34,7 +34,8 @@ impl Lab {
     /// Surroundings in which every output is read.
     pub(super) fn bench(&self) -> Bench {
         let further = self.step.spec().outputs.iter().skip(1);
-        further.fold(Bench::at(&self.root).called(&self.case.names), |bench, output| bench.claim(output))
+        let bench = Bench::at(&self.root).called(&self.case.names).http_allow(self.case.http_allow.clone());
+        further.fold(bench, |bench, output| bench.claim(output))
     }
 
     pub(super) fn schemas(&self) -> InputSchemas {

@@ -1,6 +1,6 @@
 //! Integers and floats.
 
-use super::primitive::Parse;
+use super::Parse;
 use arrow::datatypes::{ArrowPrimitiveType, Float32Type, Float64Type};
 use std::marker::PhantomData;
 

@@ -1,6 +1,6 @@
 //! Decimals: every digit or none.
 
-use super::primitive::Parse;
+use super::Parse;
 use arrow::datatypes::Decimal128Type;
 
 /// Decimals of a precision and scale. A value with more digits than either allows is refused, never rounded.

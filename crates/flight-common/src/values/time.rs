@@ -1,7 +1,7 @@
 //! Dates, times of day, and timestamps.
 
-use super::primitive::Parse;
-use crate::forms::{Forms, Stamp, iso_time_of_day};
+use super::Parse;
+use super::forms::{Forms, Stamp, iso_time_of_day};
 use arrow::array::timezone::Tz;
 use arrow::datatypes::{ArrowTimestampType, Date32Type, Time64MicrosecondType, TimeUnit};
 use chrono::{DateTime, TimeZone};

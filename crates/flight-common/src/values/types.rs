@@ -1,8 +1,8 @@
 //! Names of types, as users write them and as messages show them.
 
+use crate::params::did_you_mean;
 use arrow::array::timezone::Tz;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
-use flight_common::params::did_you_mean;
 
 /// The names to choose from, in the order in which they are shown.
 pub const NAMES: [&str; 16] = [

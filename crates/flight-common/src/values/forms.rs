@@ -1,6 +1,6 @@
 //! Dates and times as text: ISO 8601 by hand, other forms by `chrono`.
 
-use crate::column::up_to_eight_digits;
+use super::number::up_to_eight_digits;
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 

@@ -1,7 +1,7 @@
 //! Which fields are nulls.
 
 /// How nulls are spelled unless told: as pandas reads them.
-pub const USUAL: [&str; 19] = [
+pub const USUAL_NULLS: [&str; 19] = [
     "", "NA", "N/A", "#N/A", "#N/A N/A", "#NA", "<NA>", "n/a", "NaN", "nan", "-NaN", "-nan", "null", "NULL", "None",
     "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
 ];
@@ -55,8 +55,8 @@ mod tests {
 
     #[test]
     fn only_the_words_are_nulls() {
-        let usual = NullWords::new(USUAL);
-        assert!(USUAL.iter().all(|word| usual.contain(word.as_bytes())));
+        let usual = NullWords::new(USUAL_NULLS);
+        assert!(USUAL_NULLS.iter().all(|word| usual.contain(word.as_bytes())));
         for text in ["Non-Travel", "No", "Na", "N", "nul", "0", "-", " "] {
             assert!(!usual.contain(text.as_bytes()), "{text}");
         }
