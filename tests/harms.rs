@@ -39,7 +39,8 @@ struct Case {
 
 fn env(house: &House) -> StepEnv {
     let data_root = DataRoot::open(house.path()).expect("it is there");
-    StepEnv { data_root, space: SpillSpace::new(MemoryBudget::new(256 << 20), std::env::temp_dir(), u64::MAX) }
+    let space = SpillSpace::new(MemoryBudget::new(256 << 20), std::env::temp_dir(), u64::MAX);
+    StepEnv { data_root, space, http_allow: Default::default() }
 }
 
 fn text(house: &House, pipeline: &str) -> String {

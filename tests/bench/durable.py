@@ -10,12 +10,9 @@ own. The figures go to docs/benchmarks.md.
 """
 
 import argparse
-import contextlib
 import http.client
 import json
-import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
@@ -23,7 +20,8 @@ import tempfile
 import threading
 import time
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+from common import REPOSITORY, postgres, publish
+
 PIPELINE = """name: small
 steps:
   - {id: read, service: extract-csv, params: {file_path: in.csv}}
@@ -56,33 +54,6 @@ def submit(address, count, name):
     api = Api(address)
     for number in range(count):
         api.ask("/runs", "POST", PIPELINE, {**YAML, "idempotency-key": f"{name}-{number}"})
-
-
-@contextlib.contextmanager
-def postgres():
-    """The address of a database of our own; nothing where there is no PostgreSQL."""
-    bins = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
-    if not bins:
-        yield None
-        return
-    folder = pathlib.Path(tempfile.mkdtemp())
-    as_user = []
-    if os.getuid() == 0:
-        shutil.chown(folder, "postgres")
-        as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"]
-    subprocess.run([*as_user, bins[-1] / "initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres"], check=True,
-                   stdout=subprocess.DEVNULL)
-    server = subprocess.Popen([*as_user, bins[-1] / "postgres", "-D", folder / "data", "-k", folder, "-c",
-                               "listen_addresses="], stderr=subprocess.DEVNULL)
-    psql = [bins[-1] / "psql", "-h", folder, "-U", "postgres", "-qc"]
-    try:
-        while subprocess.run([*psql, "CREATE DATABASE quiver"], stderr=subprocess.DEVNULL).returncode:
-            time.sleep(0.1)
-        yield f"postgres://postgres@localhost/quiver?host={folder}"
-    finally:
-        server.terminate()
-        server.wait(30)
-        shutil.rmtree(folder)
 
 
 def alone(api, count=50):
@@ -161,6 +132,17 @@ def wait(api):
         time.sleep(0.01)
 
 
+def lines(options):
+    """The table, line by line."""
+    yield "| store | runs per second | one alone, ms | of them not the work, ms | 1,000 listed, ms | all listed, ms |"
+    yield "|---|---|---|---|---|---|"
+    yield measured("SQLite", None, options)
+    with postgres() as address:
+        if address:
+            yield measured("PostgreSQL", address, options)
+    yield from peers()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=REPOSITORY / "target/release/quiver", type=pathlib.Path)
@@ -168,16 +150,7 @@ def main():
     parser.add_argument("--submitters", type=int, default=4)
     parser.add_argument("--mesh", action="store_true", help="steps behind servers of their own")
     options = parser.parse_args()
-    head = ["| store | runs per second | one alone, ms | of them not the work, ms | 1,000 listed, ms | all listed, ms |",
-            "|---|---|---|---|---|---|"]
-    lines = [measured("SQLite", None, options)]
-    with postgres() as address:
-        lines += [measured("PostgreSQL", address, options)] if address else []
-    lines += peers()
-    page = REPOSITORY / "docs/benchmarks.md"
-    before, rest = page.read_text().split("<!-- durable -->\n")
-    _, after = rest.split("\n<!-- /durable -->")
-    page.write_text(before + "<!-- durable -->\n" + "\n".join(head + lines) + "\n<!-- /durable -->" + after)
+    publish({"durable": lambda: "\n".join(lines(options))}, ["durable"])
 
 
 if __name__ == "__main__":

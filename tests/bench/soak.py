@@ -26,9 +26,8 @@ import subprocess
 import tempfile
 import time
 
-from bench import memory_mb
+from common import REPOSITORY, memory_mb, publish
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PIPELINES = {name: (REPOSITORY / f"examples/pipelines/{name}.yaml").read_text()
              for name in ["hr_analytics", "ecommerce_analytics", "departments_diamond", "orders_two_ways"]}
 KEEPING = """name: kept
@@ -256,10 +255,7 @@ def main():
         program = options.program.absolute()
         subprocess.run([program, "generate", "hr", "--rows", "200000", "-o", folder / "large.csv"], check=True)
         samples = soak(folder, program, options.minutes, options.pace)
-    page = REPOSITORY / "docs/benchmarks.md"
-    before, rest = page.read_text().split("<!-- soak -->\n")
-    _, after = rest.split("\n<!-- /soak -->")
-    page.write_text(before + "<!-- soak -->\n" + told(samples) + "\n<!-- /soak -->" + after)
+    publish({"soak": lambda: told(samples)}, ["soak"])
 
 
 if __name__ == "__main__":

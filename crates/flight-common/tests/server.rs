@@ -4,7 +4,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, FlightDescriptor};
-use flight_common::client::StepClient;
+use flight_common::client::{RemotePlan, StepClient};
 use flight_common::proto;
 use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::testing::{batch, slices};
@@ -214,9 +214,10 @@ async fn a_step_that_takes_any_inputs_is_planned_with_the_names_of_the_schemas()
     let client = StepClient::tcp(&address).expect("an address");
     let with = |command: StepCommand, name: &str| command.with_input(name, &numbers()).expect("a schema");
     let two = with(with(command("any", ""), "orders"), "customers");
-    let (outputs, _) = client.plan(&two).await.expect("it plans");
+    let RemotePlan { outputs, .. } = client.plan(&two).await.expect("it plans");
     assert_eq!(outputs["output"].field(0).name(), "customers orders");
-    let (outputs, _) = client.plan(&StepCommand { inputs: vec!["orders".to_owned()], ..two }).await.expect("it plans");
+    let RemotePlan { outputs, .. } =
+        client.plan(&StepCommand { inputs: vec!["orders".to_owned()], ..two }).await.expect("it plans");
     assert_eq!(outputs["output"].field(0).name(), "orders");
     let wrong = StepCommand { inputs: vec!["a.b".to_owned()], ..with(command("any", ""), "a.b") };
     assert_eq!(client.plan(&wrong).await.expect_err("no name").kind(), FaultKind::BadParams);

@@ -38,7 +38,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Run all of it on this machine, until Ctrl-C: every step as a Flight server, and the orchestrator with its queue, its
     /// store and its REST API.
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Submit runs to an orchestrator, watch them, and act on them.
     Runs(RunsArgs),
     /// Pipelines that an orchestrator stores by name.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use support::params;
 
 async fn load(folder: &Path, more: Value, rows: &RecordBatch) -> Result<(), Fault> {
-    let ran = Bench::at(folder).run(LoadSql::default(), params("sqlite:a.db", more), &[rows.clone()]).await;
+    let ran = Bench::at(folder).run(LoadSql::default(), params("sqlite:a.db", more), std::slice::from_ref(rows)).await;
     ran.map(drop)
 }
 

@@ -176,7 +176,7 @@ async fn no_spill_file_has_a_name() {
     let (_, mut driven) = bench.start(&*step, &params, vec![input]).await.expect("it starts");
     let mut output = driven.outputs.remove(0).expect("the main output");
     let first = flight_common::compute::spawn(async move { (output.next().await, output) }).await.expect("polled");
-    assert!(first.0.is_some_and(|batch| batch.is_ok_and(|batch| batch.column(0).len() > 0)));
+    assert!(first.0.is_some_and(|batch| batch.is_ok_and(|batch| !batch.column(0).is_empty())));
     assert!(space.disk_used() > 1 << 20, "{}", space.disk_used());
     assert_eq!(std::fs::read_dir(&folder).expect("it is there").count(), 0);
     drop(first.1);

@@ -40,6 +40,7 @@ const CHECK: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(5);
 
 /// What a server answers when it is asked to plan a step.
+#[derive(Debug)]
 pub struct RemotePlan {
     /// The schema of each output, by its name.
     pub outputs: BTreeMap<String, SchemaRef>,

@@ -51,7 +51,7 @@ pub fn dispatch(cli: Cli) -> Exit {
         Command::Backfill(args) => within(logs, "warn", schedules::backfill(args)),
         Command::Token(args) => within(logs, "warn", token::token(args)),
         Command::Doctor(args) => within(logs, "warn", doctor::doctor(args)),
-        Command::Up(args) => within(logs, "info", up::up(args, logs)),
+        Command::Up(args) => within(logs, "info", up::up(*args, logs)),
     };
     result.unwrap_or_else(|fault| {
         show::fault(&fault);

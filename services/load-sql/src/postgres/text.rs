@@ -28,7 +28,7 @@ pub struct Lines {
 /// [`flight_common::FaultKind::BadData`] for a time that has no spelling, or a NUL in a text, which PostgreSQL does not hold.
 pub fn lines(columns: &[ArrayRef], names: &[String]) -> Result<Lines, Fault> {
     let count = columns.first().map_or(0, |column| column.len());
-    let cells: Vec<Cells<'_>> = columns.iter().map(|column| Cells::new(column)).collect::<Result<_, _>>()?;
+    let cells: Vec<Cells<'_>> = columns.iter().map(Cells::new).collect::<Result<_, _>>()?;
     let (mut text, mut rows) = (Text(Vec::with_capacity(count * columns.len() * 8)), Rows::default());
     for row in 0..count {
         let begin = text.0.len();

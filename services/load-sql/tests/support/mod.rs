@@ -42,7 +42,7 @@ impl Database {
 
     /// Loads these rows into the table `t`.
     pub async fn load(&self, more: Value, rows: &RecordBatch) -> Result<Ran, Fault> {
-        Bench::new().run(LoadSql::default(), params(&self.url, more), &[rows.clone()]).await
+        Bench::new().run(LoadSql::default(), params(&self.url, more), std::slice::from_ref(rows)).await
     }
 
     /// The rows that a query gives, as text.
