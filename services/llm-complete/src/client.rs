@@ -5,6 +5,7 @@ use crate::hidden::Hidden;
 use crate::trouble::{Reach, Trouble};
 use chrono::Utc;
 use flight_common::Fault;
+use flight_common::outbound::{self, AllowList};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
@@ -25,6 +26,8 @@ pub struct Endpoint {
     pub manner: Manner,
     /// What a request may take.
     pub deadline: Duration,
+    /// What may be reached beyond public addresses; nothing is checked where the operator has chosen the address.
+    pub allowed: Option<AllowList>,
 }
 
 /// Asks an endpoint.
@@ -41,13 +44,11 @@ impl Client {
     /// [`flight_common::FaultKind::BadParams`] for a key that cannot be sent, [`flight_common::FaultKind::Upstream`] for a
     /// machine without certificates.
     pub fn new(endpoint: Endpoint) -> Result<Self, Fault> {
-        // The process has one provider; another part of it may have named it already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("quiver/", env!("CARGO_PKG_VERSION")))
-            .timeout(endpoint.deadline)
-            .redirect(Policy::none())
-            .build();
+        let http = match &endpoint.allowed {
+            Some(allowed) => outbound::client(allowed),
+            None => trusting(),
+        };
+        let http = http.timeout(endpoint.deadline).build();
         let http = http.map_err(|error| Fault::upstream(format!("no request can be sent: {}", bottom(&error))))?;
         let authorization = endpoint.key.as_ref().map(bearer).transpose()?;
         Ok(Self { http, authorization, endpoint })
@@ -101,6 +102,19 @@ impl Client {
     }
 }
 
+/// A client for an address that the operator has chosen: it may be a private one, and it may lie behind a proxy.
+fn trusting() -> reqwest::ClientBuilder {
+    // The process has one provider; another part of it may have named it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().user_agent(concat!("quiver/", env!("CARGO_PKG_VERSION"))).redirect(Policy::none())
+}
+
+/// The fault for an address that may not be reached.
+pub fn not_allowed(refused: &outbound::NotPublic) -> Fault {
+    let fault = Fault::denied(format!("the model server may not be reached: {refused}"));
+    fault.help("whoever runs the step may allow it: QUIVER_HTTP_ALLOW")
+}
+
 /// The header of a key.
 ///
 /// # Errors
@@ -138,6 +152,9 @@ fn malformed(error: &serde_json::Error) -> Trouble {
 }
 
 fn failed(error: &reqwest::Error) -> Trouble {
+    if let Some(refused) = outbound::refusal(error) {
+        return Trouble::all(not_allowed(refused));
+    }
     if error.is_timeout() && !error.is_connect() {
         let fault = Fault::timed_out("the model server did not answer in time");
         return Trouble::passing(fault.help("set a larger `timeout_seconds`, or less `concurrency`"));

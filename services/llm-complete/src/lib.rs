@@ -89,8 +89,8 @@ impl Step for LlmComplete {
         }
     }
 
-    async fn plan(&self, params: Params, inputs: &InputSchemas, _env: &StepEnv) -> Result<Planned<Run>, Fault> {
-        let run = plan::run(params, &self.operator, inputs.only())?;
+    async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Run>, Fault> {
+        let run = plan::run(params, &self.operator, &env.http_allow, inputs.only())?;
         Ok(Planned::new(run.schema.clone(), run))
     }
 

@@ -32,6 +32,12 @@ pub struct Params {
     #[serde(default)]
     pub system: Option<String>,
 
+    /// Where the API begins, if not at the server that the operator has set (`QUIVER_LLM_BASE_URL`):
+    /// `https://api.openai.com/v1`. It must be a public address, or one that the operator allows (`QUIVER_HTTP_ALLOW`). The
+    /// operator's key and model belong to the operator's server, and are not used with it.
+    #[serde(default)]
+    pub base_url: Option<String>,
+
     /// The model, as the server calls it: `gpt-4o-mini`. Unless told it is the one that the operator has set
     /// (`QUIVER_LLM_MODEL`).
     #[serde(default)]

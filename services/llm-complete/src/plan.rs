@@ -2,12 +2,13 @@
 
 use crate::asker::Limits;
 use crate::chat::{Manner, OWN_FIELDS};
-use crate::client::{Endpoint, bearer};
+use crate::client::{Endpoint, bearer, not_allowed};
 use crate::operator::Operator;
 use crate::params::{OnError, Params, Prices};
 use crate::template::Template;
 use crate::work::{Work, holds_texts};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use flight_common::outbound::{self, AllowList};
 use flight_common::{Fault, FaultKind, Violation, columns, params};
 use reqwest::Url;
 use std::sync::Arc;
@@ -43,9 +44,10 @@ pub struct Run {
 /// # Errors
 /// [`FaultKind::BadParams`] for parameters that do not go together or lack a server, [`FaultKind::BadSchema`] for columns
 /// that are missing, that hold no texts, or that are there already.
-pub fn run(params: Params, operator: &Operator, input: &SchemaRef) -> Result<Run, Fault> {
+pub fn run(params: Params, operator: &Operator, allowed: &AllowList, input: &SchemaRef) -> Result<Run, Fault> {
     let mut wrong = mismatches(&params);
-    let model = params.model.clone().or_else(|| operator.model.clone());
+    let operators = operator.model.clone().filter(|_| params.base_url.is_none());
+    let model = params.model.clone().or(operators);
     if model.is_none() && !params.dry_run {
         wrong.push(violation("/model", "no model is named", "name one as the server calls it: gpt-4o-mini"));
     }
@@ -57,12 +59,16 @@ pub fn run(params: Params, operator: &Operator, input: &SchemaRef) -> Result<Run
     };
     let endpoint = match params.dry_run {
         true => Ok(None),
-        false => endpoint(&params, operator).map(Some),
+        false => endpoint(&params, operator, allowed).map(Some),
     };
-    let endpoint = endpoint.unwrap_or_else(|fault| {
-        wrong.extend(fault.violations().iter().cloned());
-        None
-    });
+    let endpoint = match endpoint {
+        Ok(endpoint) => endpoint,
+        Err(fault) if fault.kind() == FaultKind::BadParams => {
+            wrong.extend(fault.violations().iter().cloned());
+            None
+        }
+        Err(fault) => return Err(fault),
+    };
     if !wrong.is_empty() {
         return Err(params::bad_params(wrong));
     }
@@ -175,28 +181,42 @@ fn answers(params: &Params, prompt: &str, input: &SchemaRef) -> Result<Planned, 
 }
 
 /// Whom to ask; what all requests share is put in later.
-fn endpoint(params: &Params, operator: &Operator) -> Result<Endpoint, Fault> {
-    let Some(base) = &operator.base_url else {
-        let help = "set QUIVER_LLM_BASE_URL where the step runs: http://localhost:11434/v1; or try dry_run: true";
-        return Err(params::bad_params(vec![violation("", "no model server is set", help)]));
+fn endpoint(params: &Params, operator: &Operator, allowed: &AllowList) -> Result<Endpoint, Fault> {
+    let (url, key, allowed) = match (&params.base_url, &operator.base_url) {
+        (Some(base), _) => (completions(base, "base_url", "/base_url")?, None, Some(allowed.clone())),
+        (None, Some(base)) => (completions(base, "QUIVER_LLM_BASE_URL", "")?, operator.api_key.clone(), None),
+        (None, None) => {
+            let help = "set `base_url`, or QUIVER_LLM_BASE_URL where the step runs: http://localhost:11434/v1; or try \
+                        dry_run: true";
+            return Err(params::bad_params(vec![violation("", "no model server is set", help)]));
+        }
     };
-    let key = params.api_key.clone().or_else(|| operator.api_key.clone());
+    if let Some(allowed) = &allowed {
+        let check = outbound::check(&url, allowed).map_err(|refused| not_allowed(&refused));
+        check.map_err(|fault| {
+            let message = fault.message().to_owned();
+            fault.violation("/base_url", message)
+        })?;
+    }
+    // The operator's key is for the operator's server, wherever a pipeline would like to have it.
+    let key = params.api_key.clone().or(key);
     if let Some(key) = &key {
         bearer(key)?;
     }
     Ok(Endpoint {
-        url: completions(base)?,
+        url,
         key,
         manner: Manner { model: String::new(), system: None, max_tokens: 0, options: params.options.clone() },
         deadline: Duration::from_secs(params.timeout_seconds),
+        allowed,
     })
 }
 
 /// Where chat completions are, beneath the address at which the API begins.
-fn completions(base: &str) -> Result<Url, Fault> {
+fn completions(base: &str, name: &str, pointer: &str) -> Result<Url, Fault> {
     let wrong = |why: &str| {
-        let message = format!("QUIVER_LLM_BASE_URL is not the address of an API: {why}");
-        Fault::new(FaultKind::BadParams, message.clone()).violation("", message)
+        let message = format!("{name} is not the address of an API: {why}");
+        Fault::bad_params(message.clone()).violation(pointer, message)
     };
     let mut url = Url::parse(base.trim()).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -221,10 +241,10 @@ mod tests {
             ("https://host", "https://host/chat/completions"),
             ("https://host/openai?api-version=1", "https://host/openai/chat/completions?api-version=1"),
         ] {
-            assert_eq!(completions(base).expect("an address").as_str(), expected);
+            assert_eq!(completions(base, "base_url", "/base_url").expect("an address").as_str(), expected);
         }
         for wrong in ["localhost:11434", "ftp://host/v1", "host/v1", "file:///v1"] {
-            assert_eq!(completions(wrong).expect_err(wrong).kind(), FaultKind::BadParams);
+            assert_eq!(completions(wrong, "base_url", "/base_url").expect_err(wrong).kind(), FaultKind::BadParams);
         }
     }
 }

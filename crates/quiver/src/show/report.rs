@@ -4,6 +4,7 @@ use super::numbers::{count, time};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use orchestrator::run::{RunReport, Status, StepOutcome};
+use serde_json::Value;
 
 /// Shows how a run ended, on standard error. Quiet, it shows only what went wrong.
 pub fn report(report: &RunReport, quiet: bool) {
@@ -52,11 +53,23 @@ fn table(steps: &[StepOutcome]) -> Table {
     table
 }
 
-/// A step's own counters, and what a load wrote.
+/// A finding that is a number, a boolean or a text; others are for programs (`--json`).
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(boolean) => Some(boolean.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// A step's own counters and plain findings, and what a load wrote.
 fn findings(step: &StepOutcome) {
-    let counters: Vec<String> = step.counters.iter().map(|(name, value)| format!("{name} {}", count(*value))).collect();
-    if !counters.is_empty() {
-        eprintln!("{}: {}", step.id, counters.join(", "));
+    let counters = step.counters.iter().map(|(name, value)| format!("{name} {}", count(*value)));
+    let details = step.details.iter().filter_map(|(name, value)| Some(format!("{name} {}", plain(value)?)));
+    let found: Vec<String> = counters.chain(details).collect();
+    if !found.is_empty() {
+        eprintln!("{}: {}", step.id, found.join(", "));
     }
     let receipt = step.receipt.as_ref();
     if let Some(path) = receipt.and_then(|receipt| receipt.get("path")).and_then(|path| path.as_str()) {
