@@ -7,6 +7,7 @@ pub fn registry() -> Registry {
     Registry::new()
         .with(extract_csv::ExtractCsv)
         .with(extract_api::ExtractApi)
+        .with(extract_excel::ExtractExcel)
         .with(data_quality::DataQuality)
         .with(delete_columns::DeleteColumns)
         .with(outliers::Outliers)
