@@ -145,13 +145,12 @@ impl Book {
     pub fn each_cell(&mut self, sheet: &str, visit: &mut Visit<'_>) -> Result<(), Fault> {
         let path = &self.path;
         let mut last = None;
-        let read = guarded(path, || match &mut self.kind {
+        guarded(path, || match &mut self.kind {
             Kind::Xlsx(book) => each_of_xlsx(path, book, sheet, &mut last, visit),
             Kind::Xlsb(book) => each_of_xlsb(path, book, sheet, &mut last, visit),
             Kind::Xls(book) => each_of_range(&opened(path, book.worksheet_range(sheet))?, visit),
             Kind::Ods(book) => each_of_range(&opened(path, book.worksheet_range(sheet))?, visit),
-        });
-        read
+        })
     }
 }
 

@@ -151,7 +151,7 @@ fn span(millis: f64) -> String {
     let millis = millis.abs() as u64;
     let seconds = millis / 1000;
     let text = format!("{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if millis % 1000 == 0 { text } else { format!("{text}.{:03}", millis % 1000) }
+    if millis.is_multiple_of(1000) { text } else { format!("{text}.{:03}", millis % 1000) }
 }
 
 /// `PT12H30M00S`, which stands for a time of day as well as for a length of time.
