@@ -25,6 +25,10 @@ pub struct StepCommand {
     /// `DoPut` only: stage this named input.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub input: String,
+    /// The names of the inputs, in the order in which they are given: for a step that takes any. An exchange brings the
+    /// first of them, and the others are staged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
     /// The named output it speaks of. Empty: the main one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub output: String,
@@ -129,6 +133,7 @@ impl StepCommand {
             params: message.params.map_or(Value::Null, |params| Value::Object(struct_to_json(params))),
             exchange_id: message.exchange_id,
             input: message.input,
+            inputs: message.inputs,
             output: message.output,
             input_schemas: message.input_schemas.into_iter().map(|(name, bytes)| (name, SchemaBytes(bytes))).collect(),
             outputs: message.outputs,

@@ -48,3 +48,39 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Se
         Err(error) => Err(Fault::internal(error)),
     }
 }
+
+/// The stack of [`run_deep`]: memory is only taken as far as it is used.
+const DEEP_STACK: usize = 256 << 20;
+
+/// Runs a function on a thread of its own with a large stack: for recursion as deep as a user writes, in a query, say. A
+/// stack that overflows ends the process with all that runs in it.
+///
+/// # Errors
+/// The function's own; [`crate::FaultKind::Internal`] if it panicked.
+pub async fn run_deep<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("deep".to_owned()).stack_size(DEEP_STACK);
+    let started = thread.spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = sender.send(work());
+    });
+    started.map_err(|error| Fault::busy(format!("no thread can be started: {error}")))?;
+    receiver.await.unwrap_or_else(|_| Err(Fault::internal("work on a deep stack panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn depth(levels: usize) -> usize {
+        let block = std::hint::black_box([levels; 16]);
+        if levels == 0 { 0 } else { depth(block[7] - 1) + 1 }
+    }
+
+    #[tokio::test]
+    async fn deep_work_has_room_and_a_panic_is_a_fault() {
+        assert_eq!(run_deep(|| Ok(depth(200_000))).await, Ok(200_000));
+        let fault = run_deep::<()>(|| panic!("as the test has it")).await.expect_err("it panicked");
+        assert_eq!(fault.kind(), crate::FaultKind::Internal);
+    }
+}

@@ -1,6 +1,7 @@
 //! What a step says of itself: the one source of the catalog, the manual, the checks and the READMEs.
 
 use crate::command::{Form, json_to_struct};
+use crate::fault::Fault;
 use crate::proto;
 use bytes::Bytes;
 use prost::Message;
@@ -45,7 +46,7 @@ pub struct StepSpec {
     pub summary: &'static str,
     /// The manual, in Markdown, without a title.
     pub manual: &'static str,
-    /// Its named inputs: none for an extract, `["input"]` for most.
+    /// Its named inputs: none for an extract, `["input"]` for most, [`ANY_INPUTS`] where the caller names them.
     pub inputs: &'static [&'static str],
     /// Its named outputs, the main one first.
     pub outputs: &'static [&'static str],
@@ -61,8 +62,61 @@ pub struct StepSpec {
 
 /// The one input of most steps.
 pub const INPUT: &[&str] = &["input"];
+/// One input or more, as many as the caller gives, under the caller's names.
+pub const ANY_INPUTS: &[&str] = &["*"];
 /// The one output of most steps.
 pub const OUTPUT: &[&str] = &["output"];
+
+/// Characters of the longest name of an input.
+const LONGEST_NAME: usize = 128;
+
+/// Whether an input may be called so: letters, digits, `-` and `_`.
+pub fn is_input_name(name: &str) -> bool {
+    let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    !name.is_empty() && name.len() <= LONGEST_NAME && letters
+}
+
+impl StepSpec {
+    /// Whether the caller says how many inputs there are, and their names.
+    pub fn takes_any_inputs(&self) -> bool {
+        self.inputs == ANY_INPUTS
+    }
+
+    /// Whether it has an input of this name.
+    pub fn takes(&self, input: &str) -> bool {
+        if self.takes_any_inputs() { is_input_name(input) } else { self.inputs.contains(&input) }
+    }
+
+    /// The names of the inputs of a call that gives them these names. One that gives none means the declared ones; the
+    /// only input of a step that takes any is then called `input`.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::BadParams`] for names that the step does not have, or that come twice.
+    pub fn input_names(&self, given: &[String]) -> Result<Vec<String>, Fault> {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let declared = owned(if self.takes_any_inputs() { INPUT } else { self.inputs });
+        if given.is_empty() || *given == declared {
+            return Ok(declared);
+        }
+        if !self.takes_any_inputs() {
+            let message = format!("{} does not have the inputs {}", self.name, given.join(", "));
+            let help = format!("they are, in this order: {}", declared.join(", "));
+            return Err(Fault::bad_params(message).help(help));
+        }
+        if let Some(wrong) = given.iter().find(|name| !is_input_name(name)) {
+            return Err(Fault::bad_params(format!("no input can be called \"{wrong}\"")).help(INPUT_NAME_HELP));
+        }
+        let repeated = given.iter().enumerate().find(|(place, name)| given[..*place].contains(name));
+        match repeated {
+            Some((_, name)) => Err(Fault::bad_params(format!("two inputs are called \"{name}\""))
+                .help("give each input a name of its own")),
+            None => Ok(given.to_vec()),
+        }
+    }
+}
+
+/// What to try where a name of an input is none.
+pub const INPUT_NAME_HELP: &str = "use letters, digits, - and _, 128 at most";
 
 /// A step's description as it travels: the answer of `describe`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +131,7 @@ pub struct StepDescription {
     pub summary: String,
     /// The manual, in Markdown.
     pub manual: String,
-    /// Named inputs.
+    /// Named inputs; `["*"]` where there may be any number, which the caller names.
     pub inputs: Vec<String>,
     /// Named outputs, the main one first.
     pub outputs: Vec<String>,
@@ -168,6 +222,11 @@ impl StepDescription {
         }
     }
 
+    /// Whether the caller says how many inputs there are, and their names.
+    pub fn takes_any_inputs(&self) -> bool {
+        self.inputs == ANY_INPUTS
+    }
+
     /// Whether `name` means this step: `_` and `-` are the same in a step's name.
     pub fn answers_to(&self, name: &str) -> bool {
         let wanted = canonical_name(name);
@@ -209,7 +268,7 @@ impl StepDescription {
             text,
             "\n| | |\n|---|---|\n| kind | {} |\n| inputs | {} |\n| outputs | {} |\n| effects | {} |\n| keeps row order | {} |\n| also called | {} |\n",
             word(&self.kind),
-            names(&self.inputs),
+            if self.takes_any_inputs() { ANY_INPUTS_IN_WORDS.to_owned() } else { names(&self.inputs) },
             names(&self.outputs),
             word(&self.effects),
             if self.keeps_order { "yes" } else { "no" },
@@ -235,6 +294,8 @@ impl StepDescription {
         text
     }
 }
+
+const ANY_INPUTS_IN_WORDS: &str = "one or more, under names of your own";
 
 /// A step's name with `_` read as `-`, in lower case.
 pub fn canonical_name(name: &str) -> String {
@@ -294,5 +355,51 @@ fn kind_name(root: &Value, schema: &Value) -> String {
             names.map(named).collect::<Vec<_>>().join(" or ")
         }
         _ => "any".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FaultKind;
+
+    fn spec(inputs: &'static [&'static str]) -> StepSpec {
+        StepSpec {
+            name: "step",
+            version: "1",
+            kind: StepKind::Transform,
+            summary: "For tests.",
+            manual: "",
+            inputs,
+            outputs: OUTPUT,
+            effects: Effects::None,
+            keeps_order: true,
+            aliases: &[],
+            examples: &[],
+        }
+    }
+
+    fn names(inputs: &'static [&'static str], given: &[&str]) -> Result<Vec<String>, FaultKind> {
+        let given: Vec<String> = given.iter().map(|&name| name.to_owned()).collect();
+        spec(inputs).input_names(&given).map_err(|fault| fault.kind())
+    }
+
+    #[test]
+    fn declared_inputs_have_their_names_and_no_others() {
+        const PAIR: &[&str] = &["left", "right"];
+        assert_eq!(names(PAIR, &[]).expect("declared"), PAIR);
+        assert_eq!(names(PAIR, PAIR).expect("declared"), PAIR);
+        assert_eq!(names(PAIR, &["right", "left"]), Err(FaultKind::BadParams));
+        assert!(spec(PAIR).takes("right") && !spec(PAIR).takes("*"));
+    }
+
+    #[test]
+    fn any_inputs_have_the_names_that_the_caller_gives() {
+        assert_eq!(names(ANY_INPUTS, &[]).expect("the usual one"), INPUT);
+        assert_eq!(names(ANY_INPUTS, &["b", "a-1"]).expect("two"), ["b", "a-1"]);
+        for wrong in [&["a", "a"][..], &["*"], &[""], &["a b"], &["ä"]] {
+            assert_eq!(names(ANY_INPUTS, wrong), Err(FaultKind::BadParams), "{wrong:?}");
+        }
+        assert!(spec(ANY_INPUTS).takes("orders") && !spec(ANY_INPUTS).takes("*"));
     }
 }

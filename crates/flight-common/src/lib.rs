@@ -45,7 +45,7 @@ pub mod wire;
 pub use command::StepCommand;
 pub use data_root::{DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER};
 pub use dataset::Dataset;
-pub use describe::{Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
+pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
 pub use fault::{Fault, FaultKind, Violation};
 #[cfg(feature = "files")]
 pub use identity::FileIdentity;

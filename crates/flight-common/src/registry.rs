@@ -77,11 +77,13 @@ impl<S: Step> AnyStep for Erased<S> {
         async move {
             let spec = self.step.spec();
             let named = |fault: Fault| fault.step(spec.name);
-            if inputs.len() != spec.inputs.len() {
+            let names = spec.input_names(inputs.names()).map_err(named)?;
+            if inputs.len() != names.len() {
                 return Err(named(wrong_inputs(&spec, inputs.len())));
             }
             let params: S::Params = params::parse(params).map_err(named)?;
-            let planned = self.step.plan(params, inputs, env).await.map_err(named)?;
+            let inputs = inputs.clone().called(&names);
+            let planned = self.step.plan(params, &inputs, env).await.map_err(named)?;
             let (step, run) = (self.step.clone(), planned.run);
             Ok(PlannedStep {
                 spec,
@@ -97,6 +99,7 @@ impl<S: Step> AnyStep for Erased<S> {
 
 fn wrong_inputs(spec: &StepSpec, given: usize) -> Fault {
     let wanted = match spec.inputs {
+        _ if spec.takes_any_inputs() => "takes one input, or several with a name for each".to_owned(),
         [] => "takes no input".to_owned(),
         [one] => format!("takes one input ({one})"),
         many => format!("takes {} inputs ({})", many.len(), many.join(", ")),

@@ -64,19 +64,38 @@ pub struct StepEnv {
     pub http_allow: AllowList,
 }
 
-/// The schemas of a step's inputs, in the order of its [`StepSpec::inputs`].
+/// The schemas of a step's inputs, in the order of its [`StepSpec::inputs`]; where the caller names them, in the
+/// caller's.
 #[derive(Clone, Debug, Default)]
-pub struct InputSchemas(Vec<SchemaRef>);
+pub struct InputSchemas {
+    names: Vec<String>,
+    schemas: Vec<SchemaRef>,
+}
 
 impl InputSchemas {
-    /// These schemas, one for each input.
+    /// These schemas, one for each input, under the names that the step declares.
     pub fn new(schemas: Vec<SchemaRef>) -> Self {
-        Self(schemas)
+        Self { names: Vec::new(), schemas }
+    }
+
+    /// The same schemas, under names of the caller's; of none, those that the step declares.
+    pub fn called(self, names: &[String]) -> Self {
+        Self { names: names.to_vec(), ..self }
+    }
+
+    /// The names of the inputs. The kit has seen to it that a step that plans sees one for each.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The schema of the input at this place. The kit has checked that there is one for each declared input.
     pub fn at(&self, index: usize) -> &SchemaRef {
-        &self.0[index]
+        &self.schemas[index]
+    }
+
+    /// All of them, with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &SchemaRef)> {
+        self.names.iter().map(String::as_str).zip(&self.schemas)
     }
 
     /// The schema of a step's only input.
@@ -86,12 +105,12 @@ impl InputSchemas {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.schemas.len()
     }
 
     /// Whether there is none: an extract.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.schemas.is_empty()
     }
 }
 
@@ -134,7 +153,7 @@ impl<R> Planned<R> {
     }
 }
 
-/// The input streams of a run, in the order of [`StepSpec::inputs`].
+/// The input streams of a run, in the order of the [`InputSchemas`] of its plan.
 pub struct Inputs(Vec<Option<BatchStream>>);
 
 impl Inputs {

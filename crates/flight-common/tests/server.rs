@@ -10,8 +10,8 @@ use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::testing::{batch, slices};
 use flight_common::wire::{FrameStream, Gather, encode_stream};
 use flight_common::{
-    BatchStream, DataRoot, Effects, Fault, FaultKind, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Registry,
-    SpillSpace, Step, StepCommand, StepContext, StepEnv, StepKind, StepSpec,
+    ANY_INPUTS, BatchStream, DataRoot, Effects, Fault, FaultKind, InputSchemas, Inputs, OUTPUT, Outputs, Planned,
+    Registry, SpillSpace, Step, StepCommand, StepContext, StepEnv, StepKind, StepSpec,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
@@ -88,12 +88,38 @@ impl Step for Both {
     }
 }
 
+/// Gives all rows of all its inputs, whatever there are, and says in the schema what they were called.
+struct Any;
+
+impl Step for Any {
+    type Params = Nothing;
+    type Run = SchemaRef;
+
+    fn spec(&self) -> StepSpec {
+        spec("any", StepKind::Transform, ANY_INPUTS)
+    }
+
+    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<SchemaRef>, Fault> {
+        let names = inputs.iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(names, DataType::Int64, true)]));
+        Ok(Planned::new(schema.clone(), schema))
+    }
+
+    fn process(&self, schema: SchemaRef, mut inputs: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
+        let streams: Vec<BatchStream> = (0..).map_while(|place| inputs.take(place).ok()).collect();
+        let renamed = schema.clone();
+        let rows = stream::iter(streams).flatten();
+        let rows = rows.map(move |batch| Ok(RecordBatch::try_new(renamed.clone(), batch?.columns().to_vec())?));
+        Ok(Outputs::main(BatchStream::new(schema, rows)))
+    }
+}
+
 async fn served(limits: Limits) -> (Server, String) {
     let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.address().expect("TCP").to_string();
     let data_root = DataRoot::open(std::env::temp_dir()).expect("a folder");
     let settings = Settings {
-        registry: Registry::new().with(Stalled).with(Both),
+        registry: Registry::new().with(Stalled).with(Both).with(Any),
         env: StepEnv { data_root, space: SpillSpace::default(), http_allow: Default::default() },
         limits,
         drain: Duration::from_secs(5),
@@ -162,6 +188,41 @@ async fn a_second_input_is_staged_beside_its_exchange() {
     let report = exchange.report.clone();
     exchange.frames.try_collect::<Vec<_>>().await.expect("a normal end");
     assert_eq!(report.get().map(|report| (report.rows_in, report.rows_out)), Some((5, 5)));
+}
+
+#[tokio::test]
+async fn the_inputs_of_a_step_that_takes_any_are_called_as_the_caller_says() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let (first, second) = (batch!("n" => Int64Array [1, 2, 3]), batch!("n" => Int64Array [4, 5]));
+    let named = StepCommand { inputs: vec!["b".to_owned(), "a".to_owned()], ..command("any", "x-5") };
+    let staged = StepCommand { input: "a".to_owned(), ..command("any", "x-5") };
+    client.stage(&staged, frames(&second)).await.expect("kept");
+    let exchange = client.exchange(&named, Some(frames(&first)), Gather::Aligned, None).await.expect("both are there");
+    assert_eq!(exchange.frames.schema().field(0).name(), "b a");
+    let report = exchange.report.clone();
+    exchange.frames.try_collect::<Vec<_>>().await.expect("a normal end");
+    assert_eq!(report.get().map(|report| (report.rows_in, report.rows_out)), Some((5, 5)));
+
+    let unnamed = client.exchange(&command("any", ""), Some(frames(&first)), Gather::Aligned, None).await;
+    assert_eq!(unnamed.expect("one input").frames.schema().field(0).name(), "input");
+}
+
+#[tokio::test]
+async fn a_step_that_takes_any_inputs_is_planned_with_the_names_of_the_schemas() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let with = |command: StepCommand, name: &str| command.with_input(name, &numbers()).expect("a schema");
+    let two = with(with(command("any", ""), "orders"), "customers");
+    let (outputs, _) = client.plan(&two).await.expect("it plans");
+    assert_eq!(outputs["output"].field(0).name(), "customers orders");
+    let (outputs, _) = client.plan(&StepCommand { inputs: vec!["orders".to_owned()], ..two }).await.expect("it plans");
+    assert_eq!(outputs["output"].field(0).name(), "orders");
+    let wrong = StepCommand { inputs: vec!["a.b".to_owned()], ..with(command("any", ""), "a.b") };
+    assert_eq!(client.plan(&wrong).await.expect_err("no name").kind(), FaultKind::BadParams);
+    let staged = StepCommand { input: "a.b".to_owned(), ..command("any", "x-6") };
+    let fault = client.stage(&staged, frames(&batch!("n" => Int64Array [1]))).await.expect_err("no name");
+    assert_eq!(fault.kind(), FaultKind::BadParams);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use flight_common::Registry;
 pub fn registry() -> Registry {
     Registry::new()
         .with(extract_csv::ExtractCsv)
+        .with(extract_sql::ExtractSql::default())
         .with(extract_api::ExtractApi)
         .with(extract_excel::ExtractExcel)
         .with(data_quality::DataQuality)
@@ -13,5 +14,8 @@ pub fn registry() -> Registry {
         .with(outliers::Outliers)
         .with(clean_nan::CleanNan)
         .with(join::Join)
+        .with(sql::Sql)
+        .with(llm_complete::LlmComplete::from_env())
         .with(load_data::LoadData)
+        .with(load_sql::LoadSql::default())
 }

@@ -112,7 +112,7 @@ impl FlightMesh {
 
     async fn plan_step(&self, mut command: StepCommand, inputs: Vec<SchemaRef>) -> Result<StepPlan, Fault> {
         let (description, client) = self.find(&command.step)?;
-        for (name, schema) in description.inputs.iter().zip(&inputs) {
+        for (name, schema) in input_names(&description, &mut command).iter().zip(&inputs) {
             command = command.with_input(name, schema)?;
         }
         let RemotePlan { mut outputs, source, datasets } = client.plan(&command).await?;
@@ -122,11 +122,11 @@ impl FlightMesh {
     }
 
     async fn start_step(&self, call: Call<Frame>) -> Result<Running<Frame>, Fault> {
-        let Call { command, inputs, limit } = call;
+        let Call { mut command, inputs, limit } = call;
         let (description, client) = self.find(&command.step)?;
         // Streams that wait for each other must not share a connection, whose window they would fill.
         let client = client.on_its_own_connection();
-        let mut inputs = description.inputs.iter().cloned().zip(inputs);
+        let mut inputs = input_names(&description, &mut command).into_iter().zip(inputs);
         let main = inputs.next().map(|(_, stream)| stream);
         // Further inputs travel beside the exchange, tied to it by its id.
         let staged: Vec<AbortOnDropHandle<()>> = inputs
@@ -162,6 +162,15 @@ impl FlightMesh {
             tellable: Box::new(identity),
         })
     }
+}
+
+/// What the inputs of a step are called. Only a step that takes any has to be told.
+fn input_names(step: &StepDescription, command: &mut StepCommand) -> Vec<String> {
+    if step.takes_any_inputs() {
+        return command.inputs.clone();
+    }
+    command.inputs.clear();
+    step.inputs.clone()
 }
 
 impl Planner for FlightMesh {

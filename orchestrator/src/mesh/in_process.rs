@@ -31,7 +31,7 @@ impl InProcess {
 
     async fn start_step(&self, call: Call<RecordBatch>) -> Result<Running<RecordBatch>, Fault> {
         let Call { command, inputs, limit: _ } = call;
-        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect());
+        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&command.inputs);
         let planned = self.registry.plan(&command, &schemas, &self.env).await?;
         let names = planned.spec.outputs;
         let Driven { outputs, gauge } = drive(planned, inputs, &self.env, &command.run_id, &command.outputs)?;
@@ -96,7 +96,8 @@ impl Planner for InProcess {
 
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {
         async move {
-            let planned = self.registry.plan(&command, &InputSchemas::new(inputs), &self.env).await?;
+            let inputs = InputSchemas::new(inputs).called(&command.inputs);
+            let planned = self.registry.plan(&command, &inputs, &self.env).await?;
             Ok(StepPlan { outputs: planned.outputs, source: planned.source, datasets: planned.datasets })
         }
         .boxed()

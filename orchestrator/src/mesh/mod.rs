@@ -44,7 +44,7 @@ pub trait Planner: Send + Sync {
     /// The files beneath the data root whose paths match a pattern, in order.
     fn files(&self, pattern: &str) -> Result<Vec<String>, Fault>;
 
-    /// Plans one step: its parameters and input schemas to its output schemas. No row is read.
+    /// Plans one step: its parameters and input schemas to its output schemas. The command names the inputs. No row is read.
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>>;
 }
 
@@ -108,9 +108,9 @@ impl<M: Mesh> Mesh for Arc<M> {
 
 /// A step to start.
 pub struct Call<T> {
-    /// The step, its parameters, the run, the further outputs that are claimed.
+    /// The step, its parameters, the names of its inputs, the run, the further outputs that are claimed.
     pub command: StepCommand,
-    /// Its inputs, in the order of its description.
+    /// Its inputs, in the order of their names.
     pub inputs: Vec<EdgeStream<T>>,
     /// How long it may take.
     pub limit: Option<Duration>,

@@ -3,8 +3,9 @@
 use super::graph::Input;
 use super::problem::{Problem, Problems};
 use super::step::{Reference, StepSpec};
-use flight_common::StepDescription;
+use flight_common::describe::{INPUT_NAME_HELP, is_input_name};
 use flight_common::params::did_you_mean;
+use flight_common::{INPUT, StepDescription};
 use std::collections::HashMap;
 
 /// Problems beyond which no nearest name is looked for: among a thousand wrong names nobody misses it.
@@ -55,6 +56,9 @@ impl Joiner<'_> {
         needs.dedup();
         let joined = match self.services[self.place] {
             None => Edges::default(),
+            Some(description) if description.takes_any_inputs() => {
+                self.any(description, &named, &dependencies, problems)
+            }
             Some(description) if named.is_empty() => self.in_order(description, &dependencies, problems),
             Some(description) => self.by_name(description, &named, &dependencies, problems),
         };
@@ -113,6 +117,40 @@ impl Joiner<'_> {
             after: ordering.iter().filter_map(|found| found.node).collect(),
             ..Edges::default()
         }
+    }
+
+    /// `inputs` names what feeds, with any names; of dependencies alone, a single one feeds the input of the usual name.
+    fn any(&self, service: &StepDescription, named: &[Resolved], given: &[Resolved], problems: &mut Problems) -> Edges {
+        let (ordered, given): (Vec<&Resolved>, Vec<&Resolved>) =
+            given.iter().partition(|found| found.orders || !named.is_empty());
+        for (name, span, _) in self.step.inputs.iter().filter(|(name, ..)| !is_input_name(name)) {
+            let problem = Problem::at(span, "wrong-inputs", format!("no input can be called \"{name}\""));
+            problems.push(problem.help(INPUT_NAME_HELP.to_owned()));
+        }
+        let single = given.len() == 1;
+        if named.is_empty() && !single && !self.step.half_read {
+            problems.push(self.unnamed_inputs(service, given.len()));
+        }
+        let names = self.step.inputs.iter().map(|(name, ..)| name.as_str());
+        let only = given.into_iter().filter(|_| single);
+        let feeding = names.zip(named).chain(INPUT.iter().copied().zip(only));
+        Edges {
+            inputs: feeding.filter_map(|(name, found)| found.feeding(name)).collect(),
+            after: ordered.into_iter().filter_map(|found| found.node).collect(),
+            ..Edges::default()
+        }
+    }
+
+    /// None, or several that could mean anything.
+    fn unnamed_inputs(&self, service: &StepDescription, given: usize) -> Problem {
+        let why = match given {
+            0 => "none is given".to_owned(),
+            several => format!("of {several} it does not know the names"),
+        };
+        let message = format!("{} takes one input or more, and {why}", service.name);
+        let help =
+            "name what feeds it: inputs: {orders: a, customers: b}; steps in depends_on then only come before it";
+        Problem::at(&self.step.id_span, "wrong-inputs", message).help(help.to_owned())
     }
 
     fn wrong_inputs(&self, service: &StepDescription, why: &str) -> Problem {

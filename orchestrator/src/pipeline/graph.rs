@@ -1,7 +1,7 @@
 //! The graph of a pipeline: who feeds whom, checked against what the steps say of themselves. Pure.
 //!
 //! A dependency feeds the inputs of a step in order; what is left of the dependencies only orders. `inputs:` names them
-//! instead, and then every dependency only orders. Who feeds a step, directly or through others, orders nothing more:
+//! instead, and then every dependency only orders. A step that takes any inputs has them named so, unless there is one. Who feeds a step, directly or through others, orders nothing more:
 //! its rows come as they flow, and a step that waited for its end would wait forever.
 
 use super::edges::{Edges, Joiner};
@@ -137,7 +137,10 @@ impl Graph {
 }
 
 fn node(step: &StepSpec, edges: &Edges, description: Option<&StepDescription>, new_place: &[usize]) -> Node {
-    let fed = description.is_some_and(|description| description.inputs.len() == edges.inputs.len());
+    let fed = description.is_some_and(|description| match description.takes_any_inputs() {
+        true => edges.inputs.len() == step.inputs.len().max(1),
+        false => edges.inputs.len() == description.inputs.len(),
+    });
     let input = |input: &Input| Input { node: new_place[input.node], ..input.clone() };
     let mut after: Vec<usize> = edges.after.iter().map(|before| new_place[*before]).collect();
     after.sort_unstable();

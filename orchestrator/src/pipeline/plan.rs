@@ -231,7 +231,9 @@ async fn plan_node(node: &Node, asked: Asked, steps: &dyn Planner) -> Result<Opt
         Asked::Params => return Ok(None),
         Asked::Plan(inputs) => inputs,
     };
-    let command = StepCommand { step: description.name.clone(), params: given, ..StepCommand::default() };
+    let names = node.inputs.iter().flatten().map(|input| input.name.clone()).collect();
+    let command =
+        StepCommand { step: description.name.clone(), params: given, inputs: names, ..StepCommand::default() };
     let plan = steps.plan(command, inputs).await.map_err(|fault| refused(node, &fault))?;
     if plan.outputs.len() != description.outputs.len() {
         let (promised, planned) = (description.outputs.len(), plan.outputs.len());

@@ -269,6 +269,7 @@ impl<M: Mesh> NodeTask<M> {
         StepCommand {
             step: self.node.step.clone(),
             params: self.node.params.clone(),
+            inputs: self.node.inputs.iter().map(|input| input.name.clone()).collect(),
             // What an earlier attempt has left at a server is no part of this one.
             exchange_id: format!("{}/{}/{}", self.shared.run_id, self.node.id, uuid::Uuid::new_v4().simple()),
             outputs: self.node.claimed.clone(),

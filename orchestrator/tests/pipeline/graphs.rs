@@ -111,6 +111,37 @@ async fn the_number_of_inputs_must_be_right() {
 }
 
 #[tokio::test]
+async fn a_step_that_takes_any_inputs_is_fed_by_names_of_the_authors() {
+    let plan = planned(&format!(
+        "{READ}  - {{id: s, service: split, depends_on: a}}\n  \
+         - {{id: g, service: gather, inputs: {{orders: a, bad-ones: s.rejected}}, depends_on: last}}\n  \
+         - {{id: last, service: store, depends_on: [a]}}\n  \
+         - {{id: one, service: gather, depends_on: g}}\n"
+    ))
+    .await;
+    let gathered = joined(&plan);
+    assert!(gathered.contains(&"g<orders=a.output,bad-ones=s.rejected>last".to_owned()), "{gathered:?}");
+    assert!(gathered.contains(&"one<input=g.output>".to_owned()), "{gathered:?}");
+    let column = |id: &str| {
+        let node = plan.nodes.iter().find(|node| node.id == id).expect("planned");
+        node.outputs[0].1.field(0).name().clone()
+    };
+    assert_eq!(column("g"), "orders:x bad-ones:why");
+    assert_eq!(column("one"), "input:orders:x bad-ones:why");
+}
+
+#[tokio::test]
+async fn several_inputs_without_names_and_names_that_are_none_are_refused() {
+    let several = only(&format!("{READ}  - {{id: «g», service: gather, depends_on: [a, a]}}\n"), "wrong-inputs").await;
+    assert_eq!(several.message, "gather takes one input or more, and of 2 it does not know the names");
+    assert!(several.help.is_some_and(|help| help.contains("inputs: {orders: a, customers: b}")));
+    let none = only(&format!("{READ}  - {{id: «g», service: gather}}\n"), "wrong-inputs").await;
+    assert_eq!(none.message, "gather takes one input or more, and none is given");
+    only(&format!("{READ}  - {{id: g, service: gather, inputs: {{b: a, «a b»: a}}}}\n"), "wrong-inputs").await;
+    only(&format!("{READ}  - {{id: g, service: gather, inputs: {{b: a, c: «x»}}}}\n"), "unknown-dependency").await;
+}
+
+#[tokio::test]
 async fn cycles_are_named_each_of_them_whatever_else_is_wrong() {
     let yaml = "\
 steps:

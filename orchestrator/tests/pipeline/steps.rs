@@ -2,8 +2,8 @@
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flight_common::{
-    DataRoot, Effects, Fault, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs, Planned, Registry, SpillSpace, Step,
-    StepContext, StepDescription, StepEnv, StepKind, StepSpec, columns,
+    ANY_INPUTS, DataRoot, Effects, Fault, InputSchemas, Inputs, MemoryBudget, OUTPUT, Outputs, Planned, Registry,
+    SpillSpace, Step, StepContext, StepDescription, StepEnv, StepKind, StepSpec, columns,
 };
 use futures::future::BoxFuture;
 use orchestrator::mesh::{InProcess, Planner, StepPlan};
@@ -78,6 +78,8 @@ struct Bounds {
 
 /// Two inputs, and all columns of both.
 struct Pair;
+/// Any inputs; its only column is called after them.
+struct Gather;
 /// The rows that pass, and those that do not.
 struct Split;
 /// Keeps rows.
@@ -155,6 +157,25 @@ impl Step for Pair {
     }
 }
 
+impl Step for Gather {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        StepSpec { name: "gather", inputs: ANY_INPUTS, ..BASE }
+    }
+
+    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        let names = inputs.iter().map(|(name, schema)| format!("{name}:{}", schema.field(0).name()));
+        let name = names.collect::<Vec<_>>().join(" ");
+        Ok(Planned::new(Arc::new(Schema::new(vec![Field::new(name, DataType::Int64, true)])), ()))
+    }
+
+    fn process(&self, (): (), _: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
+        never()
+    }
+}
+
 impl Step for Split {
     type Params = Nothing;
     type Run = ();
@@ -191,7 +212,7 @@ impl Step for Store {
 }
 
 pub fn registry() -> Registry {
-    Registry::new().with(Read).with(Drop).with(Pair).with(Split).with(Store)
+    Registry::new().with(Read).with(Drop).with(Pair).with(Gather).with(Split).with(Store)
 }
 
 pub fn catalog() -> Vec<StepDescription> {

@@ -5,11 +5,13 @@ mod go;
 pub mod http;
 mod install;
 mod jaeger;
+mod mariadb;
 mod postgres;
 mod prometheus;
 mod tether;
 
 pub use jaeger::{Collector, Jaeger};
+pub use mariadb::MariaDb;
 pub use postgres::Postgres;
 pub use prometheus::{Prometheus, promtool};
 

@@ -121,7 +121,7 @@ impl Service {
     /// Gathers the inputs of a call and runs its step.
     pub(super) async fn open(self: &Arc<Self>, caller: Caller, opening: Opening) -> Result<Opened, Fault> {
         let (command, form) = (opening.command.clone(), opening.form);
-        let names = self.registry.find(&command.step)?.spec().inputs;
+        let names = self.registry.find(&command.step)?.spec().input_names(&command.inputs)?;
         let mut inputs = Vec::with_capacity(names.len());
         if let Some((_, further)) = names.split_first() {
             inputs.push(opening.input(self.limits.opening).await?);
@@ -160,7 +160,7 @@ impl Service {
         );
         // Where nothing is exported there is no trace to join.
         let _ = span.set_parent(caller.parent.clone());
-        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect());
+        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&command.inputs);
         let env = self.env.clone();
         let planned: PlannedStep =
             self.registry.plan(&command, &schemas, &env).instrument(tracing::info_span!(parent: &span, "plan")).await?;

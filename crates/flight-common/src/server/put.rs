@@ -5,7 +5,9 @@ use super::call::{Caller, body, failed, streaming};
 use super::exchange::{Opened, Opening};
 use crate::command::StepCommand;
 use crate::compute;
+use crate::describe::INPUT_NAME_HELP;
 use crate::fault::Fault;
+use crate::params::did_you_mean;
 use crate::stream::BatchStream;
 use crate::wire::Frame;
 use futures::{StreamExt, stream};
@@ -45,10 +47,13 @@ impl Service {
             return Err(Fault::bad_params("a staged input needs an exchange_id")
                 .help("send the same exchange_id with the input and with its exchange"));
         }
-        let known = self.registry.find(&step)?.spec().inputs;
-        if !known.contains(&input.as_str()) {
-            return Err(Fault::bad_params(format!("{step} has no input \"{input}\""))
-                .help(crate::params::did_you_mean(&input, known.iter().copied())));
+        let spec = self.registry.find(&step)?.spec();
+        if !spec.takes(&input) {
+            let help = match spec.takes_any_inputs() {
+                true => INPUT_NAME_HELP.to_owned(),
+                false => did_you_mean(&input, spec.inputs.iter().copied()),
+            };
+            return Err(Fault::bad_params(format!("{step} has no input \"{input}\"")).help(help));
         }
         let rows: BatchStream = opening.input(self.limits.opening).await?;
         let arriving = self.staging.announce(&exchange_id, &input, rows.schema(), &self.env.space)?;

@@ -51,9 +51,15 @@ impl Unary {
     async fn plan(&self, descriptor: &FlightDescriptor) -> Result<(StepCommand, PlannedStep), Fault> {
         let (command, _) = StepCommand::read(&descriptor.cmd)?;
         let service = &self.0;
-        let names = service.registry.find(&command.step)?.spec().inputs;
+        let spec = service.registry.find(&command.step)?.spec();
+        let names = match spec.takes_any_inputs() && command.inputs.is_empty() {
+            true => command.input_schemas.keys().cloned().collect(),
+            false => command.inputs.clone(),
+        };
+        let names = spec.input_names(&names)?;
         let inputs = names.iter().map(|name| command.input_schema(name)).collect::<Result<Vec<SchemaRef>, _>>()?;
-        let planned = service.registry.plan(&command, &InputSchemas::new(inputs), &service.env).await?;
+        let inputs = InputSchemas::new(inputs).called(&names);
+        let planned = service.registry.plan(&command, &inputs, &service.env).await?;
         Ok((command, planned))
     }
 }

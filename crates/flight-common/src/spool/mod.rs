@@ -4,14 +4,16 @@
 //! - [`spill_queue`]: read while it is written. For a tee's branches, inputs staged ahead, outputs not read yet.
 //!
 //! Both put each item on a [`Shelf`], which knows where things lie. Spill files have no name from the
-//! start, so that no crash leaves one behind.
+//! start, so that no crash leaves one behind. A library that spills by itself gets one too: [`ScratchFile`].
 
 mod queue;
+mod scratch;
 mod shelf;
 
 pub(crate) use shelf::OwnedBuffer;
 
 pub use queue::{SpillReceiver, SpillSender, spill_queue};
+pub use scratch::{ScratchFile, ScratchReader};
 
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
@@ -64,11 +66,6 @@ impl SpillSpace {
     /// Bytes of disk taken now.
     pub fn disk_used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
-    }
-
-    /// Counts bytes that a library spilled to this folder by itself.
-    pub fn count_spilled(&self, bytes: u64) {
-        self.spilled.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 

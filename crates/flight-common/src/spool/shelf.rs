@@ -5,6 +5,7 @@
 //! written.
 
 use super::SpillSpace;
+use super::scratch::ScratchFile;
 use crate::fault::Fault;
 use crate::memory::Reservation;
 use crate::parcel::Parcel;
@@ -12,10 +13,7 @@ use crate::wire::Frame;
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use std::fs::File;
 use std::marker::PhantomData;
-use std::os::unix::fs::FileExt;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 const ALIGNMENT: u64 = 64;
@@ -48,8 +46,7 @@ struct Lengths {
 }
 
 struct SpillFile {
-    file: File,
-    end: u64,
+    file: ScratchFile,
     /// Items in it that are still wanted. At zero the file starts over.
     wanted: usize,
 }
@@ -93,16 +90,16 @@ impl<T: Parcel> Shelf<T> {
         let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let spill = match &mut *guard {
             Some(spill) => spill,
-            none => none.insert(SpillFile::create(&self.space)?),
+            none => none.insert(SpillFile { file: ScratchFile::new(&self.space)?, wanted: 0 }),
         };
-        let offset = spill.end;
+        let offset = spill.file.end();
         let mut messages = Vec::with_capacity(frames.len());
         for frame in &frames {
-            spill.append(&self.space, &frame.header)?;
-            spill.append(&self.space, &frame.app_metadata)?;
-            spill.align(&self.space);
+            spill.file.append(&frame.header)?;
+            spill.file.append(&frame.app_metadata)?;
+            spill.file.align(ALIGNMENT);
             for piece in &frame.body {
-                spill.append(&self.space, piece)?;
+                spill.file.append(piece)?;
             }
             messages.push(Lengths {
                 header: frame.header.len(),
@@ -110,10 +107,9 @@ impl<T: Parcel> Shelf<T> {
                 body: frame.body_len(),
             });
         }
-        spill.align(&self.space);
+        spill.file.align(ALIGNMENT);
         spill.wanted += 1;
-        let length = spill.end - offset;
-        self.space.spilled.fetch_add(length, Ordering::Relaxed);
+        let length = spill.file.end() - offset;
         Ok(Place { offset, length, messages })
     }
 
@@ -124,7 +120,7 @@ impl<T: Parcel> Shelf<T> {
             let guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             let spill = guard.as_ref().ok_or_else(|| Fault::internal("a spilled item without a spill file"))?;
             // The last item of the file may end in padding that was never written.
-            read_up_to(&spill.file, &mut blob, place.offset).map_err(|error| Fault::io("the spill file", &error))?;
+            spill.file.read_at(&mut blob, place.offset)?;
         }
         let blob = Buffer::from(blob);
         let mut at = 0;
@@ -152,64 +148,11 @@ impl<T: Parcel> Shelf<T> {
         let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(spill) = &mut *guard else { return };
         spill.wanted -= 1;
-        debug_assert!(place.offset < spill.end);
-        if spill.wanted == 0 && spill.file.set_len(0).is_ok() {
-            self.space.used.fetch_sub(spill.end, Ordering::Relaxed);
-            spill.end = 0;
+        debug_assert!(place.offset < spill.file.end());
+        if spill.wanted == 0 {
+            spill.file.clear();
         }
     }
-}
-
-impl<T> Drop for Shelf<T> {
-    fn drop(&mut self) {
-        if let Some(spill) = self.file.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            self.space.used.fetch_sub(spill.end, Ordering::Relaxed);
-        }
-    }
-}
-
-impl SpillFile {
-    fn create(space: &SpillSpace) -> Result<Self, Fault> {
-        let file = tempfile::tempfile_in(space.dir())
-            .map_err(|error| Fault::io(format!("a spill file in {}", space.dir().display()), &error))?;
-        Ok(Self { file, end: 0, wanted: 0 })
-    }
-
-    /// Goes on at the next border. The gap is booked like what is written, since it is given back with it.
-    fn align(&mut self, space: &SpillSpace) {
-        let aligned = self.end.next_multiple_of(ALIGNMENT);
-        space.used.fetch_add(aligned - self.end, Ordering::Relaxed);
-        self.end = aligned;
-    }
-
-    fn append(&mut self, space: &SpillSpace, bytes: &[u8]) -> Result<(), Fault> {
-        let length = bytes.len() as u64;
-        if space.used.load(Ordering::Relaxed).saturating_add(length) > space.quota {
-            return Err(Fault::busy(format!("the quota of {} bytes for spill files is used up", space.quota))
-                .help("give the service more memory or a larger spill quota, or send less at once")
-                .retry_after(Fault::RETRY_SOON));
-        }
-        self.file.write_all_at(bytes, self.end).map_err(|error| {
-            Fault::io(format!("a spill file in {}", space.dir().display()), &error)
-                .help("free disk space, raise the memory limit, or set another folder for spill files")
-        })?;
-        self.end += length;
-        space.used.fetch_add(length, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-fn read_up_to(file: &File, mut buffer: &mut [u8], mut offset: u64) -> std::io::Result<()> {
-    while !buffer.is_empty() {
-        match file.read_at(buffer, offset)? {
-            0 => return Ok(()),
-            read => {
-                buffer = &mut buffer[read..];
-                offset += read as u64;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Lets `Bytes` own an Arrow buffer, and so pass for one without a copy.

@@ -46,14 +46,23 @@ pub struct Bench {
     pub batch_rows: usize,
     /// The further outputs that are read.
     pub claimed: Vec<String>,
+    /// What the inputs are called, for a step that takes any.
+    pub names: Vec<String>,
+    /// The run that it is part of.
+    pub run_id: String,
 }
 
 impl Bench {
     /// Surroundings with this data root and the default memory.
     pub fn at(data_root: &Path) -> Self {
         let data_root = DataRoot::open(data_root).expect("the data root of a test is a folder");
-        let env = StepEnv { data_root, space: SpillSpace::default(), http_allow: AllowList::default() };
-        Self { env, batch_rows: BATCH_ROWS, claimed: Vec::new() }
+        Self {
+            env: StepEnv { data_root, space: SpillSpace::default(), http_allow: AllowList::default() },
+            batch_rows: BATCH_ROWS,
+            claimed: Vec::new(),
+            names: Vec::new(),
+            run_id: "test-run".to_owned(),
+        }
     }
 
     /// Surroundings for a step that touches no file.
@@ -82,6 +91,18 @@ impl Bench {
     /// Reads this further output too.
     pub fn claim(mut self, output: &str) -> Self {
         self.claimed.push(output.to_owned());
+        self
+    }
+
+    /// Calls the inputs so, for a step that takes any.
+    pub fn called<N: AsRef<str>>(mut self, names: &[N]) -> Self {
+        self.names = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// Makes it part of this run.
+    pub fn of_run(mut self, run_id: &str) -> Self {
+        self.run_id = run_id.to_owned();
         self
     }
 
@@ -136,10 +157,10 @@ impl Bench {
         params: &Value,
         inputs: Vec<BatchStream>,
     ) -> Result<(SchemaRef, Driven), Fault> {
-        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect());
+        let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&self.names);
         let planned = step.plan(params, &schemas, &self.env).await?;
         let schema = planned.outputs[0].clone();
-        Ok((schema, drive(planned, inputs, &self.env, "test-run", &self.claimed)?))
+        Ok((schema, drive(planned, inputs, &self.env, &self.run_id, &self.claimed)?))
     }
 }
 

@@ -22,7 +22,9 @@ pub fn step(step: &StepDescription) -> String {
     if !step.aliases.is_empty() {
         let _ = write!(text, "\nAlso called {}.\n", step.aliases.join(", "));
     }
-    if step.inputs.len() > 1 {
+    if step.takes_any_inputs() {
+        text.push_str("\nInputs: one or more, under names of your own.\n");
+    } else if step.inputs.len() > 1 {
         let _ = write!(text, "\nInputs: {}.\n", step.inputs.join(", "));
     }
     let mut table = Table::new();

@@ -21,7 +21,8 @@ const BATCHES_BEFORE: usize = 20;
 const STOPS_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn check(lab: &Lab, found: &mut Breaches) {
-    for (place, name) in lab.step.spec().inputs.iter().enumerate() {
+    for (place, name) in lab.input_names().into_iter().flatten().enumerate() {
+        let name = name.as_str();
         check_fault(lab, place, name, 3, found).await;
         check_fault(lab, place, name, 0, found).await;
     }

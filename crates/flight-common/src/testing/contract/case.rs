@@ -17,6 +17,8 @@ pub struct ContractCase {
     pub(super) params: Value,
     pub(super) readme: PathBuf,
     pub(super) inputs: Vec<RecordBatch>,
+    /// What they are called, for a step that takes any.
+    pub(super) names: Vec<String>,
     pub(super) larger: Option<Vec<RecordBatch>>,
     pub(super) data_root: Option<PathBuf>,
     pub(super) memory: usize,
@@ -34,6 +36,7 @@ impl ContractCase {
             params,
             readme: readme.into(),
             inputs: Vec::new(),
+            names: Vec::new(),
             larger: None,
             data_root: None,
             memory: 256 << 10,
@@ -46,6 +49,12 @@ impl ContractCase {
     pub fn input(mut self, rows: RecordBatch) -> Self {
         self.inputs.push(rows);
         self
+    }
+
+    /// Adds the rows of the next input under this name, for a step that takes any inputs.
+    pub fn input_called(mut self, name: &str, rows: RecordBatch) -> Self {
+        self.names.push(name.to_owned());
+        self.input(rows)
     }
 
     /// The inputs of the check of memory, of ten times its bytes. Without them the first input is repeated until it is

@@ -34,12 +34,17 @@ impl Lab {
     /// Surroundings in which every output is read.
     pub(super) fn bench(&self) -> Bench {
         let further = self.step.spec().outputs.iter().skip(1);
-        let bench = Bench::at(&self.root).http_allow(self.case.http_allow.clone());
+        let bench = Bench::at(&self.root).called(&self.case.names).http_allow(self.case.http_allow.clone());
         further.fold(bench, |bench, output| bench.claim(output))
     }
 
     pub(super) fn schemas(&self) -> InputSchemas {
-        InputSchemas::new(self.case.inputs.iter().map(RecordBatch::schema).collect())
+        InputSchemas::new(self.case.inputs.iter().map(RecordBatch::schema).collect()).called(&self.case.names)
+    }
+
+    /// The names of the inputs.
+    pub(super) fn input_names(&self) -> Result<Vec<String>, Fault> {
+        self.step.spec().input_names(&self.case.names)
     }
 
     /// Runs the step on streams made of each input.

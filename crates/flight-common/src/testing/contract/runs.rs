@@ -13,7 +13,14 @@ use arrow::datatypes::SchemaRef;
 
 /// Whether the case brings what the step takes; without it no run means anything.
 pub(super) fn check_case(lab: &Lab, found: &mut Breaches) -> bool {
-    let (given, wanted) = (lab.case.inputs.len(), lab.step.spec().inputs.len());
+    let wanted = match lab.input_names() {
+        Ok(names) => names.len(),
+        Err(fault) => {
+            found.add("runs", told(&fault));
+            return false;
+        }
+    };
+    let given = lab.case.inputs.len();
     found.expect("runs", given == wanted, || {
         format!("the case brings {given} inputs for a step of {wanted}: add them with .input(rows)")
     });

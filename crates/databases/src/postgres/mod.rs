@@ -1,0 +1,173 @@
+//! A connection to PostgreSQL that cancels what it left running.
+//!
+//! A server in a long computation does not notice that its client is gone. So a [`Session`] that is dropped before
+//! [`Session::close`] sends a cancel request, on a connection of its own.
+
+mod fault;
+mod tls;
+
+pub use fault::fault;
+
+use crate::address::Address;
+use flight_common::{Fault, compute};
+use std::fmt::Display;
+use std::time::Duration;
+use tls::Tls;
+use tokio::time::timeout;
+use tokio_postgres::{CancelToken, Client, Config};
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+
+/// How long a connection, TLS and login may take.
+const CONNECT: Duration = Duration::from_secs(20);
+/// How long a cancel request may take.
+const CANCEL: Duration = Duration::from_secs(5);
+
+/// An open connection.
+pub struct Session {
+    client: Client,
+    token: CancelToken,
+    tls: Tls,
+    address: Address,
+    closed: bool,
+    driver: Option<AbortOnDropHandle<()>>,
+}
+
+impl Session {
+    /// Connects, and logs in.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] for an address with unknown options,
+    /// [`flight_common::FaultKind::Upstream`] when the server cannot be reached, and what it says when it refuses.
+    pub async fn open(address: &Address) -> Result<Self, Fault> {
+        let (config, tls) = configured(address)?;
+        let connected = timeout(CONNECT, config.connect(tls.clone())).await;
+        let connected = connected.map_err(|_| {
+            Fault::upstream(format!("{} did not answer within {} s", address.shown(), CONNECT.as_secs()))
+        })?;
+        let (client, driver) = connected.map_err(|error| fault(&error, address))?;
+        let token = client.cancel_token();
+        let driver = compute::spawn(async move {
+            // Whoever waits for an answer is told the error too.
+            if let Err(error) = driver.await {
+                tracing::debug!(%error, "a connection to PostgreSQL ended");
+            }
+        });
+        Ok(Self { client, token, tls, address: address.clone(), closed: false, driver: Some(driver) })
+    }
+
+    /// What statements are sent through.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The fault for an error of this connection.
+    pub fn fault(&self, error: &tokio_postgres::Error) -> Fault {
+        fault(error, &self.address)
+    }
+
+    /// Runs statements that give no rows.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn run(&self, sql: &str) -> Result<(), Fault> {
+        self.client.batch_execute(sql).await.map_err(|error| self.fault(&error))
+    }
+
+    /// Ends it when nothing is running. The server is told, so that its log has no lost connection.
+    pub fn close(mut self) {
+        self.closed = true;
+        if let Some(driver) = self.driver.take() {
+            // It says goodbye when the client is dropped, which is now.
+            drop(compute::spawn(timeout(CANCEL, driver)).detach());
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.closed || self.client.is_closed() {
+            return;
+        }
+        let (token, tls) = (self.token.clone(), self.tls.clone());
+        // Nobody is left to wait for it; it ends by itself.
+        drop(
+            compute::spawn(async move {
+                match timeout(CANCEL, token.cancel_query(tls)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%error, "a query could not be cancelled"),
+                    Err(_) => tracing::warn!("a query could not be cancelled in time"),
+                }
+            })
+            .detach(),
+        );
+    }
+}
+
+/// The driver's settings from a URL. It knows nothing of `verify-ca` and `verify-full`: for it they are `require`, and the
+/// certificate is checked here.
+fn configured(address: &Address) -> Result<(Config, Tls), Fault> {
+    let unreadable = |why: &dyn Display| {
+        let what = format!("the address of {} cannot be read: {}", address.shown(), address.clean(&why.to_string()));
+        Fault::bad_params(what.clone()).violation(address.pointer(), what)
+    };
+    let mut url = Url::parse(address.secret()).map_err(|error| unreadable(&error))?;
+    let mut verify = false;
+    let options: Vec<(String, String)> = url
+        .query_pairs()
+        .map(|(key, value)| match (&*key, &*value) {
+            ("sslmode", "verify-ca" | "verify-full") => {
+                verify = true;
+                (key.into_owned(), "require".to_owned())
+            }
+            _ => (key.into_owned(), value.into_owned()),
+        })
+        .collect();
+    url.set_query(None);
+    if !options.is_empty() {
+        url.query_pairs_mut().extend_pairs(&options);
+    }
+    // A space is a plus in a form; the driver reads it as one.
+    let text = url.as_str().replace('+', "%20");
+    let mut config: Config =
+        text.parse().map_err(|error: tokio_postgres::Error| match std::error::Error::source(&error) {
+            Some(source) => unreadable(&source),
+            None => unreadable(&error),
+        })?;
+    if config.get_application_name().is_none() {
+        config.application_name("quiver");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT / 2);
+    }
+    Ok((config, if verify { Tls::verifying()? } else { Tls::trusting()? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_postgres::config::SslMode;
+
+    fn config(options: &str) -> Result<Config, Fault> {
+        let address =
+            Address::parse(&format!("postgres://ann:s3%40cret@db/hr{options}"), "/db_url").expect("an address");
+        configured(&address).map(|(config, _)| config)
+    }
+
+    #[test]
+    fn modes_of_tls_are_those_of_libpq() {
+        assert_eq!(config("").expect("read").get_ssl_mode(), SslMode::Prefer);
+        assert_eq!(config("?sslmode=disable").expect("read").get_ssl_mode(), SslMode::Disable);
+        let verified = config("?application_name=a%20b&sslmode=verify-full").expect("read");
+        assert_eq!(verified.get_ssl_mode(), SslMode::Require);
+        assert_eq!(verified.get_application_name(), Some("a b"));
+        assert_eq!(verified.get_password(), Some(&b"s3@cret"[..]));
+    }
+
+    #[test]
+    fn an_unknown_option_is_told_without_the_password() {
+        let fault = config("?sslmod=require").expect_err("refused");
+        assert!(fault.message().contains("sslmod"), "{fault}");
+        assert!(!format!("{fault:?}").contains("cret"));
+    }
+}

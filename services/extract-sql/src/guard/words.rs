@@ -1,0 +1,119 @@
+//! Functions that a query may not call, and why. A star stands for any ending.
+//!
+//! A read-only transaction keeps a query from writing tables, and no more: these read files of the server, end what others
+//! do, wait, or run further statements that nobody has looked at.
+
+use databases::Kind;
+
+/// Why a function is refused.
+pub type Word = (&'static str, &'static str);
+
+const FILES: &str = "it reads or writes files of the server";
+const STATEMENTS: &str = "it runs statements that are hidden in a text";
+const SERVER: &str = "it acts on the server and on others who use it";
+const STATE: &str = "it changes what outlives the query";
+const LOCKS: &str = "it takes or gives back locks";
+
+const POSTGRES: &[Word] = &[
+    ("lo_*", FILES),
+    ("loread", FILES),
+    ("lowrite", FILES),
+    ("pg_read_*", FILES),
+    ("pg_ls_*", FILES),
+    ("pg_stat_file", FILES),
+    ("pg_file_*", FILES),
+    ("pg_current_logfile", FILES),
+    ("dblink*", STATEMENTS),
+    ("query_to_xml*", STATEMENTS),
+    ("cursor_to_xml*", STATEMENTS),
+    ("ts_stat", STATEMENTS),
+    ("ts_rewrite", STATEMENTS),
+    ("crosstab*", STATEMENTS),
+    ("connectby", STATEMENTS),
+    ("xpath_table", STATEMENTS),
+    ("set_config", STATE),
+    ("nextval", STATE),
+    ("setval", STATE),
+    ("pg_notify", SERVER),
+    ("pg_terminate_backend", SERVER),
+    ("pg_cancel_backend", SERVER),
+    ("pg_reload_conf", SERVER),
+    ("pg_rotate_logfile*", SERVER),
+    ("pg_promote", SERVER),
+    ("pg_switch_*", SERVER),
+    ("pg_start_backup", SERVER),
+    ("pg_stop_backup", SERVER),
+    ("pg_backup_*", SERVER),
+    ("pg_create_*", SERVER),
+    ("pg_drop_*", SERVER),
+    ("pg_copy_*", SERVER),
+    ("pg_wal_replay_*", SERVER),
+    ("pg_replication_*", SERVER),
+    ("pg_logical_*", SERVER),
+    ("pg_stat_reset*", SERVER),
+    ("pg_stat_statements_reset", SERVER),
+    ("pg_log_*", SERVER),
+    ("pg_import_*", SERVER),
+    ("pg_advisory_*", LOCKS),
+    ("pg_try_advisory_*", LOCKS),
+];
+
+const MYSQL: &[Word] = &[
+    ("load_file", FILES),
+    ("sys_exec", FILES),
+    ("sys_eval", FILES),
+    ("sys_get", FILES),
+    ("sys_set", FILES),
+    ("nextval", STATE),
+    ("setval", STATE),
+    ("get_lock", LOCKS),
+    ("release_lock", LOCKS),
+    ("release_all_locks", LOCKS),
+    ("service_get_*", LOCKS),
+    ("service_release_*", LOCKS),
+    ("master_pos_wait", SERVER),
+    ("master_gtid_wait", SERVER),
+    ("source_pos_wait", SERVER),
+    ("wait_for_executed_gtid_set", SERVER),
+    ("wait_until_sql_thread_after_gtids", SERVER),
+    ("keyring_*", SERVER),
+];
+
+const SQLITE: &[Word] = &[
+    ("load_extension", "it loads code into this process"),
+    ("fts3_tokenizer", "it loads code into this process"),
+    ("readfile", FILES),
+    ("writefile", FILES),
+    ("edit", FILES),
+    ("eval", STATEMENTS),
+];
+
+/// Why a function of this name may not be called, if it may not.
+pub fn refused(kind: Kind, name: &str) -> Option<&'static str> {
+    let words = match kind {
+        Kind::Postgres => POSTGRES,
+        Kind::MySql => MYSQL,
+        Kind::Sqlite => SQLITE,
+    };
+    let name = name.to_lowercase();
+    let meant = |word: &str| match word.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == word,
+    };
+    words.iter().find(|(word, _)| meant(word)).map(|(_, why)| *why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_in_any_case_and_by_their_start() {
+        for name in ["lo_import", "LO_EXPORT", "pg_read_binary_file", "Dblink_Exec", "query_to_xmlschema"] {
+            assert!(refused(Kind::Postgres, name).is_some(), "{name}");
+        }
+        for name in ["log", "lower", "pg_sleep", "pg_size_pretty", "count", "load_extension"] {
+            assert!(refused(Kind::Postgres, name).is_none(), "{name}");
+        }
+    }
+}

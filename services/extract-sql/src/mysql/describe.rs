@@ -1,0 +1,85 @@
+//! Which columns a query gives: the server prepares it and tells, without running it.
+
+use super::types::{Form, form};
+use crate::columns;
+use crate::options::Options;
+use arrow::datatypes::SchemaRef;
+use databases::Address;
+use databases::mysql::{self, Session};
+use flight_common::{Fault, FaultKind};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Column, Error, Statement};
+
+/// What the rows are read as.
+#[derive(Debug, PartialEq)]
+pub struct Layout {
+    /// The schema.
+    pub schema: SchemaRef,
+    /// How the values of each column are read.
+    pub forms: Vec<Form>,
+}
+
+/// Prepares the query, and reads which columns it gives.
+///
+/// # Errors
+/// What the server says of the query; [`FaultKind::BadSchema`] for columns that cannot be taken, all of them told at once.
+pub async fn prepared(session: &mut Session, options: &Options) -> Result<(Statement, Layout), Fault> {
+    let address = session.address().clone();
+    let prepared = session.conn().prep(options.query.as_str()).await;
+    let statement = prepared.map_err(|error| said(&address, &error))?;
+    let (wanted, given) = (usize::from(statement.num_params()), options.values.len());
+    if wanted != given {
+        let what = format!("the query asks for {wanted} values (one for each ?), and params has {given}");
+        return Err(Fault::bad_params(what.clone()).violation("/params", what));
+    }
+    let layout = layout(&statement.columns())?;
+    Ok((statement, layout))
+}
+
+/// As [`prepared`], for a query that was planned to give these columns.
+///
+/// # Errors
+/// As [`prepared`]; [`FaultKind::BadData`] for other columns.
+pub async fn unchanged(session: &mut Session, options: &Options, planned: &Layout) -> Result<Statement, Fault> {
+    let (statement, now) = prepared(session, options).await.map_err(columns::good_before)?;
+    match now == *planned {
+        true => Ok(statement),
+        false => Err(columns::changed(&planned.schema, &now.schema)),
+    }
+}
+
+/// Refuses rows of other columns than were told before the query ran. The server may learn a type from a value of `params`
+/// only then.
+///
+/// # Errors
+/// [`FaultKind::BadData`]
+pub fn check_answer(answer: &[Column], planned: &Layout) -> Result<(), Fault> {
+    let now = layout(answer)?;
+    if now == *planned {
+        return Ok(());
+    }
+    let (was, is) = (columns::shown(&planned.schema), columns::shown(&now.schema));
+    Err(Fault::bad_data(format!("the database said that the query gives {was}, and it gives {is}"))
+        .help("give what depends on a value of params a type of its own: CAST(? AS CHAR), CAST(? AS DECIMAL(10, 2))"))
+}
+
+fn layout(columns: &[Column]) -> Result<Layout, Fault> {
+    let names: Vec<_> = columns.iter().map(Column::name_str).collect();
+    let told = names.iter().zip(columns).map(|(name, column)| {
+        let form = form(column).map(|form| (form.data_type(), form));
+        (&**name, form)
+    });
+    columns::taken(told).map(|(schema, forms)| Layout { schema, forms })
+}
+
+/// What the server says of the query.
+pub fn said(address: &Address, error: &Error) -> Fault {
+    let fault = mysql::fault(error, address);
+    match fault.kind() {
+        FaultKind::BadParams | FaultKind::Denied | FaultKind::BadData if fault.violations().is_empty() => {
+            let message = fault.message().to_owned();
+            fault.violation("/query", message)
+        }
+        _ => fault,
+    }
+}

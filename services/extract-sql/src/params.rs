@@ -1,0 +1,55 @@
+//! The knobs of `extract-sql`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Reads the rows of a query from a database.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The name of a connection that is configured where the step runs: `hr_db` is the environment variable
+    /// `QUIVER_CONNECTION_HR_DB`, or the file `hr_db` in the folder that `QUIVER_CONNECTIONS_DIR` names. Its value is an
+    /// address as in `db_url`. Give either this or `db_url`.
+    #[serde(default)]
+    pub connection: Option<String>,
+
+    /// The address of the database: `postgres://user:password@host:5432/database`, `mysql://user:password@host:3306/database`
+    /// (or `mariadb://…`), or `sqlite:path/to/file.db` beneath the data root. Since it holds a password, write `secret://name`; an address written out here works and is kept, as a
+    /// part of the pipeline, where pipelines are kept.
+    #[serde(default)]
+    pub db_url: Option<String>,
+
+    /// One query that only reads, in the SQL of the database: `SELECT * FROM orders WHERE day >= $1`.
+    pub query: String,
+
+    /// The values for `$1`, `$2`, … in the query (SQLite: `?1`, `?2`, …; MySQL: `?`), in this order:
+    /// `["2024-01-01", 100, true, null]`. They are sent apart from the text, so that no value is ever read as SQL. PostgreSQL
+    /// reads each as the type that it has in the query; a list is an array there, and JSON elsewhere.
+    #[serde(default)]
+    pub params: Vec<Value>,
+
+    /// How long the query may run at the database, until its last row: `90s`, `10m`, `2h`. The time in which later steps
+    /// hold up the rows counts too.
+    #[serde(default = "timeout")]
+    pub timeout: String,
+
+    /// More rows than this are an error, and the query is stopped: `1000000`. Without it there is no limit. (To read only
+    /// some rows, write `LIMIT` in the query.)
+    #[serde(default)]
+    pub max_rows: Option<u64>,
+
+    /// PostgreSQL: a column of the query whose values cut the rows into `partitions` ranges, which are read at once over as
+    /// many connections, from one snapshot: `id`. It holds whole numbers, dates or timestamps. The rows come in the order
+    /// of the ranges; nulls come last.
+    #[serde(default)]
+    pub partition_column: Option<String>,
+
+    /// PostgreSQL: how many ranges there are, from 2 to 64: `4`.
+    #[serde(default)]
+    pub partitions: Option<u32>,
+}
+
+fn timeout() -> String {
+    "5m".to_owned()
+}

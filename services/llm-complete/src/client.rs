@@ -1,0 +1,166 @@
+//! One request on the wire, within its limits.
+
+use crate::chat::{Answer, Completion, Manner, Usage};
+use crate::hidden::Hidden;
+use crate::trouble::{Reach, Trouble};
+use chrono::Utc;
+use flight_common::Fault;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Response, Url};
+use std::error::Error;
+use std::time::Duration;
+
+/// Bytes that an answer may have: far above any, and far below what hurts.
+const MOST_BYTES: usize = 8 << 20;
+
+/// Where to ask, and how.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Of the chat completions.
+    pub url: Url,
+    /// The key.
+    pub key: Option<Hidden>,
+    /// What all requests share.
+    pub manner: Manner,
+    /// What a request may take.
+    pub deadline: Duration,
+}
+
+/// Asks an endpoint.
+pub struct Client {
+    http: reqwest::Client,
+    authorization: Option<HeaderValue>,
+    endpoint: Endpoint,
+}
+
+impl Client {
+    /// A client for this endpoint. Redirects are not followed: they would carry the prompts elsewhere.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] for a key that cannot be sent, [`flight_common::FaultKind::Upstream`] for a
+    /// machine without certificates.
+    pub fn new(endpoint: Endpoint) -> Result<Self, Fault> {
+        // The process has one provider; another part of it may have named it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("quiver/", env!("CARGO_PKG_VERSION")))
+            .timeout(endpoint.deadline)
+            .redirect(Policy::none())
+            .build();
+        let http = http.map_err(|error| Fault::upstream(format!("no request can be sent: {}", bottom(&error))))?;
+        let authorization = endpoint.key.as_ref().map(bearer).transpose()?;
+        Ok(Self { http, authorization, endpoint })
+    }
+
+    /// Asks once. The tokens of an answer are told also if there are no words in it.
+    ///
+    /// # Errors
+    /// Why there is no completion.
+    pub async fn ask(&self, prompt: &str) -> (Option<Option<Usage>>, Result<Completion, Trouble>) {
+        match self.answer(prompt).await {
+            Ok(answer) => {
+                let usage = answer.usage();
+                let completion = answer.completion().map_err(|why| {
+                    Trouble::prompt(Fault::bad_data(why).help("look at what the prompt is for this row"))
+                });
+                (Some(usage), completion.map_err(|trouble| self.without_key(trouble)))
+            }
+            Err(trouble) => (None, Err(self.without_key(trouble))),
+        }
+    }
+
+    async fn answer(&self, prompt: &str) -> Result<Answer, Trouble> {
+        let body = self.endpoint.manner.body(prompt).map_err(|error| Trouble::all(Fault::internal(error)))?;
+        let mut request = self.http.post(self.endpoint.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let response = request.send().await.map_err(|error| failed(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = bytes(response).await?;
+        if !status.is_success() {
+            return Err(Trouble::of_answer(status, &headers, &body, Utc::now()));
+        }
+        serde_json::from_slice(&body).map_err(|error| malformed(&error))
+    }
+
+    /// A server may quote the key that it refuses.
+    fn without_key(&self, trouble: Trouble) -> Trouble {
+        let Some(key) = &self.endpoint.key else { return trouble };
+        let Trouble { fault, reach } = trouble;
+        let message = key.struck_out_of(fault.message());
+        let mut told = Fault::new(fault.kind(), message);
+        if let Some(help) = fault.help_text() {
+            told = told.help(help);
+        }
+        if let Some(delay) = fault.retry_delay() {
+            told = told.retry_after(delay);
+        }
+        Trouble { fault: told, reach }
+    }
+}
+
+/// The header of a key.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] for one that no header can hold.
+pub fn bearer(key: &Hidden) -> Result<HeaderValue, Fault> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal())).map_err(|_| {
+        let message = "the key holds signs that no key has";
+        Fault::bad_params(message).help("look for a line end within it").violation("/api_key", message)
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+async fn bytes(mut response: Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+        if body.len() + chunk.len() > MOST_BYTES {
+            let fault = Fault::bad_data("the answer of the model server is longer than 8 MiB");
+            return Err(Trouble::prompt(fault.help("check that the address is that of its API")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// No JSON, or one that ends too early: the connection may have been cut where nobody could see it.
+fn malformed(error: &serde_json::Error) -> Trouble {
+    match error.is_eof() {
+        true => Trouble::passing(Fault::upstream("the answer of the model server was cut short")),
+        false => Trouble::prompt(
+            Fault::bad_data(format!("the answer of the model server is none: {error}"))
+                .help("check that the address is that of an OpenAI-compatible API"),
+        ),
+    }
+}
+
+fn failed(error: &reqwest::Error) -> Trouble {
+    if error.is_timeout() && !error.is_connect() {
+        let fault = Fault::timed_out("the model server did not answer in time");
+        return Trouble::passing(fault.help("set a larger `timeout_seconds`, or less `concurrency`"));
+    }
+    let cause = bottom(error);
+    match error.is_connect() {
+        true => Trouble {
+            fault: Fault::upstream(format!("the model server cannot be reached: {cause}"))
+                .help("check its address, and that it runs"),
+            reach: Reach::PassingForAll,
+        },
+        false => Trouble::passing(Fault::upstream(format!("the answer of the model server was cut short: {cause}"))),
+    }
+}
+
+/// What went wrong at the bottom. The address is in the top alone.
+fn bottom(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    match error.source() {
+        Some(_) => cause.to_string(),
+        None => "the request cannot be made".to_owned(),
+    }
+}

@@ -1,0 +1,124 @@
+//! What is known to all rows of a run: who answers, and what a row gets.
+
+use crate::asker::Asker;
+use crate::bill::Bill;
+use crate::client::Client;
+use crate::dry::Estimate;
+use crate::memo::Outcome;
+use crate::params::OnError;
+use crate::plan::Run;
+use crate::portion::Portion;
+use crate::work::{Filling, Work};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use flight_common::{Fault, StepContext};
+use futures::stream::{self, StreamExt};
+use std::sync::Arc;
+
+/// Completes portions.
+pub struct Rows {
+    /// What is completed.
+    pub work: Arc<Work>,
+    /// What is counted.
+    pub bill: Arc<Bill>,
+    /// Requests under way at a time.
+    pub concurrency: usize,
+    /// Tokens that an answer may have.
+    pub most_tokens: u64,
+    schema: SchemaRef,
+    column: String,
+    on_error: OnError,
+    mind: Mind,
+}
+
+/// Who answers.
+enum Mind {
+    /// The model server.
+    Model(Box<Asker>),
+    /// Nobody.
+    None(Estimate),
+}
+
+impl Rows {
+    /// Those of a run.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn new(run: Run, context: &StepContext) -> Result<Arc<Self>, Fault> {
+        let meter = context.meter.clone();
+        let bill = Arc::new(Bill::new(meter.clone(), run.prices));
+        let mind = match run.endpoint {
+            Some(endpoint) => {
+                meter.detail("model", run.manner.model.clone());
+                let asker = Asker::new(Client::new(endpoint)?, run.limits, context.budget(), bill.clone());
+                Mind::Model(Box::new(asker))
+            }
+            None => Mind::None(Estimate::new(&run.manner, run.prices, meter, context.budget())),
+        };
+        Ok(Arc::new(Self {
+            work: Arc::new(run.work),
+            bill,
+            concurrency: run.limits.concurrency,
+            most_tokens: run.manner.most_tokens(),
+            schema: run.schema,
+            column: run.column,
+            on_error: run.on_error,
+            mind,
+        }))
+    }
+
+    /// The rows of a portion, completed.
+    ///
+    /// # Errors
+    /// That of the first row that fails, if failing is what is to become of it.
+    pub async fn complete(self: Arc<Self>, portion: Portion) -> Result<RecordBatch, Fault> {
+        let prompts = self.work.prompts(&portion.rows, &portion.wanted)?;
+        let outcomes = stream::iter(prompts).map(|prompt| {
+            let rows = self.clone();
+            async move { rows.ask(&prompt).await }
+        });
+        let mut outcomes = outcomes.buffered(self.concurrency);
+        let mut fillings = Vec::with_capacity(portion.wanted.len());
+        while let Some(outcome) = outcomes.next().await {
+            let row = portion.first + portion.wanted[fillings.len()] as u64 + 1;
+            fillings.push(match outcome {
+                Some(outcome) => self.filling(outcome, row)?,
+                None => Filling::Nothing,
+            });
+        }
+        self.work.fill(&portion.rows, &self.schema, &portion.wanted, &fillings)
+    }
+
+    async fn ask(&self, prompt: &str) -> Option<Outcome> {
+        match &self.mind {
+            Mind::Model(asker) => Some(asker.ask(prompt).await),
+            Mind::None(estimate) => {
+                estimate.see(prompt, &self.bill);
+                None
+            }
+        }
+    }
+
+    /// What a row gets. Rows are counted from 1.
+    fn filling(&self, outcome: Outcome, row: u64) -> Result<Filling, Fault> {
+        let trouble = match outcome {
+            Ok(words) => {
+                self.bill.count("rows_completed", 1);
+                return Ok(Filling::Words(words));
+            }
+            Err(trouble) if trouble.ends_all() => return Err(trouble.fault),
+            Err(trouble) => trouble,
+        };
+        let fault = trouble.fault;
+        if self.on_error == OnError::Fail {
+            let help = fault.help_text().unwrap_or("another attempt may do better");
+            let help = format!("{help}; `on_error` says what else may become of such a row");
+            return Err(fault.help(help).row(row).column(&self.column));
+        }
+        self.bill.failed(row, fault.message());
+        Ok(match self.on_error {
+            OnError::Null => Filling::Null,
+            OnError::Keep | OnError::Fail => Filling::Nothing,
+        })
+    }
+}

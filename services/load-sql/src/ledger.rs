@@ -1,0 +1,60 @@
+//! How an append is safe to repeat: the database itself remembers, in the transaction that writes the rows, that this run
+//! has written them.
+//!
+//! If an answer is lost after the commit, the next attempt of the run finds its line in the ledger. Rows are told apart by a
+//! sum of their hashes, which does not hang on their order: equal ones are there already, and others are a fault.
+
+use twox_hash::XxHash3_64;
+
+/// The table.
+pub const LEDGER: &str = "quiver_loads";
+/// Its columns, in the words of PostgreSQL and SQLite alike.
+pub const COLUMNS: &str = "run text NOT NULL, loaded text NOT NULL, rows bigint NOT NULL, digest text NOT NULL, \
+                           at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (run, loaded)";
+
+/// Rows without their order: how many, and the sum of their hashes (XXH3, 64 bits each).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// How many.
+    pub count: u64,
+    sum: u128,
+}
+
+impl Rows {
+    /// Takes a row in, by the bytes that are written of it.
+    pub fn add(&mut self, row: &[u8]) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(XxHash3_64::oneshot(row).into());
+    }
+
+    /// Takes more rows in.
+    pub fn merge(&mut self, more: Self) {
+        self.count += more.count;
+        self.sum = self.sum.wrapping_add(more.sum);
+    }
+
+    /// The sum, as 32 hexadecimal digits.
+    pub fn digest(&self) -> String {
+        format!("{:032x}", self.sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(all: &[&str]) -> Rows {
+        let mut rows = Rows::default();
+        all.iter().for_each(|row| rows.add(row.as_bytes()));
+        rows
+    }
+
+    #[test]
+    fn rows_are_the_same_in_any_order_and_cut_anyhow() {
+        let mut merged = rows(&["b"]);
+        merged.merge(rows(&["a", "a"]));
+        assert_eq!(merged, rows(&["a", "b", "a"]));
+        assert_ne!(merged.digest(), rows(&["a", "b"]).digest());
+        assert_ne!(merged.digest(), rows(&["a", "b", "b"]).digest());
+    }
+}

@@ -1,0 +1,145 @@
+//! The `load-sql` step: rows into a table, in one transaction.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`params`](Params), `target` | the knobs, and the table that they mean |
+//! | `plain` | columns made plain |
+//! | `ledger` | how an append is safe to repeat |
+//! | `postgres`, `sqlite` | writing to one database each |
+//! | `receipt` | what is handed on |
+
+mod ledger;
+mod params;
+mod plain;
+mod postgres;
+mod receipt;
+mod sqlite;
+mod target;
+
+pub use params::{Mode, Params};
+
+use databases::{Address, Connections, Kind};
+use flight_common::{
+    BatchStream, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext,
+    StepEnv, StepKind, StepSpec, compute,
+};
+use plain::Plain;
+use target::Target;
+
+/// Writes rows to a table.
+#[derive(Default)]
+pub struct LoadSql {
+    connections: Connections,
+}
+
+impl LoadSql {
+    /// With these connections by name; those of the environment are the default.
+    pub fn with_connections(connections: Connections) -> Self {
+        Self { connections }
+    }
+}
+
+/// A load, ready to run.
+pub struct Load {
+    address: Address,
+    target: Target,
+    plain: Plain,
+    /// The table as it was found: it must be the same when rows are written.
+    found: Found,
+}
+
+/// A table as it was found in its database.
+enum Found {
+    Postgres(postgres::Table),
+    Sqlite(sqlite::Table),
+}
+
+impl Step for LoadSql {
+    type Params = Params;
+    type Run = Load;
+
+    fn spec(&self) -> StepSpec {
+        StepSpec {
+            name: "load-sql",
+            version: env!("CARGO_PKG_VERSION"),
+            kind: StepKind::Load,
+            summary: "Writes rows to a table of PostgreSQL or of a SQLite file, all of them or none.",
+            manual: include_str!("manual.md"),
+            inputs: INPUT,
+            outputs: OUTPUT,
+            effects: Effects::Commits,
+            keeps_order: true,
+            aliases: &["sql_load"],
+            examples: &[
+                ("Add rows", r#"{"connection": "warehouse", "table": "sales.orders"}"#),
+                (
+                    "Put rows in the place of those with the same id",
+                    r#"{"db_url": "secret://warehouse", "table": "customers", "mode": "upsert", "keys": ["id"]}"#,
+                ),
+                (
+                    "A table of a SQLite file beneath the data root, written anew",
+                    r#"{"db_url": "sqlite:reports.db", "table": "top_products", "mode": "replace"}"#,
+                ),
+            ],
+        }
+    }
+
+    async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Load>, Fault> {
+        let input = inputs.only();
+        let (target, plain) = (Target::new(&params, input)?, Plain::new(input)?);
+        let connections = self.connections.clone();
+        let resolved = move || connections.resolve(params.connection.as_deref(), params.db_url.as_deref());
+        let address = compute::run(resolved).await?;
+        let (found, dataset) = match address.kind() {
+            Kind::Postgres => {
+                let (table, dataset) = of_database(&address, postgres::plan(&address, &target, &plain).await)?;
+                (Found::Postgres(table), dataset)
+            }
+            Kind::MySql => {
+                let what = "this step does not write to MySQL or MariaDB yet";
+                return Err(Fault::bad_params(what).violation(address.pointer(), what));
+            }
+            Kind::Sqlite => {
+                let (at, root) = (address.clone(), env.data_root.clone());
+                let (wanted, columns) = (target.clone(), plain.clone());
+                let planned = compute::run(move || sqlite::plan(&at, &wanted, &columns, &root)).await;
+                let table = of_database(&address, planned)?;
+                let path = env.data_root.locate(address.path().unwrap_or_default(), address.param())?;
+                (Found::Sqlite(table), Dataset::file(&env.data_root, &path))
+            }
+        };
+        let source = format!("to {} {}", address.shown(), target.shown());
+        let load = Load { address, target, plain, found };
+        Ok(Planned::new(receipt::schema(), load).source(source).dataset(dataset))
+    }
+
+    fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        let (input, context) = (inputs.only()?, context.clone());
+        let receipt = async move {
+            let target = run.target.clone();
+            let rows = load(run, input, &context).await?;
+            receipt::receipt(&target, rows)
+        };
+        Ok(Outputs::main(BatchStream::once(receipt::schema(), receipt)))
+    }
+}
+
+/// Writes all rows, and tells how many there were.
+async fn load(load: Load, input: BatchStream, context: &StepContext) -> Result<u64, Fault> {
+    let Load { address, target, plain, found } = load;
+    match found {
+        Found::Postgres(table) => postgres::load(&address, &target, &plain, &table, input, context).await,
+        Found::Sqlite(table) => sqlite::load(&address, &target, &plain, table, input, context).await,
+    }
+}
+
+/// A fault of planning that speaks of no parameter speaks of the database.
+fn of_database<T>(address: &Address, planned: Result<T, Fault>) -> Result<T, Fault> {
+    planned.map_err(|fault| match fault.violations() {
+        [] => {
+            let message = fault.message().to_owned();
+            fault.violation(address.pointer(), message)
+        }
+        _ => fault,
+    })
+}

@@ -1,0 +1,156 @@
+//! The table as it is, and whether the rows fit it; the table as it is made.
+
+use super::types::{self, Type};
+use crate::params::Mode;
+use crate::plain::Plain;
+use crate::target::Target;
+use databases::postgres::Session;
+use databases::{Address, quote};
+use flight_common::{Dataset, Fault};
+
+/// A table as it was found; nothing for one that is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table(Option<Found>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Found {
+    oid: u32,
+    columns: Vec<Column>,
+    /// The columns of each unique index that can decide an upsert.
+    unique: Vec<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Column {
+    name: String,
+    shown: String,
+    data_type: Type,
+    /// Whether each row must bring a value.
+    wanted: bool,
+    /// Whether the database computes it.
+    computed: bool,
+}
+
+/// The table by its name, on the search path if it has no schema.
+const FIND: &str = "SELECT c.oid, c.relkind::text FROM pg_class AS c WHERE c.oid = to_regclass($1)";
+
+/// Its columns, domains taken for what they stand on.
+const COLUMNS: &str = "WITH RECURSIVE base(oid, type, modifier) AS (
+        SELECT a.attnum, a.atttypid, a.atttypmod FROM pg_attribute AS a
+        WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL
+        SELECT b.oid, t.typbasetype, CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE b.modifier END
+        FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype = 'd')
+    SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), coalesce(e.typname, t.typname)::text, e.oid IS NOT NULL,
+        b.modifier, a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attgenerated <> '' OR a.attidentity = 'a'
+    FROM base AS b
+    JOIN pg_attribute AS a ON a.attrelid = $1 AND a.attnum = b.oid
+    JOIN pg_type AS t ON t.oid = b.type AND t.typtype <> 'd'
+    LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'
+    ORDER BY a.attnum";
+
+/// Its unique indexes on plain columns, over all rows, checked at once.
+const UNIQUE: &str = "SELECT array_agg(a.attname::text) FROM pg_index AS i
+    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+    WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+    GROUP BY i.indexrelid ORDER BY i.indexrelid";
+
+/// Looks at the table, and checks whether the rows fit it.
+///
+/// # Errors
+/// Why the database cannot be reached; [`flight_common::FaultKind::BadSchema`] for rows that do not fit.
+pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(Table, Dataset), Fault> {
+    let session = Session::open(address).await?;
+    let table = Table::find(&session, target).await?;
+    table.check(target, plain)?;
+    let named = "SELECT current_database()::text, coalesce((SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = $1),
+                 $2, current_schema()::text)";
+    let oid = table.0.as_ref().map(|found| found.oid);
+    let row =
+        session.client().query_one(named, &[&oid, &target.schema]).await.map_err(|error| session.fault(&error))?;
+    let read = |place| row.try_get::<_, Option<String>>(place).map_err(Fault::internal);
+    let (database, schema) = (read(0)?.unwrap_or_default(), read(1)?);
+    session.close();
+    let Some(schema) = schema else {
+        let what = format!("no schema of the search path is there to make table {} in", target.shown());
+        return Err(Fault::bad_params(what.clone()).help("name it: sales.orders").violation("/table", what));
+    };
+    Ok((table, Dataset::new(address.namespace(), format!("{database}.{schema}.{}", target.table))))
+}
+
+impl Table {
+    /// The table as it is now.
+    ///
+    /// # Errors
+    /// What the server says; [`flight_common::FaultKind::BadParams`] for what is no table.
+    pub async fn find(session: &Session, target: &Target) -> Result<Self, Fault> {
+        let said = |error| session.fault(&error);
+        let Some(row) = session.client().query_opt(FIND, &[&target.quoted()]).await.map_err(said)? else {
+            return Ok(Self(None));
+        };
+        let (oid, kind): (u32, String) = (row.get(0), row.get(1));
+        if !matches!(kind.as_str(), "r" | "p" | "f") {
+            let what = format!("{} is no table", target.shown());
+            return Err(Fault::bad_params(what.clone()).help("a view is not written to").violation("/table", what));
+        }
+        let rows = session.client().query(COLUMNS, &[&oid]).await.map_err(said)?;
+        let columns = rows.iter().map(|row| {
+            let (name, modifier): (String, i32) = (row.get(2), row.get(4));
+            let scale = (name == "numeric" && modifier >= 4).then(|| (((modifier - 4) & 0x7ff) ^ 0x400) - 0x400);
+            let data_type = Type { name, array: row.get(3), scale };
+            Column { name: row.get(0), shown: row.get(1), data_type, wanted: row.get(5), computed: row.get(6) }
+        });
+        let columns = columns.collect();
+        let rows = session.client().query(UNIQUE, &[&oid]).await.map_err(said)?;
+        let unique = rows.iter().map(|row| row.get::<_, Vec<String>>(0)).collect();
+        Ok(Self(Some(Found { oid, columns, unique })))
+    }
+
+    /// Checks whether the rows fit.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadSchema`] with the column.
+    pub fn check(&self, target: &Target, plain: &Plain) -> Result<(), Fault> {
+        let Some(found) = &self.0 else { return Ok(()) };
+        for (name, data_type) in target.columns.iter().zip(plain.types()) {
+            let Some(column) = found.columns.iter().find(|column| column.name == *name) else {
+                let there: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
+                return Err(target.no_column(name, &there));
+            };
+            let refuse = |what: String, help: String| {
+                let message = format!("column \"{name}\" of table {}: {what}", target.shown());
+                Fault::bad_schema(message.clone()).column(name).help(help).violation("/table", message)
+            };
+            if column.computed {
+                return Err(refuse("the database computes it".to_owned(), "leave it out of the input".to_owned()));
+            }
+            types::fits(data_type, &column.data_type).map_err(|help| {
+                refuse(format!("it is {}, and the input's column is {data_type}", column.shown), help)
+            })?;
+        }
+        let missing = found.columns.iter().find(|column| column.wanted && !target.columns.contains(&column.name));
+        if let Some(column) = missing {
+            return Err(target.column_wanted(&column.name));
+        }
+        let same =
+            |index: &Vec<String>| index.len() == target.keys.len() && target.keys.iter().all(|key| index.contains(key));
+        match target.mode == Mode::Upsert && !found.unique.iter().any(same) {
+            true => Err(target.keys_not_unique()),
+            false => Ok(()),
+        }
+    }
+
+    /// The statement that makes the table, if it is not there.
+    pub fn make(&self, target: &Target, plain: &Plain) -> Option<String> {
+        if self.0.is_some() {
+            return None;
+        }
+        let columns = target.columns.iter().zip(plain.types());
+        let columns = columns.map(|(name, data_type)| format!("{} {}", quote::double(name), types::made(data_type)));
+        let mut parts: Vec<String> = columns.collect();
+        if target.mode == Mode::Upsert {
+            parts.push(format!("PRIMARY KEY ({})", target.key_list()));
+        }
+        Some(format!("CREATE TABLE {} ({})", target.quoted(), parts.join(", ")))
+    }
+}

@@ -1,0 +1,244 @@
+//! All of a load in one transaction: what is there of the rows is seen when it is committed, or never.
+
+use super::table::Table;
+use super::text::{self, Lines};
+use crate::ledger::{COLUMNS, LEDGER, Rows};
+use crate::params::Mode;
+use crate::plain::Plain;
+use crate::target::Target;
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use databases::postgres::Session;
+use databases::{Address, quote};
+use flight_common::{BatchStream, Fault, FaultKind, Parcel, StepContext};
+use futures::{SinkExt, Stream, StreamExt, stream};
+use std::pin::pin;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+/// Bytes of arrays that are printed at once.
+const PIECE: usize = 2 << 20;
+/// Where the rows of an upsert wait.
+const STAGING: &str = "quiver_staging";
+/// What holds within the transaction. Who holds the table is not waited for without end.
+const BEGIN: &str = "BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL statement_timeout = 0; \
+                     SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '60s'";
+/// The lock under which ledgers are made: two at once would be in each other's way.
+const MAKING: i64 = 0x7175_6976_6572;
+
+/// Writes all rows, and tells how many there were.
+///
+/// # Errors
+/// The input's fault, or what the server says. Then the table is as it was.
+pub async fn load(
+    address: &Address,
+    target: &Target,
+    plain: &Plain,
+    table: &Table,
+    input: BatchStream,
+    context: &StepContext,
+) -> Result<u64, Fault> {
+    let mut lines = pin!(lines(input, target, plain, context));
+    // Nothing is held at the server while nothing has come.
+    let first = lines.next().await.transpose()?;
+    let lines = stream::iter(first.map(Ok)).chain(lines);
+    let session = Session::open(address).await?;
+    let appended = target.mode == Mode::Append && !context.run_id.is_empty();
+    if appended {
+        make_ledger(&session, target).await?;
+    }
+    session.run(BEGIN).await?;
+    if Table::find(&session, target).await? != *table {
+        return Err(target.changed());
+    }
+    let before = if appended { Written::find(&session, target, &context.run_id).await? } else { None };
+    if let Some(before) = before {
+        let rows = counted(lines).await?;
+        session.close();
+        return if before.is_of(&rows) { Ok(rows.count) } else { Err(target.written_before()) };
+    }
+    prepare(&session, target, plain, table).await?;
+    let into = if target.mode == Mode::Upsert { STAGING } else { &target.quoted() };
+    let rows = copy(&session, into, target, lines).await?;
+    if target.mode == Mode::Upsert {
+        upsert(&session, target).await?;
+    }
+    if appended {
+        Written::note(&session, target, &context.run_id, &rows).await?;
+    }
+    session.run("COMMIT").await?;
+    session.close();
+    Ok(rows.count)
+}
+
+/// Rows printed on all cores, in order.
+fn lines(
+    input: BatchStream,
+    target: &Target,
+    plain: &Plain,
+    context: &StepContext,
+) -> impl Stream<Item = Result<Lines, Fault>> + Send + 'static {
+    let parts = input.flat_map(|batch| {
+        let parts =
+            batch.map(|batch| parts(&batch).into_iter().map(Ok).collect()).unwrap_or_else(|fault| vec![Err(fault)]);
+        stream::iter(parts)
+    });
+    let (names, plain) = (target.columns.clone(), plain.clone());
+    let printed = context.map_parallel(parts, move |batch: RecordBatch| {
+        let lines = plain.apply(&batch).and_then(|columns| text::lines(&columns, &names));
+        Ok((batch.num_rows() as u64, lines))
+    });
+    let mut before = 0;
+    printed.map(move |printed| {
+        let (rows, lines) = printed?;
+        let fault = |fault: Fault| match fault.row_number() {
+            Some(row) => fault.row(before + row),
+            None => fault,
+        };
+        let lines = lines.map_err(fault);
+        before += rows;
+        lines
+    })
+}
+
+fn parts(batch: &RecordBatch) -> Vec<RecordBatch> {
+    let rows = batch.num_rows();
+    let each = rows.div_ceil(batch.bytes().div_ceil(PIECE).clamp(1, rows.max(1))).max(1);
+    (0..rows).step_by(each).map(|start| batch.slice(start, each.min(rows - start))).collect()
+}
+
+/// What comes before the rows.
+async fn prepare(session: &Session, target: &Target, plain: &Plain, table: &Table) -> Result<(), Fault> {
+    let make = table.make(target, plain);
+    let made = make.is_some();
+    if let Some(make) = make {
+        session.client().batch_execute(&make).await.map_err(|error| match error.code() {
+            Some(&SqlState::DUPLICATE_TABLE) => target.changed(),
+            _ => session.fault(&error),
+        })?;
+    }
+    let (name, columns) = (target.quoted(), target.column_list());
+    match target.mode {
+        // Its readers see the old rows until the new ones are there.
+        Mode::Replace if !made => session.run(&format!("DELETE FROM {name}")).await,
+        Mode::Upsert => {
+            let sql =
+                format!("CREATE TEMP TABLE {STAGING} ON COMMIT DROP AS SELECT {columns} FROM {name} WITH NO DATA");
+            session.run(&sql).await
+        }
+        Mode::Append | Mode::Replace => Ok(()),
+    }
+}
+
+async fn copy(
+    session: &Session,
+    into: &str,
+    target: &Target,
+    lines: impl Stream<Item = Result<Lines, Fault>>,
+) -> Result<Rows, Fault> {
+    let sql = format!("COPY {into} ({}) FROM STDIN (FORMAT text, ENCODING 'UTF8')", target.column_list());
+    let sink = session.client().copy_in::<_, Bytes>(&sql).await.map_err(|error| session.fault(&error))?;
+    let (mut sink, mut lines) = (pin!(sink), pin!(lines));
+    let mut rows = Rows::default();
+    while let Some(piece) = lines.next().await {
+        let Lines { text, rows: more } = piece?;
+        rows.merge(more);
+        if let Err(error) = sink.send(Bytes::from(text)).await {
+            // What the server said is told when it is asked for the end.
+            let said = sink.as_mut().finish().await.err().unwrap_or(error);
+            return Err(refused(session, &said));
+        }
+    }
+    sink.as_mut().finish().await.map_err(|error| refused(session, &error))?;
+    Ok(rows)
+}
+
+/// The fault of a row that the server does not take. It tells where: `COPY t, line 3, column a: "x"`.
+fn refused(session: &Session, error: &Error) -> Fault {
+    let mut fault = session.fault(error);
+    let Some(place) = error.as_db_error().and_then(|said| said.where_()) else { return fault };
+    let between = |begin: &str, end: &[char]| {
+        let (_, rest) = place.split_once(begin)?;
+        rest.split(end).next().map(str::to_owned)
+    };
+    if let Some(row) = between(", line ", &[',', ':', '\n']).and_then(|row| row.trim().parse().ok()) {
+        fault = fault.row(row);
+    }
+    if let Some(column) = between(", column ", &[':', '\n']) {
+        fault = fault.column(column);
+    }
+    fault
+}
+
+async fn upsert(session: &Session, target: &Target) -> Result<(), Fault> {
+    let said = |error| session.fault(&error);
+    if let Some(row) = session.client().query_opt(&target.bad_keys(STAGING), &[]).await.map_err(said)? {
+        return Err(target.bad_keys_fault(row.get(0)));
+    }
+    session.run(&target.upsert_from(STAGING)).await
+}
+
+/// All that is left of the input, without writing it.
+async fn counted(lines: impl Stream<Item = Result<Lines, Fault>>) -> Result<Rows, Fault> {
+    let (mut lines, mut rows) = (pin!(lines), Rows::default());
+    while let Some(piece) = lines.next().await {
+        rows.merge(piece?.rows);
+    }
+    Ok(rows)
+}
+
+/// The ledger of a schema, in SQL.
+fn ledger(target: &Target) -> String {
+    let schema = target.schema.as_deref().map(|schema| quote::double(schema) + ".").unwrap_or_default();
+    schema + LEDGER
+}
+
+/// Makes the ledger, if it is not there. It stays when the load fails.
+async fn make_ledger(session: &Session, target: &Target) -> Result<(), Fault> {
+    let name = ledger(target);
+    let there = session.client().query_one("SELECT to_regclass($1) IS NOT NULL", &[&name]).await;
+    if there.map_err(|error| session.fault(&error))?.get(0) {
+        return Ok(());
+    }
+    let sql =
+        format!("BEGIN; SELECT pg_advisory_xact_lock({MAKING}); CREATE TABLE IF NOT EXISTS {name} ({COLUMNS}); COMMIT");
+    session.run(&sql).await.map_err(|fault| match fault.kind() {
+        FaultKind::Denied => fault.help(format!(
+            "an append needs the table {name} to be safe to repeat: let the user make it, or make it for them and let them \
+             read and write it: CREATE TABLE {name} ({COLUMNS})"
+        )),
+        _ => fault,
+    })
+}
+
+/// What an earlier attempt of the run has written.
+struct Written {
+    rows: i64,
+    digest: String,
+}
+
+impl Written {
+    async fn find(session: &Session, target: &Target, run: &str) -> Result<Option<Self>, Fault> {
+        let sql = format!("SELECT rows, digest FROM {} WHERE run = $1 AND loaded = $2", ledger(target));
+        let row =
+            session.client().query_opt(&sql, &[&run, &target.table]).await.map_err(|error| session.fault(&error))?;
+        Ok(row.map(|row| Self { rows: row.get(0), digest: row.get(1) }))
+    }
+
+    /// Two attempts at once: the later one waits here, and fails when the first has committed.
+    async fn note(session: &Session, target: &Target, run: &str, rows: &Rows) -> Result<(), Fault> {
+        let sql = format!("INSERT INTO {} (run, loaded, rows, digest) VALUES ($1, $2, $3, $4)", ledger(target));
+        let count = i64::try_from(rows.count).map_err(Fault::internal)?;
+        let noted = session.client().execute(&sql, &[&run, &target.table, &count, &rows.digest()]).await;
+        noted.map(drop).map_err(|error| match error.code() {
+            Some(&SqlState::UNIQUE_VIOLATION) => {
+                Fault::upstream(format!("another attempt of this run has just written {}", target.shown()))
+            }
+            _ => session.fault(&error),
+        })
+    }
+
+    fn is_of(&self, rows: &Rows) -> bool {
+        i64::try_from(rows.count) == Ok(self.rows) && self.digest == rows.digest()
+    }
+}

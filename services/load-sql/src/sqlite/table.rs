@@ -1,0 +1,191 @@
+//! The table as it is, and whether the rows fit it; the table as it is made.
+
+use crate::params::Mode;
+use crate::plain::Plain;
+use crate::target::Target;
+use arrow::datatypes::DataType;
+use databases::{Address, quote, sqlite};
+use flight_common::{DataRoot, Fault, FaultKind};
+use rusqlite::{Connection, Error};
+
+/// Digits of a decimal that SQLite keeps in a float (its manual, *Datatypes*, 3).
+const FLOAT_DIGITS: u8 = 15;
+
+/// A table as it was found; nothing for one that is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table(Option<Found>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Found {
+    columns: Vec<Column>,
+    /// The columns of each unique index that can decide an upsert.
+    unique: Vec<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Column {
+    name: String,
+    /// Whether each row must bring a value.
+    wanted: bool,
+    /// Whether the database computes it.
+    computed: bool,
+}
+
+/// Looks at the table, and checks whether the rows fit it. Blocks: call it on the compute pool.
+///
+/// # Errors
+/// Why the file cannot be opened; [`FaultKind::BadSchema`] for rows that do not fit.
+pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) -> Result<Table, Fault> {
+    if let Some(schema) = &target.schema {
+        let what = format!("SQLite has no schema \"{schema}\"");
+        return Err(Fault::bad_params(what.clone()).help("write the table alone: orders").violation("/table", what));
+    }
+    for (name, data_type) in target.columns.iter().zip(plain.types()) {
+        if declared(data_type).is_none() {
+            let message = format!("column \"{name}\" cannot be written to SQLite: it is {data_type}");
+            let help = "make a text of it, or leave it out, before: SELECT … in the step sql";
+            return Err(Fault::bad_schema(message).column(name).help(help));
+        }
+    }
+    let table = match sqlite::open_for_reading(root, address) {
+        Ok(connection) => Table::find(&connection, "main", address, target)?,
+        Err(fault) if fault.kind() == FaultKind::NotFound => Table(None),
+        Err(fault) => return Err(fault),
+    };
+    table.check(target)?;
+    Ok(table)
+}
+
+impl Table {
+    /// The table as it is now, in the database that the connection knows by this name.
+    ///
+    /// # Errors
+    /// What SQLite says; [`FaultKind::BadParams`] for what is no table.
+    pub fn find(connection: &Connection, database: &str, address: &Address, target: &Target) -> Result<Self, Fault> {
+        Self::read(connection, database, target).map_err(|error| sqlite::fault(&error, address))?
+    }
+
+    fn read(connection: &Connection, database: &str, target: &Target) -> Result<Result<Self, Fault>, Error> {
+        let kind = format!(
+            "SELECT type FROM {}.sqlite_schema WHERE lower(name) = lower(?1) AND type IN ('table', 'view')",
+            quote::double(database)
+        );
+        let kind: Option<String> = match connection.query_row(&kind, [&target.table], |row| row.get(0)) {
+            Err(Error::QueryReturnedNoRows) => None,
+            found => Some(found?),
+        };
+        match kind.as_deref() {
+            None => return Ok(Ok(Self(None))),
+            Some("table") => {}
+            Some(_) => {
+                let what = format!("{} is no table", target.shown());
+                let fault = Fault::bad_params(what.clone()).help("a view is not written to").violation("/table", what);
+                return Ok(Err(fault));
+            }
+        }
+        let sql =
+            "SELECT name, \"notnull\", dflt_value IS NOT NULL, pk, hidden, lower(type) FROM pragma_table_xinfo(?1, ?2)";
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([&*target.table, database], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        })?;
+        let rows: Vec<(String, bool, bool, i64, i64, String)> = rows.collect::<Result<_, _>>()?;
+        let mut keys: Vec<(i64, String)> =
+            rows.iter().filter(|row| row.3 > 0).map(|row| (row.3, row.0.clone())).collect();
+        keys.sort();
+        let columns = rows.into_iter().map(|(name, not_null, default, key, hidden, declared)| {
+            // An `INTEGER PRIMARY KEY` numbers rows by itself.
+            let wanted = not_null && !default && !(key > 0 && declared == "integer");
+            Column { name, wanted, computed: hidden > 1 }
+        });
+        let mut unique = Self::indexes(connection, database, target)?;
+        unique.extend((!keys.is_empty()).then(|| keys.into_iter().map(|(_, name)| name).collect()));
+        Ok(Ok(Self(Some(Found { columns: columns.collect(), unique }))))
+    }
+
+    fn indexes(connection: &Connection, database: &str, target: &Target) -> Result<Vec<Vec<String>>, Error> {
+        let sql = "SELECT l.name, i.name FROM pragma_index_list(?1, ?2) AS l, pragma_index_info(l.name, ?2) AS i
+            WHERE l.\"unique\" AND NOT l.partial ORDER BY l.name, i.seqno";
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([&*target.table, database], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
+        for row in rows {
+            let (index, column): (String, Option<String>) = row?;
+            match indexes.last_mut().filter(|(name, _)| *name == index) {
+                Some((_, columns)) => columns.push(column),
+                None => indexes.push((index, vec![column])),
+            }
+        }
+        // A column without a name is an expression.
+        Ok(indexes.into_iter().filter_map(|(_, columns)| columns.into_iter().collect()).collect())
+    }
+
+    /// Checks whether the rows fit.
+    fn check(&self, target: &Target) -> Result<(), Fault> {
+        let Some(found) = &self.0 else { return Ok(()) };
+        let named = |column: &Column, name: &String| column.name.eq_ignore_ascii_case(name);
+        for name in &target.columns {
+            match found.columns.iter().find(|column| named(column, name)) {
+                None => {
+                    let there: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
+                    return Err(target.no_column(name, &there));
+                }
+                Some(column) if column.computed => {
+                    let message = format!("column \"{name}\" of table {}: the database computes it", target.shown());
+                    let fault = Fault::bad_schema(message.clone()).column(name).help("leave it out of the input");
+                    return Err(fault.violation("/table", message));
+                }
+                Some(_) => {}
+            }
+        }
+        let given = |column: &Column| target.columns.iter().any(|name| named(column, name));
+        if let Some(column) = found.columns.iter().find(|column| column.wanted && !given(column)) {
+            return Err(target.column_wanted(&column.name));
+        }
+        let has = |index: &Vec<String>, key: &String| index.iter().any(|column| column.eq_ignore_ascii_case(key));
+        let same =
+            |index: &Vec<String>| index.len() == target.keys.len() && target.keys.iter().all(|key| has(index, key));
+        match target.mode == Mode::Upsert && !found.unique.iter().any(same) {
+            true => Err(target.keys_not_unique()),
+            false => Ok(()),
+        }
+    }
+
+    /// The statement that makes the table, if it is not there.
+    pub fn make(&self, target: &Target, plain: &Plain) -> Option<String> {
+        if self.0.is_some() {
+            return None;
+        }
+        let columns = target.columns.iter().zip(plain.types());
+        let columns = columns
+            .map(|(name, data_type)| format!("{} {}", quote::double(name), declared(data_type).unwrap_or_default()));
+        let mut parts: Vec<String> = columns.collect();
+        if target.mode == Mode::Upsert {
+            parts.push(format!("PRIMARY KEY ({})", target.key_list()));
+        }
+        Some(format!("CREATE TABLE {} ({})", target.quoted(), parts.join(", ")))
+    }
+}
+
+/// The declared type of a column; nothing for what SQLite has no place for. What is not known to it is known to who reads it
+/// here: see the step `extract-sql`.
+fn declared(plain: &DataType) -> Option<String> {
+    Some(match plain {
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Float32 | DataType::Float64 => "REAL".to_owned(),
+        // Of a longer one SQLite would keep what a float keeps.
+        DataType::Decimal128(precision, scale) if *precision <= FLOAT_DIGITS && *scale >= 0 => {
+            format!("DECIMAL({precision}, {scale})")
+        }
+        DataType::Null | DataType::Utf8View | DataType::Decimal128(..) | DataType::Decimal256(..) => "TEXT".to_owned(),
+        DataType::UInt64 => "TEXT".to_owned(),
+        DataType::BinaryView => "BLOB".to_owned(),
+        DataType::Date32 => "DATE".to_owned(),
+        DataType::Time64(_) => "TIME".to_owned(),
+        DataType::Timestamp(_, None) => "TIMESTAMP".to_owned(),
+        // With its offset, which a timestamp has not.
+        DataType::Timestamp(_, Some(_)) => "TEXT".to_owned(),
+        whole if whole.is_integer() => "INTEGER".to_owned(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,187 @@
+//! All of a load in one transaction. SQLite blocks while it writes, so a thread of its own does it; the rows come to it over
+//! a channel, at whose end they must be told to be all of them.
+//!
+//! SQLite lets one write at a time, and a file must not be there for a load that fails. So rows wait in a temporary table, and
+//! the file is opened, or made, when all of them have come.
+
+use super::cells::{self, Refused};
+use super::table::Table;
+use crate::ledger::{COLUMNS, LEDGER, Rows};
+use crate::params::Mode;
+use crate::plain::Plain;
+use crate::target::Target;
+use arrow::array::RecordBatch;
+use databases::{Address, sqlite};
+use flight_common::{BatchStream, Fault, StepContext};
+use futures::StreamExt;
+use rusqlite::{Connection, Error, params};
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::spawn_blocking;
+
+/// Where rows wait.
+const STAGING: &str = "quiver_staging";
+/// What the file is called beside it.
+const PLACE: &str = "place";
+/// How long another writer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the thread is told.
+enum Told {
+    Rows(RecordBatch),
+    /// These were all.
+    End,
+}
+
+/// Writes all rows, and tells how many there were.
+///
+/// # Errors
+/// The input's fault, or what SQLite says. Then the table is as it was.
+pub async fn load(
+    address: &Address,
+    target: &Target,
+    plain: &Plain,
+    table: Table,
+    mut input: BatchStream,
+    context: &StepContext,
+) -> Result<u64, Fault> {
+    let (sender, receiver) = channel(1);
+    let work = Work {
+        address: address.clone(),
+        target: target.clone(),
+        plain: plain.clone(),
+        table,
+        context: context.clone(),
+    };
+    let writer = spawn_blocking(move || work.write(receiver));
+    while let Some(batch) = input.next().await {
+        // Who has stopped listening says why below.
+        if sender.send(Told::Rows(batch?)).await.is_err() {
+            break;
+        }
+    }
+    // It may have stopped too.
+    let _ = sender.send(Told::End).await;
+    writer.await.map_err(Fault::internal)?
+}
+
+/// What there is to do.
+struct Work {
+    address: Address,
+    target: Target,
+    plain: Plain,
+    table: Table,
+    context: StepContext,
+}
+
+impl Work {
+    fn write(self, receiver: Receiver<Told>) -> Result<u64, Fault> {
+        let connection = Connection::open_in_memory().map_err(|error| self.fault(&error))?;
+        connection.busy_timeout(PATIENCE).map_err(|error| self.fault(&error))?;
+        let rows = self.stage(&connection, receiver)?;
+        sqlite::attach_for_writing(&connection, &self.context.env.data_root, &self.address, PLACE)?;
+        self.run(&connection, "BEGIN IMMEDIATE")?;
+        if Table::find(&connection, PLACE, &self.address, &self.target)? != self.table {
+            return Err(self.target.changed());
+        }
+        if let Some((count, digest)) = self.written_before(&connection).map_err(|error| self.fault(&error))? {
+            let same = i64::try_from(rows.count) == Ok(count) && digest == rows.digest();
+            return if same { Ok(rows.count) } else { Err(self.target.written_before()) };
+        }
+        self.take(&connection)?;
+        self.note(&connection, &rows)?;
+        self.run(&connection, "COMMIT")?;
+        Ok(rows.count)
+    }
+
+    /// Lets all rows wait, as they are: the columns have no types.
+    fn stage(&self, connection: &Connection, mut receiver: Receiver<Told>) -> Result<Rows, Fault> {
+        let columns = self.target.column_list();
+        self.run(connection, &format!("CREATE TEMP TABLE {STAGING} ({columns}); BEGIN"))?;
+        let places = vec!["?"; self.target.columns.len()].join(", ");
+        let sql = format!("INSERT INTO {STAGING} ({columns}) VALUES ({places})");
+        let mut statement = connection.prepare(&sql).map_err(|error| self.fault(&error))?;
+        let mut rows = Rows::default();
+        loop {
+            match receiver.blocking_recv() {
+                None => return Err(Fault::cancelled("the load was given up")),
+                Some(Told::End) => break,
+                Some(Told::Rows(batch)) => {
+                    let before = rows.count;
+                    let at = |fault: Fault| match fault.row_number() {
+                        Some(row) => fault.row(before + row),
+                        None => fault,
+                    };
+                    let columns = self.plain.apply(&batch).map_err(at)?;
+                    cells::insert(&columns, &mut statement, &mut rows).map_err(|refused| match refused {
+                        Refused::Sqlite(row, error) => self.fault(&error).row(before + row),
+                        Refused::Fault(fault) => fault,
+                    })?;
+                }
+            }
+        }
+        self.run(connection, "COMMIT")?;
+        Ok(rows)
+    }
+
+    /// Takes the rows into the table.
+    fn take(&self, connection: &Connection) -> Result<(), Fault> {
+        let place = Target { schema: Some(PLACE.to_owned()), ..self.target.clone() };
+        if let Some(make) = self.table.make(&place, &self.plain) {
+            self.run(connection, &make)?;
+        }
+        let (name, columns) = (place.quoted(), place.column_list());
+        if place.mode == Mode::Upsert {
+            let bad: Option<String> = match connection.query_row(&place.bad_keys(STAGING), [], |row| row.get(0)) {
+                Err(Error::QueryReturnedNoRows) => None,
+                found => Some(found.map_err(|error| self.fault(&error))?),
+            };
+            return match bad {
+                Some(bad) => Err(place.bad_keys_fault(&bad)),
+                None => self.run(connection, &place.upsert_from(STAGING)),
+            };
+        }
+        if place.mode == Mode::Replace {
+            self.run(connection, &format!("DELETE FROM {name}"))?;
+        }
+        self.run(connection, &format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {STAGING} ORDER BY rowid"))
+    }
+
+    /// Notes in the ledger that this run has written these rows.
+    fn note(&self, connection: &Connection, rows: &Rows) -> Result<(), Fault> {
+        if !self.is_noted() {
+            return Ok(());
+        }
+        self.run(connection, &format!("CREATE TABLE IF NOT EXISTS {PLACE}.{LEDGER} ({COLUMNS})"))?;
+        let sql = format!("INSERT INTO {PLACE}.{LEDGER} (run, loaded, rows, digest) VALUES (?1, ?2, ?3, ?4)");
+        let count = i64::try_from(rows.count).map_err(Fault::internal)?;
+        let line = params![&*self.context.run_id, self.target.table, count, rows.digest()];
+        connection.execute(&sql, line).map(drop).map_err(|error| self.fault(&error))
+    }
+
+    /// How many rows an earlier attempt of this run has written, and which.
+    fn written_before(&self, connection: &Connection) -> Result<Option<(i64, String)>, Error> {
+        if !self.is_noted() || !connection.table_exists(Some(PLACE), LEDGER)? {
+            return Ok(None);
+        }
+        let sql = format!("SELECT rows, digest FROM {PLACE}.{LEDGER} WHERE run = ?1 AND loaded = ?2");
+        let line = params![&*self.context.run_id, self.target.table];
+        match connection.query_row(&sql, line, |row| Ok((row.get(0)?, row.get(1)?))) {
+            Err(Error::QueryReturnedNoRows) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    fn run(&self, connection: &Connection, sql: &str) -> Result<(), Fault> {
+        connection.execute_batch(sql).map_err(|error| self.fault(&error))
+    }
+
+    /// Whether the ledger is kept: other modes are safe to repeat by themselves.
+    fn is_noted(&self) -> bool {
+        self.target.mode == Mode::Append && !self.context.run_id.is_empty()
+    }
+
+    fn fault(&self, error: &Error) -> Fault {
+        sqlite::fault(error, &self.address)
+    }
+}

@@ -1,0 +1,120 @@
+//! Loads into SQLite files.
+
+mod support;
+
+use arrow::array::{Decimal128Array, RecordBatch, TimestampMicrosecondArray};
+use flight_common::testing::{Bench, batch};
+use flight_common::{BatchStream, Fault, FaultKind};
+use futures::{StreamExt, stream};
+use load_sql::LoadSql;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use support::params;
+
+async fn load(folder: &Path, more: Value, rows: &RecordBatch) -> Result<(), Fault> {
+    let ran = Bench::at(folder).run(LoadSql::default(), params("sqlite:a.db", more), &[rows.clone()]).await;
+    ran.map(drop)
+}
+
+fn rows(folder: &Path, sql: &str) -> Vec<String> {
+    let connection = Connection::open(folder.join("a.db")).expect("opened");
+    let mut statement = connection.prepare(sql).expect(sql);
+    let count = statement.column_count();
+    let shown = statement.query_map([], |row| {
+        let cells =
+            (0..count).map(|place| row.get::<_, rusqlite::types::Value>(place).map(|value| format!("{value:?}")));
+        cells.collect::<Result<Vec<_>, _>>().map(|cells| cells.join(" "))
+    });
+    shown.expect(sql).collect::<Result<_, _>>().expect(sql)
+}
+
+fn people() -> RecordBatch {
+    batch!("id" => Int64Array [1, 2], "name" => StringArray [Some("Ann"), None])
+}
+
+#[tokio::test]
+async fn a_file_and_a_table_are_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    load(folder.path(), json!({}), &people()).await.expect("loaded");
+    assert_eq!(rows(folder.path(), "SELECT * FROM t"), ["Integer(1) Text(\"Ann\")", "Integer(2) Null"]);
+}
+
+#[tokio::test]
+async fn no_digit_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let money = Decimal128Array::from(vec![12_345_678_901_234_567_890_123_456_789_012_345_678]);
+    let stamps = TimestampMicrosecondArray::from(vec![-1]);
+    let columns: [(&str, arrow::array::ArrayRef); 2] =
+        [("money", Arc::new(money.with_precision_and_scale(38, 4).expect("a type"))), ("at", Arc::new(stamps))];
+    let rows_in = RecordBatch::try_from_iter(columns).expect("a batch");
+    load(folder.path(), json!({}), &rows_in).await.expect("loaded");
+    let wanted = "Text(\"1234567890123456789012345678901234.5678\") Text(\"1969-12-31 23:59:59.999999\")";
+    assert_eq!(rows(folder.path(), "SELECT * FROM t"), [wanted]);
+    let small = batch!("n" => UInt64Array [u64::MAX], "ok" => BooleanArray [true]);
+    load(folder.path(), json!({"table": "u"}), &small).await.expect("loaded");
+    assert_eq!(rows(folder.path(), "SELECT * FROM u"), ["Text(\"18446744073709551615\") Integer(1)"]);
+}
+
+#[tokio::test]
+async fn modes_keep_replace_and_merge() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let count = "SELECT count(*) FROM t";
+    for _ in 0..2 {
+        load(folder, json!({}), &people()).await.expect("loaded once");
+    }
+    assert_eq!(rows(folder, count), ["Integer(2)"]);
+    let fault = load(folder, json!({}), &batch!("id" => Int64Array [3])).await.expect_err("other rows");
+    assert!(fault.message().contains("has appended other rows"), "{fault}");
+    load(folder, json!({"mode": "replace"}), &batch!("id" => Int64Array [3])).await.expect("loaded");
+    assert_eq!(rows(folder, "SELECT id FROM t"), ["Integer(3)"]);
+    let upsert = json!({"table": "u", "mode": "upsert", "keys": ["id"]});
+    load(folder, upsert.clone(), &people()).await.expect("made");
+    load(folder, upsert.clone(), &batch!("id" => Int64Array [2], "name" => StringArray ["Bo"])).await.expect("merged");
+    assert_eq!(rows(folder, "SELECT name FROM u ORDER BY id"), ["Text(\"Ann\")", "Text(\"Bo\")"]);
+    let fault = load(folder, upsert, &batch!("id" => Int64Array [7, 7])).await.expect_err("twice");
+    assert!(fault.message().contains("more than one row"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_failed_load_leaves_what_was_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let failed = |more: Value| async move {
+        let rows = people();
+        let items = stream::iter([Ok(rows.clone())]).chain(stream::once(async { Err(Fault::upstream("gone")) }));
+        let input = BatchStream::new(rows.schema(), items);
+        let ran = Bench::at(folder).run_streams(LoadSql::default(), params("sqlite:a.db", more), vec![input]).await;
+        assert_eq!(ran.expect_err("the input's fault").message(), "gone");
+    };
+    failed(json!({})).await;
+    assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 0, "no file");
+    load(folder, json!({}), &people()).await.expect("loaded");
+    failed(json!({"mode": "replace"})).await;
+    assert_eq!(rows(folder, "SELECT count(*) FROM t"), ["Integer(2)"]);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let made = Connection::open(folder.join("a.db")).expect("made");
+    made.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT").expect("made");
+    let kind = |more: Value, rows: RecordBatch| async move { load(folder, more, &rows).await.expect_err("refused") };
+    let fault = kind(json!({}), batch!("id" => Int64Array [1])).await;
+    assert!(fault.message().contains("wants a value for column \"name\""), "{fault}");
+    let fault = kind(json!({}), batch!("name" => StringArray ["a"], "agee" => Int64Array [1])).await;
+    assert_eq!(fault.column_name(), Some("agee"));
+    let fault = kind(json!({}), batch!("name" => StringArray ["a", "b", "a"])).await;
+    assert_eq!(fault.kind(), FaultKind::BadData);
+    assert!(fault.message().contains("UNIQUE constraint failed: t.name"), "{fault}");
+    let fault = kind(json!({"table": "x.t"}), people()).await;
+    assert_eq!(fault.violations()[0].pointer, "/table");
+    std::fs::write(folder.join("b.db"), "no database at all").expect("written");
+    let ran = Bench::at(folder).run(LoadSql::default(), params("sqlite:b.db", json!({})), &[people()]).await;
+    assert_eq!(ran.expect_err("refused").kind(), FaultKind::BadData);
+    let ran = Bench::at(folder).run(LoadSql::default(), params("sqlite:../x.db", json!({})), &[people()]).await;
+    assert_eq!(ran.expect_err("refused").kind(), FaultKind::Denied);
+}

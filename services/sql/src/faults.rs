@@ -1,0 +1,154 @@
+//! DataFusion's errors as faults.
+//!
+//! While a query is planned, what is wrong is wrong with the query, and points to it. While it runs, what is wrong is
+//! wrong with a value, or with the memory; and a fault of an input that passed through is the fault that it was.
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use flight_common::Fault;
+use flight_common::params::did_you_mean;
+use std::collections::BTreeSet;
+use std::error::Error;
+
+/// Where the query stands.
+const QUERY: &str = "/query";
+
+/// A fault of the query itself.
+pub fn query(message: String) -> Fault {
+    Fault::bad_params(message.clone()).violation(QUERY, message)
+}
+
+/// A fault of what the query takes for its columns or tables.
+pub fn schema(message: String) -> Fault {
+    Fault::bad_schema(message.clone()).violation(QUERY, message)
+}
+
+/// What planning a query said.
+pub fn of_plan(error: &DataFusionError) -> Fault {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of_plan(inner),
+        DataFusionError::Shared(inner) => of_plan(inner),
+        DataFusionError::Collection(all) => {
+            all.first().map_or_else(|| Fault::internal("an empty collection of errors"), of_plan)
+        }
+        DataFusionError::External(_) => find(error).unwrap_or_else(|| Fault::internal(error)),
+        DataFusionError::SchemaError(error, _) => of_schema(error),
+        DataFusionError::SQL(error, _) => query(format!("this is no SQL: {}", one_line(&error.to_string()))),
+        DataFusionError::Internal(text) => Fault::internal(text),
+        // A type that a function does not take, a function that there is not, a constant that cannot be cast.
+        _ => query(one_line(&error.strip_backtrace())),
+    }
+}
+
+fn of_schema(error: &SchemaError) -> Fault {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let message = format!("no column \"{}\"", field.flat_name());
+            let known: BTreeSet<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+            let help = did_you_mean(&field.name, known);
+            schema(message).column(&field.name).help(help)
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let message = format!("\"{}\" is a column of more than one table", field.flat_name());
+            schema(message).column(&field.name).help("name the table too: orders.id")
+        }
+        other => schema(one_line(&other.to_string())),
+    }
+}
+
+/// The first line of a message, without what DataFusion puts before it.
+fn one_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let prefixes = [
+        "Error during planning: ",
+        "This feature is not implemented: ",
+        "Optimizer rule ",
+        "sql parser error: ",
+        "Arrow error: ",
+        "Execution error: ",
+    ];
+    prefixes.iter().fold(line.as_str(), |line, prefix| line.strip_prefix(prefix).unwrap_or(line)).to_owned()
+}
+
+/// What running a query said.
+pub fn of_run(error: &DataFusionError) -> Fault {
+    if let Some(fault) = find(error) {
+        return fault;
+    }
+    let text = one_line(&error.strip_backtrace());
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => {
+            Fault::busy(format!("the query needs more memory than there is: {text}"))
+                .help("raise --memory-limit, or ask for less at once: fewer columns, smaller groups or partitions")
+        }
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
+            let fault = Fault::bad_data(text.clone());
+            match text.contains("cast") || text.contains("Cast") || text.contains("parse") {
+                true => fault.help("TRY_CAST gives a null for what cannot be cast"),
+                false => fault,
+            }
+        }
+        DataFusionError::IoError(error) => Fault::io("a spill file", error),
+        DataFusionError::NotImplemented(_) | DataFusionError::Plan(_) => query(text),
+        other => Fault::internal(other),
+    }
+}
+
+/// The fault somewhere inside an error.
+fn find(error: &(dyn Error + 'static)) -> Option<Fault> {
+    let mut next = Some(error);
+    while let Some(here) = next {
+        if let Some(fault) = here.downcast_ref::<Fault>() {
+            return Some(fault.clone());
+        }
+        // What an I/O error holds is not its source.
+        let held = here.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match held {
+            Some(held) => Some(held),
+            None => here.source(),
+        };
+    }
+    None
+}
+
+/// A fault on its way through DataFusion.
+pub fn into_error(fault: Fault) -> DataFusionError {
+    DataFusionError::External(Box::new(fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::error::ArrowError;
+    use flight_common::FaultKind;
+    use std::io;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_fault_comes_out_of_whatever_it_was_wrapped_in() {
+        let fault = || Box::new(Fault::upstream("the source is gone"));
+        let wrapped = [
+            DataFusionError::External(fault()),
+            DataFusionError::ArrowError(Box::new(ArrowError::ExternalError(fault())), None),
+            DataFusionError::IoError(io::Error::other(*fault())),
+            DataFusionError::Shared(Arc::new(DataFusionError::External(fault()))).context("while reading"),
+            DataFusionError::ArrowError(
+                Box::new(ArrowError::IoError("write".to_owned(), io::Error::other(*fault()))),
+                None,
+            ),
+        ];
+        for error in wrapped {
+            assert_eq!(of_run(&error), *fault(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn want_of_memory_is_busy_and_a_bad_value_is_bad_data() {
+        let exhausted = DataFusionError::ResourcesExhausted("no more".to_owned()).context("HashJoin");
+        assert_eq!(of_run(&exhausted).kind(), FaultKind::Busy);
+        let cast = ArrowError::CastError("Cannot cast string 'x' to value of Int64 type".to_owned());
+        let fault = of_run(&DataFusionError::ArrowError(Box::new(cast), None));
+        assert_eq!(fault.kind(), FaultKind::BadData);
+        assert!(fault.help_text().is_some_and(|help| help.contains("TRY_CAST")));
+    }
+}

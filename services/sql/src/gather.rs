@@ -1,0 +1,189 @@
+//! Which inputs are read ahead, and how far.
+//!
+//! A query that reads each of its inputs once and joins nothing streams. A join needs to know which of its sides is
+//! small: so the beginning of each input is read, and one that ends within it is a small table, all of it in memory. What
+//! the query reads more than once, and is not small, goes to a spool.
+
+use crate::memory::WorkingMemory;
+use crate::plan::Query;
+use crate::session::{self, Settings};
+use crate::tables::{InputTable, Live, Rows, Small};
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use datafusion::common::Result as DataFusionResult;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
+use flight_common::wire::{row_bytes, split};
+use flight_common::{BatchStream, Fault, Reservation, SpoolWriter, StepContext};
+use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The part of the memory up to which a table is small.
+const SMALL_SHARE: usize = 8;
+/// Parts of an input batch larger than this part of the memory are cut.
+const BATCH_SHARE: usize = 64;
+const MOST_BATCH_BYTES: usize = 4 << 20;
+const LEAST_BATCH_BYTES: usize = 1 << 10;
+
+/// The inputs of a query, ready to be read.
+pub struct Gathered {
+    /// How the query is to be run over them.
+    pub settings: Settings,
+    /// What is still to be read, by whomever.
+    pub live: Vec<Live>,
+}
+
+/// How a query reads its tables.
+struct Use {
+    times: HashMap<String, usize>,
+    joins: bool,
+}
+
+/// Fills the tables of a query with its inputs.
+///
+/// # Errors
+/// A fault of an input; [`flight_common::FaultKind::Busy`] when a spool finds no place.
+pub async fn gather(
+    query: &Query,
+    inputs: Vec<BatchStream>,
+    memory: &WorkingMemory,
+    context: &StepContext,
+) -> Result<Gathered, Fault> {
+    let uses = uses(&query.plan).map_err(|error| crate::faults::of_run(&error))?;
+    let times = |table: &InputTable| uses.times.get(&table.name).copied().unwrap_or(0);
+    if query.tables.iter().any(|table| times(table) > 1) {
+        memory.keep_back();
+    }
+    let most = memory.most();
+    let small = most / SMALL_SHARE;
+    let work = query.tables.iter().zip(inputs).map(|(table, input)| {
+        let input = counted(shaped(input, most), table, context);
+        let times = times(table);
+        let read_ahead = times > 1 || (uses.joins && times == 1);
+        async move {
+            if !read_ahead {
+                return Ok::<_, Fault>((times, live(table, input, times)));
+            }
+            Ok((times, fill(table, input, times, small, context).await?))
+        }
+    });
+    let filled: Vec<(usize, Option<Live>)> = try_join_all(work).await?;
+    let large = query.tables.iter().zip(&filled).filter(|(table, _)| !table.is_small());
+    let large: usize = large.map(|(_, (times, _))| times).sum();
+    let schemas = query.tables.iter().map(|table| table.columns()).chain([&query.schema]);
+    let row_bytes = schemas.map(session::row_bytes).sum();
+    let settings = Settings { memory: most, row_bytes, hash_joins: large <= 1, small: small * 2 };
+    if uses.joins {
+        context.meter.detail("join", if settings.hash_joins { "hash" } else { "merge" });
+    }
+    Ok(Gathered { settings, live: filled.into_iter().filter_map(|(_, live)| live).collect() })
+}
+
+/// A table that is read as it comes. One that the query needs no rows of is left empty; its input is read all the same.
+fn live(table: &InputTable, input: BatchStream, times: usize) -> Option<Live> {
+    let live = Live::new(input);
+    if times > 0 {
+        table.fill(Rows::Live(live.clone()));
+    }
+    Some(live)
+}
+
+/// Reads a table ahead: all of it if it is small, or if it is read more than once.
+async fn fill(
+    table: &InputTable,
+    mut input: BatchStream,
+    times: usize,
+    small: usize,
+    context: &StepContext,
+) -> Result<Option<Live>, Fault> {
+    let schema = input.schema();
+    let mut memory = context.budget().reservation();
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    let mut next = None;
+    while let Some(batch) = input.try_next().await? {
+        let bytes = row_bytes(&batch);
+        if memory.bytes() + bytes > small || !memory.try_grow(bytes) {
+            next = Some(batch);
+            break;
+        }
+        batches.push(batch);
+    }
+    let Some(next) = next else {
+        table.fill(Rows::Small(Arc::new(Small { batches, _memory: memory })));
+        return Ok(None);
+    };
+    let ahead = ahead(batches, memory).chain(stream::iter([Ok(next)]));
+    let mut rows = BatchStream::new(schema, ahead.chain(input));
+    if times == 1 {
+        return Ok(live(table, rows, times));
+    }
+    let mut spool = SpoolWriter::new(context.space(), rows.schema());
+    spool.push_all(&mut rows).await?;
+    table.fill(Rows::Kept(Arc::new(spool.finish())));
+    Ok(None)
+}
+
+/// Batches that were read ahead; the memory of each is given back as it leaves.
+fn ahead(
+    batches: Vec<RecordBatch>,
+    memory: Reservation,
+) -> impl futures::Stream<Item = Result<RecordBatch, Fault>> + Send + 'static {
+    stream::iter(batches.into_iter().scan(memory, |memory, batch| {
+        memory.shrink(row_bytes(&batch));
+        Some(Ok(batch))
+    }))
+}
+
+/// The rows, counted for the report.
+fn counted(input: BatchStream, table: &InputTable, context: &StepContext) -> BatchStream {
+    let (meter, name) = (context.meter.clone(), format!("rows_{}", table.name));
+    meter.count(&name, 0);
+    input.wrap(|items| {
+        items.inspect(move |item| {
+            if let Ok(batch) = item {
+                meter.count(&name, batch.num_rows() as u64);
+            }
+        })
+    })
+}
+
+/// Batches that are small beside the memory, each of which holds its own rows alone: DataFusion counts whole buffers.
+fn shaped(input: BatchStream, memory: usize) -> BatchStream {
+    let target = (memory / BATCH_SHARE).clamp(LEAST_BATCH_BYTES, MOST_BATCH_BYTES);
+    let schema = input.schema();
+    let parts = input.map(move |batch| {
+        let parts =
+            batch.map(|batch| split(batch, target).into_iter().filter(|part| part.num_rows() > 0).map(own_rows));
+        match parts {
+            Ok(parts) => parts.collect(),
+            Err(fault) => vec![Err(fault)],
+        }
+    });
+    BatchStream::new(schema, parts.flat_map(stream::iter))
+}
+
+/// A copy of the rows of a slice, where that is much smaller than what it is a slice of.
+fn own_rows(batch: RecordBatch) -> Result<RecordBatch, Fault> {
+    const SLACK: usize = 4 << 10;
+    if batch.get_array_memory_size() <= 2 * row_bytes(&batch) + SLACK {
+        return Ok(batch);
+    }
+    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+    Ok(take_record_batch(&batch, &all)?)
+}
+
+/// How often each table is read, and whether anything is joined.
+fn uses(plan: &LogicalPlan) -> DataFusionResult<Use> {
+    let mut found = Use { times: HashMap::new(), joins: false };
+    plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::TableScan(scan) => *found.times.entry(scan.table_name.table().to_owned()).or_default() += 1,
+            LogicalPlan::Join(_) => found.joins = true,
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}

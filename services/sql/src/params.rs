@@ -1,0 +1,13 @@
+//! The knobs of `sql`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Asks one question of the step's inputs, in SQL.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The question: one `SELECT` (or `WITH … SELECT`, or `VALUES`) over the inputs, each of which is a table under its
+    /// name. Example: `SELECT region, sum(amount) AS total FROM orders GROUP BY region`.
+    pub query: String,
+}

@@ -1,0 +1,58 @@
+//! The query under way.
+
+use crate::gather::gather;
+use crate::memory::WorkingMemory;
+use crate::plan::Query;
+use crate::tables::{InputTable, Live};
+use crate::{faults, output, session};
+use async_stream::try_stream;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::execute_stream;
+use flight_common::{BatchStream, Fault, StepContext, compute};
+use futures::StreamExt;
+use futures::executor::block_on;
+use std::sync::Arc;
+
+/// Runs a query over its inputs. Nothing is read before the output is.
+pub fn run(query: Query, inputs: Vec<BatchStream>, context: StepContext) -> BatchStream {
+    let schema = query.schema.clone();
+    let planned = schema.clone();
+    let items = try_stream! {
+        // The tables hold the memory of their rows.
+        let Started { mut rows, live, tables: _tables } = start(query, inputs, &context).await?;
+        while let Some(batch) = rows.next().await {
+            let batch = output::conform(&batch.map_err(|error| faults::of_run(&error))?, &planned)?;
+            if batch.num_rows() > 0 {
+                yield batch;
+            }
+        }
+        // Rows that nobody asked for may end in a fault all the same: a quality gate that failed, a source that is gone.
+        for input in live {
+            input.finish().await?;
+        }
+    };
+    BatchStream::new(schema, items)
+}
+
+/// A query that runs.
+struct Started {
+    rows: SendableRecordBatchStream,
+    live: Vec<Live>,
+    tables: Vec<Arc<InputTable>>,
+}
+
+async fn start(query: Query, inputs: Vec<BatchStream>, context: &StepContext) -> Result<Started, Fault> {
+    let memory = WorkingMemory::new(context.budget());
+    let gathered = gather(&query, inputs, &memory, context).await?;
+    let runtime = session::runtime(&memory, context.space())?;
+    let settings = gathered.settings;
+    let Query { plan, tables, .. } = query;
+    let (plan, task) = compute::run_deep(move || {
+        let state = session::state(settings, runtime);
+        let plan = block_on(state.query_planner().create_physical_plan(&plan, &state));
+        Ok((plan.map_err(|error| faults::of_run(&error))?, state.task_ctx()))
+    })
+    .await?;
+    let rows = execute_stream(plan, task).map_err(|error| faults::of_run(&error))?;
+    Ok(Started { rows, live: gathered.live, tables })
+}

@@ -1,0 +1,230 @@
+//! Windows over whole partitions, one after the other.
+//!
+//! For `sum(x) OVER (PARTITION BY k)` DataFusion keeps all rows of all partitions, and does not count them. They come
+//! sorted by `k`, so that a partition is known to be complete as soon as the next one begins: here the rows of complete
+//! partitions leave, and what is kept is reserved.
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{SortColumn, concat, concat_batches};
+use arrow::datatypes::SchemaRef;
+use async_stream::try_stream;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::utils::evaluate_partition_ranges;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::windows::WindowAggExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    WindowExpr,
+};
+use flight_common::wire::row_bytes;
+use futures::{Stream, StreamExt};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Where there is memory, so many bytes are looked through at a time.
+const ENOUGH: usize = 1 << 20;
+
+/// Puts [`WindowByPartition`] in the place of DataFusion's own.
+#[derive(Debug)]
+pub struct ByPartition;
+
+impl PhysicalOptimizerRule for ByPartition {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let replaced = plan.transform_up(|node| {
+            let window = node.downcast_ref::<WindowAggExec>().map(|window| WindowByPartition(Arc::new(window.clone())));
+            Ok(match window {
+                Some(window) => Transformed::yes(Arc::new(window) as Arc<dyn ExecutionPlan>),
+                None => Transformed::no(node),
+            })
+        });
+        replaced.data()
+    }
+
+    fn name(&self) -> &str {
+        "window_by_partition"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// A window over rows that come partition by partition.
+#[derive(Debug)]
+struct WindowByPartition(Arc<WindowAggExec>);
+
+impl DisplayAs for WindowByPartition {
+    fn fmt_as(&self, form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_as(form, f)
+    }
+}
+
+impl ExecutionPlan for WindowByPartition {
+    fn name(&self) -> &str {
+        "WindowByPartition"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.0.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.0.children()
+    }
+
+    fn apply_expressions(
+        &self,
+        see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.0.apply_expressions(see)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let replaced = self.0.clone().replace_children(children, options)?;
+        match replaced.downcast_ref::<WindowAggExec>() {
+            Some(window) => Ok(Arc::new(Self(Arc::new(window.clone())))),
+            None => internal_err!("a window became something else"),
+        }
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let memory = MemoryConsumer::new("rows of a window").register(task.memory_pool());
+        let input = self.0.input().execute(partition, task.clone())?;
+        let frame = Frame {
+            schema: self.0.schema(),
+            input: input.schema(),
+            expressions: self.0.window_expr().to_vec(),
+            rows: task.session_config().batch_size(),
+            enough: match task.memory_pool().memory_limit() {
+                MemoryLimit::Finite(bytes) => ENOUGH.min(bytes / 16),
+                _ => ENOUGH,
+            },
+        };
+        let schema = frame.schema.clone();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, frame.run(input, memory))))
+    }
+}
+
+/// What is computed.
+struct Frame {
+    schema: SchemaRef,
+    input: SchemaRef,
+    expressions: Vec<Arc<dyn WindowExpr>>,
+    /// Rows of a batch that leaves.
+    rows: usize,
+    /// Bytes that are worth looking for the end of a partition in.
+    enough: usize,
+}
+
+impl Frame {
+    fn run(
+        self,
+        mut input: SendableRecordBatchStream,
+        memory: MemoryReservation,
+    ) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        try_stream! {
+            let mut enough = self.enough;
+            let mut waiting = Waiting { batches: Vec::new(), bytes: 0, memory };
+            while let Some(batch) = input.next().await {
+                waiting.push(batch?)?;
+                if waiting.bytes < enough {
+                    continue;
+                }
+                let rows = waiting.take(&self.input)?;
+                let ranges = self.partitions(&rows)?;
+                // The last partition may go on.
+                let begun = ranges.last().map_or(0, |last| last.start);
+                waiting.put_back(rows.slice(begun, rows.num_rows() - begun))?;
+                // A long partition is looked at less often the longer it gets.
+                enough = self.enough.max(waiting.bytes * 2);
+                for part in self.compute(&rows.slice(0, begun), &ranges[..ranges.len().saturating_sub(1)])? {
+                    yield part;
+                }
+            }
+            let rows = waiting.take(&self.input)?;
+            let ranges = self.partitions(&rows)?;
+            for part in self.compute(&rows, &ranges)? {
+                yield part;
+            }
+        }
+    }
+
+    /// The partitions in these rows.
+    fn partitions(&self, rows: &RecordBatch) -> Result<Vec<Range<usize>>> {
+        if rows.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let keys = self.expressions.first().map(|expression| expression.partition_by()).unwrap_or_default();
+        let column = |key: &Arc<dyn PhysicalExpr>| {
+            let values = key.evaluate(rows)?.into_array(rows.num_rows())?;
+            Ok(SortColumn { values, options: None })
+        };
+        evaluate_partition_ranges(rows.num_rows(), &keys.iter().map(column).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// These rows with what is computed for them, in batches.
+    fn compute(&self, rows: &RecordBatch, partitions: &[Range<usize>]) -> Result<Vec<RecordBatch>> {
+        if rows.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let mut columns = rows.columns().to_vec();
+        for expression in &self.expressions {
+            let pieces = partitions.iter().map(|range| expression.evaluate(&rows.slice(range.start, range.len())));
+            let pieces = pieces.collect::<Result<Vec<ArrayRef>>>()?;
+            columns.push(concat(&pieces.iter().map(|piece| piece.as_ref()).collect::<Vec<_>>())?);
+        }
+        let whole = RecordBatch::try_new(self.schema.clone(), columns)?;
+        let starts = (0..whole.num_rows()).step_by(self.rows);
+        Ok(starts.map(|start| whole.slice(start, self.rows.min(whole.num_rows() - start))).collect())
+    }
+}
+
+/// Rows whose partition may go on.
+struct Waiting {
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+    memory: MemoryReservation,
+}
+
+impl Waiting {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.bytes += row_bytes(&batch);
+        self.reserve()?;
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    /// They are there twice while they are put together.
+    fn reserve(&self) -> Result<()> {
+        self.memory.try_resize(self.bytes * 2)
+    }
+
+    fn take(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
+        let rows = concat_batches(schema, &self.batches)?;
+        self.batches.clear();
+        self.bytes = 0;
+        Ok(rows)
+    }
+
+    fn put_back(&mut self, rows: RecordBatch) -> Result<()> {
+        self.bytes = row_bytes(&rows);
+        self.reserve()?;
+        self.batches = vec![rows];
+        Ok(())
+    }
+}
