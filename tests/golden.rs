@@ -76,6 +76,7 @@ macro_rules! golden {
 }
 
 golden! {
+    budget_from_excel: ordered,
     category_report: ordered,
     departments_diamond: unordered,
     ecommerce_analytics: ordered,

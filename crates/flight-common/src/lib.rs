@@ -21,6 +21,8 @@ mod dataset;
 pub mod describe;
 pub mod drive;
 mod fault;
+#[cfg(feature = "files")]
+mod identity;
 mod memory;
 pub mod outbound;
 pub mod params;
@@ -45,6 +47,8 @@ pub use data_root::{DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER};
 pub use dataset::Dataset;
 pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
 pub use fault::{Fault, FaultKind, Violation};
+#[cfg(feature = "files")]
+pub use identity::FileIdentity;
 pub use memory::{MemoryBudget, Reservation};
 pub use parcel::Parcel;
 pub use registry::Registry;

@@ -169,7 +169,7 @@ impl Meter {
     }
 
     /// Says that work is under way on other threads until the guard is dropped, so that this is not taken for waiting.
-    pub(crate) fn job(&self) -> impl Drop + '_ {
+    pub fn job(&self) -> impl Drop + '_ {
         struct Guard<'a>(&'a AtomicUsize);
         impl Drop for Guard<'_> {
             fn drop(&mut self) {

@@ -8,6 +8,7 @@ pub fn registry() -> Registry {
         .with(extract_csv::ExtractCsv)
         .with(extract_sql::ExtractSql::default())
         .with(extract_api::ExtractApi)
+        .with(extract_excel::ExtractExcel)
         .with(data_quality::DataQuality)
         .with(delete_columns::DeleteColumns)
         .with(outliers::Outliers)

@@ -4,10 +4,10 @@ use crate::cut::{CutError, Cutter, RECORD_LIMIT};
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::piece::{Parsed, PieceError, Reader};
-use crate::source::{Identity, Source, unreadable};
+use crate::source::{Source, unreadable};
 use crate::text::Text;
 use crate::trouble::{About, Trouble};
-use flight_common::{BATCH_ROWS, BatchStream, Fault, Reservation, StepContext, compute};
+use flight_common::{BATCH_ROWS, BatchStream, Fault, FileIdentity, Reservation, StepContext, compute};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::io::Read;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Run {
     /// What it holds.
     pub layout: Arc<Layout>,
     /// What it was when it was planned.
-    pub identity: Identity,
+    pub identity: FileIdentity,
 }
 
 impl Run {
@@ -61,7 +61,7 @@ struct Pieces {
     context: StepContext,
     options: Options,
     layout: Arc<Layout>,
-    identity: Identity,
+    identity: FileIdentity,
     state: State,
 }
 

@@ -3,55 +3,18 @@
 
 use crate::decode::{Damage, Transcoder};
 use crate::options::Options;
-use chrono::{DateTime, SecondsFormat, Utc};
 use encoding_rs::{Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
-use flight_common::{DataRoot, Fault};
-use std::fmt;
+use flight_common::{DataRoot, Fault, FileIdentity};
 use std::fs::File;
 use std::io::{self, Cursor, ErrorKind, Read, Seek};
-use std::os::unix::fs::MetadataExt;
-use std::time::SystemTime;
-
-/// What identifies the content of a file. As text it holds what replicas that share a file system agree on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    path: String,
-    size: u64,
-    changed: Option<SystemTime>,
-    /// Device and inode: another file of the same name, size and time is another file.
-    place: (u64, u64),
-}
-
-impl Identity {
-    fn of(file: &File, path: &str) -> Result<Self, Fault> {
-        let found = file.metadata().map_err(|error| Fault::io(path, &error))?;
-        if !found.is_file() {
-            return Err(Fault::bad_params(format!("{path} is not a regular file")));
-        }
-        let place = (found.dev(), found.ino());
-        Ok(Self { path: path.to_owned(), size: found.len(), changed: found.modified().ok(), place })
-    }
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} bytes", self.path, self.size)?;
-        match self.changed {
-            Some(time) => {
-                write!(f, ", changed {}", DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Nanos, true))
-            }
-            None => Ok(()),
-        }
-    }
-}
 
 /// An open file.
 pub struct Source {
     path: String,
     file: File,
     /// What it was when it was opened.
-    pub identity: Identity,
+    pub identity: FileIdentity,
 }
 
 impl Source {
@@ -61,7 +24,7 @@ impl Source {
     /// Why it cannot be.
     pub fn open(root: &DataRoot, path: &str) -> Result<Self, Fault> {
         let file = root.open_file(path, "file_path")?.into_std();
-        let identity = Identity::of(&file, path)?;
+        let identity = FileIdentity::of(&file, path)?;
         Ok(Self { path: path.to_owned(), file, identity })
     }
 
@@ -108,14 +71,8 @@ impl Source {
     ///
     /// # Errors
     /// [`flight_common::FaultKind::BadData`].
-    pub fn check_unchanged(&self, since: &Identity, when: &str) -> Result<(), Fault> {
-        let now = Identity::of(&self.file, &self.path)?;
-        if now == *since {
-            return Ok(());
-        }
-        let message = format!("the source changed {when}: it was {since}, it is {now}");
-        let replaced = if now.to_string() == since.to_string() { " (another file in its place)" } else { "" };
-        Err(Fault::bad_data(message + replaced).help("run the pipeline again, when nobody writes to the source"))
+    pub fn check_unchanged(&self, since: &FileIdentity, when: &str) -> Result<(), Fault> {
+        since.check(&self.file, when)
     }
 }
 

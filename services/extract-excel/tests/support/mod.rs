@@ -1,0 +1,116 @@
+//! Workbooks as tests want them, also such as no spreadsheet program would write.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use extract_excel::ExtractExcel;
+use flight_common::testing::{Bench, Ran};
+use flight_common::{Fault, FaultKind};
+use rust_xlsxwriter::{Workbook, Worksheet};
+use serde_json::{Value, json};
+use std::io::{Cursor, Write};
+use std::path::Path;
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+/// A folder with one file in it.
+pub fn folder(name: &str, content: impl AsRef<[u8]>) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join(name), content).expect("written");
+    folder
+}
+
+/// A workbook with one sheet, `Sheet1`.
+pub fn workbook(fill: impl FnOnce(&mut Worksheet)) -> Vec<u8> {
+    let mut book = Workbook::new();
+    fill(book.add_worksheet());
+    book.save_to_buffer().expect("a workbook")
+}
+
+/// An archive of these parts.
+pub fn archive(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in parts {
+        zip.start_file(*name, SimpleFileOptions::default()).expect("begun");
+        zip.write_all(content).expect("written");
+    }
+    zip.finish().expect("an archive").into_inner()
+}
+
+const TYPES: &str =
+    r#"<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>"#;
+const RELS: &str = r#"<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#;
+const BOOK: &str = r#"<?xml version="1.0"?><workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>"#;
+const BOOK_RELS: &str = r#"<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#;
+
+/// A workbook whose sheet has this XML for its rows.
+pub fn raw(rows: &str) -> Vec<u8> {
+    let sheet = format!(
+        r#"<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{rows}</sheetData></worksheet>"#
+    );
+    archive(&[
+        ("[Content_Types].xml", TYPES.as_bytes()),
+        ("_rels/.rels", RELS.as_bytes()),
+        ("xl/workbook.xml", BOOK.as_bytes()),
+        ("xl/_rels/workbook.xml.rels", BOOK_RELS.as_bytes()),
+        ("xl/worksheets/sheet1.xml", sheet.as_bytes()),
+    ])
+}
+
+/// An .ods workbook whose only sheet has this XML for its rows.
+pub fn ods(rows: &str) -> Vec<u8> {
+    let content = format!(
+        r#"<?xml version="1.0"?><office:document-content xmlns:office="o" xmlns:table="t" xmlns:text="x"><office:body><office:spreadsheet><table:table table:name="Sheet1">{rows}</table:table></office:spreadsheet></office:body></office:document-content>"#
+    );
+    archive(&[
+        ("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"),
+        ("META-INF/manifest.xml", br#"<manifest:manifest xmlns:manifest="m"/>"#),
+        ("content.xml", content.as_bytes()),
+    ])
+}
+
+/// Runs the step on a file of a folder, with these parameters too.
+pub async fn read_at(folder: &Path, name: &str, more: Value) -> Result<Ran, Fault> {
+    read_within(Bench::at(folder), name, more).await
+}
+
+/// The same in other surroundings.
+pub async fn read_within(bench: Bench, name: &str, more: Value) -> Result<Ran, Fault> {
+    let mut params = json!({"file_path": name});
+    params.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+    bench.run(ExtractExcel, params, &[]).await
+}
+
+/// Runs the step on this workbook.
+pub async fn read(content: impl AsRef<[u8]>, more: Value) -> Result<Ran, Fault> {
+    read_at(folder("a.xlsx", content).path(), "a.xlsx", more).await
+}
+
+/// The fault of a run that must fail: of this kind, with these words in what it says.
+pub fn refused(ran: Result<Ran, Fault>, kind: FaultKind, words: &[&str]) -> Fault {
+    let fault = ran.expect_err("refused");
+    assert_eq!(fault.kind(), kind, "{fault:?}");
+    let said = format!("{} | {}", fault.message(), fault.help_text().unwrap_or_default());
+    for word in words {
+        assert!(said.contains(word), "\"{word}\" in: {said}");
+    }
+    fault
+}
+
+/// Names and types, and the rows as text with `∅` for null.
+pub fn shown(ran: &Ran) -> (Vec<String>, Vec<Vec<String>>) {
+    let rows = ran.rows();
+    let options = FormatOptions::default().with_null("∅");
+    let columns: Vec<_> =
+        rows.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).expect("shown")).collect();
+    let cells =
+        (0..rows.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()).collect();
+    let named = ran.schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
+    (named.collect(), cells)
+}
+
+/// The rows of a run as text.
+pub fn cells(ran: &Ran) -> Vec<Vec<String>> {
+    shown(ran).1
+}
