@@ -134,8 +134,9 @@ pub fn other_columns((first, second): (&str, &str), expected: &[String], found: 
     let named = |names: &[String]| names.get(place).map_or("no column".to_owned(), |name| format!("\"{name}\""));
     let (expected, found) = (named(expected), named(found));
     let message = format!("{second}: its column {} is {found}, where {first} has {expected}", place + 1);
-    Fault::bad_data(message)
-        .help("files of one pattern have the same columns in the same order: choose a narrower pattern, or read them apart")
+    Fault::bad_data(message).help(
+        "files of one pattern have the same columns in the same order: choose a narrower pattern, or read them apart",
+    )
 }
 
 /// The fault for a header that was most likely cut at the wrong character.

@@ -3,8 +3,8 @@
 use crate::cut::{CutError, Cutter, RECORD_LIMIT};
 use crate::layout::Layout;
 use crate::options::Options;
-use crate::plan::Part;
 use crate::piece::{Parsed, PieceError, Reader};
+use crate::plan::Part;
 use crate::source::{Source, unreadable};
 use crate::text::Text;
 use crate::trouble::{About, Trouble};
@@ -30,8 +30,14 @@ impl Run {
         let Self { options, layout, files } = self;
         let files: Arc<[Part]> = files.into();
         let reader = Reader { rules: options.rules.clone(), forms: options.forms.clone(), layout: layout.clone() };
-        let mut order =
-            Order { options: options.clone(), layout: layout.clone(), files: files.clone(), file: 0, lines: 0, rows: 0 };
+        let mut order = Order {
+            options: options.clone(),
+            layout: layout.clone(),
+            files: files.clone(),
+            file: 0,
+            lines: 0,
+            rows: 0,
+        };
         let schema = layout.schema.clone();
         let pieces = Pieces { context: context.clone(), options, layout, files, next: 0, state: State::Closed };
         let parsed = context.map_parallel(stream::iter(pieces), move |piece| {

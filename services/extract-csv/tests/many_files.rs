@@ -35,7 +35,8 @@ async fn files_come_in_the_order_of_their_paths_each_with_its_header() {
     fs::write(folder.path().join("s/b.csv"), "# b\n\"n\",t\r\n3,z").expect("written");
     let ran = read(&folder, json!({"file_path": "s/*.csv", "skip_lines": 1})).await.expect("reads");
     assert_eq!(shown(&ran).1, [["1", "x"], ["2", "y"], ["3", "z"]]);
-    let bytes: usize = ["s/a.csv", "s/b.csv"].iter().map(|path| fs::read(folder.path().join(path)).expect("a file").len()).sum();
+    let bytes: usize =
+        ["s/a.csv", "s/b.csv"].iter().map(|path| fs::read(folder.path().join(path)).expect("a file").len()).sum();
     assert_eq!(ran.report.counters["bytes_read"], bytes as u64);
 }
 
@@ -49,11 +50,12 @@ async fn a_guessed_type_holds_the_values_of_every_file() {
     let folder = folder(&files);
     let ran = read(&folder, json!({"file_path": "?.csv", "types": {"given": "int64"}})).await.expect("reads");
     let types: Vec<&DataType> = ran.schema.fields().iter().map(|field| field.data_type()).collect();
-    assert_eq!((types[0], types[1], types[3], types[4]), (&DataType::Int64, &DataType::Float64, &DataType::Int64, &DataType::Int64));
-    let wanted = [
-        ["1", "1.0", "2024-02-29T00:00:00", "∅", "7"],
-        ["9007199254740993", "2.5", "2024-03-01T10:00:00", "5", "8"],
-    ];
+    assert_eq!(
+        (types[0], types[1], types[3], types[4]),
+        (&DataType::Int64, &DataType::Float64, &DataType::Int64, &DataType::Int64)
+    );
+    let wanted =
+        [["1", "1.0", "2024-02-29T00:00:00", "∅", "7"], ["9007199254740993", "2.5", "2024-03-01T10:00:00", "5", "8"]];
     assert_eq!(shown(&ran).1, wanted);
 }
 

@@ -9,8 +9,8 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionConfig;
-use flight_common::params::did_you_mean;
 use flight_common::Fault;
+use flight_common::params::did_you_mean;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -53,7 +53,9 @@ impl Condition {
         let own = DFSchema::try_from(schema.as_ref().clone()).map_err(|error| of_plan(&error))?;
         let found = expression.get_type(&own).map_err(|error| of_plan(&error))?;
         if found != DataType::Boolean {
-            return Err(refused(format!("a condition is true or false, and this is {found}")).help("compare it: amount > 100"));
+            return Err(
+                refused(format!("a condition is true or false, and this is {found}")).help("compare it: amount > 100")
+            );
         }
         let expression = state.create_physical_expr(expression, &own).map_err(|error| of_plan(&error))?;
         Ok(Self { expression, schema })

@@ -53,7 +53,10 @@ impl Step for ExtractFile {
                     "Some columns and rows of partitioned folders",
                     r#"{"file_path": "sales/year=*/*.parquet", "select": ["id", "amount", "year"], "where": "year >= 2024 AND amount > 100"}"#,
                 ),
-                ("A JSON record on each line, under another name", r#"{"file_path": "events.log", "format": "ndjson"}"#),
+                (
+                    "A JSON record on each line, under another name",
+                    r#"{"file_path": "events.log", "format": "ndjson"}"#,
+                ),
                 (
                     "Folders whose values are text, whatever they look like",
                     r#"{"file_path": "stores/zip=*/*.avro", "partition_types": {"zip": "string"}}"#,

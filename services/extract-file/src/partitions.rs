@@ -48,10 +48,7 @@ fn decoded(text: &str) -> String {
 /// # Errors
 /// [`flight_common::FaultKind::BadData`] where folders of two files make other columns, or a value is not of its type;
 /// [`flight_common::FaultKind::BadParams`] for a type of a column that there is not.
-pub fn columns(
-    files: &[(&str, &Written)],
-    given: &BTreeMap<String, PartitionType>,
-) -> Result<Vec<Field>, Fault> {
+pub fn columns(files: &[(&str, &Written)], given: &BTreeMap<String, PartitionType>) -> Result<Vec<Field>, Fault> {
     let Some(((first, written), others)) = files.split_first() else { return Ok(Vec::new()) };
     let names = |written: &Written| written.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let expected = names(written);
@@ -146,7 +143,10 @@ mod tests {
     #[test]
     fn folders_are_columns_and_file_names_are_not() {
         let written = of_path("a/year=2024/at=12%3A30/=x/b/k=v.parquet");
-        assert_eq!(written, [("year".to_owned(), Some("2024".to_owned())), ("at".to_owned(), Some("12:30".to_owned()))]);
+        assert_eq!(
+            written,
+            [("year".to_owned(), Some("2024".to_owned())), ("at".to_owned(), Some("12:30".to_owned()))]
+        );
         assert_eq!(of_path(&format!("k={NULL}/f")), [("k".to_owned(), None)]);
         assert!(of_path("k=v").is_empty());
     }

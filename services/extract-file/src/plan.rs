@@ -14,7 +14,7 @@ use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, 
 use std::sync::Arc;
 
 /// What a look into the files has found.
-struct Look {
+struct Found {
     files: Vec<Seen>,
     /// All columns, of the files and of their folders.
     schema: SchemaRef,
@@ -68,16 +68,16 @@ fn of_the_files(fault: Fault) -> Fault {
     fault.violation(format!("/{}", files::PARAM), message)
 }
 
-fn look(params: &Params, root: &DataRoot) -> Result<Look, Fault> {
+fn look(params: &Params, root: &DataRoot) -> Result<Found, Fault> {
     let mut unified = Unified::default();
     let mut looked_at: Vec<(FileIdentity, Format, Option<usize>, Written)> = Vec::new();
     for path in files_of(root, &params.file_path, files::PARAM)? {
         let format = params.format.or_else(|| Format::of_name(&path)).ok_or_else(|| files::of_no_format(&path))?;
         let (file, identity) = files::open(root, &path)?;
-        let (schema, row_groups) = Opened { path: path.clone(), file, format }.look(params.sample_rows)?;
-        unified.add(&path, &schema)?;
+        let look = Opened { path: path.clone(), file, format }.look(params.sample_rows)?;
+        unified.add(&path, &look)?;
         let written = partitions::of_path(&path);
-        looked_at.push((identity, format, row_groups, written));
+        looked_at.push((identity, format, look.row_groups, written));
     }
     let written: Vec<(&str, &Written)> =
         looked_at.iter().map(|(identity, _, _, written)| (identity.path(), written)).collect();
@@ -90,10 +90,11 @@ fn look(params: &Params, root: &DataRoot) -> Result<Look, Fault> {
     }
     let files = looked_at.into_iter().map(|(identity, format, row_groups, written)| {
         let values = written.into_iter().zip(&made);
-        let folders = values.map(|((name, value), field)| Ok((name, partitions::one(value.as_deref(), field.data_type())?)));
+        let folders =
+            values.map(|((name, value), field)| Ok((name, partitions::one(value.as_deref(), field.data_type())?)));
         Ok(Seen { identity, format, folders: folders.collect::<Result<_, Fault>>()?, row_groups })
     });
-    Ok(Look { files: files.collect::<Result<_, Fault>>()?, schema: Arc::new(Schema::new(fields)) })
+    Ok(Found { files: files.collect::<Result<_, Fault>>()?, schema: Arc::new(Schema::new(fields)) })
 }
 
 /// The columns that come out.
@@ -110,13 +111,15 @@ fn selected(params: &Params, all: &SchemaRef) -> Result<SchemaRef, Fault> {
     }
     if places.is_empty() {
         let message = "no column is selected";
-        return Err(Fault::bad_params(message).help("leave `select` out for all columns").violation("/select", message));
+        return Err(Fault::bad_params(message)
+            .help("leave `select` out for all columns")
+            .violation("/select", message));
     }
     Ok(Arc::new(all.project(&places)?))
 }
 
 /// The columns that no folder makes.
-fn from_files(look: &Look) -> Vec<FieldRef> {
+fn from_files(look: &Found) -> Vec<FieldRef> {
     let made = look.files.first().map(|file| file.folders.as_slice()).unwrap_or_default();
     let of_files = |field: &&FieldRef| !made.iter().any(|(name, _)| name == field.name());
     look.schema.fields().iter().filter(of_files).cloned().collect()
@@ -124,7 +127,7 @@ fn from_files(look: &Look) -> Vec<FieldRef> {
 
 /// What is to be read, in order: row groups of Parquet files, and other files as a whole, without those that can hold no
 /// row for which the condition holds.
-fn jobs(look: &Look, condition: Option<&Condition>, root: &DataRoot) -> Result<Vec<Job>, Fault> {
+fn jobs(look: &Found, condition: Option<&Condition>, root: &DataRoot) -> Result<Vec<Job>, Fault> {
     let mut jobs = Vec::new();
     for (place, file) in look.files.iter().enumerate() {
         let may_hold = match condition {

@@ -80,7 +80,11 @@ impl<'a> Known<'a> {
 pub fn are_sorted_alike(converter: &StatisticsConverter<'_>, groups: &[RowGroupMetaData]) -> bool {
     let Some(place) = converter.parquet_column_index() else { return false };
     let of_old = |group: &RowGroupMetaData| {
-        group.columns().get(place).and_then(|column| column.statistics()).is_some_and(|found| found.is_min_max_deprecated())
+        group
+            .columns()
+            .get(place)
+            .and_then(|column| column.statistics())
+            .is_some_and(|found| found.is_min_max_deprecated())
     };
     !is_float(converter.arrow_field().data_type()) && !groups.iter().any(of_old)
 }

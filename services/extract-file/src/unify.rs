@@ -1,8 +1,10 @@
 //! One schema for several files, by rules that change no value.
 //!
 //! A column that a file lacks is null there. Of two types of numbers the wider one is taken, where it holds each value of
-//! the narrower. Everything else is a fault that names both files.
+//! the narrower. Whole numbers and floats go together where both were only guessed, and no number was seen that a float
+//! does not hold. Everything else is a fault that names both files.
 
+use crate::format::Look;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flight_common::Fault;
 use std::sync::Arc;
@@ -20,6 +22,10 @@ struct Column {
     path: String,
     /// In how many files it is.
     files: usize,
+    /// Whether it was guessed to be a number everywhere, and a float holds all that was seen.
+    is_number: bool,
+    /// Whether its type was guessed everywhere.
+    is_guess: bool,
 }
 
 impl Unified {
@@ -28,17 +34,30 @@ impl Unified {
     /// # Errors
     /// [`flight_common::FaultKind::BadData`] where a column is of a type that does not go with that of another file, or
     /// two columns of the file have one name.
-    pub fn add(&mut self, path: &str, schema: &Schema) -> Result<(), Fault> {
+    pub fn add(&mut self, path: &str, look: &Look) -> Result<(), Fault> {
+        let schema = &look.schema;
         for (place, field) in schema.fields().iter().enumerate() {
             if schema.fields()[..place].iter().any(|before| before.name() == field.name()) {
                 let message = format!("{path}: two columns are called \"{}\"", field.name());
-                return Err(Fault::bad_data(message).column(field.name()).help("write the file again without one of them"));
+                return Err(Fault::bad_data(message)
+                    .column(field.name())
+                    .help("write the file again without one of them"));
             }
             match self.columns.iter_mut().find(|column| column.field.name() == field.name()) {
-                Some(column) => column.widen(path, field)?,
+                Some(column) => {
+                    column.is_guess &= look.is_guess;
+                    column.widen(path, field, look.numbers.contains(field.name()))?;
+                }
                 None => {
                     let field = Field::clone(field).with_nullable(field.is_nullable() || self.files > 0);
-                    self.columns.push(Column { field, path: path.to_owned(), files: 1 });
+                    let is_number = look.numbers.contains(field.name());
+                    self.columns.push(Column {
+                        field,
+                        path: path.to_owned(),
+                        files: 1,
+                        is_number,
+                        is_guess: look.is_guess,
+                    });
                 }
             }
         }
@@ -46,23 +65,38 @@ impl Unified {
         Ok(())
     }
 
-    /// The schema of all of them: the columns of the first file in its order, then those that others add.
+    /// The schema of all of them: the columns of the first file in its order, then those that others add. Of a column
+    /// without values, text is guessed.
     pub fn schema(self) -> SchemaRef {
         let nullable = |column: &Column| column.field.is_nullable() || column.files < self.files;
-        let fields = self.columns.iter().map(|column| column.field.clone().with_nullable(nullable(column)));
+        let data_type = |column: &Column| match column.field.data_type() {
+            DataType::Null if column.is_guess => DataType::Utf8,
+            other => other.clone(),
+        };
+        let fields = self
+            .columns
+            .iter()
+            .map(|column| column.field.clone().with_data_type(data_type(column)).with_nullable(nullable(column)));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
 
 impl Column {
-    fn widen(&mut self, path: &str, other: &Field) -> Result<(), Fault> {
+    fn widen(&mut self, path: &str, other: &Field, is_number: bool) -> Result<(), Fault> {
         let (own, its) = (self.field.data_type(), other.data_type());
-        let Some(wider) = wider(own, its) else {
+        // Of a column without values nothing was guessed.
+        self.is_number = match (own, its) {
+            (DataType::Null, _) => is_number,
+            (_, DataType::Null) => self.is_number,
+            _ => self.is_number && is_number,
+        };
+        let floats = (self.is_number && own != its).then_some(DataType::Float64);
+        let Some(wider) = wider(own, its).or(floats) else {
             let name = other.name();
             let message = format!("the column \"{name}\" is {own} in {}, and {its} in {path}", self.path);
             return Err(Fault::bad_data(message)
                 .column(name)
-                .help("choose a narrower pattern, leave it out of `select`, or write the files alike"));
+                .help("choose a narrower pattern, or write the files alike"));
         };
         self.field = Field::new(other.name(), wider, self.field.is_nullable() || other.is_nullable())
             .with_metadata(self.field.metadata().clone());
@@ -89,7 +123,11 @@ fn wider(one: &DataType, other: &DataType) -> Option<DataType> {
     match (one, other) {
         (T::Null, some) | (some, T::Null) => Some(some.clone()),
         (T::Decimal128(p, s), T::Decimal128(q, t)) if s == t => Some(T::Decimal128(*p.max(q), *s)),
-        _ => along(&SIGNED).or_else(|| along(&UNSIGNED)).or_else(|| along(&FLOATS)).or_else(|| along(&TEXTS)).or_else(|| along(&BYTES)),
+        _ => along(&SIGNED)
+            .or_else(|| along(&UNSIGNED))
+            .or_else(|| along(&FLOATS))
+            .or_else(|| along(&TEXTS))
+            .or_else(|| along(&BYTES)),
     }
 }
 
@@ -97,15 +135,26 @@ fn wider(one: &DataType, other: &DataType) -> Option<DataType> {
 mod tests {
     use super::*;
 
+    fn look(columns: &[(&str, DataType, bool)], numbers: &[&str]) -> Look {
+        let numbers = numbers.iter().map(|&name| name.to_owned()).collect();
+        Look { schema: Arc::new(schema(columns)), row_groups: None, is_guess: true, numbers }
+    }
+
     fn schema(columns: &[(&str, DataType, bool)]) -> Schema {
-        Schema::new(columns.iter().map(|(name, of, nullable)| Field::new(*name, of.clone(), *nullable)).collect::<Vec<_>>())
+        Schema::new(
+            columns.iter().map(|(name, of, nullable)| Field::new(*name, of.clone(), *nullable)).collect::<Vec<_>>(),
+        )
     }
 
     #[test]
     fn missing_columns_are_null_and_numbers_widen() {
         let mut unified = Unified::default();
-        unified.add("a", &schema(&[("x", DataType::Int32, false), ("y", DataType::Utf8, false)])).expect("the first");
-        unified.add("b", &schema(&[("z", DataType::Date32, false), ("x", DataType::Int64, false)])).expect("they go together");
+        unified
+            .add("a", &look(&[("x", DataType::Int32, false), ("y", DataType::Utf8, false)], &[]))
+            .expect("the first");
+        unified
+            .add("b", &look(&[("z", DataType::Date32, false), ("x", DataType::Int64, false)], &[]))
+            .expect("they go together");
         let wanted = [("x", DataType::Int64, false), ("y", DataType::Utf8, true), ("z", DataType::Date32, true)];
         assert_eq!(*unified.schema(), schema(&wanted));
     }
@@ -120,9 +169,27 @@ mod tests {
             (DataType::Decimal128(10, 2), DataType::Decimal128(10, 3)),
         ] {
             let mut unified = Unified::default();
-            unified.add("first", &schema(&[("x", one, true)])).expect("the first");
-            let fault = unified.add("second", &schema(&[("x", other, true)])).expect_err("refused");
+            unified.add("first", &look(&[("x", one, true)], &[])).expect("the first");
+            let fault = unified.add("second", &look(&[("x", other, true)], &["x"])).expect_err("refused");
             assert!(fault.message().contains("first") && fault.message().contains("second"), "{fault}");
         }
+    }
+
+    #[test]
+    fn guessed_numbers_are_floats_together_if_floats_hold_them_all() {
+        let of = |types: &[(DataType, bool)]| {
+            let mut unified = Unified::default();
+            for (data_type, is_number) in types {
+                let numbers: &[&str] = if *is_number { &["x"] } else { &[] };
+                unified.add("f", &look(&[("x", data_type.clone(), true)], numbers)).ok()?;
+            }
+            Some(unified.schema().field(0).data_type().clone())
+        };
+        let (whole, float) = (DataType::Int64, DataType::Float64);
+        assert_eq!(of(&[(whole.clone(), true), (DataType::Null, false), (float.clone(), true)]), Some(float.clone()));
+        assert_eq!(of(&[(float.clone(), true), (whole.clone(), true)]), Some(float.clone()));
+        assert_eq!(of(&[(whole.clone(), false), (float.clone(), true)]), None);
+        assert_eq!(of(&[(whole.clone(), true), (whole.clone(), false), (float, true)]), None);
+        assert_eq!(of(&[(whole.clone(), true), (whole.clone(), false)]), Some(whole));
     }
 }

@@ -30,5 +30,6 @@ pub fn seen(rows: &RecordBatch, folders: &[FolderValue], schema: &SchemaRef) -> 
     });
     let columns: Vec<ArrayRef> = columns.collect::<Result<_, arrow::error::ArrowError>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(count));
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|error| Fault::bad_data(error.to_string()))
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|error| Fault::bad_data(error.to_string()))
 }

@@ -30,9 +30,12 @@ async fn every_format_gives_the_rows_that_were_written() {
         folder.write(name, content);
         let rows = folder.rows(json!({"file_path": name})).await;
         assert_eq!(shown(&rows), shown(&people()), "{name}");
-        let types = |rows: &RecordBatch| rows.schema().fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
+        let types = |rows: &RecordBatch| {
+            rows.schema().fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>()
+        };
         assert_eq!(types(&rows), types(&people()), "{name}");
-        let rows = folder.rows(json!({"file_path": name, "select": ["weight", "id"], "where": "name IS NOT NULL"})).await;
+        let rows =
+            folder.rows(json!({"file_path": name, "select": ["weight", "id"], "where": "name IS NOT NULL"})).await;
         assert_eq!(shown(&rows), ["1.5|1", "∅|9007199254740993"], "{name}");
         let rows = folder.rows(json!({"file_path": name, "select": "name", "where": "id > 1 OR weight < 1"})).await;
         assert_eq!(shown(&rows), ["∅", "Zoë"], "{name}");
@@ -84,13 +87,16 @@ async fn json_types_are_found_from_the_first_records() {
     folder.write("late.ndjson", late);
     let fault = folder.read(json!({"file_path": "late.ndjson", "sample_rows": 10})).await.expect_err("no number");
     assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
-    assert!(fault.message().contains("late.ndjson") && fault.help_text().is_some_and(|help| help.contains("sample_rows")));
+    assert!(
+        fault.message().contains("late.ndjson") && fault.help_text().is_some_and(|help| help.contains("sample_rows"))
+    );
 }
 
 #[tokio::test]
 async fn many_records_come_in_many_batches_in_order() {
     let folder = Folder::new();
-    let text: String = (0..200_000).map(|n| format!("{{\"n\": {n}, \"t\": \"text {n} with some length to it\"}}\n")).collect();
+    let text: String =
+        (0..200_000).map(|n| format!("{{\"n\": {n}, \"t\": \"text {n} with some length to it\"}}\n")).collect();
     folder.write("a.ndjson", text);
     let ran = folder.read(json!({"file_path": "a.ndjson"})).await.expect("it reads");
     assert!(ran.batches.len() > 4, "{}", ran.batches.len());

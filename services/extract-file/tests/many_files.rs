@@ -55,11 +55,13 @@ async fn folders_make_columns_and_rule_files_out() {
     }
     folder.write("s/year=2024/zip=01/y.avro", avro_of(&numbers(5, 6)));
     let ran = folder.read(json!({"file_path": "s/**/*.*"})).await.expect("it reads");
-    let fields: Vec<_> = ran.schema.fields().iter().map(|field| (field.name().as_str(), field.data_type().clone())).collect();
+    let fields: Vec<_> =
+        ran.schema.fields().iter().map(|field| (field.name().as_str(), field.data_type().clone())).collect();
     assert_eq!(fields, [("n", DataType::Int64), ("year", DataType::Int64), ("zip", DataType::Utf8)]);
     assert_eq!(shown(&ran.rows())[3..7], ["0|2024|01", "1|2024|01", "2|2024|01", "5|2024|01"]);
     assert_eq!(shown(&ran.rows())[7..].join(" "), "0|2024|a/b 1|2024|a/b 2|2024|a/b 0|2025|∅ 1|2025|∅ 2|2025|∅");
-    let params = json!({"file_path": "s/**/*.*", "where": "year = 2024 AND zip = '01' AND n > 1", "select": ["zip", "n"]});
+    let params =
+        json!({"file_path": "s/**/*.*", "where": "year = 2024 AND zip = '01' AND n > 1", "select": ["zip", "n"]});
     let ran = folder.read(params).await.expect("it reads");
     assert_eq!(shown(&ran.rows()), ["01|2", "01|5"]);
     assert_eq!((ran.report.counters["files"], ran.report.counters["parts_skipped"]), (5, 3));

@@ -13,8 +13,10 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 const MAGIC: &[u8; 6] = b"ARROW1";
-/// Where the stream within a file begins.
-const FIRST: u64 = 8;
+/// The stream within a file begins at a multiple of this: behind the magic bytes there may be zeros.
+const STEP: u64 = 8;
+/// And no later than here.
+const LAST_START: u64 = 128;
 const BUFFER: usize = 256 << 10;
 
 type Reader = StreamReader<BufReader<File>>;
@@ -22,10 +24,11 @@ type Reader = StreamReader<BufReader<File>>;
 fn open(path: &str, mut file: File, wanted: Option<&[FieldRef]>) -> Result<Reader, Fault> {
     let failed = |error: std::io::Error| Fault::io(path, &error);
     let size = file.metadata().map_err(failed)?.len();
-    let mut magic = [0; MAGIC.len()];
-    file.rewind().map_err(failed)?;
-    let is_file = file.read_exact(&mut magic).is_ok() && magic == *MAGIC;
-    let start = if is_file { FIRST } else { 0 };
+    let start = match is_file(&mut file).map_err(failed)? {
+        false => 0,
+        true if !ends_whole(&mut file).map_err(failed)? => return Err(damaged(path, "its end is missing")),
+        true => start_of_stream(&mut file).map_err(failed)?,
+    };
     check_lengths(&mut file, start, size).map_err(|why| damaged(path, why))?;
     let mut reader = || -> Result<BufReader<File>, Fault> {
         file.seek(SeekFrom::Start(start)).map_err(failed)?;
@@ -35,6 +38,30 @@ fn open(path: &str, mut file: File, wanted: Option<&[FieldRef]>) -> Result<Reade
     let Some(wanted) = wanted else { return Ok(whole) };
     let projection = places(&whole.schema(), wanted);
     StreamReader::try_new(reader()?, Some(projection)).map_err(|error| damaged(path, error))
+}
+
+fn is_file(file: &mut File) -> std::io::Result<bool> {
+    let mut magic = [0; MAGIC.len()];
+    file.rewind()?;
+    Ok(file.read_exact(&mut magic).is_ok() && magic == *MAGIC)
+}
+
+/// A file has its magic bytes at both ends.
+fn ends_whole(file: &mut File) -> std::io::Result<bool> {
+    let mut magic = [0; MAGIC.len()];
+    file.seek(SeekFrom::End(-(MAGIC.len() as i64)))?;
+    file.read_exact(&mut magic)?;
+    Ok(magic == *MAGIC)
+}
+
+fn start_of_stream(file: &mut File) -> std::io::Result<u64> {
+    let mut start = STEP;
+    file.seek(SeekFrom::Start(start))?;
+    let mut word = [0; STEP as usize];
+    while start < LAST_START && file.read_exact(&mut word).is_ok() && word == [0; STEP as usize] {
+        start += STEP;
+    }
+    Ok(start)
 }
 
 /// Goes from message to message, and refuses lengths that lead beyond the end of the file.

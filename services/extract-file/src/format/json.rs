@@ -3,9 +3,9 @@
 //! The text is cut into blocks of whole records, so that a batch never holds more than fits, however long a record is.
 //! Commas and brackets between the records of a list are left out on the way; what is within a record is left as it is.
 
-use super::{BATCH_BYTES, Batches, damaged};
+use super::{BATCH_BYTES, Batches, Look, damaged, types};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
@@ -18,6 +18,8 @@ use std::sync::Arc;
 const BUFFER: usize = 256 << 10;
 /// Text that becomes a batch.
 const BLOCK: usize = BATCH_BYTES / 2;
+/// Text that types are found from, at most.
+const SAMPLE_BYTES: usize = 16 << 20;
 /// The longest record.
 const LONGEST: usize = 256 << 20;
 
@@ -98,6 +100,9 @@ impl Scanner {
             b'}' | b']' => {
                 self.depth = self.depth.checked_sub(1).ok_or_else(|| format!("a {} too many", char::from(byte)))?;
                 block.push(byte);
+                if self.depth == 0 {
+                    block.push(b'\n');
+                }
                 return Ok(self.depth == 0);
             }
             other => {
@@ -133,12 +138,13 @@ fn records(path: &str, mut file: File) -> Result<Records<BufReader<File>>, Fault
 ///
 /// # Errors
 /// [`flight_common::FaultKind::BadData`] for what is no JSON, or none of records.
-pub fn look(path: &str, file: File, sample_rows: usize) -> Result<SchemaRef, Fault> {
+pub fn look(path: &str, file: File, sample_rows: usize) -> Result<Look, Fault> {
     let mut records = records(path, file)?;
-    let mut sample: Vec<Value> = Vec::new();
-    while sample.len() < sample_rows {
+    let (mut sample, mut bytes): (Vec<Value>, usize) = (Vec::new(), 0);
+    while sample.len() < sample_rows && bytes < SAMPLE_BYTES {
         let at = |why: String, seen: usize| damaged(path, format!("after record {seen}: {why}"));
         let Some(block) = records.next_block().map_err(|why| at(why, sample.len()))? else { break };
+        bytes += block.len();
         for record in serde_json::Deserializer::from_slice(&block).into_iter::<Value>() {
             let record = record.map_err(|error| at(error.to_string(), sample.len()))?;
             if !record.is_object() {
@@ -151,8 +157,8 @@ pub fn look(path: &str, file: File, sample_rows: usize) -> Result<SchemaRef, Fau
             }
         }
     }
-    let schema = infer_json_schema_from_iterator(sample.iter().map(Ok)).map_err(|error| damaged(path, error))?;
-    Ok(Arc::new(schema))
+    let guessed = infer_json_schema_from_iterator(sample.iter().map(Ok)).map_err(|error| damaged(path, error))?;
+    Ok(types::kept(&guessed, &sample))
 }
 
 /// The rows, of the wanted columns.

@@ -4,6 +4,7 @@ mod avro;
 mod ipc;
 mod json;
 pub mod parquet;
+mod types;
 
 use crate::condition::Condition;
 use crate::params::Format;
@@ -11,6 +12,7 @@ use crate::view::FolderValue;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use flight_common::Fault;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,6 +32,24 @@ pub struct Opened {
     pub format: Format,
 }
 
+/// What a file holds.
+pub struct Look {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// The row groups of a Parquet file.
+    pub row_groups: Option<usize>,
+    /// Whether its types are a guess.
+    pub is_guess: bool,
+    /// Columns that were guessed to be numbers, and of which a float would hold all values that were looked at.
+    pub numbers: BTreeSet<String>,
+}
+
+impl Look {
+    fn at(schema: SchemaRef) -> Self {
+        Self { schema, row_groups: None, is_guess: false, numbers: BTreeSet::new() }
+    }
+}
+
 /// What is wanted of a file.
 pub struct Wanted {
     /// The columns, in the types of the result. A file may lack some.
@@ -45,17 +65,17 @@ pub struct Wanted {
 }
 
 impl Opened {
-    /// What the file holds, and the number of row groups of a Parquet file.
+    /// What the file holds.
     ///
     /// # Errors
     /// [`flight_common::FaultKind::BadData`] for a file that is not of its format.
-    pub fn look(&self, sample_rows: usize) -> Result<(SchemaRef, Option<usize>), Fault> {
+    pub fn look(&self, sample_rows: usize) -> Result<Look, Fault> {
         let file = || self.file.try_clone().map_err(|error| Fault::io(&self.path, &error));
         guarded(&self.path, || match self.format {
-            Format::Parquet => parquet::look(&self.path, &self.file).map(|(schema, groups)| (schema, Some(groups))),
-            Format::Json | Format::Ndjson => Ok((json::look(&self.path, file()?, sample_rows)?, None)),
-            Format::Arrow => Ok((ipc::look(&self.path, file()?)?, None)),
-            Format::Avro => Ok((avro::look(&self.path, file()?)?, None)),
+            Format::Parquet => parquet::look(&self.path, &self.file),
+            Format::Json | Format::Ndjson => json::look(&self.path, file()?, sample_rows),
+            Format::Arrow => Ok(Look::at(ipc::look(&self.path, file()?)?)),
+            Format::Avro => Ok(Look::at(avro::look(&self.path, file()?)?)),
         })
     }
 
@@ -83,8 +103,7 @@ impl Opened {
 
 /// Decoders of files that somebody else wrote may panic where one is damaged; that is a matter of the file.
 fn guarded<T>(path: &str, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(damaged(path, "its decoder gave up")))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged(path, "its decoder gave up")))
 }
 
 /// The fault for a file that cannot be read.

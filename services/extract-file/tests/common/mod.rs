@@ -5,8 +5,8 @@
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use extract_file::ExtractFile;
-use flight_common::testing::{Bench, Ran};
 use flight_common::Fault;
+use flight_common::testing::{Bench, Ran};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
