@@ -17,7 +17,7 @@ pub fn seen(rows: &RecordBatch, folders: &[FolderValue], schema: &SchemaRef) -> 
     let columns = schema.fields().iter().map(|field| {
         let folder = folders.iter().find(|(name, _)| name == field.name());
         if let Some((_, value)) = folder {
-            return Ok(take(value, &UInt32Array::from_value(0, count), None)?);
+            return take(value, &UInt32Array::from_value(0, count), None);
         }
         let Some(column) = rows.column_by_name(field.name()) else {
             return Ok(new_null_array(field.data_type(), count));

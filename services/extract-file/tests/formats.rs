@@ -4,7 +4,7 @@ mod common;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
-use common::{Folder, avro_of, file_of, parquet_of, shown, stream_of};
+use common::{Folder, avro_of, file_of, parquet_of, shown, stream_of, tight_file_of};
 use flight_common::FaultKind;
 use flight_common::testing::batch;
 use flight_common::testing::contract::awkward;
@@ -24,6 +24,7 @@ async fn every_format_gives_the_rows_that_were_written() {
     for (name, content) in [
         ("a.parquet", parquet_of(&people(), 2)),
         ("a.arrow", file_of(&people())),
+        ("tight.arrow", tight_file_of(&people())),
         ("a.arrows", stream_of(&people())),
         ("a.avro", avro_of(&people())),
     ] {
@@ -123,4 +124,40 @@ async fn empty_files_have_no_rows_or_say_that_they_are_none() {
     folder.write("c.json", "[]");
     let fault = folder.read(json!({"file_path": "c.json"})).await.expect_err("no columns");
     assert_eq!(fault.kind(), FaultKind::BadData);
+}
+
+#[tokio::test]
+async fn numbers_of_json_keep_every_digit() {
+    let folder = Folder::new();
+    folder.write("wide.ndjson", "{\"n\": 9007199254740993, \"u\": 18446744073709551615}\n{\"n\": 0.5, \"u\": 1}\n");
+    let rows = folder.rows(json!({"file_path": "wide.ndjson"})).await;
+    assert_eq!(shown(&rows), ["9007199254740993|18446744073709551615", "0.5|1"]);
+    // Of two files, one has whole numbers alone.
+    folder.write("s/1.ndjson", "{\"n\": 1, \"none\": null}\n");
+    folder.write("s/2.ndjson", "{\"n\": 2.5, \"none\": null}\n");
+    assert_eq!(shown(&folder.rows(json!({"file_path": "s/*.ndjson"})).await), ["1.0|∅", "2.5|∅"]);
+    folder.write("s/1.ndjson", "{\"n\": 9007199254740993}\n");
+    let fault = folder.read(json!({"file_path": "s/*.ndjson"})).await.expect_err("a float does not hold it");
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadData, Some("n")));
+}
+
+#[tokio::test]
+async fn avro_keeps_types_in_blocks_of_every_codec() {
+    use arrow_avro::compression::CompressionCodec;
+    use arrow_avro::writer::WriterBuilder;
+    let folder = Folder::new();
+    for (place, codec) in
+        [CompressionCodec::Deflate, CompressionCodec::Snappy, CompressionCodec::ZStandard].into_iter().enumerate()
+    {
+        let builder = WriterBuilder::new(people().schema().as_ref().clone()).with_compression(Some(codec));
+        let mut writer = builder.build::<_, arrow_avro::writer::format::AvroOcfFormat>(Vec::new()).expect("a writer");
+        for _ in 0..3 {
+            writer.write(&people()).expect("written");
+        }
+        writer.finish().expect("finished");
+        let name = format!("{place}.avro");
+        folder.write(&name, writer.into_inner());
+        let rows = folder.rows(json!({"file_path": name, "where": "id > 2"})).await;
+        assert_eq!(shown(&rows), ["9007199254740993|Zoë|∅"; 3]);
+    }
 }

@@ -93,6 +93,27 @@ async fn row_groups_that_cannot_match_are_not_read() {
 }
 
 #[tokio::test]
+async fn nan_is_found_though_no_statistics_count_it() {
+    let folder = Folder::new();
+    folder.write("a.parquet", parquet_of(&batch!("x" => Float64Array [1.0, f64::NAN, 2.0, -f64::NAN, 3.0]), 2));
+    for (condition, rows) in [("x > 100", 1), ("x <> 3", 4), ("x < -100", 1), ("isnan(x)", 2), ("x = 3", 1)] {
+        let ran = folder.read(json!({"file_path": "a.parquet", "where": condition})).await.expect(condition);
+        assert_eq!(ran.rows().num_rows(), rows, "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn a_condition_holds_of_the_folder_and_not_of_a_column_of_its_name() {
+    let folder = Folder::new();
+    folder.write("s/n=7/a.parquet", parquet_of(&numbers(0, 1000), 100));
+    let ran = folder.read(json!({"file_path": "s/n=*/*.parquet", "where": "n = 7"})).await.expect("it reads");
+    assert_eq!((ran.rows().num_rows(), ran.schema.fields().len()), (1000, 1));
+    assert!(ran.rows().column(0).as_primitive::<Int64Type>().values().iter().all(|n| *n == 7));
+    let ran = folder.read(json!({"file_path": "s/n=*/*.parquet", "where": "n = 8"})).await.expect("it reads");
+    assert_eq!(ran.rows().num_rows(), 0);
+}
+
+#[tokio::test]
 async fn memory_stays_small_beside_the_files() {
     let folder = Folder::new();
     let texts: Vec<String> = (0..200_000).map(|n| format!("a text that takes some room, number {n}")).collect();

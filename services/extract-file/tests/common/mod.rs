@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use arrow::array::RecordBatch;
+use arrow::ipc::MetadataVersion;
+use arrow::ipc::writer::IpcWriteOptions;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use extract_file::ExtractFile;
 use flight_common::Fault;
@@ -59,6 +61,15 @@ pub fn file_of(rows: &RecordBatch) -> Vec<u8> {
     let mut writer = arrow::ipc::writer::FileWriter::try_new(Vec::new(), &rows.schema()).expect("a writer");
     writer.write(&rows.slice(0, rows.num_rows() / 2)).expect("written");
     writer.write(&rows.slice(rows.num_rows() / 2, rows.num_rows() - rows.num_rows() / 2)).expect("written");
+    writer.into_inner().expect("finished")
+}
+
+/// An Arrow file, as other writers pad it.
+pub fn tight_file_of(rows: &RecordBatch) -> Vec<u8> {
+    let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5).expect("options");
+    let mut writer =
+        arrow::ipc::writer::FileWriter::try_new_with_options(Vec::new(), &rows.schema(), options).expect("a writer");
+    writer.write(rows).expect("written");
     writer.into_inner().expect("finished")
 }
 
