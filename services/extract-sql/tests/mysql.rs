@@ -79,7 +79,10 @@ async fn values_are_bound_and_never_read_as_sql() {
         ask("SELECT JSON_VALUE(?, '$.a') AS a", json!([{"a": "x"}])).await.expect_err("no type before the value");
     assert_eq!(fault.kind(), FaultKind::BadData);
     assert!(fault.help_text().is_some_and(|help| help.contains("CAST(? AS CHAR)")), "{fault:?}");
-    assert_eq!(ask("SELECT 'a:b ? :c' AS a, 7 / CAST(? AS SIGNED) AS b", json!([2])).await.expect("read")[0][0], "a:b ? :c");
+    assert_eq!(
+        ask("SELECT 'a:b ? :c' AS a, 7 / CAST(? AS SIGNED) AS b", json!([2])).await.expect("read")[0][0],
+        "a:b ? :c"
+    );
     let fault = ask("SELECT id FROM t WHERE id = ?", json!([])).await.expect_err("one is missing");
     assert_eq!(fault.violations()[0].pointer, "/params");
     let fault = ask("SELECT id FROM t", json!([1])).await.expect_err("one too many");
