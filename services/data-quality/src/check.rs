@@ -1,11 +1,15 @@
 //! The result of one check, as JSON for reports and as a sentence for faults.
 
 use crate::extent::{Edge, Extent};
+use crate::fresh::FreshnessCheck;
+use crate::params::OnFailure;
 use crate::plan::{RangeCheck, TypeCheck};
+use crate::row_rule::{Offences, RowRule};
 use arrow::datatypes::{Field, Schema};
 use flight_common::{Fault, StepContext};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::time::SystemTime;
 
 /// Failing checks that a fault tells one by one; its text rides in trailers of a bounded size.
 const TOLD: usize = 10;
@@ -26,6 +30,8 @@ pub struct Check {
     pub actual: Value,
     /// What the rule asks for.
     pub expected: Value,
+    /// What happens if it is not kept.
+    pub on_failure: OnFailure,
     /// The same in words.
     #[serde(skip)]
     sentence: String,
@@ -37,7 +43,8 @@ pub struct Check {
 impl Check {
     fn new(rule: &'static str, passed: bool, actual: impl Into<Value>, expected: impl Into<Value>) -> Self {
         let (actual, expected) = (actual.into(), expected.into());
-        Self { rule, column: None, passed, actual, expected, sentence: String::new(), row: None }
+        let (sentence, on_failure) = (String::new(), OnFailure::Warn);
+        Self { rule, column: None, passed, actual, expected, on_failure, sentence, row: None }
     }
 
     fn told(mut self, sentence: String) -> Self {
@@ -54,6 +61,37 @@ impl Check {
     pub fn min_rows(rows: u64, least: u64) -> Self {
         let sentence = format!("{rows} rows, expected at least {least}");
         Self::new("min_rows", rows >= least, rows, least).told(sentence)
+    }
+
+    /// `rows` of at most `most`.
+    pub fn max_rows(rows: u64, most: u64) -> Self {
+        let sentence = format!("{rows} rows, expected at most {most}");
+        Self::new("max_rows", rows <= most, rows, most).told(sentence)
+    }
+
+    /// How many rows a rule about single rows found, and which is the first.
+    pub fn row_rule(rule: &RowRule, offences: &Offences, column: &str) -> Self {
+        let (count, row) = (offences.count, offences.first.map(|row| row as u64 + 1));
+        let sentence = format!("{count} rows are {}", rule.offence());
+        let actual = json!({"failing": count, "first_row": row});
+        let check = Self::new(rule.name(), count == 0, actual, rule.expected()).of(column).told(sentence);
+        Self { row, ..check }
+    }
+
+    /// How old the newest value of a column is.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Internal`] for a value that cannot be shown.
+    pub fn freshness(check: &FreshnessCheck, extent: &Extent, field: &Field, now: SystemTime) -> Result<Self, Fault> {
+        let newest = extent.highest.map(|edge| edge.to_json(field.data_type())).transpose()?;
+        let fresh = extent.highest.is_some_and(|edge| check.is_fresh(edge, now));
+        let found = newest
+            .as_ref()
+            .map_or_else(|| "there is no value".to_owned(), |value| format!("the newest value is {}", bare(value)));
+        let sentence = format!("{found}, expected none older than {}", check.asked);
+        Ok(Self::new("check_freshness", fresh, json!({"newest": newest}), check.asked.clone())
+            .of(field.name())
+            .told(sentence))
     }
 
     /// `nulls` among `cells`. No cells have a ratio of 0.
@@ -130,9 +168,10 @@ pub fn record(checks: &[Check], context: &StepContext) {
     context.meter.detail("checks", json!(checks));
 }
 
-/// The fault of a gate, if a check failed: it names those alone.
+/// The fault that stops the run, if a check failed that is to: it names those alone.
 pub fn gate(checks: &[Check]) -> Option<Fault> {
-    let failed: Vec<&Check> = checks.iter().filter(|check| !check.passed).collect();
+    let stops = |check: &&Check| !check.passed && check.on_failure == OnFailure::Fail;
+    let failed: Vec<&Check> = checks.iter().filter(stops).collect();
     let [first, ..] = failed[..] else { return None };
     let mut told: Vec<String> = failed.iter().take(TOLD).map(|check| check.to_sentence()).collect();
     if failed.len() > TOLD {
@@ -150,7 +189,8 @@ pub fn gate(checks: &[Check]) -> Option<Fault> {
 }
 
 impl Check {
-    fn to_sentence(&self) -> String {
+    /// The rule, the column and what was found, in words.
+    pub fn to_sentence(&self) -> String {
         match &self.column {
             Some(column) => format!("{} of \"{}\": {}", self.rule, clipped(column), self.sentence),
             None => format!("{}: {}", self.rule, self.sentence),
