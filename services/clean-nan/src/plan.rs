@@ -164,8 +164,6 @@ fn assign(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Assigned {
     if let Some(values) = values.filter(|_| !listed.is_empty() || !params.strategies.is_empty()) {
         wrong.extend(astray(values, &assigned, &listed));
     }
-    // A list may name what its strategy cannot fill; such columns stay as they are.
-    assigned.0.retain(|(target, strategy)| strategy.suits(&target.plain));
     assigned
 }
 
@@ -219,10 +217,13 @@ impl Assigned {
         self.0.push((target, strategy));
     }
 
-    /// Dropping comes first.
+    /// Dropping comes first. A list may name what its strategy cannot fill; such columns stay as they are.
     fn by_strategy(self) -> BTreeMap<Strategy, Vec<Target>> {
         let mut grouped: BTreeMap<Strategy, Vec<Target>> = BTreeMap::new();
-        self.0.into_iter().for_each(|(target, strategy)| grouped.entry(strategy).or_default().push(target));
+        for (target, strategy) in self.0 {
+            let suits = strategy.suits(&target.plain);
+            grouped.entry(strategy).or_default().extend(suits.then_some(target));
+        }
         grouped
     }
 }

@@ -41,6 +41,9 @@ pub fn run(plan: Plan, input: BatchStream, context: &StepContext) -> BatchStream
     for Stage { targets, action } in plan.stages {
         let targets: Arc<[Target]> = targets.into();
         context.meter.count(if matches!(action, Action::Drop) { ROWS_DROPPED } else { NULLS_FILLED }, 0);
+        if targets.is_empty() {
+            continue;
+        }
         rows = match action {
             Action::Drop => without_incomplete(rows, targets, context),
             Action::Fill(values) => {

@@ -78,6 +78,8 @@ async fn texts_and_numbers_may_be_spellings_of_null() {
     let filled = cleaned(json!({"strategy": "fill_value", "fill_value": {"n": 5}, "nulls": [-999]}), &input).await;
     let wanted: ArrayRef = Arc::new(Int64Array::from(vec![5, 0, 1, 5, 999, 5]));
     assert_eq!(&filled["n"], &wanted);
+    let median = cleaned(json!({"strategy": "fill_median", "nulls": ["", -999]}), &input).await;
+    assert_eq!((median["n"].null_count(), median["name"].null_count()), (0, 3), "texts have no median");
     let complete = cleaned(json!({"nulls": ["", "n/a", -999]}), &input).await;
     assert_eq!(complete, input.slice(4, 1));
 }
