@@ -4,6 +4,7 @@ use crate::extent::{Edge, Extent};
 use crate::fresh::FreshnessCheck;
 use crate::params::OnFailure;
 use crate::plan::{RangeCheck, TypeCheck};
+use crate::reference::{REFERENCE, ReferenceCheck};
 use crate::row_rule::{Offences, RowRule};
 use arrow::datatypes::{Field, Schema};
 use flight_common::{Fault, StepContext};
@@ -71,10 +72,18 @@ impl Check {
 
     /// How many rows a rule about single rows found, and which is the first.
     pub fn row_rule(rule: &RowRule, offences: &Offences, column: &str) -> Self {
+        Self::rows(rule.name(), &rule.offence(), rule.expected(), offences).of(column)
+    }
+
+    /// As [`Check::row_rule`], for values that must occur in a file.
+    pub fn reference(check: &ReferenceCheck, offences: &Offences, column: &str) -> Self {
+        Self::rows(REFERENCE, &check.offence(), json!(check.asked), offences).of(column)
+    }
+
+    fn rows(rule: &'static str, offence: &str, expected: Value, offences: &Offences) -> Self {
         let (count, row) = (offences.count, offences.first.map(|row| row as u64 + 1));
-        let sentence = format!("{count} rows are {}", rule.offence());
         let actual = json!({"failing": count, "first_row": row});
-        let check = Self::new(rule.name(), count == 0, actual, rule.expected()).of(column).told(sentence);
+        let check = Self::new(rule, count == 0, actual, expected).told(format!("{count} rows are {offence}"));
         Self { row, ..check }
     }
 

@@ -5,7 +5,7 @@
 //! | `params`, `plan`, `bound`, `types` | the rules, and what they mean for these columns |
 //! | `observe`, `missing`, `extent`, `hash` | what one batch tells |
 //! | `tally`, `distinct` | what all batches tell together, in bounded memory |
-//! | `row_rule`, `reject`, `fresh` | rules about single rows, and the rows that do not pass; the age of the newest value |
+//! | `row_rule`, `reference`, `reject`, `fresh` | rules about single rows, and the rows that do not pass; the age of the newest value |
 //! | `check`, `report` | the result, for reports and faults, and as a file |
 //!
 //! Rows leave as soon as they have been looked at. The verdict comes with the end of the stream: a gate that fails ends
@@ -21,17 +21,19 @@ mod missing;
 mod observe;
 mod params;
 mod plan;
+mod reference;
 mod reject;
 mod report;
 mod row_rule;
 mod tally;
 mod types;
 
-pub use params::{Bound, ColumnType, OnFailure, Params, Rules, ValueRange};
+pub use params::{Bound, ColumnType, OnFailure, Params, Reference, Rules, ValueRange};
 pub use plan::Plan;
 
 use arrow::array::RecordBatch;
 use async_stream::try_stream;
+use flight_common::compute;
 use flight_common::spool::SpillSender;
 use flight_common::{
     BatchStream, Effects, Fault, INPUT, InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv, StepKind,
@@ -39,6 +41,7 @@ use flight_common::{
 };
 use futures::StreamExt;
 use hash::Keys;
+use reference::References;
 use std::pin::pin;
 use std::sync::Arc;
 use tally::Tally;
@@ -83,7 +86,9 @@ impl Step for DataQuality {
         if let Some(path) = &params.report {
             env.data_root.locate(path, "report")?;
         }
-        let plan = Plan::new(params, inputs.only())?;
+        let (schema, root) = (inputs.only().clone(), env.data_root.clone());
+        // Files of references are opened.
+        let plan = compute::run(move || Plan::new(params, &schema, &root)).await?;
         let rejected = plan.rejected.clone();
         Ok(Planned::new(plan.schema.clone(), plan).output(rejected))
     }
@@ -114,9 +119,10 @@ fn checked(
     try_stream! {
         let keys = Keys::random();
         let mut tally = Tally::new(&plan, &context);
+        let references = Arc::new(References::load(&plan, &keys, &context).await?);
         let looked_at = {
             let plan = plan.clone();
-            context.map_parallel(input, move |batch| observe::observe(&plan, &keys, &batch))
+            context.map_parallel(input, move |batch| observe::observe(&plan, &keys, &references, &batch))
         };
         let mut looked_at = pin!(looked_at);
         while let Some(seen) = looked_at.next().await {

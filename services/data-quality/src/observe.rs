@@ -4,6 +4,7 @@ use crate::extent::Extent;
 use crate::hash::Keys;
 use crate::missing::{missing, present};
 use crate::plan::{Plan, VALUE_RANGE};
+use crate::reference::{REFERENCE, References};
 use crate::reject::Reasons;
 use crate::row_rule::Offences;
 use arrow::array::RecordBatch;
@@ -21,7 +22,7 @@ pub struct Observation {
     pub unique: Vec<Vec<u128>>,
     /// For each column with limits, how far it reaches.
     pub extents: Vec<Extent>,
-    /// For each rule about single rows, what it found.
+    /// For each rule about single rows, what it found; then for each reference.
     pub offences: Vec<Offences>,
     /// For each column that must be fresh, how far it reaches.
     pub newest: Vec<Extent>,
@@ -35,7 +36,7 @@ pub struct Observation {
 ///
 /// # Errors
 /// [`flight_common::FaultKind::Internal`] for what planning should have refused.
-pub fn observe(plan: &Plan, keys: &Keys, batch: &RecordBatch) -> Result<Observation, Fault> {
+pub fn observe(plan: &Plan, keys: &Keys, references: &References, batch: &RecordBatch) -> Result<Observation, Fault> {
     let (columns, rows) = (batch.columns(), batch.num_rows());
     let counted = if plan.counts_nulls() { columns } else { &[] };
     let hashes = if plan.duplicates { keys.hash_rows(columns, rows)? } else { Vec::new() };
@@ -53,9 +54,15 @@ pub fn observe(plan: &Plan, keys: &Keys, batch: &RecordBatch) -> Result<Observat
     let mut offences = Vec::new();
     for rule in &plan.row_rules {
         let failing = rule.failing(batch)?;
-        offences.push(Offences { count: failing.count_set_bits() as u64, first: failing.set_indices().next() });
+        offences.push(Offences::of(&failing));
         if plan.rejects(rule.name()) {
             failing.set_indices().for_each(|row| reasons.add(row, || rule.reason(plan)));
+        }
+    }
+    for (check, failing) in plan.references.iter().zip(references.failing(plan, keys, batch)?) {
+        offences.push(Offences::of(&failing));
+        if plan.rejects(REFERENCE) {
+            failing.set_indices().for_each(|row| reasons.add(row, || check.reason(plan)));
         }
     }
     let newest = plan.freshness.iter().map(|fresh| Extent::of(batch.column(fresh.place), &fresh.limits));

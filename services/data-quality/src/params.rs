@@ -20,7 +20,7 @@ pub struct Params {
 
     /// What happens when single rules fail, by their names; for all others `fail_on_errors` tells. Only the rules that
     /// look at each row by itself can `reject`: `check_not_null`, `check_value_range`, `check_pattern`,
-    /// `check_allowed_values`. Example: `{min_rows: fail, check_pattern: reject, check_duplicates: warn}`.
+    /// `check_allowed_values`, `check_reference`. Example: `{min_rows: fail, check_pattern: reject, check_duplicates: warn}`.
     #[serde(default)]
     pub on_failure: BTreeMap<String, OnFailure>,
 
@@ -98,6 +98,12 @@ pub struct Rules {
     #[serde(default)]
     pub check_allowed_values: BTreeMap<String, Vec<String>>,
 
+    /// A file in which the values of each of these columns must occur, as a foreign key must: `file_path` under the data
+    /// root, a CSV file with a header line or a `.parquet` file, and `column`, unless it has the same name. Nulls are left
+    /// out. Example: `{Department: {file_path: departments.csv, column: Name}}`.
+    #[serde(default)]
+    pub check_reference: BTreeMap<String, Reference>,
+
     /// How old the newest date or time of each of these columns may be when the data have been read. A column without
     /// any value is too old. Times without a zone are taken for UTC. Example: `{OrderDate: "36h"}`.
     #[serde(default)]
@@ -106,6 +112,18 @@ pub struct Rules {
     /// Whether to report how complete each column is. This never fails.
     #[serde(default)]
     pub check_completeness: bool,
+}
+
+/// A column of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The file: `departments.csv`.
+    pub file_path: String,
+
+    /// Its column; the one of the same name unless told: `Name`.
+    #[serde(default)]
+    pub column: Option<String>,
 }
 
 /// A smallest and a largest value. One of them may be left out.

@@ -4,17 +4,18 @@ use crate::bound::{Limits, Refused, limits};
 use crate::fresh::{FreshnessCheck, freshness};
 use crate::hash::can_hash;
 use crate::params::{ColumnType, OnFailure, Params, Rules, ValueRange};
+use crate::reference::{REFERENCE, ReferenceCheck, references};
 use crate::reject::REASON;
 use crate::row_rule::{ALLOWED_VALUES, NOT_NULL, PATTERN, RowRule, row_rules};
 use crate::types::holds;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use flight_common::{Fault, FaultKind, Violation, columns, params};
+use flight_common::{DataRoot, Fault, FaultKind, Violation, columns, params};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
 /// All rules.
-const RULES: [&str; 12] = [
+const RULES: [&str; 13] = [
     "min_rows",
     "max_rows",
     "check_null_ratio",
@@ -25,6 +26,7 @@ const RULES: [&str; 12] = [
     NOT_NULL,
     PATTERN,
     ALLOWED_VALUES,
+    REFERENCE,
     "check_freshness",
     "check_completeness",
 ];
@@ -52,6 +54,8 @@ pub struct Plan {
     pub max_rows: Option<u64>,
     /// Rules about single rows, but for ranges.
     pub row_rules: Vec<RowRule>,
+    /// Columns whose values must occur in a file.
+    pub references: Vec<ReferenceCheck>,
     /// Columns whose newest value must be fresh.
     pub freshness: Vec<FreshnessCheck>,
     /// The columns of rejected rows.
@@ -65,7 +69,7 @@ pub struct Plan {
 /// The name of the rule of ranges.
 pub const VALUE_RANGE: &str = "check_value_range";
 /// The rules that look at each row by itself.
-const ABOUT_ROWS: [&str; 4] = [NOT_NULL, VALUE_RANGE, PATTERN, ALLOWED_VALUES];
+const ABOUT_ROWS: [&str; 5] = [NOT_NULL, VALUE_RANGE, PATTERN, ALLOWED_VALUES, REFERENCE];
 
 /// The type that a column must have.
 pub struct TypeCheck {
@@ -103,7 +107,7 @@ impl Plan {
     /// # Errors
     /// [`FaultKind::BadSchema`] for columns that are missing or of a type that a rule cannot look at,
     /// [`FaultKind::BadParams`] for rules that cannot be.
-    pub fn new(params: Params, schema: &SchemaRef) -> Result<Self, Fault> {
+    pub fn new(params: Params, schema: &SchemaRef, root: &DataRoot) -> Result<Self, Fault> {
         let rules = params.rules;
         let mut wrong = Wrong::default();
         let null_ratio = null_ratio(&rules, &mut wrong);
@@ -117,6 +121,7 @@ impl Plan {
             completeness: rules.check_completeness,
             max_rows: rules.max_rows,
             row_rules: row_rules(&rules, schema, &mut wrong),
+            references: references(&rules, schema, root, &mut wrong),
             freshness: freshness(&rules, schema, &mut wrong),
             rejected: with_reason(schema),
             report: params.report,

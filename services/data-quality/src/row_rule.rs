@@ -53,6 +53,11 @@ pub struct Offences {
 }
 
 impl Offences {
+    /// Those of one batch.
+    pub fn of(failing: &BooleanBuffer) -> Self {
+        Self { count: failing.count_set_bits() as u64, first: failing.set_indices().next() }
+    }
+
     /// Takes in those of the rows that follow the first `rows`.
     pub fn add(&mut self, next: &Self, rows: u64) {
         self.count += next.count;

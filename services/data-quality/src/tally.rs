@@ -33,7 +33,7 @@ impl Tally {
             duplicates: plan.duplicates.then(distinct),
             unique: plan.unique.iter().map(|_| (0, distinct())).collect(),
             extents: vec![Extent::default(); plan.ranges.len()],
-            offences: vec![Offences::default(); plan.row_rules.len()],
+            offences: vec![Offences::default(); plan.row_rules.len() + plan.references.len()],
             newest: vec![Extent::default(); plan.freshness.len()],
             rejected: 0,
         }
@@ -97,6 +97,9 @@ impl Tally {
         }
         for (rule, offences) in plan.row_rules.iter().zip(&self.offences) {
             checks.push(Check::row_rule(rule, offences, plan.name(rule.place)));
+        }
+        for (check, offences) in plan.references.iter().zip(&self.offences[plan.row_rules.len()..]) {
+            checks.push(Check::reference(check, offences, plan.name(check.place)));
         }
         let now = SystemTime::now();
         for (fresh, newest) in plan.freshness.iter().zip(&self.newest) {

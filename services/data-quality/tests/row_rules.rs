@@ -194,3 +194,42 @@ async fn what_cannot_be_checked_is_refused_when_planned() {
     let fault = run(Bench::new(), params, &input).await.expect_err("refused");
     assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (FaultKind::BadSchema, "/on_failure"));
 }
+
+#[tokio::test]
+async fn values_must_occur_in_a_file() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("known.csv"), "label,id\nx,1\n\"open\",4\npaid,\n").expect("written");
+    let known = batch!("id" => Int32Array [Some(1), Some(5), None], "other" => StringArray ["a", "b", "c"]);
+    let file = std::fs::File::create(root.path().join("known.parquet")).expect("made");
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, known.schema(), None).expect("begun");
+    writer.write(&known).expect("written");
+    writer.close().expect("closed");
+    let failing = async |rule: Value| {
+        let params = json!({"rules": {"check_reference": rule}});
+        let ran = run(Bench::at(root.path()).batches_of(2), params, &orders()).await.expect("runs");
+        ran.report.details["checks"][0]["actual"].clone()
+    };
+    assert_eq!(failing(json!({"id": {"file_path": "known.csv"}})).await, json!({"failing": 2, "first_row": 2}));
+    assert_eq!(failing(json!({"id": {"file_path": "known.parquet"}})).await, json!({"failing": 2, "first_row": 2}));
+    let status = json!({"status": {"file_path": "known.csv", "column": "label"}});
+    assert_eq!(failing(status.clone()).await, json!({"failing": 2, "first_row": 3}));
+
+    let params = json!({"rules": {"check_reference": status}, "on_failure": {"check_reference": "reject"}});
+    let ran = run(Bench::at(root.path()).claim("rejected"), params.clone(), &orders()).await.expect("runs");
+    let reasons = ran.further[0].as_ref().expect("claimed")["reject_reason"].clone();
+    let reason = "check_reference of \"status\": not in \"label\" of known.csv";
+    assert_eq!(&reasons, &(Arc::new(StringArray::from(vec![reason, reason])) as ArrayRef));
+    let fault = run(Bench::at(root.path()).memory(10), params, &orders()).await.expect_err("no memory");
+    assert_eq!(fault.kind(), FaultKind::Busy);
+
+    for (rule, pointer) in [
+        (json!({"id": {"file_path": "knwon.csv"}}), "/rules/check_reference/id/file_path"),
+        (json!({"id": {"file_path": "../known.csv"}}), "/rules/check_reference/id/file_path"),
+        (json!({"id": {"file_path": "known.csv", "column": "idd"}}), "/rules/check_reference/id/column"),
+        (json!({"idd": {"file_path": "known.csv"}}), "/rules/check_reference/idd"),
+    ] {
+        let params = json!({"rules": {"check_reference": rule}});
+        let fault = run(Bench::at(root.path()), params, &orders()).await.expect_err("refused");
+        assert_eq!(fault.violations()[0].pointer, pointer, "{fault}");
+    }
+}
