@@ -89,8 +89,20 @@ fn orders_are_cleaned_in_two_ways() {
 }
 
 #[test]
+fn orders_that_break_rules_are_kept_apart() {
+    check("orders_quality", true);
+}
+
+#[test]
 fn every_example_pipeline_is_checked_here() {
-    let checked = ["departments_diamond", "ecommerce_analytics", "hr_analytics", "legacy_hr", "orders_two_ways"];
+    let checked = [
+        "departments_diamond",
+        "ecommerce_analytics",
+        "hr_analytics",
+        "legacy_hr",
+        "orders_quality",
+        "orders_two_ways",
+    ];
     let folder = std::fs::read_dir(repository().join("examples/pipelines")).expect("the examples are there");
     for entry in folder.flatten() {
         let path = entry.path();
