@@ -83,6 +83,7 @@ golden! {
     hr_analytics: ordered,
     legacy_hr: ordered,
     orders_from_sql: ordered,
+    orders_quality: ordered,
     orders_to_database: ordered,
     orders_two_ways: ordered,
     reviews: ordered,
