@@ -15,8 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a query takes in any case, and only books: without it nothing could be asked while others hold all there is.
 const FLOOR: usize = 1 << 20;
-/// What each of those who can spill may hold, if the budget has it: their batches are as large as they come.
-const LEAST: usize = 512 << 10;
 /// How DataFusion calls those who merge spilled runs.
 const MERGES: &str = "ExternalSorterMerge";
 
@@ -96,7 +94,7 @@ impl State {
     fn allows(&self, consumer: &MemoryConsumer, holds: usize, more: usize) -> bool {
         let share = |among: usize| self.most / 2 / among.max(1);
         match (consumer.can_spill(), is_merge(consumer)) {
-            (true, _) => self.by_spillers + more <= self.most / 4 || holds + more <= share(self.spillers).max(LEAST),
+            (true, _) => self.by_spillers + more <= self.most / 4 || holds + more <= share(self.spillers),
             (false, true) => holds + more <= share(self.merges),
             (false, false) => true,
         }

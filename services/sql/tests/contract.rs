@@ -58,7 +58,7 @@ async fn joins_of_two_large_inputs_keep_the_contract() {
     let query = "SELECT l.*, r.name AS other FROM l LEFT JOIN r ON l.id = r.id AND l.\"group\" = r.\"group\"";
     let large = awkward(200_000);
     // Four sorts at a time, of rows of many columns: a batch for each is more than 1 MiB can hold.
-    let case = case(query).memory(4 << 20).input_called("l", awkward(60)).input_called("r", awkward(40));
+    let case = case(query).memory(2 << 20).input_called("l", awkward(60)).input_called("r", awkward(40));
     assert_kept(Sql, case.larger(vec![large.clone(), large.slice(40_000, 120_000)])).await;
 }
 
