@@ -55,18 +55,21 @@ fn comparable(column: &ArrayRef) -> Result<ArrayRef, Fault> {
         plain => cast(column, plain)?,
     };
     Ok(match column.data_type() {
-        DataType::Float16 => one_of_each::<Float16Type>(&column, |value| value.to_f32().is_nan()),
-        DataType::Float32 => one_of_each::<Float32Type>(&column, f32::is_nan),
-        DataType::Float64 => one_of_each::<Float64Type>(&column, f64::is_nan),
+        DataType::Float16 => one_of_each::<Float16Type>(
+            &column,
+            |value| value.is_nan(),
+            <Float16Type as ArrowPrimitiveType>::Native::NAN,
+        ),
+        DataType::Float32 => one_of_each::<Float32Type>(&column, f32::is_nan, f32::NAN),
+        DataType::Float64 => one_of_each::<Float64Type>(&column, f64::is_nan, f64::NAN),
         _ => column,
     })
 }
 
-fn one_of_each<T: ArrowPrimitiveType>(column: &ArrayRef, is_nan: fn(T::Native) -> bool) -> ArrayRef
+fn one_of_each<T: ArrowPrimitiveType>(column: &ArrayRef, is_nan: fn(T::Native) -> bool, nan: T::Native) -> ArrayRef
 where
-    T::Native: std::ops::Add<Output = T::Native> + std::ops::Div<Output = T::Native>,
+    T::Native: std::ops::Add<Output = T::Native>,
 {
     let zero = T::Native::default();
-    let nan = zero / zero;
     Arc::new(column.as_primitive::<T>().unary::<_, T>(|value| if is_nan(value) { nan } else { value + zero }))
 }
