@@ -152,6 +152,18 @@ class Steps(unittest.TestCase):
         with self.assertRaisesRegex(pa.ArrowInvalid, "age"):
             exchange(self.client, PEOPLE, "sql", {"query": "SELECT agee FROM input"})
 
+    def test_rows_that_break_a_rule_are_fetched_by_do_get(self):
+        params = {"rules": {"check_not_null": ["age"]}, "on_failure": {"check_not_null": "reject"}}
+        more = {"exchange_id": "rejects-of-python"}
+        rows, report = exchange(self.client, PEOPLE, "data-quality", params, outputs=["rejected"], **more)
+        self.assertEqual(rows["id"].to_pylist(), [1, 3, 4])
+        ticket = flight.Ticket(command("data-quality", output="rejected", **more))
+        rejected = self.client.do_get(ticket).read_all()
+        self.assertEqual(rejected["id"].to_pylist(), [2])
+        self.assertIn("age", rejected["reject_reason"][0].as_py())
+        with self.assertRaisesRegex(pa.ArrowKeyError, "waits to be fetched"):
+            self.client.do_get(ticket).read_all()
+
     def test_an_extract_is_read_by_do_get(self):
         ticket = flight.Ticket(command("extract-csv", {"file_path": "examples/data/hr_employees.csv"}))
         rows = self.client.do_get(ticket).read_all()
