@@ -84,6 +84,7 @@ golden! {
     legacy_hr: ordered,
     museum_visits: ordered,
     orders_from_sql: ordered,
+    orders_quality: ordered,
     orders_to_database: ordered,
     orders_two_ways: ordered,
     reviews: ordered,

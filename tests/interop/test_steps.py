@@ -82,6 +82,28 @@ class Steps(unittest.TestCase):
         self.assertEqual(rows.num_rows, 31)
         self.assertEqual(report["counters"]["outliers_removed"], 1)
 
+    def test_outliers_are_flagged_and_clipped_by_their_quartiles(self):
+        table = pa.table({"x": pa.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 30], pa.int64()), "g": ["a"] * 10})
+        params = {"columns": ["x"], "method": "iqr", "group_by": ["g"]}
+        flagged, _ = exchange(self.client, table, "outliers", {**params, "action": "flag"})
+        self.assertEqual(flagged["x_outlier"].to_pylist(), [False] * 9 + [True])
+        clipped, _ = exchange(self.client, table, "outliers", {**params, "action": "clip"})
+        self.assertEqual(clipped["x"].to_pylist(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 14])
+        self.assertEqual(clipped.schema, table.schema)
+
+    def test_clean_nan_by_column(self):
+        table = pa.table({"n": [1.0, None, 3.0], "s": ["a", "-", None]})
+        params = {"strategies": {"n": "interpolate", "s": "ffill"}, "nulls": ["-"]}
+        rows, _ = exchange(self.client, table, "clean-nan", params)
+        self.assertEqual(rows.to_pydict(), {"n": [1.0, 2.0, 3.0], "s": ["a", "a", "a"]})
+
+    def test_rows_that_break_a_rule_do_not_pass(self):
+        table = pa.table({"mail": ["a@b", "nobody", None]})
+        params = {"rules": {"check_pattern": {"mail": "@"}}, "on_failure": {"check_pattern": "reject"}}
+        rows, report = exchange(self.client, table, "data-quality", params)
+        self.assertEqual(rows["mail"].to_pylist(), ["a@b", None])
+        self.assertEqual(report["counters"]["rows_rejected"], 1)
+
     def test_clean_nan_keeps_types(self):
         table = pa.table({"n": pa.array([2**53 + 1, None, 5], pa.int64())})
         rows, _ = exchange(self.client, table, "clean-nan", {"strategy": "drop"})
@@ -129,6 +151,18 @@ class Steps(unittest.TestCase):
         self.assertEqual(rows["n"].to_pylist(), [4])
         with self.assertRaisesRegex(pa.ArrowInvalid, "age"):
             exchange(self.client, PEOPLE, "sql", {"query": "SELECT agee FROM input"})
+
+    def test_rows_that_break_a_rule_are_fetched_by_do_get(self):
+        params = {"rules": {"check_not_null": ["age"]}, "on_failure": {"check_not_null": "reject"}}
+        more = {"exchange_id": "rejects-of-python"}
+        rows, report = exchange(self.client, PEOPLE, "data-quality", params, outputs=["rejected"], **more)
+        self.assertEqual(rows["id"].to_pylist(), [1, 3, 4])
+        ticket = flight.Ticket(command("data-quality", output="rejected", **more))
+        rejected = self.client.do_get(ticket).read_all()
+        self.assertEqual(rejected["id"].to_pylist(), [2])
+        self.assertIn("age", rejected["reject_reason"][0].as_py())
+        with self.assertRaisesRegex(pa.ArrowKeyError, "waits to be fetched"):
+            self.client.do_get(ticket).read_all()
 
     def test_an_extract_is_read_by_do_get(self):
         ticket = flight.Ticket(command("extract-csv", {"file_path": "examples/data/hr_employees.csv"}))

@@ -1,14 +1,15 @@
 //! The server's bounds: how many, how long, and what a caller is told.
 
-use arrow::array::{Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{AsArray, Int64Array, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, FlightDescriptor};
 use flight_common::client::{RemotePlan, StepClient};
 use flight_common::proto;
 use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::testing::{batch, slices};
-use flight_common::wire::{FrameStream, Gather, encode_stream};
+use flight_common::wire::{Decoder, FrameStream, Gather, decode_stream, encode_stream};
 use flight_common::{
     ANY_INPUTS, BatchStream, DataRoot, Effects, Fault, FaultKind, InputSchemas, Inputs, OUTPUT, Outputs, Planned,
     Registry, SpillSpace, Step, StepCommand, StepContext, StepEnv, StepKind, StepSpec,
@@ -114,12 +115,46 @@ impl Step for Any {
     }
 }
 
+/// Gives the even numbers, and the odd ones by an output of their own.
+struct Parted;
+
+impl Step for Parted {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        StepSpec { outputs: &["output", "odd"], ..spec("parted", StepKind::Transform, &["input"]) }
+    }
+
+    async fn plan(&self, _: Nothing, _: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        Ok(Planned::new(numbers(), ()).output(numbers()))
+    }
+
+    fn process(&self, (): (), inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        let (sender, odd) = futures::channel::mpsc::unbounded();
+        let claimed = context.claims("odd");
+        let even = inputs.only()?.map_batches(numbers(), move |batch| {
+            let part = |rest: i64| {
+                let keep = batch["n"].as_primitive::<Int64Type>().unary(|n: i64| n % 2);
+                let keep: Int64Array = keep;
+                Ok::<_, Fault>(filter_record_batch(&batch, &keep.iter().map(|n| Some(n == Some(rest))).collect())?)
+            };
+            if claimed {
+                // A reader that is gone misses nothing.
+                let _ = sender.unbounded_send(part(1));
+            }
+            part(0)
+        });
+        Ok(Outputs::main(even).and(claimed.then(|| BatchStream::new(numbers(), odd))))
+    }
+}
+
 async fn served(limits: Limits) -> (Server, String) {
     let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.address().expect("TCP").to_string();
     let data_root = DataRoot::open(std::env::temp_dir()).expect("a folder");
     let settings = Settings {
-        registry: Registry::new().with(Stalled).with(Both).with(Any),
+        registry: Registry::new().with(Stalled).with(Both).with(Any).with(Parted),
         env: StepEnv { data_root, space: SpillSpace::default(), http_allow: Default::default() },
         limits,
         drain: Duration::from_secs(5),
@@ -206,6 +241,59 @@ async fn the_inputs_of_a_step_that_takes_any_are_called_as_the_caller_says() {
 
     let unnamed = client.exchange(&command("any", ""), Some(frames(&first)), Gather::Aligned, None).await;
     assert_eq!(unnamed.expect("one input").frames.schema().field(0).name(), "input");
+}
+
+/// The numbers in these frames.
+async fn read_numbers(frames: FrameStream) -> Result<Vec<i64>, Fault> {
+    let rows = decode_stream(Decoder::new(frames.schema()), frames.skip(1)).collect_rows().await?;
+    Ok(rows["n"].as_primitive::<Int64Type>().values().to_vec())
+}
+
+#[tokio::test]
+async fn a_further_output_is_fetched_once_beside_its_exchange() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let claiming = StepCommand { outputs: vec!["odd".to_owned()], ..command("parted", "x-7") };
+    let fetching = StepCommand { output: "odd".to_owned(), ..command("parted", "x-7") };
+    let input = batch!("n" => Int64Array [1, 2, 3, 4, 5]);
+    let exchange = client.exchange(&claiming, Some(frames(&input)), Gather::Aligned, None).await.expect("it begins");
+    let odd = client.output(&fetching, Gather::Aligned, None).await.expect("it waits");
+    let (even, odd) = tokio::join!(read_numbers(exchange.frames), read_numbers(odd.frames));
+    assert_eq!((even, odd), (Ok(vec![2, 4]), Ok(vec![1, 3, 5])));
+    let fault = client.output(&fetching, Gather::Aligned, None).await.map(drop).expect_err("it is gone");
+    assert_eq!(fault.kind(), FaultKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_further_output_waits_after_the_end_and_goes_with_an_exchange_that_is_given_up() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let claiming = |id: &str| StepCommand { outputs: vec!["odd".to_owned()], ..command("parted", id) };
+    let fetching = |id: &str| StepCommand { output: "odd".to_owned(), ..command("parted", id) };
+    let input = batch!("n" => Int64Array [1, 2, 3]);
+    let exchange = client.exchange(&claiming("x-8"), Some(frames(&input)), Gather::Aligned, None).await.expect("it begins");
+    assert_eq!(read_numbers(exchange.frames).await, Ok(vec![2]));
+    let odd = client.output(&fetching("x-8"), Gather::Aligned, None).await.expect("it still waits");
+    assert_eq!(read_numbers(odd.frames).await, Ok(vec![1, 3]));
+
+    let endless = FrameStream::new(numbers(), frames(&input).chain(stream::pending()));
+    let exchange = client.exchange(&claiming("x-9"), Some(endless), Gather::Aligned, None).await.expect("it begins");
+    let odd = client.output(&fetching("x-9"), Gather::Aligned, None).await.expect("it waits");
+    drop(exchange);
+    let fault = tokio::time::timeout(Duration::from_secs(10), read_numbers(odd.frames)).await.expect("it ends too");
+    assert_eq!(fault.expect_err("not as if all had come").kind(), FaultKind::Cancelled);
+}
+
+#[tokio::test]
+async fn claims_that_nobody_could_meet_are_refused() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let input = batch!("n" => Int64Array [1]);
+    for (claimed, id) in [("od", "x-10"), ("output", "x-10"), ("odd", "")] {
+        let claiming = StepCommand { outputs: vec![claimed.to_owned()], ..command("parted", id) };
+        let refused = client.exchange(&claiming, Some(frames(&input)), Gather::Aligned, None).await.map(drop);
+        assert_eq!(refused.expect_err(claimed).kind(), FaultKind::BadParams);
+    }
 }
 
 #[tokio::test]

@@ -124,8 +124,8 @@ impl FlightMesh {
     async fn start_step(&self, call: Call<Frame>) -> Result<Running<Frame>, Fault> {
         let Call { mut command, inputs, limit } = call;
         let (description, client) = self.find(&command.step)?;
-        // Streams that wait for each other must not share a connection, whose window they would fill.
-        let client = client.on_its_own_connection();
+        // Calls that wait for each other do not share a connection with others, whose window they would fill.
+        let client = client.on_its_own_connection(command.outputs.len() as u32 + 1);
         let mut inputs = input_names(&description, &mut command).into_iter().zip(inputs);
         let main = inputs.next().map(|(_, stream)| stream);
         // Further inputs travel beside the exchange, tied to it by its id.
@@ -149,6 +149,18 @@ impl FlightMesh {
             })
             .collect();
         let exchange = client.exchange(&command, main, Gather::Pieces, limit).await?;
+        let further = command.outputs.iter().map(|name| {
+            let fetching = StepCommand {
+                step: command.step.clone(),
+                exchange_id: command.exchange_id.clone(),
+                output: name.clone(),
+                run_id: command.run_id.clone(),
+                ..StepCommand::default()
+            };
+            let client = &client;
+            async move { client.output(&fetching, Gather::Pieces, limit).await.map(|exchange| exchange.frames) }
+        });
+        let further = try_join_all(further).await?;
         let report = exchange.report;
         let output = exchange.frames.wrap(move |frames| {
             futures::StreamExt::map(frames, move |frame| {
@@ -157,7 +169,7 @@ impl FlightMesh {
             })
         });
         Ok(Running {
-            outputs: vec![output],
+            outputs: std::iter::once(output).chain(further).collect(),
             figures: Box::new(move || report.get().cloned()),
             tellable: Box::new(identity),
         })

@@ -136,6 +136,10 @@ impl<M: Mesh> NodeTask<M> {
         let Some(main) = outputs.next() else { return self.judge(Err(Fault::internal("no main output"))) };
         let (main, end) = self.watched(main);
         let names: Vec<String> = self.node.claimed.clone();
+        if outputs.len() != names.len() {
+            // Whoever reads them would wait for nothing, and be taken for skipped.
+            return self.judge(Err(Fault::internal(format!("not all of these outputs came: {}", names.join(", ")))));
+        }
         for (name, stream) in names.iter().zip(outputs) {
             if let Err(fault) = self.hand_out(name, stream) {
                 return self.judge(Err(fault));

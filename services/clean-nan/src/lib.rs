@@ -7,8 +7,10 @@ mod column;
 mod decimal;
 mod fill;
 mod held;
+mod interpolate;
 mod literal;
 mod neighbour;
+mod nulls;
 mod params;
 mod plan;
 mod report;
@@ -49,13 +51,21 @@ impl Step for CleanNan {
                     "A value for each column",
                     r#"{"strategy": "fill_value", "fill_value": {"Age": 0, "City": "unknown"}}"#,
                 ),
+                (
+                    "A strategy for each column",
+                    r#"{"strategies": {"EmployeeNumber": "drop", "Age": "fill_median", "City": "fill_value", "Rate": "interpolate"}, "fill_value": "unknown"}"#,
+                ),
+                (
+                    "Empty texts and a made-up number become nulls, and nothing else happens",
+                    r#"{"strategy": "keep", "nulls": ["", "n/a", -999]}"#,
+                ),
             ],
         }
     }
 
     async fn plan(&self, params: Params, inputs: &InputSchemas, _env: &StepEnv) -> Result<Planned<Plan>, Fault> {
         let plan = plan::plan(&params, inputs.only())?;
-        Ok(Planned::new(inputs.only().clone(), plan))
+        Ok(Planned::new(plan.output.clone(), plan))
     }
 
     fn process(&self, plan: Plan, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
@@ -64,8 +74,8 @@ impl Step for CleanNan {
 }
 
 const MANUAL: &str = "\
-Missing are nulls, and NaN in columns of floats. An empty text is not missing. Columns keep their types, and rows their \
-order.
+Missing are nulls, and NaN in columns of floats; an empty text is not, unless `nulls` says so. Columns keep their \
+types, and rows their order.
 
 | strategy | what happens |
 |---|---|
@@ -76,14 +86,20 @@ order.
 | `fill_value` | The value of `fill_value`. |
 | `ffill` | The last value above. What is missing before the first value stays. |
 | `bfill` | The next value below. What is missing after the last value stays. |
+| `interpolate` | In columns of numbers, a number on the straight line from the last one above to the next one below, each \
+row one step. What is missing before the first and after the last value stays. |
+| `keep` | Nothing. |
 
-An integer column stays one: its mean or median is rounded to the nearest integer, halves away from zero. That of a \
-decimal column is rounded in the same way to the column's scale, from exact sums. Columns that a strategy cannot fill \
+An integer column stays one: its mean, its median and what lies between two of its numbers are rounded to the nearest \
+integer, halves away from zero. Those of a decimal column are rounded in the same way to its scale, from exact sums. Columns that a strategy cannot fill \
 stay as they are: those without any value, those of other types than numbers for mean and median, and those of floats \
 whose mean is not finite.
 
-`drop`, `fill_value` and `ffill` pass rows on at once, and `bfill` as soon as the next values are known. The others \
-read the whole input first; what memory cannot hold waits on disk.
+With `strategies` each column has its own. Rows are dropped first: means, medians, modes and neighbours are those of the \
+rows that stay. A column named there that its strategy cannot fill is refused.
 
-Its report holds the counters `rows_dropped` or `nulls_filled`, and for mean, median and mode `fill_values`: the value \
+`drop`, `fill_value` and `ffill` pass rows on at once, and `bfill` and `interpolate` as soon as the next values are \
+known. The others read the whole input first; what memory cannot hold waits on disk.
+
+Its report holds the counters `rows_dropped` and `nulls_filled`, with `nulls` also `nulls_found`, and for mean, median and mode `fill_values`: the value \
 put into each column that misses some.";

@@ -2,16 +2,28 @@
 
 use crate::column::{Target, plain_type};
 use crate::literal;
+use crate::nulls::Nulls;
 use crate::params::{FillValue, Literal, Params, Strategy};
 use crate::statistic::Statistic;
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use flight_common::columns::ColumnList;
 use flight_common::{Fault, Violation, columns, params};
+use std::collections::BTreeMap;
 
 /// What to run.
 pub struct Plan {
+    /// What else counts as missing.
+    pub nulls: Option<Nulls>,
+    /// What is done, one after another: rows are dropped first.
+    pub stages: Vec<Stage>,
+    /// The columns that come out.
+    pub output: SchemaRef,
+}
+
+/// Something done in some columns.
+pub struct Stage {
     /// The columns that may change, or whose rows may go.
     pub targets: Vec<Target>,
     /// What to do about what they miss.
@@ -28,44 +40,64 @@ pub enum Action {
     Forward,
     /// Put the next value below in.
     Backward,
+    /// Put a number in between those above and below.
+    Interpolate,
     /// Put a figure of the whole column in.
     Statistic(Statistic),
 }
 
+/// The columns that are looked at, each once, with what is to be done.
+#[derive(Default)]
+struct Assigned(Vec<(Target, Strategy)>);
+
 /// Checks the parameters against the columns.
 ///
 /// # Errors
-/// [`flight_common::FaultKind::BadSchema`] for a name that is no column,
+/// [`flight_common::FaultKind::BadSchema`] for a name that is no column, or a column that its own strategy cannot fill;
 /// [`flight_common::FaultKind::BadParams`] for a fill value that is missing, superfluous or does not fit.
-pub fn plan(params: &Params, input: &Schema) -> Result<Plan, Fault> {
+pub fn plan(params: &Params, input: &SchemaRef) -> Result<Plan, Fault> {
     let mut wrong = Vec::new();
     check_fill_value(params, &mut wrong);
-    let targets = targets(params, input, &mut wrong);
-    let plan = match params.strategy {
-        Strategy::Drop => Plan { targets, action: Action::Drop },
-        Strategy::Ffill => Plan { targets: those(targets, is_fillable), action: Action::Forward },
-        Strategy::Bfill => Plan { targets: those(targets, is_fillable), action: Action::Backward },
-        Strategy::FillMean => figure(those(targets, DataType::is_numeric), Statistic::Mean),
-        Strategy::FillMedian => figure(those(targets, DataType::is_numeric), Statistic::Median),
-        Strategy::FillMode => {
-            figure(those(targets, |plain| is_fillable(plain) && is_comparable(plain)), Statistic::Mode)
-        }
-        Strategy::FillValue => {
-            let targets = those(targets, is_fillable);
-            let rows = fill_rows(params, &targets, &mut wrong);
-            Plan { targets, action: Action::Fill(rows) }
-        }
-    };
+    let assigned = assign(params, input, &mut wrong);
+    let (nulls, output) = Nulls::plan(&params.nulls, assigned.0.iter().map(|(target, _)| target), input, &mut wrong);
+    let mut stages = Vec::new();
+    for (strategy, targets) in assigned.by_strategy() {
+        let action = match strategy {
+            Strategy::Keep => continue,
+            Strategy::Drop => Action::Drop,
+            Strategy::Ffill => Action::Forward,
+            Strategy::Bfill => Action::Backward,
+            Strategy::Interpolate => Action::Interpolate,
+            Strategy::FillMean => Action::Statistic(Statistic::Mean),
+            Strategy::FillMedian => Action::Statistic(Statistic::Median),
+            Strategy::FillMode => Action::Statistic(Statistic::Mode),
+            Strategy::FillValue => Action::Fill(fill_rows(params, &targets, &mut wrong)),
+        };
+        stages.push(Stage { targets, action });
+    }
     all_at_once(wrong)?;
-    Ok(plan)
+    Ok(Plan { nulls, stages, output })
 }
 
-fn figure(targets: Vec<Target>, statistic: Statistic) -> Plan {
-    Plan { targets, action: Action::Statistic(statistic) }
-}
+impl Strategy {
+    /// What columns must hold if it is to fill them; nothing if it takes all.
+    fn wants(self) -> Option<&'static str> {
+        match self {
+            Self::Drop | Self::Keep => None,
+            Self::FillMean | Self::FillMedian | Self::Interpolate => Some("a number"),
+            Self::FillMode => Some("of a type whose values can be compared"),
+            Self::FillValue | Self::Ffill | Self::Bfill => Some("of a type that has values"),
+        }
+    }
 
-fn those(targets: Vec<Target>, suits: impl Fn(&DataType) -> bool) -> Vec<Target> {
-    targets.into_iter().filter(|target| suits(&target.plain)).collect()
+    fn suits(self, plain: &DataType) -> bool {
+        match self {
+            Self::Drop | Self::Keep => true,
+            Self::FillMean | Self::FillMedian | Self::Interpolate => plain.is_numeric(),
+            Self::FillMode => is_fillable(plain) && is_comparable(plain),
+            Self::FillValue | Self::Ffill | Self::Bfill => is_fillable(plain),
+        }
+    }
 }
 
 /// A column of the null type has no values that could be put in.
@@ -79,14 +111,19 @@ fn is_comparable(plain: &DataType) -> bool {
 
 /// `fill_value` belongs to its strategy, and to no other.
 fn check_fill_value(params: &Params, wrong: &mut Vec<Fault>) {
-    match (params.strategy, &params.fill_value) {
-        (Strategy::FillValue, None) => wrong.push(bad_param(
-            "/strategy",
+    let single = params.strategies.iter().find(|(_, strategy)| **strategy == Strategy::FillValue);
+    let needed_by = match params.strategy {
+        Some(Strategy::FillValue) => Some("/strategy".to_owned()),
+        _ => single.map(|(name, _)| pointer_to("strategies", name)),
+    };
+    match (needed_by, &params.fill_value) {
+        (Some(pointer), None) => wrong.push(bad_param(
+            &pointer,
             "strategy fill_value needs the parameter \"fill_value\"",
             "add fill_value: one value, or a mapping with a value for each column",
         )),
-        (Strategy::FillValue, Some(_)) | (_, None) => {}
-        (_, Some(_)) => wrong.push(bad_param(
+        (Some(_), Some(_)) | (None, None) => {}
+        (None, Some(_)) => wrong.push(bad_param(
             "/fill_value",
             "fill_value: only strategy fill_value uses it",
             "set strategy: fill_value, or leave fill_value out",
@@ -94,34 +131,101 @@ fn check_fill_value(params: &Params, wrong: &mut Vec<Fault>) {
     }
 }
 
-/// The columns that the parameters name, each once; or all.
-fn targets(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Vec<Target> {
-    let mut places = Vec::new();
-    let mut look_up = |name: &str, pointer: &str| match columns::find(input, name, pointer) {
-        Ok(place) if places.contains(&place) => {}
-        Ok(place) => places.push(place),
-        Err(fault) => wrong.push(fault),
-    };
-    let listed = params.columns.as_ref().map(ColumnList::names).unwrap_or_default();
-    match &params.fill_value {
-        Some(FillValue::Each(values)) if listed.is_empty() => {
-            values.keys().for_each(|name| look_up(name, &pointer_to(name)));
+/// The columns that the parameters name; or all.
+fn assign(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Assigned {
+    let mut assigned = Assigned::default();
+    for (name, strategy) in &params.strategies {
+        let pointer = pointer_to("strategies", name);
+        let found = assigned.look_up(name, *strategy, &pointer, input, wrong).map(|target| target.plain.clone());
+        if let (Some(plain), Some(wanted)) = (found.filter(|plain| !strategy.suits(plain)), strategy.wants()) {
+            wrong.push(columns::wrong_type(name, &plain, wanted, &pointer));
         }
-        _ if listed.is_empty() => places = (0..input.fields().len()).collect(),
-        _ => listed.iter().for_each(|name| look_up(name, "/columns")),
     }
-    if let (Some(FillValue::Each(values)), false) = (&params.fill_value, listed.is_empty()) {
-        let astray = values.keys().filter(|name| !listed.contains(&name.as_str()));
-        wrong.extend(astray.map(|name| {
-            let message = format!("fill_value: \"{name}\" is not among `columns`");
-            bad_param(&pointer_to(name), message, "add it to `columns`, or leave `columns` out")
-        }));
-    }
-    let target = |place: usize| {
-        let field = input.field(place);
-        Target { place, name: field.name().clone(), plain: plain_type(field.data_type()).clone() }
+    let strategy = params.strategy.unwrap_or_default();
+    let listed = params.columns.as_ref().map(ColumnList::names).unwrap_or_default();
+    let values = match &params.fill_value {
+        Some(FillValue::Each(values)) => Some(values),
+        _ => None,
     };
-    places.into_iter().map(target).collect()
+    match values {
+        _ if !listed.is_empty() => {
+            for name in &listed {
+                assigned.look_up(name, strategy, "/columns", input, wrong);
+            }
+        }
+        _ if params.strategy.is_none() && !params.strategies.is_empty() => {}
+        Some(values) if strategy == Strategy::FillValue || params.strategies.is_empty() => {
+            for name in values.keys() {
+                assigned.look_up(name, strategy, &pointer_to("fill_value", name), input, wrong);
+            }
+        }
+        _ => (0..input.fields().len()).for_each(|place| assigned.add(place, strategy, input)),
+    }
+    if let Some(values) = values.filter(|_| !listed.is_empty() || !params.strategies.is_empty()) {
+        wrong.extend(astray(values, &assigned, &listed));
+    }
+    assigned
+}
+
+/// A fault for each fill value of a column that is not filled with one.
+fn astray(values: &BTreeMap<String, Literal>, assigned: &Assigned, listed: &[&str]) -> Vec<Fault> {
+    let filled =
+        |name: &&String| assigned.0.iter().any(|(target, by)| target.name == **name && *by == Strategy::FillValue);
+    let fault = |name: &String| match listed.is_empty() || listed.contains(&name.as_str()) {
+        false => bad_param(
+            &pointer_to("fill_value", name),
+            format!("fill_value: \"{name}\" is not among `columns`"),
+            "add it to `columns`, or leave `columns` out",
+        ),
+        true => bad_param(
+            &pointer_to("fill_value", name),
+            format!("fill_value: \"{name}\" is not filled with a value"),
+            "give it the strategy fill_value, or leave its value out",
+        ),
+    };
+    values.keys().filter(|name| !filled(name)).map(fault).collect()
+}
+
+impl Assigned {
+    fn look_up(
+        &mut self,
+        name: &str,
+        strategy: Strategy,
+        pointer: &str,
+        input: &Schema,
+        wrong: &mut Vec<Fault>,
+    ) -> Option<&Target> {
+        match columns::find(input, name, pointer) {
+            Ok(place) => {
+                self.add(place, strategy, input);
+                self.0.iter().map(|(target, _)| target).find(|target| target.place == place)
+            }
+            Err(fault) => {
+                wrong.push(fault);
+                None
+            }
+        }
+    }
+
+    /// Adds a column, unless it has a strategy already.
+    fn add(&mut self, place: usize, strategy: Strategy, input: &Schema) {
+        if self.0.iter().any(|(target, _)| target.place == place) {
+            return;
+        }
+        let field = input.field(place);
+        let target = Target { place, name: field.name().clone(), plain: plain_type(field.data_type()).clone() };
+        self.0.push((target, strategy));
+    }
+
+    /// Dropping comes first. A list may name what its strategy cannot fill; such columns stay as they are.
+    fn by_strategy(self) -> BTreeMap<Strategy, Vec<Target>> {
+        let mut grouped: BTreeMap<Strategy, Vec<Target>> = BTreeMap::new();
+        for (target, strategy) in self.0 {
+            let suits = strategy.suits(&target.plain);
+            grouped.entry(strategy).or_default().extend(suits.then_some(target));
+        }
+        grouped
+    }
 }
 
 /// The value for each target, as one row of its type.
@@ -132,7 +236,7 @@ fn fill_rows(params: &Params, targets: &[Target], wrong: &mut Vec<Fault>) -> Vec
         let row = match fill_value {
             FillValue::All(value) => fill_row(value, target, "/fill_value"),
             FillValue::Each(values) => match values.get(&target.name) {
-                Some(value) => fill_row(value, target, &pointer_to(&target.name)),
+                Some(value) => fill_row(value, target, &pointer_to("fill_value", &target.name)),
                 None => Err(bad_param(
                     "/fill_value",
                     format!("fill_value: no value for column \"{}\"", target.name),
@@ -156,14 +260,15 @@ fn fill_row(value: &Literal, target: &Target, pointer: &str) -> Result<ArrayRef,
     })
 }
 
-fn bad_param(pointer: &str, message: impl Into<String>, help: &str) -> Fault {
+/// A fault in one parameter.
+pub fn bad_param(pointer: &str, message: impl Into<String>, help: &str) -> Fault {
     let violation = Violation { pointer: pointer.to_owned(), message: message.into(), help: Some(help.to_owned()) };
     params::bad_params(vec![violation])
 }
 
-/// Where the value for a column stands, as a JSON pointer.
-fn pointer_to(column: &str) -> String {
-    format!("/fill_value/{}", column.replace('~', "~0").replace('/', "~1"))
+/// Where a column's entry stands, as a JSON pointer.
+fn pointer_to(param: &str, column: &str) -> String {
+    format!("/{param}/{}", column.replace('~', "~0").replace('/', "~1"))
 }
 
 /// One fault that tells all of them; its kind and help are those of the first.

@@ -3,8 +3,9 @@
 use crate::column::Target;
 use crate::fill::{Filler, complete_rows};
 use crate::held::Held;
+use crate::interpolate::interpolated;
 use crate::neighbour::{Carry, Neighbour, newer};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Plan, Stage};
 use crate::report::shown;
 use crate::statistic::{Statistic, figures};
 use arrow::array::RecordBatch;
@@ -12,28 +13,49 @@ use async_stream::try_stream;
 use flight_common::{BatchStream, Fault, StepContext};
 use futures::{Stream, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 const ROWS_DROPPED: &str = "rows_dropped";
-const NULLS_FILLED: &str = "nulls_filled";
+/// Of values that were put in.
+pub const NULLS_FILLED: &str = "nulls_filled";
+const NULLS_FOUND: &str = "nulls_found";
+
+/// What figures were put into which columns, by all stages.
+type FillValues = Arc<Mutex<Map<String, Value>>>;
 
 /// The cleaned rows.
 pub fn run(plan: Plan, input: BatchStream, context: &StepContext) -> BatchStream {
-    let targets: Arc<[Target]> = plan.targets.into();
-    let counter = if matches!(plan.action, Action::Drop) { ROWS_DROPPED } else { NULLS_FILLED };
-    context.meter.count(counter, 0);
-    if targets.is_empty() {
-        return input;
-    }
-    match plan.action {
-        Action::Drop => without_incomplete(input, targets, context),
-        Action::Fill(values) => {
-            filled(input, Filler::new(targets.iter().map(|target| target.place).zip(values)), context)
+    let mut rows = match plan.nulls {
+        Some(nulls) => {
+            let (output, meter) = (plan.output, context.meter.clone());
+            meter.count(NULLS_FOUND, 0);
+            context.map_batches_parallel(input, output, move |batch| {
+                let (batch, found) = nulls.apply(batch)?;
+                meter.count(NULLS_FOUND, found);
+                Ok(batch)
+            })
         }
-        Action::Forward => from_neighbour(input, Neighbour::Above, targets, context),
-        Action::Backward => from_neighbour(input, Neighbour::Below, targets, context),
-        Action::Statistic(statistic) => with_figures(input, statistic, targets, context),
+        None => input,
+    };
+    let fill_values = FillValues::default();
+    for Stage { targets, action } in plan.stages {
+        let targets: Arc<[Target]> = targets.into();
+        context.meter.count(if matches!(action, Action::Drop) { ROWS_DROPPED } else { NULLS_FILLED }, 0);
+        if targets.is_empty() {
+            continue;
+        }
+        rows = match action {
+            Action::Drop => without_incomplete(rows, targets, context),
+            Action::Fill(values) => {
+                filled(rows, Filler::new(targets.iter().map(|target| target.place).zip(values)), context)
+            }
+            Action::Forward => from_neighbour(rows, Neighbour::Above, targets, context),
+            Action::Backward => from_neighbour(rows, Neighbour::Below, targets, context),
+            Action::Interpolate => interpolated(rows, targets, context),
+            Action::Statistic(statistic) => with_figures(rows, statistic, targets, fill_values.clone(), context),
+        };
     }
+    rows
 }
 
 fn without_incomplete(input: BatchStream, targets: Arc<[Target]>, context: &StepContext) -> BatchStream {
@@ -59,6 +81,7 @@ fn with_figures(
     input: BatchStream,
     statistic: Statistic,
     targets: Arc<[Target]>,
+    fill_values: FillValues,
     context: &StepContext,
 ) -> BatchStream {
     let context = context.clone();
@@ -67,7 +90,8 @@ fn with_figures(
         try_stream! {
             let figures = figures(statistic, input, &targets, &context).await?;
             let values = figures.values.iter().map(|(target, value)| Ok((target.name.clone(), shown(value)?)));
-            context.meter.detail("fill_values", Value::Object(values.collect::<Result<Map<_, _>, Fault>>()?));
+            let values = values.collect::<Result<Map<_, _>, Fault>>()?;
+            context.meter.detail("fill_values", Value::Object(joined(&fill_values, values)));
             let filler = Filler::new(figures.values.into_iter().map(|(target, value)| (target.place, value)));
             let mut rows = filled(figures.rows.drain(), filler, &context);
             while let Some(batch) = rows.next().await {
@@ -75,6 +99,12 @@ fn with_figures(
             }
         },
     )
+}
+
+fn joined(all: &FillValues, more: Map<String, Value>) -> Map<String, Value> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    all.extend(more);
+    all.clone()
 }
 
 fn from_neighbour(
@@ -112,7 +142,7 @@ fn carried_down(
 }
 
 /// Each batch with what the rows below hand on to it, once that is known.
-fn carried_up(
+pub fn carried_up(
     mut input: BatchStream,
     targets: Arc<[Target]>,
     context: StepContext,

@@ -28,6 +28,11 @@ fn every_strategy() -> Vec<Value> {
         json!({"strategy": "fill_value", "fill_value": values}),
         json!({"strategy": "ffill"}),
         json!({"strategy": "bfill"}),
+        json!({"strategy": "interpolate"}),
+        json!({"strategy": "fill_mode", "strategies": {
+            "i64": "fill_median", "f64": "fill_mean", "decimal": "interpolate", "text": "ffill", "view": "bfill",
+            "bool": "fill_value",
+        }, "fill_value": {"bool": true}}),
     ]
 }
 

@@ -44,3 +44,17 @@ async fn the_contract_is_kept_forwards() {
 async fn the_contract_is_kept_backwards() {
     kept_with(json!({"strategy": "bfill"})).await;
 }
+
+#[tokio::test]
+async fn the_contract_is_kept_in_between() {
+    kept_with(json!({"strategy": "interpolate", "columns": ["amount", "price", "count"]})).await;
+}
+
+#[tokio::test]
+async fn the_contract_is_kept_by_a_strategy_for_each_column() {
+    let strategies = json!({
+        "count": "fill_median", "amount": "interpolate", "name": "ffill", "word": "fill_mode", "flag": "drop",
+        "price": "fill_value", "day": "keep", "seen": "bfill",
+    });
+    kept_with(json!({"strategies": strategies, "fill_value": 1.5, "nulls": ["", "NaN", 0]})).await;
+}

@@ -86,6 +86,14 @@ fn number(bound: &Bound) -> Result<&Number, String> {
     }
 }
 
+/// The nanoseconds that one whole number of a column of dates or timestamps counts; nothing for other columns.
+pub fn nanoseconds_each(column: &DataType) -> Option<i128> {
+    match Unit::of(value_type(column))? {
+        Unit::Time(length, _) => Some(length),
+        Unit::Decimal(_) => None,
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Round {
     Up,

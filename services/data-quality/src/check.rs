@@ -1,11 +1,16 @@
 //! The result of one check, as JSON for reports and as a sentence for faults.
 
 use crate::extent::{Edge, Extent};
+use crate::fresh::FreshnessCheck;
+use crate::params::OnFailure;
 use crate::plan::{RangeCheck, TypeCheck};
+use crate::reference::{REFERENCE, ReferenceCheck};
+use crate::row_rule::{Offences, RowRule};
 use arrow::datatypes::{Field, Schema};
 use flight_common::{Fault, StepContext};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::time::SystemTime;
 
 /// Failing checks that a fault tells one by one; its text rides in trailers of a bounded size.
 const TOLD: usize = 10;
@@ -26,6 +31,8 @@ pub struct Check {
     pub actual: Value,
     /// What the rule asks for.
     pub expected: Value,
+    /// What happens if it is not kept.
+    pub on_failure: OnFailure,
     /// The same in words.
     #[serde(skip)]
     sentence: String,
@@ -37,7 +44,8 @@ pub struct Check {
 impl Check {
     fn new(rule: &'static str, passed: bool, actual: impl Into<Value>, expected: impl Into<Value>) -> Self {
         let (actual, expected) = (actual.into(), expected.into());
-        Self { rule, column: None, passed, actual, expected, sentence: String::new(), row: None }
+        let (sentence, on_failure) = (String::new(), OnFailure::Warn);
+        Self { rule, column: None, passed, actual, expected, on_failure, sentence, row: None }
     }
 
     fn told(mut self, sentence: String) -> Self {
@@ -54,6 +62,45 @@ impl Check {
     pub fn min_rows(rows: u64, least: u64) -> Self {
         let sentence = format!("{rows} rows, expected at least {least}");
         Self::new("min_rows", rows >= least, rows, least).told(sentence)
+    }
+
+    /// `rows` of at most `most`.
+    pub fn max_rows(rows: u64, most: u64) -> Self {
+        let sentence = format!("{rows} rows, expected at most {most}");
+        Self::new("max_rows", rows <= most, rows, most).told(sentence)
+    }
+
+    /// How many rows a rule about single rows found, and which is the first.
+    pub fn row_rule(rule: &RowRule, offences: &Offences, column: &str) -> Self {
+        Self::rows(rule.name(), &rule.offence(), rule.expected(), offences).of(column)
+    }
+
+    /// As [`Check::row_rule`], for values that must occur in a file.
+    pub fn reference(check: &ReferenceCheck, offences: &Offences, column: &str) -> Self {
+        Self::rows(REFERENCE, &check.offence(), json!(check.asked), offences).of(column)
+    }
+
+    fn rows(rule: &'static str, offence: &str, expected: Value, offences: &Offences) -> Self {
+        let (count, row) = (offences.count, offences.first.map(|row| row as u64 + 1));
+        let actual = json!({"failing": count, "first_row": row});
+        let check = Self::new(rule, count == 0, actual, expected).told(format!("{count} rows are {offence}"));
+        Self { row, ..check }
+    }
+
+    /// How old the newest value of a column is.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Internal`] for a value that cannot be shown.
+    pub fn freshness(check: &FreshnessCheck, extent: &Extent, field: &Field, now: SystemTime) -> Result<Self, Fault> {
+        let newest = extent.highest.map(|edge| edge.to_json(field.data_type())).transpose()?;
+        let fresh = extent.highest.is_some_and(|edge| check.is_fresh(edge, now));
+        let found = newest
+            .as_ref()
+            .map_or_else(|| "there is no value".to_owned(), |value| format!("the newest value is {}", bare(value)));
+        let sentence = format!("{found}, expected none older than {}", check.asked);
+        Ok(Self::new("check_freshness", fresh, json!({"newest": newest}), check.asked.clone())
+            .of(field.name())
+            .told(sentence))
     }
 
     /// `nulls` among `cells`. No cells have a ratio of 0.
@@ -130,9 +177,10 @@ pub fn record(checks: &[Check], context: &StepContext) {
     context.meter.detail("checks", json!(checks));
 }
 
-/// The fault of a gate, if a check failed: it names those alone.
+/// The fault that stops the run, if a check failed that is to: it names those alone.
 pub fn gate(checks: &[Check]) -> Option<Fault> {
-    let failed: Vec<&Check> = checks.iter().filter(|check| !check.passed).collect();
+    let stops = |check: &&Check| !check.passed && check.on_failure == OnFailure::Fail;
+    let failed: Vec<&Check> = checks.iter().filter(stops).collect();
     let [first, ..] = failed[..] else { return None };
     let mut told: Vec<String> = failed.iter().take(TOLD).map(|check| check.to_sentence()).collect();
     if failed.len() > TOLD {
@@ -150,7 +198,8 @@ pub fn gate(checks: &[Check]) -> Option<Fault> {
 }
 
 impl Check {
-    fn to_sentence(&self) -> String {
+    /// The rule, the column and what was found, in words.
+    pub fn to_sentence(&self) -> String {
         match &self.column {
             Some(column) => format!("{} of \"{}\": {}", self.rule, clipped(column), self.sentence),
             None => format!("{}: {}", self.rule, self.sentence),

@@ -42,13 +42,21 @@ impl Extent {
     /// # Errors
     /// [`flight_common::FaultKind::Internal`] if an encoded column cannot be decoded.
     pub fn of(column: &ArrayRef, limits: &Limits) -> Result<Self, Fault> {
+        Self::noting(column, limits, &mut |_| {})
+    }
+
+    /// The same; each row whose value lies outside is told to `note`.
+    ///
+    /// # Errors
+    /// As [`Extent::of`].
+    pub fn noting(column: &ArrayRef, limits: &Limits, note: &mut dyn FnMut(usize)) -> Result<Self, Fault> {
         let plain = value_type(column.data_type());
         let (min, max) = match *limits {
             Limits::Nothing => return Ok(Self::default()),
             Limits::Float(min, max) => {
                 let values = cast(column, &DataType::Float64)?;
                 let (min, max) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
-                return Ok(scan(values.as_primitive::<Float64Type>(), min, max, Edge::Float));
+                return Ok(scan(values.as_primitive::<Float64Type>(), min, max, Edge::Float, note));
             }
             Limits::Exact(min, max) => (min, max),
         };
@@ -62,10 +70,10 @@ impl Extent {
         };
         let values = cast(column, &widest)?;
         Ok(match widest {
-            DataType::UInt64 => exact(values.as_primitive::<UInt64Type>(), min, max),
-            DataType::Decimal128(..) => exact(values.as_primitive::<Decimal128Type>(), min, max),
-            DataType::Decimal256(..) => exact(values.as_primitive::<Decimal256Type>(), min, max),
-            _ => exact(values.as_primitive::<Int64Type>(), min, max),
+            DataType::UInt64 => exact(values.as_primitive::<UInt64Type>(), min, max, note),
+            DataType::Decimal128(..) => exact(values.as_primitive::<Decimal128Type>(), min, max, note),
+            DataType::Decimal256(..) => exact(values.as_primitive::<Decimal256Type>(), min, max, note),
+            _ => exact(values.as_primitive::<Int64Type>(), min, max, note),
         })
     }
 
@@ -161,7 +169,7 @@ impl Native for i256 {
     }
 }
 
-fn exact<T>(values: &PrimitiveArray<T>, min: Option<i256>, max: Option<i256>) -> Extent
+fn exact<T>(values: &PrimitiveArray<T>, min: Option<i256>, max: Option<i256>, note: &mut dyn FnMut(usize)) -> Extent
 where
     T: ArrowPrimitiveType,
     T::Native: Native,
@@ -174,10 +182,16 @@ where
         (Some(Err(false)), _) | (_, Some(Err(true))) => (largest, smallest),
         (min, max) => (min.and_then(Result::ok).unwrap_or(smallest), max.and_then(Result::ok).unwrap_or(largest)),
     };
-    scan(values, bounds.0, bounds.1, |value: T::Native| Edge::Exact(value.to_exact()))
+    scan(values, bounds.0, bounds.1, |value: T::Native| Edge::Exact(value.to_exact()), note)
 }
 
-fn scan<T>(values: &PrimitiveArray<T>, min: T::Native, max: T::Native, edge: impl Fn(T::Native) -> Edge) -> Extent
+fn scan<T>(
+    values: &PrimitiveArray<T>,
+    min: T::Native,
+    max: T::Native,
+    edge: impl Fn(T::Native) -> Edge,
+    note: &mut dyn FnMut(usize),
+) -> Extent
 where
     T: ArrowPrimitiveType,
     T::Native: PartialOrd,
@@ -196,6 +210,7 @@ where
         if outside(value) {
             count += 1;
             first.get_or_insert(row as u64);
+            note(row);
         }
     };
     match values.nulls().filter(|nulls| nulls.null_count() > 0) {

@@ -5,7 +5,8 @@
 //! | `params`, `plan`, `bound`, `types` | the rules, and what they mean for these columns |
 //! | `observe`, `missing`, `extent`, `hash` | what one batch tells |
 //! | `tally`, `distinct` | what all batches tell together, in bounded memory |
-//! | `check` | the result, for reports and faults |
+//! | `row_rule`, `reference`, `reject`, `fresh` | rules about single rows, and the rows that do not pass; the age of the newest value |
+//! | `check`, `report` | the result, for reports and faults, and as a file |
 //!
 //! Rows leave as soon as they have been looked at. The verdict comes with the end of the stream: a gate that fails ends
 //! it with a fault, and a load commits on a normal end alone, so that nothing of such data is ever seen.
@@ -14,24 +15,33 @@ mod bound;
 mod check;
 mod distinct;
 mod extent;
+mod fresh;
 mod hash;
 mod missing;
 mod observe;
 mod params;
 mod plan;
+mod reference;
+mod reject;
+mod report;
+mod row_rule;
 mod tally;
 mod types;
 
-pub use params::{Bound, ColumnType, Params, Rules, ValueRange};
+pub use params::{Bound, ColumnType, OnFailure, Params, Reference, Rules, ValueRange};
 pub use plan::Plan;
 
+use arrow::array::RecordBatch;
 use async_stream::try_stream;
+use flight_common::compute;
+use flight_common::spool::SpillSender;
 use flight_common::{
-    BatchStream, Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv,
-    StepKind, StepSpec,
+    BatchStream, Effects, Fault, INPUT, InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv, StepKind,
+    StepSpec,
 };
 use futures::StreamExt;
 use hash::Keys;
+use reference::References;
 use std::pin::pin;
 use std::sync::Arc;
 use tally::Tally;
@@ -48,10 +58,10 @@ impl Step for DataQuality {
             name: "data-quality",
             version: env!("CARGO_PKG_VERSION"),
             kind: StepKind::Transform,
-            summary: "Checks rows against rules, and passes them through unchanged.",
+            summary: "Checks rows against rules, and passes them through unchanged, or turns bad ones away.",
             manual: include_str!("manual.md"),
             inputs: INPUT,
-            outputs: OUTPUT,
+            outputs: &["output", REJECTED],
             effects: Effects::None,
             keeps_order: true,
             aliases: &["data_quality", "quality_check"],
@@ -64,42 +74,79 @@ impl Step for DataQuality {
                     "A gate that bad data do not pass",
                     r#"{"rules": {"check_unique_columns": ["EmployeeNumber"], "check_column_types": {"Age": "integer"}, "check_value_range": {"Age": {"min": 18, "max": 65}}}, "fail_on_errors": true}"#,
                 ),
+                (
+                    "Bad rows turned away, and a report",
+                    r#"{"rules": {"min_rows": 100, "check_not_null": ["EmployeeNumber"], "check_pattern": {"Email": "^[^@ ]+@[^@ ]+$"}}, "on_failure": {"min_rows": "fail", "check_not_null": "reject", "check_pattern": "reject"}, "report": "quality/employees"}"#,
+                ),
             ],
         }
     }
 
-    async fn plan(&self, params: Params, inputs: &InputSchemas, _env: &StepEnv) -> Result<Planned<Plan>, Fault> {
-        let plan = Plan::new(params, inputs.only())?;
-        Ok(Planned::new(plan.schema.clone(), plan))
+    async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Plan>, Fault> {
+        if let Some(path) = &params.report {
+            env.data_root.locate(path, "report")?;
+        }
+        let (schema, root) = (inputs.only().clone(), env.data_root.clone());
+        // Files of references are opened.
+        let plan = compute::run(move || Plan::new(params, &schema, &root)).await?;
+        let rejected = plan.rejected.clone();
+        Ok(Planned::new(plan.schema.clone(), plan).output(rejected))
     }
 
     fn process(&self, plan: Plan, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
         let (input, context) = (inputs.only()?, context.clone());
-        Ok(Outputs::main(BatchStream::new(plan.schema.clone(), checked(input, Arc::new(plan), context))))
+        let (sender, rejected) = match context.claims(REJECTED) {
+            true => {
+                let (sender, rows) = reject::output(context.space(), plan.rejected.clone());
+                (Some(sender), Some(rows))
+            }
+            false => (None, None),
+        };
+        let passed = BatchStream::new(plan.schema.clone(), checked(input, Arc::new(plan), sender, context));
+        Ok(Outputs::main(passed).and(rejected))
     }
 }
+
+/// The further output.
+const REJECTED: &str = "rejected";
 
 fn checked(
     input: BatchStream,
     plan: Arc<Plan>,
+    rejected: Option<SpillSender<RecordBatch>>,
     context: StepContext,
-) -> impl futures::Stream<Item = Result<arrow::array::RecordBatch, Fault>> + Send {
+) -> impl futures::Stream<Item = Result<RecordBatch, Fault>> + Send {
     try_stream! {
         let keys = Keys::random();
         let mut tally = Tally::new(&plan, &context);
+        let references = Arc::new(References::load(&plan, &keys, &context).await?);
         let looked_at = {
             let plan = plan.clone();
-            context.map_parallel(input, move |batch| Ok((observe::observe(&plan, &keys, &batch)?, batch)))
+            context.map_parallel(input, move |batch| observe::observe(&plan, &keys, &references, &batch))
         };
         let mut looked_at = pin!(looked_at);
         while let Some(seen) = looked_at.next().await {
-            let (seen, batch) = seen?;
+            let seen = seen?;
+            let kept = seen.kept.clone();
+            if let (Some(sender), Some(rows)) = (&rejected, &seen.rejected) {
+                // A reader that is gone wants no more, and the rows that pass go on.
+                sender.push(rows.clone())?;
+            }
             tally.add(seen)?;
-            yield batch;
+            if kept.num_rows() > 0 {
+                yield kept;
+            }
         }
         let checks = tally.verdict(&plan, &context).await?;
         check::record(&checks, &context);
-        if let Some(fault) = check::gate(&checks).filter(|_| plan.gate) {
+        if let Some(path) = &plan.report {
+            report::write(path, &checks, &context)?;
+        }
+        let fault = check::gate(&checks);
+        if let Some(sender) = rejected {
+            sender.finish(fault.clone().map_or(Ok(()), Err));
+        }
+        if let Some(fault) = fault {
             Err(fault)?;
         }
     }

@@ -1,9 +1,12 @@
-//! What one batch tells: a pure function, so that batches are looked at on all cores.
+//! What one batch tells, and which of its rows may pass: a pure function, so that batches are looked at on all cores.
 
 use crate::extent::Extent;
 use crate::hash::Keys;
 use crate::missing::{missing, present};
-use crate::plan::Plan;
+use crate::plan::{Plan, VALUE_RANGE};
+use crate::reference::{REFERENCE, References};
+use crate::reject::Reasons;
+use crate::row_rule::Offences;
 use arrow::array::RecordBatch;
 use flight_common::Fault;
 
@@ -19,24 +22,62 @@ pub struct Observation {
     pub unique: Vec<Vec<u128>>,
     /// For each column with limits, how far it reaches.
     pub extents: Vec<Extent>,
+    /// For each rule about single rows, what it found; then for each reference.
+    pub offences: Vec<Offences>,
+    /// For each column that must be fresh, how far it reaches.
+    pub newest: Vec<Extent>,
+    /// The rows that pass.
+    pub kept: RecordBatch,
+    /// The others, with the reason.
+    pub rejected: Option<RecordBatch>,
 }
 
 /// Looks at a batch.
 ///
 /// # Errors
 /// [`flight_common::FaultKind::Internal`] for what planning should have refused.
-pub fn observe(plan: &Plan, keys: &Keys, batch: &RecordBatch) -> Result<Observation, Fault> {
+pub fn observe(plan: &Plan, keys: &Keys, references: &References, batch: &RecordBatch) -> Result<Observation, Fault> {
     let (columns, rows) = (batch.columns(), batch.num_rows());
     let counted = if plan.counts_nulls() { columns } else { &[] };
     let hashes = if plan.duplicates { keys.hash_rows(columns, rows)? } else { Vec::new() };
     let unique = plan.unique.iter().map(|place| values(keys, batch, *place));
-    let extents = plan.ranges.iter().map(|range| Extent::of(batch.column(range.place), &range.limits));
+    let mut reasons = Reasons::default();
+    let extents = plan.ranges.iter().map(|range| {
+        let (column, rejects) = (batch.column(range.place), plan.rejects(VALUE_RANGE));
+        Extent::noting(column, &range.limits, &mut |row| {
+            if rejects {
+                reasons.add(row, || range.reason(plan));
+            }
+        })
+    });
+    let extents = extents.collect::<Result<_, _>>()?;
+    let mut offences = Vec::new();
+    for rule in &plan.row_rules {
+        let failing = rule.failing(batch)?;
+        offences.push(Offences::of(&failing));
+        if plan.rejects(rule.name()) {
+            failing.set_indices().for_each(|row| reasons.add(row, || rule.reason(plan)));
+        }
+    }
+    for (check, failing) in plan.references.iter().zip(references.failing(plan, keys, batch)?) {
+        offences.push(Offences::of(&failing));
+        if plan.rejects(REFERENCE) {
+            failing.set_indices().for_each(|row| reasons.add(row, || check.reason(plan)));
+        }
+    }
+    let newest = plan.freshness.iter().map(|fresh| Extent::of(batch.column(fresh.place), &fresh.limits));
+    let newest = newest.collect::<Result<_, _>>()?;
+    let (kept, rejected) = reasons.divide(batch, &plan.rejected)?;
     Ok(Observation {
         rows: rows as u64,
         missing: counted.iter().map(missing).collect::<Result<_, _>>()?,
         hashes,
         unique: unique.collect::<Result<_, _>>()?,
-        extents: extents.collect::<Result<_, _>>()?,
+        extents,
+        offences,
+        newest,
+        kept,
+        rejected,
     })
 }
 

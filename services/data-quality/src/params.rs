@@ -17,6 +17,29 @@ pub struct Params {
     /// Whether a failed rule stops the run. It does not unless this is set: the report tells the result either way.
     #[serde(default)]
     pub fail_on_errors: bool,
+
+    /// What happens when single rules fail, by their names; for all others `fail_on_errors` tells. Only the rules that
+    /// look at each row by itself can `reject`: `check_not_null`, `check_value_range`, `check_pattern`,
+    /// `check_allowed_values`, `check_reference`. Example: `{min_rows: fail, check_pattern: reject, check_duplicates: warn}`.
+    #[serde(default)]
+    pub on_failure: BTreeMap<String, OnFailure>,
+
+    /// Where to write a report of the checks: a path under the data root without an ending. `quality/orders` writes
+    /// `quality/orders.html` and `quality/orders.json`, also when the run fails because of a rule.
+    #[serde(default)]
+    pub report: Option<String>,
+}
+
+/// What happens when a rule fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The run stops at the end of the data.
+    Fail,
+    /// It is reported.
+    Warn,
+    /// The failing rows leave by the output `rejected`, each with the reason.
+    Reject,
 }
 
 /// What to check.
@@ -26,6 +49,10 @@ pub struct Rules {
     /// The fewest rows there may be. Example: `100`.
     #[serde(default)]
     pub min_rows: Option<u64>,
+
+    /// The most rows there may be. Example: `1000000`.
+    #[serde(default)]
+    pub max_rows: Option<u64>,
 
     /// Whether to check how many of all cells are null. NaN counts as null, an empty text does not. Without this
     /// switch the rule is on if `threshold_null_ratio` is given.
@@ -56,9 +83,47 @@ pub struct Rules {
     #[serde(default)]
     pub check_value_range: BTreeMap<String, ValueRange>,
 
+    /// The columns in which no value may be missing: a list of names, or one string with commas between them. NaN counts
+    /// as null, an empty text does not. Example: `[EmployeeNumber, Department]`.
+    #[serde(default)]
+    pub check_not_null: Option<ColumnList>,
+
+    /// A regular expression that the texts of each of these columns must match, in the syntax of Rust's crate `regex`,
+    /// which is that of RE2. A part of the text is enough unless `^` and `$` say otherwise. Nulls are left out. Example:
+    /// `{Email: "^[^@ ]+@[^@ ]+$"}`.
+    #[serde(default)]
+    pub check_pattern: BTreeMap<String, String>,
+
+    /// The texts that each of these columns may hold. Nulls are left out. Example: `{Status: [open, paid, shipped]}`.
+    #[serde(default)]
+    pub check_allowed_values: BTreeMap<String, Vec<String>>,
+
+    /// A file in which the values of each of these columns must occur, as a foreign key must: `file_path` under the data
+    /// root, a CSV file with a header line or a `.parquet` file, and `column`, unless it has the same name. Nulls are left
+    /// out. Example: `{Department: {file_path: departments.csv, column: Name}}`.
+    #[serde(default)]
+    pub check_reference: BTreeMap<String, Reference>,
+
+    /// How old the newest date or time of each of these columns may be when the data have been read. A column without
+    /// any value is too old. Times without a zone are taken for UTC. Example: `{OrderDate: "36h"}`.
+    #[serde(default)]
+    pub check_freshness: BTreeMap<String, String>,
+
     /// Whether to report how complete each column is. This never fails.
     #[serde(default)]
     pub check_completeness: bool,
+}
+
+/// A column of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The file: `departments.csv`.
+    pub file_path: String,
+
+    /// Its column; the one of the same name unless told: `Name`.
+    #[serde(default)]
+    pub column: Option<String>,
 }
 
 /// A smallest and a largest value. One of them may be left out.

@@ -1,13 +1,35 @@
 //! Which checks run, on which columns. Everything that is wrong with the rules is told at once.
 
 use crate::bound::{Limits, Refused, limits};
+use crate::fresh::{FreshnessCheck, freshness};
 use crate::hash::can_hash;
-use crate::params::{ColumnType, Params, Rules, ValueRange};
+use crate::params::{ColumnType, OnFailure, Params, Rules, ValueRange};
+use crate::reference::{REFERENCE, ReferenceCheck, references};
+use crate::reject::REASON;
+use crate::row_rule::{ALLOWED_VALUES, NOT_NULL, PATTERN, RowRule, row_rules};
 use crate::types::holds;
-use arrow::datatypes::{DataType, SchemaRef};
-use flight_common::{Fault, FaultKind, Violation, columns};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use flight_common::{DataRoot, Fault, FaultKind, Violation, columns, params};
+use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 
+/// All rules.
+const RULES: [&str; 13] = [
+    "min_rows",
+    "max_rows",
+    "check_null_ratio",
+    "check_duplicates",
+    "check_column_types",
+    "check_unique_columns",
+    VALUE_RANGE,
+    NOT_NULL,
+    PATTERN,
+    ALLOWED_VALUES,
+    REFERENCE,
+    "check_freshness",
+    "check_completeness",
+];
 const DEFAULT_NULL_RATIO: f64 = 0.5;
 
 /// The checks of a run.
@@ -28,9 +50,26 @@ pub struct Plan {
     pub ranges: Vec<RangeCheck>,
     /// Whether the completeness of columns is reported.
     pub completeness: bool,
-    /// Whether a failed check stops the run.
-    pub gate: bool,
+    /// The most rows there may be.
+    pub max_rows: Option<u64>,
+    /// Rules about single rows, but for ranges.
+    pub row_rules: Vec<RowRule>,
+    /// Columns whose values must occur in a file.
+    pub references: Vec<ReferenceCheck>,
+    /// Columns whose newest value must be fresh.
+    pub freshness: Vec<FreshnessCheck>,
+    /// The columns of rejected rows.
+    pub rejected: SchemaRef,
+    /// Where the report goes.
+    pub report: Option<String>,
+    on_failure: BTreeMap<String, OnFailure>,
+    otherwise: OnFailure,
 }
+
+/// The name of the rule of ranges.
+pub const VALUE_RANGE: &str = "check_value_range";
+/// The rules that look at each row by itself.
+const ABOUT_ROWS: [&str; 5] = [NOT_NULL, VALUE_RANGE, PATTERN, ALLOWED_VALUES, REFERENCE];
 
 /// The type that a column must have.
 pub struct TypeCheck {
@@ -42,6 +81,14 @@ pub struct TypeCheck {
     pub wanted: ColumnType,
     /// Whether it is that.
     pub passed: bool,
+}
+
+impl RangeCheck {
+    /// Why a row is turned away.
+    pub fn reason(&self, plan: &Plan) -> String {
+        let asked = serde_json::to_string(&self.asked).unwrap_or_default();
+        format!("{VALUE_RANGE} of \"{}\": outside of {asked}", plan.name(self.place))
+    }
 }
 
 /// The limits of a column's values.
@@ -60,7 +107,7 @@ impl Plan {
     /// # Errors
     /// [`FaultKind::BadSchema`] for columns that are missing or of a type that a rule cannot look at,
     /// [`FaultKind::BadParams`] for rules that cannot be.
-    pub fn new(params: Params, schema: &SchemaRef) -> Result<Self, Fault> {
+    pub fn new(params: Params, schema: &SchemaRef, root: &DataRoot) -> Result<Self, Fault> {
         let rules = params.rules;
         let mut wrong = Wrong::default();
         let null_ratio = null_ratio(&rules, &mut wrong);
@@ -72,15 +119,63 @@ impl Plan {
             unique: unique(&rules, schema, &mut wrong),
             ranges: ranges(&rules, schema, &mut wrong),
             completeness: rules.check_completeness,
-            gate: params.fail_on_errors,
+            max_rows: rules.max_rows,
+            row_rules: row_rules(&rules, schema, &mut wrong),
+            references: references(&rules, schema, root, &mut wrong),
+            freshness: freshness(&rules, schema, &mut wrong),
+            rejected: with_reason(schema),
+            report: params.report,
+            on_failure: params.on_failure,
+            otherwise: if params.fail_on_errors { OnFailure::Fail } else { OnFailure::Warn },
             schema: schema.clone(),
         };
+        plan.check_on_failure(&mut wrong);
+        if let (Some(least), Some(most)) = (plan.min_rows, plan.max_rows)
+            && least > most
+        {
+            let message = format!("max_rows: {most} is less than min_rows, which is {least}");
+            wrong.0.push(bad_params("/rules/max_rows", message, "change one of them"));
+        }
         if plan.duplicates {
             for field in schema.fields() {
                 refuse_unhashed(field.data_type(), field.name(), "/rules/check_duplicates", &mut wrong);
             }
         }
         wrong.into_fault().map_or(Ok(plan), Err)
+    }
+
+    /// What happens when this rule fails.
+    pub fn on_failure(&self, rule: &str) -> OnFailure {
+        self.on_failure.get(rule).copied().unwrap_or(self.otherwise)
+    }
+
+    /// Whether rows that break this rule are turned away.
+    pub fn rejects(&self, rule: &str) -> bool {
+        self.on_failure(rule) == OnFailure::Reject
+    }
+
+    /// Whether any rule turns rows away.
+    pub fn row_rules_reject(&self) -> bool {
+        ABOUT_ROWS.iter().any(|rule| self.rejects(rule))
+    }
+
+    fn check_on_failure(&self, wrong: &mut Wrong) {
+        for (rule, action) in &self.on_failure {
+            let pointer = format!("/on_failure/{}", rule.replace('~', "~0").replace('/', "~1"));
+            if !RULES.contains(&rule.as_str()) {
+                let message = format!("on_failure: there is no rule \"{rule}\"");
+                wrong.0.push(bad_params(pointer, message, params::did_you_mean(rule, RULES.iter().copied())));
+            } else if *action == OnFailure::Reject && !ABOUT_ROWS.contains(&rule.as_str()) {
+                let message = format!("on_failure: {rule} cannot reject, since it does not look at each row by itself");
+                let help = format!("use fail or warn; those that can are {}", ABOUT_ROWS.join(", "));
+                wrong.0.push(bad_params(pointer, message, help));
+            }
+        }
+        if self.row_rules_reject() && self.schema.column_with_name(REASON).is_some() {
+            let message = format!("a column \"{REASON}\" is already there");
+            let fault = Fault::bad_schema(message.clone()).column(REASON).violation("/on_failure", message);
+            wrong.0.push(fault.help("delete that column before, or rename it"));
+        }
     }
 
     /// Whether the nulls of each column are counted.
@@ -96,10 +191,11 @@ impl Plan {
 
 /// What is wrong so far.
 #[derive(Default)]
-struct Wrong(Vec<Fault>);
+pub struct Wrong(Vec<Fault>);
 
 impl Wrong {
-    fn note<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
+    /// Notes the fault, if it is one.
+    pub fn note<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
         result.map_err(|fault| self.0.push(fault)).ok()
     }
 
@@ -171,12 +267,20 @@ fn ranges(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<RangeChec
     rules.check_value_range.iter().filter_map(check).collect()
 }
 
+/// The columns with one more for the reason. Without a rule that rejects there are no such rows, whatever it is called.
+fn with_reason(schema: &SchemaRef) -> SchemaRef {
+    let reason = Arc::new(Field::new(REASON, DataType::Utf8, false));
+    let fields: Vec<_> = schema.fields().iter().cloned().chain([reason]).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
 fn bad_range(column: &str, pointer: String, message: String) -> Fault {
     let message = format!("check_value_range of \"{column}\": {message}");
     bad_params(pointer, message, "a range is {min: 0, max: 100}, or only one of both").column(column)
 }
 
-fn bad_params(pointer: impl Into<String>, message: String, help: impl Display) -> Fault {
+/// A fault in the parameter at this pointer.
+pub fn bad_params(pointer: impl Into<String>, message: String, help: impl Display) -> Fault {
     let (pointer, help) = (pointer.into(), help.to_string());
     let violation = Violation { pointer, message: message.clone(), help: Some(help.clone()) };
     Fault::bad_params(message).help(help).with_violations(vec![violation])
@@ -189,6 +293,6 @@ fn refuse_unhashed(data_type: &DataType, name: &str, pointer: &str, wrong: &mut 
 }
 
 /// A column's entry in a rule, as a JSON pointer (RFC 6901).
-fn pointer(rule: &str, column: &str) -> String {
+pub fn pointer(rule: &str, column: &str) -> String {
     format!("/rules/{rule}/{}", column.replace('~', "~0").replace('/', "~1"))
 }

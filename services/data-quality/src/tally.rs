@@ -5,8 +5,10 @@ use crate::distinct::{Distinct, Part};
 use crate::extent::Extent;
 use crate::observe::Observation;
 use crate::plan::Plan;
+use crate::row_rule::Offences;
 use flight_common::{Fault, StepContext};
 use futures::{TryStreamExt, stream};
+use std::time::SystemTime;
 
 /// The sum of all observations so far.
 pub struct Tally {
@@ -15,6 +17,9 @@ pub struct Tally {
     duplicates: Option<Distinct>,
     unique: Vec<(u64, Distinct)>,
     extents: Vec<Extent>,
+    offences: Vec<Offences>,
+    newest: Vec<Extent>,
+    rejected: u64,
 }
 
 impl Tally {
@@ -28,6 +33,9 @@ impl Tally {
             duplicates: plan.duplicates.then(distinct),
             unique: plan.unique.iter().map(|_| (0, distinct())).collect(),
             extents: vec![Extent::default(); plan.ranges.len()],
+            offences: vec![Offences::default(); plan.row_rules.len() + plan.references.len()],
+            newest: vec![Extent::default(); plan.freshness.len()],
+            rejected: 0,
         }
     }
 
@@ -42,6 +50,13 @@ impl Tally {
         for (sum, more) in self.extents.iter_mut().zip(&seen.extents) {
             sum.add(more, self.rows);
         }
+        for (sum, more) in self.newest.iter_mut().zip(&seen.newest) {
+            sum.add(more, self.rows);
+        }
+        for (sum, more) in self.offences.iter_mut().zip(&seen.offences) {
+            sum.add(more, self.rows);
+        }
+        self.rejected += seen.rejected.map_or(0, |rows| rows.num_rows() as u64);
         if let Some(distinct) = &mut self.duplicates {
             distinct.add(seen.hashes)?;
         }
@@ -63,6 +78,9 @@ impl Tally {
         if let Some(least) = plan.min_rows {
             checks.push(Check::min_rows(rows, least));
         }
+        if let Some(most) = plan.max_rows {
+            checks.push(Check::max_rows(rows, most));
+        }
         if let Some(threshold) = plan.null_ratio {
             let cells = rows * plan.schema.fields().len() as u64;
             checks.push(Check::null_ratio(self.missing.iter().sum(), cells, threshold));
@@ -77,11 +95,25 @@ impl Tally {
         for (range, extent) in plan.ranges.iter().zip(&self.extents) {
             checks.push(Check::range(range, extent, plan.schema.field(range.place))?);
         }
+        for (rule, offences) in plan.row_rules.iter().zip(&self.offences) {
+            checks.push(Check::row_rule(rule, offences, plan.name(rule.place)));
+        }
+        for (check, offences) in plan.references.iter().zip(&self.offences[plan.row_rules.len()..]) {
+            checks.push(Check::reference(check, offences, plan.name(check.place)));
+        }
+        let now = SystemTime::now();
+        for (fresh, newest) in plan.freshness.iter().zip(&self.newest) {
+            checks.push(Check::freshness(fresh, newest, plan.schema.field(fresh.place), now)?);
+        }
         if plan.completeness {
             let report = completeness(&plan.schema, &self.missing, rows);
             checks.push(Check::completeness(&report));
             context.meter.detail("completeness", report);
         }
+        if plan.row_rules_reject() {
+            context.meter.count("rows_rejected", self.rejected);
+        }
+        checks.iter_mut().for_each(|check| check.on_failure = plan.on_failure(check.rule));
         Ok(checks)
     }
 }

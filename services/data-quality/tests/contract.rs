@@ -15,3 +15,24 @@ async fn the_contract_is_kept() {
     let case = ContractCase::new(json!({"rules": rules}), readme).input(awkward(50));
     assert_kept(DataQuality, case.passes_values_through()).await;
 }
+
+#[tokio::test]
+async fn the_contract_is_kept_when_rows_are_rejected() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let params = json!({
+        "rules": {
+            "max_rows": 1_000_000_000, "check_not_null": ["count"], "check_pattern": {"word": "^[^N]*$"},
+            "check_allowed_values": {"name": ["plain", "", "007"]}, "check_value_range": {"amount": {"max": 10}},
+            "check_freshness": {"day": "10years"},
+        },
+        "on_failure": {
+            "check_not_null": "reject", "check_pattern": "reject", "check_allowed_values": "warn",
+            "check_value_range": "reject",
+        },
+    });
+    let case = ContractCase::new(params, readme).input(awkward(50)).keeps_apart(|inputs, output| {
+        let rejected = inputs[0].num_rows() - output.num_rows();
+        if rejected > 10 && output.num_rows() > 10 { Ok(()) } else { Err(format!("{rejected} rows are rejected")) }
+    });
+    assert_kept(DataQuality, case).await;
+}

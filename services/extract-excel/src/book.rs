@@ -61,7 +61,7 @@ impl Book {
                 }
             }
             [0xd0, 0xcf, 0x11, 0xe0, ..] => (Form::Xls, guarded(path, || weigh_xls(file, options))?),
-            _ => return Err(damaged(path, &"it begins like none")),
+            _ => return Err(damaged(path, &"it does not begin like one")),
         };
         let held = reserve(path, form, held, budget)?;
         let mut file = file.try_clone().map_err(|error| Fault::io(path, &error))?;

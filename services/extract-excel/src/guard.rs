@@ -5,6 +5,7 @@
 //! much. What is read
 //! later is the same open file.
 
+use crate::records::Lengths;
 use crate::trouble::damaged;
 use flight_common::Fault;
 use memchr::{memchr_iter, memrchr};
@@ -62,20 +63,28 @@ pub fn weigh(file: &File, path: &str, max_bytes: u64) -> Result<Weight, Fault> {
     }
     for index in 0..archive.len() {
         let mut part = archive.by_index(index).map_err(broken)?;
-        let name = part.name().map_err(broken)?.into_owned();
+        // Readers look for parts whatever the case of their names.
+        let name = part.name().map_err(broken)?.to_lowercase();
         match name.as_str() {
             "mimetype" => form = Form::Ods,
             _ if name.ends_with("workbook.bin") => form = Form::Xlsb,
             _ => {}
         }
         let said = part.size();
-        let Some(measured) = measure(&mut part, said).map_err(|error| damaged(path, &error))? else {
+        let Some(measured) = measure(&mut part, said, has_records(&name)).map_err(|error| damaged(path, &error))?
+        else {
             let message = format!("{path}: its part {name} becomes larger than the {said} bytes it says");
             return Err(Fault::bad_data(message)
                 .help("this is no workbook that a spreadsheet program has written: have it sent again"));
         };
         if is_xml(&name) && measured.longest > LONGEST {
             return Err(Fault::bad_data(format!("{path}: a text in its part {name} is longer than 16 MiB")));
+        }
+        if measured.record > LONGEST {
+            return Err(damaged(
+                path,
+                &format!("a record of its part {name} says that it has {} bytes", measured.record),
+            ));
         }
         held = usize::saturating_add(held, measured.held(&name));
     }
@@ -92,6 +101,13 @@ fn is_xml(name: &str) -> bool {
     [".xml", ".rels", ".vml"].iter().any(|end| name.ends_with(end))
 }
 
+/// Whether records of .xlsb are read from it.
+fn has_records(name: &str) -> bool {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    name.ends_with(".bin")
+        && (name.contains("/worksheets/") || ["workbook.bin", "styles.bin", "sharedstrings.bin"].contains(&last))
+}
+
 /// What was found in a part.
 #[derive(Debug, Default)]
 struct Measured {
@@ -100,6 +116,8 @@ struct Measured {
     tags: u64,
     /// The most bytes between two tags.
     longest: usize,
+    /// The most bytes that a record says it has, in a part of records.
+    record: usize,
 }
 
 impl Measured {
@@ -110,8 +128,8 @@ impl Measured {
         let last = name.rsplit('/').next().unwrap_or(name);
         match last {
             // A string and its place in the table: `<si><t>…</t></si>`.
-            "sharedStrings.xml" => bytes.saturating_add(tags.saturating_mul(24)),
-            "sharedStrings.bin" => bytes.saturating_mul(4),
+            "sharedstrings.xml" => bytes.saturating_add(tags.saturating_mul(24)),
+            "sharedstrings.bin" => bytes.saturating_mul(4),
             "styles.xml" => tags.saturating_mul(512),
             "workbook.xml" | "workbook.xml.rels" | "workbook.bin" => bytes.saturating_mul(4),
             _ => 0,
@@ -120,14 +138,15 @@ impl Measured {
 }
 
 /// Unpacks a part to nowhere; nothing if it becomes larger than `most`.
-fn measure(part: &mut impl Read, most: u64) -> std::io::Result<Option<Measured>> {
+fn measure(part: &mut impl Read, most: u64, has_records: bool) -> std::io::Result<Option<Measured>> {
     let mut piece = vec![0; PIECE];
     let (mut measured, mut since) = (Measured::default(), 0);
-    let mut opens = false;
+    let (mut opens, mut records) = (false, Lengths::default());
     loop {
         let length = part.read(&mut piece)?;
         if length == 0 {
             measured.longest = measured.longest.max(since);
+            measured.record = records.longest;
             return Ok(Some(measured));
         }
         measured.bytes += length as u64;
@@ -135,6 +154,9 @@ fn measure(part: &mut impl Read, most: u64) -> std::io::Result<Option<Measured>>
             return Ok(None);
         }
         let piece = &piece[..length];
+        if has_records {
+            records.take(piece);
+        }
         // The first byte belongs to a tag that the piece before ended with.
         measured.tags += u64::from(opens && piece[0] != b'/');
         for at in memchr_iter(b'<', piece) {
@@ -157,10 +179,10 @@ mod tests {
         let text = format!("<a><b>{}</b><c/></a>", "x".repeat(3 * PIECE));
         for skip in 0..4 {
             let text = &format!("{}{text}", " ".repeat(PIECE - 2 - skip));
-            let measured = measure(&mut text.as_bytes(), u64::MAX).expect("reads").expect("small enough");
+            let measured = measure(&mut text.as_bytes(), u64::MAX, false).expect("reads").expect("small enough");
             assert_eq!((measured.tags, measured.bytes), (3, text.len() as u64), "{skip}");
             assert!((3 * PIECE..3 * PIECE + 8).contains(&measured.longest), "{}", measured.longest);
         }
-        assert!(measure(&mut text.as_bytes(), 1000).expect("reads").is_none());
+        assert!(measure(&mut text.as_bytes(), 1000, false).expect("reads").is_none());
     }
 }

@@ -3,7 +3,7 @@
 //! | where | what |
 //! |---|---|
 //! | [`params`](Params), `options`, `area` | the knobs, and what they become |
-//! | `guard`, `biff`, `odf` | what a workbook weighs, found before it is read |
+//! | `guard`, `records`, `biff`, `odf` | what a workbook weighs, found before it is read |
 //! | `book`, `value` | a workbook of any format: its sheets and their cells |
 //! | `rows` | cells put together as rows |
 //! | `plan`, `layout` | a look at the first rows: names and types |
@@ -20,6 +20,7 @@ mod odf;
 mod options;
 mod params;
 mod plan;
+mod records;
 mod rows;
 mod run;
 mod trouble;

@@ -54,7 +54,12 @@ pub fn wrong_type(place: &str, at: Address, plan: &ColumnPlan, cell: &Cell) -> F
 pub fn beside(place: &str, at: Address, cell: &Cell, named: &str, header: bool) -> Fault {
     let message = format!("{place}, cell {at}: {} stands beside the columns, which are {named}", shown(cell));
     let help = match header {
-        true => format!("give it a name in the header, or set `range: \"{named}\"` to leave out what is beside"),
+        true => {
+            format!(
+                "set `header_row` if the names stand further down, give it a name, or set `range: \"{named}\"` to leave out \
+                 what is beside"
+            )
+        }
         false => {
             format!("set `range` to say which columns there are, or `range: \"{named}\"` to leave out what is beside")
         }

@@ -96,6 +96,16 @@ async fn what_is_no_workbook_is_told() {
     refused(read_at(here.path(), "../a.xlsx", json!({})).await, FaultKind::Denied, &[]);
 }
 
+#[tokio::test]
+async fn a_record_that_says_it_is_enormous_is_refused() {
+    let lie = [0x9c, 0x01, 0xff, 0xff, 0xff, 0x7f];
+    refused(
+        read(archive(&[("xl/workbook.bin", &lie)]), json!({})).await,
+        FaultKind::BadData,
+        &["record", "268435455 bytes"],
+    );
+}
+
 /// Cut or with bytes changed: a fault or rows, but never a panic or an end that is none.
 #[tokio::test]
 async fn damage_is_a_fault_and_never_an_internal_one() {
@@ -105,6 +115,7 @@ async fn damage_is_a_fault_and_never_an_internal_one() {
         damage(&whole).await;
     }
     damage(&small()).await;
+    damage(&support::xlsb(&[(1.0, "a", true), (2.5, "b", false)])).await;
 }
 
 async fn damage(whole: &[u8]) {

@@ -52,6 +52,19 @@ async fn each_format_gives_the_same_rows() {
 }
 
 #[tokio::test]
+async fn binary_sheets_are_read_like_others() {
+    let book = support::xlsb(&[(1.0, "Çelik 😀", true), (2.5, "007", false)]);
+    let (names, cells) = shown(&read(&book, json!({})).await.expect("reads"));
+    assert_eq!(names, ["id: Float64", "name: Utf8", "ok: Boolean"]);
+    assert_eq!(cells, [["1.0", "Çelik 😀", "true"], ["2.5", "007", "false"]]);
+    let ran = read(&book, json!({"range": "B:B"})).await.expect("reads");
+    assert_eq!(shown(&ran).0, ["name: Utf8"]);
+    let merged = read(&book, json!({"merged_cells": "each"})).await;
+    let fault = refused(merged, FaultKind::BadParams, &[".xlsb", ".xlsx"]);
+    assert_eq!(fault.violations()[0].pointer, "/merged_cells");
+}
+
+#[tokio::test]
 async fn a_sheet_is_chosen_by_name_or_place() {
     let mut book = Workbook::new();
     for (name, hidden) in [("Old", true), ("1", false), ("Data", false)] {

@@ -2,6 +2,7 @@
 
 mod support;
 
+use arrow::array::AsArray;
 use flight_common::FaultKind;
 use serde_json::json;
 use support::maria::Maria;
@@ -153,6 +154,15 @@ async fn a_type_without_counterpart_is_refused_before_the_run() {
     assert!(fault.message().contains("geometry") && fault.message().contains("\"a\": there are two"), "{fault}");
     assert!(fault.help_text().is_some_and(|help| help.contains("ST_AsText")));
     assert_eq!(database.cells("SELECT ST_AsText(p) AS p FROM t").await, [["POINT(1 2)"]]);
+}
+
+#[tokio::test]
+async fn a_row_may_be_longer_than_what_the_server_takes_at_once() {
+    let half = "REPEAT('ü', @@max_allowed_packet / 3)";
+    let database = Maria::with(&[&format!("CREATE TABLE t AS SELECT {half} AS a, {half} AS b")]).await;
+    let ran = database.extract("SELECT a, b FROM t", json!({})).await.expect("read");
+    let bytes: usize = ran.batches[0].columns().iter().map(|column| column.as_string::<i32>().value(0).len()).sum();
+    assert!(bytes > 20_000_000, "{bytes}");
 }
 
 #[tokio::test]

@@ -28,7 +28,8 @@ impl Moments {
         }
     }
 
-    fn add_one(&mut self, value: f64) {
+    /// Takes one more value in, unless it is NaN.
+    pub fn add_one(&mut self, value: f64) {
         if value.is_nan() {
             return;
         }
@@ -51,7 +52,11 @@ impl Moments {
 
 /// A batch's column as floats: for measuring only, since large integers lose their last digits here.
 pub fn numbers(batch: &RecordBatch, place: usize) -> Result<Float64Array, Fault> {
-    let column: &ArrayRef = batch.column(place);
+    floats(batch.column(place))
+}
+
+/// As [`numbers`], for a column by itself.
+pub fn floats(column: &ArrayRef) -> Result<Float64Array, Fault> {
     Ok(cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
 }
 

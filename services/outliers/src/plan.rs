@@ -1,40 +1,166 @@
-//! Which column is looked at, and how far from the mean is too far.
+//! Which columns are looked at, by which measure, and what is done. All that is wrong is told at once.
 
-use crate::params::Params;
-use arrow::datatypes::{DataType, SchemaRef};
-use flight_common::{Fault, columns};
+use crate::params::{Action, Method, Params};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use flight_common::columns::ColumnList;
+use flight_common::{Fault, Violation, columns};
+use std::sync::Arc;
 
 /// What to run.
-pub struct Cut {
-    /// The column's place in the input.
-    pub place: usize,
-    /// The largest distance from the mean that stays, in standard deviations.
+#[derive(Debug)]
+pub struct Plan {
+    /// The places of the columns that are measured.
+    pub places: Vec<usize>,
+    /// The places of the columns that make groups; none if all rows are one.
+    pub groups: Vec<usize>,
+    /// How distance is measured.
+    pub method: Method,
+    /// The largest distance that stays.
     pub threshold: f64,
+    /// What is done about outliers.
+    pub action: Action,
+    /// The columns that come out.
+    pub output: SchemaRef,
 }
 
-/// Looks the column up and checks the threshold.
+impl Method {
+    /// The parameter that holds its threshold.
+    pub fn parameter(self) -> &'static str {
+        match self {
+            Self::ZScore => "z_threshold",
+            Self::Iqr => "iqr_multiplier",
+            Self::Mad => "mad_threshold",
+        }
+    }
+
+    fn usual(self) -> f64 {
+        match self {
+            Self::ZScore => 3.0,
+            Self::Iqr => 1.5,
+            Self::Mad => 3.5,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::ZScore => "z_score",
+            Self::Iqr => "iqr",
+            Self::Mad => "mad",
+        }
+    }
+}
+
+/// Checks the parameters against the columns.
 ///
 /// # Errors
-/// [`flight_common::FaultKind::BadParams`] for a threshold that cuts nothing sensible,
-/// [`flight_common::FaultKind::BadSchema`] for a column that is missing or holds no numbers.
-pub fn cut(params: &Params, input: &SchemaRef) -> Result<Cut, Fault> {
-    let threshold = params.z_threshold;
-    // The schema refuses 0 and less; JSON knows neither NaN nor infinity, but a caller in this process may.
-    if !(threshold > 0.0 && threshold.is_finite()) {
-        let message = format!("z_threshold: {threshold} is not a number above 0");
-        return Err(Fault::bad_params(message.clone())
-            .help("3.0 is usual; 2.0 removes more rows")
-            .violation("/z_threshold", message));
-    }
-    let place = columns::find(input, &params.column, "/column")?;
-    let found = input.field(place).data_type();
-    if !holds_numbers(found) {
-        return Err(columns::wrong_type(&params.column, found, "a number", "/column"));
-    }
-    Ok(Cut { place, threshold })
+/// [`flight_common::FaultKind::BadParams`] for a threshold that cuts nothing sensible or belongs to another method, and
+/// if no column is named; [`flight_common::FaultKind::BadSchema`] for a column that is missing or of the wrong type.
+pub fn plan(params: &Params, input: &SchemaRef) -> Result<Plan, Fault> {
+    let mut wrong = Vec::new();
+    let threshold = threshold(params, &mut wrong);
+    let places = measured(params, input, &mut wrong);
+    let groups = groups(params, input, &mut wrong);
+    let output = match params.action {
+        Action::Remove | Action::Clip => input.clone(),
+        Action::Flag => flagged(input, &places, &mut wrong),
+    };
+    all_at_once(wrong)?;
+    Ok(Plan { places, groups, method: params.method, threshold, action: params.action, output })
 }
 
-/// Whether a distance from a mean makes sense. A column of the null type holds nothing that could be too far away.
+fn threshold(params: &Params, wrong: &mut Vec<Fault>) -> f64 {
+    let given = [
+        (Method::ZScore, params.z_threshold),
+        (Method::Iqr, params.iqr_multiplier),
+        (Method::Mad, params.mad_threshold),
+    ];
+    let mut found = params.method.usual();
+    for (method, value) in given {
+        let (name, Some(value)) = (method.parameter(), value) else { continue };
+        if method != params.method {
+            let message = format!("{name}: only method {} uses it", method.word());
+            let help = format!("set method: {}, or {}", method.word(), params.method.parameter());
+            wrong.push(bad_param(format!("/{name}"), message, &help));
+        } else if !(value > 0.0 && value.is_finite()) {
+            // The schema refuses 0 and less; JSON knows neither NaN nor infinity, but a caller in this process may.
+            let message = format!("{name}: {value} is not a number above 0");
+            wrong.push(bad_param(format!("/{name}"), message, &format!("{:?} is usual", method.usual())));
+        }
+        if method == params.method {
+            found = value;
+        }
+    }
+    found
+}
+
+fn measured(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Vec<usize> {
+    let (names, pointer) = match (&params.column, &params.columns) {
+        (Some(name), None) => (vec![name.as_str()], "/column"),
+        (None, Some(list)) => (list.names(), "/columns"),
+        (Some(_), Some(_)) => {
+            let message = "column and columns: one of them is enough".to_owned();
+            wrong.push(bad_param("/columns".to_owned(), message, "name all the columns in `columns`"));
+            return Vec::new();
+        }
+        (None, None) => (Vec::new(), "/column"),
+    };
+    if names.is_empty() {
+        let message = "no column is named".to_owned();
+        wrong.push(bad_param(pointer.to_owned(), message, "name one in `column`, or several in `columns`"));
+    }
+    look_up(&names, pointer, input, wrong, |name, found| {
+        holds_numbers(found).then_some(()).ok_or_else(|| columns::wrong_type(name, found, "a number", pointer))
+    })
+}
+
+fn groups(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Vec<usize> {
+    const POINTER: &str = "/group_by";
+    let names = params.group_by.as_ref().map(ColumnList::names).unwrap_or_default();
+    look_up(&names, POINTER, input, wrong, |name, found| {
+        let comparable = RowConverter::supports_fields(&[SortField::new(found.clone())]);
+        let wanted = "of a type whose values can be compared";
+        comparable.then_some(()).ok_or_else(|| columns::wrong_type(name, found, wanted, POINTER))
+    })
+}
+
+/// The places of these columns, each once.
+fn look_up(
+    names: &[&str],
+    pointer: &str,
+    input: &Schema,
+    wrong: &mut Vec<Fault>,
+    suits: impl Fn(&str, &DataType) -> Result<(), Fault>,
+) -> Vec<usize> {
+    let mut places = Vec::new();
+    for name in names {
+        let found = columns::find(input, name, pointer)
+            .and_then(|place| suits(name, input.field(place).data_type()).map(|()| place));
+        match found {
+            Ok(place) if places.contains(&place) => {}
+            Ok(place) => places.push(place),
+            Err(fault) => wrong.push(fault),
+        }
+    }
+    places
+}
+
+/// The columns with one more for each that is measured.
+fn flagged(input: &SchemaRef, places: &[usize], wrong: &mut Vec<Fault>) -> SchemaRef {
+    let mut fields = input.fields().to_vec();
+    for place in places {
+        let name = format!("{}_outlier", input.field(*place).name());
+        if fields.iter().any(|field| *field.name() == name) {
+            let message = format!("a column \"{name}\" is already there");
+            let fault = Fault::bad_schema(message.clone()).column(&name).violation("/action", message);
+            wrong.push(fault.help("delete that column before, or rename it"));
+        }
+        fields.push(Arc::new(Field::new(name, DataType::Boolean, false)));
+    }
+    Arc::new(Schema::new_with_metadata(fields, input.metadata().clone()))
+}
+
+/// Whether a distance from a middle makes sense. A column of the null type holds nothing that could be too far away.
 fn holds_numbers(data_type: &DataType) -> bool {
     match data_type {
         DataType::Null => true,
@@ -44,24 +170,50 @@ fn holds_numbers(data_type: &DataType) -> bool {
     }
 }
 
+fn bad_param(pointer: String, message: String, help: &str) -> Fault {
+    let violation = Violation { pointer, message: message.clone(), help: Some(help.to_owned()) };
+    Fault::bad_params(message).help(help).with_violations(vec![violation])
+}
+
+/// One fault that tells all of them; its kind, column and help are those of the first.
+fn all_at_once(mut wrong: Vec<Fault>) -> Result<(), Fault> {
+    if wrong.len() < 2 {
+        return wrong.pop().map_or(Ok(()), Err);
+    }
+    let messages: Vec<&str> = wrong.iter().map(Fault::message).collect();
+    let violations = wrong.iter().flat_map(|fault| fault.violations().to_vec()).collect();
+    let fault = Fault::new(wrong[0].kind(), messages.join("; ")).with_violations(violations);
+    Err(match wrong[0].help_text() {
+        Some(help) => fault.help(help),
+        None => fault,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::{Field, Schema};
     use flight_common::FaultKind;
-    use std::sync::Arc;
 
-    fn planned(z_threshold: f64) -> Result<Cut, Fault> {
+    fn planned(params: Params) -> Result<Plan, Fault> {
         let input = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
-        cut(&Params { column: "n".to_owned(), z_threshold }, &input)
+        plan(&Params { column: Some("n".to_owned()), ..params }, &input)
     }
 
     #[test]
     fn a_threshold_is_a_finite_number_above_zero() {
-        assert!(planned(0.1).is_ok());
+        let with = |z_threshold| Params { z_threshold: Some(z_threshold), ..Params::default() };
+        assert_eq!(planned(with(0.1)).expect("planned").threshold, 0.1);
         for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let fault = planned(wrong).err().expect("refused");
+            let fault = planned(with(wrong)).expect_err("refused");
             assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (FaultKind::BadParams, "/z_threshold"));
         }
+    }
+
+    #[test]
+    fn the_threshold_of_another_method_is_refused() {
+        let params = Params { method: Method::Mad, iqr_multiplier: Some(2.0), ..Params::default() };
+        let fault = planned(params).expect_err("refused");
+        assert_eq!(fault.violations()[0].pointer, "/iqr_multiplier");
+        assert_eq!(planned(Params { method: Method::Mad, ..Params::default() }).expect("planned").threshold, 3.5);
     }
 }

@@ -5,7 +5,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::Int64Type;
 use flight_common::testing::contract::{ContractCase, assert_kept, awkward};
 use outliers::Outliers;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_contract_is_kept() {
@@ -18,4 +18,31 @@ async fn the_contract_is_kept() {
         if kept == *output && removed == 10 { Ok(()) } else { Err(format!("{removed} rows are gone, {output:?} stay")) }
     });
     assert_kept(Outliers, case).await;
+}
+
+async fn kept_with(params: Value) {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let case = ContractCase::new(params, readme).input(awkward(50)).keeps_apart(|inputs, output| {
+        // All rows are there, in their order.
+        let (given, left) = (&inputs[0]["name"], &output["name"]);
+        if given == left { Ok(()) } else { Err("rows are gone".to_owned()) }
+    });
+    assert_kept(Outliers, case).await;
+}
+
+#[tokio::test]
+async fn the_contract_is_kept_by_fences_in_groups() {
+    let columns = json!(["count", "amount", "price"]);
+    kept_with(json!({"columns": columns, "method": "iqr", "group_by": ["group", "word", "amount"], "action": "clip"}))
+        .await;
+}
+
+#[tokio::test]
+async fn the_contract_is_kept_by_deviations_from_the_median() {
+    kept_with(json!({"columns": ["count", "amount"], "method": "mad", "action": "flag"})).await;
+}
+
+#[tokio::test]
+async fn the_contract_is_kept_by_scores_in_groups() {
+    kept_with(json!({"column": "id", "z_threshold": 1.2, "group_by": "flag", "action": "flag"})).await;
 }

@@ -42,7 +42,8 @@ impl MariaDb {
             run(Command::new("chown").arg(NOBODY).arg(folder.path()));
             install.arg(format!("--user={NOBODY}"));
         }
-        run(&mut install);
+        // Two at once in one folder take away each other's temporary tables.
+        run(install.env("TMPDIR", folder.path()));
         let [tcp] = http::free_addresses();
         let server = Self { server: Mutex::new(None), folder, tcp, databases: AtomicU32::new(0) };
         server.up();
@@ -61,6 +62,7 @@ impl MariaDb {
         command.args([format!("--bind-address={host}"), format!("--port={port}")]);
         command.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-fast-shutdown=2", "--log-warnings=0"]);
         command.arg("--character-set-server=utf8mb4");
+        command.env("TMPDIR", folder);
         if is_root() {
             command.arg(format!("--user={NOBODY}"));
         }

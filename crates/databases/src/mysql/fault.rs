@@ -3,7 +3,8 @@
 
 use crate::address::Address;
 use flight_common::{Fault, FaultKind};
-use mysql_async::{DriverError, Error, ServerError};
+use mysql_async::{DriverError, Error, IoError, ServerError};
+use std::fmt::Display;
 
 /// The fault for an error of a driver. The password is struck out of it.
 pub fn fault(error: &Error, address: &Address) -> Fault {
@@ -13,8 +14,14 @@ pub fn fault(error: &Error, address: &Address) -> Fault {
             let help = "write ? for each value, and a space between / or - and a text in quotes that holds a colon";
             Fault::bad_params(format!("MySQL: {error}")).help(help)
         }
-        other => Fault::upstream(format!("{}: {}", address.shown(), address.clean(&other.to_string()))),
+        Error::Io(IoError::Io(error)) => broken(error, address),
+        other => broken(other, address),
     }
+}
+
+/// The connection, or what came over it, is at fault.
+fn broken(error: &dyn Display, address: &Address) -> Fault {
+    Fault::upstream(format!("{}: {}", address.shown(), address.clean(&error.to_string())))
 }
 
 fn refused(said: &ServerError, address: &Address) -> Fault {

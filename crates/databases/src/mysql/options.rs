@@ -10,6 +10,9 @@ use url::Url;
 /// What may stand behind the question mark.
 const KNOWN: [&str; 4] = ["ssl-mode", "socket", "unix_socket", "charset"];
 
+/// Bytes of the longest row: what the protocol allows. The server's own limit is for what it takes, not for what it gives.
+const LONGEST_ROW: usize = 1 << 30;
+
 /// How a connection is encrypted, as MySQL's own programs call it.
 #[derive(Clone, Copy, PartialEq)]
 enum Tls {
@@ -54,6 +57,7 @@ pub fn configured(address: &Address) -> Result<(Opts, bool), Fault> {
         .pass(url.password().map(plain))
         .db_name(some(url.path().trim_start_matches('/')))
         .prefer_socket(false)
+        .max_allowed_packet(Some(LONGEST_ROW))
         .ssl_opts(encrypted(tls).filter(|_| socket.is_none()))
         .socket(socket);
     Ok((opts.into(), tls == Tls::Preferred))

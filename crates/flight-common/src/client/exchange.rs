@@ -6,10 +6,12 @@ use crate::fault::Fault;
 use crate::report::StepReport;
 use crate::wire::{Decoder, Ending, Frame, FrameBody, FrameReader, FrameStream, Gather};
 use arrow::datatypes::SchemaRef;
+use arrow_flight::Ticket;
 use arrow_ipc::MessageHeader;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderValue, Method, Request, Response, Uri, header};
+use prost::Message;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
 const EXCHANGE: &str = "/arrow.flight.protocol.FlightService/DoExchange";
+const GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
 const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
 
 /// A step that runs behind Flight: its output, and at the end of that its report.
@@ -45,6 +48,34 @@ impl StepClient {
         let open = CancellationToken::new();
         let closing = open.clone().drop_guard();
         let response = self.call(EXCHANGE, command, input, limit, open).await?;
+        self.opened(response, gather, closing).await
+    }
+
+    /// Fetches a further output of an exchange that has begun: `command` names its `exchange_id` and the `output`, which the
+    /// exchange has claimed in its `outputs`.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::NotFound`] for one that does not wait there, or [`crate::FaultKind::Upstream`].
+    pub async fn output(
+        &self,
+        command: &StepCommand,
+        gather: Gather,
+        limit: Option<Duration>,
+    ) -> Result<Exchange, Fault> {
+        let ticket = Ticket { ticket: command.to_json().into() }.encode_to_vec();
+        let length = u32::try_from(ticket.len()).map_err(Fault::internal)?;
+        let message = [&[0][..], &length.to_be_bytes(), &ticket].concat();
+        let response = self.send(GET, Body::new(http_body_util::Full::new(Bytes::from(message))), limit).await?;
+        self.opened(response, gather, ()).await
+    }
+
+    /// The answer of a call that streams rows, once its schema has come. It holds `held` until its end.
+    async fn opened(
+        &self,
+        response: Response<Body>,
+        gather: Gather,
+        held: impl Send + Sync + 'static,
+    ) -> Result<Exchange, Fault> {
         let mut frames = FrameReader::response(response.into_body(), gather);
         let first = match frames.next().await {
             Some(first) => first?,
@@ -56,7 +87,7 @@ impl StepClient {
         let schema: SchemaRef = Decoder::from_schema_frame(&first)?.schema();
         let report = Arc::new(OnceLock::new());
         let rest = until_report(frames, report.clone()).map(move |frame| {
-            let _closing = &closing;
+            let _held = &held;
             frame
         });
         let frames = FrameStream::new(schema, stream::once(async { Ok(first) }).chain(rest));
@@ -96,6 +127,10 @@ impl StepClient {
             Some(input) => Body::new(FrameBody::new(descriptor.chain(until_closed(input, closed)), Ending::Reset)),
             None => Body::new(FrameBody::new(descriptor, Ending::Reset)),
         };
+        self.send(path, body, limit).await
+    }
+
+    async fn send(&self, path: &'static str, body: Body, limit: Option<Duration>) -> Result<Response<Body>, Fault> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static(path);

@@ -97,9 +97,11 @@ impl StepClient {
         Ok(Self { channel: endpoint.connect_lazy(), endpoint, peer: shown.into() })
     }
 
-    /// The same server by a connection of its own.
-    pub fn on_its_own_connection(&self) -> Self {
-        Self { channel: self.endpoint.connect_lazy(), ..self.clone() }
+    /// The same server by a connection of its own, on which this many answers may stand still without holding up the others.
+    pub fn on_its_own_connection(&self, answers: u32) -> Self {
+        let window = http2::STREAM_WINDOW.saturating_mul(answers.saturating_add(1)).min(http2::LARGEST_WINDOW);
+        let endpoint = self.endpoint.clone().initial_connection_window_size(window);
+        Self { channel: endpoint.connect_lazy(), ..self.clone() }
     }
 
     /// Where it calls, for messages.

@@ -1,4 +1,4 @@
-//! `DoExchange` and `DoGet`: a step runs, and its output streams back.
+//! `DoExchange` and `DoGet`: a step runs, and its outputs stream back.
 //!
 //! The step runs on the compute pool. Between it and the network lies a queue: a bounded one for callers of the mesh,
 //! who read while they write; one that goes on to disk for all others, since most people's first client writes
@@ -6,11 +6,13 @@
 //! [`StepReport`](crate::StepReport); its absence means that the run did not end well.
 
 use super::call::{Caller, body, failed, streaming};
+use super::parking::Parked;
 use super::{Limits, Service};
 use crate::command::{Form, StepCommand};
 use crate::compute;
 use crate::drive::{Driven, Gauge, drive};
 use crate::fault::Fault;
+use crate::params::did_you_mean;
 use crate::queue::{QueueSender, byte_queue};
 use crate::registry::PlannedStep;
 use crate::spool::{SpillSender, SpillSpace, spill_queue};
@@ -98,17 +100,20 @@ impl Service {
         }
     }
 
-    /// Serves `DoGet`: an extract, whose ticket is the command.
+    /// Serves `DoGet`: an extract, whose ticket is the command, or a further output of an exchange.
     pub(super) async fn get(self: Arc<Self>, caller: Caller, request: Body) -> Response<Body> {
         let opened = async {
             let (command, form) = read_ticket(request, self.limits.opening).await?;
+            if !command.exchange_id.is_empty() && !command.output.is_empty() {
+                return self.further(&caller, &command, form);
+            }
             let inputs = self.registry.find(&command.step)?.spec().inputs.len();
             if inputs > 0 {
                 return Err(Fault::bad_params(format!(
                     "{} takes rows, so that a ticket alone cannot run it",
                     command.step
                 ))
-                .help("call it by DoExchange"));
+                .help("call it by DoExchange; name exchange_id and output to fetch a further output of one"));
             }
             self.run(caller, command, form, Vec::new()).await
         };
@@ -164,18 +169,64 @@ impl Service {
         let env = self.env.clone();
         let planned: PlannedStep =
             self.registry.plan(&command, &schemas, &env).instrument(tracing::info_span!(parent: &span, "plan")).await?;
-        let Driven { mut outputs, gauge } = drive(planned, inputs, &env, &command.run_id, &[])?;
-        let main = outputs
-            .first_mut()
-            .and_then(Option::take)
-            .ok_or_else(|| Fault::internal(format!("{} has no main output", command.step)))?;
-        let pump =
-            Pump { gauge, form, cancel: self.register(&command.exchange_id), deadline: caller.deadline, _slot: slot };
-        let encoded = encode_stream(main, !caller.mesh);
-        let (outlet, frames) = Outlet::new(&caller, &self.limits, &env.space);
+        let names = planned.spec.outputs;
+        check_claims(&command, names)?;
+        let Driven { outputs, gauge } = drive(planned, inputs, &env, &command.run_id, &command.outputs)?;
+        let mut outputs = outputs.into_iter().zip(names);
+        let main = outputs.next().and_then(|(main, _)| main);
+        let main = main.ok_or_else(|| Fault::internal(format!("{} has no main output", command.step)))?;
+        let registered = self.register(&command.exchange_id);
+        for (stream, name) in outputs {
+            if let Some(stream) = stream {
+                let parked = Parked { stream, gauge: gauge.clone(), cancel: registered.token.clone() };
+                self.parking.park(&command.exchange_id, name, parked)?;
+            }
+        }
+        let pump = Pump {
+            gauge,
+            form,
+            cancel: registered.token.clone(),
+            cut_off: self.cut_off.clone(),
+            deadline: caller.deadline,
+            exchange: Some((registered, slot)),
+        };
+        Ok(self.opened(pump, main, &caller, span))
+    }
+
+    /// Opens a further output of an exchange.
+    fn further(self: &Arc<Self>, caller: &Caller, command: &StepCommand, form: Form) -> Result<Opened, Fault> {
+        let (exchange_id, name) = (&command.exchange_id, &command.output);
+        let parked = self.parking.take(exchange_id, name).ok_or_else(|| {
+            let seconds = self.limits.opening.as_secs();
+            Fault::not_found(format!("no output \"{name}\" of exchange \"{exchange_id}\" waits to be fetched")).help(format!(
+                "name it in `outputs` of the exchange, and fetch it once, within {seconds} s of the end of the exchange"
+            ))
+        })?;
+        let span = tracing::info_span!(
+            "output",
+            otel.name = %format_args!("{} {name}", command.step),
+            otel.kind = "server",
+            run_id = %command.run_id,
+            otel.status_code = tracing::field::Empty,
+        );
+        let _ = span.set_parent(caller.parent.clone());
+        let pump = Pump {
+            gauge: parked.gauge,
+            form,
+            cancel: parked.cancel,
+            cut_off: self.cut_off.clone(),
+            deadline: caller.deadline,
+            exchange: None,
+        };
+        Ok(self.opened(pump, parked.stream, caller, span))
+    }
+
+    /// Pumps an output into the answer of a call.
+    fn opened(&self, pump: Pump, output: BatchStream, caller: &Caller, span: tracing::Span) -> Opened {
+        let encoded = encode_stream(output, !caller.mesh);
+        let (outlet, frames) = Outlet::new(caller, &self.limits, &self.env.space);
         let task = compute::spawn(pump.run(encoded, outlet, span));
-        let frames = attached(frames, task);
-        Ok(Opened { frames })
+        Opened { frames: attached(frames, task) }
     }
 
     fn register(self: &Arc<Self>, exchange_id: &str) -> Registered {
@@ -183,7 +234,21 @@ impl Service {
         if !exchange_id.is_empty() {
             self.running().insert(exchange_id.to_owned(), token.clone());
         }
-        Registered { service: self.clone(), exchange_id: exchange_id.to_owned(), token }
+        Registered { service: self.clone(), exchange_id: exchange_id.to_owned(), token, ended: false }
+    }
+}
+
+/// Refuses outputs that a step does not have, and those that nobody could fetch.
+fn check_claims(command: &StepCommand, names: &[&str]) -> Result<(), Fault> {
+    let further = names.get(1..).unwrap_or_default();
+    if let Some(wrong) = command.outputs.iter().find(|claimed| !further.contains(&claimed.as_str())) {
+        return Err(Fault::bad_params(format!("{} has no further output \"{wrong}\"", command.step))
+            .help(did_you_mean(wrong, further.iter().copied())));
+    }
+    match command.outputs.is_empty() || !command.exchange_id.is_empty() {
+        true => Ok(()),
+        false => Err(Fault::bad_params("further outputs are fetched by the id of the exchange, and it has none")
+            .help("give it an exchange_id, and fetch each output by DoGet with {\"exchange_id\": …, \"output\": …}")),
     }
 }
 
@@ -192,11 +257,24 @@ struct Registered {
     service: Arc<Service>,
     exchange_id: String,
     token: CancellationToken,
+    /// Whether it has come to its end, well or not, and was not dropped before.
+    ended: bool,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
         self.service.running().remove(&self.exchange_id);
+        if !self.ended {
+            self.token.cancel();
+            self.service.parking.forget(&self.exchange_id);
+        } else if self.service.parking.has(&self.exchange_id) {
+            let (service, exchange_id) = (self.service.clone(), self.exchange_id.clone());
+            let late = async move {
+                tokio::time::sleep(service.limits.opening).await;
+                service.parking.forget(&exchange_id);
+            };
+            drop(compute::spawn(late).detach());
+        }
     }
 }
 
@@ -204,9 +282,11 @@ impl Drop for Registered {
 struct Pump {
     gauge: Gauge,
     form: Form,
-    cancel: Registered,
+    cancel: CancellationToken,
+    cut_off: CancellationToken,
     deadline: Option<Duration>,
-    _slot: OwnedSemaphorePermit,
+    /// What the main output of an exchange holds until its end.
+    exchange: Option<(Registered, OwnedSemaphorePermit)>,
 }
 
 /// The queue between a step and the network.
@@ -247,11 +327,11 @@ impl Outlet {
 
 impl Pump {
     /// Pushes every message, then the report or the fault.
-    async fn run(self, encoded: impl Stream<Item = Result<Frame, Fault>> + Send, outlet: Outlet, span: tracing::Span) {
+    async fn run(mut self, encoded: impl Stream<Item = Result<Frame, Fault>> + Send, outlet: Outlet, span: tracing::Span) {
         let end = tokio::select! {
             end = self.push_in_time(encoded, &outlet).instrument(span.clone()) => end,
-            () = self.cancel.token.cancelled() => Err(Fault::cancelled("somebody cancelled this exchange")),
-            () = self.cancel.service.cut_off.cancelled() => Err(Fault::upstream("the server is going down")),
+            () = self.cancel.cancelled() => Err(Fault::cancelled("somebody cancelled this exchange")),
+            () = self.cut_off.cancelled() => Err(Fault::upstream("the server is going down")),
         };
         let report = self.gauge.report();
         span.record("rows_in", report.rows_in);
@@ -265,6 +345,9 @@ impl Pump {
         if let Err(fault) = &end {
             span.record("otel.status_code", "ERROR");
             tracing::warn!(parent: &span, step = report.step, kind = fault.kind().name(), fault = %fault, "step failed");
+        }
+        if let Some((registered, _)) = &mut self.exchange {
+            registered.ended = true;
         }
         outlet.finish(end).await;
     }

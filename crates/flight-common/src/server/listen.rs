@@ -25,6 +25,8 @@ pub(crate) mod http2 {
     pub const FRAME: u32 = 1 << 20;
     pub const STREAM_WINDOW: u32 = 8 << 20;
     pub const CONNECTION_WINDOW: u32 = 16 << 20;
+    /// The largest that the protocol knows (RFC 9113, 6.9.1).
+    pub const LARGEST_WINDOW: u32 = (1 << 31) - 1;
     pub const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(10);
 }
 

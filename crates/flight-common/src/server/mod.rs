@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`call`] | what every streaming call has: who calls, until when, under which trace |
 //! | [`exchange`] | `DoExchange`, `DoGet`, `DoPut` of a load: a step runs |
+//! | [`parking`] | further outputs of exchanges, until they are fetched |
 //! | [`put`], [`staging`] | `DoPut` of a named input, kept until its exchange asks for it |
 //! | [`unary`] | planning (`GetFlightInfo`, `GetSchema`) and `DoAction` |
 //! | [`mux`] | which call goes where |
@@ -16,6 +17,7 @@ mod call;
 mod exchange;
 mod listen;
 mod mux;
+mod parking;
 mod put;
 mod staging;
 mod unary;
@@ -27,6 +29,7 @@ pub use unary::{CANCEL, DESCRIBE, PlanDetails};
 
 use crate::registry::Registry;
 use crate::step::StepEnv;
+use parking::Parking;
 use staging::Staging;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +68,7 @@ pub(crate) struct Service {
     limits: Limits,
     slots: Arc<Semaphore>,
     staging: Staging,
+    parking: Parking,
     running: Mutex<HashMap<String, CancellationToken>>,
     /// Cancelled when calls under way may not go on.
     cut_off: CancellationToken,
@@ -78,6 +82,7 @@ impl Service {
             slots: Arc::new(Semaphore::new(limits.exchanges)),
             limits,
             staging: Staging::default(),
+            parking: Parking::default(),
             running: Mutex::default(),
             cut_off,
         }

@@ -6,7 +6,7 @@
 mod mean;
 mod median;
 mod mode;
-mod number;
+pub mod number;
 mod select;
 mod tally;
 

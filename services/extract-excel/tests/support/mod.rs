@@ -58,6 +58,50 @@ pub fn raw(rows: &str) -> Vec<u8> {
     ])
 }
 
+/// A record of an .xlsb workbook: its kind and its length in seven bits a byte, and its data.
+fn record(kind: u16, data: &[u8]) -> Vec<u8> {
+    let seven = |mut number: usize| {
+        let mut bytes = Vec::new();
+        while number > 0x7f {
+            bytes.push((number & 0x7f) as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+        bytes
+    };
+    [seven(usize::from(kind)), seven(data.len()), data.to_vec()].concat()
+}
+
+/// A text of an .xlsb workbook.
+fn wide(text: &str) -> Vec<u8> {
+    let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    [&(text.encode_utf16().count() as u32).to_le_bytes()[..], &units].concat()
+}
+
+/// An .xlsb workbook with the columns `id`, `name` and `ok`.
+pub fn xlsb(rows: &[(f64, &str, bool)]) -> Vec<u8> {
+    const RELS: &str = r#"<Relationships><Relationship Id="rId1" Target="worksheets/sheet1.bin"/></Relationships>"#;
+    let sheet = [vec![0; 4], 1u32.to_le_bytes().to_vec(), wide("rId1"), wide("Sheet1")].concat();
+    let book = [record(0x9c, &sheet), record(0x90, &[]), record(0x84, &[])].concat();
+    let cell = |kind, column: u32, value: &[u8]| record(kind, &[&column.to_le_bytes()[..], &[0; 4], value].concat());
+    let row = |number: u32| record(0, &[&number.to_le_bytes()[..], &[0; 13]].concat());
+    let mut cells = [record(0x94, &[0; 16]), record(0x91, &[]), row(0)].concat();
+    for (column, name) in (0..).zip(["id", "name", "ok"]) {
+        cells.extend(cell(6, column, &wide(name)));
+    }
+    for (number, (id, name, ok)) in (1..).zip(rows) {
+        let filled =
+            [row(number), cell(5, 0, &id.to_le_bytes()), cell(6, 1, &wide(name)), cell(4, 2, &[u8::from(*ok)])];
+        cells.extend(filled.concat());
+    }
+    cells.extend(record(0x92, &[]));
+    archive(&[
+        ("xl/workbook.bin", &book),
+        ("xl/_rels/workbook.bin.rels", RELS.as_bytes()),
+        ("xl/worksheets/sheet1.bin", &cells),
+    ])
+}
+
 /// An .ods workbook whose only sheet has this XML for its rows.
 pub fn ods(rows: &str) -> Vec<u8> {
     let content = format!(

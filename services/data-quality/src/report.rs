@@ -1,0 +1,73 @@
+//! The report of the checks as files: one for programs, one for people.
+
+use crate::check::Check;
+use crate::params::OnFailure;
+use flight_common::{Fault, StepContext};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Writes `path`.json and `path`.html under the data root. Each is seen whole or not at all.
+///
+/// # Errors
+/// Why one cannot be written.
+pub fn write(path: &str, checks: &[Check], context: &StepContext) -> Result<(), Fault> {
+    let failed = checks.iter().filter(|check| !check.passed).count();
+    let told = json!({
+        "run_id": &*context.run_id,
+        "checks_passed": checks.len() - failed,
+        "checks_failed": failed,
+        "checks": checks,
+    });
+    let json = serde_json::to_string_pretty(&told).map_err(Fault::internal)? + "\n";
+    for (ending, text) in [("json", json), ("html", html(checks, &context.run_id))] {
+        let path = context.env.data_root.locate(&format!("{path}.{ending}"), "report")?;
+        write_file(&path, &text, context)?;
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, text: &str, context: &StepContext) -> Result<(), Fault> {
+    let mut file = context.env.data_root.new_file(path)?;
+    file.write_all(text.as_bytes()).map_err(|error| Fault::io(path.display(), &error))?;
+    file.commit()
+}
+
+/// One page that needs nothing else.
+fn html(checks: &[Check], run_id: &str) -> String {
+    let failed = checks.iter().filter(|check| !check.passed).count();
+    let mut rows = String::new();
+    for check in checks {
+        let (class, verdict) = match (check.passed, check.on_failure) {
+            (true, _) => ("passed", "passed"),
+            (false, OnFailure::Fail) => ("failed", "failed"),
+            (false, OnFailure::Warn) => ("warned", "failed (warning)"),
+            (false, OnFailure::Reject) => ("warned", "failed (rows rejected)"),
+        };
+        let cells = [
+            check.rule.to_owned(),
+            check.column.clone().unwrap_or_default(),
+            verdict.to_owned(),
+            check.actual.to_string(),
+            check.expected.to_string(),
+        ];
+        let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
+        let _ = writeln!(rows, "<tr class=\"{class}\">{cells}</tr>");
+    }
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Data quality</title>\n<style>\n\
+         body {{ font: 15px sans-serif; margin: 2em; }}\ntable {{ border-collapse: collapse; }}\n\
+         th, td {{ border: 1px solid #ccc; padding: 0.3em 0.6em; text-align: left; overflow-wrap: anywhere; }}\n\
+         .passed {{ background: #e9f7ec; }} .failed {{ background: #fde8e8; }} .warned {{ background: #fff6db; }}\n\
+         </style>\n</head>\n<body>\n<h1>Data quality</h1>\n<p>Run {}: {failed} of {} checks failed.</p>\n<table>\n\
+         <tr><th>rule</th><th>column</th><th>verdict</th><th>actual</th><th>expected</th></tr>\n{rows}</table>\n\
+         </body>\n</html>\n",
+        escaped(run_id),
+        checks.len(),
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
