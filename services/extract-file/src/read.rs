@@ -11,11 +11,17 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use flight_common::queue::{QueueSender, byte_queue};
 use flight_common::{BatchStream, Fault, StepContext, compute};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use std::sync::Arc;
 
 /// Bytes that a part may be ahead of its reader.
 const AHEAD: usize = 8 << 20;
+/// More parts than are decoded side by side: each has a batch in its hands.
+const MOST_AT_ONCE: usize = 16;
+
+fn at_once() -> usize {
+    compute::workers().min(MOST_AT_ONCE)
+}
 
 /// What was planned.
 pub struct Run {
@@ -52,7 +58,7 @@ impl Run {
         let jobs = run.jobs.clone();
         // The next parts begin while one is read.
         let parts = stream::iter(jobs).map(move |job| std::future::ready(part(&run, job, &context)));
-        BatchStream::new(schema, parts.buffered(compute::workers()).flatten())
+        BatchStream::new(schema, parts.buffered(at_once()).flatten())
     }
 
     fn reads(&self, field: &FieldRef) -> bool {
@@ -63,7 +69,7 @@ impl Run {
 
 /// A part, decoded by a task of its own.
 fn part(run: &Arc<Run>, job: Job, context: &StepContext) -> BatchStream {
-    let limit = AHEAD.min(context.budget().limit() / 16);
+    let limit = AHEAD.min(context.budget().limit() / 4 / (at_once() + 1));
     let (sender, queue) = byte_queue(limit, context.budget(), run.schema.clone());
     let (run, context) = (run.clone(), context.clone());
     let task = compute::spawn(async move {
@@ -104,7 +110,12 @@ async fn decode(run: &Run, job: Job, context: &StepContext, sender: &QueueSender
             }
             _ => seen(&batch, &file.folders, &run.schema)?,
         };
-        if rows.num_rows() > 0 && !sender.push(rows).await {
+        // Where no row is wanted for long, nothing else would tell that nobody reads any more.
+        let is_read = match rows.num_rows() {
+            0 => sender.abandoned().now_or_never().is_none(),
+            _ => sender.push(rows).await,
+        };
+        if !is_read {
             return Ok(());
         }
     }

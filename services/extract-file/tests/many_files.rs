@@ -114,6 +114,20 @@ async fn a_condition_holds_of_the_folder_and_not_of_a_column_of_its_name() {
 }
 
 #[tokio::test]
+async fn rows_are_counted_where_only_a_folder_is_wanted() {
+    let folder = Folder::new();
+    folder.write("y=1/a.ndjson", "{\"n\": 1}\n{\"n\": 2}\n");
+    folder.write("y=1/b.json", "[{\"n\": 3}]");
+    folder.write("y=1/c.arrow", file_of(&numbers(4, 6)));
+    folder.write("y=1/d.avro", avro_of(&numbers(6, 8)));
+    folder.write("y=1/e.parquet", parquet_of(&numbers(8, 11), 2));
+    let rows = folder.rows(json!({"file_path": "y=*/*", "select": ["y"]})).await;
+    assert_eq!((rows.num_rows(), rows.num_columns()), (10, 1));
+    let rows = folder.rows(json!({"file_path": "y=*/*", "select": ["y"], "where": "y = 1 AND n > 1"})).await;
+    assert_eq!(rows.num_rows(), 9);
+}
+
+#[tokio::test]
 async fn memory_stays_small_beside_the_files() {
     let folder = Folder::new();
     let texts: Vec<String> = (0..200_000).map(|n| format!("a text that takes some room, number {n}")).collect();
