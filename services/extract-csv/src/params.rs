@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The file, relative to the data root: `sales/2024.csv`; or a pattern of files, which are read in the order of their
-    /// paths: `sales/2024-*.csv`. `*` and `?` stand for what lies within a folder, `**` for any folders. Each may be
-    /// compressed with gzip or zstd, whatever its name.
+    /// The file, relative to the data root: `sales/2024.csv`; or, with `*` or `?` in it, a pattern of files, which are read
+    /// in the order of their paths: `sales/2024-*.csv`. `*` and `?` stand for what lies within a folder, `**` for any
+    /// folders, `[ab]` for one of these characters. Each may be compressed with gzip or zstd, whatever its name.
     pub file_path: String,
 
     /// The character between fields: `","` unless told, `";"`, `"|"`, `"\t"` for a tab. If it is not told, and the

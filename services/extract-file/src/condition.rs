@@ -20,6 +20,8 @@ const POINTER: &str = "/where";
 const LONGEST: usize = 64 << 10;
 /// Levels of expressions within each other: each takes a piece of the stack of whoever computes it.
 const DEEPEST: usize = 200;
+const EXAMPLE: &str = "write a condition in SQL: year >= 2024 AND region = 'north'";
+const TRY_CAST: &str = "TRY_CAST gives a null for what cannot be cast";
 /// Functions that could fill all memory by one call, and that no condition needs.
 const LEFT_OUT: [&str; 7] = ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize"];
 
@@ -58,19 +60,28 @@ impl Condition {
             );
         }
         let expression = state.create_physical_expr(expression, &own).map_err(|error| of_plan(&error))?;
-        Ok(Self { expression, schema })
+        let condition = Self { expression, schema };
+        // What is wrong with a constant is wrong without rows too.
+        let without_rows = condition.computed(&RecordBatch::new_empty(condition.schema.clone()));
+        match without_rows {
+            Ok(_) => Ok(condition),
+            Err(why) => Err(refused(why).help(TRY_CAST)),
+        }
     }
 
-    /// The rows of a batch of the condition's columns for which it holds.
+    /// The rows of a batch of the condition's columns for which it holds. `path` is the file that they are of.
     ///
     /// # Errors
     /// [`flight_common::FaultKind::BadData`] for values that it cannot be computed of.
-    pub fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray, Fault> {
-        let bad = |error: DataFusionError| {
-            Fault::bad_data(format!("the condition cannot be computed: {}", one_line(&error)))
-                .help("TRY_CAST gives a null for what cannot be cast")
-        };
-        let holds = self.expression.evaluate(rows).and_then(|value| value.into_array(rows.num_rows())).map_err(bad)?;
+    pub fn holds(&self, rows: &RecordBatch, path: &str) -> Result<BooleanArray, Fault> {
+        self.computed(rows).map_err(|why| {
+            Fault::bad_data(format!("{path}: the condition cannot be computed of a value: {why}")).help(TRY_CAST)
+        })
+    }
+
+    fn computed(&self, rows: &RecordBatch) -> Result<BooleanArray, String> {
+        let holds = self.expression.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()));
+        let holds = holds.map_err(|error| one_line(&error))?;
         let holds = holds.as_boolean();
         // A row for which it is not known whether the condition holds is left out.
         Ok(match holds.nulls() {
@@ -128,13 +139,18 @@ fn of_plan(error: &DataFusionError) -> Fault {
             }
             other => refused(other.to_string()),
         },
-        other => refused(one_line(other)).help("write a condition in SQL: year >= 2024 AND region = 'north'"),
+        DataFusionError::SQL(error, _) => {
+            let why = error.to_string();
+            refused(format!("this is no SQL: {}", why.strip_prefix("sql parser error: ").unwrap_or(&why))).help(EXAMPLE)
+        }
+        other => refused(one_line(other)).help(EXAMPLE),
     }
 }
 
 fn one_line(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
     let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    let line = line.strip_prefix("Error during planning: ").unwrap_or(&line);
-    line.strip_prefix("This feature is not implemented: ").unwrap_or(line).to_owned()
+    let prefixes =
+        ["Error during planning: ", "This feature is not implemented: ", "Arrow error: ", "Execution error: "];
+    prefixes.iter().fold(line.as_str(), |line, prefix| line.strip_prefix(prefix).unwrap_or(line)).to_owned()
 }

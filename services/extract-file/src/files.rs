@@ -25,6 +25,7 @@ pub fn of_no_format(path: &str) -> Fault {
     let help = match end {
         "csv" | "tsv" | "txt" => "extract-csv reads text files".to_owned(),
         "xlsx" | "xls" | "ods" => "extract-excel reads workbooks".to_owned(),
+        "" => format!("set `format`; if it is a folder, write its files as {path}/**/*.parquet"),
         end => format!("set `format`; {}", did_you_mean(end, known)),
     };
     Fault::bad_params(message.clone()).help(help).violation(format!("/{PARAM}"), message)

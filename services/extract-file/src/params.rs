@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The file, relative to the data root: `sales/2024.parquet`; or a pattern of files, which are read in the order of
-    /// their paths: `sales/year=*/*.parquet`, `sales/**/*.parquet`. `*` and `?` stand for what lies within a folder, `**`
-    /// for any folders, `[ab]` for one of these characters.
+    /// The file, relative to the data root: `sales/2024.parquet`; or, with `*` or `?` in it, a pattern of files, which are
+    /// read in the order of their paths: `sales/year=*/*.parquet`, `sales/**/*.parquet`. `*` and `?` stand for what lies
+    /// within a folder, `**` for any folders, `[ab]` for one of these characters.
     pub file_path: String,
 
     /// What the files are; else what their names end with says. Example: `format: ndjson`.

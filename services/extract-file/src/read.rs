@@ -105,7 +105,7 @@ async fn decode(run: &Run, job: Job, context: &StepContext, sender: &QueueSender
         let batch = batch.map_err(changed)?;
         let rows = match &run.condition {
             Some(condition) if file.format != Format::Parquet => {
-                let holds = condition.holds(&seen(&batch, &file.folders, &condition.schema)?)?;
+                let holds = condition.holds(&seen(&batch, &file.folders, &condition.schema)?, path)?;
                 filter_record_batch(&seen(&batch, &file.folders, &run.schema)?, &holds)?
             }
             _ => seen(&batch, &file.folders, &run.schema)?,

@@ -39,6 +39,8 @@ async fn what_cannot_be_asked_is_refused_at_its_place() {
         (json!({"file_path": "a.parquet", "where": "id > 1"}), BadSchema, "/where"),
         (json!({"file_path": "a.parquet", "where": "Id +"}), BadParams, "/where"),
         (json!({"file_path": "a.parquet", "where": "Id"}), BadParams, "/where"),
+        (json!({"file_path": "a.parquet", "where": "Id > 'x'"}), BadParams, "/where"),
+        (json!({"file_path": "folder"}), BadParams, "/file_path"),
         (json!({"file_path": "a.parquet", "where": "count(*) > 1"}), BadParams, "/where"),
         (json!({"file_path": "a.parquet", "where": "Id IN (SELECT 1)"}), BadParams, "/where"),
         (json!({"file_path": "a.parquet", "where": "Id > 1; DROP TABLE x"}), BadParams, "/where"),
@@ -59,7 +61,9 @@ async fn a_condition_that_a_value_cannot_meet_is_bad_data() {
         let fault = folder.read(params).await.expect_err("x is no number");
         assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
         assert!(
-            fault.message().contains('x') && fault.help_text().is_some_and(|help| help.contains("TRY_CAST")),
+            fault.message().contains(&format!("a.{format}"))
+                && fault.message().contains('x')
+                && fault.help_text().is_some_and(|help| help.contains("TRY_CAST")),
             "{fault:?}"
         );
     }

@@ -67,10 +67,10 @@ pub fn batches(path: &str, file: File, wanted: Wanted) -> Result<Batches, Fault>
         builder = builder.with_row_selection(rows);
     }
     if let Some(condition) = wanted.condition {
-        let (mask, folders) = (mask(&condition.schema), wanted.folders);
+        let (mask, folders, path) = (mask(&condition.schema), wanted.folders, path.to_owned());
         let holds = move |batch| {
             let rows = seen(&batch, &folders, &condition.schema)?;
-            condition.holds(&rows)
+            condition.holds(&rows, &path)
         };
         let holds = move |batch| holds(batch).map_err(|fault: Fault| ArrowError::ExternalError(Box::new(fault)));
         builder = builder.with_row_filter(RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, holds))]));
