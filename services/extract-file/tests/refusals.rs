@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Folder, avro_of, file_of, parquet_of, stream_of};
+use arrow::ipc::CompressionType;
+use common::{Folder, avro_of, compressed_stream_of, file_of, parquet_of, stream_of};
 use extract_file::ExtractFile;
 use flight_common::testing::contract::awkward;
 use flight_common::testing::{Bench, batch};
@@ -134,4 +135,26 @@ async fn a_file_that_changed_since_it_was_planned_is_refused() {
     let read = flight_common::compute::spawn(output.collect_rows()).await.expect("polled");
     let fault = read.expect_err("it changed");
     assert!(fault.kind() == FaultKind::BadData && fault.message().contains("b.parquet"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn compressed_rows_that_claim_more_than_there_can_be_are_refused() {
+    let folder = Folder::new();
+    let rows = batch!("n" => Int64Array vec![7; 4000]);
+    for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+        let whole = compressed_stream_of(&rows, codec);
+        folder.write("a.arrows", &whole);
+        assert_eq!(folder.rows(json!({"file_path": "a.arrows"})).await.num_rows(), 4000);
+        // The length that the column says of itself.
+        let claim = 32_000_u64.to_le_bytes();
+        let at = whole.windows(8).position(|bytes| bytes == claim).expect("it is there");
+        for more in [1_u64 << 40, i64::MAX as u64, 31_000] {
+            let mut damaged = whole.clone();
+            damaged[at..at + 8].copy_from_slice(&more.to_le_bytes());
+            folder.write("a.arrows", damaged);
+            let fault = folder.read(json!({"file_path": "a.arrows"})).await.expect_err("refused");
+            assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
+            assert!(fault.message().contains("a.arrows"), "{fault}");
+        }
+    }
 }

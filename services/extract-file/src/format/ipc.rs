@@ -1,12 +1,13 @@
 //! Arrow IPC, as a file or as a stream.
 //!
 //! A file is a stream between its magic bytes and a footer. Read as one, its batches come in their order, and no length is
-//! trusted that the file itself does not have room for.
+//! trusted that the file itself does not have room for, nor one that compressed rows claim beyond all measure: no decoder
+//! could say no to it once it has asked for the memory.
 
 use super::{BATCH_BYTES, Batches, damaged, places};
 use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::ipc::reader::StreamReader;
-use arrow::ipc::root_as_message;
+use arrow::ipc::{Message, root_as_message};
 use flight_common::Fault;
 use flight_common::wire::split;
 use std::fs::File;
@@ -18,6 +19,8 @@ const STEP: u64 = 8;
 /// And no later than here.
 const LAST_START: u64 = 128;
 const BUFFER: usize = 256 << 10;
+/// The largest batch, which is in memory as a whole.
+const LARGEST: u64 = 1 << 30;
 
 type Reader = StreamReader<BufReader<File>>;
 
@@ -94,8 +97,32 @@ fn check_lengths(file: &mut File, mut place: u64, size: u64) -> Result<(), Strin
         if body > size - place {
             return Err(at(place) + "the rows of a message are more than the file");
         }
+        let bytes = decoded_bytes(file, &message, place, body).map_err(|error| at(place) + &error.to_string())?;
+        if bytes > LARGEST {
+            return Err(format!("{}a batch of {bytes} bytes ({LARGEST} is the most: write smaller ones)", at(place)));
+        }
         place += body;
     }
+}
+
+/// The memory that a batch whose rows begin at this place asks for. Of compressed rows it is what they claim of themselves.
+fn decoded_bytes(file: &mut File, message: &Message<'_>, place: u64, body: u64) -> std::io::Result<u64> {
+    let dictionary = || message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+    let Some(rows) = message.header_as_record_batch().or_else(dictionary) else { return Ok(body) };
+    let (Some(_), Some(buffers)) = (rows.compression(), rows.buffers()) else { return Ok(body) };
+    let mut all = 0u64;
+    for buffer in buffers {
+        let start = u64::try_from(buffer.offset()).ok().and_then(|offset| place.checked_add(offset));
+        let mut claimed = [0; 8];
+        if buffer.length() < claimed.len() as i64 {
+            continue;
+        }
+        file.seek(SeekFrom::Start(start.unwrap_or(u64::MAX >> 1)))?;
+        file.read_exact(&mut claimed)?;
+        // -1 stands for what was not compressed.
+        all = all.saturating_add(u64::try_from(i64::from_le_bytes(claimed)).unwrap_or(0));
+    }
+    Ok(all.max(body))
 }
 
 /// The columns.

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use arrow::array::RecordBatch;
-use arrow::ipc::MetadataVersion;
 use arrow::ipc::writer::IpcWriteOptions;
+use arrow::ipc::{CompressionType, MetadataVersion};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use extract_file::ExtractFile;
 use flight_common::Fault;
@@ -69,6 +69,15 @@ pub fn tight_file_of(rows: &RecordBatch) -> Vec<u8> {
     let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5).expect("options");
     let mut writer =
         arrow::ipc::writer::FileWriter::try_new_with_options(Vec::new(), &rows.schema(), options).expect("a writer");
+    writer.write(rows).expect("written");
+    writer.into_inner().expect("finished")
+}
+
+/// An Arrow stream of compressed rows.
+pub fn compressed_stream_of(rows: &RecordBatch, codec: CompressionType) -> Vec<u8> {
+    let options = IpcWriteOptions::default().try_with_compression(Some(codec)).expect("options");
+    let mut writer =
+        arrow::ipc::writer::StreamWriter::try_new_with_options(Vec::new(), &rows.schema(), options).expect("a writer");
     writer.write(rows).expect("written");
     writer.into_inner().expect("finished")
 }
