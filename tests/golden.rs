@@ -82,6 +82,7 @@ golden! {
     ecommerce_analytics: ordered,
     hr_analytics: ordered,
     legacy_hr: ordered,
+    museum_visits: ordered,
     orders_from_sql: ordered,
     orders_quality: ordered,
     orders_to_database: ordered,

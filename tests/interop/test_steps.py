@@ -172,6 +172,15 @@ class Steps(unittest.TestCase):
         info = self.client.get_flight_info(descriptor("extract-csv", {"file_path": "examples/data/hr_employees.csv"}))
         self.assertEqual(self.client.do_get(info.endpoints[0].ticket).read_all(), rows)
 
+    def test_files_of_folders_are_one_table_of_the_wanted_rows(self):
+        params = {"file_path": "examples/data/visits/month=*/*.ndjson", "select": ["site", "visitors", "month"],
+                  "where": "month = 2 AND visitors >= 200"}
+        rows = self.client.do_get(flight.Ticket(command("extract-file", params))).read_all()
+        self.assertEqual(rows.schema.names, ["site", "visitors", "month"])
+        self.assertEqual((rows.num_rows, sum(rows["visitors"].to_pylist())), (46, 13619))
+        with self.assertRaisesRegex(pa.ArrowInvalid, "visitors"):
+            self.client.get_schema(descriptor("extract-file", {**params, "where": "visitor > 1"}))
+
     def test_a_load_takes_rows_by_do_put_and_gives_a_receipt(self):
         writer, results = self.client.do_put(
             descriptor("load-data", {"format": "parquet", "dataset_name": "interop"}, run_id="r1"), PEOPLE.schema)

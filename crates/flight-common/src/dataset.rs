@@ -5,7 +5,7 @@
 
 use crate::data_root::DataRoot;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file, a table, or another place of data. It holds no password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,5 +25,31 @@ impl Dataset {
     /// The file or folder at this path beneath the data root.
     pub fn file(root: &DataRoot, relative: &Path) -> Self {
         Self::new("file", root.path().join(relative).to_string_lossy())
+    }
+
+    /// The file at one of these paths beneath the data root, or the folder that all of them are in.
+    pub fn files<P: AsRef<Path>>(root: &DataRoot, relative: &[P]) -> Self {
+        let Some((first, others)) = relative.split_first() else { return Self::file(root, Path::new("")) };
+        let common = others.iter().fold(first.as_ref().to_owned(), |common, path| {
+            let alike = common.components().zip(path.as_ref().components()).take_while(|(one, other)| one == other);
+            alike.map(|(one, _)| one).collect::<PathBuf>()
+        });
+        Self::file(root, &common)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_files_are_the_folder_that_they_are_in() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = DataRoot::open(folder.path()).expect("a root");
+        let named = |paths: &[&str]| Dataset::files(&root, paths).name;
+        let full = |path: &str| root.path().join(path).to_string_lossy().into_owned();
+        assert_eq!(named(&["a/b/1.csv"]), full("a/b/1.csv"));
+        assert_eq!(named(&["a/b/1.csv", "a/b/2.csv"]), full("a/b"));
+        assert_eq!(named(&["a/b/1.csv", "a/bc/2.csv"]), full("a"));
     }
 }

@@ -1,11 +1,34 @@
-//! What tells a file from another, so that one that changes between plan and run, or while it is read, is an error.
+//! Which files a path means, and what tells one from another, so that one that changes between plan and run, or while it is read, is an error.
 
+use crate::data_root::DataRoot;
 use crate::fault::Fault;
 use chrono::{DateTime, SecondsFormat, Utc};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
+
+/// More files than one step reads.
+const MOST_FILES: usize = 10_000;
+
+/// The files that a user's path means: the one of that name; or, where it holds `*` or `?`, all that it matches as a
+/// pattern, in the order of their paths (see [`DataRoot::matching`]). `param` is named in errors.
+///
+/// # Errors
+/// [`crate::FaultKind::NotFound`] when nothing matches; otherwise as [`DataRoot::matching`].
+pub fn files_of(root: &DataRoot, given: &str, param: &str) -> Result<Vec<String>, Fault> {
+    if !given.contains(['*', '?']) {
+        return Ok(vec![given.to_owned()]);
+    }
+    let found = root.matching(given, param, MOST_FILES)?;
+    if found.is_empty() {
+        let message = format!("no file matches {given}");
+        let help = format!("patterns are looked up beneath the data root {}", root.path().display());
+        return Err(Fault::not_found(message.clone()).help(help).violation(format!("/{param}"), message));
+    }
+    Ok(found)
+}
 
 /// What identifies the content of a file. As text it holds what replicas that share a file system agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +52,23 @@ impl FileIdentity {
         }
         let place = (found.dev(), found.ino());
         Ok(Self { path: path.to_owned(), size: found.len(), changed: found.modified().ok(), place })
+    }
+
+    /// That of several files together, as text: of one as it is, of more their number, their bytes and a checksum.
+    pub fn of_all(files: &[Self]) -> String {
+        if let [only] = files {
+            return only.to_string();
+        }
+        let mut sum = Sha256::new();
+        files.iter().for_each(|file| sum.update(format!("{file}\n")));
+        let mut text = format!("{} files of {} bytes, ", files.len(), files.iter().map(Self::size).sum::<u64>());
+        sum.finalize().iter().take(16).for_each(|byte| text.push_str(&format!("{byte:02x}")));
+        text
+    }
+
+    /// The path, as the user wrote it or a pattern found it.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Its size in bytes.
@@ -60,5 +100,45 @@ impl fmt::Display for FileIdentity {
             }
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> (tempfile::TempDir, DataRoot) {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["b.csv", "a.csv"] {
+            std::fs::write(folder.path().join(name), name).expect("written");
+        }
+        let root = DataRoot::open(folder.path()).expect("a root");
+        (folder, root)
+    }
+
+    #[test]
+    fn a_path_is_itself_and_a_pattern_is_what_it_matches() {
+        let (_folder, root) = root();
+        assert_eq!(files_of(&root, "a[1].csv", "p").expect("itself"), ["a[1].csv"]);
+        assert_eq!(files_of(&root, "*.csv", "p").expect("both"), ["a.csv", "b.csv"]);
+        assert_eq!(files_of(&root, "?.csv", "p").expect("both").len(), 2);
+        let fault = files_of(&root, "*.txt", "p").expect_err("none");
+        assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (crate::FaultKind::NotFound, "/p"));
+    }
+
+    #[test]
+    fn several_files_are_others_when_one_of_them_is() {
+        let (folder, root) = root();
+        let both = || {
+            let identity = |path: &str| FileIdentity::of(&root.open_file(path, "p").expect("open").into_std(), path);
+            ["a.csv", "b.csv"].map(|path| identity(path).expect("a file"))
+        };
+        let before = FileIdentity::of_all(&both());
+        assert!(before.starts_with("2 files of 10 bytes, "), "{before}");
+        assert_eq!(before, FileIdentity::of_all(&both()));
+        std::fs::write(folder.path().join("b.csv"), "longer than it was").expect("written");
+        assert_ne!(before, FileIdentity::of_all(&both()));
+        let [only, _] = both();
+        assert_eq!(FileIdentity::of_all(std::slice::from_ref(&only)), only.to_string());
     }
 }

@@ -48,7 +48,7 @@ pub use dataset::Dataset;
 pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
 pub use fault::{Fault, FaultKind, Violation};
 #[cfg(feature = "files")]
-pub use identity::FileIdentity;
+pub use identity::{FileIdentity, files_of};
 pub use memory::{MemoryBudget, Reservation};
 pub use parcel::Parcel;
 pub use registry::Registry;

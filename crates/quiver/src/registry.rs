@@ -6,6 +6,7 @@ use flight_common::Registry;
 pub fn registry() -> Registry {
     Registry::new()
         .with(extract_csv::ExtractCsv)
+        .with(extract_file::ExtractFile)
         .with(extract_sql::ExtractSql::default())
         .with(extract_api::ExtractApi)
         .with(extract_excel::ExtractExcel)

@@ -128,6 +128,17 @@ pub fn empty(path: &str, header: bool) -> Fault {
     Fault::bad_data(format!("{path} is empty")).help(help)
 }
 
+/// The fault for two files, of which the second has other columns than the first.
+pub fn other_columns((first, second): (&str, &str), expected: &[String], found: &[String]) -> Fault {
+    let place = (0..).find(|place| expected.get(*place) != found.get(*place)).unwrap_or_default();
+    let named = |names: &[String]| names.get(place).map_or("no column".to_owned(), |name| format!("\"{name}\""));
+    let (expected, found) = (named(expected), named(found));
+    let message = format!("{second}: its column {} is {found}, where {first} has {expected}", place + 1);
+    Fault::bad_data(message).help(
+        "files of one pattern have the same columns in the same order: choose a narrower pattern, or read them apart",
+    )
+}
+
 /// The fault for a header that was most likely cut at the wrong character.
 pub fn wrong_delimiter(place: &str, likely: &str) -> Fault {
     let message = format!("{place}: the header is one field when cut at \",\", and holds \"{likely}\"");

@@ -35,6 +35,36 @@ pub struct Layout {
     pub lines: u64,
     /// Bytes of a row, on average.
     pub row_bytes: usize,
+    /// What values its columns were seen to have.
+    seen: Vec<Seen>,
+}
+
+impl Layout {
+    /// Takes in what a further file holds, so that the types hold the values of both. Where rows begin stays that of
+    /// this one.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadData`] for other columns; `paths` are those of the first file and of that one.
+    pub fn join(&mut self, other: &Self, paths: (&str, &str)) -> Result<(), Fault> {
+        if self.names != other.names {
+            return Err(header::other_columns(paths, &self.names, &other.names));
+        }
+        for (place, column) in self.columns.iter_mut().enumerate() {
+            self.seen[place].merge(other.seen[place]);
+            if !column.given {
+                column.data_type = self.seen[place].data_type();
+            }
+            column.mean_length = column.mean_length.max(other.columns[place].mean_length);
+        }
+        self.schema = schema(&self.names, &self.columns);
+        self.row_bytes = self.row_bytes.max(other.row_bytes);
+        Ok(())
+    }
+}
+
+fn schema(names: &[String], columns: &[ColumnPlan]) -> SchemaRef {
+    let fields = names.iter().zip(columns).map(|(name, plan)| Field::new(name, plan.data_type.clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Looks at the first rows of a text.
@@ -64,12 +94,12 @@ pub fn look(text: Box<dyn Read + Send>, options: &Options) -> Result<Layout, Fau
         sample.look(piece.view(), 0, &mut columns, &mut seen)?;
         sample.lines += lines(piece.view().text());
     }
+    let values = columns.iter().map(|column| column.seen).collect();
     let columns: Vec<ColumnPlan> = columns.into_iter().map(|column| column.planned(seen.rows)).collect();
-    let fields = sample.names.iter().zip(&columns);
-    let fields: Vec<Field> = fields.map(|(name, plan)| Field::new(name, plan.data_type.clone(), true)).collect();
     let row_bytes = usize::try_from(seen.bytes).unwrap_or(usize::MAX) / seen.rows.max(1);
-    let schema = Arc::new(Schema::new(fields));
-    Ok(Layout { schema, names: sample.names, columns, body: begins_at.0, lines: begins_at.1, row_bytes })
+    let schema = schema(&sample.names, &columns);
+    let (body, lines) = begins_at;
+    Ok(Layout { schema, names: sample.names, columns, body, lines, row_bytes, seen: values })
 }
 
 /// How much has been looked at.

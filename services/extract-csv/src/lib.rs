@@ -67,6 +67,7 @@ impl Step for ExtractCsv {
                     "Types that a guess would miss",
                     r#"{"file_path": "orders.csv.gz", "types": {"zip": "string", "price": "decimal(10,2)", "paid_at": "timestamp[us, UTC]"}}"#,
                 ),
+                ("All files of a year, as one table", r#"{"file_path": "sales/2024-*.csv"}"#),
                 ("Other spellings of null", r#"{"file_path": "survey.csv", "nulls": ["", "-", "unknown"]}"#),
             ],
         }

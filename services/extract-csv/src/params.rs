@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The file, relative to the data root: `sales/2024.csv`. It may be compressed with gzip or zstd, whatever its
-    /// name.
+    /// The file, relative to the data root: `sales/2024.csv`; or, with `*` or `?` in it, a pattern of files, which are read
+    /// in the order of their paths: `sales/2024-*.csv`. `*` and `?` stand for what lies within a folder, `**` for any
+    /// folders, `[ab]` for one of these characters. Each may be compressed with gzip or zstd, whatever its name.
     pub file_path: String,
 
     /// The character between fields: `","` unless told, `";"`, `"|"`, `"\t"` for a tab. If it is not told, and the
@@ -36,7 +37,7 @@ pub struct Params {
     #[serde(default)]
     pub duplicate_headers: DuplicateHeaders,
 
-    /// Lines to leave out at the start of the file, before the header: a title, say.
+    /// Lines to leave out at the start of each file, before the header: a title, say.
     #[serde(default)]
     pub skip_lines: u64,
 
@@ -68,7 +69,7 @@ pub struct Params {
     #[serde(default)]
     pub timestamp_format: Option<String>,
 
-    /// The rows that types are guessed from, at the start of the file (and in no more than its first 16 MiB). More take
+    /// The rows that types are guessed from, at the start of each file (and in no more than its first 16 MiB). More take
     /// longer to plan and err less. With 0 nothing is guessed, and columns are text unless `types` says otherwise.
     #[serde(default = "sample_rows")]
     pub sample_rows: u64,

@@ -1,16 +1,16 @@
-//! The plan: a look into the file.
+//! The plan: a look into the file, or into each of several, which then make one table.
 
-use crate::layout;
+use crate::layout::{self, Layout};
 use crate::options::Options;
 use crate::read::Run;
 use crate::source::Source;
-use flight_common::{DataRoot, Dataset, Fault, FaultKind, Planned};
+use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, files_of};
 use std::sync::Arc;
 
-/// Opens the file and finds out what it holds.
+/// Opens the files and finds out what they hold.
 ///
 /// # Errors
-/// What is wrong with its start, said of the parameter `file_path` unless it speaks of another.
+/// What is wrong with their start, said of the parameter `file_path` unless it speaks of another.
 pub fn plan(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
     look(options, root).map_err(|fault| {
         if !fault.violations().is_empty() || fault.kind() == FaultKind::Internal {
@@ -21,11 +21,37 @@ pub fn plan(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
     })
 }
 
+/// A file among those that are read.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its path.
+    pub path: Arc<str>,
+    /// What it was when it was planned.
+    pub identity: FileIdentity,
+    /// Bytes of text before its first row.
+    pub body: u64,
+    /// Lines before its first row.
+    pub lines: u64,
+}
+
 fn look(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
-    let source = Source::open(root, &options.path)?;
-    let layout = Arc::new(layout::look(source.text(&options)?, &options)?);
-    let identity = source.identity;
-    let planned = identity.to_string();
-    let dataset = Dataset::file(root, &root.locate(&options.path, "file_path")?);
-    Ok(Planned::new(layout.schema.clone(), Run { options, layout, identity }).source(planned).dataset(dataset))
+    let mut files = Vec::new();
+    let mut whole: Option<(Arc<str>, Layout)> = None;
+    for path in files_of(root, &options.path, "file_path")? {
+        let path: Arc<str> = path.into();
+        let source = Source::open(root, &path)?;
+        let options = Options { path: path.clone(), ..options.clone() };
+        let layout = layout::look(source.text(&options)?, &options)?;
+        files.push(Part { path: path.clone(), identity: source.identity, body: layout.body, lines: layout.lines });
+        match &mut whole {
+            Some((first, whole)) => whole.join(&layout, (first, &path))?,
+            None => whole = Some((path, layout)),
+        }
+    }
+    let (_, layout) = whole.ok_or_else(|| Fault::internal("a path means at least one file"))?;
+    let identities: Vec<FileIdentity> = files.iter().map(|file| file.identity.clone()).collect();
+    let places = files.iter().map(|file| root.locate(&file.path, "file_path"));
+    let dataset = Dataset::files(root, &places.collect::<Result<Vec<_>, _>>()?);
+    let (schema, source) = (layout.schema.clone(), FileIdentity::of_all(&identities));
+    Ok(Planned::new(schema, Run { options, layout: Arc::new(layout), files }).source(source).dataset(dataset))
 }

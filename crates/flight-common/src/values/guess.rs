@@ -64,6 +64,11 @@ impl Seen {
         self.0 |= kind(value, forms);
     }
 
+    /// Adds what another part of the column was seen to have.
+    pub fn merge(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
     /// The type that holds them all. A column without values is text.
     pub fn data_type(self) -> DataType {
         let only = |kinds: u16| self.0 != 0 && self.0 & !kinds == 0;

@@ -1,0 +1,156 @@
+//! `where`: a condition in SQL over the columns of the files and their folders. DataFusion reads and computes it.
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, SchemaError};
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::prelude::SessionConfig;
+use flight_common::Fault;
+use flight_common::params::did_you_mean;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Where the condition stands.
+const POINTER: &str = "/where";
+/// Bytes of the longest condition.
+const LONGEST: usize = 64 << 10;
+/// Levels of expressions within each other: each takes a piece of the stack of whoever computes it.
+const DEEPEST: usize = 200;
+const EXAMPLE: &str = "write a condition in SQL: year >= 2024 AND region = 'north'";
+const TRY_CAST: &str = "TRY_CAST gives a null for what cannot be cast";
+/// Functions that could fill all memory by one call, and that no condition needs.
+const LEFT_OUT: [&str; 7] = ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize"];
+
+/// A condition, compiled.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// What is computed.
+    pub expression: Arc<dyn PhysicalExpr>,
+    /// The columns that it looks at.
+    pub schema: SchemaRef,
+}
+
+impl Condition {
+    /// Compiles a condition over these columns. Run it where the stack is deep.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] for what is no condition, [`flight_common::FaultKind::BadSchema`] for a
+    /// column that there is not.
+    pub fn compile(text: &str, columns: &SchemaRef) -> Result<Self, Fault> {
+        if text.len() > LONGEST {
+            return Err(refused(format!("the condition has {} bytes, and {LONGEST} is the most", text.len()))
+                .help("read all rows, and join them with what you list"));
+        }
+        let state = state();
+        let all = DFSchema::try_from(columns.as_ref().clone()).map_err(|error| of_plan(&error))?;
+        let expression = state.create_logical_expr(text, &all).map_err(|error| of_plan(&error))?;
+        check_depth(&expression)?;
+        let named: BTreeSet<&Column> = expression.column_refs().into_iter().collect();
+        let looked_at = |field: &&Arc<Field>| named.iter().any(|column| column.name() == field.name());
+        let schema = Arc::new(Schema::new(columns.fields().iter().filter(looked_at).cloned().collect::<Vec<_>>()));
+        let own = DFSchema::try_from(schema.as_ref().clone()).map_err(|error| of_plan(&error))?;
+        let found = expression.get_type(&own).map_err(|error| of_plan(&error))?;
+        if found != DataType::Boolean {
+            return Err(
+                refused(format!("a condition is true or false, and this is {found}")).help("compare it: amount > 100")
+            );
+        }
+        let expression = state.create_physical_expr(expression, &own).map_err(|error| of_plan(&error))?;
+        let condition = Self { expression, schema };
+        // What is wrong with a constant is wrong without rows too.
+        let without_rows = condition.computed(&RecordBatch::new_empty(condition.schema.clone()));
+        match without_rows {
+            Ok(_) => Ok(condition),
+            Err(why) => Err(refused(why).help(TRY_CAST)),
+        }
+    }
+
+    /// The rows of a batch of the condition's columns for which it holds. `path` is the file that they are of.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadData`] for values that it cannot be computed of.
+    pub fn holds(&self, rows: &RecordBatch, path: &str) -> Result<BooleanArray, Fault> {
+        self.computed(rows).map_err(|why| {
+            Fault::bad_data(format!("{path}: the condition cannot be computed of a value: {why}")).help(TRY_CAST)
+        })
+    }
+
+    fn computed(&self, rows: &RecordBatch) -> Result<BooleanArray, String> {
+        let holds = self.expression.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()));
+        let holds = holds.map_err(|error| one_line(&error))?;
+        let holds = holds.as_boolean();
+        // A row for which it is not known whether the condition holds is left out.
+        Ok(match holds.nulls() {
+            Some(nulls) => BooleanArray::new(holds.values() & nulls.inner(), None),
+            None => holds.clone(),
+        })
+    }
+}
+
+fn state() -> SessionState {
+    let mut config = SessionConfig::new().with_information_schema(false);
+    let options = config.options_mut();
+    // `MonthlyIncome` is called so, and not `monthlyincome`.
+    options.sql_parser.enable_ident_normalization = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    let mut builder = SessionStateBuilder::new_with_default_features().with_config(config);
+    if let Some(functions) = builder.scalar_functions() {
+        functions.retain(|function| !LEFT_OUT.contains(&function.name()));
+    }
+    builder.build()
+}
+
+fn check_depth(expression: &Expr) -> Result<(), Fault> {
+    let depth = depth_of(expression).map_err(|error| of_plan(&error))?;
+    match depth > DEEPEST {
+        true => Err(refused(format!("the condition nests {depth} levels deep, and {DEEPEST} is the most"))
+            .help("write x IN (…) for x = … OR x = …")),
+        false => Ok(()),
+    }
+}
+
+fn depth_of(expression: &Expr) -> datafusion::common::Result<usize> {
+    let mut deepest = 0;
+    expression.apply_children(|child| {
+        deepest = deepest.max(depth_of(child)?);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(deepest + 1)
+}
+
+fn refused(message: String) -> Fault {
+    Fault::bad_params(message.clone()).violation(POINTER, message)
+}
+
+fn of_plan(error: &DataFusionError) -> Fault {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of_plan(inner),
+        DataFusionError::Collection(all) if !all.is_empty() => of_plan(&all[0]),
+        DataFusionError::SchemaError(wrong, _) => match wrong.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                let message = format!("no column \"{}\"", field.flat_name());
+                let known: BTreeSet<&str> = valid_fields.iter().map(|column| column.name()).collect();
+                let fault = Fault::bad_schema(message.clone()).column(field.name());
+                fault.help(did_you_mean(field.name(), known)).violation(POINTER, message)
+            }
+            other => refused(other.to_string()),
+        },
+        DataFusionError::SQL(error, _) => {
+            let why = error.to_string();
+            refused(format!("this is no SQL: {}", why.strip_prefix("sql parser error: ").unwrap_or(&why))).help(EXAMPLE)
+        }
+        other => refused(one_line(other)).help(EXAMPLE),
+    }
+}
+
+fn one_line(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let prefixes =
+        ["Error during planning: ", "This feature is not implemented: ", "Arrow error: ", "Execution error: "];
+    prefixes.iter().fold(line.as_str(), |line, prefix| line.strip_prefix(prefix).unwrap_or(line)).to_owned()
+}

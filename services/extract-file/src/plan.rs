@@ -1,0 +1,147 @@
+//! The plan: a look into every file.
+
+use crate::condition::Condition;
+use crate::files;
+use crate::format::{Opened, parquet};
+use crate::params::{Format, Params};
+use crate::partitions::{self, Written};
+use crate::prune::may_hold;
+use crate::read::{Job, Run};
+use crate::unify::Unified;
+use crate::view::FolderValue;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, columns, compute, files_of};
+use std::sync::Arc;
+
+/// What a look into the files has found.
+struct Found {
+    files: Vec<Seen>,
+    /// All columns, of the files and of their folders.
+    schema: SchemaRef,
+}
+
+/// A file, as it was when it was looked into.
+pub struct Seen {
+    /// What tells it from others.
+    pub identity: FileIdentity,
+    /// What it is.
+    pub format: Format,
+    /// What its folders say.
+    pub folders: Vec<FolderValue>,
+    row_groups: Option<usize>,
+}
+
+/// Opens the files and finds out what they hold, and which parts of them are to be read.
+///
+/// # Errors
+/// What is wrong with the files, said of the parameter `file_path` unless it speaks of another.
+pub async fn plan(params: Params, root: DataRoot) -> Result<Planned<Run>, Fault> {
+    let params = Arc::new(params);
+    let look = {
+        let (params, root) = (params.clone(), root.clone());
+        compute::run(move || look(&params, &root).map_err(of_the_files)).await?
+    };
+    let all = look.schema.clone();
+    let condition = match params.condition.clone() {
+        Some(text) => Some(compute::run_deep(move || Condition::compile(&text, &all)).await?),
+        None => None,
+    };
+    let selected = selected(&params, &look.schema)?;
+    compute::run(move || {
+        let jobs = jobs(&look, condition.as_ref(), &root)?;
+        let identities: Vec<FileIdentity> = look.files.iter().map(|file| file.identity.clone()).collect();
+        let parts = look.files.iter().map(|file| file.row_groups.unwrap_or(1)).sum();
+        let from_files = from_files(&look);
+        let run = Run { schema: selected.clone(), condition, from_files, files: look.files, jobs, parts };
+        let places = identities.iter().map(|file| root.locate(file.path(), files::PARAM));
+        let dataset = Dataset::files(&root, &places.collect::<Result<Vec<_>, _>>()?);
+        Ok(Planned::new(selected, run).source(FileIdentity::of_all(&identities)).dataset(dataset))
+    })
+    .await
+}
+
+fn of_the_files(fault: Fault) -> Fault {
+    if !fault.violations().is_empty() || fault.kind() == FaultKind::Internal {
+        return fault;
+    }
+    let message = fault.message().to_owned();
+    fault.violation(format!("/{}", files::PARAM), message)
+}
+
+fn look(params: &Params, root: &DataRoot) -> Result<Found, Fault> {
+    let mut unified = Unified::default();
+    let mut looked_at: Vec<(FileIdentity, Format, Option<usize>, Written)> = Vec::new();
+    for path in files_of(root, &params.file_path, files::PARAM)? {
+        let format = params.format.or_else(|| Format::of_name(&path)).ok_or_else(|| files::of_no_format(&path))?;
+        let (file, identity) = files::open(root, &path)?;
+        let look = Opened { path: path.clone(), file, format }.look(params.sample_rows)?;
+        unified.add(&path, &look)?;
+        let written = partitions::of_path(&path);
+        looked_at.push((identity, format, look.row_groups, written));
+    }
+    let written: Vec<(&str, &Written)> =
+        looked_at.iter().map(|(identity, _, _, written)| (identity.path(), written)).collect();
+    let made = partitions::columns(&written, &params.partition_types)?;
+    let own = unified.schema();
+    let of_files = own.fields().iter().filter(|field| !made.iter().any(|made| made.name() == field.name())).cloned();
+    let fields: Vec<FieldRef> = of_files.chain(made.iter().cloned().map(Arc::new)).collect();
+    if fields.is_empty() {
+        return Err(Fault::bad_data(format!("{} has no columns", params.file_path)).help("is it empty?"));
+    }
+    let files = looked_at.into_iter().map(|(identity, format, row_groups, written)| {
+        let values = written.into_iter().zip(&made);
+        let folders =
+            values.map(|((name, value), field)| Ok((name, partitions::one(value.as_deref(), field.data_type())?)));
+        Ok(Seen { identity, format, folders: folders.collect::<Result<_, Fault>>()?, row_groups })
+    });
+    Ok(Found { files: files.collect::<Result<_, Fault>>()?, schema: Arc::new(Schema::new(fields)) })
+}
+
+/// The columns that come out.
+fn selected(params: &Params, all: &SchemaRef) -> Result<SchemaRef, Fault> {
+    let Some(list) = &params.select else { return Ok(all.clone()) };
+    let mut places = Vec::new();
+    for name in list.names() {
+        let place = columns::find(all, name, "/select")?;
+        if places.contains(&place) {
+            let message = format!("\"{name}\" is selected twice");
+            return Err(Fault::bad_params(message.clone()).help("leave one of them out").violation("/select", message));
+        }
+        places.push(place);
+    }
+    if places.is_empty() {
+        let message = "no column is selected";
+        return Err(Fault::bad_params(message)
+            .help("leave `select` out for all columns")
+            .violation("/select", message));
+    }
+    Ok(Arc::new(all.project(&places)?))
+}
+
+/// The columns that no folder makes.
+fn from_files(look: &Found) -> Vec<FieldRef> {
+    let made = look.files.first().map(|file| file.folders.as_slice()).unwrap_or_default();
+    let of_files = |field: &&FieldRef| !made.iter().any(|(name, _)| name == field.name());
+    look.schema.fields().iter().filter(of_files).cloned().collect()
+}
+
+/// What is to be read, in order: row groups of Parquet files, and other files as a whole, without those that can hold no
+/// row for which the condition holds.
+fn jobs(look: &Found, condition: Option<&Condition>, root: &DataRoot) -> Result<Vec<Job>, Fault> {
+    let mut jobs = Vec::new();
+    for (place, file) in look.files.iter().enumerate() {
+        let may_hold = match condition {
+            None => vec![true; file.row_groups.unwrap_or(1)],
+            Some(condition) if file.row_groups.is_some() => {
+                let (opened, _) = files::open(root, file.identity.path())?;
+                file.identity.check(&opened, "while it was planned")?;
+                let metadata = parquet::metadata(file.identity.path(), &opened)?;
+                may_hold(condition, &file.folders, Some(&metadata))
+            }
+            Some(condition) => may_hold(condition, &file.folders, None),
+        };
+        let parts = may_hold.iter().enumerate().filter(|(_, may_hold)| **may_hold);
+        jobs.extend(parts.map(|(part, _)| Job { file: place, row_group: file.row_groups.map(|_| part) }));
+    }
+    Ok(jobs)
+}

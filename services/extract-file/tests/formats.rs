@@ -1,0 +1,163 @@
+//! What files of each format become.
+
+mod common;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use common::{Folder, avro_of, file_of, parquet_of, shown, stream_of, tight_file_of};
+use flight_common::FaultKind;
+use flight_common::testing::batch;
+use flight_common::testing::contract::awkward;
+use serde_json::json;
+
+fn people() -> RecordBatch {
+    batch!(
+        "id" => Int64Array [1, 2, 9_007_199_254_740_993],
+        "name" => StringArray [Some("Ann"), None, Some("Zoë")],
+        "weight" => Float64Array [Some(1.5), Some(f64::INFINITY), None],
+    )
+}
+
+#[tokio::test]
+async fn every_format_gives_the_rows_that_were_written() {
+    let folder = Folder::new();
+    for (name, content) in [
+        ("a.parquet", parquet_of(&people(), 2)),
+        ("a.arrow", file_of(&people())),
+        ("tight.arrow", tight_file_of(&people())),
+        ("a.arrows", stream_of(&people())),
+        ("a.avro", avro_of(&people())),
+    ] {
+        folder.write(name, content);
+        let rows = folder.rows(json!({"file_path": name})).await;
+        assert_eq!(shown(&rows), shown(&people()), "{name}");
+        let types = |rows: &RecordBatch| {
+            rows.schema().fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(types(&rows), types(&people()), "{name}");
+        let rows =
+            folder.rows(json!({"file_path": name, "select": ["weight", "id"], "where": "name IS NOT NULL"})).await;
+        assert_eq!(shown(&rows), ["1.5|1", "∅|9007199254740993"], "{name}");
+        let rows = folder.rows(json!({"file_path": name, "select": "name", "where": "id > 1 OR weight < 1"})).await;
+        assert_eq!(shown(&rows), ["∅", "Zoë"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn arrow_and_parquet_keep_every_type() {
+    let folder = Folder::new();
+    folder.write("a.parquet", parquet_of(&awkward(200), 64));
+    folder.write("a.feather", file_of(&awkward(200)));
+    for name in ["a.parquet", "a.feather"] {
+        assert_eq!(folder.rows(json!({"file_path": name})).await, awkward(200), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn json_is_a_list_or_records_one_after_the_other() {
+    let folder = Folder::new();
+    let wanted = ["1|a \"}],|[1, 2]|{x: 1.5, y: true}", "2|∅|∅|∅", "3|∅|[]|{x: ∅, y: ∅}"];
+    let records = [
+        r#"{"id": 1, "t": "a \"}],", "l": [1, 2], "o": {"x": 1.5, "y": true}}"#,
+        r#"{"id": 2, "t": null}"#,
+        r#"{"id": 3, "l": [], "o": {}}"#,
+    ];
+    for (name, content) in [
+        ("a.json", format!("[{}]", records.join(","))),
+        ("b.json", format!("\u{feff}[\n  {}\n]\n", records.join(",\n  ").replace(", ", ",\n"))),
+        ("c.ndjson", records.join("\n")),
+        ("d.jsonl", records.join("\r\n") + "\r\n\r\n"),
+        ("e.json", records.join("")),
+    ] {
+        folder.write(name, content);
+        assert_eq!(shown(&folder.rows(json!({"file_path": name})).await), wanted, "{name}");
+    }
+    let rows = folder.rows(json!({"file_path": "a.json", "select": ["t"], "where": "o['x'] > 1"})).await;
+    assert_eq!(shown(&rows), ["a \"}],"]);
+}
+
+#[tokio::test]
+async fn json_types_are_found_from_the_first_records() {
+    let folder = Folder::new();
+    folder.write("a.ndjson", "{\"a\": 9007199254740993, \"b\": 1, \"c\": \"007\"}\n{\"a\": 2, \"b\": 1.5, \"c\": 7}\n");
+    let ran = folder.read(json!({"file_path": "a.ndjson"})).await.expect("it reads");
+    let types: Vec<_> = ran.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, [DataType::Int64, DataType::Float64, DataType::Utf8]);
+    assert_eq!(shown(&ran.rows()), ["9007199254740993|1.0|007", "2|1.5|7"]);
+    let late = format!("{}{}", "{\"a\": 1}\n".repeat(20), "{\"a\": \"x\"}\n");
+    folder.write("late.ndjson", late);
+    let fault = folder.read(json!({"file_path": "late.ndjson", "sample_rows": 10})).await.expect_err("no number");
+    assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
+    assert!(
+        fault.message().contains("late.ndjson") && fault.help_text().is_some_and(|help| help.contains("sample_rows"))
+    );
+}
+
+#[tokio::test]
+async fn many_records_come_in_many_batches_in_order() {
+    let folder = Folder::new();
+    let text: String =
+        (0..200_000).map(|n| format!("{{\"n\": {n}, \"t\": \"text {n} with some length to it\"}}\n")).collect();
+    folder.write("a.ndjson", text);
+    let ran = folder.read(json!({"file_path": "a.ndjson"})).await.expect("it reads");
+    assert!(ran.batches.len() > 4, "{}", ran.batches.len());
+    let rows = ran.rows();
+    assert_eq!(rows.num_rows(), 200_000);
+    assert_eq!(shown(&rows.slice(199_999, 1)), ["199999|text 199999 with some length to it"]);
+}
+
+#[tokio::test]
+async fn empty_files_have_no_rows_or_say_that_they_are_none() {
+    let folder = Folder::new();
+    folder.write("a.parquet", parquet_of(&people().slice(0, 0), 10));
+    folder.write("a.arrow", file_of(&people().slice(0, 0)));
+    for name in ["a.parquet", "a.arrow"] {
+        let ran = folder.read(json!({"file_path": name})).await.expect("it reads");
+        assert_eq!((ran.rows().num_rows(), ran.schema.fields().len()), (0, 3), "{name}");
+    }
+    for name in ["b.parquet", "b.arrow", "b.avro", "b.json", "b.ndjson"] {
+        folder.write(name, "");
+        let fault = folder.read(json!({"file_path": name})).await.expect_err(name);
+        assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
+        assert!(fault.message().contains(name), "{fault:?}");
+    }
+    folder.write("c.json", "[]");
+    let fault = folder.read(json!({"file_path": "c.json"})).await.expect_err("no columns");
+    assert_eq!(fault.kind(), FaultKind::BadData);
+}
+
+#[tokio::test]
+async fn numbers_of_json_keep_every_digit() {
+    let folder = Folder::new();
+    folder.write("wide.ndjson", "{\"n\": 9007199254740993, \"u\": 18446744073709551615}\n{\"n\": 0.5, \"u\": 1}\n");
+    let rows = folder.rows(json!({"file_path": "wide.ndjson"})).await;
+    assert_eq!(shown(&rows), ["9007199254740993|18446744073709551615", "0.5|1"]);
+    // Of two files, one has whole numbers alone.
+    folder.write("s/1.ndjson", "{\"n\": 1, \"none\": null}\n");
+    folder.write("s/2.ndjson", "{\"n\": 2.5, \"none\": null}\n");
+    assert_eq!(shown(&folder.rows(json!({"file_path": "s/*.ndjson"})).await), ["1.0|∅", "2.5|∅"]);
+    folder.write("s/1.ndjson", "{\"n\": 9007199254740993}\n");
+    let fault = folder.read(json!({"file_path": "s/*.ndjson"})).await.expect_err("a float does not hold it");
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadData, Some("n")));
+}
+
+#[tokio::test]
+async fn avro_keeps_types_in_blocks_of_every_codec() {
+    use arrow_avro::compression::CompressionCodec;
+    use arrow_avro::writer::WriterBuilder;
+    let folder = Folder::new();
+    for (place, codec) in
+        [CompressionCodec::Deflate, CompressionCodec::Snappy, CompressionCodec::ZStandard].into_iter().enumerate()
+    {
+        let builder = WriterBuilder::new(people().schema().as_ref().clone()).with_compression(Some(codec));
+        let mut writer = builder.build::<_, arrow_avro::writer::format::AvroOcfFormat>(Vec::new()).expect("a writer");
+        for _ in 0..3 {
+            writer.write(&people()).expect("written");
+        }
+        writer.finish().expect("finished");
+        let name = format!("{place}.avro");
+        folder.write(&name, writer.into_inner());
+        let rows = folder.rows(json!({"file_path": name, "where": "id > 2"})).await;
+        assert_eq!(shown(&rows), ["9007199254740993|Zoë|∅"; 3]);
+    }
+}

@@ -1,0 +1,137 @@
+//! What is refused, and what is told of files that are damaged or change.
+
+mod common;
+
+use common::{Folder, avro_of, file_of, parquet_of, stream_of};
+use extract_file::ExtractFile;
+use flight_common::testing::contract::awkward;
+use flight_common::testing::{Bench, batch};
+use flight_common::{Fault, FaultKind, InputSchemas, StepCommand, registry};
+use serde_json::{Value, json};
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("a.parquet", parquet_of(&batch!("Id" => Int64Array [1, 2], "s" => StringArray ["x", "2"]), 10));
+    folder
+}
+
+async fn refused(folder: &Folder, params: Value, kind: FaultKind, pointer: &str) -> Fault {
+    let fault = folder.read(params.clone()).await.expect_err("refused");
+    assert_eq!(fault.kind(), kind, "{params}: {fault:?}");
+    assert_eq!(fault.violations().first().map(|one| one.pointer.as_str()), Some(pointer), "{params}: {fault:?}");
+    assert!(fault.help_text().is_some() || fault.violations()[0].help.is_some(), "{params}: {fault:?}");
+    fault
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_refused_at_its_place() {
+    use FaultKind::{BadParams, BadSchema, Denied, NotFound};
+    let folder = folder();
+    folder.write("b.csv", "a\n1\n");
+    for (params, kind, pointer) in [
+        (json!({"file_path": "../a.parquet"}), Denied, "/file_path"),
+        (json!({"file_path": "../*.parquet"}), Denied, "/file_path"),
+        (json!({"file_path": "b.parquet"}), NotFound, "/file_path"),
+        (json!({"file_path": "b.csv"}), BadParams, "/file_path"),
+        (json!({"file_path": "a.parquet", "select": ["id"]}), BadSchema, "/select"),
+        (json!({"file_path": "a.parquet", "select": ["s", "s"]}), BadParams, "/select"),
+        (json!({"file_path": "a.parquet", "select": []}), BadParams, "/select"),
+        (json!({"file_path": "a.parquet", "where": "id > 1"}), BadSchema, "/where"),
+        (json!({"file_path": "a.parquet", "where": "Id +"}), BadParams, "/where"),
+        (json!({"file_path": "a.parquet", "where": "Id"}), BadParams, "/where"),
+        (json!({"file_path": "a.parquet", "where": "Id > 'x'"}), BadParams, "/where"),
+        (json!({"file_path": "folder"}), BadParams, "/file_path"),
+        (json!({"file_path": "a.parquet", "where": "count(*) > 1"}), BadParams, "/where"),
+        (json!({"file_path": "a.parquet", "where": "Id IN (SELECT 1)"}), BadParams, "/where"),
+        (json!({"file_path": "a.parquet", "where": "Id > 1; DROP TABLE x"}), BadParams, "/where"),
+        (json!({"file_path": "a.parquet", "where": "uper(s) = 'X'"}), BadParams, "/where"),
+        (json!({"file_path": "a.parquet", "where": "length(repeat(s, 1000000000)) > 1"}), BadParams, "/where"),
+        (json!({"file_path": "a.parquet", "where": vec!["Id = 1"; 5000].join(" OR ")}), BadParams, "/where"),
+    ] {
+        refused(&folder, params, kind, pointer).await;
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_a_value_cannot_meet_is_bad_data() {
+    for format in ["parquet", "arrow"] {
+        let folder = folder();
+        folder.write("a.arrow", file_of(&batch!("s" => StringArray ["2", "x"])));
+        let params = json!({"file_path": format!("a.{format}"), "where": "CAST(s AS BIGINT) > 1"});
+        let fault = folder.read(params).await.expect_err("x is no number");
+        assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
+        assert!(
+            fault.message().contains(&format!("a.{format}"))
+                && fault.message().contains('x')
+                && fault.help_text().is_some_and(|help| help.contains("TRY_CAST")),
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn damaged_files_are_told_by_name_and_nothing_breaks() {
+    let rows = awkward(300);
+    let plain = batch!("n" => Int64Array (0..300).collect::<Vec<i64>>(), "s" => StringArray vec!["some text"; 300]);
+    let files = [
+        ("x.parquet", parquet_of(&rows, 50)),
+        ("x.arrow", file_of(&rows)),
+        ("x.arrows", stream_of(&rows)),
+        ("x.avro", avro_of(&plain)),
+        ("x.json", format!("[{}]", vec!["{\"a\": [1, {\"b\": \"c\"}]}"; 50].join(",")).into_bytes()),
+    ];
+    let folder = Folder::new();
+    for (name, whole) in files {
+        for cut in [whole.len() / 3, whole.len() - 3] {
+            folder.write(name, &whole[..cut]);
+            match folder.read(json!({"file_path": name})).await {
+                Err(fault) => {
+                    assert_eq!(fault.kind(), FaultKind::BadData, "{name} cut at {cut}: {fault:?}");
+                    assert!(fault.message().contains(name), "{fault:?}");
+                }
+                // A stream needs no mark at its end.
+                Ok(_) => assert!(name == "x.arrows", "{name} cut at {cut} was read"),
+            }
+        }
+        for place in (0..whole.len()).step_by(whole.len() / 60 + 1) {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x5a;
+            folder.write(name, damaged);
+            // It may be a value that changed; it may be a fault; it is never anything else.
+            if let Err(fault) = folder.read(json!({"file_path": name})).await {
+                assert!(
+                    matches!(fault.kind(), FaultKind::BadData | FaultKind::BadParams),
+                    "{name} at {place}: {fault:?}"
+                );
+            }
+        }
+        folder.write(name, b"\x00\xffnonsense that is no file of any format at all");
+        let fault = folder.read(json!({"file_path": name})).await.expect_err("nonsense");
+        assert_eq!(fault.kind(), FaultKind::BadData, "{name}: {fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changed_since_it_was_planned_is_refused() {
+    let folder = folder();
+    folder.write("b.parquet", parquet_of(&batch!("Id" => Int64Array [3], "s" => StringArray ["y"]), 10));
+    let bench = Bench::at(folder.path());
+    let registry = registry::Registry::new().with(ExtractFile);
+    let command = StepCommand {
+        step: "extract-file".to_owned(),
+        params: json!({"file_path": "*.parquet"}),
+        ..StepCommand::default()
+    };
+    let planned = registry.plan(&command, &InputSchemas::default(), &bench.env).await.expect("it plans");
+    let again = StepCommand { source: planned.source.clone().expect("a source"), ..command };
+    registry.plan(&again, &InputSchemas::default(), &bench.env).await.expect("nothing changed");
+    folder.write("b.parquet", parquet_of(&batch!("Id" => Int64Array [4, 5], "s" => StringArray ["y", "z"]), 10));
+    let Err(fault) = registry.plan(&again, &InputSchemas::default(), &bench.env).await else { panic!("it changed") };
+    assert_eq!(fault.kind(), FaultKind::BadData);
+    // The plan of before meets the file of now.
+    let driven = flight_common::drive::drive(planned, Vec::new(), &bench.env, "r", &[]).expect("it starts");
+    let output = driven.outputs.into_iter().flatten().next().expect("the main output");
+    let read = flight_common::compute::spawn(output.collect_rows()).await.expect("polled");
+    let fault = read.expect_err("it changed");
+    assert!(fault.kind() == FaultKind::BadData && fault.message().contains("b.parquet"), "{fault:?}");
+}
