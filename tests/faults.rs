@@ -86,16 +86,22 @@ fn ctrl_c_cancels_cleanly() {
 fn servers_do_not_outlive_the_command_even_when_it_is_killed() {
     let house = long_house();
     let run = house.start(&["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"]);
-    let servers = eventually(SOON, "all servers run", || {
-        let found = children(run.pid());
-        (found.iter().filter(|(_, line)| line.contains(" serve ")).count() == 7).then_some(found)
-    });
+    let servers = all_servers(&house, run.pid());
     run.signal("KILL");
     drop(run);
     for (pid, line) in servers {
         let gone = || (!std::path::Path::new(&format!("/proc/{pid}")).exists() || zombie(pid)).then_some(());
         eventually(SOON, &format!("{line} ends"), gone);
     }
+}
+
+/// The processes of the command, once there is a server for each step.
+fn all_servers(house: &House, command: u32) -> Vec<(u32, String)> {
+    let steps = house.quiver(&["steps", "--json"]).json().as_array().map_or(0, Vec::len);
+    eventually(SOON, "all servers run", || {
+        let found = children(command);
+        (found.iter().filter(|(_, line)| line.contains(" serve ")).count() == steps).then_some(found)
+    })
 }
 
 fn zombie(pid: u32) -> bool {
@@ -106,9 +112,7 @@ fn zombie(pid: u32) -> bool {
 fn up_drains_on_sigterm() {
     let house = House::new(PROGRAM);
     let run = house.start(&["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"]);
-    eventually(SOON, "all servers run", || {
-        (children(run.pid()).iter().filter(|(_, line)| line.contains(" serve ")).count() == 7).then_some(())
-    });
+    all_servers(&house, run.pid());
     run.signal("TERM");
     assert_eq!(run.end_within(SOON).code, Some(0));
 }

@@ -271,7 +271,8 @@ async fn a_further_output_waits_after_the_end_and_goes_with_an_exchange_that_is_
     let claiming = |id: &str| StepCommand { outputs: vec!["odd".to_owned()], ..command("parted", id) };
     let fetching = |id: &str| StepCommand { output: "odd".to_owned(), ..command("parted", id) };
     let input = batch!("n" => Int64Array [1, 2, 3]);
-    let exchange = client.exchange(&claiming("x-8"), Some(frames(&input)), Gather::Aligned, None).await.expect("it begins");
+    let exchange =
+        client.exchange(&claiming("x-8"), Some(frames(&input)), Gather::Aligned, None).await.expect("it begins");
     assert_eq!(read_numbers(exchange.frames).await, Ok(vec![2]));
     let odd = client.output(&fetching("x-8"), Gather::Aligned, None).await.expect("it still waits");
     assert_eq!(read_numbers(odd.frames).await, Ok(vec![1, 3]));

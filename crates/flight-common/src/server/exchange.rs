@@ -27,7 +27,7 @@ use prost::Message;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -178,7 +178,8 @@ impl Service {
         let registered = self.register(&command.exchange_id);
         for (stream, name) in outputs {
             if let Some(stream) = stream {
-                let parked = Parked { stream, gauge: gauge.clone(), cancel: registered.token.clone() };
+                let (cancel, main) = (registered.token.clone(), registered.end.subscribe());
+                let parked = Parked { stream, gauge: gauge.clone(), cancel, main };
                 self.parking.park(&command.exchange_id, name, parked)?;
             }
         }
@@ -188,7 +189,7 @@ impl Service {
             cancel: registered.token.clone(),
             cut_off: self.cut_off.clone(),
             deadline: caller.deadline,
-            exchange: Some((registered, slot)),
+            part: Part::Main { registered, _slot: slot },
         };
         Ok(self.opened(pump, main, &caller, span))
     }
@@ -216,7 +217,7 @@ impl Service {
             cancel: parked.cancel,
             cut_off: self.cut_off.clone(),
             deadline: caller.deadline,
-            exchange: None,
+            part: Part::Further(parked.main),
         };
         Ok(self.opened(pump, parked.stream, caller, span))
     }
@@ -234,7 +235,7 @@ impl Service {
         if !exchange_id.is_empty() {
             self.running().insert(exchange_id.to_owned(), token.clone());
         }
-        Registered { service: self.clone(), exchange_id: exchange_id.to_owned(), token, ended: false }
+        Registered { service: self.clone(), exchange_id: exchange_id.to_owned(), token, end: watch::Sender::new(None) }
     }
 }
 
@@ -257,14 +258,14 @@ struct Registered {
     service: Arc<Service>,
     exchange_id: String,
     token: CancellationToken,
-    /// Whether it has come to its end, well or not, and was not dropped before.
-    ended: bool,
+    /// Whether its main output has ended, and well. Nothing while it goes on, and for ever if it is dropped before.
+    end: watch::Sender<Option<bool>>,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
         self.service.running().remove(&self.exchange_id);
-        if !self.ended {
+        if self.end.borrow().is_none() {
             self.token.cancel();
             self.service.parking.forget(&self.exchange_id);
         } else if self.service.parking.has(&self.exchange_id) {
@@ -285,8 +286,31 @@ struct Pump {
     cancel: CancellationToken,
     cut_off: CancellationToken,
     deadline: Option<Duration>,
-    /// What the main output of an exchange holds until its end.
-    exchange: Option<(Registered, OwnedSemaphorePermit)>,
+    part: Part,
+}
+
+/// Which output of an exchange it is.
+enum Part {
+    /// The main one, with what it holds until its end.
+    Main { registered: Registered, _slot: OwnedSemaphorePermit },
+    /// A further one, with the end of the main one: it does not end well before that, nor if that does not.
+    Further(watch::Receiver<Option<bool>>),
+}
+
+impl Part {
+    /// Takes the end of the output for what it is.
+    async fn judge(&mut self, end: Result<(), Fault>) -> Result<(), Fault> {
+        match self {
+            Self::Main { .. } => end,
+            Self::Further(main) => {
+                end?;
+                match main.wait_for(Option::is_some).await.map(|end| *end) {
+                    Ok(Some(true)) => Ok(()),
+                    _ => Err(Fault::cancelled("the exchange of this output did not end well")),
+                }
+            }
+        }
+    }
 }
 
 /// The queue between a step and the network.
@@ -327,12 +351,18 @@ impl Outlet {
 
 impl Pump {
     /// Pushes every message, then the report or the fault.
-    async fn run(mut self, encoded: impl Stream<Item = Result<Frame, Fault>> + Send, outlet: Outlet, span: tracing::Span) {
+    async fn run(
+        mut self,
+        encoded: impl Stream<Item = Result<Frame, Fault>> + Send,
+        outlet: Outlet,
+        span: tracing::Span,
+    ) {
         let end = tokio::select! {
             end = self.push_in_time(encoded, &outlet).instrument(span.clone()) => end,
             () = self.cancel.cancelled() => Err(Fault::cancelled("somebody cancelled this exchange")),
             () = self.cut_off.cancelled() => Err(Fault::upstream("the server is going down")),
         };
+        let end = self.part.judge(end).await;
         let report = self.gauge.report();
         span.record("rows_in", report.rows_in);
         span.record("rows_out", report.rows_out);
@@ -346,8 +376,8 @@ impl Pump {
             span.record("otel.status_code", "ERROR");
             tracing::warn!(parent: &span, step = report.step, kind = fault.kind().name(), fault = %fault, "step failed");
         }
-        if let Some((registered, _)) = &mut self.exchange {
-            registered.ended = true;
+        if let Part::Main { registered, .. } = &self.part {
+            registered.end.send_replace(Some(end.is_ok()));
         }
         outlet.finish(end).await;
     }

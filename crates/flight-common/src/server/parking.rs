@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::stream::BatchStream;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Outputs that wait at a time.
@@ -24,6 +25,8 @@ pub(super) struct Parked {
     pub gauge: Gauge,
     /// Cancelled with its exchange.
     pub cancel: CancellationToken,
+    /// Whether the main output of the exchange has ended, and well.
+    pub main: watch::Receiver<Option<bool>>,
 }
 
 impl Parking {

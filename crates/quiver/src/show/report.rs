@@ -71,8 +71,8 @@ fn findings(step: &StepOutcome) {
     if !found.is_empty() {
         eprintln!("{}: {}", step.id, found.join(", "));
     }
-    let receipt = step.receipt.as_ref();
-    if let Some(path) = receipt.and_then(|receipt| receipt.get("path")).and_then(|path| path.as_str()) {
-        eprintln!("{} wrote {path}", step.id);
+    let told = |name: &str| step.receipt.as_ref()?.get(name)?.as_str();
+    if let Some(place) = told("path").or(told("table")) {
+        eprintln!("{} wrote {place}", step.id);
     }
 }
