@@ -6,7 +6,9 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, SchemaError};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionConfig;
 use flight_common::Fault;
@@ -59,6 +61,8 @@ impl Condition {
                 refused(format!("a condition is true or false, and this is {found}")).help("compare it: amount > 100")
             );
         }
+        let expression = simplified(&state, expression, &own).map_err(|error| of_plan(&error))?;
+        check_depth(&expression)?;
         let expression = state.create_physical_expr(expression, &own).map_err(|error| of_plan(&error))?;
         let condition = Self { expression, schema };
         // What is wrong with a constant is wrong without rows too.
@@ -97,11 +101,26 @@ fn state() -> SessionState {
     // `MonthlyIncome` is called so, and not `monthlyincome`.
     options.sql_parser.enable_ident_normalization = false;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // Without one, TIMESTAMPTZ '…Z' would lose its zone.
+    options.execution.time_zone = Some("UTC".to_owned());
     let mut builder = SessionStateBuilder::new_with_default_features().with_config(config);
     if let Some(functions) = builder.scalar_functions() {
         functions.retain(|function| !LEFT_OUT.contains(&function.name()));
     }
-    builder.build()
+    let mut state = builder.build();
+    state.mark_start_execution();
+    state
+}
+
+/// With constants computed, `now()` among them, so that statistics can be compared with them.
+fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> datafusion::common::Result<Expr> {
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(columns.clone()))
+        .with_config_options(state.config_options().clone())
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    simplifier.simplify(simplifier.coerce(expression, columns)?)
 }
 
 fn check_depth(expression: &Expr) -> Result<(), Fault> {

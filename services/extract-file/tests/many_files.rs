@@ -2,7 +2,7 @@
 
 mod common;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, TimestampNanosecondArray};
 use arrow::datatypes::{DataType, Int64Type};
 use common::{Folder, avro_of, file_of, parquet_of, shown};
 use flight_common::FaultKind;
@@ -99,6 +99,29 @@ async fn nan_is_found_though_no_statistics_count_it() {
     for (condition, rows) in [("x > 100", 1), ("x <> 3", 4), ("x < -100", 1), ("isnan(x)", 2), ("x = 3", 1)] {
         let ran = folder.read(json!({"file_path": "a.parquet", "where": condition})).await.expect(condition);
         assert_eq!(ran.rows().num_rows(), rows, "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn instants_are_compared_whatever_the_zone_of_the_column() {
+    let folder = Folder::new();
+    // One second before 1970 in UTC, and one after.
+    let times = TimestampNanosecondArray::from(vec![-1_000_000_000, 1_000_000_000]).with_timezone("Europe/Berlin");
+    let rows = make_batch(vec![("t", Arc::new(times) as ArrayRef)]);
+    folder.write("a.parquet", parquet_of(&rows, 1));
+    folder.write("a.arrow", file_of(&rows));
+    for name in ["a.parquet", "a.arrow"] {
+        for (condition, found) in [
+            ("t < TIMESTAMPTZ '1970-01-01T00:00:00Z'", 1),
+            ("t < TIMESTAMPTZ '1970-01-01T01:00:02+01:00'", 2),
+            ("t < TIMESTAMP '1970-01-01 00:00:00'", 0),
+            ("t < TIMESTAMP '1970-01-01 01:00:00'", 1),
+            ("t < '1970-01-01T00:00:00Z'", 1),
+            ("t < now()", 2),
+        ] {
+            let rows = folder.rows(json!({"file_path": name, "where": condition})).await;
+            assert_eq!(rows.num_rows(), found, "{name}: {condition}");
+        }
     }
 }
 
