@@ -1,6 +1,8 @@
 //! The wire by itself: what is written is read, however the network cuts it; and what is wrong is told.
 
 use arrow::array::RecordBatch;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_ipc::{CompressionType, root_as_message};
 use bytes::Bytes;
 use flight_common::testing::batch;
 use flight_common::wire::{
@@ -104,6 +106,36 @@ async fn a_message_too_large_to_take_is_refused_before_it_is_read() {
     let frames = FrameReader::request(arriving(bytes.into(), 1000), Gather::Aligned);
     let fault = frames.try_collect::<Vec<_>>().await.expect_err("too large");
     assert!(fault.message().contains("699 MiB") && fault.help_text().is_some(), "{fault}");
+}
+
+#[test]
+fn compressed_rows_that_claim_to_be_enormous_are_refused_before_memory_is_asked_for() {
+    let (whole, mut stream) = (rows(2000), Vec::new());
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).expect("known");
+    let mut writer = StreamWriter::try_new_with_options(&mut stream, &whole.schema(), options).expect("begun");
+    writer.write(&whole).and_then(|()| writer.finish()).expect("written");
+    // Each message: a marker, the length of its header, the header, the body.
+    let mut rest = Bytes::from(stream);
+    let mut message = || {
+        let length = u32::from_le_bytes(rest[4..8].try_into().expect("four bytes")) as usize;
+        let (header, after) = (rest.slice(8..8 + length), rest.slice(8 + length..));
+        let body = root_as_message(&header).expect("a message").bodyLength() as usize;
+        rest = after.slice(body..);
+        (header, after.slice(..body))
+    };
+    let ((schema, _), (header, body)) = (message(), message());
+    let decoder = || Decoder::from_schema_frame(&Frame::new(schema.clone(), Bytes::new(), vec![])).expect("a schema");
+    let decode = |body: Bytes| decoder().decode(Frame::new(header.clone(), Bytes::new(), vec![body]));
+    assert_eq!(decode(body.clone()), Ok(Some(whole)));
+    let buffers = root_as_message(&header).expect("a message").header_as_record_batch().and_then(|rows| rows.buffers());
+    let values = buffers.expect("buffers").get(1).offset() as usize;
+    for claimed in [i64::MAX, 1 << 40] {
+        let mut wrong = body.to_vec();
+        wrong[values..values + 8].copy_from_slice(&claimed.to_le_bytes());
+        let fault = decode(wrong.into()).expect_err("refused");
+        assert_eq!(fault.kind(), FaultKind::BadData);
+        assert!(fault.message().contains("once it is decompressed"), "{fault}");
+    }
 }
 
 #[tokio::test]

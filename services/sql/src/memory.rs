@@ -94,7 +94,8 @@ impl State {
     fn allows(&self, consumer: &MemoryConsumer, holds: usize, more: usize) -> bool {
         let share = |among: usize| self.most / 2 / among.max(1);
         match (consumer.can_spill(), is_merge(consumer)) {
-            (true, _) => self.by_spillers + more <= self.most / 4 || holds + more <= share(self.spillers),
+            // Who holds nothing could spill nothing.
+            (true, _) => holds == 0 || self.by_spillers + more <= self.most / 4 || holds + more <= share(self.spillers),
             (false, true) => holds + more <= share(self.merges),
             (false, false) => true,
         }

@@ -56,6 +56,8 @@ impl Settings {
         // `MonthlyIncome` is called so, and not `monthlyincome`.
         options.sql_parser.enable_ident_normalization = false;
         options.sql_parser.map_string_types_to_utf8view = false;
+        // Without it the zone of a literal is lost: TIMESTAMPTZ '2024-02-29T12:00:00Z'.
+        options.execution.time_zone = Some("UTC".to_owned());
         // Nothing bounds them.
         options.execution.enable_recursive_ctes = false;
         let share = memory / MERGE_SHARE;

@@ -13,6 +13,9 @@ use arrow_ipc::{MessageHeader, root_as_message};
 use futures::{Stream, StreamExt};
 use std::collections::HashMap;
 
+/// Bytes that the buffers of a message may have once they are decompressed.
+const LARGEST: u64 = 1 << 30;
+
 /// Decodes the messages of one stream.
 pub struct Decoder {
     schema: SchemaRef,
@@ -93,9 +96,28 @@ fn sound<T>(
     if header.buffers().is_some_and(|buffers| buffers.iter().any(|buffer| within(buffer).is_none())) {
         return Err(not_ipc("its header names buffers beyond the end of its body"));
     }
+    let bytes = decompressed(body, header);
+    if bytes > LARGEST {
+        let what =
+            format!("a batch says that it takes {bytes} bytes once it is decompressed, and {LARGEST} is the most");
+        return Err(Fault::bad_data(what).help("send smaller batches"));
+    }
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
     read.unwrap_or_else(|_| Err(ArrowError::IpcError("its buffers are not as its header says".to_owned())))
         .map_err(not_ipc)
+}
+
+/// What the buffers of a body take once they are decompressed, as they say themselves: each begins with its length, or with
+/// -1 if it is not compressed. They lie within the body. Arrow asks for the memory at once, and a process that is refused
+/// it is gone.
+fn decompressed(body: &[u8], header: arrow_ipc::RecordBatch<'_>) -> u64 {
+    let (Some(_), Some(buffers)) = (header.compression(), header.buffers()) else { return 0 };
+    let claimed = |buffer: &arrow_ipc::Buffer| {
+        let begin = usize::try_from(buffer.offset()).ok()?;
+        let length = body.get(begin..)?.first_chunk::<8>().filter(|_| buffer.length() >= 8)?;
+        u64::try_from(i64::from_le_bytes(*length)).ok()
+    };
+    buffers.iter().filter_map(claimed).fold(0, u64::saturating_add)
 }
 
 /// The frames of a stream whose schema message has been read, as batches.
