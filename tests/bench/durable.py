@@ -1,7 +1,7 @@
 """Durable runs: a pipeline of three steps over 100 rows, through the REST API of a release build, by each store.
 
     cargo build --release
-    python3 tests/bench/durable.py [--runs 10000] [--submitters 4]
+    python3 tests/bench/durable.py [--runs 10000] [--submitters 2]
 
 Tells runs per second from the first submission to the last end; for one run at a time, how long it takes from the request
 to its end, and how much of that is not the work itself; and how long it takes to list all runs. PostgreSQL is started here,
@@ -147,7 +147,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=REPOSITORY / "target/release/quiver", type=pathlib.Path)
     parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--submitters", type=int, default=4)
+    parser.add_argument("--submitters", type=int, default=2)
     parser.add_argument("--mesh", action="store_true", help="steps behind servers of their own")
     options = parser.parse_args()
     publish({"durable": lambda: "\n".join(lines(options))}, ["durable"])
