@@ -7,7 +7,7 @@ use super::reuse::{Past, settle};
 use super::{Service, UnderWay, audit};
 use crate::pipeline::{self, Arguments, Plan, PlannedNode, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
-use crate::store::{AttemptRow, AuditRecord, Claim, Committed, Ending, RunState, StoreError};
+use crate::store::{AttemptRow, AuditRecord, Claim, Committed, Ending, RunRow, RunState, StoreError};
 use chrono::Utc;
 use flight_common::telemetry::metrics;
 use flight_common::{DataRoot, Effects, Fault, FaultKind, compute, telemetry};
@@ -48,10 +48,10 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
         return;
     }
     match tell(&service, &claim, &ended).await {
-        Ok(state) => {
-            tell_lineage(&service, &claim, state, &ended);
-            count(&service, &claim, state).await;
-            tracing::info!(state = %state, "run ended");
+        Ok(run) => {
+            tell_lineage(&service, &claim, run.state, &ended);
+            count(&run);
+            tracing::info!(state = %run.state, "run ended");
         }
         Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it will be taken over"),
     }
@@ -100,18 +100,16 @@ fn tell_lineage(service: &Service, claim: &Claim, state: RunState, ended: &Ended
 }
 
 /// Counts what became of the run in the metrics.
-async fn count(service: &Service, claim: &Claim, state: RunState) {
-    if state == RunState::Queued {
-        return metrics::run_retried(&claim.pipeline);
+fn count(run: &RunRow) {
+    if run.state == RunState::Queued {
+        return metrics::run_retried(&run.pipeline);
     }
-    if let Ok(run) = service.0.store.run(&claim.lease.run).await {
-        let took = run.ended_at.unwrap_or(run.created_at).saturating_sub(run.created_at);
-        let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
-        metrics::run_ended(&claim.pipeline, state.name(), took);
-    }
+    let took = run.ended_at.unwrap_or(run.created_at).saturating_sub(run.created_at);
+    let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
+    metrics::run_ended(&run.pipeline, run.state.name(), took);
 }
 
-async fn tell(service: &Service, claim: &Claim, ended: &Ended) -> Result<RunState, StoreError> {
+async fn tell(service: &Service, claim: &Claim, ended: &Ended) -> Result<RunRow, StoreError> {
     let (store, Ended { ending, report, audit, .. }) = (&service.0.store, ended);
     match patiently(|| store.end_attempt(&claim.lease, ending, report, audit)).await {
         // Its cancelling was asked for at the last moment: it did not end well, so that is how it ended.

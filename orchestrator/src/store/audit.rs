@@ -58,6 +58,9 @@ pub struct AuditRecord {
     pub fault: Option<Value>,
 }
 
+/// So many records go into the database with one statement.
+const AT_ONCE: usize = 64;
+
 impl Store {
     /// What ran in a run, attempt by attempt, in the order of the plan.
     ///
@@ -74,18 +77,21 @@ impl Store {
         lease: &Lease,
         records: &[AuditRecord],
     ) -> Result<(), StoreError> {
-        for (place, record) in records.iter().enumerate() {
-            let text = serde_json::to_string(record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-            sqlx::query(
-                "INSERT INTO audit (run_id, attempt, place, record) VALUES ($1, $2, $3, $4)
+        for (part, records) in records.chunks(AT_ONCE).enumerate() {
+            let rows: Vec<String> = (0..records.len())
+                .map(|row| format!("($1, ${}, ${}, ${})", 3 * row + 2, 3 * row + 3, 3 * row + 4))
+                .collect();
+            let sql = format!(
+                "INSERT INTO audit (run_id, attempt, place, record) VALUES {}
                  ON CONFLICT (run_id, attempt, place) DO UPDATE SET record = excluded.record",
-            )
-            .bind(&lease.run)
-            .bind(record.attempt)
-            .bind(place as i64)
-            .bind(text)
-            .execute(&mut **tx)
-            .await?;
+                rows.join(", ")
+            );
+            let mut query = sqlx::query(self.sql(&sql)).bind(&lease.run);
+            for (place, record) in records.iter().enumerate() {
+                let text = serde_json::to_string(record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+                query = query.bind(record.attempt).bind((part * AT_ONCE + place) as i64).bind(text);
+            }
+            query.execute(&mut **tx).await?;
         }
         Ok(())
     }

@@ -11,7 +11,8 @@
 //! | [`choose`] | which queued runs are next: pure |
 //! | [`queue`] | replicas take runs, with leases |
 //! | [`moves`] | what becomes of a run |
-//! | [`read`] | runs, attempts and events as they are shown |
+//! | [`read`] | runs and attempts as they are shown |
+//! | [`events`] | what happens to runs, numbered |
 //! | [`kept`] | outputs kept on the data root, and what was committed |
 //! | [`outbox`] | what is to be told of the ends of runs |
 //! | [`audit`] | what ran, step by step |
@@ -22,6 +23,7 @@ mod audit;
 mod choose;
 mod dialect;
 mod error;
+mod events;
 mod forget;
 mod kept;
 mod moves;
@@ -37,12 +39,13 @@ mod tokens;
 pub use audit::AuditRecord;
 pub use choose::Limits;
 pub use error::StoreError;
+pub use events::EventRow;
 pub use kept::{Committed, KeptOutput};
 pub use moves::{Changed, Ending};
 pub use outbox::{Message, Sent};
 pub use pipelines::{Definition, Pipeline, PipelineVersion};
 pub use queue::{Claim, Lease};
-pub use read::{AttemptRow, Cursor, EventRow, Page, RunFilter, RunRow};
+pub use read::{AttemptRow, Cursor, Page, RunFilter, RunRow};
 pub use schedules::Schedule;
 pub use state::{Move, RunState};
 pub use submit::{NewRun, Submitted};
@@ -140,23 +143,6 @@ impl Store {
     async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
         tx.commit().await?;
         self.changed.send_modify(|count| *count += 1);
-        Ok(())
-    }
-
-    /// Adds an event to a run. The run's row is locked by it until the end of the transaction.
-    async fn event(&self, tx: &mut Tx, run: &str, kind: &str, body: &serde_json::Value) -> Result<(), StoreError> {
-        let seq = sqlx::query("UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq")
-            .bind(run)
-            .fetch_optional(&mut **tx)
-            .await?;
-        let seq: i64 = seq.ok_or_else(|| StoreError::no_run(run))?.try_get(0)?;
-        sqlx::query(self.sql("INSERT INTO events (run_id, seq, at, kind, body) VALUES ($1, $2, {now}, $3, $4)"))
-            .bind(run)
-            .bind(seq)
-            .bind(kind)
-            .bind(body.to_string())
-            .execute(&mut **tx)
-            .await?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of a run: it ends, is tried again, is given back, cancelled or resumed.
 
 use super::pipelines::put_definition;
-use super::read::fault_json;
+use super::read::{fault_json, run_row};
 use super::{AuditRecord, Definition, Lease, Move, RunRow, RunState, Store, StoreError, Tx, millis};
 use crate::pipeline::HookRules;
 use flight_common::Fault;
@@ -63,10 +63,11 @@ impl Store {
     /// # Errors
     /// As [`Store::end_attempt`].
     pub async fn end(&self, lease: &Lease, ending: &Ending, report: &Value) -> Result<RunState, StoreError> {
-        self.end_attempt(lease, ending, report, &[]).await
+        Ok(self.end_attempt(lease, ending, report, &[]).await?.state)
     }
 
-    /// Ends an attempt, and writes down what ran. If the run has ended with it, its hooks are told from here on.
+    /// Ends an attempt, and writes down what ran. If the run has ended with it, its hooks are told from here on. Returns
+    /// the run as it is now.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now; [`StoreError::Illegal`] for an end that its
@@ -77,16 +78,20 @@ impl Store {
         ending: &Ending,
         report: &Value,
         audit: &[AuditRecord],
-    ) -> Result<RunState, StoreError> {
-        let mut tx = self.begin().await?;
-        let from = self.held(&mut tx, lease).await?;
-        let to = legal(&lease.run, from, ending.step())?;
+    ) -> Result<RunRow, StoreError> {
         let (attempt_state, event) = ending.names();
         let (fault, delay) = match ending {
             Ending::Failed(fault) => (Some(fault), Duration::ZERO),
             Ending::Retry(fault, delay) => (Some(fault), *delay),
             _ => (None, Duration::ZERO),
         };
+        let body = match fault {
+            Some(fault) => json!({"fault": fault, "retry_in_ms": delay.as_millis() as u64}),
+            None => json!({}),
+        };
+        let mut tx = self.begin().await?;
+        let from = self.event_if_held(&mut tx, lease, event, &body).await?;
+        let to = legal(&lease.run, from, ending.step())?;
         sqlx::query(self.sql(
             "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
              WHERE run_id = $1 AND attempt = (SELECT attempt FROM runs WHERE id = $1)",
@@ -96,10 +101,10 @@ impl Store {
         .bind(report.to_string())
         .execute(&mut *tx)
         .await?;
-        sqlx::query(self.sql(
+        let row = sqlx::query(self.sql(
             "UPDATE runs SET state = $2, owner = NULL, lease_until = NULL, fault = $3, not_before = {now} + $4,
                tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END
-             WHERE id = $1",
+             WHERE id = $1 RETURNING *",
         ))
         .bind(&lease.run)
         .bind(to.name())
@@ -107,17 +112,12 @@ impl Store {
         .bind(millis(delay))
         .bind(i64::from(matches!(ending, Ending::Retry(..))))
         .bind(i64::from(to.is_final()))
-        .execute(&mut *tx)
+        .fetch_one(&mut *tx)
         .await?;
-        let body = match fault {
-            Some(fault) => json!({"fault": fault, "retry_in_ms": delay.as_millis() as u64}),
-            None => json!({}),
-        };
-        self.event(&mut tx, &lease.run, event, &body).await?;
         self.write_audit(&mut tx, lease, audit).await?;
-        self.tell_hooks(&mut tx, &lease.run, report).await?;
+        self.tell_hooks(&mut tx, &row, report).await?;
         self.commit(tx).await?;
-        Ok(to)
+        run_row(&row)
     }
 
     /// Notes something that happened in a run.
@@ -126,8 +126,7 @@ impl Store {
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn note(&self, lease: &Lease, kind: &str, body: &Value) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        self.held(&mut tx, lease).await?;
-        self.event(&mut tx, &lease.run, kind, body).await?;
+        self.event_if_held(&mut tx, lease, kind, body).await?;
         self.commit(tx).await
     }
 
@@ -157,13 +156,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         // From here on nobody can take it: that would change its fence, and so waits for the end of this transaction.
-        let state = self.held(&mut tx, lease).await?;
+        let state = self.event_if_held(&mut tx, lease, "committing", &json!({"step": step})).await?;
         if !states.contains(&state) {
             return Err(StoreError::LeaseLost(lease.run.clone()));
         }
         let prolong = sqlx::query(self.sql("UPDATE runs SET lease_until = {now} + $2 WHERE id = $1"));
         prolong.bind(&lease.run).bind(millis(length)).execute(&mut *tx).await?;
-        self.event(&mut tx, &lease.run, "committing", &json!({"step": step})).await?;
         self.commit(tx).await
     }
 
@@ -176,18 +174,17 @@ impl Store {
         let from = self.locked(&mut tx, run).await?;
         if from != RunState::Cancelling {
             let to = legal(run, from, Move::Cancel)?;
-            sqlx::query(
-                self.sql(
-                    "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END WHERE id = $1",
-                ),
-            )
+            let row = sqlx::query(self.sql(
+                "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END WHERE id = $1
+                 RETURNING *",
+            ))
             .bind(run)
             .bind(to.name())
             .bind(i64::from(to.is_final()))
-            .execute(&mut *tx)
+            .fetch_one(&mut *tx)
             .await?;
             self.event(&mut tx, run, to.name(), &json!({"by": by})).await?;
-            self.tell_hooks(&mut tx, run, &Value::Null).await?;
+            self.tell_hooks(&mut tx, &row, &Value::Null).await?;
         }
         self.commit(tx).await?;
         self.run(run).await
@@ -245,11 +242,7 @@ impl Store {
             .bind(lease.fence)
             .fetch_optional(&mut **tx)
             .await?;
-        let state = super::read::state(&row.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?)?;
-        match state {
-            RunState::Running | RunState::Cancelling => Ok(state),
-            _ => Err(StoreError::LeaseLost(lease.run.clone())),
-        }
+        lease.under_way(super::read::state(&row.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?)?)
     }
 
     pub(super) async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {

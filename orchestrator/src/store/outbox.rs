@@ -41,11 +41,11 @@ pub enum Sent {
 }
 
 impl Store {
-    /// Queues what the pipeline of a run that has just ended wants told, within the transaction that ends it.
-    pub(super) async fn tell_hooks(&self, tx: &mut Tx, run: &str, report: &Value) -> Result<(), StoreError> {
-        let row = sqlx::query("SELECT * FROM runs WHERE id = $1").bind(run).fetch_one(&mut **tx).await?;
-        let rules: HookRules = json(&row, "hooks")?;
-        let run = run_row(&row)?;
+    /// Queues what the pipeline of a run wants told that has just ended, if it has, within the transaction that ends it:
+    /// `row` is the whole row of the run.
+    pub(super) async fn tell_hooks(&self, tx: &mut Tx, row: &AnyRow, report: &Value) -> Result<(), StoreError> {
+        let rules: HookRules = json(row, "hooks")?;
+        let run = run_row(row)?;
         let hooks = match run.state {
             RunState::Done => rules.on_success,
             RunState::Failed => rules.on_failure,

@@ -21,6 +21,16 @@ pub struct Lease {
     pub fence: i64,
 }
 
+impl Lease {
+    /// Whether a run in this state still belongs to anybody.
+    pub(super) fn under_way(&self, state: RunState) -> Result<RunState, StoreError> {
+        match state {
+            RunState::Running | RunState::Cancelling => Ok(state),
+            _ => Err(StoreError::LeaseLost(self.run.clone())),
+        }
+    }
+}
+
 /// A run that was taken.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -144,9 +154,9 @@ impl Store {
         let row = sqlx::query(self.sql(
             "UPDATE runs SET state = $2, owner = $3, lease_until = {now} + $4, fence = fence + 1, attempt = attempt + 1,
                tries = tries + $5, reuse = CASE WHEN $5 = 1 THEN 1 ELSE reuse END,
-               started_at = COALESCE(started_at, {now})
+               started_at = COALESCE(started_at, {now}), event_seq = event_seq + 1
              WHERE id = $1
-             RETURNING pipeline, sets, params, attempt, tries, reuse, fence, traceparent,
+             RETURNING pipeline, sets, params, attempt, tries, reuse, fence, traceparent, event_seq,
                (SELECT body FROM definitions WHERE hash = definition) AS body",
         ))
         .bind(id)
@@ -166,7 +176,8 @@ impl Store {
         .execute(&mut **tx)
         .await?;
         let kind = if lost == 1 { "taken_over" } else { "started" };
-        self.event(tx, id, kind, &json!({"attempt": attempt, "owner": owner})).await?;
+        let body = json!({"attempt": attempt, "owner": owner});
+        self.write_event(tx, id, row.try_get("event_seq")?, kind, &body).await?;
         Ok(Claim {
             lease: Lease { run: id.to_owned(), fence: row.try_get("fence")? },
             pipeline: row.try_get("pipeline")?,

@@ -1,4 +1,4 @@
-//! Runs, attempts and events as they are shown.
+//! Runs and attempts as they are shown.
 
 use super::{RunState, Store, StoreError, json, json_or_none};
 use flight_common::Fault;
@@ -68,20 +68,6 @@ pub struct AttemptRow {
     /// What each step did.
     #[schema(value_type = Option<Object>)]
     pub report: Option<Value>,
-}
-
-/// Something that happened to a run.
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct EventRow {
-    /// Its number within the run, from 1 and without gaps.
-    pub seq: i64,
-    /// When: milliseconds since 1970.
-    pub at: i64,
-    /// What.
-    pub kind: String,
-    /// The particulars.
-    #[schema(value_type = Object)]
-    pub body: Value,
 }
 
 /// Which runs to list.
@@ -196,50 +182,6 @@ impl Store {
         };
         rows.iter().map(attempt).collect()
     }
-
-    /// What happened to a run after the event with this number.
-    ///
-    /// # Errors
-    /// As [`Store::ping`].
-    pub async fn events(&self, id: &str, after: i64, limit: usize) -> Result<Vec<EventRow>, StoreError> {
-        let rows =
-            sqlx::query("SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3");
-        let rows = rows.bind(id).bind(after).bind(limit as i64).fetch_all(&self.reader).await?;
-        rows.iter().map(event).collect()
-    }
-
-    /// The steps of a run that were permitted to commit, or to do what cannot be taken back, after the event with this
-    /// number.
-    ///
-    /// # Errors
-    /// As [`Store::ping`].
-    pub async fn begun(&self, id: &str, after: i64) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query("SELECT body FROM events WHERE run_id = $1 AND seq > $2 AND kind = 'committing'");
-        let rows = rows.bind(id).bind(after).fetch_all(&self.reader).await?;
-        let step = |row: &AnyRow| Ok(json::<Value>(row, "body")?["step"].as_str().unwrap_or_default().to_owned());
-        rows.iter().map(step).collect()
-    }
-
-    /// The newest event of a run of this kind.
-    ///
-    /// # Errors
-    /// As [`Store::ping`].
-    pub async fn newest_event(&self, id: &str, kind: &str) -> Result<Option<EventRow>, StoreError> {
-        let row = sqlx::query(
-            "SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND kind = $2 ORDER BY seq DESC LIMIT 1",
-        );
-        let row = row.bind(id).bind(kind).fetch_optional(&self.reader).await?;
-        row.as_ref().map(event).transpose()
-    }
-}
-
-fn event(row: &AnyRow) -> Result<EventRow, StoreError> {
-    Ok(EventRow {
-        seq: row.try_get("seq")?,
-        at: row.try_get("at")?,
-        kind: row.try_get("kind")?,
-        body: json(row, "body")?,
-    })
 }
 
 pub(super) fn state(row: &AnyRow) -> Result<RunState, StoreError> {

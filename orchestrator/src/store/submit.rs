@@ -1,9 +1,11 @@
 //! A run enters, once: a repeated request with the same key finds the run that the first one made.
 
 use super::pipelines::put_definition;
+use super::read::run_row;
 use super::{Definition, RunRow, Store, StoreError};
 use crate::pipeline::HookRules;
 use serde_json::{Value, json};
+use sqlx::Row;
 use std::collections::BTreeMap;
 
 /// A run to queue.
@@ -57,12 +59,12 @@ impl Store {
         let mut tx = self.begin().await?;
         put_definition(self, &mut tx, &new.definition).await?;
         let sets = json!(new.sets).to_string();
-        let inserted = sqlx::query(self.sql(
+        let fresh = sqlx::query(self.sql(
             "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
                tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
                params, hooks)
-             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 0, $13, $14)
-             ON CONFLICT (idempotency_key) DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 1, $13, $14)
+             ON CONFLICT (idempotency_key) DO NOTHING RETURNING *",
         ))
         .bind(&new.id)
         .bind(&new.pipeline)
@@ -78,14 +80,13 @@ impl Store {
         .bind(&new.origin)
         .bind(json!(new.params).to_string())
         .bind(json!(new.hooks).to_string())
-        .execute(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await?;
-        let fresh = inserted.rows_affected() == 1;
-        if fresh {
+        if let Some(row) = fresh {
             let body = json!({"pipeline": new.pipeline, "by": new.submitted_by, "origin": new.origin});
-            self.event(&mut tx, &new.id, "queued", &body).await?;
+            self.write_event(&mut tx, &new.id, row.try_get("event_seq")?, "queued", &body).await?;
             self.commit(tx).await?;
-            return Ok(Submitted { run: self.run(&new.id).await?, fresh });
+            return Ok(Submitted { run: run_row(&row)?, fresh: true });
         }
         drop(tx);
         let key = new.idempotency_key.as_deref().unwrap_or_default();
@@ -96,6 +97,6 @@ impl Store {
                 run.id
             )));
         }
-        Ok(Submitted { run, fresh })
+        Ok(Submitted { run, fresh: false })
     }
 }
