@@ -1,0 +1,35 @@
+//! Data sets under the data root.
+
+use super::*;
+
+#[tokio::test]
+async fn data_sets_are_uploaded_whole_or_not_at_all() {
+    let running = Running::start(&["--max-upload", "1KiB"]).await;
+    let put =
+        |path: &str, body: String| running.request(Method::PUT, &format!("/api/v1/datasets/{path}")).body(body).send();
+    let made = put("in/a.csv", "id,name\n1,Ann\n2,Bo\n".to_owned()).await.expect("an answer");
+    assert_eq!(made.status(), StatusCode::CREATED);
+    let shown = running.get("/api/v1/datasets/in/a.csv").await;
+    assert_eq!(shown["columns"][0], json!({"name": "id", "type": "Int64", "nullable": true}));
+    let listed = running.get("/api/v1/datasets?prefix=in/").await;
+    assert_eq!((&listed[0]["path"], &listed[0]["format"]), (&json!("in/a.csv"), &json!("csv")));
+    let own = running.get("/api/v1/datasets").await;
+    assert!(!own.to_string().contains("quiver.db"), "{own}");
+
+    problem(put("in/b.csv", "x".repeat(2000)).await.expect("an answer"), StatusCode::PAYLOAD_TOO_LARGE).await;
+    problem(put("in%2F..%2F..%2Fb.csv", "x".to_owned()).await.expect("an answer"), StatusCode::FORBIDDEN).await;
+    problem(put(".quiver/b.csv", "x".to_owned()).await.expect("an answer"), StatusCode::FORBIDDEN).await;
+    let again = running.request(Method::PUT, "/api/v1/datasets/in/a.csv").header("if-none-match", "*").body("x").send();
+    problem(again.await.expect("an answer"), StatusCode::PRECONDITION_FAILED).await;
+
+    // Cut short: less comes than was promised.
+    let mut socket = TcpStream::connect(running.orchestrator.url().trim_start_matches("http://")).await.expect("open");
+    let head = "PUT /api/v1/datasets/in/c.csv HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900\r\n\r\nid\n1\n";
+    socket.write_all(head.as_bytes()).await.expect("sent");
+    socket.shutdown().await.expect("cut");
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer).await;
+    assert!(!answer.contains("201"), "{answer}");
+    assert_eq!(std::fs::read_dir(running.house.folder.path().join("in")).expect("a folder").count(), 1);
+    running.orchestrator.stop().await;
+}

@@ -1,0 +1,50 @@
+//! Callers that ask too much, or never read.
+
+use super::*;
+
+#[tokio::test]
+async fn a_huge_body_is_refused_before_it_is_read() {
+    let running = Running::start(&[]).await;
+    let piece = bytes::Bytes::from(vec![b'#'; 1 << 20]);
+    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = sent.clone();
+    // A gigabyte, if somebody takes it.
+    let body = futures::stream::iter(0..1024).map(move |_| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok::<_, std::io::Error>(piece.clone())
+    });
+    use futures::StreamExt;
+    let request = running.request(Method::POST, "/api/v1/runs").header("content-type", "application/yaml");
+    // The answer may be lost when the connection is closed on what is still being sent.
+    if let Ok(answer) = request.body(reqwest::Body::wrap_stream(body)).send().await {
+        problem(answer, StatusCode::PAYLOAD_TOO_LARGE).await;
+    }
+    assert!(sent.load(std::sync::atomic::Ordering::Relaxed) < 64, "it was read on and on");
+    assert_eq!(running.get("/api/v1/runs").await["items"], json!([]));
+    running.orchestrator.stop().await;
+}
+
+#[tokio::test]
+async fn listeners_that_never_read_hold_nothing_up() {
+    let running = Running::start(&[]).await;
+    let run = running.submit(ENDLESS).await;
+    let address = running.orchestrator.url().trim_start_matches("http://").to_owned();
+    let mut deaf = Vec::new();
+    for _ in 0..200 {
+        let mut socket = TcpStream::connect(&address).await.expect("open");
+        let head = format!("GET /api/v1/runs/{run}/events HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.expect("sent");
+        deaf.push(socket);
+    }
+    let cancelled = running.yaml(Method::POST, &format!("/api/v1/runs/{run}/cancel"), "").await;
+    assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
+    let other = running.submit(GOOD).await;
+    let done = async {
+        while running.get(&format!("/api/v1/runs/{other}")).await["state"] != "done" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, done).await.expect("it ends");
+    let stopping = running.orchestrator.stop();
+    tokio::time::timeout(SOON, stopping).await.expect("it stops, whoever listens");
+}

@@ -1,0 +1,69 @@
+//! Pipelines: what is wrong with them, and their versions.
+
+use super::*;
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_its_place() {
+    let running = Running::start(&[]).await;
+    let told = problem(running.yaml(Method::POST, "/api/v1/runs", BAD).await, StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(told["code"], "bad_pipeline");
+    assert_eq!(told["errors"][0]["line"], 4);
+    assert_eq!(told["errors"][0]["column"], 14);
+    assert_eq!(told["errors"][0]["code"], "unknown-service");
+    assert_eq!(told["errors"].as_array().map(Vec::len), Some(2));
+
+    let json = |body: Value| running.request(Method::POST, "/api/v1/runs").json(&body).send();
+    for body in [json!({}), json!({"yaml": GOOD, "pipeline": "x"}), json!({"yaml": GOOD, "version": 1})] {
+        problem(json(body).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
+    }
+    let unknown = json(json!({"yaml": GOOD, "prioriti": 1})).await.expect("an answer");
+    problem(unknown, StatusCode::UNPROCESSABLE_ENTITY).await;
+    problem(json(json!({"pipeline": "none"})).await.expect("an answer"), StatusCode::NOT_FOUND).await;
+
+    let get = async |path: &str| running.request(Method::GET, path).send().await.expect("an answer");
+    problem(get("/api/v1/runs/none").await, StatusCode::NOT_FOUND).await;
+    problem(get("/api/v1/runs?state=dreaming").await, StatusCode::BAD_REQUEST).await;
+    problem(get("/api/v1/runs?limit=x").await, StatusCode::BAD_REQUEST).await;
+    problem(get("/api/v1/nothing").await, StatusCode::NOT_FOUND).await;
+    problem(get("/api/v1/runs/none/cancel").await, StatusCode::METHOD_NOT_ALLOWED).await;
+    let typed = running.request(Method::POST, "/api/v1/runs").header("content-type", "image/png").body("x").send();
+    problem(typed.await.expect("an answer"), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
+    running.orchestrator.stop().await;
+}
+
+#[tokio::test]
+async fn pipelines_have_versions_and_nobody_overwrites_unseen() {
+    let running = Running::start(&[]).await;
+    let first = running.yaml(Method::PUT, "/api/v1/pipelines/sums", GOOD).await;
+    assert_eq!(first.status(), StatusCode::CREATED);
+    let tag = first.headers()["etag"].clone();
+    let changed = GOOD.replace("2500", "100");
+    let put = |tag: &str, body: &str| {
+        let request = running.request(Method::PUT, "/api/v1/pipelines/sums").header("if-match", tag);
+        request.header("content-type", "application/yaml").body(body.to_owned()).send()
+    };
+    let second = put(tag.to_str().expect("text"), &changed).await.expect("an answer");
+    assert_eq!(second.status(), StatusCode::OK);
+    let late = put(tag.to_str().expect("text"), &GOOD.replace("2500", "7")).await.expect("an answer");
+    problem(late, StatusCode::PRECONDITION_FAILED).await;
+
+    assert_eq!(running.get("/api/v1/pipelines/sums/versions").await.as_array().map(Vec::len), Some(2));
+    assert_eq!(running.get("/api/v1/pipelines/sums?version=1").await["body"], GOOD);
+    let diff = running.request(Method::GET, "/api/v1/pipelines/sums/diff").send().await.expect("an answer");
+    let diff = diff.text().await.expect("text");
+    assert!(diff.contains("-  - {id: read, service: numbers, params: {rows: 2500}"), "{diff}");
+    assert!(diff.contains("+  - {id: read, service: numbers, params: {rows: 100}"), "{diff}");
+    assert_eq!(running.get("/api/v1/pipelines/sums/plan").await["nodes"][0]["id"], "read");
+
+    let run = running.request(Method::POST, "/api/v1/runs").json(&json!({"pipeline": "sums"})).send().await;
+    let run: Value = run.expect("an answer").json().await.expect("JSON");
+    assert_eq!((&run["pipeline"], &run["version"]), (&json!("sums"), &json!(2)));
+
+    let verdict = running.yaml(Method::POST, "/api/v1/validate", BAD).await.json::<Value>().await.expect("JSON");
+    assert_eq!((&verdict["valid"], verdict["errors"].as_array().map(Vec::len)), (&json!(false), Some(2)));
+    problem(running.yaml(Method::PUT, "/api/v1/pipelines/bad", BAD).await, StatusCode::UNPROCESSABLE_ENTITY).await;
+    problem(running.yaml(Method::PUT, "/api/v1/pipelines/a%2Fb", GOOD).await, StatusCode::BAD_REQUEST).await;
+    let gone = running.request(Method::DELETE, "/api/v1/pipelines/sums").send().await.expect("an answer");
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    running.orchestrator.stop().await;
+}

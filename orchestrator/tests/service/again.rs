@@ -1,0 +1,123 @@
+//! A run that failed is tried again or resumed, and does again only what it must.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let run = replica.submit(&CHAIN.replace("rows: 100000", "rows: 100000, needs: ready.txt")).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!(row.attempt, 3, "{row:?}");
+    assert_eq!(row.fault.expect("a fault")["message"], "the source is out of reach");
+
+    let run = replica.submit(&CHAIN.replace("rows: 100000", "rows: 100000, fail_after: 5000")).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!((row.attempt, &row.fault.expect("a fault")["kind"]), (1, &Value::from("bad_data")));
+    assert_eq!(house.sum(), None, "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_run_does_again_only_what_it_must() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let tail = "
+  - {id: again, service: numbers, params: {rows: 10, needs: ready.txt}, depends_on: s}
+";
+    let body = format!("{CHAIN}{tail}");
+    let run = replica.submit(&body).await;
+    replica.until(&run, RunState::Failed).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "reused"), ("again", "failed")]));
+
+    // Resumed with another tail: what was done stays done.
+    let changed = body.replace("needs: ready.txt", "");
+    replica.service.resume(&run, Some(changed), true, "ann").await.expect("it can be resumed");
+    let row = replica.until(&run, RunState::Done).await;
+    assert_eq!(row.attempt, 4);
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "reused"), ("again", "done")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_output_feeds_a_changed_load_and_a_spoilt_one_is_made_again() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = CHAIN.replace("service: sum, depends_on: n", "service: second-then-first, depends_on: [n, n]");
+    let failing = format!("{body}  - {{id: w, service: numbers, params: {{rows: 1, fail_after: 0}}, depends_on: s}}\n");
+    let run = replica.submit(&failing).await;
+    replica.until(&run, RunState::Failed).await;
+    let mended = format!("{body}  - {{id: w, service: sum, depends_on: s}}\n");
+    replica.service.resume(&run, Some(mended.clone()), true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "done"), ("w", "done")]));
+    assert_eq!(house.sum(), Some(99_999 * 100_000));
+
+    let run = replica.submit(&failing).await;
+    replica.until(&run, RunState::Failed).await;
+    let kept = replica.service.store().kept(&run).await.expect("told").remove(0);
+    let file = replica.service.own_folder().path().join(kept.path);
+    let mut bytes = std::fs::read(&file).expect("there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("spoilt");
+    replica.service.resume(&run, Some(mended), true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "done"), ("s", "done"), ("w", "done")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_finally_waits_for_the_last_attempt() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10, needs: ready.txt}}
+finally:
+  - {id: told, service: numbers, params: {rows: 5}}
+  - {id: wrote, service: sum, depends_on: told}
+";
+    let run = replica.submit(body).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!(row.attempt, 3, "{row:?}");
+    assert_eq!(house.sum(), Some(10));
+    let commits = replica.events(&run).await.iter().filter(|event| event.kind == "committing").count();
+    assert_eq!(commits, 1, "once, at the end of all attempts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_run_still_does_what_it_does_finally() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10000, stall_after: 5000}}
+finally:
+  - {id: told, service: numbers, params: {rows: 5}, when: run.status == 'cancelled'}
+  - {id: wrote, service: sum, depends_on: told}
+";
+    let run = replica.submit(body).await;
+    replica.until(&run, RunState::Running).await;
+    replica.service.cancel(&run, "ann").await.expect("it can be cancelled");
+    replica.until(&run, RunState::Cancelled).await;
+    assert_eq!(house.sum(), Some(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_remembers_the_figures_of_a_step_that_is_not_done_again() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, checkpoint: true, params: {rows: 3000}}
+  - {id: j, service: second-then-first, checkpoint: true, depends_on: [n, n]}
+  - {id: s, service: sum, depends_on: j}
+  - {id: again, service: numbers, params: {rows: 10, needs: ready.txt}, depends_on: s}
+  - {id: last, service: numbers, params: {rows: 10}, depends_on: again, when: steps.j.rows_in == 6000}
+";
+    let run = replica.submit(body).await;
+    replica.until(&run, RunState::Failed).await;
+    std::fs::write(house.env.data_root.path().join("ready.txt"), "").expect("written");
+    replica.service.resume(&run, None, true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    let ended = [("n", "reused"), ("j", "reused"), ("s", "reused"), ("again", "done"), ("last", "done")];
+    assert_eq!(replica.steps(&run).await, pairs(&ended));
+}

@@ -1,0 +1,54 @@
+//! Steps whose effects cannot be taken back.
+
+use super::*;
+
+const PAYING: &str = "
+steps:
+  - {id: n, service: numbers, params: {rows: 5000}}
+  - {id: p, service: pays, depends_on: n}
+  - {id: s, service: sum, depends_on: p}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_back_is_not_done_again_unasked() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let run = replica.submit(&PAYING.replace("depends_on: n", "depends_on: n, params: {needs: peer.txt}")).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!((row.attempt, house.paid()), (2, 1), "the second attempt has seen that it may not");
+    let why = row.fault.expect("a reason").to_string();
+    assert!(why.contains("an earlier attempt has begun it"), "{why}");
+    assert_eq!(replica.steps_of(&run, 0).await[0], ("n".to_owned(), "done".to_owned()));
+
+    std::fs::write(house.folder.path().join("peer.txt"), "").expect("written");
+    replica.service.resume(&run, None, true, "ann").await.expect("it failed");
+    replica.until(&run, RunState::Done).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("p", "done"), ("s", "done")]));
+    assert_eq!((house.paid(), house.sum()), (2, Some(4999 * 2500)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paid_for_is_kept_and_not_paid_again() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    // The load fails after the step has done its work, as long as a folder is in its way.
+    std::fs::create_dir(house.folder.path().join("sum.txt")).expect("made");
+    let run = replica.submit(PAYING).await;
+    replica.until(&run, RunState::Failed).await;
+    assert_eq!(house.paid(), 1);
+    std::fs::remove_dir(house.folder.path().join("sum.txt")).expect("removed");
+    replica.service.resume(&run, None, true, "ann").await.expect("it failed");
+    replica.until(&run, RunState::Done).await;
+    assert_eq!((house.paid(), house.sum()), (1, Some(4999 * 2500)));
+    assert_eq!(replica.steps(&run).await[1], ("p".to_owned(), "reused".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_paid_before_what_comes_before_has_ended_well() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let run = replica.submit(&PAYING.replace("rows: 5000", "rows: 5000, fail_after: 4000")).await;
+    replica.until(&run, RunState::Failed).await;
+    assert_eq!(house.paid(), 0);
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "failed"), ("p", "skipped"), ("s", "skipped")]));
+}

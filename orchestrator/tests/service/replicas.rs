@@ -1,0 +1,52 @@
+//! Replicas die, come back and go down in good order.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runs_of_a_replica_that_died_are_taken_over() {
+    let house = House::new();
+    let first = replica(&house, settings()).await;
+    let run = first.submit(&CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 5000")).await;
+    first.until(&run, RunState::Running).await;
+    // As if by `kill -9`: nothing is told to the store any more.
+    first.working.abort();
+    let second = replica(&house, settings()).await;
+    let row = second.until_true(&run, |row| row.attempt == 2).await;
+    assert_eq!(row.owner.as_deref(), Some(second.service.owner()));
+    second.service.cancel(&run, "ann").await.expect("it runs");
+    second.until(&run, RunState::Cancelled).await;
+    assert_eq!(house.sum(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_replicas_die_again_and_again_is_given_up() {
+    let house = House::new();
+    let body = CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 5000");
+    let mut run = None;
+    for attempt in 1..=3 {
+        let one = replica(&house, settings()).await;
+        let id = match &run {
+            Some(id) => String::clone(id),
+            None => one.submit(&body).await,
+        };
+        one.until_true(&id, |row| row.attempt == attempt).await;
+        one.working.abort();
+        run = Some(id);
+    }
+    let last = replica(&house, settings()).await;
+    let row = last.until(&run.expect("it was queued"), RunState::Failed).await;
+    let fault = row.fault.expect("a fault");
+    assert!(fault["message"].as_str().expect("text").starts_with("given up after 3 attempts"), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_goes_down_gives_its_runs_back() {
+    let house = House::new();
+    let first = replica(&house, settings()).await;
+    let run = first.submit(&CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 5000")).await;
+    first.until(&run, RunState::Running).await;
+    first.stop.cancel();
+    tokio::time::timeout(SOON, first.working).await.expect("it drains").expect("without a panic");
+    let row = first.service.store().run(&run).await.expect("there");
+    assert_eq!((row.state, row.owner, row.attempt), (RunState::Queued, None, 1));
+}
