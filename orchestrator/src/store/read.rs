@@ -91,13 +91,18 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+/// The columns of a [`RunRow`]. A list is many rows, and each value of each row costs.
+const SHOWN: &str = "id, pipeline, version, definition, sets, params, state, priority, attempt, not_before, created_at,
+    started_at, ended_at, owner, fault, traceparent, submitted_by, origin";
+
 impl Store {
     /// A run.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such run.
     pub async fn run(&self, id: &str) -> Result<RunRow, StoreError> {
-        let row = sqlx::query("SELECT * FROM runs WHERE id = $1").bind(id).fetch_optional(&self.reader).await?;
+        let sql = format!("SELECT {SHOWN} FROM runs WHERE id = $1");
+        let row = sqlx::query(self.sql(&sql)).bind(id).fetch_optional(&self.reader).await?;
         run_row(&row.ok_or_else(|| StoreError::no_run(id))?)
     }
 
@@ -106,8 +111,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when there is none.
     pub async fn run_of_key(&self, key: &str) -> Result<RunRow, StoreError> {
-        let row = sqlx::query("SELECT * FROM runs WHERE idempotency_key = $1").bind(key);
-        let row = row.fetch_optional(&self.reader).await?;
+        let sql = format!("SELECT {SHOWN} FROM runs WHERE idempotency_key = $1");
+        let row = sqlx::query(self.sql(&sql)).bind(key).fetch_optional(&self.reader).await?;
         run_row(&row.ok_or_else(|| StoreError::NotFound(format!("no run has the idempotency key \"{key}\"")))?)
     }
 
@@ -131,7 +136,7 @@ impl Store {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<RunRow>, StoreError> {
-        let mut sql = String::from("SELECT * FROM runs WHERE id < $1");
+        let mut sql = format!("SELECT {SHOWN} FROM runs WHERE id < $1");
         if filter.pipeline.is_some() {
             sql += " AND pipeline = $3";
         }
