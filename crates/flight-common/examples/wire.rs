@@ -61,14 +61,18 @@ impl Step for Echo {
 fn main() -> Result<(), Fault> {
     let mut args = std::env::args().skip(1);
     let (word, rest) = (args.next().unwrap_or_default(), args.collect::<Vec<_>>());
-    runtime()?.block_on(async {
-        match (word.as_str(), &rest[..]) {
-            ("serve", [.., socket]) if socket.starts_with('/') => echo_server(Some(socket.into())).await,
-            ("serve", _) => echo_server(None).await,
-            ("drive", [address]) => drive(address).await,
-            _ => Err(Fault::bad_params("wire serve [--unix PATH] | wire drive ADDRESS")),
-        }
-    })
+    match (word.as_str(), &rest[..]) {
+        ("serve", [.., socket]) if socket.starts_with('/') => runtime()?.block_on(echo_server(Some(socket.into()))),
+        ("serve", _) => runtime()?.block_on(echo_server(None)),
+        ("drive", [address]) => driver()?.block_on(drive(address)),
+        _ => Err(Fault::bad_params("wire serve [--unix PATH] | wire drive ADDRESS")),
+    }
+}
+
+/// A driver has one connection: beside the thread that makes and checks the rows, one moves them.
+fn driver() -> Result<tokio::runtime::Runtime, Fault> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    built.map_err(Fault::internal)
 }
 
 async fn echo_server(socket: Option<PathBuf>) -> Result<(), Fault> {
