@@ -5,13 +5,14 @@ mod support;
 use arrow::array::AsArray;
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 use flight_common::FaultKind;
+use flight_common::testing::refused;
 use serde_json::json;
-use support::{Reply, Server, cells, read_json, read_reply, read_with, refused, shown};
+use support::{Reply, Server, read_json, read_reply, read_with};
 
 #[tokio::test]
 async fn a_list_of_records_becomes_rows() {
     let ran = read_json(json!([{"a": 1, "b": "x"}, {"b": "y", "a": null}, {"a": 3}]), json!({})).await.expect("reads");
-    let (names, cells) = shown(&ran);
+    let (names, cells) = ran.shown();
     assert_eq!(names, ["a: Int64", "b: Utf8"]);
     assert_eq!(cells, [["1", "x"], ["∅", "y"], ["3", "∅"]]);
     assert_eq!((ran.report.counters["requests"], ran.report.counters["pages"]), (1, 1));
@@ -21,7 +22,7 @@ async fn a_list_of_records_becomes_rows() {
 async fn a_pointer_leads_to_the_records() {
     let document = json!({"meta": {"n": 2}, "data": {"items": [{"a": 1}, {"a": 2}]}});
     let ran = read_json(document.clone(), json!({"records_path": "/data/items"})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1"], ["2"]]);
+    assert_eq!(ran.cells(), [["1"], ["2"]]);
     let wrong = read_json(document, json!({"records_path": "/data/itms"})).await;
     refused(wrong, FaultKind::BadData, &["itms", "items"]);
 }
@@ -30,8 +31,8 @@ async fn a_pointer_leads_to_the_records() {
 async fn columns_become_rows() {
     let document = json!({"hourly": {"time": ["2024-01-01T00:00", "2024-01-01T01:00"], "temp": [1.5, null]}});
     let ran = read_json(document, json!({"records_path": "/hourly"})).await.expect("reads");
-    assert_eq!(shown(&ran).0, ["time: Timestamp(µs)", "temp: Float64"]);
-    assert_eq!(cells(&ran), [["2024-01-01T00:00:00", "1.5"], ["2024-01-01T01:00:00", "∅"]]);
+    assert_eq!(ran.shown().0, ["time: Timestamp(µs)", "temp: Float64"]);
+    assert_eq!(ran.cells(), [["2024-01-01T00:00:00", "1.5"], ["2024-01-01T01:00:00", "∅"]]);
     let uneven = read_json(json!({"a": [1, 2], "b": [1]}), json!({})).await;
     refused(uneven, FaultKind::BadData, &["2 values", "\"b\" 1"]);
 }
@@ -49,7 +50,7 @@ async fn objects_are_flattened_and_lists_kept() {
         ["u.id", "u.at.x", "tags", "deep"]
     );
     let wanted = [["1", "0.5", "[a, ∅]", "[[1]]"], ["∅", "∅", "[]", "{\"k\":1}"], ["∅", "∅", "∅", "∅"]];
-    assert_eq!(cells(&ran), wanted);
+    assert_eq!(ran.cells(), wanted);
 }
 
 #[tokio::test]
@@ -60,9 +61,9 @@ async fn two_fields_of_one_name_are_refused() {
     let twice = read_reply(Reply::json(r#"[{"a": 1, "a": 2}]"#), json!({})).await;
     refused(twice, FaultKind::BadData, &["page 1, record 1", "\"a\""]);
     let ran = read_json(json!([{"a.b": 1, "a": {"b": 2}}]), json!({"types": {"a": "json"}})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1", "{\"b\":2}"]]);
+    assert_eq!(ran.cells(), [["1", "{\"b\":2}"]]);
     let ran = read_json(json!([{"A": 1, "a": 2, "": 3}]), json!({})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1", "2", "3"]]);
+    assert_eq!(ran.cells(), [["1", "2", "3"]]);
 }
 
 #[tokio::test]
@@ -80,7 +81,7 @@ async fn values_keep_every_digit() {
 async fn numbers_as_text_stay_text_unless_the_user_says_so() {
     let document = json!([{"zip": "01067", "n": "5"}]);
     let ran = read_json(document.clone(), json!({})).await.expect("reads");
-    assert_eq!(shown(&ran).0, ["zip: Utf8", "n: Utf8"]);
+    assert_eq!(ran.shown().0, ["zip: Utf8", "n: Utf8"]);
     let ran = read_json(document, json!({"types": {"n": "int64"}})).await.expect("reads");
     assert_eq!(ran.rows()["n"].as_primitive::<Int64Type>().value(0), 5);
 }
@@ -102,7 +103,7 @@ async fn what_does_not_fit_later_names_page_record_and_field() {
         refused(read_json(unknown.clone(), one).await, FaultKind::BadData, &["record 2", "\"new\"", "unknown_fields"]);
     assert_eq!(fault.column_name(), Some("new"));
     let ran = read_json(unknown, json!({"sample_rows": 1, "unknown_fields": "ignore"})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1"], ["2"]]);
+    assert_eq!(ran.cells(), [["1"], ["2"]]);
     let no_object = json!([{"a": {"b": 1}}, {"a": 5}]);
     refused(
         read_json(no_object, json!({"sample_rows": 1})).await,
@@ -116,8 +117,8 @@ async fn types_alone_need_no_request_to_plan() {
     let server = Server::start(|_| Reply::json(r#"[{"b": "7", "a": {"x": true}, "other": 1}]"#)).await;
     let params = json!({"types": {"b": "int64", "a.x": "boolean"}, "sample_rows": 0});
     let ran = read_with(&server, params).await.expect("reads");
-    assert_eq!(shown(&ran).0, ["a.x: Boolean", "b: Int64"]);
-    assert_eq!(cells(&ran), [["true", "7"]]);
+    assert_eq!(ran.shown().0, ["a.x: Boolean", "b: Int64"]);
+    assert_eq!(ran.cells(), [["true", "7"]]);
     assert_eq!(server.seen().len(), 1, "the run's alone");
     let none = read_with(&server, json!({"sample_rows": 0})).await;
     assert_eq!(refused(none, FaultKind::BadParams, &["types"]).violations()[0].pointer, "/types");
@@ -130,7 +131,7 @@ async fn a_post_is_sent_when_planning_only_if_the_user_says_so() {
     refused(read_with(&server, json!({"body": body})).await, FaultKind::BadParams, &["types", "sample_rows"]);
     assert_eq!(server.seen().len(), 0);
     let ran = read_with(&server, json!({"body": body, "types": {"a": "int64"}})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1"]]);
+    assert_eq!(ran.cells(), [["1"]]);
     let seen = server.seen();
     assert_eq!((seen.len(), seen[0].method.as_str(), seen[0].body.as_str()), (1, "POST", r#"{"query":"status:open"}"#));
     assert_eq!(seen[0].headers["content-type"], "application/json");
@@ -141,7 +142,7 @@ async fn a_post_is_sent_when_planning_only_if_the_user_says_so() {
 #[tokio::test]
 async fn a_record_per_line() {
     let reply = Reply::new("application/x-ndjson", "{\"a\": 1}\n\n{\"a\": 2}\r\n{\"a\": 3}");
-    assert_eq!(cells(&read_reply(reply, json!({})).await.expect("reads")), [["1"], ["2"], ["3"]]);
+    assert_eq!(read_reply(reply, json!({})).await.expect("reads").cells(), [["1"], ["2"], ["3"]]);
     let wrong = Reply::new("application/x-ndjson", "{\"a\": 1}\n{\"a\": }\n{\"a\": 3}");
     refused(read_reply(wrong, json!({})).await, FaultKind::BadData, &["record 2", "not JSON"]);
 }
@@ -150,10 +151,10 @@ async fn a_record_per_line() {
 async fn csv_is_read_by_the_rules_of_extract_csv() {
     let text = "id,zip,day,ok\n1,007,2024-02-29,true\n,NA,,False\n";
     let ran = read_reply(Reply::new("text/csv", text), json!({})).await.expect("reads");
-    assert_eq!(shown(&ran).0, ["id: Int64", "zip: Utf8", "day: Date32", "ok: Boolean"]);
-    assert_eq!(cells(&ran), [["1", "007", "2024-02-29", "true"], ["∅", "∅", "∅", "false"]]);
+    assert_eq!(ran.shown().0, ["id: Int64", "zip: Utf8", "day: Date32", "ok: Boolean"]);
+    assert_eq!(ran.cells(), [["1", "007", "2024-02-29", "true"], ["∅", "∅", "∅", "false"]]);
     let header = read_reply(Reply::new("text/csv", "a;b\n"), json!({"delimiter": ";"})).await.expect("reads");
-    assert_eq!(shown(&header), (vec!["a: Utf8".to_owned(), "b: Utf8".to_owned()], Vec::new()));
+    assert_eq!(header.shown(), (vec!["a: Utf8".to_owned(), "b: Utf8".to_owned()], Vec::new()));
     let lists = read_reply(Reply::new("text/csv", text), json!({"types": {"id": "list(int64)"}})).await;
     refused(lists, FaultKind::BadParams, &["list"]);
     let ragged = read_reply(Reply::new("text/csv", "a,b\n1\n"), json!({})).await;
@@ -167,7 +168,7 @@ async fn without_records_the_columns_must_be_told() {
     for empty in [json!([]), json!({"items": null}), json!({"items": []})] {
         let path = if empty.is_object() { "/items" } else { "" };
         let ran = read_json(empty, json!({"records_path": path, "types": {"a": "date"}})).await.expect("reads");
-        assert_eq!((ran.rows().num_rows(), shown(&ran).0), (0, vec!["a: Date32".to_owned()]));
+        assert_eq!((ran.rows().num_rows(), ran.shown().0), (0, vec!["a: Date32".to_owned()]));
     }
 }
 

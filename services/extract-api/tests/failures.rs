@@ -4,11 +4,12 @@ mod support;
 
 use flate2::{Compression, write::GzEncoder};
 use flight_common::FaultKind;
+use flight_common::testing::refused;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::{Reply, Server, cells, read_reply, read_with, refused};
+use support::{Reply, Server, read_reply, read_with};
 
 /// The columns are told, so that the first request is the run's.
 fn typed(more: Value) -> Value {
@@ -42,7 +43,7 @@ async fn what_passes_is_tried_again() {
     ] {
         let server = in_turn(vec![failing.clone(), good()]).await;
         let ran = read_with(&server, typed(json!({}))).await.expect("reads at last");
-        assert_eq!(cells(&ran), [["1"], ["2"]], "no row twice, after {failing:?}");
+        assert_eq!(ran.cells(), [["1"], ["2"]], "no row twice, after {failing:?}");
         assert_eq!(ran.report.counters["retries"], 1);
     }
 }
@@ -138,7 +139,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 async fn compressed_answers_are_unpacked() {
     let packed = gzip(br#"[{"id": 1}, {"id": 2}]"#);
     let reply = Reply::new("application/json", &packed).header("content-encoding", "gzip");
-    assert_eq!(cells(&read_reply(reply.clone(), json!({})).await.expect("reads")), [["1"], ["2"]]);
+    assert_eq!(read_reply(reply.clone(), json!({})).await.expect("reads").cells(), [["1"], ["2"]]);
     let cut = Reply::new("application/json", &packed[..packed.len() - 4]).header("content-encoding", "gzip");
     refused(read_reply(cut, typed(json!({"retries": 0}))).await, FaultKind::Upstream, &["damaged or cut short"]);
     let other = good().header("content-encoding", "br");

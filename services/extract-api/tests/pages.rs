@@ -3,8 +3,9 @@
 mod support;
 
 use flight_common::FaultKind;
+use flight_common::testing::refused;
 use serde_json::{Value, json};
-use support::{Reply, Request, Server, cells, read_with, refused};
+use support::{Reply, Request, Server, read_with};
 
 /// Seven records in pages of three, from `start` on.
 fn items(start: usize) -> Vec<Value> {
@@ -17,7 +18,7 @@ fn number(request: &Request, name: &str) -> usize {
 
 async fn ids(server: &Server, more: Value) -> Vec<String> {
     let ran = read_with(server, more).await.expect("reads");
-    cells(&ran).into_iter().flatten().collect()
+    ran.cells().into_iter().flatten().collect()
 }
 
 const ALL: [&str; 7] = ["0", "1", "2", "3", "4", "5", "6"];
@@ -121,5 +122,5 @@ async fn each_page_of_csv_has_its_header() {
     })
     .await;
     let ran = read_with(&server, json!({"pagination": {"type": "page"}})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1", "a"], ["2", "b"]]);
+    assert_eq!(ran.cells(), [["1", "a"], ["2", "b"]]);
 }

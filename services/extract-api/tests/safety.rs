@@ -5,8 +5,9 @@ mod support;
 use extract_api::{ExtractApi, Params};
 use flight_common::FaultKind;
 use flight_common::testing::Bench;
+use flight_common::testing::refused;
 use serde_json::{Value, json};
-use support::{Reply, Server, cells, read_with, refused, run};
+use support::{Reply, Server, read_with, run};
 
 fn good() -> Reply {
     Reply::json(r#"[{"a": 1}]"#)
@@ -99,7 +100,7 @@ async fn redirects_are_followed_within_bounds() {
         _ => Reply::redirect("302 Found", "/loop"),
     })
     .await;
-    assert_eq!(cells(&read_with(&server, json!({})).await.expect("followed")), [["1"]]);
+    assert_eq!(read_with(&server, json!({})).await.expect("followed").cells(), [["1"]]);
     let endless = run(json!({"url": server.url("/loop")})).await;
     refused(endless, FaultKind::Upstream, &["more than 10 times"]);
     assert_eq!(server.seen().iter().filter(|request| request.path == "/loop").count(), 11);
@@ -146,7 +147,7 @@ async fn a_link_away_leaves_the_credentials_behind() {
     let away = other.url("/");
     let server = Server::start(move |_| good().header("link", format!("<{away}>; rel=next"))).await;
     let params = json!({"pagination": {"type": "link"}, "auth": {"type": "bearer", "token": "s3cret"}});
-    assert_eq!(cells(&read_with(&server, params).await.expect("reads")), [["1"], ["1"]]);
+    assert_eq!(read_with(&server, params).await.expect("reads").cells(), [["1"], ["1"]]);
     assert!(!format!("{:?}", other.seen()).contains("s3cret"));
 }
 

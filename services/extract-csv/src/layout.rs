@@ -4,13 +4,13 @@ use crate::column::{self, BadField, Column, ColumnPlan};
 use crate::cut::{CutError, Cutter, RECORD_LIMIT};
 use crate::guess;
 use crate::header::{self, Record};
-use crate::options::{Options, pointer};
+use crate::options::Options;
 use crate::rows::{Block, Rows};
 use crate::source::unreadable;
 use crate::text::{Text, View};
 use crate::trouble::{About, Trouble, What, lines};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use flight_common::values::Seen;
+use flight_common::values::{Seen, types};
 use flight_common::{Fault, columns};
 use std::io::Read;
 use std::sync::Arc;
@@ -229,7 +229,7 @@ impl Looked {
         }
         let schema = Schema::new(names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>());
         for (name, data_type) in &options.types {
-            let column = &mut columns[columns::find(&schema, name, &pointer(name))?];
+            let column = &mut columns[columns::find(&schema, name, &types::pointer(name))?];
             column.plan = ColumnPlan { data_type: data_type.clone(), given: true, mean_length: 0 };
             column.trial = Some(column::new(&column.plan, &options.rules, &options.forms));
         }

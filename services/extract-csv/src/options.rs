@@ -63,17 +63,7 @@ impl Options {
             date: form("date_format", "%d.%m.%Y", params.date_format.as_deref(), &mut wrong),
             timestamp: form("timestamp_format", "%d.%m.%Y %H:%M", params.timestamp_format.as_deref(), &mut wrong),
         };
-        let mut given = Vec::new();
-        for (column, name) in params.types {
-            match types::parse(&name) {
-                Ok(data_type) => given.push((column, data_type)),
-                Err((message, help)) => wrong.push(Violation {
-                    message: format!("types.{column}: {message}"),
-                    pointer: pointer(&column),
-                    help: Some(help),
-                }),
-            }
-        }
+        let given = types::given(params.types, &mut wrong);
         if !wrong.is_empty() {
             return Err(bad_params(wrong));
         }
@@ -90,11 +80,6 @@ impl Options {
             sample_rows: usize::try_from(params.sample_rows).unwrap_or(usize::MAX),
         })
     }
-}
-
-/// The place of a column's type in the parameters.
-pub fn pointer(column: &str) -> String {
-    format!("/types/{}", column.replace('~', "~0").replace('/', "~1"))
 }
 
 fn form(param: &str, example: &str, pattern: Option<&str>, wrong: &mut Vec<Violation>) -> Option<Form> {

@@ -10,7 +10,9 @@ use crate::params::{MergedCells, SheetChoice};
 use crate::trouble::damaged;
 use crate::value::Cell;
 use crate::{biff, odf};
-use calamine::{Data, Dimensions, Ods, Range, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsb, Xlsx};
+use calamine::{
+    Data, Dimensions, Ods, Range, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsb, XlsbError, Xlsx, XlsxError,
+};
 use flight_common::params::did_you_mean;
 use flight_common::{Fault, MemoryBudget, Reservation};
 use std::collections::HashMap;
@@ -162,17 +164,12 @@ fn each_of_xlsx(
     visit: &mut Visit<'_>,
 ) -> Result<(), Fault> {
     let mut cells = opened(path, book.worksheet_cells_reader(sheet))?;
-    loop {
-        let next = cells.next_cell_with_formula_metadata();
-        let Some(record) = next.map_err(|error| broken_after(path, sheet, *last, &error))? else { return Ok(()) };
-        let at = Address { row: record.pos.0, column: record.pos.1 };
+    let next = || {
+        let Some(record) = cells.next_cell_with_formula_metadata()? else { return Ok(None) };
         let bare = record.formula.is_some().then_some(Cell::Uncalculated);
-        let Some(cell) = Cell::of_ref(record.value).or(bare) else { continue };
-        *last = Some(at);
-        if !visit(at, cell)? {
-            return Ok(());
-        }
-    }
+        Ok(Some((record.pos, Cell::of_ref(record.value).or(bare))))
+    };
+    each(next, last, visit, |last, error: XlsxError| broken_after(path, sheet, last, &error))
 }
 
 fn each_of_xlsb(
@@ -183,17 +180,29 @@ fn each_of_xlsb(
     visit: &mut Visit<'_>,
 ) -> Result<(), Fault> {
     let mut cells = opened(path, book.worksheet_cells_reader(sheet))?;
-    loop {
-        let next = cells.next_cell();
-        let Some(found) = next.map_err(|error| broken_after(path, sheet, *last, &error))? else { return Ok(()) };
-        let (row, column) = found.get_position();
+    let next = || Ok(cells.next_cell()?.map(|found| (found.get_position(), Cell::of_ref(found.get_value().clone()))));
+    each(next, last, visit, |last, error: XlsbError| broken_after(path, sheet, last, &error))
+}
+
+/// A cell and its row and column; none that is worth a visit has no cell.
+type Found = Option<((u32, u32), Option<Cell>)>;
+
+/// Visits the cells that `next` gives, until it gives none or the visitor has enough.
+fn each<E>(
+    mut next: impl FnMut() -> Result<Found, E>,
+    last: &mut Option<Address>,
+    visit: &mut Visit<'_>,
+    broken: impl Fn(Option<Address>, E) -> Fault,
+) -> Result<(), Fault> {
+    while let Some(((row, column), cell)) = next().map_err(|error| broken(*last, error))? {
+        let Some(cell) = cell else { continue };
         let at = Address { row, column };
-        let Some(cell) = Cell::of_ref(found.get_value().clone()) else { continue };
         *last = Some(at);
         if !visit(at, cell)? {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 fn each_of_range(range: &Range<Data>, visit: &mut Visit<'_>) -> Result<(), Fault> {

@@ -1,12 +1,12 @@
 //! What a sheet holds: names and types of its columns, and where its rows begin. Found by looking at its first rows.
 
 use crate::area::{Area, COLUMNS, letters};
-use crate::options::{Options, pointer};
+use crate::options::Options;
 use crate::params::DuplicateHeaders;
 use crate::rows::Sink;
 use crate::value::Cell;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use flight_common::values::{Forms, Seen};
+use flight_common::values::{Forms, Seen, types};
 use flight_common::{Fault, columns};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl<'a> Look<'a> {
         let text = |plan: &ColumnPlan| Field::new(&plan.name, DataType::Utf8, true);
         let named = Schema::new(columns.iter().map(text).collect::<Vec<_>>());
         for (name, data_type) in &self.options.types {
-            let plan = &mut columns[columns::find(&named, name, &pointer(name))?];
+            let plan = &mut columns[columns::find(&named, name, &types::pointer(name))?];
             (plan.data_type, plan.given) = (data_type.clone(), true);
         }
         let field = |plan: &ColumnPlan| Field::new(&plan.name, plan.data_type.clone(), true);

@@ -72,17 +72,7 @@ impl Options {
             Some(words) => NullWords::new(words.iter().map(String::as_str)),
             None => NullWords::new(USUAL_NULLS),
         };
-        let mut given = Vec::new();
-        for (column, name) in params.types {
-            match types::parse(&name) {
-                Ok(data_type) => given.push((column, data_type)),
-                Err((message, help)) => wrong.push(Violation {
-                    message: format!("types.{column}: {message}"),
-                    pointer: pointer(&column),
-                    help: Some(help),
-                }),
-            }
-        }
+        let given = types::given(params.types, &mut wrong);
         if !wrong.is_empty() {
             return Err(bad_params(wrong));
         }
@@ -101,11 +91,6 @@ impl Options {
             max_bytes: params.max_bytes,
         })
     }
-}
-
-/// The place of a column's type in the parameters.
-pub fn pointer(column: &str) -> String {
-    format!("/types/{}", column.replace('~', "~0").replace('/', "~1"))
 }
 
 fn violation(param: &str, message: String, help: &str) -> Violation {

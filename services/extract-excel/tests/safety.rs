@@ -4,9 +4,10 @@ mod support;
 
 use flight_common::FaultKind;
 use flight_common::testing::Bench;
+use flight_common::testing::refused;
 use serde_json::json;
 use std::path::Path;
-use support::{archive, cells, folder, ods, raw, read, read_at, read_within, refused, workbook};
+use support::{archive, folder, ods, raw, read, read_at, read_within, workbook};
 
 fn small() -> Vec<u8> {
     workbook(|sheet| {
@@ -82,7 +83,7 @@ async fn repetitions_of_few_bytes_take_no_memory_that_is_not_there() {
     // What programs write at the end of each sheet is no such thing.
     let usual = format!("<table:table-row>{}</table:table-row>", cell("")).repeat(2)
         + r#"<table:table-row table:number-rows-repeated="1048574"><table:table-cell table:number-columns-repeated="16384"/></table:table-row>"#;
-    assert_eq!(cells(&read(ods(&usual), json!({})).await.expect("reads")), [["x"]]);
+    assert_eq!(read(ods(&usual), json!({})).await.expect("reads").cells(), [["x"]]);
 }
 
 #[tokio::test]

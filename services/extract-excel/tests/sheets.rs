@@ -3,10 +3,11 @@
 mod support;
 
 use flight_common::FaultKind;
+use flight_common::testing::refused;
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use support::{cells, read, read_at, refused, shown, workbook};
+use support::{read, read_at, workbook};
 
 /// Workbooks that other programs have written.
 fn data() -> PathBuf {
@@ -40,7 +41,7 @@ async fn each_format_gives_the_same_rows() {
     });
     let folder = support::folder("staff.xlsx", xlsx);
     for (folder, name) in [(folder.path(), "staff.xlsx"), (&data(), "staff.xls"), (&data(), "staff.ods")] {
-        let (names, cells) = shown(&read_at(folder, name, json!({})).await.expect(name));
+        let (names, cells) = read_at(folder, name, json!({})).await.expect(name).shown();
         assert_eq!(names, ["id: Int64", "name: Utf8", "born: Date32", "score: Float64", "ok: Boolean"], "{name}");
         let wanted = [
             ["1", "Ann", "1969-07-20", "1.5", "true"],
@@ -54,11 +55,11 @@ async fn each_format_gives_the_same_rows() {
 #[tokio::test]
 async fn binary_sheets_are_read_like_others() {
     let book = support::xlsb(&[(1.0, "Çelik 😀", true), (2.5, "007", false)]);
-    let (names, cells) = shown(&read(&book, json!({})).await.expect("reads"));
+    let (names, cells) = read(&book, json!({})).await.expect("reads").shown();
     assert_eq!(names, ["id: Float64", "name: Utf8", "ok: Boolean"]);
     assert_eq!(cells, [["1.0", "Çelik 😀", "true"], ["2.5", "007", "false"]]);
     let ran = read(&book, json!({"range": "B:B"})).await.expect("reads");
-    assert_eq!(shown(&ran).0, ["name: Utf8"]);
+    assert_eq!(ran.shown().0, ["name: Utf8"]);
     let merged = read(&book, json!({"merged_cells": "each"})).await;
     let fault = refused(merged, FaultKind::BadParams, &[".xlsb", ".xlsx"]);
     assert_eq!(fault.violations()[0].pointer, "/merged_cells");
@@ -82,7 +83,7 @@ async fn a_sheet_is_chosen_by_name_or_place() {
         [(json!(null), "1"), (json!("1"), "1"), (json!(1), "Old"), (json!(3), "Data"), (json!("Data"), "Data")]
     {
         let ran = read(&book, json!({"sheet": choice})).await.expect("reads");
-        assert_eq!(cells(&ran), [[wanted]], "{choice}");
+        assert_eq!(ran.cells(), [[wanted]], "{choice}");
     }
     let wrong = read(&book, json!({"sheet": "Dota"})).await;
     let fault = refused(wrong, FaultKind::BadParams, &["no sheet \"Dota\"", "did you mean \"Data\"?"]);
@@ -106,18 +107,18 @@ fn report() -> Vec<u8> {
 async fn a_range_and_the_row_with_the_names_say_what_is_read() {
     let wanted = [["1", "2", "3"], ["∅", "∅", "∅"], ["4", "5", "6"]];
     for params in [json!({"range": "B3:D6"}), json!({"range": "B:D", "header_row": 3}), json!({"range": "B3:D1000"})] {
-        let (names, cells) = shown(&read(report(), params.clone()).await.expect("reads"));
+        let (names, cells) = read(report(), params.clone()).await.expect("reads").shown();
         assert_eq!(names, ["a: Int64", "column_2: Int64", "c: Int64"], "{params}");
         assert_eq!(cells, wanted, "{params}");
     }
     let ran = read(report(), json!({"range": "B6:D6", "header_row": 3})).await.expect("the names lie before the range");
     assert_eq!(
-        (shown(&ran).0[2].as_str(), cells(&ran)),
+        (ran.shown().0[2].as_str(), ran.cells()),
         ("c: Int64", vec![["4", "5", "6"].map(String::from).to_vec()])
     );
     let ran = read(report(), json!({"range": "B4:C", "header": false})).await.expect("reads");
-    assert_eq!(shown(&ran).0, ["column_1: Int64", "column_2: Int64"]);
-    assert_eq!(cells(&ran).len(), 3);
+    assert_eq!(ran.shown().0, ["column_1: Int64", "column_2: Int64"]);
+    assert_eq!(ran.cells().len(), 3);
 }
 
 #[tokio::test]
@@ -152,7 +153,7 @@ async fn names_that_are_equal_are_refused_or_told_apart() {
     };
     refused(read(twice(), json!({})).await, FaultKind::BadData, &["columns A and C", "\"a\"", "duplicate_headers"]);
     let ran = read(twice(), json!({"duplicate_headers": "rename"})).await.expect("reads");
-    assert_eq!((shown(&ran).0, cells(&ran).len()), (["a: Utf8", "A: Utf8", "a.1: Utf8"].map(String::from).to_vec(), 0));
+    assert_eq!((ran.shown().0, ran.cells().len()), (["a: Utf8", "A: Utf8", "a.1: Utf8"].map(String::from).to_vec(), 0));
 }
 
 #[tokio::test]
@@ -169,7 +170,7 @@ async fn dates_times_and_lengths_of_time_are_told_apart() {
         }
         sheet.write(1, 4, "2024-02-29").expect("written");
     });
-    let (names, cells) = shown(&read(book, json!({})).await.expect("reads"));
+    let (names, cells) = read(book, json!({})).await.expect("reads").shown();
     assert_eq!(names, ["day: Date32", "moment: Timestamp(µs)", "time: Time64(µs)", "length: Utf8", "iso: Date32"]);
     assert_eq!(cells, [["2024-02-29", "2024-02-29T18:00:00", "18:00:00", "25:30:00", "2024-02-29"]]);
 }
@@ -188,9 +189,9 @@ async fn merged_cells_hold_their_value_once_or_each() {
         (&data(), "staff.ods", json!("Merged")),
     ] {
         let first = read_at(folder, name, json!({"sheet": sheet})).await.expect(name);
-        assert_eq!(cells(&first), [["g", "1"], ["∅", "2"]], "{name}");
+        assert_eq!(first.cells(), [["g", "1"], ["∅", "2"]], "{name}");
         let each = read_at(folder, name, json!({"sheet": sheet, "merged_cells": "each"})).await.expect(name);
-        assert_eq!(cells(&each), [["g", "1"], ["g", "2"]], "{name}");
+        assert_eq!(each.cells(), [["g", "1"], ["g", "2"]], "{name}");
     }
 }
 
@@ -212,11 +213,11 @@ async fn a_cell_that_holds_no_value_is_named_or_a_null() {
         );
         assert_eq!((fault.row_number(), fault.column_name()), (Some(2), Some("a")));
         let ran = read(rows(cell), json!({"error_cells": "null"})).await.expect("reads");
-        assert_eq!(cells(&ran), [["1"], ["∅"]]);
+        assert_eq!(ran.cells(), [["1"], ["∅"]]);
     }
     let result = rows(r#"<c r="A3" t="str"><f>""</f><v></v></c>"#);
     let ran = read(result, json!({"nulls": []})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1"], [""]], "an empty text is a result");
+    assert_eq!(ran.cells(), [["1"], [""]], "an empty text is a result");
 }
 
 #[tokio::test]
@@ -241,13 +242,13 @@ async fn a_later_cell_that_does_not_fit_is_named_with_what_to_set() {
     assert_eq!(fault.row_number(), Some(3));
     refused(read(book("'5'"), one).await, FaultKind::BadData, &["cell B4", "the text \"5\" is not int64", "string"]);
     let ran = read(book("'5'"), json!({"types": {"a": "int64"}})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1"], ["2"], ["5"]]);
+    assert_eq!(ran.cells(), [["1"], ["2"], ["5"]]);
     let ran = read(book("'5'"), json!({})).await.expect("reads");
-    assert_eq!(shown(&ran).0, ["a: Utf8"]);
+    assert_eq!(ran.shown().0, ["a: Utf8"]);
     let ran = read(book("'N/A'"), json!({})).await.expect("reads");
-    assert_eq!(cells(&ran), [["1"], ["2"], ["∅"]]);
+    assert_eq!(ran.cells(), [["1"], ["2"], ["∅"]]);
     let money = read(book("0.30000000000000004"), json!({"types": {"a": "decimal(38,2)"}})).await.expect("reads");
-    assert_eq!(cells(&money)[2], ["0.30"]);
+    assert_eq!(money.cells()[2], ["0.30"]);
     refused(
         read(book("0.005"), json!({"types": {"a": "decimal(38,2)"}})).await,
         FaultKind::BadData,

@@ -4,9 +4,10 @@
 //! dictionary) does not matter. Anything else is refused with the cast to use: a silent conversion is how `007` comes
 //! to match `7`.
 
-use crate::params::{ColumnList, Params};
+use crate::params::Params;
 use crate::rows::plain;
 use arrow::datatypes::{DataType, Schema};
+use flight_common::columns::ColumnList;
 use flight_common::params::did_you_mean;
 use flight_common::{Fault, FaultKind, Violation};
 

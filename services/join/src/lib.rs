@@ -22,7 +22,7 @@ mod routing;
 mod rows;
 mod run;
 
-pub use params::{ColumnList, Kind, Params};
+pub use params::{Kind, Params};
 
 use datafusion_common::NullEquality;
 use flight_common::{

@@ -1,6 +1,7 @@
 //! The knobs of `join`.
 
 use datafusion_common::JoinType;
+use flight_common::columns::ColumnList;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,26 +40,6 @@ pub struct Params {
 
 fn default_suffixes() -> (String, String) {
     ("_x".to_owned(), "_y".to_owned())
-}
-
-/// Column names.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum ColumnList {
-    /// `[a, b]`
-    List(Vec<String>),
-    /// `a, b`
-    Text(String),
-}
-
-impl ColumnList {
-    /// The names, without the white space around those of a text.
-    pub fn names(&self) -> Vec<&str> {
-        match self {
-            Self::List(names) => names.iter().map(String::as_str).collect(),
-            Self::Text(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
-        }
-    }
 }
 
 /// Which rows come out of a join.

@@ -6,4 +6,4 @@ mod run;
 
 pub use batches::{batch, make_batch};
 pub use contract::ContractCase;
-pub use run::{Bench, Ran, slices};
+pub use run::{Bench, Ran, refused, slices};

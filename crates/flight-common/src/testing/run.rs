@@ -2,7 +2,7 @@
 
 use crate::data_root::DataRoot;
 use crate::drive::{Driven, drive};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::memory::MemoryBudget;
 use crate::outbound::AllowList;
 use crate::registry::{AnyStep, erase};
@@ -14,6 +14,7 @@ use crate::{BATCH_ROWS, compute};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use serde_json::Value;
 use std::path::Path;
@@ -36,6 +37,33 @@ impl Ran {
     pub fn rows(&self) -> RecordBatch {
         concat_batches(&self.schema, &self.batches).expect("a step's batches share its schema")
     }
+
+    /// The names of the columns with their types, and the rows as text with `∅` for null.
+    pub fn shown(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let rows = self.rows();
+        let options = FormatOptions::default().with_null("∅");
+        let columns = rows.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).expect("shown"));
+        let columns: Vec<_> = columns.collect();
+        let row = |row| columns.iter().map(|column| column.value(row).to_string()).collect();
+        let named = self.schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
+        (named.collect(), (0..rows.num_rows()).map(row).collect())
+    }
+
+    /// The rows as text.
+    pub fn cells(&self) -> Vec<Vec<String>> {
+        self.shown().1
+    }
+}
+
+/// The fault of a run that must fail: of this kind, with these words in what it says or advises.
+pub fn refused(ran: Result<Ran, Fault>, kind: FaultKind, words: &[&str]) -> Fault {
+    let fault = ran.expect_err("refused");
+    assert_eq!(fault.kind(), kind, "{fault:?}");
+    let said = format!("{} | {}", fault.message(), fault.help_text().unwrap_or_default());
+    for word in words {
+        assert!(said.contains(word), "\"{word}\" in: {said}");
+    }
+    fault
 }
 
 /// A step with its surroundings, to be run on literals.

@@ -1,8 +1,10 @@
 //! Names of types, as users write them and as messages show them.
 
+use crate::fault::Violation;
 use crate::params::did_you_mean;
 use arrow::array::timezone::Tz;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
+use std::collections::BTreeMap;
 
 /// The names to choose from, in the order in which they are shown.
 pub const NAMES: [&str; 16] = [
@@ -62,6 +64,27 @@ pub fn parse(name: &str) -> Result<DataType, (String, String)> {
         "time" | "time64" => DataType::Time64(TimeUnit::Microsecond),
         _ => return Err(unknown(name)),
     })
+}
+
+/// The types that a step's parameter `types` gives to columns, by their names. What is no type goes to `wrong`.
+pub fn given(types: BTreeMap<String, String>, wrong: &mut Vec<Violation>) -> Vec<(String, DataType)> {
+    let mut given = Vec::new();
+    for (column, name) in types {
+        match parse(&name) {
+            Ok(data_type) => given.push((column, data_type)),
+            Err((message, help)) => wrong.push(Violation {
+                message: format!("types.{column}: {message}"),
+                pointer: pointer(&column),
+                help: Some(help),
+            }),
+        }
+    }
+    given
+}
+
+/// The place of a column in the parameter `types`.
+pub fn pointer(column: &str) -> String {
+    format!("/types/{}", column.replace('~', "~0").replace('/', "~1"))
 }
 
 fn unknown(name: &str) -> (String, String) {

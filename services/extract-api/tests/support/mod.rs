@@ -2,11 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use extract_api::ExtractApi;
 use flight_common::outbound::AllowList;
 use flight_common::testing::{Bench, Ran};
-use flight_common::{Fault, FaultKind};
+use flight_common::Fault;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -227,34 +226,6 @@ pub async fn read_reply(reply: Reply, more: Value) -> Result<Ran, Fault> {
 /// Reads a JSON document.
 pub async fn read_json(document: Value, more: Value) -> Result<Ran, Fault> {
     read_reply(Reply::json(document), more).await
-}
-
-/// The fault of a run that must fail: of this kind, with these words in what it says.
-pub fn refused(ran: Result<Ran, Fault>, kind: FaultKind, words: &[&str]) -> Fault {
-    let fault = ran.expect_err("refused");
-    assert_eq!(fault.kind(), kind, "{fault:?}");
-    let said = format!("{} | {}", fault.message(), fault.help_text().unwrap_or_default());
-    for word in words {
-        assert!(said.contains(word), "\"{word}\" in: {said}");
-    }
-    fault
-}
-
-/// Names and types, and the rows as text with `∅` for null.
-pub fn shown(ran: &Ran) -> (Vec<String>, Vec<Vec<String>>) {
-    let rows = ran.rows();
-    let options = FormatOptions::default().with_null("∅");
-    let columns: Vec<_> =
-        rows.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).expect("shown")).collect();
-    let cells =
-        (0..rows.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()).collect();
-    let named = ran.schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
-    (named.collect(), cells)
-}
-
-/// The rows of a run as text.
-pub fn cells(ran: &Ran) -> Vec<Vec<String>> {
-    shown(ran).1
 }
 
 /// More than any test here takes.
