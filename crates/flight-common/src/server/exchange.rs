@@ -5,82 +5,27 @@
 //! everything before it reads, and would hang. The stream ends with a message of metadata alone, the
 //! [`StepReport`](crate::StepReport); its absence means that the run did not end well.
 
+use super::Service;
 use super::call::{Caller, body, failed, streaming};
+use super::opening::{Opening, read_ticket};
 use super::parking::Parked;
-use super::{Limits, Service};
+use super::pump::{Outlet, Part, Pump, attached};
 use crate::command::{Form, StepCommand};
 use crate::compute;
-use crate::drive::{Driven, Gauge, drive};
+use crate::drive::{Driven, drive};
 use crate::fault::Fault;
 use crate::params::did_you_mean;
-use crate::queue::{QueueSender, byte_queue};
 use crate::registry::PlannedStep;
-use crate::spool::{SpillSender, SpillSpace, spill_queue};
 use crate::step::InputSchemas;
-use crate::stream::{BatchStream, EdgeStream};
-use crate::wire::{Decoder, Frame, FrameReader, FrameStream, Gather, decode_stream, encode_stream};
-use arrow::datatypes::Schema;
-use arrow_flight::Ticket;
-use futures::{Stream, StreamExt};
+use crate::stream::BatchStream;
+use crate::wire::{FrameStream, encode_stream};
 use http::Response;
-use prost::Message;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::timeout;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-
-/// A call whose command has been read.
-pub(super) struct Opening {
-    pub command: StepCommand,
-    pub form: Form,
-    /// The message that held the command, if it also held a schema.
-    first: Option<Frame>,
-    reader: FrameReader,
-}
-
-impl Opening {
-    /// Reads the first message of a stream. Python and C++ send the descriptor alone, Rust sends it with the schema.
-    pub async fn read(request: Body, patience: Duration) -> Result<Self, Fault> {
-        let mut reader = FrameReader::request(request, Gather::Aligned);
-        let frame = next_in_time(&mut reader, patience).await?;
-        let Some(mut frame) = frame else {
-            return Err(Fault::bad_params("the stream ended before it named a step"));
-        };
-        let Some(descriptor) = frame.descriptor.take() else {
-            return Err(Fault::bad_params("the first message has no descriptor")
-                .help("begin with FlightDescriptor.for_command(…) that holds the step command"));
-        };
-        let (command, form) = StepCommand::read(&descriptor.cmd)?;
-        let first = Some(frame).filter(|frame| !frame.header.is_empty());
-        Ok(Self { command, form, first, reader })
-    }
-
-    /// The rows that the call brings.
-    pub async fn input(mut self, patience: Duration) -> Result<BatchStream, Fault> {
-        let schema = match self.first.take() {
-            Some(frame) => Some(frame),
-            None => next_in_time(&mut self.reader, patience).await?,
-        };
-        let schema = schema.ok_or_else(|| {
-            Fault::bad_params("the stream ended before its schema")
-                .help("send the schema even if there are no rows: `writer.begin(schema)`")
-        })?;
-        Ok(decode_stream(Decoder::from_schema_frame(&schema)?, self.reader))
-    }
-}
-
-async fn next_in_time(reader: &mut FrameReader, patience: Duration) -> Result<Option<Frame>, Fault> {
-    let frame = timeout(patience, reader.next()).await.map_err(|_| {
-        Fault::timed_out(format!("nothing came for {} s after the call began", patience.as_secs()))
-            .help("send the descriptor and the schema first; the output schema comes back as soon as it is planned")
-    })?;
-    frame.transpose()
-}
 
 /// A step that runs, and the messages that come out of it.
 pub(super) struct Opened {
@@ -254,12 +199,12 @@ fn check_claims(command: &StepCommand, names: &[&str]) -> Result<(), Fault> {
 }
 
 /// An exchange that can be cancelled by its id, for as long as it runs.
-struct Registered {
+pub(super) struct Registered {
     service: Arc<Service>,
     exchange_id: String,
     token: CancellationToken,
     /// Whether its main output has ended, and well. Nothing while it goes on, and for ever if it is dropped before.
-    end: watch::Sender<Option<bool>>,
+    pub end: watch::Sender<Option<bool>>,
 }
 
 impl Drop for Registered {
@@ -277,162 +222,4 @@ impl Drop for Registered {
             drop(compute::spawn(late).detach());
         }
     }
-}
-
-/// Polls a step on the compute pool and hands its messages to the network.
-struct Pump {
-    gauge: Gauge,
-    form: Form,
-    cancel: CancellationToken,
-    cut_off: CancellationToken,
-    deadline: Option<Duration>,
-    part: Part,
-}
-
-/// Which output of an exchange it is.
-enum Part {
-    /// The main one, with what it holds until its end.
-    Main { registered: Registered, _slot: OwnedSemaphorePermit },
-    /// A further one, with the end of the main one: it does not end well before that, nor if that does not.
-    Further(watch::Receiver<Option<bool>>),
-}
-
-impl Part {
-    /// Takes the end of the output for what it is.
-    async fn judge(&mut self, end: Result<(), Fault>) -> Result<(), Fault> {
-        match self {
-            Self::Main { .. } => end,
-            Self::Further(main) => {
-                end?;
-                match main.wait_for(Option::is_some).await.map(|end| *end) {
-                    Ok(Some(true)) => Ok(()),
-                    _ => Err(Fault::cancelled("the exchange of this output did not end well")),
-                }
-            }
-        }
-    }
-}
-
-/// The queue between a step and the network.
-enum Outlet {
-    /// Makes the step wait for its reader.
-    Bounded(QueueSender<Frame>),
-    /// Never makes the step wait: what is not read yet goes to disk.
-    Spilling(SpillSender<Frame>),
-}
-
-impl Outlet {
-    fn new(caller: &Caller, limits: &Limits, space: &SpillSpace) -> (Self, FrameStream) {
-        let untyped = Arc::new(Schema::empty());
-        if caller.mesh {
-            let (sender, stream) = byte_queue(limits.output_bytes, space.budget(), untyped);
-            (Self::Bounded(sender), stream)
-        } else {
-            let (sender, receiver) = spill_queue(space, untyped);
-            (Self::Spilling(sender), receiver.into_stream())
-        }
-    }
-
-    /// Whether anybody is going to read it.
-    async fn push(&self, frame: Frame) -> Result<bool, Fault> {
-        match self {
-            Self::Bounded(sender) => Ok(sender.push(frame).await),
-            Self::Spilling(sender) => sender.push(frame),
-        }
-    }
-
-    async fn finish(self, end: Result<(), Fault>) {
-        match self {
-            Self::Bounded(sender) => sender.finish(end).await,
-            Self::Spilling(sender) => sender.finish(end),
-        }
-    }
-}
-
-impl Pump {
-    /// Pushes every message, then the report or the fault.
-    async fn run(
-        mut self,
-        encoded: impl Stream<Item = Result<Frame, Fault>> + Send,
-        outlet: Outlet,
-        span: tracing::Span,
-    ) {
-        let end = tokio::select! {
-            end = self.push_in_time(encoded, &outlet).instrument(span.clone()) => end,
-            () = self.cancel.cancelled() => Err(Fault::cancelled("somebody cancelled this exchange")),
-            () = self.cut_off.cancelled() => Err(Fault::upstream("the server is going down")),
-        };
-        let end = self.part.judge(end).await;
-        let report = self.gauge.report();
-        span.record("rows_in", report.rows_in);
-        span.record("rows_out", report.rows_out);
-        span.record("bytes_spilled", report.bytes_spilled);
-        let end = match end {
-            Ok(()) => outlet.push(Frame::metadata(report.to_bytes(self.form))).await.map(drop),
-            Err(fault) => Err(fault),
-        };
-        let end = end.map_err(|fault| fault.step(report.step.clone()));
-        if let Err(fault) = &end {
-            span.record("otel.status_code", "ERROR");
-            tracing::warn!(parent: &span, step = report.step, kind = fault.kind().name(), fault = %fault, "step failed");
-        }
-        if let Part::Main { registered, .. } = &self.part {
-            registered.end.send_replace(Some(end.is_ok()));
-        }
-        outlet.finish(end).await;
-    }
-
-    async fn push_in_time(
-        &self,
-        encoded: impl Stream<Item = Result<Frame, Fault>> + Send,
-        outlet: &Outlet,
-    ) -> Result<(), Fault> {
-        let Some(limit) = self.deadline else { return self.push_all(encoded, outlet).await };
-        timeout(limit, self.push_all(encoded, outlet)).await.unwrap_or_else(|_| {
-            Err(Fault::timed_out(format!("the caller's deadline of {} s passed", limit.as_secs_f32())))
-        })
-    }
-
-    async fn push_all(
-        &self,
-        encoded: impl Stream<Item = Result<Frame, Fault>> + Send,
-        outlet: &Outlet,
-    ) -> Result<(), Fault> {
-        let mut encoded = pin!(encoded);
-        while let Some(frame) = encoded.next().await {
-            let frame = frame?;
-            let begun = Instant::now();
-            let read = outlet.push(frame).await?;
-            self.gauge.meter().blocked_for(begun.elapsed());
-            if !read {
-                return Err(Fault::cancelled("the caller reads no more"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The stream, and with it the task that feeds it: dropping one stops the other.
-fn attached(stream: EdgeStream<Frame>, task: tokio_util::task::AbortOnDropHandle<()>) -> FrameStream {
-    stream.wrap(move |items| {
-        items.map(move |item| {
-            let _owned = &task;
-            item
-        })
-    })
-}
-
-/// Reads the one message of `DoGet`.
-async fn read_ticket(request: Body, patience: Duration) -> Result<(StepCommand, Form), Fault> {
-    const LARGEST: usize = 16 << 20;
-    let limited = http_body_util::Limited::new(request, LARGEST);
-    let collected = timeout(patience, http_body_util::BodyExt::collect(limited)).await;
-    let bytes = match collected {
-        Err(_) => return Err(Fault::timed_out("no ticket came")),
-        Ok(Err(error)) => return Err(Fault::bad_params(format!("no readable ticket: {error}"))),
-        Ok(Ok(body)) => body.to_bytes(),
-    };
-    let message = bytes.get(5..).unwrap_or_default();
-    let ticket = Ticket::decode(message).map_err(|error| Fault::bad_params(format!("no readable ticket: {error}")))?;
-    StepCommand::read(&ticket.ticket)
 }

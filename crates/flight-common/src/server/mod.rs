@@ -3,7 +3,9 @@
 //! | file | what |
 //! |---|---|
 //! | [`call`] | what every streaming call has: who calls, until when, under which trace |
+//! | [`opening`] | how a call begins |
 //! | [`exchange`] | `DoExchange`, `DoGet`, `DoPut` of a load: a step runs |
+//! | [`pump`] | its messages on their way to the network |
 //! | [`parking`] | further outputs of exchanges, until they are fetched |
 //! | [`put`], [`staging`] | `DoPut` of a named input, kept until its exchange asks for it |
 //! | [`unary`] | planning (`GetFlightInfo`, `GetSchema`) and `DoAction` |
@@ -17,7 +19,9 @@ mod call;
 mod exchange;
 mod listen;
 mod mux;
+mod opening;
 mod parking;
+mod pump;
 mod put;
 mod staging;
 mod unary;

@@ -2,7 +2,8 @@
 
 use super::Service;
 use super::call::{Caller, body, failed, streaming};
-use super::exchange::{Opened, Opening};
+use super::exchange::Opened;
+use super::opening::Opening;
 use crate::command::StepCommand;
 use crate::compute;
 use crate::describe::INPUT_NAME_HELP;

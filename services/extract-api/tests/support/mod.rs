@@ -3,9 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use extract_api::ExtractApi;
+use flight_common::Fault;
 use flight_common::outbound::AllowList;
 use flight_common::testing::{Bench, Ran};
-use flight_common::Fault;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

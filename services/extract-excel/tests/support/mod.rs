@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use extract_excel::ExtractExcel;
-use flight_common::testing::{Bench, Ran};
 use flight_common::Fault;
+use flight_common::testing::{Bench, Ran};
 use rust_xlsxwriter::{Workbook, Worksheet};
 use serde_json::{Value, json};
 use std::io::{Cursor, Write};
