@@ -3,7 +3,7 @@
 //! One step below the other, each after what it needs. To their left run lanes, one for each stream that is still to be
 //! read; a lane forks where several steps read an output and joins where a step reads several.
 
-use super::graph::Input;
+use super::edges::Input;
 use super::plan::{Plan, PlannedNode};
 use arrow::datatypes::{FieldRef, SchemaRef};
 use flight_common::StepKind;

@@ -1,6 +1,5 @@
 //! One step joined to the others: which of them feed its inputs, and which it only comes after. Pure.
 
-use super::graph::Input;
 use super::problem::{Problem, Problems};
 use super::step::{Reference, StepSpec};
 use flight_common::describe::{INPUT_NAME_HELP, is_input_name};
@@ -10,6 +9,17 @@ use std::collections::HashMap;
 
 /// Problems beyond which no nearest name is looked for: among a thousand wrong names nobody misses it.
 const MOST_HINTS: usize = 100;
+
+/// What feeds an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The input's name: `left`.
+    pub name: String,
+    /// The node its rows come from.
+    pub node: usize,
+    /// The named output of that.
+    pub output: String,
+}
 
 /// What one step is joined to, by places in the file.
 #[derive(Default)]

@@ -4,7 +4,7 @@
 //! instead, and then every dependency only orders. A step that takes any inputs has them named so, unless there is one. Who feeds a step, directly or through others, orders nothing more:
 //! its rows come as they flow, and a step that waited for its end would wait forever.
 
-use super::edges::{Edges, Joiner};
+use super::edges::{Edges, Input, Joiner};
 use super::order::order;
 use super::problem::{Problem, Problems};
 use super::rules::RunRules;
@@ -58,17 +58,6 @@ pub struct Node {
     pub timeout: Option<Duration>,
     /// Whether its outputs are kept.
     pub checkpoint: bool,
-}
-
-/// What feeds an input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Input {
-    /// The input's name: `left`.
-    pub name: String,
-    /// The node its rows come from.
-    pub node: usize,
-    /// The named output of that.
-    pub output: String,
 }
 
 impl Graph {

@@ -1,6 +1,6 @@
 //! A plan for programs: as JSON, and as a Mermaid diagram.
 
-use super::graph::Input;
+use super::edges::Input;
 use super::plan::{Plan, PlannedNode};
 use super::when::When;
 use arrow::datatypes::SchemaRef;

@@ -27,7 +27,8 @@ mod when;
 mod yaml;
 
 pub use each::{Group, Item};
-pub use graph::{Graph, Input, Node};
+pub use edges::Input;
+pub use graph::{Graph, Node};
 pub use hooks::{Hook, HookRules};
 pub use params::{Arguments, ParamKind, ParamSpec};
 pub use plan::{Plan, PlannedNode, check, check_unfilled};

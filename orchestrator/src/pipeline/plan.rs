@@ -1,6 +1,7 @@
 //! Planning through the steps: parameters and schemas checked for the whole graph, before a row moves.
 
-use super::graph::{Graph, Input, Node};
+use super::edges::Input;
+use super::graph::{Graph, Node};
 use super::params::{Arguments, Missing};
 use super::problem::{Problem, Problems};
 use super::rules::RunRules;

@@ -3,11 +3,11 @@
 //! A fault travels down the streams by itself, so that no load commits. The engine only finds out where it began, and
 //! stops the branches that it did not reach. What one step does is told in [`super::node`].
 
-use super::attend::{Attendant, Unattended};
-
+use super::options::RunOptions;
 use super::progress::{Progress, Status};
 use super::report::{RunReport, StepOutcome, held_back_by};
-use super::stage::{Shared, Stage, node_tasks};
+use super::stage::{Shared, Stage};
+use super::wiring::node_tasks;
 use crate::mesh::{Mesh, Planner};
 use crate::pipeline::{Plan, PlannedNode};
 use flight_common::spool::SpillSpace;
@@ -18,35 +18,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-
-/// How to run a plan.
-#[derive(Clone)]
-pub struct RunOptions {
-    /// The run's id: outputs are named by it.
-    pub run_id: String,
-    /// Ends the run when it is cancelled.
-    pub cancel: CancellationToken,
-    /// Ends it at once: what runs finally as well.
-    pub abandon: CancellationToken,
-    /// How long the run may take, but for what runs finally. Its pipeline may allow it less.
-    pub limit: Option<Duration>,
-    /// Whom to ask and tell.
-    pub attendant: Arc<dyn Attendant>,
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        Self {
-            run_id: String::new(),
-            cancel: CancellationToken::new(),
-            abandon: CancellationToken::new(),
-            limit: None,
-            attendant: Arc::new(Unattended),
-        }
-    }
-}
 
 /// Plans and runs on some mesh: an [`Engine`] whose kind of stream does not matter.
 pub trait Runner: Send + Sync + 'static {

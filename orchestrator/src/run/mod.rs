@@ -4,13 +4,16 @@ mod attend;
 mod engine;
 mod keep;
 mod node;
+mod options;
 mod progress;
 mod report;
 mod stage;
 mod tee;
 mod watch;
+mod wiring;
 
 pub use attend::{Attendant, Kept, Settled, Unattended};
-pub use engine::{Engine, RunOptions, Runner};
+pub use engine::{Engine, Runner};
+pub use options::RunOptions;
 pub use progress::{Progress, Status, StepProgress};
 pub use report::{RunReport, StepOutcome};

@@ -4,9 +4,10 @@
 //! Row numbers are carried like values: each target gets a companion column that holds the row number where the target
 //! holds a value, and is cut off again at the end.
 
+use crate::carried::carried_up;
 use crate::column::{Target, plain, present, replace};
 use crate::neighbour::{Carry, Neighbour, newer};
-use crate::run::{NULLS_FILLED, carried_up};
+use crate::report::NULLS_FILLED;
 use crate::statistic::number::{Numbers, Width};
 use arrow::array::{
     Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, Int64Array, PrimitiveArray, RecordBatch,

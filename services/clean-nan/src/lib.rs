@@ -3,6 +3,7 @@
 //! Dropping rows, a fixed value and the value above need no more than the batch at hand. A value from below waits for
 //! the batches that hold it. A figure of the column needs the whole input first, which is spooled.
 
+mod carried;
 mod column;
 mod decimal;
 mod fill;

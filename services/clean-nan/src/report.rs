@@ -1,4 +1,4 @@
-//! A value as a report shows it.
+//! What a report counts, and a value as it shows it.
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -6,6 +6,9 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use arrow::util::display::array_value_to_string;
 use flight_common::Fault;
 use serde_json::Value;
+
+/// The counter of values that were put in.
+pub const NULLS_FILLED: &str = "nulls_filled";
 
 /// The longest text that a report shows of a value, in characters.
 const SHOWN: usize = 100;

@@ -1,23 +1,20 @@
 //! The streams of each strategy.
 
+use crate::carried::{carried_down, carried_up};
 use crate::column::Target;
 use crate::fill::{Filler, complete_rows};
-use crate::held::Held;
 use crate::interpolate::interpolated;
-use crate::neighbour::{Carry, Neighbour, newer};
+use crate::neighbour::Neighbour;
 use crate::plan::{Action, Plan, Stage};
-use crate::report::shown;
+use crate::report::{NULLS_FILLED, shown};
 use crate::statistic::{Statistic, figures};
-use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use flight_common::{BatchStream, Fault, StepContext};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const ROWS_DROPPED: &str = "rows_dropped";
-/// Of values that were put in.
-pub const NULLS_FILLED: &str = "nulls_filled";
 const NULLS_FOUND: &str = "nulls_found";
 
 /// What figures were put into which columns, by all stages.
@@ -124,49 +121,4 @@ fn from_neighbour(
         Ok(batch)
     });
     BatchStream::new(schema, filled)
-}
-
-/// Each batch with what the rows above hand on to it.
-fn carried_down(
-    mut input: BatchStream,
-    targets: Arc<[Target]>,
-) -> impl Stream<Item = Result<(RecordBatch, Carry), Fault>> + Send {
-    try_stream! {
-        let mut carry: Carry = vec![None; targets.len()];
-        while let Some(batch) = input.next().await {
-            let batch = batch?;
-            let next = newer(Neighbour::Above.handed_on(&batch, &targets)?, carry.clone());
-            yield (batch, std::mem::replace(&mut carry, next));
-        }
-    }
-}
-
-/// Each batch with what the rows below hand on to it, once that is known.
-pub fn carried_up(
-    mut input: BatchStream,
-    targets: Arc<[Target]>,
-    context: StepContext,
-) -> impl Stream<Item = Result<(RecordBatch, Carry), Fault>> + Send {
-    try_stream! {
-        let nothing: Carry = vec![None; targets.len()];
-        let mut held = Held::new(context.space(), input.schema(), &targets);
-        while let Some(batch) = input.next().await {
-            let batch = batch?;
-            let head = Neighbour::Below.handed_on(&batch, &targets)?;
-            if held.is_answered_by(&head) {
-                for await ready in held.release(head.clone())? {
-                    yield ready?;
-                }
-            }
-            held.push(batch, &head, &targets)?;
-            if held.is_content() {
-                for await ready in held.release(nothing.clone())? {
-                    yield ready?;
-                }
-            }
-        }
-        for await ready in held.release(nothing)? {
-            yield ready?;
-        }
-    }
 }

@@ -21,8 +21,6 @@ use crate::stream::BatchStream;
 use crate::wire::{FrameStream, encode_stream};
 use http::Response;
 use std::sync::Arc;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -174,14 +172,6 @@ impl Service {
         let task = compute::spawn(pump.run(encoded, outlet, span));
         Opened { frames: attached(frames, task) }
     }
-
-    fn register(self: &Arc<Self>, exchange_id: &str) -> Registered {
-        let token = CancellationToken::new();
-        if !exchange_id.is_empty() {
-            self.running().insert(exchange_id.to_owned(), token.clone());
-        }
-        Registered { service: self.clone(), exchange_id: exchange_id.to_owned(), token, end: watch::Sender::new(None) }
-    }
 }
 
 /// Refuses outputs that a step does not have, and those that nobody could fetch.
@@ -195,31 +185,5 @@ fn check_claims(command: &StepCommand, names: &[&str]) -> Result<(), Fault> {
         true => Ok(()),
         false => Err(Fault::bad_params("further outputs are fetched by the id of the exchange, and it has none")
             .help("give it an exchange_id, and fetch each output by DoGet with {\"exchange_id\": …, \"output\": …}")),
-    }
-}
-
-/// An exchange that can be cancelled by its id, for as long as it runs.
-pub(super) struct Registered {
-    service: Arc<Service>,
-    exchange_id: String,
-    token: CancellationToken,
-    /// Whether its main output has ended, and well. Nothing while it goes on, and for ever if it is dropped before.
-    pub end: watch::Sender<Option<bool>>,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.service.running().remove(&self.exchange_id);
-        if self.end.borrow().is_none() {
-            self.token.cancel();
-            self.service.parking.forget(&self.exchange_id);
-        } else if self.service.parking.has(&self.exchange_id) {
-            let (service, exchange_id) = (self.service.clone(), self.exchange_id.clone());
-            let late = async move {
-                tokio::time::sleep(service.limits.opening).await;
-                service.parking.forget(&exchange_id);
-            };
-            drop(compute::spawn(late).detach());
-        }
     }
 }

@@ -6,6 +6,7 @@
 //! | [`opening`] | how a call begins |
 //! | [`exchange`] | `DoExchange`, `DoGet`, `DoPut` of a load: a step runs |
 //! | [`pump`] | its messages on their way to the network |
+//! | [`running`] | exchanges under way, by their ids |
 //! | [`parking`] | further outputs of exchanges, until they are fetched |
 //! | [`put`], [`staging`] | `DoPut` of a named input, kept until its exchange asks for it |
 //! | [`unary`] | planning (`GetFlightInfo`, `GetSchema`) and `DoAction` |
@@ -23,6 +24,7 @@ mod opening;
 mod parking;
 mod pump;
 mod put;
+mod running;
 mod staging;
 mod unary;
 

@@ -2,7 +2,7 @@
 
 use super::Limits;
 use super::call::Caller;
-use super::exchange::Registered;
+use super::running::Registered;
 use crate::command::Form;
 use crate::drive::Gauge;
 use crate::fault::Fault;

@@ -1,7 +1,6 @@
 //! One query: planned, and run under a memory limit and a time-out.
 
 use super::Engine;
-use super::tables::CATALOG;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -13,6 +12,9 @@ use flight_common::{BatchStream, Fault, compute};
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The catalog that every schema is in.
+pub(super) const CATALOG: &str = "quiver";
 
 /// How long a query may take.
 const LIMIT: Duration = Duration::from_secs(600);

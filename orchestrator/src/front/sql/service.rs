@@ -4,7 +4,7 @@
 
 use super::super::kept::messages;
 use super::Engine;
-use super::tables::CATALOG;
+use super::query::CATALOG;
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::flight_service_server::FlightService;

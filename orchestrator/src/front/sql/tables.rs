@@ -1,7 +1,7 @@
 //! Which kept output a name means, and its rows as a table.
 
 use super::Engine;
-use super::query::fault;
+use super::query::{CATALOG, fault};
 use crate::store::{KeptOutput, RunFilter};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
@@ -105,9 +105,6 @@ impl Engine {
         compute::run(move || Ok(outward_schema(&open(&own, &path, &memory)?.schema()))).await
     }
 }
-
-/// The catalog that every schema is in.
-pub(super) const CATALOG: &str = "quiver";
 
 /// A table is called after its step, a further output after both: `quality.rejected`.
 fn table_name(kept: &KeptOutput) -> String {
