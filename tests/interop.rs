@@ -101,10 +101,12 @@ impl Door {
 fn pyarrow_and_adbc_come_in_by_the_front_door() {
     let python = python();
     let door = Door::guarded();
+    let other = door.house.quiver(&["token", "create", "others", "--role", "operator"]).stdout;
     let tests = Command::new(&python)
         .arg(repository().join("tests/interop/test_front.py"))
         .env("QUIVER_FRONT", format!("grpc://{}", door.front))
         .env("QUIVER_TOKEN", &door.token)
+        .env("QUIVER_OTHER_TOKEN", other.trim())
         .output()
         .expect("Python runs");
     assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stderr));
