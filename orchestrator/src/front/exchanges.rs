@@ -2,7 +2,8 @@
 //! from it, tied by one `exchange_id`.
 //!
 //! They have to reach the same server, and behind one address there may be many. So they share a connection, from the first
-//! of them until a while after the last. They belong to whoever made the first, and nobody else can join them.
+//! of them until nothing more can come: the exchange has ended and its outputs have been asked for, or a while has passed.
+//! They belong to whoever made the first, and nobody else can join them.
 
 use flight_common::client::StepClient;
 use flight_common::{Fault, StepCommand, StepDescription};
@@ -27,10 +28,18 @@ type Key = (String, String);
 struct Exchange {
     owner: String,
     client: StepClient,
+    /// Whether the exchange itself has begun; before that, its inputs come.
+    begun: bool,
+    /// The outputs that it claims and that nobody has asked for yet.
+    owed: Vec<String>,
     /// Calls under way.
     calls: usize,
     /// When the last call ended.
     left: Instant,
+}
+
+fn key(step: &StepDescription, command: &StepCommand) -> Key {
+    (step.name.clone(), command.exchange_id.clone())
 }
 
 /// A call's hold on its exchange.
@@ -43,14 +52,41 @@ pub struct Tie {
 
 impl Drop for Tie {
     fn drop(&mut self) {
-        self.exchanges.leave(&self.key, Instant::now());
+        let over = self.exchanges.leave(&self.key, Instant::now());
         // Where nothing runs any more, the process ends.
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !over) else { return };
         let (exchanges, key) = (self.exchanges.clone(), self.key.clone());
         runtime.spawn(async move {
             tokio::time::sleep(APART).await;
             exchanges.forget(&key, Instant::now());
         });
+    }
+}
+
+impl Exchange {
+    /// Whether no further call can belong to it.
+    fn is_over(&self) -> bool {
+        self.calls == 0 && self.begun && self.owed.is_empty()
+    }
+
+    /// Whether somebody may come near it.
+    fn check_owner(&self, caller: &str, command: &StepCommand) -> Result<(), Fault> {
+        match self.owner == caller {
+            true => Ok(()),
+            false => Err(Fault::denied(format!("the exchange \"{}\" is somebody else's", command.exchange_id))
+                .help("choose a fresh exchange_id for each exchange")),
+        }
+    }
+
+    /// Takes note of a call.
+    fn called(&mut self, command: &StepCommand) {
+        self.calls += 1;
+        if !command.output.is_empty() {
+            self.owed.retain(|owed| *owed != command.output);
+        } else if command.input.is_empty() {
+            self.begun = true;
+            self.owed.clone_from(&command.outputs);
+        }
     }
 }
 
@@ -74,12 +110,13 @@ impl Exchanges {
         let begin = || {
             // As many answers as the step has outputs may stand still at a time.
             let client = server.on_its_own_connection(step.outputs.len() as u32);
-            Ok(Exchange { owner: owner.to_owned(), client, calls: 0, left: Instant::now() })
+            let (owner, left) = (owner.to_owned(), Instant::now());
+            Ok(Exchange { owner, client, begun: false, owed: Vec::new(), calls: 0, left })
         };
         self.tie(step, command, owner, begin)
     }
 
-    /// Ties a call to an exchange that has begun.
+    /// Ties the call that fetches an output to its exchange.
     ///
     /// # Errors
     /// [`flight_common::FaultKind::NotFound`] where there is none, [`flight_common::FaultKind::Denied`] for one of somebody
@@ -87,10 +124,26 @@ impl Exchanges {
     pub fn rejoin(&self, step: &StepDescription, command: &StepCommand, owner: &str) -> Result<Tie, Fault> {
         let missing = || {
             let (step, id) = (&step.name, &command.exchange_id);
-            Err(Fault::not_found(format!("no exchange \"{id}\" with {step} came in by this door"))
-                .help("begin it here, under this step and id; it is forgotten a while after its last call"))
+            Err(Fault::not_found(format!("no exchange \"{id}\" with {step} is open at this door")).help(
+                "begin it here and name the output in its `outputs`; each output is fetched once, soon after the exchange",
+            ))
         };
         self.tie(step, command, owner, missing)
+    }
+
+    /// The connection to the server that has an exchange, if it came in by this door.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Denied`] for one of somebody else.
+    pub fn server_of(
+        &self,
+        step: &StepDescription,
+        command: &StepCommand,
+        owner: &str,
+    ) -> Result<Option<StepClient>, Fault> {
+        let open = self.open();
+        let found = open.get(&key(step, command));
+        found.map(|exchange| exchange.check_owner(owner, command).map(|()| exchange.client.clone())).transpose()
     }
 
     fn tie(
@@ -100,7 +153,7 @@ impl Exchanges {
         owner: &str,
         begin: impl FnOnce() -> Result<Exchange, Fault>,
     ) -> Result<Tie, Fault> {
-        let key = (step.name.clone(), command.exchange_id.clone());
+        let key = key(step, command);
         let mut open = self.open();
         let full = open.len() >= MOST;
         let exchange = match open.entry(key.clone()) {
@@ -113,19 +166,22 @@ impl Exchanges {
                 free.insert(begun)
             }
         };
-        if exchange.owner != owner {
-            return Err(Fault::denied(format!("the exchange \"{}\" is somebody else's", command.exchange_id))
-                .help("choose a fresh exchange_id for each exchange"));
-        }
-        exchange.calls += 1;
+        exchange.check_owner(owner, command)?;
+        exchange.called(command);
         Ok(Tie { client: exchange.client.clone(), exchanges: self.clone(), key })
     }
 
-    fn leave(&self, key: &Key, now: Instant) {
-        if let Some(exchange) = self.open().get_mut(key) {
-            exchange.calls -= 1;
-            exchange.left = now;
+    /// Takes note that a call has ended, and says whether the exchange is over.
+    fn leave(&self, key: &Key, now: Instant) -> bool {
+        let mut open = self.open();
+        let Some(exchange) = open.get_mut(key) else { return true };
+        exchange.calls -= 1;
+        exchange.left = now;
+        let over = exchange.is_over();
+        if over {
+            open.remove(key);
         }
+        over
     }
 
     /// Forgets an exchange that nobody has called for long.
@@ -164,32 +220,71 @@ mod tests {
         StepCommand { step: "quality".to_owned(), exchange_id: id.to_owned(), ..StepCommand::default() }
     }
 
-    #[tokio::test]
-    async fn an_exchange_is_its_owners_until_a_while_after_its_last_call() {
-        let (exchanges, server) = (Exchanges::default(), StepClient::tcp("127.0.0.1:1").expect("an address"));
-        let kind = |tied: Result<Tie, Fault>| tied.map(drop).map_err(|fault| fault.kind());
-        assert_eq!(kind(exchanges.rejoin(&step(), &named("a"), "ann")), Err(FaultKind::NotFound));
-        let first = exchanges.join(&step(), &named("a"), "ann", &server).expect("it begins");
-        let key = first.key.clone();
-        assert_eq!(kind(exchanges.join(&step(), &named("a"), "bob", &server)), Err(FaultKind::Denied));
-        assert_eq!(kind(exchanges.rejoin(&step(), &named("a"), "bob")), Err(FaultKind::Denied));
-        assert_eq!(kind(exchanges.rejoin(&step(), &named("b"), "ann")), Err(FaultKind::NotFound));
+    fn claiming(id: &str) -> StepCommand {
+        StepCommand { outputs: vec!["rejected".to_owned()], ..named(id) }
+    }
 
+    fn fetching(id: &str) -> StepCommand {
+        StepCommand { output: "rejected".to_owned(), ..named(id) }
+    }
+
+    fn server() -> StepClient {
+        StepClient::tcp("127.0.0.1:1").expect("an address")
+    }
+
+    fn kind(tied: Result<Tie, Fault>) -> Result<(), FaultKind> {
+        tied.map(drop).map_err(|fault| fault.kind())
+    }
+
+    #[tokio::test]
+    async fn an_exchange_is_its_owners() {
+        let (exchanges, server) = (Exchanges::default(), server());
+        assert_eq!(kind(exchanges.rejoin(&step(), &fetching("a"), "ann")), Err(FaultKind::NotFound));
+        let _first = exchanges.join(&step(), &claiming("a"), "ann", &server).expect("it begins");
+        assert_eq!(kind(exchanges.join(&step(), &claiming("a"), "bob", &server)), Err(FaultKind::Denied));
+        assert_eq!(kind(exchanges.rejoin(&step(), &fetching("a"), "bob")), Err(FaultKind::Denied));
+        assert!(exchanges.server_of(&step(), &named("a"), "bob").is_err());
+        assert!(exchanges.server_of(&step(), &named("a"), "ann").expect("hers").is_some());
+        assert!(exchanges.server_of(&step(), &named("b"), "ann").expect("nobody's").is_none());
+    }
+
+    #[tokio::test]
+    async fn an_exchange_is_over_when_its_outputs_have_been_asked_for() {
+        let (exchanges, server) = (Exchanges::default(), server());
+        drop(exchanges.join(&step(), &named("a"), "ann", &server).expect("it begins"));
+        assert!(exchanges.open().is_empty(), "it claims nothing");
+        drop(exchanges.join(&step(), &claiming("a"), "ann", &server).expect("it begins"));
+        assert_eq!(exchanges.open().len(), 1);
+        drop(exchanges.rejoin(&step(), &fetching("a"), "ann").expect("it waits"));
+        assert!(exchanges.open().is_empty());
+        let beside = exchanges.join(&step(), &claiming("a"), "ann", &server).expect("it begins");
+        drop(exchanges.rejoin(&step(), &fetching("a"), "ann").expect("it is there"));
+        assert_eq!(exchanges.open().len(), 1, "the exchange goes on");
+        drop(beside);
+        assert!(exchanges.open().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_comes_for_is_forgotten_after_a_while() {
+        let (exchanges, server) = (Exchanges::default(), server());
+        let staging = StepCommand { input: "right".to_owned(), ..named("a") };
+        let staged = exchanges.join(&step(), &staging, "ann", &server).expect("it begins");
+        let key = staged.key.clone();
         exchanges.forget(&key, Instant::now() + APART);
-        assert_eq!(kind(exchanges.rejoin(&step(), &named("a"), "ann")), Ok(()), "a call is under way");
-        drop(first);
+        assert_eq!(exchanges.open().len(), 1, "a call is under way");
+        drop(staged);
         exchanges.forget(&key, Instant::now());
-        assert_eq!(kind(exchanges.rejoin(&step(), &named("a"), "ann")), Ok(()), "the last one has just ended");
+        assert_eq!(exchanges.open().len(), 1, "it has just ended");
         exchanges.forget(&key, Instant::now() + APART);
-        assert_eq!(kind(exchanges.rejoin(&step(), &named("a"), "ann")), Err(FaultKind::NotFound));
+        assert!(exchanges.open().is_empty());
     }
 
     #[tokio::test]
     async fn there_are_only_so_many() {
-        let (exchanges, server) = (Exchanges::default(), StepClient::tcp("127.0.0.1:1").expect("an address"));
+        let (exchanges, server) = (Exchanges::default(), server());
         let begin = |number: usize| exchanges.join(&step(), &named(&number.to_string()), "ann", &server);
         let _open: Vec<Tie> = (0..MOST).map(|number| begin(number).expect("it begins")).collect();
-        assert_eq!(begin(MOST).err().map(|fault| fault.kind()), Some(FaultKind::Busy));
-        assert!(begin(0).is_ok(), "it is open already");
+        assert_eq!(kind(begin(MOST)), Err(FaultKind::Busy));
+        assert_eq!(kind(begin(0)), Ok(()), "it is open already");
     }
 }
