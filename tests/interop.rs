@@ -5,14 +5,21 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use test_servers::{MariaDb, Postgres};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
 const SOON: Duration = Duration::from_secs(60);
-const PACKAGES: [&str; 3] = ["pyarrow==26.*", "adbc-driver-manager==1.*", "adbc-driver-flightsql==1.*"];
 
 /// A Python with the packages for Flight.
 fn python() -> PathBuf {
-    environment("python-flight", &PACKAGES, "import pyarrow.flight, adbc_driver_flightsql.dbapi")
+    let packages = ["pyarrow==26.*", "adbc-driver-manager==1.*", "adbc-driver-flightsql==1.*"];
+    environment("python-flight", &packages, "import pyarrow.flight, adbc_driver_flightsql.dbapi")
+}
+
+/// A Python with pyarrow, and with what fills and looks at the files and databases that steps read and write.
+fn python_of_steps() -> PathBuf {
+    let packages = ["pyarrow==26.*", "psycopg[binary]==3.*", "PyMySQL==1.*", "openpyxl==3.*", "fastavro==1.*"];
+    environment("python-steps", &packages, "import pyarrow.flight, psycopg, pymysql, openpyxl, fastavro")
 }
 
 /// A Python with these packages, in the target folder. Fails where it cannot be had.
@@ -39,14 +46,19 @@ fn run(command: &mut Command) {
 
 #[test]
 fn pyarrow_drives_every_step() {
-    let python = python();
+    let python = python_of_steps();
+    let (postgres, mariadb) = (Postgres::shared(), MariaDb::shared());
     let house = House::new(PROGRAM);
-    let mut server = house.start(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut server = house.start(&["serve", "--listen", "127.0.0.1:0", "--http-allow", "127.0.0.1"]);
     let address = server.address();
     let tests = Command::new(python)
-        .arg(repository().join("tests/interop/test_steps.py"))
+        .args(["-m", "unittest", "discover", "--start-directory"])
+        .arg(repository().join("tests/interop/steps"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("QUIVER_ADDRESS", format!("grpc://{address}"))
         .env("QUIVER_DATA_ROOT", house.path())
+        .env("QUIVER_POSTGRES", postgres.database())
+        .env("QUIVER_MARIADB", mariadb.database())
         .output()
         .expect("Python runs");
     assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stderr));
@@ -89,10 +101,12 @@ impl Door {
 fn pyarrow_and_adbc_come_in_by_the_front_door() {
     let python = python();
     let door = Door::guarded();
+    let other = door.house.quiver(&["token", "create", "others", "--role", "operator"]).stdout;
     let tests = Command::new(&python)
         .arg(repository().join("tests/interop/test_front.py"))
         .env("QUIVER_FRONT", format!("grpc://{}", door.front))
         .env("QUIVER_TOKEN", &door.token)
+        .env("QUIVER_OTHER_TOKEN", other.trim())
         .output()
         .expect("Python runs");
     assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stderr));

@@ -7,12 +7,25 @@ use arrow_flight::{
     Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightInfo, PollInfo,
 };
 use clap::Parser;
+use flight_common::client::StepClient;
+use flight_common::server::Server;
+use flight_common::testing::{batch, slices};
+use flight_common::wire::{FrameStream, Gather, encode_stream};
+use flight_common::{
+    BatchStream, Effects, Fault, FaultKind, InputSchemas, Inputs, Outputs, Planned, Step, StepCommand, StepContext,
+    StepEnv, StepKind, StepSpec,
+};
+use futures::TryStreamExt;
+use orchestrator::mesh::FlightMesh;
 use orchestrator::run::Engine;
 use orchestrator::serve::{Orchestrator, ServeOptions};
 use prost::Message;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use support::House;
+use support::{House, Nothing};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -29,15 +42,20 @@ struct Door {
     orchestrator: Orchestrator,
     client: FlightServiceClient<Channel>,
     house: House,
-    _steps: flight_common::server::Server,
+    _steps: Vec<Server>,
 }
 
 impl Door {
     async fn open() -> Self {
         let house = House::new();
+        let (mesh, steps) = house.served().await;
+        Self::before(house, mesh, vec![steps]).await
+    }
+
+    /// One before these servers.
+    async fn before(house: House, mesh: FlightMesh, steps: Vec<Server>) -> Self {
         let words = ["test", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--drain", "100ms"];
         let options = Words::parse_from(words).serve;
-        let (mesh, steps) = house.served().await;
         let mesh = Arc::new(mesh);
         let engine = Engine::new(mesh.clone(), house.env.space.clone());
         let started = Orchestrator::start(&options, Arc::new(engine), mesh, house.env.clone()).await;
@@ -117,5 +135,95 @@ async fn what_is_wrong_is_told_when_it_is_submitted_or_when_it_fails() {
     assert!(failed.message().contains("not liked"), "{}", failed.message());
     let nowhere = FlightDescriptor::new_path(vec!["jobs".to_owned(), "1".to_owned()]);
     assert_eq!(door.poll(nowhere).await.expect_err("no such path").code(), Code::InvalidArgument);
+    door.orchestrator.stop().await;
+}
+
+/// Gives its rows, and gives them once more by a further output.
+struct Twice;
+
+impl Step for Twice {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        let outputs = &["output", "again"];
+        StepSpec { outputs, ..support::spec("twice", StepKind::Transform, flight_common::INPUT, Effects::None) }
+    }
+
+    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        Ok(Planned::new(inputs.only().clone(), ()).output(inputs.only().clone()))
+    }
+
+    fn process(&self, (): (), inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        let input = inputs.only()?;
+        let (sender, again) = futures::channel::mpsc::unbounded();
+        let (schema, claimed) = (input.schema(), context.claims("again"));
+        let main = input.map_batches(schema.clone(), move |batch| {
+            // Whether anybody reads it is for them to say.
+            let _ = sender.unbounded_send(Ok(batch.clone()));
+            Ok(batch)
+        });
+        Ok(Outputs::main(main).and(claimed.then(|| BatchStream::new(schema, again))))
+    }
+}
+
+/// One address, from which connections go to these servers in turn: what a cluster has before the replicas of a step.
+async fn balanced(servers: Vec<SocketAddr>) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let accepting = tokio::spawn(async move {
+        for server in servers.into_iter().cycle() {
+            let Ok((mut caller, _)) = listener.accept().await else { return };
+            tokio::spawn(async move {
+                let mut callee = TcpStream::connect(server).await.expect("the server is there");
+                // Either may end as it likes.
+                let _ = tokio::io::copy_bidirectional(&mut caller, &mut callee).await;
+            });
+        }
+    });
+    (address, accepting)
+}
+
+fn numbers() -> FrameStream {
+    let rows = batch!("n" => Int64Array [1, 2, 3]);
+    FrameStream::new(rows.schema(), encode_stream(slices(&rows, 2), false))
+}
+
+fn command(step: &str, exchange_id: &str) -> StepCommand {
+    StepCommand { step: step.to_owned(), exchange_id: exchange_id.to_owned(), ..StepCommand::default() }
+}
+
+#[tokio::test]
+async fn all_calls_of_an_exchange_reach_the_replica_that_has_it() {
+    let house = House::new();
+    let registry = || House::registry().with(Twice);
+    let ((at, first), (beside, second)) = (house.listening(registry()).await, house.listening(registry()).await);
+    let (address, _balancer) = balanced(vec![at, beside]).await;
+    let clients = vec![StepClient::tcp(&address).expect("an address")];
+    let mesh = FlightMesh::connect(clients, house.env.data_root.clone()).await.expect("it answers");
+    let door = Door::before(house, mesh, vec![first, second]).await;
+    let client = StepClient::tcp(&door.orchestrator.front().to_string()).expect("an address");
+
+    for number in 0..4 {
+        let id = format!("further-{number}");
+        let both = StepCommand { outputs: vec!["again".to_owned()], ..command("twice", &id) };
+        let exchange = client.exchange(&both, Some(numbers()), Gather::Aligned, None).await.expect("it begins");
+        exchange.frames.try_collect::<Vec<_>>().await.expect("a normal end");
+        let further = StepCommand { output: "again".to_owned(), ..command("twice", &id) };
+        let fetched = client.output(&further, Gather::Aligned, None).await.expect("it waits there");
+        fetched.frames.try_collect::<Vec<_>>().await.expect("a normal end");
+        assert_eq!(fetched.report.get().map(|report| report.rows_in), Some(3));
+
+        let id = format!("staged-{number}");
+        let staged = StepCommand { input: "second".to_owned(), ..command("second-then-first", &id) };
+        client.stage(&staged, numbers()).await.expect("kept");
+        let joined = command("second-then-first", &id);
+        let exchange = client.exchange(&joined, Some(numbers()), Gather::Aligned, None).await.expect("both are there");
+        exchange.frames.try_collect::<Vec<_>>().await.expect("a normal end");
+        assert_eq!(exchange.report.get().map(|report| report.rows_out), Some(6));
+    }
+    let unknown = StepCommand { output: "again".to_owned(), ..command("twice", "unknown") };
+    let fault = client.output(&unknown, Gather::Aligned, None).await.err().expect("no such exchange");
+    assert_eq!(fault.kind(), FaultKind::NotFound);
     door.orchestrator.stop().await;
 }

@@ -74,6 +74,22 @@ def polars_excel(source, target):
     return rows.height
 
 
+def pyarrow_ndjson(address, target):
+    import urllib.request
+
+    import pyarrow.json
+    import pyarrow.parquet
+
+    rows = 0
+    with urllib.request.urlopen(address) as answer:
+        reader = pyarrow.json.open_json(answer)
+        with pyarrow.parquet.ParquetWriter(target, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+    return rows
+
+
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     print({
@@ -81,6 +97,7 @@ if __name__ == "__main__":
         "adbc-write": adbc_write,
         "connectorx-read": connectorx_read,
         "duckdb-sql": duckdb_sql,
+        "pyarrow-ndjson": pyarrow_ndjson,
         "polars-group": polars_group,
         "polars-join": polars_join,
         "polars-excel": polars_excel,

@@ -5,21 +5,25 @@ Databases are a PostgreSQL of its own, from Debian's package, with its defaults.
 """
 
 import argparse
+import contextlib
 import json
+import statistics
 import subprocess
+import sys
 
 from common import PYTHON, QUIVER, REPOSITORY, WORK, generate, measured, postgres, prepare, publish, quiver_output, rounds, table
 
 PEERS = str(REPOSITORY / "tests/bench/step_peers.py")
+ANSWERS = str(REPOSITORY / "tests/bench/answers.py")
 PACKAGES = ["polars", "duckdb", "pyarrow", "connectorx", "adbc-driver-postgresql", "fastexcel"]
 
 
-def ours(name, pipeline, step="load"):
+def ours(name, pipeline, *options, step="load"):
     """A pipeline as a contender. What it has written is looked at, and removed."""
     (WORK / f"{name}.yaml").write_text(json.dumps(pipeline))
 
     def run():
-        result = measured([QUIVER, "run", f"{name}.yaml", "--json"])
+        result = measured([QUIVER, "run", f"{name}.yaml", "--json", *options])
         steps = {step["id"]: step for step in json.loads(result["out"])["steps"]}
         result["rows"] = steps[step]["rows_in"]
         if "path" in steps[step]["receipt"]:
@@ -127,9 +131,43 @@ def excel(count):
     return f"#### 300,000 rows × 11 columns of a sheet (.xlsx), to Parquet\n\n{figures}"
 
 
+@contextlib.contextmanager
+def answers(rows):
+    """A server of so many rows of NDJSON: its address, and the bytes of its answer."""
+    server = subprocess.Popen([sys.executable, ANSWERS, str(rows)], stdout=subprocess.PIPE, text=True)
+    try:
+        address, size = server.stdout.readline().split()
+        yield address, int(size)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def api(count):
+    """An answer of 2 GB within 256 MiB."""
+    rows = 12_000_000
+    seconds = []
+    with answers(rows) as (address, size):
+        read = chain(("extract-api", {"url": address}), ("load-data", {"format": "parquet", "dataset_name": "rows"}))
+        run = ours("api", read, "--memory-limit", "256MiB", "--http-allow", "127.0.0.1")
+
+        def timed():
+            result = run()
+            seconds.append(result["seconds"])
+            return result
+
+        figures = compared({
+            "quiver: extract-api": timed,
+            "pyarrow, a stream": peer("pyarrow-ndjson", address, "api.parquet"),
+        }, ["pyarrow, a stream"], count)
+    pace = rows / statistics.median(seconds[1:])
+    return (f"#### {rows:,} rows of NDJSON over HTTP, {size / 1e9:.1f} GB in one answer, to Parquet\n\n{figures}\n\n"
+            f"With `--memory-limit 256MiB`: {pace:,.0f} rows a second, with the server that makes them on the same cores.")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sections = {"databases": databases, "sql": sql, "excel": excel}
+    sections = {"databases": databases, "sql": sql, "excel": excel, "api": api}
     parser.add_argument("--only", nargs="*", default=list(sections), choices=list(sections))
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()

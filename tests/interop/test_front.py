@@ -11,6 +11,7 @@ import pyarrow.flight as flight
 
 ADDRESS = os.environ["QUIVER_FRONT"]
 TOKEN = os.environ["QUIVER_TOKEN"]
+OTHER_TOKEN = os.environ["QUIVER_OTHER_TOKEN"]
 PEOPLE = pa.table({
     "id": pa.array([1, 2, 3, 4], pa.int64()),
     "age": pa.array([31, None, 35, 40], pa.int64()),
@@ -78,6 +79,61 @@ class Front(unittest.TestCase):
         info = self.client.get_flight_info(flight.FlightDescriptor.for_command(json.dumps(command)), self.options)
         rows = self.client.do_get(info.endpoints[0].ticket, self.options).read_all()
         self.assertEqual(rows.num_rows, 4)
+
+    def quality(self, exchange_id, **more):
+        params = {"rules": {"check_not_null": ["age"]}, "on_failure": {"check_not_null": "reject"}}
+        return {"step": "data-quality", "params": params, "exchange_id": exchange_id, **more}
+
+    def rejected(self, exchange_id, options=None):
+        ticket = {"step": "data-quality", "exchange_id": exchange_id, "output": "rejected"}
+        return self.client.do_get(flight.Ticket(json.dumps(ticket)), options or self.options)
+
+    def test_a_further_output_is_fetched_after_its_exchange(self):
+        rows = exchange(self.client, self.options, PEOPLE, self.quality("after", outputs=["rejected"]))
+        self.assertEqual(rows.column("id").to_pylist(), [1, 3, 4])
+        rejected = self.rejected("after").read_all()
+        self.assertEqual(rejected.column("id").to_pylist(), [2])
+        self.assertIn("age", rejected.column("reject_reason")[0].as_py())
+        with self.assertRaisesRegex(KeyError, "no exchange|waits to be fetched"):
+            self.rejected("after").read_all()
+
+    def test_a_further_output_is_read_beside_its_exchange(self):
+        descriptor = flight.FlightDescriptor.for_command(json.dumps(self.quality("beside", outputs=["rejected"])))
+        writer, reader = self.client.do_exchange(descriptor, self.options)
+        with writer:
+            writer.begin(PEOPLE.schema)
+            self.assertEqual(reader.schema, PEOPLE.schema)
+            rejected = self.rejected("beside")
+            self.assertEqual(rejected.schema.names, ["id", "age", "name", "reject_reason"])
+            many = pa.concat_tables([PEOPLE] * 1000).combine_chunks()
+            for _ in range(100):
+                writer.write_table(many)
+            writer.done_writing()
+            self.assertEqual(reader.read_all().num_rows, 300_000)
+        self.assertEqual(rejected.read_all().num_rows, 100_000)
+
+    def test_a_further_output_is_for_whoever_began_the_exchange(self):
+        exchange(self.client, self.options, PEOPLE, self.quality("mine", outputs=["rejected"]))
+        others, theirs = connect(OTHER_TOKEN)
+        self.addCleanup(others.close)
+        with self.assertRaisesRegex(flight.FlightUnauthorizedError, "somebody else"):
+            self.rejected("mine", theirs).read_all()
+        _, nobody = connect("")
+        with self.assertRaises(flight.FlightUnauthenticatedError):
+            self.rejected("mine", nobody).read_all()
+        with self.assertRaisesRegex(KeyError, "no exchange"):
+            self.rejected("nobodys").read_all()
+        self.assertEqual(self.rejected("mine").read_all().num_rows, 1)
+
+    def test_a_further_input_is_staged_by_do_put(self):
+        cities = pa.table({"id": [1, 3], "city": ["Porto", "Oslo"]})
+        staged = json.dumps({"step": "join", "exchange_id": "staged", "input": "right"})
+        writer, _ = self.client.do_put(flight.FlightDescriptor.for_command(staged), cities.schema, self.options)
+        writer.write_table(cities)
+        writer.close()
+        joined = {"step": "join", "params": {"join_key": "id"}, "exchange_id": "staged"}
+        rows = exchange(self.client, self.options, PEOPLE, joined)
+        self.assertEqual(sorted(rows.column("city").to_pylist()), ["Oslo", "Porto"])
 
     def test_faults_come_through_as_they_are(self):
         with self.assertRaisesRegex(pa.ArrowInvalid, "salary"):

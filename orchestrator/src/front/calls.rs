@@ -201,7 +201,8 @@ impl Calls {
         let descriptor = descriptor.ok_or_else(|| Fault::bad_params("the request has no descriptor"))?;
         if descriptor.path.is_empty() {
             let (command, _) = StepCommand::read(&descriptor.cmd)?;
-            let (_, client) = self.0.steps.server_of(&command.step).await?;
+            let (step, client) = self.0.steps.server_of(&command.step).await?;
+            let client = self.0.exchanges.server_of(&step, &command, &caller.name)?.unwrap_or(client);
             return Ok(client.flight().do_action(action).await?.into_inner().boxed());
         }
         let row = self.0.service.cancel(&run_of(&descriptor.path)?, &caller.name).await.map_err(Fault::from)?;

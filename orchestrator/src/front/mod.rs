@@ -2,7 +2,7 @@
 //!
 //! | call | what |
 //! |---|---|
-//! | `DoExchange`, `DoGet`, `DoPut` with a step's command | handed on to the step's server: [`relay`] |
+//! | `DoExchange`, `DoGet`, `DoPut` with a step's command | handed on to the step's server: [`relay`]; those of one exchange to one server: [`exchanges`] |
 //! | `GetFlightInfo`, `GetSchema` with one | planned by the step's server |
 //! | `GetFlightInfo`, `GetSchema`, `DoGet` of `runs/<id>/<step>`, `ListFlights` | kept outputs: [`kept`] |
 //! | `PollFlightInfo` | submits a pipeline and follows its run, `CancelFlightInfo` ends it: [`submit`] |
@@ -11,6 +11,7 @@
 
 mod access;
 mod calls;
+mod exchanges;
 mod kept;
 mod relay;
 mod sql;
@@ -25,6 +26,8 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use arrow_flight::{FlightData, Ticket};
 use bytes::Bytes;
 use calls::Calls;
+use exchanges::{Exchanges, Tie};
+use flight_common::client::StepClient;
 use flight_common::server::Listener;
 use flight_common::{Fault, MemoryBudget, StepCommand, telemetry};
 use futures::FutureExt;
@@ -52,6 +55,7 @@ pub(crate) struct Inner {
     service: Service,
     access: Access,
     steps: Arc<FlightMesh>,
+    exchanges: Exchanges,
     memory: MemoryBudget,
     sql: sql::Engine,
 }
@@ -86,6 +90,26 @@ fn command_in(method: &str, first: &Bytes) -> Result<Option<StepCommand>, Fault>
     StepCommand::read(&bytes).map(|(command, _)| Some(command))
 }
 
+impl Inner {
+    /// Which server a call of a step goes to, by which connection, and its hold on the exchange that it belongs to.
+    async fn server_for(
+        &self,
+        method: &str,
+        command: &StepCommand,
+        caller: &Caller,
+    ) -> Result<(StepClient, Option<Tie>), Fault> {
+        let (step, client) = self.steps.server_of(&command.step).await?;
+        if command.exchange_id.is_empty() {
+            return Ok((client.on_its_own_connection(1), None));
+        }
+        let tie = match method == "DoGet" && !command.output.is_empty() {
+            true => self.exchanges.rejoin(&step, command, &caller.name)?,
+            false => self.exchanges.join(&step, command, &caller.name, &client)?,
+        };
+        Ok((tie.client.clone(), Some(tie)))
+    }
+}
+
 impl Front {
     async fn streaming(mut self, method: &str, request: Request<Body>) -> Result<Response<Body>, Fault> {
         let (mut parts, body) = request.into_parts();
@@ -94,8 +118,8 @@ impl Front {
         match command_in(method, &peeked.first)? {
             Some(command) => {
                 caller.may(crate::store::Role::Operator)?;
-                let (_, client) = self.inner.steps.server_of(&command.step).await?;
-                relay::relay(&client, &parts.headers, parts.uri.path(), peeked.body).await
+                let (client, tie) = self.inner.server_for(method, &command, &caller).await?;
+                relay::relay(&client, &parts.headers, parts.uri.path(), peeked.body, tie).await
             }
             None => {
                 parts.extensions.insert(caller);
@@ -167,7 +191,7 @@ impl FrontServer {
         tls: Option<&Tls>,
     ) -> Result<Self, Fault> {
         let sql = sql::Engine::new(service.clone(), &memory)?;
-        let inner = Arc::new(Inner { service, access, steps, memory, sql });
+        let inner = Arc::new(Inner { service, access, steps, exchanges: Exchanges::default(), memory, sql });
         let calls = FlightServiceServer::new(Calls(inner.clone())).max_decoding_message_size(64 << 20);
         let front = Front { inner, calls };
         let listener = Listener::tcp(address).await?;

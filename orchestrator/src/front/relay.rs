@@ -69,11 +69,17 @@ fn message_length(seen: &[u8]) -> Result<Option<usize>, Fault> {
     Ok((seen.len() >= PREFIX + length).then_some(length))
 }
 
-/// Hands a call on to a step's server. When either side gives up, so does the other.
+/// Hands a call on to a step's server. When either side gives up, so does the other. It holds `held` until its end.
 ///
 /// # Errors
 /// [`flight_common::FaultKind::Upstream`] when the server is not reachable.
-pub async fn relay(client: &StepClient, headers: &HeaderMap, path: &str, body: Body) -> Result<Response<Body>, Fault> {
+pub async fn relay(
+    client: &StepClient,
+    headers: &HeaderMap,
+    path: &str,
+    body: Body,
+    held: impl Send + Sync + 'static,
+) -> Result<Response<Body>, Fault> {
     let closed = CancellationToken::new();
     let closing = closed.clone().drop_guard();
     let mut call = Request::new(Body::new(StreamBody::new(until_closed(BodyStream::new(body), closed))));
@@ -93,7 +99,7 @@ pub async fn relay(client: &StepClient, headers: &HeaderMap, path: &str, body: B
     }
     Ok(answer.map(|body| {
         let frames = BodyStream::new(body).map(move |frame| {
-            let _closing = &closing;
+            let _until_its_end = (&closing, &held);
             frame
         });
         Body::new(StreamBody::new(frames).map_err(|status: Status| status))

@@ -19,12 +19,14 @@ use orchestrator::run::{Engine, Progress, RunOptions, RunReport};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-fn spec(name: &'static str, kind: StepKind, inputs: &'static [&'static str], effects: Effects) -> StepSpec {
+/// What a step of tests says of itself.
+pub fn spec(name: &'static str, kind: StepKind, inputs: &'static [&'static str], effects: Effects) -> StepSpec {
     StepSpec {
         name,
         version: "1",
@@ -244,13 +246,18 @@ impl House {
 
     /// These steps behind a server of their own.
     pub async fn serving(&self, registry: Registry) -> (FlightMesh, Server) {
+        let (address, server) = self.listening(registry).await;
+        let client = StepClient::tcp(&address.to_string()).expect("an address");
+        (FlightMesh::connect(vec![client], self.env.data_root.clone()).await.expect("it answers"), server)
+    }
+
+    /// A server of these steps, and where it listens.
+    pub async fn listening(&self, registry: Registry) -> (SocketAddr, Server) {
         let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
-        let address = listener.address().expect("a TCP address").to_string();
+        let address = listener.address().expect("a TCP address");
         let settings =
             Settings { registry, env: self.env.clone(), limits: Limits::default(), drain: Duration::from_secs(5) };
-        let server = Server::start(settings, listener).await;
-        let client = StepClient::tcp(&address).expect("an address");
-        (FlightMesh::connect(vec![client], self.env.data_root.clone()).await.expect("it answers"), server)
+        (address, Server::start(settings, listener).await)
     }
 
     /// How often was paid.

@@ -166,13 +166,14 @@ impl StepClient {
         }
     }
 
-    /// Hands a call of somebody else on as it is, by a connection of its own, and returns the answer as it comes. The
-    /// caller sees to it that the body of the call ends in a fault when the answer is given up.
+    /// Hands a call of somebody else on as it is, and returns the answer as it comes. The caller sees to it that the body of
+    /// the call ends in a fault when the answer is given up, and that the connection is none that others need: see
+    /// [`StepClient::on_its_own_connection`].
     ///
     /// # Errors
     /// [`crate::FaultKind::Upstream`] when the server is not reachable.
     pub async fn relay(&self, call: http::Request<Body>) -> Result<http::Response<Body>, Fault> {
-        let mut channel = self.endpoint.connect_lazy();
+        let mut channel = self.channel.clone();
         let unreachable = |error: tonic::transport::Error| self.explain(&tonic::Status::from_error(Box::new(error)));
         channel.ready().await.map_err(unreachable)?.call(call).await.map_err(unreachable)
     }

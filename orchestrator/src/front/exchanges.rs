@@ -1,0 +1,290 @@
+//! Calls that belong together: an exchange, the inputs that are staged for it, and the further outputs that are fetched
+//! from it, tied by one `exchange_id`.
+//!
+//! They have to reach the same server, and behind one address there may be many. So they share a connection, from the first
+//! of them until nothing more can come: the exchange has ended and its outputs have been asked for, or a while has passed.
+//! They belong to whoever made the first, and nobody else can join them.
+
+use flight_common::client::StepClient;
+use flight_common::{Fault, StepCommand, StepDescription};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// How long they may lie apart: longer than a server keeps what is staged, or waits to be fetched.
+const APART: Duration = Duration::from_secs(90);
+/// Exchanges at a time.
+const MOST: usize = 1024;
+
+/// The exchanges that came in by this door.
+#[derive(Clone, Default)]
+pub struct Exchanges(Arc<Mutex<HashMap<Key, Exchange>>>);
+
+/// A step, and an id that callers choose.
+type Key = (String, String);
+
+struct Exchange {
+    owner: String,
+    client: StepClient,
+    /// Whether the exchange itself has begun; before that, its inputs come.
+    begun: bool,
+    /// The outputs that it claims and that nobody has asked for yet.
+    owed: Vec<String>,
+    /// Calls under way.
+    calls: usize,
+    /// When the last call ended.
+    left: Instant,
+}
+
+fn key(step: &StepDescription, command: &StepCommand) -> Key {
+    (step.name.clone(), command.exchange_id.clone())
+}
+
+/// A call's hold on its exchange.
+pub struct Tie {
+    exchanges: Exchanges,
+    key: Key,
+    /// The connection to the server that has the exchange.
+    pub client: StepClient,
+}
+
+impl Drop for Tie {
+    fn drop(&mut self) {
+        let over = self.exchanges.leave(&self.key, Instant::now());
+        // Where nothing runs any more, the process ends.
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !over) else { return };
+        let (exchanges, key) = (self.exchanges.clone(), self.key.clone());
+        runtime.spawn(async move {
+            tokio::time::sleep(APART).await;
+            exchanges.forget(&key, Instant::now());
+        });
+    }
+}
+
+impl Exchange {
+    /// Whether no further call can belong to it.
+    fn is_over(&self) -> bool {
+        self.calls == 0 && self.begun && self.owed.is_empty()
+    }
+
+    /// Whether somebody may come near it.
+    fn check_owner(&self, caller: &str, command: &StepCommand) -> Result<(), Fault> {
+        match self.owner == caller {
+            true => Ok(()),
+            false => Err(Fault::denied(format!("the exchange \"{}\" is somebody else's", command.exchange_id))
+                .help("choose a fresh exchange_id for each exchange")),
+        }
+    }
+
+    /// Takes note of a call.
+    fn called(&mut self, command: &StepCommand) {
+        self.calls += 1;
+        if !command.output.is_empty() {
+            self.owed.retain(|owed| *owed != command.output);
+        } else if command.input.is_empty() {
+            self.begun = true;
+            self.owed.clone_from(&command.outputs);
+        }
+    }
+}
+
+impl Exchanges {
+    fn open(&self) -> MutexGuard<'_, HashMap<Key, Exchange>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ties a call to its exchange, which begins with it if there is none. `server` is where it would begin.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Denied`] for an exchange of somebody else, [`flight_common::FaultKind::Busy`] when there
+    /// are too many.
+    pub fn join(
+        &self,
+        step: &StepDescription,
+        command: &StepCommand,
+        owner: &str,
+        server: &StepClient,
+    ) -> Result<Tie, Fault> {
+        let begin = || {
+            // As many answers as the step has outputs may stand still at a time.
+            let client = server.on_its_own_connection(step.outputs.len() as u32);
+            let (owner, left) = (owner.to_owned(), Instant::now());
+            Ok(Exchange { owner, client, begun: false, owed: Vec::new(), calls: 0, left })
+        };
+        self.tie(step, command, owner, begin)
+    }
+
+    /// Ties the call that fetches an output to its exchange.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::NotFound`] where there is none, [`flight_common::FaultKind::Denied`] for one of somebody
+    /// else.
+    pub fn rejoin(&self, step: &StepDescription, command: &StepCommand, owner: &str) -> Result<Tie, Fault> {
+        let missing = || {
+            let (step, id) = (&step.name, &command.exchange_id);
+            Err(Fault::not_found(format!("no exchange \"{id}\" with {step} is open at this door")).help(
+                "begin it here and name the output in its `outputs`; each output is fetched once, soon after the exchange",
+            ))
+        };
+        self.tie(step, command, owner, missing)
+    }
+
+    /// The connection to the server that has an exchange, if it came in by this door.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Denied`] for one of somebody else.
+    pub fn server_of(
+        &self,
+        step: &StepDescription,
+        command: &StepCommand,
+        owner: &str,
+    ) -> Result<Option<StepClient>, Fault> {
+        let open = self.open();
+        let found = open.get(&key(step, command));
+        found.map(|exchange| exchange.check_owner(owner, command).map(|()| exchange.client.clone())).transpose()
+    }
+
+    fn tie(
+        &self,
+        step: &StepDescription,
+        command: &StepCommand,
+        owner: &str,
+        begin: impl FnOnce() -> Result<Exchange, Fault>,
+    ) -> Result<Tie, Fault> {
+        let key = key(step, command);
+        let mut open = self.open();
+        let full = open.len() >= MOST;
+        let exchange = match open.entry(key.clone()) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => {
+                let begun = begin()?;
+                if full {
+                    return Err(Fault::busy("too many exchanges are open").retry_after(Fault::RETRY_SOON));
+                }
+                free.insert(begun)
+            }
+        };
+        exchange.check_owner(owner, command)?;
+        exchange.called(command);
+        Ok(Tie { client: exchange.client.clone(), exchanges: self.clone(), key })
+    }
+
+    /// Takes note that a call has ended, and says whether the exchange is over.
+    fn leave(&self, key: &Key, now: Instant) -> bool {
+        let mut open = self.open();
+        let Some(exchange) = open.get_mut(key) else { return true };
+        exchange.calls -= 1;
+        exchange.left = now;
+        let over = exchange.is_over();
+        if over {
+            open.remove(key);
+        }
+        over
+    }
+
+    /// Forgets an exchange that nobody has called for long.
+    fn forget(&self, key: &Key, now: Instant) {
+        let mut open = self.open();
+        let over = open.get(key).is_some_and(|one| one.calls == 0 && now.saturating_duration_since(one.left) >= APART);
+        if over {
+            open.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flight_common::{FaultKind, StepSpec};
+
+    fn step() -> StepDescription {
+        let spec = StepSpec {
+            name: "quality",
+            version: "1",
+            kind: flight_common::StepKind::Transform,
+            summary: "",
+            manual: "",
+            inputs: flight_common::INPUT,
+            outputs: &["output", "rejected"],
+            effects: flight_common::Effects::None,
+            keeps_order: true,
+            aliases: &[],
+            examples: &[],
+        };
+        StepDescription::new(&spec, serde_json::Value::Null)
+    }
+
+    fn named(id: &str) -> StepCommand {
+        StepCommand { step: "quality".to_owned(), exchange_id: id.to_owned(), ..StepCommand::default() }
+    }
+
+    fn claiming(id: &str) -> StepCommand {
+        StepCommand { outputs: vec!["rejected".to_owned()], ..named(id) }
+    }
+
+    fn fetching(id: &str) -> StepCommand {
+        StepCommand { output: "rejected".to_owned(), ..named(id) }
+    }
+
+    fn server() -> StepClient {
+        StepClient::tcp("127.0.0.1:1").expect("an address")
+    }
+
+    fn kind(tied: Result<Tie, Fault>) -> Result<(), FaultKind> {
+        tied.map(drop).map_err(|fault| fault.kind())
+    }
+
+    #[tokio::test]
+    async fn an_exchange_is_its_owners() {
+        let (exchanges, server) = (Exchanges::default(), server());
+        assert_eq!(kind(exchanges.rejoin(&step(), &fetching("a"), "ann")), Err(FaultKind::NotFound));
+        let _first = exchanges.join(&step(), &claiming("a"), "ann", &server).expect("it begins");
+        assert_eq!(kind(exchanges.join(&step(), &claiming("a"), "bob", &server)), Err(FaultKind::Denied));
+        assert_eq!(kind(exchanges.rejoin(&step(), &fetching("a"), "bob")), Err(FaultKind::Denied));
+        assert!(exchanges.server_of(&step(), &named("a"), "bob").is_err());
+        assert!(exchanges.server_of(&step(), &named("a"), "ann").expect("hers").is_some());
+        assert!(exchanges.server_of(&step(), &named("b"), "ann").expect("nobody's").is_none());
+    }
+
+    #[tokio::test]
+    async fn an_exchange_is_over_when_its_outputs_have_been_asked_for() {
+        let (exchanges, server) = (Exchanges::default(), server());
+        drop(exchanges.join(&step(), &named("a"), "ann", &server).expect("it begins"));
+        assert!(exchanges.open().is_empty(), "it claims nothing");
+        drop(exchanges.join(&step(), &claiming("a"), "ann", &server).expect("it begins"));
+        assert_eq!(exchanges.open().len(), 1);
+        drop(exchanges.rejoin(&step(), &fetching("a"), "ann").expect("it waits"));
+        assert!(exchanges.open().is_empty());
+        let beside = exchanges.join(&step(), &claiming("a"), "ann", &server).expect("it begins");
+        drop(exchanges.rejoin(&step(), &fetching("a"), "ann").expect("it is there"));
+        assert_eq!(exchanges.open().len(), 1, "the exchange goes on");
+        drop(beside);
+        assert!(exchanges.open().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_comes_for_is_forgotten_after_a_while() {
+        let (exchanges, server) = (Exchanges::default(), server());
+        let staging = StepCommand { input: "right".to_owned(), ..named("a") };
+        let staged = exchanges.join(&step(), &staging, "ann", &server).expect("it begins");
+        let key = staged.key.clone();
+        exchanges.forget(&key, Instant::now() + APART);
+        assert_eq!(exchanges.open().len(), 1, "a call is under way");
+        drop(staged);
+        exchanges.forget(&key, Instant::now());
+        assert_eq!(exchanges.open().len(), 1, "it has just ended");
+        exchanges.forget(&key, Instant::now() + APART);
+        assert!(exchanges.open().is_empty());
+    }
+
+    #[tokio::test]
+    async fn there_are_only_so_many() {
+        let (exchanges, server) = (Exchanges::default(), server());
+        let begin = |number: usize| exchanges.join(&step(), &named(&number.to_string()), "ann", &server);
+        let _open: Vec<Tie> = (0..MOST).map(|number| begin(number).expect("it begins")).collect();
+        assert_eq!(kind(begin(MOST)), Err(FaultKind::Busy));
+        assert_eq!(kind(begin(0)), Ok(()), "it is open already");
+    }
+}
