@@ -55,7 +55,7 @@ pub use registry::Registry;
 pub use report::{Meter, StepReport};
 pub use spool::{SpillSpace, Spool, SpoolWriter};
 pub use step::{InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv};
-pub use stream::{BATCH_ROWS, BatchStream, EdgeStream};
+pub use stream::{BATCH_ROWS, BatchStream, EdgeStream, until_closed};
 
 /// The messages of `proto/quiver/v1`.
 pub mod proto {

@@ -14,6 +14,7 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio_util::sync::CancellationToken;
 
 /// Rows to aim at in a batch that a step makes.
 pub const BATCH_ROWS: usize = 32 * 1024;
@@ -117,5 +118,29 @@ impl BatchStream {
         let schema = self.schema();
         let batches: Vec<RecordBatch> = self.try_collect().await?;
         Ok(concat_batches(&schema, &batches)?)
+    }
+}
+
+/// The items up to the first that is an error, cut off with an error once nobody wants them: from when `closed` is
+/// cancelled.
+pub fn until_closed<T, E>(
+    mut items: impl Stream<Item = Result<T, E>> + Unpin,
+    closed: CancellationToken,
+    error: impl Fn() -> E,
+) -> impl Stream<Item = Result<T, E>> {
+    async_stream::stream! {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = closed.cancelled() => Some(Err(error())),
+                next = items.next() => next,
+            };
+            let Some(next) = next else { break };
+            let last = next.is_err();
+            yield next;
+            if last {
+                break;
+            }
+        }
     }
 }

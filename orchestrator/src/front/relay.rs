@@ -3,8 +3,9 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use flight_common::client::StepClient;
-use flight_common::{Fault, telemetry};
-use futures::{Stream, StreamExt, stream};
+
+use flight_common::{Fault, telemetry, until_closed};
+use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
@@ -82,7 +83,9 @@ pub async fn relay(
 ) -> Result<Response<Body>, Fault> {
     let closed = CancellationToken::new();
     let closing = closed.clone().drop_guard();
-    let mut call = Request::new(Body::new(StreamBody::new(until_closed(BodyStream::new(body), closed))));
+    let given_up = || Status::cancelled("the call was given up");
+    let frames = until_closed(BodyStream::new(body), closed, given_up);
+    let mut call = Request::new(Body::new(StreamBody::new(frames)));
     *call.method_mut() = http::Method::POST;
     *call.uri_mut() = path.parse().map_err(Fault::internal)?;
     *call.version_mut() = http::Version::HTTP_2;
@@ -104,26 +107,4 @@ pub async fn relay(
         });
         Body::new(StreamBody::new(frames).map_err(|status: Status| status))
     }))
-}
-
-/// The pieces of a body, cut off once nobody wants the answer.
-fn until_closed(
-    mut frames: BodyStream<Body>,
-    closed: CancellationToken,
-) -> impl Stream<Item = Result<Frame<Bytes>, Status>> + Send {
-    async_stream::stream! {
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = closed.cancelled() => Some(Err(Status::cancelled("the call was given up"))),
-                next = frames.next() => next,
-            };
-            let Some(next) = next else { break };
-            let last = next.is_err();
-            yield next;
-            if last {
-                break;
-            }
-        }
-    }
 }

@@ -4,6 +4,7 @@ use super::{StepClient, mesh_headers};
 use crate::command::StepCommand;
 use crate::fault::Fault;
 use crate::report::StepReport;
+use crate::stream::until_closed;
 use crate::wire::{Decoder, Ending, Frame, FrameBody, FrameReader, FrameStream, Gather};
 use arrow::datatypes::SchemaRef;
 use arrow_flight::Ticket;
@@ -124,7 +125,11 @@ impl StepClient {
             async { Ok(first) }
         });
         let body = match input {
-            Some(input) => Body::new(FrameBody::new(descriptor.chain(until_closed(input, closed)), Ending::Reset)),
+            Some(input) => {
+                let given_up = || Fault::cancelled("the exchange was given up");
+                let frames = descriptor.chain(until_closed(input, closed, given_up));
+                Body::new(FrameBody::new(frames, Ending::Reset))
+            }
             None => Body::new(FrameBody::new(descriptor, Ending::Reset)),
         };
         self.send(path, body, limit).await
@@ -152,25 +157,6 @@ impl StepClient {
                 Err(Fault::upstream(format!("{} answered HTTP {}", self.peer(), response.status())))
             }
             _ => Ok(response),
-        }
-    }
-}
-
-/// The frames, cut off with a fault once nobody wants them.
-fn until_closed(mut frames: FrameStream, closed: CancellationToken) -> impl Stream<Item = Result<Frame, Fault>> + Send {
-    async_stream::stream! {
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = closed.cancelled() => Some(Err(Fault::cancelled("the exchange was given up"))),
-                next = frames.next() => next,
-            };
-            let Some(next) = next else { break };
-            let last = next.is_err();
-            yield next;
-            if last {
-                break;
-            }
         }
     }
 }
