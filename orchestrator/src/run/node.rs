@@ -33,6 +33,8 @@ pub(super) struct NodeTask<M: Mesh> {
     pub(super) node: PlannedNode,
     pub(super) mesh: Arc<M>,
     pub(super) shared: Arc<Shared>,
+    /// What was done before in its place.
+    pub(super) settled: Option<Settled>,
     pub(super) inputs: Vec<oneshot::Receiver<EdgeStream<M::Item>>>,
     /// The steps that its inputs come from.
     pub(super) sources: Vec<usize>,
@@ -104,7 +106,7 @@ impl<M: Mesh> NodeTask<M> {
         if self.node.left_out {
             return Ended::with(Status::Skipped);
         }
-        if let Some(settled) = self.shared.attendant.settled(&self.node.id) {
+        if let Some(settled) = self.settled.take() {
             return self.replay(settled);
         }
         let begun = tokio::select! {
@@ -123,7 +125,8 @@ impl<M: Mesh> NodeTask<M> {
             return self.judge(Err(fault));
         }
         self.shared.progress.step(self.place).set(Status::Running);
-        let call = Call { command: self.command(), inputs, limit: self.node.timeout };
+        let claimed = self.claimed();
+        let call = Call { command: self.command(&claimed), inputs, limit: self.node.timeout };
         let started = tokio::select! {
             started = self.mesh.start(call) => started,
             () = stop.cancelled() => return Ended::with(Status::Cancelled),
@@ -135,12 +138,11 @@ impl<M: Mesh> NodeTask<M> {
         let mut outputs = running.outputs.into_iter();
         let Some(main) = outputs.next() else { return self.judge(Err(Fault::internal("no main output"))) };
         let (main, end) = self.watched(main);
-        let names: Vec<String> = self.node.claimed.clone();
-        if outputs.len() != names.len() {
+        if outputs.len() != claimed.len() {
             // Whoever reads them would wait for nothing, and be taken for skipped.
-            return self.judge(Err(Fault::internal(format!("not all of these outputs came: {}", names.join(", ")))));
+            return self.judge(Err(Fault::internal(format!("not all of these outputs came: {}", claimed.join(", ")))));
         }
-        for (name, stream) in names.iter().zip(outputs) {
+        for (name, stream) in claimed.iter().zip(outputs) {
             if let Err(fault) = self.hand_out(name, stream) {
                 return self.judge(Err(fault));
             }
@@ -269,14 +271,20 @@ impl<M: Mesh> NodeTask<M> {
         })
     }
 
-    fn command(&self) -> StepCommand {
+    /// The further outputs that somebody reads now: none whose readers need not run again.
+    fn claimed(&self) -> Vec<String> {
+        let wanted = |name: &&String| self.node.checkpoint || self.readers.contains_key(*name);
+        self.node.claimed.iter().filter(wanted).cloned().collect()
+    }
+
+    fn command(&self, claimed: &[String]) -> StepCommand {
         StepCommand {
             step: self.node.step.clone(),
             params: self.node.params.clone(),
             inputs: self.node.inputs.iter().map(|input| input.name.clone()).collect(),
             // What an earlier attempt has left at a server is no part of this one.
             exchange_id: format!("{}/{}/{}", self.shared.run_id, self.node.id, uuid::Uuid::new_v4().simple()),
-            outputs: self.node.claimed.clone(),
+            outputs: claimed.to_vec(),
             run_id: self.shared.run_id.clone(),
             source: self.node.source.clone().unwrap_or_default(),
             ..StepCommand::default()

@@ -21,8 +21,9 @@ pub(super) fn node_tasks<M: Mesh>(plan: &Plan, stage: Stage, mesh: &Arc<M>, shar
     let mut tasks = Vec::with_capacity(spans.len());
     for (place, node) in own() {
         let mut inputs = Vec::new();
-        // Nobody holds anything back for what is left out.
-        let sources = if node.left_out { &[] } else { node.inputs.as_slice() };
+        let settled = if node.left_out { None } else { shared.attendant.settled(&node.id) };
+        // Nobody holds anything back for what does not run.
+        let sources = if node.left_out || settled.is_some() { &[] } else { node.inputs.as_slice() };
         for source in sources {
             let (hand, receiver) = oneshot::channel();
             readers[source.node].entry(source.output.clone()).or_default().push(hand);
@@ -37,6 +38,7 @@ pub(super) fn node_tasks<M: Mesh>(plan: &Plan, stage: Stage, mesh: &Arc<M>, shar
             node: node.clone(),
             mesh: mesh.clone(),
             shared: shared.clone(),
+            settled,
             inputs,
             sources: node.inputs.iter().map(|source| source.node).collect(),
             readers: HashMap::new(),

@@ -38,6 +38,31 @@ async fn a_resumed_run_does_again_only_what_it_must() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_whose_main_output_is_done_with_runs_for_another_one() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let run = replica
+        .submit(
+            "
+steps:
+  - {id: n, service: numbers, params: {rows: 50000}}
+  - {id: p, service: parts, depends_on: n}
+  - {id: s, service: sum, depends_on: p}
+  - {id: late, service: numbers, params: {rows: 10, needs: ready.txt}, depends_on: s}
+  - {id: both, service: second-then-first, inputs: {first: p.rest, second: late}}
+",
+        )
+        .await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!(row.fault.expect("a fault")["message"], "the source is out of reach", "in every attempt");
+    std::fs::write(house.folder.path().join("ready.txt"), "").expect("written");
+    replica.service.resume(&run, None, true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    let steps = [("n", "done"), ("p", "done"), ("s", "reused"), ("late", "done"), ("both", "done")];
+    assert_eq!(replica.steps(&run).await, pairs(&steps));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kept_output_feeds_a_changed_load_and_a_spoilt_one_is_made_again() {
     let house = House::new();
     let replica = replica(&house, settings()).await;

@@ -135,6 +135,28 @@ impl Step for SecondThenFirst {
     }
 }
 
+/// Passes rows on, and gives one more as `rest`, if that is claimed.
+pub struct Parts;
+
+impl Step for Parts {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        StepSpec { outputs: &["output", "rest"], ..spec("parts", StepKind::Transform, INPUT, Effects::None) }
+    }
+
+    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        Ok(Planned::new(inputs.only().clone(), ()).output(numbers_schema()))
+    }
+
+    fn process(&self, (): (), inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        let row = RecordBatch::try_new(numbers_schema(), vec![Arc::new(Int64Array::from(vec![7]))])?;
+        let rest = context.claims("rest").then(|| BatchStream::once(numbers_schema(), async { Ok(row) }));
+        Ok(Outputs::main(inputs.only()?).and(rest))
+    }
+}
+
 /// Writes its rows to `sum.txt` as one number, when they have ended well.
 pub struct Sum;
 
@@ -232,7 +254,7 @@ impl House {
     }
 
     pub fn registry() -> Registry {
-        Registry::new().with(Numbers).with(SecondThenFirst).with(Sum).with(Pays)
+        Registry::new().with(Numbers).with(SecondThenFirst).with(Sum).with(Pays).with(Parts)
     }
 
     pub fn in_process(&self) -> InProcess {
