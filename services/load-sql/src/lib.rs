@@ -3,12 +3,15 @@
 //! | where | what |
 //! |---|---|
 //! | [`params`](Params), `target` | the knobs, and the table that they mean |
-//! | `plain` | columns made plain |
+//! | `plain`, `lines` | columns made plain, and printed |
+//! | `found` | whether rows fit a table that is there |
 //! | `ledger` | how an append is safe to repeat |
 //! | `postgres`, `sqlite` | writing to one database each |
 //! | `receipt` | what is handed on |
 
+mod found;
 mod ledger;
+mod lines;
 mod params;
 mod plain;
 mod postgres;
