@@ -76,3 +76,16 @@ impl<T> Found<T> {
         }
     }
 }
+
+/// The columns of each unique index, from its name and each of its columns in their order. A column without a name is no
+/// plain column, and its index decides nothing.
+pub fn unique(rows: impl Iterator<Item = (String, Option<String>)>) -> Vec<Vec<String>> {
+    let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
+    for (index, column) in rows {
+        match indexes.last_mut().filter(|(name, _)| *name == index) {
+            Some((_, columns)) => columns.push(column),
+            None => indexes.push((index, vec![column])),
+        }
+    }
+    indexes.into_iter().filter_map(|(_, columns)| columns.into_iter().collect()).collect()
+}

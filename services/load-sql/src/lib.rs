@@ -6,12 +6,13 @@
 //! | `plain`, `lines` | columns made plain, and printed |
 //! | `found` | whether rows fit a table that is there |
 //! | `ledger` | how an append is safe to repeat |
-//! | `postgres`, `sqlite` | writing to one database each |
+//! | `postgres`, `mysql`, `sqlite` | writing to one database each |
 //! | `receipt` | what is handed on |
 
 mod found;
 mod ledger;
 mod lines;
+mod mysql;
 mod params;
 mod plain;
 mod postgres;
@@ -54,6 +55,7 @@ pub struct Load {
 /// A table as it was found in its database.
 enum Found {
     Postgres(postgres::Table),
+    MySql(mysql::Table),
     Sqlite(sqlite::Table),
 }
 
@@ -66,7 +68,7 @@ impl Step for LoadSql {
             name: "load-sql",
             version: env!("CARGO_PKG_VERSION"),
             kind: StepKind::Load,
-            summary: "Writes rows to a table of PostgreSQL or of a SQLite file, all of them or none.",
+            summary: "Writes rows to a table of PostgreSQL, MariaDB, MySQL or a SQLite file, all of them or none.",
             manual: include_str!("manual.md"),
             inputs: INPUT,
             outputs: OUTPUT,
@@ -78,6 +80,10 @@ impl Step for LoadSql {
                 (
                     "Put rows in the place of those with the same id",
                     r#"{"db_url": "secret://warehouse", "table": "customers", "mode": "upsert", "keys": ["id"]}"#,
+                ),
+                (
+                    "Rows into MariaDB, in a table of the database sales",
+                    r#"{"db_url": "secret://shop_url", "table": "sales.orders", "mode": "append"}"#,
                 ),
                 (
                     "A table of a SQLite file beneath the data root, written anew",
@@ -99,8 +105,8 @@ impl Step for LoadSql {
                 (Found::Postgres(table), dataset)
             }
             Kind::MySql => {
-                let what = "this step does not write to MySQL or MariaDB yet";
-                return Err(Fault::bad_params(what).violation(address.pointer(), what));
+                let (table, dataset) = of_database(&address, mysql::plan(&address, &target, &plain).await)?;
+                (Found::MySql(table), dataset)
             }
             Kind::Sqlite => {
                 let (at, root) = (address.clone(), env.data_root.clone());
@@ -132,6 +138,7 @@ async fn load(load: Load, input: BatchStream, context: &StepContext) -> Result<u
     let Load { address, target, plain, found } = load;
     match found {
         Found::Postgres(table) => postgres::load(&address, &target, &plain, &table, input, context).await,
+        Found::MySql(table) => mysql::load(&address, &target, &plain, &table, input, context).await,
         Found::Sqlite(table) => sqlite::load(&address, &target, &plain, table, input, context).await,
     }
 }

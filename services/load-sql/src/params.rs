@@ -13,13 +13,13 @@ pub struct Params {
     #[serde(default)]
     pub connection: Option<String>,
 
-    /// The address of the database: `postgres://user:password@host:5432/database`, or `sqlite:path/to/file.db` beneath the
-    /// data root. Since it holds a password, write `secret://name`; an address written out here works and is kept, as a
+    /// The address of the database: `postgres://user:password@host:5432/database`, `mysql://user:password@host:3306/database`
+    /// (or `mariadb://…`), or `sqlite:path/to/file.db` beneath the data root. Since it holds a password, write `secret://name`; an address written out here works and is kept, as a
     /// part of the pipeline, where pipelines are kept.
     #[serde(default)]
     pub db_url: Option<String>,
 
-    /// The table, as it is spelled there: `orders`, or with its schema `sales.orders`. One that is not there is made, with
+    /// The table, as it is spelled there: `orders`, or with its schema (MariaDB: its database) `sales.orders`. One that is not there is made, with
     /// the columns of the input.
     pub table: String,
 

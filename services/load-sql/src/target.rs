@@ -115,12 +115,25 @@ impl Target {
             .violation("/table", format!("it has no column \"{column}\""))
     }
 
+    /// The fault of a column for which a database has no type.
+    pub fn not_held(column: &str, data_type: &DataType, database: &str) -> Fault {
+        let message = format!("column \"{column}\" cannot be written to {database}: it is {data_type}");
+        let help = "make a text of it, or leave it out, before: SELECT … in the step sql";
+        Fault::bad_schema(message).column(column).help(help)
+    }
+
     /// The fault of a column that the table wants and the input does not have.
     pub fn column_wanted(&self, column: &str) -> Fault {
         let message = format!("table {} wants a value for column \"{column}\", and the input has none", self.shown());
         Fault::bad_schema(message.clone())
             .help("give the input this column, or the table a default for it")
             .violation("/table", message)
+    }
+
+    /// The fault of what has the name of the table and is none.
+    pub fn no_table(&self) -> Fault {
+        let what = format!("{} is no table", self.shown());
+        Fault::bad_params(what.clone()).help("a view is not written to").violation("/table", what)
     }
 
     /// The fault of an upsert without an index on its keys.

@@ -73,8 +73,7 @@ impl Table {
         };
         let (oid, kind): (u32, String) = (row.get(0), row.get(1));
         if !matches!(kind.as_str(), "r" | "p" | "f") {
-            let what = format!("{} is no table", target.shown());
-            return Err(Fault::bad_params(what.clone()).help("a view is not written to").violation("/table", what));
+            return Err(target.no_table());
         }
         let rows = session.client().query(COLUMNS, &[&oid]).await.map_err(said)?;
         let columns = rows.iter().map(|row| {

@@ -1,6 +1,6 @@
 //! The table as it is, and whether the rows fit it; the table as it is made.
 
-use crate::found::{Column, Found};
+use crate::found::{self, Column, Found};
 use crate::plain::Plain;
 use crate::target::Target;
 use arrow::datatypes::DataType;
@@ -26,9 +26,7 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
     }
     for (name, data_type) in target.columns.iter().zip(plain.types()) {
         if declared(data_type).is_none() {
-            let message = format!("column \"{name}\" cannot be written to SQLite: it is {data_type}");
-            let help = "make a text of it, or leave it out, before: SELECT … in the step sql";
-            return Err(Fault::bad_schema(message).column(name).help(help));
+            return Err(Target::not_held(name, data_type, "SQLite"));
         }
     }
     let table = match sqlite::open_for_reading(root, address) {
@@ -64,11 +62,7 @@ impl Table {
         match kind.as_deref() {
             None => return Ok(Ok(Self(None))),
             Some("table") => {}
-            Some(_) => {
-                let what = format!("{} is no table", target.shown());
-                let fault = Fault::bad_params(what.clone()).help("a view is not written to").violation("/table", what);
-                return Ok(Err(fault));
-            }
+            Some(_) => return Ok(Err(target.no_table())),
         }
         let sql =
             "SELECT name, \"notnull\", dflt_value IS NOT NULL, pk, hidden, lower(type) FROM pragma_table_xinfo(?1, ?2)";
@@ -95,16 +89,9 @@ impl Table {
             WHERE l.\"unique\" AND NOT l.partial ORDER BY l.name, i.seqno";
         let mut statement = connection.prepare(sql)?;
         let rows = statement.query_map([&*target.table, database], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
-        for row in rows {
-            let (index, column): (String, Option<String>) = row?;
-            match indexes.last_mut().filter(|(name, _)| *name == index) {
-                Some((_, columns)) => columns.push(column),
-                None => indexes.push((index, vec![column])),
-            }
-        }
         // A column without a name is an expression.
-        Ok(indexes.into_iter().filter_map(|(_, columns)| columns.into_iter().collect()).collect())
+        let rows: Vec<(String, Option<String>)> = rows.collect::<Result<_, _>>()?;
+        Ok(found::unique(rows.into_iter()))
     }
 
     /// The statement that makes the table, if it is not there.

@@ -2,12 +2,15 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod maria;
+
 use arrow::array::RecordBatch;
 use flight_common::Fault;
 use flight_common::testing::{Bench, Ran};
 use load_sql::LoadSql;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use test_servers::Postgres;
 use tokio_postgres::{Client, NoTls};
 
@@ -68,4 +71,13 @@ pub fn params(url: &str, more: Value) -> Value {
     let (Some(map), Some(more)) = (all.as_object_mut(), more.as_object()) else { panic!("parameters are a map") };
     map.extend(more.clone());
     all
+}
+
+/// Waits until it holds.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
