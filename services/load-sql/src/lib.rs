@@ -97,22 +97,22 @@ impl Step for LoadSql {
         let input = inputs.only();
         let (target, plain) = (Target::new(&params, input)?, Plain::new(input)?);
         let connections = self.connections.clone();
-        let resolved = move || connections.resolve(params.connection.as_deref(), params.db_url.as_deref());
+        let resolved = move || connections.resolve(&params.database);
         let address = compute::run(resolved).await?;
         let (found, dataset) = match address.kind() {
             Kind::Postgres => {
-                let (table, dataset) = of_database(&address, postgres::plan(&address, &target, &plain).await)?;
+                let (table, dataset) = address.blame(postgres::plan(&address, &target, &plain).await)?;
                 (Found::Postgres(table), dataset)
             }
             Kind::MySql => {
-                let (table, dataset) = of_database(&address, mysql::plan(&address, &target, &plain).await)?;
+                let (table, dataset) = address.blame(mysql::plan(&address, &target, &plain).await)?;
                 (Found::MySql(table), dataset)
             }
             Kind::Sqlite => {
                 let (at, root) = (address.clone(), env.data_root.clone());
                 let (wanted, columns) = (target.clone(), plain.clone());
                 let planned = compute::run(move || sqlite::plan(&at, &wanted, &columns, &root)).await;
-                let table = of_database(&address, planned)?;
+                let table = address.blame(planned)?;
                 let path = env.data_root.locate(address.path().unwrap_or_default(), address.param())?;
                 (Found::Sqlite(table), Dataset::file(&env.data_root, &path))
             }
@@ -141,15 +141,4 @@ async fn load(load: Load, input: BatchStream, context: &StepContext) -> Result<u
         Found::MySql(table) => mysql::load(&address, &target, &plain, &table, input, context).await,
         Found::Sqlite(table) => sqlite::load(&address, &target, &plain, table, input, context).await,
     }
-}
-
-/// A fault of planning that speaks of no parameter speaks of the database.
-fn of_database<T>(address: &Address, planned: Result<T, Fault>) -> Result<T, Fault> {
-    planned.map_err(|fault| match fault.violations() {
-        [] => {
-            let message = fault.message().to_owned();
-            fault.violation(address.pointer(), message)
-        }
-        _ => fault,
-    })
 }
