@@ -8,8 +8,8 @@ use flight_common::testing::contract::{ContractCase, assert_kept, awkward};
 use load_sql::LoadSql;
 use serde_json::json;
 use std::sync::Arc;
-use support::maria::Maria;
-use support::{Database, params};
+use support::params;
+use test_servers::{MariaDatabase, PostgresDatabase};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
@@ -21,14 +21,14 @@ async fn the_contract_is_kept_with_sqlite() {
 
 #[tokio::test]
 async fn the_contract_is_kept_with_postgres() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     let case = ContractCase::new(params(&database.url, json!({"mode": "replace"})), README).input(awkward(50));
     assert_kept(LoadSql::default(), case).await;
 }
 
 #[tokio::test]
 async fn the_contract_is_kept_with_mariadb() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let case = ContractCase::new(params(&database.url, json!({"mode": "replace"})), README).input(of_this_century(50));
     assert_kept(LoadSql::default(), case).await;
 }

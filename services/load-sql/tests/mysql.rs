@@ -13,8 +13,8 @@ use futures::{StreamExt, stream};
 use load_sql::LoadSql;
 use serde_json::json;
 use std::sync::Arc;
-use support::maria::Maria;
-use support::{eventually, params};
+use support::{Loaded, eventually, params};
+use test_servers::MariaDatabase;
 
 fn people() -> RecordBatch {
     batch!("id" => Int64Array [1, 2], "name" => StringArray [Some("Ann"), None])
@@ -26,7 +26,7 @@ fn columns(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_made() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let ran = database.load(json!({}), &people()).await.expect("loaded");
     assert_eq!(ran.rows().num_rows(), 1);
     assert_eq!(database.rows("SELECT * FROM t ORDER BY id").await, [["1", "Ann"], ["2", "∅"]]);
@@ -38,7 +38,7 @@ async fn a_table_that_is_not_there_is_made() {
 
 #[tokio::test]
 async fn values_come_through_whatever_they_are() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let instants = TimestampMicrosecondArray::from(vec![Some(1), Some(1_709_210_096_123_456), None]);
     let moments = TimestampMicrosecondArray::from(vec![Some(-1), Some(253_402_300_799_999_999), None]);
     let times = Time64MicrosecondArray::from(vec![Some(0), Some(86_399_999_999), None]);
@@ -100,7 +100,7 @@ async fn values_come_through_whatever_they_are() {
 
 #[tokio::test]
 async fn long_values_and_many_rows_arrive_in_pieces() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let long = batch!("x" => StringArray ["ü".repeat(9 << 20), "b".to_owned()]);
     database.load(json!({"table": "long"}), &long).await.expect("loaded");
     assert_eq!(database.rows("SELECT CHAR_LENGTH(x) FROM `long`").await, [["9437184"], ["1"]]);
@@ -115,7 +115,7 @@ async fn long_values_and_many_rows_arrive_in_pieces() {
 async fn types_of_the_database_take_texts_as_they_read_them() {
     let table = "CREATE TABLE t (id INT PRIMARY KEY, u UUID, j JSON, m ENUM('ok', '7'), s SET('a', 'b'), ip INET6,
         b BIT(1), l VARCHAR(9) CHARACTER SET latin1, late TIMESTAMP DEFAULT CURRENT_TIMESTAMP, n INT AUTO_INCREMENT UNIQUE)";
-    let database = Maria::with(&[table]).await;
+    let database = MariaDatabase::with(&[table]).await;
     let row = |mood: &str, json: &str| {
         batch!(
             "ID" => Int64Array [0], "u" => StringArray ["6f1d8d2e-0000-4000-8000-000000000000"],
@@ -137,7 +137,7 @@ async fn types_of_the_database_take_texts_as_they_read_them() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_told_when_it_is_planned() {
-    let database = Maria::with(&[
+    let database = MariaDatabase::with(&[
         "CREATE TABLE t (id INT NOT NULL, name VARCHAR(3), day DATE, price DECIMAL(6,2), code INT GENERATED ALWAYS AS (1) STORED)",
         "CREATE VIEW v AS SELECT * FROM t",
         "CREATE TABLE old (id INT) ENGINE = MyISAM",
@@ -177,7 +177,7 @@ async fn what_does_not_fit_is_told_when_it_is_planned() {
 #[tokio::test]
 async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written() {
     let table = "CREATE TABLE t (id SMALLINT NOT NULL, name VARCHAR(3), at DATETIME(3), UNIQUE (name))";
-    let database = Maria::with(&[table, "INSERT INTO t VALUES (0, 'old', NULL)"]).await;
+    let database = MariaDatabase::with(&[table, "INSERT INTO t VALUES (0, 'old', NULL)"]).await;
     let bad = |id: Option<i64>, name: &str, micros: i64| {
         let at = TimestampMicrosecondArray::from(vec![0, 0, micros]);
         let rows = batch!("id" => Int64Array [Some(1), Some(2), id], "name" => StringArray ["a", "b", name]);
@@ -207,7 +207,7 @@ async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written
 
 #[tokio::test]
 async fn an_append_is_safe_to_repeat() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let count = "SELECT COUNT(*) FROM t";
     for _ in 0..3 {
         database.load(json!({}), &people()).await.expect("loaded once");
@@ -225,7 +225,7 @@ async fn an_append_is_safe_to_repeat() {
 
 #[tokio::test]
 async fn attempts_of_a_run_at_once_write_its_rows_once() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     for there in [false, true] {
         let bench = Bench::new().of_run(&format!("run {there}"));
         let attempts = (0..4)
@@ -242,8 +242,11 @@ async fn attempts_of_a_run_at_once_write_its_rows_once() {
 
 #[tokio::test]
 async fn a_replaced_table_keeps_its_indexes_and_says_nothing_of_old_rows() {
-    let database =
-        Maria::with(&["CREATE TABLE t (id INT, name TEXT, INDEX by_id (id))", "INSERT INTO t VALUES (9, 'old')"]).await;
+    let database = MariaDatabase::with(&[
+        "CREATE TABLE t (id INT, name TEXT, INDEX by_id (id))",
+        "INSERT INTO t VALUES (9, 'old')",
+    ])
+    .await;
     for _ in 0..2 {
         database.load(json!({"mode": "replace"}), &people()).await.expect("loaded");
         assert_eq!(database.rows("SELECT * FROM t ORDER BY id").await, [["1", "Ann"], ["2", "∅"]]);
@@ -253,7 +256,7 @@ async fn a_replaced_table_keeps_its_indexes_and_says_nothing_of_old_rows() {
 
 #[tokio::test]
 async fn an_upsert_replaces_rows_of_the_same_keys() {
-    let database = Maria::with(&[
+    let database = MariaDatabase::with(&[
         "CREATE TABLE t (id BIGINT, day DATE, name VARCHAR(9), note TEXT DEFAULT 'new', UNIQUE (day, id), UNIQUE (name))",
         "INSERT INTO t VALUES (1, '2024-10-04', 'old', 'kept'), (9, '2024-10-04', 'other', 'kept')",
     ])
@@ -281,7 +284,7 @@ async fn an_upsert_replaces_rows_of_the_same_keys() {
 
 #[tokio::test]
 async fn an_upsert_makes_the_keys_of_a_new_table() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let rows = |names: [&str; 2]| batch!("name" => StringArray names, "code" => BinaryArray [&b"\0"[..], b"\xff"]);
     let upsert = json!({"mode": "upsert", "keys": ["name", "code"]});
     for names in [["ann", "Ann"], ["ann", "ANN"]] {
@@ -298,7 +301,8 @@ async fn an_upsert_makes_the_keys_of_a_new_table() {
 #[tokio::test]
 async fn rows_of_a_run_that_fails_are_never_seen() {
     let database =
-        Maria::with(&["CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT)", "INSERT INTO t VALUES (0, 'old')"]).await;
+        MariaDatabase::with(&["CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT)", "INSERT INTO t VALUES (0, 'old')"])
+            .await;
     for more in [
         json!({}),
         json!({"mode": "replace"}),
@@ -319,7 +323,7 @@ async fn rows_of_a_run_that_fails_are_never_seen() {
 
 #[tokio::test]
 async fn a_load_that_is_given_up_leaves_nothing() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let items = stream::iter([Ok(people())]).chain(stream::pending());
     let input = BatchStream::new(people().schema(), items);
     let asked = params(&database.url, json!({"mode": "replace"}));
@@ -335,7 +339,7 @@ async fn a_load_that_is_given_up_leaves_nothing() {
 
 #[tokio::test]
 async fn a_table_that_changes_between_plan_and_run_is_not_written_to() {
-    let database = Maria::with(&["CREATE TABLE t (id BIGINT, name TEXT)"]).await;
+    let database = MariaDatabase::with(&["CREATE TABLE t (id BIGINT, name TEXT)"]).await;
     for (table, change) in
         [("t", "ALTER TABLE t ADD COLUMN age INT"), ("new", "CREATE TABLE new (id BIGINT, name TEXT)")]
     {
@@ -353,7 +357,7 @@ async fn a_table_that_changes_between_plan_and_run_is_not_written_to() {
 #[tokio::test]
 async fn a_server_that_takes_no_rows_from_clients_is_told_of_before_the_run() {
     let server = tokio::task::spawn_blocking(test_servers::MariaDb::start).await.expect("a server");
-    let database = Maria::on(Arc::new(server)).await;
+    let database = MariaDatabase::on(Arc::new(server)).await;
     database.run("SET GLOBAL local_infile = OFF").await;
     let fault = database.refused(json!({}), &people()).await;
     assert!(fault.help_text().is_some_and(|help| help.contains("SET GLOBAL local_infile = ON")), "{fault:?}");

@@ -11,8 +11,8 @@ use load_sql::LoadSql;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::process::{Child, Command, Stdio};
-use support::maria::Maria;
-use support::{eventually, params};
+use support::{Loaded, eventually, params};
+use test_servers::MariaDatabase;
 
 const ASKED: &str = "QUIVER_TEST_ASKED";
 const RUN: &str = "the run";
@@ -43,7 +43,7 @@ struct Loading(Child);
 
 impl Loading {
     /// Starts it, and waits until the server takes its rows.
-    async fn start(database: &Maria, more: Value) -> Self {
+    async fn start(database: &MariaDatabase, more: Value) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "a_load_that_waits_for_a_word_before_its_input_ends", "--ignored", "--nocapture"]);
         command.env(ASKED, params(&database.url, more).to_string());
@@ -58,7 +58,7 @@ impl Loading {
     }
 
     /// Kills it, and waits until the server has found out.
-    async fn kill(mut self, database: &Maria) {
+    async fn kill(mut self, database: &MariaDatabase) {
         self.0.kill().expect("killed");
         self.0.wait().expect("it is gone");
         eventually("the server has found out", async || database.rows(BUSY).await == [["0"]]).await;
@@ -69,7 +69,7 @@ fn staging(tables: &[String]) -> Option<&String> {
     tables.iter().find(|table| table.starts_with("quiver_staging_"))
 }
 
-async fn again(database: &Maria, run: &str) -> Result<(), Fault> {
+async fn again(database: &MariaDatabase, run: &str) -> Result<(), Fault> {
     let ran = Bench::new().of_run(run).run(LoadSql::default(), params(&database.url, json!({})), &[people()]).await;
     ran.map(drop)
 }
@@ -77,7 +77,8 @@ async fn again(database: &Maria, run: &str) -> Result<(), Fault> {
 #[tokio::test]
 async fn a_table_that_is_there_is_as_it_was() {
     let database =
-        Maria::with(&["CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT)", "INSERT INTO t VALUES (1, 'old')"]).await;
+        MariaDatabase::with(&["CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT)", "INSERT INTO t VALUES (1, 'old')"])
+            .await;
     for more in [json!({"mode": "replace"}), json!({"mode": "upsert", "keys": ["id"]})] {
         Loading::start(&database, more.clone()).await.kill(&database).await;
         assert_eq!(database.rows("SELECT * FROM t").await, [["1", "old"]]);
@@ -92,7 +93,7 @@ async fn a_table_that_is_there_is_as_it_was() {
 #[tokio::test]
 async fn what_is_left_of_a_table_that_was_being_made_is_dropped_by_the_next_load() {
     for more in [json!({}), json!({"mode": "replace"}), json!({"mode": "upsert", "keys": ["id"]})] {
-        let database = Maria::new().await;
+        let database = MariaDatabase::new().await;
         Loading::start(&database, more.clone()).await.kill(&database).await;
         let tables = database.tables().await;
         let left = staging(&tables).expect("a table under a name of its own");
@@ -105,7 +106,7 @@ async fn what_is_left_of_a_table_that_was_being_made_is_dropped_by_the_next_load
 }
 
 /// Kills an append that makes its table when its rows are committed, and the table has not got its name.
-async fn killed_before_the_name(database: &Maria) -> String {
+async fn killed_before_the_name(database: &MariaDatabase) -> String {
     let mut loading = Loading::start(database, json!({})).await;
     let left = staging(&database.tables().await).expect("a table under a name of its own").clone();
     // Who reads a table keeps it from being renamed.
@@ -126,7 +127,7 @@ async fn rows_that_were_committed_are_neither_lost_nor_written_twice() {
     let noted = "SELECT `run`, `loaded` FROM quiver_loads ORDER BY `run`";
     let count = "SELECT COUNT(*) FROM t";
 
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     killed_before_the_name(&database).await;
     for _ in 0..2 {
         again(&database, RUN).await.expect("the run is taken up again");
@@ -134,7 +135,7 @@ async fn rows_that_were_committed_are_neither_lost_nor_written_twice() {
         assert_eq!(database.rows(noted).await, [[RUN, "t"]]);
     }
 
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     killed_before_the_name(&database).await;
     let fault = again(&database, "another").await.expect_err("there is a table now");
     assert!(fault.kind().retryable(), "{fault:?}");
@@ -143,14 +144,14 @@ async fn rows_that_were_committed_are_neither_lost_nor_written_twice() {
     assert_eq!(database.rows(count).await, [["4"]]);
     assert_eq!(database.rows(noted).await, [["another", "t"], [RUN, "t"]]);
 
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let left = killed_before_the_name(&database).await;
     database.run(&format!("RENAME TABLE {left} TO t")).await;
     again(&database, RUN).await.expect("killed between the name and the ledger");
     assert_eq!(database.rows(count).await, [["2"]]);
     assert_eq!(database.rows(noted).await, [[RUN, "t"]]);
 
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     killed_before_the_name(&database).await;
     database.run("CREATE TABLE t (id BIGINT, name TEXT)").await;
     again(&database, RUN).await.expect("somebody else has made the table: the rows go there");

@@ -5,14 +5,19 @@ mod go;
 pub mod http;
 mod install;
 mod jaeger;
+mod maria_database;
 mod mariadb;
 mod postgres;
+mod postgres_database;
 mod prometheus;
+mod shared;
 mod tether;
 
 pub use jaeger::{Collector, Jaeger};
+pub use maria_database::MariaDatabase;
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;
+pub use postgres_database::PostgresDatabase;
 pub use prometheus::{Prometheus, promtool};
 
 use std::path::PathBuf;
