@@ -13,7 +13,7 @@ use support::{
     Read, assert_a_change_is_told, assert_dropping_ends, assert_going_away_is_a_fault, assert_memory_does_not_grow,
     params, shown,
 };
-use test_servers::{MariaDatabase, MariaDb};
+use test_servers::{Database, MariaDatabase, MariaDb};
 
 #[tokio::test]
 async fn a_query_is_planned_without_being_run() {
@@ -21,7 +21,7 @@ async fn a_query_is_planned_without_being_run() {
     let step = erase(ExtractSql::default());
     let query = "SELECT id, price, SLEEP(1000) AS nap FROM t, (SELECT SLEEP(1000) AS again) AS s";
     let planned =
-        step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
+        step.plan(&params(database.url(), query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
     let planned = planned.expect("planned");
     let source = planned.source.expect("a source");
     assert!(

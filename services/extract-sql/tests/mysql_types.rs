@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 use flight_common::FaultKind;
 use serde_json::json;
 use support::{Read, shown};
-use test_servers::MariaDatabase;
+use test_servers::{Database, MariaDatabase};
 
 /// The type and the values of a column of this type into which these were put, one statement each, and a null.
 async fn column(database: &MariaDatabase, declared: &str, values: &[&str]) -> (String, Vec<String>) {

@@ -15,7 +15,7 @@ use support::{
     Read, assert_a_change_is_told, assert_dropping_ends, assert_going_away_is_a_fault, assert_memory_does_not_grow,
     connections, eventually, params, shown,
 };
-use test_servers::{Postgres, PostgresDatabase};
+use test_servers::{Database, Postgres, PostgresDatabase};
 
 #[tokio::test]
 async fn a_query_is_planned_without_being_run() {
@@ -23,7 +23,7 @@ async fn a_query_is_planned_without_being_run() {
     let step = erase(ExtractSql::default());
     let query = "SELECT id, price, 1 / (id - id) AS boom, pg_sleep(id) FROM t, generate_series(1, 1000000)";
     let planned =
-        step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
+        step.plan(&params(database.url(), query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
     let planned = planned.expect("planned");
     let types: Vec<String> = planned.outputs[0].fields().iter().map(|field| field.data_type().to_string()).collect();
     assert_eq!(types, ["Int32", "Decimal128(10, 2)", "Int32", "Utf8"]);
@@ -31,7 +31,7 @@ async fn a_query_is_planned_without_being_run() {
     assert!(source.ends_with("giving id Int32, price Decimal128(10, 2), boom Int32, pg_sleep Utf8"), "{source}");
     let [table] = &planned.datasets[..] else { panic!("{:?}", planned.datasets) };
     assert!(table.namespace.starts_with("postgres://") && table.namespace.ends_with(":5432"), "{table:?}");
-    let database = database.url.split(['/', '?']).find(|part| part.starts_with("test_")).expect("a database");
+    let database = database.url().split(['/', '?']).find(|part| part.starts_with("test_")).expect("a database");
     assert_eq!(table.name, format!("{database}.public.t"));
 }
 
@@ -206,7 +206,7 @@ async fn memory_does_not_grow_with_the_rows() {
 #[tokio::test]
 async fn a_connection_is_named_and_no_password_is_ever_seen() {
     let database = PostgresDatabase::new().await;
-    let with_password = database.url.replace("postgres@", "postgres:s3%40cret@");
+    let with_password = database.url().replace("postgres@", "postgres:s3%40cret@");
     let named = connections(&[("HR_DB", with_password.clone())]);
     let step = erase(ExtractSql::with_connections(named.clone()));
     let bench = Bench::new();

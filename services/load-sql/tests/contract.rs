@@ -9,7 +9,7 @@ use load_sql::LoadSql;
 use serde_json::json;
 use std::sync::Arc;
 use support::params;
-use test_servers::{MariaDatabase, PostgresDatabase};
+use test_servers::{Database, MariaDatabase, PostgresDatabase};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
@@ -22,14 +22,14 @@ async fn the_contract_is_kept_with_sqlite() {
 #[tokio::test]
 async fn the_contract_is_kept_with_postgres() {
     let database = PostgresDatabase::new().await;
-    let case = ContractCase::new(params(&database.url, json!({"mode": "replace"})), README).input(awkward(50));
+    let case = ContractCase::new(params(database.url(), json!({"mode": "replace"})), README).input(awkward(50));
     assert_kept(LoadSql::default(), case).await;
 }
 
 #[tokio::test]
 async fn the_contract_is_kept_with_mariadb() {
     let database = MariaDatabase::new().await;
-    let case = ContractCase::new(params(&database.url, json!({"mode": "replace"})), README).input(of_this_century(50));
+    let case = ContractCase::new(params(database.url(), json!({"mode": "replace"})), README).input(of_this_century(50));
     assert_kept(LoadSql::default(), case).await;
 }
 

@@ -8,17 +8,16 @@ use arrow::array::{
 use arrow::datatypes::Int64Type;
 use flight_common::registry::erase;
 use flight_common::testing::{Bench, batch};
-use flight_common::{BatchStream, Fault, FaultKind};
+use flight_common::{BatchStream, FaultKind};
 use futures::{StreamExt, stream};
 use load_sql::LoadSql;
 use serde_json::json;
 use std::sync::Arc;
-use support::{Loaded, eventually, params};
-use test_servers::MariaDatabase;
-
-fn people() -> RecordBatch {
-    batch!("id" => Int64Array [1, 2], "name" => StringArray [Some("Ann"), None])
-}
+use support::{
+    Loaded, assert_a_changed_table_is_refused, assert_appends_are_safe_to_repeat, eventually, load_what_fails, params,
+    people,
+};
+use test_servers::{Database, MariaDatabase};
 
 fn columns(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter(columns).expect("a batch")
@@ -208,18 +207,7 @@ async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written
 #[tokio::test]
 async fn an_append_is_safe_to_repeat() {
     let database = MariaDatabase::new().await;
-    let count = "SELECT COUNT(*) FROM t";
-    for _ in 0..3 {
-        database.load(json!({}), &people()).await.expect("loaded once");
-        assert_eq!(database.rows(count).await, [["2"]]);
-    }
-    let fault = database.refused(json!({}), &batch!("id" => Int64Array [3], "name" => StringArray ["Bo"])).await;
-    assert!(fault.message().contains("has appended other rows"), "{fault}");
-    let another = Bench::new().of_run("another");
-    for _ in 0..2 {
-        another.run(LoadSql::default(), params(&database.url, json!({})), &[people()]).await.expect("it adds its own");
-    }
-    assert_eq!(database.rows(count).await, [["4"]]);
+    assert_appends_are_safe_to_repeat(&database).await;
     assert_eq!(database.rows("SELECT `loaded`, `rows` FROM quiver_loads").await, [["t", "2"], ["t", "2"]]);
 }
 
@@ -229,7 +217,7 @@ async fn attempts_of_a_run_at_once_write_its_rows_once() {
     for there in [false, true] {
         let bench = Bench::new().of_run(&format!("run {there}"));
         let attempts = (0..4)
-            .map(|_| async { bench.run(LoadSql::default(), params(&database.url, json!({})), &[people()]).await });
+            .map(|_| async { bench.run(LoadSql::default(), params(database.url(), json!({})), &[people()]).await });
         let ended = futures::future::join_all(attempts).await;
         assert!(ended.iter().any(Result::is_ok), "one of them has written");
         for fault in ended.iter().filter_map(|ended| ended.as_ref().err()) {
@@ -310,12 +298,7 @@ async fn rows_of_a_run_that_fails_are_never_seen() {
         json!({"table": "made"}),
         json!({"table": "made", "mode": "upsert", "keys": ["id"]}),
     ] {
-        let rows = people();
-        let items = stream::iter([Ok(rows.clone()), Ok(rows.clone())])
-            .chain(stream::once(async { Err(Fault::upstream("the source is gone")) }));
-        let input = BatchStream::new(rows.schema(), items);
-        let ran = Bench::new().run_streams(LoadSql::default(), params(&database.url, more), vec![input]).await;
-        assert_eq!(ran.expect_err("the input's fault").message(), "the source is gone");
+        load_what_fails(&database, more).await;
         assert_eq!(database.rows("SELECT * FROM t").await, [["0", "old"]]);
         assert_eq!(database.tables().await, ["quiver_loads", "t"]);
     }
@@ -326,7 +309,7 @@ async fn a_load_that_is_given_up_leaves_nothing() {
     let database = MariaDatabase::new().await;
     let items = stream::iter([Ok(people())]).chain(stream::pending());
     let input = BatchStream::new(people().schema(), items);
-    let asked = params(&database.url, json!({"mode": "replace"}));
+    let asked = params(database.url(), json!({"mode": "replace"}));
     let (_, mut driven) = Bench::new().start(&*erase(LoadSql::default()), &asked, vec![input]).await.expect("planned");
     let receipt = tokio::spawn(driven.outputs.remove(0).expect("a receipt").collect_rows());
     let taking = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'LOAD DATA%'";
@@ -340,18 +323,8 @@ async fn a_load_that_is_given_up_leaves_nothing() {
 #[tokio::test]
 async fn a_table_that_changes_between_plan_and_run_is_not_written_to() {
     let database = MariaDatabase::with(&["CREATE TABLE t (id BIGINT, name TEXT)"]).await;
-    for (table, change) in
-        [("t", "ALTER TABLE t ADD COLUMN age INT"), ("new", "CREATE TABLE new (id BIGINT, name TEXT)")]
-    {
-        let (bench, rows) = (Bench::new(), people());
-        let input = BatchStream::from_batches(rows.schema(), vec![rows]);
-        let asked = params(&database.url, json!({ "table": table }));
-        let (_, mut driven) = bench.start(&*erase(LoadSql::default()), &asked, vec![input]).await.expect("planned");
-        database.run(change).await;
-        let fault = driven.outputs.remove(0).expect("a receipt").collect_rows().await.expect_err("another table");
-        assert!(fault.kind().retryable() && fault.message().contains("has changed"), "{fault:?}");
-        assert!(database.rows(&format!("SELECT * FROM {table}")).await.is_empty());
-    }
+    assert_a_changed_table_is_refused(&database, "t", "ALTER TABLE t ADD COLUMN age INT").await;
+    assert_a_changed_table_is_refused(&database, "new", "CREATE TABLE new (id BIGINT, name TEXT)").await;
 }
 
 #[tokio::test]

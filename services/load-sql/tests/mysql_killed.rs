@@ -3,26 +3,21 @@
 
 mod support;
 
-use arrow::array::RecordBatch;
-use flight_common::testing::{Bench, batch};
+use flight_common::testing::Bench;
 use flight_common::{BatchStream, Fault};
 use futures::{StreamExt, stream};
 use load_sql::LoadSql;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::process::{Child, Command, Stdio};
-use support::{Loaded, eventually, params};
-use test_servers::MariaDatabase;
+use support::{Loaded, eventually, params, people};
+use test_servers::{Database, MariaDatabase};
 
 const ASKED: &str = "QUIVER_TEST_ASKED";
 const RUN: &str = "the run";
 /// Other connections to the database that do anything.
 const BUSY: &str =
     "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
-
-fn people() -> RecordBatch {
-    batch!("id" => Int64Array [1, 2], "name" => StringArray [Some("Ann"), None])
-}
 
 #[tokio::test]
 #[ignore = "run by the tests below, in a process that they kill"]
@@ -46,7 +41,7 @@ impl Loading {
     async fn start(database: &MariaDatabase, more: Value) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(["--exact", "a_load_that_waits_for_a_word_before_its_input_ends", "--ignored", "--nocapture"]);
-        command.env(ASKED, params(&database.url, more).to_string());
+        command.env(ASKED, params(database.url(), more).to_string());
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
         let taking = format!("{BUSY} AND info LIKE 'LOAD DATA%'");
         eventually("rows are taken", async || database.rows(&taking).await == [["1"]]).await;
@@ -70,7 +65,7 @@ fn staging(tables: &[String]) -> Option<&String> {
 }
 
 async fn again(database: &MariaDatabase, run: &str) -> Result<(), Fault> {
-    let ran = Bench::new().of_run(run).run(LoadSql::default(), params(&database.url, json!({})), &[people()]).await;
+    let ran = Bench::new().of_run(run).run(LoadSql::default(), params(database.url(), json!({})), &[people()]).await;
     ran.map(drop)
 }
 

@@ -4,19 +4,15 @@ mod support;
 
 use arrow::array::{ArrayRef, Decimal128Array, ListArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::Int64Type;
-use flight_common::registry::erase;
+use flight_common::FaultKind;
 use flight_common::testing::{Bench, batch};
-use flight_common::{BatchStream, Fault, FaultKind};
-use futures::{StreamExt, stream};
 use load_sql::LoadSql;
 use serde_json::json;
 use std::sync::Arc;
-use support::{Loaded, params};
-use test_servers::PostgresDatabase;
-
-fn people() -> RecordBatch {
-    batch!("id" => Int64Array [1, 2], "name" => StringArray [Some("Ann"), None])
-}
+use support::{
+    Loaded, assert_a_changed_table_is_refused, assert_appends_are_safe_to_repeat, load_what_fails, params, people,
+};
+use test_servers::{Database, PostgresDatabase};
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_made() {
@@ -124,16 +120,7 @@ async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written
 #[tokio::test]
 async fn an_append_is_safe_to_repeat() {
     let database = PostgresDatabase::new().await;
-    let count = "SELECT count(*) FROM t";
-    database.load(json!({}), &people()).await.expect("loaded");
-    let again = batch!("id" => Int64Array [2, 1], "name" => StringArray [None, Some("Ann")]);
-    database.load(json!({}), &again).await.expect("the same rows, in another order");
-    assert_eq!(database.rows(count).await, [["2"]]);
-    let fault = database.refused(json!({}), &batch!("id" => Int64Array [3], "name" => StringArray ["Bo"])).await;
-    assert!(fault.message().contains("has appended other rows"), "{fault}");
-    let another = Bench::new().of_run("another");
-    another.run(LoadSql::default(), params(&database.url, json!({})), &[people()]).await.expect("it adds its own");
-    assert_eq!(database.rows(count).await, [["4"]]);
+    assert_appends_are_safe_to_repeat(&database).await;
 }
 
 #[tokio::test]
@@ -167,12 +154,7 @@ async fn an_upsert_replaces_rows_of_the_same_keys() {
 async fn rows_of_a_run_that_fails_are_never_seen() {
     let database = PostgresDatabase::with("CREATE TABLE t (id int8, name text); INSERT INTO t VALUES (0, 'old')").await;
     for more in [json!({}), json!({"mode": "replace"}), json!({"table": "made"})] {
-        let rows = people();
-        let items = stream::iter([Ok(rows.clone()), Ok(rows.clone())])
-            .chain(stream::once(async { Err(Fault::upstream("the source is gone")) }));
-        let input = BatchStream::new(rows.schema(), items);
-        let ran = Bench::new().run_streams(LoadSql::default(), params(&database.url, more), vec![input]).await;
-        assert_eq!(ran.expect_err("the input's fault").message(), "the source is gone");
+        load_what_fails(&database, more).await;
     }
     assert_eq!(database.rows("SELECT * FROM t").await, [["0", "old"]]);
     assert_eq!(database.rows("SELECT to_regclass('made')::text").await, [["∅"]]);
@@ -181,14 +163,7 @@ async fn rows_of_a_run_that_fails_are_never_seen() {
 #[tokio::test]
 async fn a_table_that_changes_between_plan_and_run_is_not_written_to() {
     let database = PostgresDatabase::with("CREATE TABLE t (id int8, name text)").await;
-    let (bench, rows) = (Bench::new(), people());
-    let input = BatchStream::from_batches(rows.schema(), vec![rows]);
-    let planned = bench.start(&*erase(LoadSql::default()), &params(&database.url, json!({})), vec![input]).await;
-    let (_, mut driven) = planned.expect("planned");
-    database.run("ALTER TABLE t ADD COLUMN age int").await;
-    let fault = driven.outputs.remove(0).expect("a receipt").collect_rows().await.expect_err("another table");
-    assert!(fault.message().contains("has changed"), "{fault}");
-    assert!(database.rows("SELECT * FROM t").await.is_empty());
+    assert_a_changed_table_is_refused(&database, "t", "ALTER TABLE t ADD COLUMN age int").await;
 }
 
 #[tokio::test]

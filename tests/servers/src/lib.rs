@@ -1,6 +1,7 @@
 //! Real servers for tests: found on the machine, installed by its package manager or built, started on a folder of their own,
 //! and stopped with the last test that uses them, or with the test process if that is killed.
 
+mod database;
 mod go;
 pub mod http;
 mod install;
@@ -13,6 +14,7 @@ mod prometheus;
 mod shared;
 mod tether;
 
+pub use database::Database;
 pub use jaeger::{Collector, Jaeger};
 pub use maria_database::MariaDatabase;
 pub use mariadb::MariaDb;

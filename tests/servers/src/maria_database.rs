@@ -1,6 +1,6 @@
 //! A database of a MariaDB, and a connection to it.
 
-use crate::MariaDb;
+use crate::{Database, MariaDb};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, Value};
 use std::sync::Arc;
@@ -11,8 +11,7 @@ use tokio::task::spawn_blocking;
 pub struct MariaDatabase {
     /// The server.
     pub server: Arc<MariaDb>,
-    /// Its address.
-    pub url: String,
+    url: String,
     conn: Mutex<Conn>,
 }
 
@@ -45,13 +44,22 @@ impl MariaDatabase {
         name(&self.url)
     }
 
-    /// Runs a statement.
-    pub async fn run(&self, sql: &str) {
+    /// Its tables.
+    pub async fn tables(&self) -> Vec<String> {
+        self.rows("SHOW TABLES").await.concat()
+    }
+}
+
+impl Database for MariaDatabase {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn run(&self, sql: &str) {
         self.conn.lock().await.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    /// The rows that a query gives, as text, `∅` for null.
-    pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+    async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         let rows: Vec<Row> = self.conn.lock().await.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let shown = |cell: Value| match cell {
             Value::NULL => "∅".to_owned(),
@@ -59,16 +67,6 @@ impl MariaDatabase {
             other => other.as_sql(false),
         };
         rows.into_iter().map(|row| row.unwrap().into_iter().map(shown).collect()).collect()
-    }
-
-    /// A figure that the server tells.
-    pub async fn figure(&self, sql: &str) -> i64 {
-        self.conn.lock().await.query_first(sql).await.expect("asked").expect("a row")
-    }
-
-    /// Its tables.
-    pub async fn tables(&self) -> Vec<String> {
-        self.rows("SHOW TABLES").await.concat()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A database of a PostgreSQL, and a connection to it.
 
-use crate::Postgres;
+use crate::{Database, Postgres};
 use std::sync::Arc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -9,8 +9,7 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 pub struct PostgresDatabase {
     /// The server.
     pub server: Arc<Postgres>,
-    /// Its address.
-    pub url: String,
+    url: String,
     client: Client,
     driver: JoinHandle<()>,
 }
@@ -37,25 +36,24 @@ impl PostgresDatabase {
         database.run(sql).await;
         database
     }
+}
 
-    /// Runs statements.
-    pub async fn run(&self, sql: &str) {
+impl Database for PostgresDatabase {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn run(&self, sql: &str) {
         self.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    /// The rows that a query gives, as text, `∅` for null.
-    pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+    async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         let rows = self.client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let rows = rows.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
         rows.map(|row| (0..row.len()).map(|place| row.get(place).unwrap_or("∅").to_owned()).collect()).collect()
-    }
-
-    /// A figure that the server tells.
-    pub async fn figure(&self, sql: &str) -> i64 {
-        self.client.query_one(sql, &[]).await.expect("asked").get(0)
     }
 }
 

@@ -15,18 +15,10 @@ use flight_common::{Fault, FaultKind, InputSchemas, compute};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use test_servers::{MariaDatabase, PostgresDatabase};
+use test_servers::Database;
 
 /// A database that is read from.
-pub trait Read {
-    fn url(&self) -> &str;
-
-    /// Runs a statement, whatever it does.
-    async fn change(&self, sql: &str);
-
-    /// A figure that the server tells.
-    async fn told(&self, sql: &str) -> i64;
-
+pub trait Read: Database {
     /// Extracts with further parameters.
     async fn extract(&self, query: &str, more: Value) -> Result<Ran, Fault> {
         Bench::new().run(ExtractSql::default(), params(self.url(), query, more), &[]).await
@@ -51,33 +43,7 @@ pub trait Read {
     }
 }
 
-impl Read for PostgresDatabase {
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    async fn change(&self, sql: &str) {
-        self.run(sql).await;
-    }
-
-    async fn told(&self, sql: &str) -> i64 {
-        self.figure(sql).await
-    }
-}
-
-impl Read for MariaDatabase {
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    async fn change(&self, sql: &str) {
-        self.run(sql).await;
-    }
-
-    async fn told(&self, sql: &str) -> i64 {
-        self.figure(sql).await
-    }
-}
+impl<D: Database> Read for D {}
 
 /// Waits until it holds.
 pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
@@ -100,10 +66,10 @@ pub async fn assert_dropping_ends(database: &impl Read, query: &str, first: bool
         let next = if first { Ok(None) } else { output.try_next().await };
         (next, std::future::pending::<()>().await, output)
     });
-    eventually("the query runs", async || database.told(running).await == 1).await;
+    eventually("the query runs", async || database.figure(running).await == 1).await;
     let begun = Instant::now();
     drop(reading);
-    eventually("the query is gone", async || database.told(running).await == 0).await;
+    eventually("the query is gone", async || database.figure(running).await == 0).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
@@ -129,7 +95,7 @@ pub async fn assert_going_away_is_a_fault(database: &impl Read, endless: &str, d
 /// A change of the table `t` between plan and run is told, with this word.
 pub async fn assert_a_change_is_told(database: &impl Read, change: &str, word: &str) {
     let mut driven = database.started("SELECT * FROM t").await;
-    database.change(change).await;
+    database.run(change).await;
     let output = driven.outputs.remove(0).expect("an output");
     let fault = output.try_collect::<Vec<_>>().await.expect_err("it changed");
     assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");

@@ -63,8 +63,13 @@ pub async fn load(
     let run = Some(&*context.run_id).filter(|run| target.mode == Mode::Append && !run.is_empty());
     let load = Load { target, plain, table, run, staging: Staging::new(&table.database, target) };
     let mut tidy = Tidy::new(address);
-    let session = session_for_loading(address).await?;
-    let written = load.write(session, lines, &mut tidy).await;
+    let mut session = session_for_loading(address).await?;
+    let written = load.write(&mut session, lines, &mut tidy).await;
+    match &written {
+        Ok(_) => session.close().await,
+        // The server is told to end what it is at.
+        Err(_) => drop(session),
+    }
     tidy.end(written.is_err()).await;
     written
 }
@@ -80,38 +85,35 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    async fn write<L>(&self, mut session: Session, lines: Pin<&mut L>, tidy: &mut Tidy) -> Result<u64, Fault>
+    async fn write<L>(&self, session: &mut Session, lines: Pin<&mut L>, tidy: &mut Tidy) -> Result<u64, Fault>
     where
         L: Stream<Item = Result<Lines, Fault>> + Send,
     {
-        let (session_, ledger) = (&mut session, Ledger::new(&self.table.database));
+        let ledger = Ledger::new(&self.table.database);
         if self.run.is_some() {
-            ledger.make(session_).await?;
+            ledger.make(session).await?;
         }
-        if !self.table.is_there() || self.staging.is_left(session_).await? {
-            self.staging.hold(session_).await?;
-            self.staging.settle(session_).await?;
+        if !self.table.is_there() || self.staging.is_left(session).await? {
+            self.staging.hold(session).await?;
+            self.staging.settle(session).await?;
         }
         if let Some(run) = self.run
-            && let Some(before) = ledger.written_before(session_, &self.target.table, run).await?
+            && let Some(before) = ledger.written_before(session, &self.target.table, run).await?
         {
-            let rows = counted(lines).await?;
-            session.close().await;
-            return self.target.repeated(&before, &rows);
+            return self.target.repeated(&before, &counted(lines).await?);
         }
-        if Table::find(session_, self.target).await? != *self.table {
+        if Table::find(session, self.target).await? != *self.table {
             return Err(self.target.changed());
         }
-        let into = self.into(session_, tidy).await?;
-        let rows = self.fill(session_, &into, lines).await?;
+        let into = self.into(session, tidy).await?;
+        let rows = self.fill(session, &into, lines).await?;
         if let Some(run) = self.run {
-            ledger.note(session_, self.target, &into.table, run, &rows).await?;
+            ledger.note(session, self.target, &into.table, run, &rows).await?;
         }
-        session_.run("COMMIT").await?;
+        session.run("COMMIT").await?;
         if !self.table.is_there() {
-            self.staging.publish(session_).await?;
+            self.staging.publish(session).await?;
         }
-        session.close().await;
         Ok(rows.count)
     }
 
@@ -130,25 +132,24 @@ impl Load<'_> {
     where
         L: Stream<Item = Result<Lines, Fault>> + Send,
     {
-        let types = self.table.types(self.target);
-        let name = into.quoted();
-        if self.target.mode != Mode::Upsert {
-            session.run("START TRANSACTION").await?;
-            // Its readers see the old rows until the new ones are there.
-            if self.target.mode == Mode::Replace && self.table.is_there() {
-                session.run(&format!("DELETE FROM {name}")).await?;
-            }
-            let statement = rows::statement(&name, self.target, self.plain, &types);
-            return rows::send(session, &statement, self.target, lines).await;
-        }
+        let (types, name) = (self.table.types(self.target), into.quoted());
         let waiting = Target { table: WAITING.to_owned(), ..into.clone() }.quoted();
-        let columns = self.target.column_list();
-        let like = format!("CREATE TEMPORARY TABLE {waiting} ENGINE=InnoDB AS SELECT {columns} FROM {name} LIMIT 0");
-        session.run(&like).await?;
+        let (upsert, columns) = (self.target.mode == Mode::Upsert, self.target.column_list());
+        if upsert {
+            let like =
+                format!("CREATE TEMPORARY TABLE {waiting} ENGINE=InnoDB AS SELECT {columns} FROM {name} LIMIT 0");
+            session.run(&like).await?;
+        }
         session.run("START TRANSACTION").await?;
-        let statement = rows::statement(&waiting, self.target, self.plain, &types);
+        // Its readers see the old rows until the new ones are there.
+        if self.target.mode == Mode::Replace && self.table.is_there() {
+            session.run(&format!("DELETE FROM {name}")).await?;
+        }
+        let statement = rows::statement(if upsert { &waiting } else { &name }, self.target, self.plain, &types);
         let rows = rows::send(session, &statement, self.target, lines).await?;
-        self.merge(session, &name, &waiting).await?;
+        if upsert {
+            self.merge(session, &name, &waiting).await?;
+        }
         Ok(rows)
     }
 
