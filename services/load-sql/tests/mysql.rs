@@ -338,6 +338,26 @@ async fn a_server_that_takes_no_rows_from_clients_is_told_of_before_the_run() {
 }
 
 #[tokio::test]
+async fn a_right_that_is_missing_is_named() {
+    let database = MariaDatabase::with(&["CREATE TABLE t (id BIGINT PRIMARY KEY, name TEXT)"]).await;
+    let name = database.name();
+    database.run(&format!("CREATE USER {name}@localhost")).await;
+    database.run(&format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.* TO {name}@localhost")).await;
+    let url = database.url().replace("root@", &format!("{name}@"));
+    for (more, right) in [
+        (json!({"mode": "upsert", "keys": ["id"]}), "CREATE TEMPORARY TABLES"),
+        (json!({"table": "new", "mode": "replace"}), "needs the rights CREATE"),
+        (json!({}), "let the user make it"),
+    ] {
+        let ran = Bench::new().run(LoadSql::default(), params(&url, more), &[people()]).await;
+        let fault = ran.expect_err("denied");
+        assert_eq!(fault.kind(), FaultKind::Denied, "{fault:?}");
+        assert!(fault.help_text().is_some_and(|help| help.contains(right)), "{fault:?}");
+    }
+    database.run(&format!("DROP USER {name}@localhost")).await;
+}
+
+#[tokio::test]
 async fn a_password_is_never_shown() {
     let asked = params("mysql://ann:s3cret@127.0.0.1:1/x", json!({}));
     let fault = Bench::new().run(LoadSql::default(), asked, &[people()]).await.expect_err("nobody is there");

@@ -21,6 +21,9 @@ const STATEMENT: usize = 16 << 20;
 /// Bytes of a packet: servers take more, but some not much more.
 const PACKET: usize = 256 << 10;
 
+/// A value of a unique index that is there already.
+const DUPLICATE: u16 = 1062;
+
 /// The statement that takes rows into a table. `types` are those of the table; nothing for one that is made.
 pub fn statement(into: &str, target: &Target, plain: &Plain, types: &[Type]) -> String {
     let (mut places, mut set) = (Vec::new(), Vec::new());
@@ -118,6 +121,8 @@ async fn check(session: &mut Session, target: &Target, before: u64, sent: u64) -
         // A note is at most the reason of what follows.
         let worst = told.iter().find(|(level, ..)| level != "Note").or(told.first());
         return Err(match worst {
+            Some((_, DUPLICATE, message)) => refused(message, target, before)
+                .help("another row has it: leave one of them out, or set mode: upsert with these keys"),
             Some((.., message)) => refused(message, target, before),
             None => Fault::bad_data(format!("MySQL: {warnings} values or rows of {} were refused", target.shown())),
         });

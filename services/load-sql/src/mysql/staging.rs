@@ -3,7 +3,7 @@
 
 use super::ledger::Ledger;
 use super::table::Table;
-use super::write::session_for_loading;
+use super::write::{helped, session_for_loading};
 use crate::plain::Plain;
 use crate::target::Target;
 use databases::Address;
@@ -62,7 +62,10 @@ impl Staging {
     /// # Errors
     /// What the server says.
     pub async fn make(&self, session: &mut Session, plain: &Plain) -> Result<(), Fault> {
-        session.run(&Table::make(&self.staging, plain)).await
+        let made = session.run(&Table::make(&self.staging, plain)).await;
+        made.map_err(|fault| {
+            helped(fault, "to make a table needs the rights CREATE, ALTER, DROP and INSERT; or make it before")
+        })
     }
 
     /// Gives the staging table its name, now that its rows are committed.

@@ -12,7 +12,7 @@ use crate::plain::Plain;
 use crate::target::Target;
 use databases::mysql::Session;
 use databases::{Address, quote};
-use flight_common::{BatchStream, Fault, StepContext};
+use flight_common::{BatchStream, Fault, FaultKind, StepContext};
 use futures::{Stream, StreamExt, stream};
 use mysql_async::prelude::Queryable;
 use std::pin::{Pin, pin};
@@ -72,6 +72,11 @@ pub async fn load(
     }
     tidy.end(written.is_err()).await;
     written
+}
+
+/// A fault that says which right is missing, if it is one.
+pub fn helped(fault: Fault, right: &str) -> Fault {
+    if fault.kind() == FaultKind::Denied { fault.help(right) } else { fault }
 }
 
 /// What there is to do.
@@ -138,7 +143,9 @@ impl Load<'_> {
         if upsert {
             let like =
                 format!("CREATE TEMPORARY TABLE {waiting} ENGINE=InnoDB AS SELECT {columns} FROM {name} LIMIT 0");
-            session.run(&like).await?;
+            let right =
+                "an upsert needs the right to make temporary tables: GRANT CREATE TEMPORARY TABLES ON the database";
+            session.run(&like).await.map_err(|fault| helped(fault, right))?;
         }
         session.run("START TRANSACTION").await?;
         // Its readers see the old rows until the new ones are there.
