@@ -26,21 +26,26 @@ const DUPLICATE: u16 = 1062;
 
 /// The statement that takes rows into a table. `types` are those of the table; nothing for one that is made.
 pub fn statement(into: &str, target: &Target, plain: &Plain, types: &[Type]) -> String {
+    let columns = target.columns.iter().zip(plain.types()).enumerate();
+    let columns: Vec<(String, String, Option<String>)> = columns
+        .map(|(place, (name, plain))| {
+            let variable = format!("@v{place}");
+            let value = computed(plain, types.get(place), &variable);
+            (quote::double(name), variable, value)
+        })
+        .collect();
+    // Where anything is computed, MariaDB takes a zero of a numbered column for none, unless that is computed too.
+    let any = columns.iter().any(|(.., value)| value.is_some());
+    let numbered = |place: usize| any && types.get(place).is_some_and(|held| held.numbered);
     let (mut places, mut set) = (Vec::new(), Vec::new());
-    for (place, (name, plain)) in target.columns.iter().zip(plain.types()).enumerate() {
-        let name = quote::double(name);
-        let bits = types.get(place).is_some_and(|held| held.name == "bit");
-        let value = match plain {
-            DataType::BinaryView => format!("UNHEX(@v{place})"),
-            // A digit would be the bits of its character.
-            DataType::Boolean if bits => format!("CAST(@v{place} AS UNSIGNED)"),
-            _ => {
-                places.push(name);
-                continue;
+    for (place, (name, variable, value)) in columns.into_iter().enumerate() {
+        match value.or_else(|| numbered(place).then(|| variable.clone())) {
+            Some(value) => {
+                set.push(format!("{name} = {value}"));
+                places.push(variable);
             }
-        };
-        places.push(format!("@v{place}"));
-        set.push(format!("{name} = {value}"));
+            None => places.push(name),
+        }
     }
     let set = if set.is_empty() { String::new() } else { format!(" SET {}", set.join(", ")) };
     format!(
@@ -48,6 +53,18 @@ pub fn statement(into: &str, target: &Target, plain: &Plain, types: &[Type]) -> 
          ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' ({}){set}",
         places.join(", ")
     )
+}
+
+/// How a value comes out of its text, where it is not the text itself.
+fn computed(plain: &DataType, held: Option<&Type>, variable: &str) -> Option<String> {
+    match plain {
+        DataType::BinaryView => Some(format!("UNHEX({variable})")),
+        // A digit would be the bits of its character.
+        DataType::Boolean if held.is_some_and(|held| held.name == "bit") => {
+            Some(format!("CAST({variable} AS UNSIGNED)"))
+        }
+        _ => None,
+    }
 }
 
 /// Sends all rows.

@@ -29,7 +29,7 @@ const FIND: &str = "SELECT t.table_type, t.engine, e.transactions
 
 /// Its columns.
 const COLUMNS: &str = "SELECT column_name, column_type, data_type, numeric_scale, datetime_precision,
-        is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%',
+        is_nullable = 'NO' AND column_default IS NULL, extra LIKE '%auto_increment%',
         extra LIKE '%VIRTUAL GENERATED%' OR extra LIKE '%STORED GENERATED%'
     FROM information_schema.columns WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
 
@@ -184,10 +184,10 @@ fn check_kind(target: &Target, kind: (String, Option<String>, Option<String>)) -
     Err(Fault::bad_params(what.clone()).help(help).violation("/table", what))
 }
 
-type Row = (String, String, String, Option<i64>, Option<u32>, bool, bool);
+type Row = (String, String, String, Option<i64>, Option<u32>, bool, bool, bool);
 
-fn column((name, shown, data_type, scale, seconds, wanted, computed): Row) -> Column<Type> {
+fn column((name, shown, data_type, scale, seconds, wanted, numbered, computed): Row) -> Column<Type> {
     let members = Type::members(&shown);
-    let data_type = Type { name: data_type, scale, seconds, members };
-    Column { name, shown, data_type, wanted: wanted && !computed, computed }
+    let data_type = Type { name: data_type, scale, seconds, members, numbered };
+    Column { name, shown, data_type, wanted: wanted && !numbered && !computed, computed }
 }

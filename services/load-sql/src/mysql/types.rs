@@ -24,6 +24,8 @@ pub struct Type {
     pub seconds: Option<u32>,
     /// The members of an `enum` or a `set`.
     pub members: Vec<String>,
+    /// Whether the server numbers rows that bring none.
+    pub numbered: bool,
 }
 
 impl Type {
