@@ -31,10 +31,8 @@ pub struct Type {
 impl Type {
     /// The members that a type such as `enum('a','it''s')` is written with.
     pub fn members(written: &str) -> Vec<String> {
-        let Some((_, list)) = written.split_once('(').filter(|(kind, _)| matches!(*kind, "enum" | "set")) else {
-            return Vec::new();
-        };
-        let list = list.trim_end_matches(')').trim_matches('\'');
+        let list = written.strip_prefix("enum('").or_else(|| written.strip_prefix("set('"));
+        let Some(list) = list.and_then(|list| list.strip_suffix("')")) else { return Vec::new() };
         list.split("','").map(|member| member.replace("''", "'")).collect()
     }
 }
