@@ -4,14 +4,15 @@
 mod support;
 
 use flight_common::testing::Bench;
-use flight_common::{BatchStream, Fault};
+use flight_common::{BatchStream, Fault, FaultKind};
 use futures::{StreamExt, stream};
 use load_sql::LoadSql;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use support::{Loaded, eventually, params, people};
-use test_servers::{Database, MariaDatabase};
+use test_servers::{Database, MariaDatabase, MariaDb};
 
 const ASKED: &str = "QUIVER_TEST_ASKED";
 const RUN: &str = "the run";
@@ -98,6 +99,27 @@ async fn what_is_left_of_a_table_that_was_being_made_is_dropped_by_the_next_load
         assert_eq!(database.rows("SELECT name FROM t ORDER BY id").await, [["Ann"], ["∅"]]);
         assert_eq!(staging(&database.tables().await), None);
     }
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_is_a_fault_and_the_next_load_is_as_if_nothing_had_been() {
+    let server = Arc::new(tokio::task::spawn_blocking(MariaDb::start).await.expect("a server"));
+    let database = MariaDatabase::on(server.clone()).await;
+    let down = server.clone();
+    let gone = stream::once(async move {
+        tokio::task::spawn_blocking(move || down.down()).await.expect("stopped");
+        Ok::<_, Fault>(people())
+    });
+    let input = BatchStream::new(people().schema(), stream::iter([Ok(people())]).chain(gone));
+    let asked = params(database.url(), json!({}));
+    let ran = Bench::new().run_streams(LoadSql::default(), asked.clone(), vec![input]).await;
+    assert_eq!(ran.expect_err("nobody is there").kind(), FaultKind::Upstream);
+    let up = server.clone();
+    tokio::task::spawn_blocking(move || up.up()).await.expect("started");
+    Bench::new().run(LoadSql::default(), asked, &[people()]).await.expect("loaded");
+    let database = database.again().await;
+    assert_eq!(database.tables().await, ["quiver_loads", "t"]);
+    assert_eq!(database.figure("SELECT COUNT(*) FROM t").await, 2);
 }
 
 /// Kills an append that makes its table when its rows are committed, and the table has not got its name.

@@ -24,6 +24,15 @@ impl MariaDatabase {
     /// An empty one on this server.
     pub async fn on(server: Arc<MariaDb>) -> Self {
         let url = server.database();
+        Self::at(server, url).await
+    }
+
+    /// The same one over a new connection, after its server was down.
+    pub async fn again(self) -> Self {
+        Self::at(self.server, self.url).await
+    }
+
+    async fn at(server: Arc<MariaDb>, url: String) -> Self {
         let socket = url.split_once("socket=").expect("a socket").1;
         let opts = OptsBuilder::default().socket(Some(socket)).user(Some("root")).db_name(Some(name(&url)));
         let conn = Mutex::new(Conn::new(opts).await.expect("connected"));
