@@ -145,6 +145,20 @@ impl Address {
         self.pointer.trim_start_matches('/')
     }
 
+    /// What was planned with it. A fault that speaks of no parameter speaks of this one.
+    ///
+    /// # Errors
+    /// That of `planned`.
+    pub fn blame<T>(&self, planned: Result<T, Fault>) -> Result<T, Fault> {
+        planned.map_err(|fault| match fault.violations() {
+            [] => {
+                let message = fault.message().to_owned();
+                fault.violation(self.pointer, message)
+            }
+            _ => fault,
+        })
+    }
+
     /// The whole of it, for a driver; of a file its path.
     pub(crate) fn secret(&self) -> &str {
         &self.url

@@ -2,6 +2,7 @@
 //! or in a folder with a file for each, as Kubernetes mounts a secret.
 
 use crate::address::Address;
+use crate::database::Database;
 use flight_common::{DataRoot, Fault, FaultKind};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -42,12 +43,12 @@ impl Connections {
     /// # Errors
     /// [`FaultKind::BadParams`] for none, both, or one that is no address; [`FaultKind::NotFound`] that says where a name
     /// was looked for.
-    pub fn resolve(&self, connection: Option<&str>, db_url: Option<&str>) -> Result<Address, Fault> {
+    pub fn resolve(&self, database: &Database) -> Result<Address, Fault> {
         let refuse = |what: &str, pointer: &str| {
             let help = "write connection: name, for one that is configured on the service, or db_url: secret://name";
             Fault::bad_params(what).help(help).violation(pointer, what)
         };
-        match (connection, db_url) {
+        match (database.connection.as_deref(), database.db_url.as_deref()) {
             (Some(name), None) => self.named(name),
             (None, Some(url)) => Address::parse(url, "/db_url"),
             (Some(_), Some(_)) => Err(refuse("connection and db_url are both given, and mean the same", "/db_url")),
@@ -139,19 +140,23 @@ mod tests {
         })
     }
 
+    fn named(name: &str) -> Database {
+        Database { connection: Some(name.to_owned()), db_url: None }
+    }
+
     #[test]
     fn a_name_is_looked_up_in_the_environment_and_then_in_the_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("sales"), "sqlite:sales.db\n").expect("written");
         let connections = connections(Some(folder.path()));
-        let shown = |name| connections.resolve(Some(name), None).map(|address| address.shown().to_owned());
+        let shown = |name| connections.resolve(&named(name)).map(|address| address.shown().to_owned());
         assert_eq!(shown("hr-db.1").as_deref(), Ok("postgres://db/hr"));
         assert_eq!(shown("sales").as_deref(), Ok("sqlite:sales.db"));
     }
 
     #[test]
     fn a_missing_name_says_where_it_was_looked_for() {
-        let fault = connections(None).resolve(Some("hr"), None).expect_err("missing");
+        let fault = connections(None).resolve(&named("hr")).expect_err("missing");
         assert_eq!(fault.kind(), FaultKind::NotFound);
         assert!(fault.help_text().is_some_and(|help| help.contains("QUIVER_CONNECTION_HR")), "{fault:?}");
         assert_eq!(fault.violations()[0].pointer, "/connection");
@@ -159,8 +164,9 @@ mod tests {
 
     #[test]
     fn exactly_one_of_name_and_address_is_given() {
-        for (name, url) in [(None, None), (Some("hr-db.1"), Some("sqlite:a.db"))] {
-            let fault = connections(None).resolve(name, url).expect_err("refused");
+        let both = Database { db_url: Some("sqlite:a.db".to_owned()), ..named("hr-db.1") };
+        for database in [Database::default(), both] {
+            let fault = connections(None).resolve(&database).expect_err("refused");
             assert_eq!(fault.kind(), FaultKind::BadParams);
         }
     }
@@ -172,10 +178,10 @@ mod tests {
         symlink(outside.path().join("x"), folder.path().join("stolen")).expect("linked");
         let connections = connections(Some(folder.path()));
         for name in ["", "..", "../x", "a/b", "postgres://ann:s3cret@db/hr"] {
-            let fault = connections.resolve(Some(name), None).expect_err("no name");
+            let fault = connections.resolve(&named(name)).expect_err("no name");
             assert_eq!(fault.kind(), FaultKind::BadParams, "{name}");
             assert!(!format!("{fault:?}").contains("s3cret"));
         }
-        assert_eq!(connections.resolve(Some("stolen"), None).expect_err("denied").kind(), FaultKind::Denied);
+        assert_eq!(connections.resolve(&named("stolen")).expect_err("denied").kind(), FaultKind::Denied);
     }
 }

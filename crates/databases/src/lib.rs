@@ -3,7 +3,8 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`Connections`], [`Address`] | `connection: hr_db` or `db_url`, and what may be shown of it |
+//! | [`Database`] | the parameters `connection` and `db_url` |
+//! | [`Connections`], [`Address`] | what they lead to, and what may be shown of it |
 //! | [`postgres`] | a connection to PostgreSQL that cancels what it left running |
 //! | [`mysql`] | the same to MySQL and MariaDB |
 //! | [`sqlite`] | a file beneath the data root, opened so that it cannot lead out |
@@ -13,6 +14,7 @@
 
 mod address;
 mod connections;
+mod database;
 pub mod mysql;
 pub mod postgres;
 pub mod quote;
@@ -20,3 +22,4 @@ pub mod sqlite;
 
 pub use address::{Address, Kind};
 pub use connections::Connections;
+pub use database::Database;

@@ -1,6 +1,6 @@
 //! Names in SQL, quoted so that they are names and nothing else.
 
-/// A name in double quotes, as PostgreSQL and SQLite take it.
+/// A name in double quotes, as PostgreSQL and SQLite take it, and MariaDB and MySQL in the mode `ANSI_QUOTES`.
 pub fn double(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -24,7 +24,7 @@ mod wait;
 
 pub use params::Params;
 
-use databases::{Address, Connections, Kind};
+use databases::{Connections, Kind};
 use flight_common::{
     Effects, Fault, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv, StepKind, StepSpec,
     compute,
@@ -98,23 +98,23 @@ impl Step for ExtractSql {
     async fn plan(&self, params: Params, _inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Run>, Fault> {
         let (connections, root) = (self.connections.clone(), env.data_root.clone());
         let prepared = move || {
-            let address = connections.resolve(params.connection.as_deref(), params.db_url.as_deref())?;
+            let address = connections.resolve(&params.database)?;
             Options::new(params, address.kind()).map(|options| (address, options))
         };
         let (address, options) = compute::run(prepared).await?;
         match address.kind() {
             Kind::Postgres => {
-                let planned = of_database(&address, postgres::plan(address.clone(), options).await)?;
+                let planned = address.blame(postgres::plan(address.clone(), options).await)?;
                 Ok(wrapped(planned, |query| Run::Postgres(Box::new(query))))
             }
             Kind::MySql => {
-                let planned = of_database(&address, mysql::plan(address.clone(), options).await)?;
+                let planned = address.blame(mysql::plan(address.clone(), options).await)?;
                 Ok(wrapped(planned, |query| Run::MySql(Box::new(query))))
             }
             Kind::Sqlite => {
                 let at = address.clone();
                 let planned = compute::run(move || sqlite::plan(at, options, &root)).await;
-                Ok(wrapped(of_database(&address, planned)?, |query| Run::Sqlite(Box::new(query))))
+                Ok(wrapped(address.blame(planned)?, |query| Run::Sqlite(Box::new(query))))
             }
         }
     }
@@ -131,15 +131,4 @@ impl Step for ExtractSql {
 fn wrapped<Q>(planned: Planned<Q>, wrap: impl FnOnce(Q) -> Run) -> Planned<Run> {
     let Planned { outputs, source, datasets, run } = planned;
     Planned { outputs, source, datasets, run: wrap(run) }
-}
-
-/// A fault of planning that speaks of no parameter speaks of the database.
-fn of_database<T>(address: &Address, planned: Result<T, Fault>) -> Result<T, Fault> {
-    planned.map_err(|fault| match fault.violations() {
-        [] => {
-            let message = fault.message().to_owned();
-            fault.violation(address.pointer(), message)
-        }
-        _ => fault,
-    })
 }

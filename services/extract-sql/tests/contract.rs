@@ -4,8 +4,7 @@ use extract_sql::ExtractSql;
 use flight_common::testing::contract::{ContractCase, assert_kept};
 use rusqlite::Connection;
 use serde_json::json;
-use test_servers::{MariaDb, Postgres};
-use tokio_postgres::NoTls;
+use test_servers::{Database, MariaDatabase, PostgresDatabase};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
@@ -24,17 +23,10 @@ async fn the_contract_is_kept_with_sqlite() {
 
 #[tokio::test]
 async fn the_contract_is_kept_with_postgres() {
-    let server = tokio::task::spawn_blocking(Postgres::shared).await.expect("a server");
-    let url = server.database();
-    let (client, driver) = tokio_postgres::connect(&url, NoTls).await.expect("connected");
-    let driver = tokio::spawn(async move {
-        let _ = driver.await;
-    });
     let rows = "CREATE TABLE t AS SELECT n AS id, nullif('a rather long name ' || n % 7, 'a rather long name 3') AS name, n / 4.0 AS amount
         FROM generate_series(1, 100000) AS n";
-    client.batch_execute(rows).await.expect("filled");
-    driver.abort();
-    let asked = json!({"db_url": url, "query": "SELECT * FROM t"});
+    let database = PostgresDatabase::with(rows).await;
+    let asked = json!({"db_url": database.url(), "query": "SELECT * FROM t"});
     // The pieces under way have a size of their own, on many cores.
     let case = ContractCase::new(asked, README).memory(8 << 20);
     assert_kept(ExtractSql::default(), case).await;
@@ -42,9 +34,9 @@ async fn the_contract_is_kept_with_postgres() {
 
 #[tokio::test]
 async fn the_contract_is_kept_with_mariadb() {
-    let server = tokio::task::spawn_blocking(MariaDb::shared).await.expect("a server");
+    let database = MariaDatabase::new().await;
     let query = "SELECT seq AS id, NULLIF(CONCAT('a rather long name ', seq % 7), 'a rather long name 3') AS name, seq / 4 AS amount
         FROM seq_1_to_100000";
-    let asked = json!({"db_url": server.database(), "query": query});
+    let asked = json!({"db_url": database.url(), "query": query});
     assert_kept(ExtractSql::default(), ContractCase::new(asked, README).memory(4 << 20)).await;
 }

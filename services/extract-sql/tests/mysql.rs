@@ -2,28 +2,26 @@
 
 mod support;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
 use extract_sql::ExtractSql;
-use flight_common::drive::{Driven, drive};
 use flight_common::registry::erase;
 use flight_common::testing::Bench;
-use flight_common::{FaultKind, InputSchemas, compute};
-use futures::TryStreamExt;
+use flight_common::{FaultKind, InputSchemas};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::maria::Maria;
-use support::{params, shown};
-use test_servers::MariaDb;
+use support::{
+    Read, assert_a_change_is_told, assert_dropping_ends, assert_going_away_is_a_fault, assert_memory_does_not_grow,
+    params, shown,
+};
+use test_servers::{Database, MariaDatabase, MariaDb};
 
 #[tokio::test]
 async fn a_query_is_planned_without_being_run() {
-    let database = Maria::with(&["CREATE TABLE t (id INT PRIMARY KEY, price DECIMAL(10,2))"]).await;
+    let database = MariaDatabase::with(&["CREATE TABLE t (id INT PRIMARY KEY, price DECIMAL(10,2))"]).await;
     let step = erase(ExtractSql::default());
     let query = "SELECT id, price, SLEEP(1000) AS nap FROM t, (SELECT SLEEP(1000) AS again) AS s";
     let planned =
-        step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
+        step.plan(&params(database.url(), query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
     let planned = planned.expect("planned");
     let source = planned.source.expect("a source");
     assert!(
@@ -37,7 +35,7 @@ async fn a_query_is_planned_without_being_run() {
 
 #[tokio::test]
 async fn mistakes_in_a_query_are_told_before_the_run() {
-    let database = Maria::with(&["CREATE TABLE staff (id INT, salary INT)"]).await;
+    let database = MariaDatabase::with(&["CREATE TABLE staff (id INT, salary INT)"]).await;
     for (query, word) in [
         ("SELECT id, salery FROM staff", "Unknown column 'salery'"),
         ("SELECT * FROM stuff", "stuff' doesn't exist"),
@@ -56,7 +54,7 @@ async fn mistakes_in_a_query_are_told_before_the_run() {
 
 #[tokio::test]
 async fn values_are_bound_and_never_read_as_sql() {
-    let database = Maria::with(&[
+    let database = MariaDatabase::with(&[
         "CREATE TABLE t (id INT, name TEXT, day DATE)",
         "INSERT INTO t VALUES (1, 'a', '2024-01-01'), (2, '''; DROP TABLE t; --', '2024-02-01'), (3, NULL, NULL)",
     ])
@@ -91,7 +89,7 @@ async fn values_are_bound_and_never_read_as_sql() {
 
 #[tokio::test]
 async fn the_transaction_cannot_write_even_where_the_guard_is_blind() {
-    let database = Maria::with(&[
+    let database = MariaDatabase::with(&[
         "CREATE TABLE t (id INT)",
         "CREATE FUNCTION innocent() RETURNS INT BEGIN INSERT INTO t VALUES (1); RETURN 1; END",
         "CREATE SEQUENCE s",
@@ -111,7 +109,7 @@ async fn the_transaction_cannot_write_even_where_the_guard_is_blind() {
 
 #[tokio::test]
 async fn nothing_is_written_to_files_and_none_is_read() {
-    let database = Maria::with(&["CREATE TABLE t (id INT)"]).await;
+    let database = MariaDatabase::with(&["CREATE TABLE t (id INT)"]).await;
     for query in [
         "SELECT * FROM t INTO OUTFILE '/tmp/quiver-was-here'",
         "SELECT 'x' INTO DUMPFILE '/tmp/quiver-was-here'",
@@ -140,7 +138,7 @@ async fn nothing_is_written_to_files_and_none_is_read() {
 
 #[tokio::test]
 async fn a_query_that_sleeps_past_its_time_is_stopped() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let begun = Instant::now();
     for (query, more) in [
         ("SELECT SLEEP(60) AS x", json!({"timeout": "300ms"})),
@@ -156,7 +154,7 @@ async fn a_query_that_sleeps_past_its_time_is_stopped() {
 
 #[tokio::test]
 async fn more_rows_than_allowed_are_an_error_and_none_has_its_columns() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let query = "SELECT seq AS n FROM seq_1_to_1000";
     assert_eq!(database.extract(query, json!({"max_rows": 1000})).await.expect("read").rows().num_rows(), 1000);
     let fault = database.refused(query, json!({"max_rows": 999})).await;
@@ -167,113 +165,55 @@ async fn more_rows_than_allowed_are_an_error_and_none_has_its_columns() {
     assert_eq!(fault.violations()[0].pointer, "/partition_column");
 }
 
-async fn started(database: &Maria, query: &str) -> Driven {
-    let env = Bench::new().env;
-    let step = erase(ExtractSql::default());
-    let planned = step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &env).await;
-    drive(planned.expect("planned"), Vec::new(), &env, "run", &[]).expect("started")
-}
-
-async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds().await {
-        assert!(Instant::now() < deadline, "{what} did not come true");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test]
 async fn dropping_the_rows_stops_the_query_at_the_server() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     for query in [
         // A computation that gives nothing for long, and rows without end of which only some are read.
         "SELECT COUNT(*) AS n FROM seq_1_to_1000000 AS a, seq_1_to_1000000 AS b WHERE a.seq * b.seq = 0",
         "SELECT a.seq, REPEAT('x', 1000) AS x FROM seq_1_to_1000000 AS a, seq_1_to_1000000 AS b",
     ] {
-        let mut driven = started(&database, query).await;
-        let mut output = driven.outputs.remove(0).expect("an output");
-        let first = query.contains("REPEAT");
-        if first {
-            assert!(output.try_next().await.expect("rows").is_some());
-        }
-        let reading = compute::spawn(async move {
-            let next = if first { Ok(None) } else { output.try_next().await };
-            (next, std::future::pending::<()>().await, output)
-        });
         let running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT%seq_1_to_1000000 AS b%' AND id <> CONNECTION_ID()";
-        eventually("the query runs", async || database.figure(running).await == 1).await;
-        let begun = Instant::now();
-        drop(reading);
-        eventually("the query is gone", async || database.figure(running).await == 0).await;
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_dropping_ends(&database, query, query.contains("REPEAT"), running).await;
     }
 }
 
 #[tokio::test]
 async fn a_server_that_goes_away_is_a_fault_and_no_end() {
     let server = tokio::task::spawn_blocking(|| Arc::new(MariaDb::start())).await.expect("a server");
-    let database = Maria::on(server.clone()).await;
-    let mut driven = started(&database, "SELECT seq, REPEAT('x', 1000) AS x FROM seq_1_to_100000000").await;
-    let mut output = driven.outputs.remove(0).expect("an output");
-    assert!(output.try_next().await.expect("rows").is_some());
-    let down = tokio::task::spawn_blocking(move || server.down());
-    let fault = loop {
-        match output.try_next().await {
-            Ok(Some(_)) => {}
-            Ok(None) => panic!("it ended well"),
-            Err(fault) => break fault,
-        }
-    };
-    assert_eq!(fault.kind(), FaultKind::Upstream, "{fault:?}");
-    down.await.expect("stopped");
-    let fault = database.refused("SELECT 1 AS x", json!({})).await;
-    assert_eq!(fault.kind(), FaultKind::Upstream, "{fault:?}");
+    let database = MariaDatabase::on(server.clone()).await;
+    let endless = "SELECT seq, REPEAT('x', 1000) AS x FROM seq_1_to_100000000";
+    assert_going_away_is_a_fault(&database, endless, move || server.down()).await;
 }
 
 #[tokio::test]
 async fn a_table_that_changed_since_it_was_planned_is_refused() {
-    let database = Maria::with(&["CREATE TABLE t (id INT, price DECIMAL(10,2))", "INSERT INTO t VALUES (1, 2)"]).await;
+    let database =
+        MariaDatabase::with(&["CREATE TABLE t (id INT, price DECIMAL(10,2))", "INSERT INTO t VALUES (1, 2)"]).await;
     for (change, word) in [
         ("ALTER TABLE t MODIFY price DECIMAL(12,3)", "Decimal128(12, 3)"),
         ("ALTER TABLE t ADD extra TEXT", "extra Utf8"),
         ("ALTER TABLE t CHANGE id `key` INT", "key Int32"),
         ("DROP TABLE t", "doesn't exist"),
     ] {
-        let mut driven = started(&database, "SELECT * FROM t").await;
-        database.run(change).await;
-        let output = driven.outputs.remove(0).expect("an output");
-        let fault = output.try_collect::<Vec<_>>().await.expect_err("it changed");
-        assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
-        assert!(fault.message().contains("changed since it was planned") && fault.message().contains(word), "{fault}");
+        assert_a_change_is_told(&database, change, word).await;
     }
 }
 
 #[tokio::test]
 async fn rows_stream_in_order_and_memory_does_not_grow_with_them() {
-    let database = Maria::new().await;
-    let query = "SELECT CAST(seq AS INTEGER) AS n, REPEAT('text ', 40) AS x FROM seq_1_to_300000";
-    let env = Bench::new().env;
-    let step = erase(ExtractSql::default());
-    let planned =
-        step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &env).await.expect("planned");
-    let mut driven = drive(planned, Vec::new(), &env, "run", &[]).expect("started");
-    let output = driven.outputs.remove(0).expect("an output");
-    let rows = compute::spawn(output.try_fold(0, |rows: i64, batch| async move {
-        let numbers = batch["n"].as_primitive::<Int64Type>().values().to_vec();
-        assert!(numbers.into_iter().eq(rows + 1..=rows + batch.num_rows() as i64));
-        Ok(rows + batch.num_rows() as i64)
-    }));
-    assert_eq!(rows.await.expect("it ends").expect("read"), 300_000);
-    let budget = env.space.budget();
-    assert!(budget.peak() > 0 && budget.peak() < 64 << 20, "{} bytes at once", budget.peak());
-    assert_eq!(budget.used(), 0);
+    let database = MariaDatabase::new().await;
+    let query = "SELECT seq AS n, REPEAT('text ', 40) AS x FROM seq_1_to_300000";
+    assert_memory_does_not_grow(&database, query).await;
 }
 
 #[tokio::test]
 async fn a_login_is_checked_over_the_network_and_no_password_is_ever_seen() {
-    let database =
-        Maria::with(&["CREATE OR REPLACE USER ann@'127.0.0.1' IDENTIFIED BY 's3@cret'", "CREATE TABLE t (id INT)"])
-            .await;
+    let database = MariaDatabase::with(&[
+        "CREATE OR REPLACE USER ann@'127.0.0.1' IDENTIFIED BY 's3@cret'",
+        "CREATE TABLE t (id INT)",
+    ])
+    .await;
     database.run(&format!("GRANT SELECT ON {}.* TO ann@'127.0.0.1'", database.name())).await;
     let (tcp, name) = (database.server.tcp().to_owned(), database.name());
     let bench = Bench::new();

@@ -5,11 +5,11 @@ mod support;
 use arrow::array::AsArray;
 use flight_common::FaultKind;
 use serde_json::json;
-use support::maria::Maria;
-use support::shown;
+use support::{Read, shown};
+use test_servers::{Database, MariaDatabase};
 
 /// The type and the values of a column of this type into which these were put, one statement each, and a null.
-async fn column(database: &Maria, declared: &str, values: &[&str]) -> (String, Vec<String>) {
+async fn column(database: &MariaDatabase, declared: &str, values: &[&str]) -> (String, Vec<String>) {
     database.run(&format!("CREATE OR REPLACE TABLE c (n INT AUTO_INCREMENT PRIMARY KEY, x {declared} NULL)")).await;
     for value in values.iter().chain(&["NULL"]) {
         database.run(&format!("INSERT INTO c (x) VALUES ({value})")).await;
@@ -21,7 +21,7 @@ async fn column(database: &Maria, declared: &str, values: &[&str]) -> (String, V
 
 #[tokio::test]
 async fn values_survive_exactly() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let nines = "9".repeat(65);
     for (declared, values, data_type, wanted) in [
         ("TINYINT", &["-128", "127"][..], "Int8", &["-128", "127"][..]),
@@ -84,7 +84,7 @@ async fn values_survive_exactly() {
 
 #[tokio::test]
 async fn instants_are_told_in_utc_whatever_the_zone_of_the_writer() {
-    let database = Maria::with(&["SET time_zone = '+05:30'"]).await;
+    let database = MariaDatabase::with(&["SET time_zone = '+05:30'"]).await;
     let (found, cells) = column(&database, "TIMESTAMP(3)", &["'2024-02-29 12:00:00.250'"]).await;
     assert_eq!(
         (found.as_str(), &cells[..]),
@@ -94,7 +94,7 @@ async fn instants_are_told_in_utc_whatever_the_zone_of_the_writer() {
 
 #[tokio::test]
 async fn expressions_have_types_too() {
-    let database = Maria::with(&[
+    let database = MariaDatabase::with(&[
         "CREATE TABLE t (a DECIMAL(10,2), n INT, s VARCHAR(5))",
         "INSERT INTO t VALUES (1.25, 2, 'x'), (2.50, 3, NULL)",
     ])
@@ -125,7 +125,7 @@ async fn expressions_have_types_too() {
 
 #[tokio::test]
 async fn a_value_that_cannot_be_held_names_row_and_column() {
-    let database = Maria::with(&["SET sql_mode = ''"]).await;
+    let database = MariaDatabase::with(&["SET sql_mode = ''"]).await;
     for (declared, good, bad, word) in [
         ("DATE", "'2024-01-01'", "'0000-00-00'", "0000-00-00, which is no day"),
         ("DATE", "'2024-01-01'", "'2024-02-00'", "2024-02-00, which is no day"),
@@ -148,7 +148,8 @@ async fn a_value_that_cannot_be_held_names_row_and_column() {
 
 #[tokio::test]
 async fn a_type_without_counterpart_is_refused_before_the_run() {
-    let database = Maria::with(&["CREATE TABLE t (p POINT, a INT)", "INSERT INTO t VALUES (POINT(1, 2), 1)"]).await;
+    let database =
+        MariaDatabase::with(&["CREATE TABLE t (p POINT, a INT)", "INSERT INTO t VALUES (POINT(1, 2), 1)"]).await;
     let fault = database.refused("SELECT p, a, a FROM t", json!({})).await;
     assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("p")));
     assert!(fault.message().contains("geometry") && fault.message().contains("\"a\": there are two"), "{fault}");
@@ -159,7 +160,7 @@ async fn a_type_without_counterpart_is_refused_before_the_run() {
 #[tokio::test]
 async fn a_row_may_be_longer_than_what_the_server_takes_at_once() {
     let half = "REPEAT('ü', @@max_allowed_packet / 3)";
-    let database = Maria::with(&[&format!("CREATE TABLE t AS SELECT {half} AS a, {half} AS b")]).await;
+    let database = MariaDatabase::with(&[&format!("CREATE TABLE t AS SELECT {half} AS a, {half} AS b")]).await;
     let ran = database.extract("SELECT a, b FROM t", json!({})).await.expect("read");
     let bytes: usize = ran.batches[0].columns().iter().map(|column| column.as_string::<i32>().value(0).len()).sum();
     assert!(bytes > 20_000_000, "{bytes}");
@@ -167,7 +168,7 @@ async fn a_row_may_be_longer_than_what_the_server_takes_at_once() {
 
 #[tokio::test]
 async fn columns_may_be_called_anything_but_the_same() {
-    let database = Maria::new().await;
+    let database = MariaDatabase::new().await;
     let ran = database.extract("SELECT 1 AS `a.b`, 2 AS `A`, 3 AS a, 4 AS `ü \" x`", json!({})).await.expect("read");
     let names: Vec<&str> = ran.schema.fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["a.b", "A", "a", "ü \" x"]);

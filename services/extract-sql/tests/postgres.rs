@@ -5,24 +5,25 @@ mod support;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use extract_sql::ExtractSql;
-use flight_common::drive::{Driven, drive};
 use flight_common::registry::erase;
 use flight_common::testing::Bench;
-use flight_common::{FaultKind, InputSchemas, compute};
-use futures::TryStreamExt;
+use flight_common::{FaultKind, InputSchemas};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Database, connections, params, shown};
-use test_servers::Postgres;
+use support::{
+    Read, assert_a_change_is_told, assert_dropping_ends, assert_going_away_is_a_fault, assert_memory_does_not_grow,
+    connections, eventually, params, shown,
+};
+use test_servers::{Database, Postgres, PostgresDatabase};
 
 #[tokio::test]
 async fn a_query_is_planned_without_being_run() {
-    let database = Database::with("CREATE TABLE t (id int PRIMARY KEY, price numeric(10,2))").await;
+    let database = PostgresDatabase::with("CREATE TABLE t (id int PRIMARY KEY, price numeric(10,2))").await;
     let step = erase(ExtractSql::default());
     let query = "SELECT id, price, 1 / (id - id) AS boom, pg_sleep(id) FROM t, generate_series(1, 1000000)";
     let planned =
-        step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
+        step.plan(&params(database.url(), query, json!({})), &InputSchemas::default(), &Bench::new().env).await;
     let planned = planned.expect("planned");
     let types: Vec<String> = planned.outputs[0].fields().iter().map(|field| field.data_type().to_string()).collect();
     assert_eq!(types, ["Int32", "Decimal128(10, 2)", "Int32", "Utf8"]);
@@ -30,13 +31,13 @@ async fn a_query_is_planned_without_being_run() {
     assert!(source.ends_with("giving id Int32, price Decimal128(10, 2), boom Int32, pg_sleep Utf8"), "{source}");
     let [table] = &planned.datasets[..] else { panic!("{:?}", planned.datasets) };
     assert!(table.namespace.starts_with("postgres://") && table.namespace.ends_with(":5432"), "{table:?}");
-    let database = database.url.split(['/', '?']).find(|part| part.starts_with("test_")).expect("a database");
+    let database = database.url().split(['/', '?']).find(|part| part.starts_with("test_")).expect("a database");
     assert_eq!(table.name, format!("{database}.public.t"));
 }
 
 #[tokio::test]
 async fn mistakes_in_a_query_are_told_with_their_place() {
-    let database = Database::with("CREATE TABLE staff (id int, salary int)").await;
+    let database = PostgresDatabase::with("CREATE TABLE staff (id int, salary int)").await;
     let fault = database.refused("SELECT id,\n  salery FROM staff", json!({})).await;
     assert_eq!(fault.kind(), FaultKind::BadParams);
     assert!(fault.message().contains("\"salery\" does not exist (line 2, column 3)"), "{fault}");
@@ -52,7 +53,7 @@ async fn mistakes_in_a_query_are_told_with_their_place() {
 
 #[tokio::test]
 async fn values_are_bound_and_never_read_as_sql() {
-    let database = Database::with("CREATE TABLE t (id int, name text, day date); INSERT INTO t VALUES (1, 'a', '2024-01-01'), (2, '''; DROP TABLE t; --', '2024-02-01'), (3, NULL, NULL)").await;
+    let database = PostgresDatabase::with("CREATE TABLE t (id int, name text, day date); INSERT INTO t VALUES (1, 'a', '2024-01-01'), (2, '''; DROP TABLE t; --', '2024-02-01'), (3, NULL, NULL)").await;
     let ask = async |query: &str, values: serde_json::Value| {
         database.extract(query, json!({ "params": values })).await.map(|ran| shown(&ran).1)
     };
@@ -78,7 +79,7 @@ async fn values_are_bound_and_never_read_as_sql() {
 
 #[tokio::test]
 async fn the_transaction_cannot_write_even_where_the_guard_is_blind() {
-    let database = Database::with(
+    let database = PostgresDatabase::with(
         "CREATE TABLE t (id int); CREATE FUNCTION innocent() RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES (1) RETURNING id'",
     )
     .await;
@@ -92,7 +93,7 @@ async fn the_transaction_cannot_write_even_where_the_guard_is_blind() {
 
 #[tokio::test]
 async fn a_query_that_sleeps_past_its_time_is_stopped() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     let begun = Instant::now();
     for more in [json!({"timeout": "300ms"}), json!({"timeout": "300ms", "params": [60]})] {
         let query = if more["params"].is_null() { "SELECT pg_sleep(60)" } else { "SELECT pg_sleep($1)" };
@@ -105,7 +106,7 @@ async fn a_query_that_sleeps_past_its_time_is_stopped() {
 
 #[tokio::test]
 async fn more_rows_than_allowed_are_an_error() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     let query = "SELECT n FROM generate_series(1, 1000) AS n";
     assert_eq!(database.extract(query, json!({"max_rows": 1000})).await.expect("read").rows().num_rows(), 1000);
     let fault = database.refused(query, json!({"max_rows": 999})).await;
@@ -115,7 +116,7 @@ async fn more_rows_than_allowed_are_an_error() {
 
 #[tokio::test]
 async fn an_empty_result_has_its_columns() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     for more in [json!({}), json!({"params": [1]})] {
         let query = if more["params"].is_null() { "SELECT 1 AS a WHERE false" } else { "SELECT 1 AS a WHERE $1 = 2" };
         let ran = database.extract(query, more).await.expect("read");
@@ -123,81 +124,41 @@ async fn an_empty_result_has_its_columns() {
     }
 }
 
-async fn started(database: &Database, query: &str) -> Driven {
-    let env = Bench::new().env;
-    let step = erase(ExtractSql::default());
-    let planned = step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &env).await;
-    drive(planned.expect("planned"), Vec::new(), &env, "run", &[]).expect("started")
-}
-
-async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds().await {
-        assert!(Instant::now() < deadline, "{what} did not come true");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test]
 async fn dropping_the_rows_stops_the_query_at_the_server() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     // A computation that never looks at its connection.
     let query =
         "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 1000000) AS b WHERE a * b = -1";
-    let mut driven = started(&database, query).await;
-    let mut output = driven.outputs.remove(0).expect("an output");
-    let reading = compute::spawn(async move { output.try_next().await });
     let active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%a * b = -1%' AND pid <> pg_backend_pid()";
-    eventually("the query runs", async || database.figure(active).await == 1).await;
-    let begun = Instant::now();
-    drop(reading);
-    eventually("the query is gone", async || database.figure(active).await == 0).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_dropping_ends(&database, query, false, active).await;
 }
 
 #[tokio::test]
 async fn a_server_that_goes_away_is_a_fault_and_no_end() {
     let server = tokio::task::spawn_blocking(|| Arc::new(Postgres::start())).await.expect("a server");
-    let database = Database::on(server.clone()).await;
-    let mut driven =
-        started(&database, "SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 100000000) AS n").await;
-    let mut output = driven.outputs.remove(0).expect("an output");
-    assert!(output.try_next().await.expect("rows").is_some());
-    let down = tokio::task::spawn_blocking(move || server.down());
-    let fault = loop {
-        match output.try_next().await {
-            Ok(Some(_)) => {}
-            Ok(None) => panic!("it ended well"),
-            Err(fault) => break fault,
-        }
-    };
-    assert_eq!(fault.kind(), FaultKind::Upstream, "{fault:?}");
-    down.await.expect("stopped");
-    let fault = database.refused("SELECT 1", json!({})).await;
-    assert_eq!(fault.kind(), FaultKind::Upstream, "{fault:?}");
+    let database = PostgresDatabase::on(server.clone()).await;
+    let endless = "SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 100000000) AS n";
+    assert_going_away_is_a_fault(&database, endless, move || server.down()).await;
 }
 
 #[tokio::test]
 async fn a_table_that_changed_since_it_was_planned_is_refused() {
-    let database = Database::with("CREATE TABLE t (id int, price numeric(10,2)); INSERT INTO t VALUES (1, 2)").await;
+    let database =
+        PostgresDatabase::with("CREATE TABLE t (id int, price numeric(10,2)); INSERT INTO t VALUES (1, 2)").await;
     for (change, word) in [
         ("ALTER TABLE t ALTER price TYPE numeric(12,3)", "Decimal128(12, 3)"),
         ("ALTER TABLE t ADD extra text", "extra Utf8"),
         ("ALTER TABLE t RENAME id TO key", "key Int32"),
         ("DROP TABLE t", "does not exist"),
     ] {
-        let mut driven = started(&database, "SELECT * FROM t").await;
-        database.run(change).await;
-        let output = driven.outputs.remove(0).expect("an output");
-        let fault = output.try_collect::<Vec<_>>().await.expect_err("it changed");
-        assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
-        assert!(fault.message().contains("changed since it was planned") && fault.message().contains(word), "{fault}");
+        assert_a_change_is_told(&database, change, word).await;
     }
 }
 
 #[tokio::test]
 async fn ranges_give_all_rows_once_in_order_from_one_moment() {
-    let database = Database::with(
+    let database = PostgresDatabase::with(
         "CREATE TABLE t AS SELECT n AS id, date '2024-01-01' + n AS day, timestamptz '2024-01-01 00:00Z' + n * interval '1 hour' AS at, repeat('x', 100) AS x \
          FROM generate_series(-5000, 40000) AS n; INSERT INTO t VALUES (NULL, NULL, NULL, 'null')",
     )
@@ -237,25 +198,15 @@ async fn ranges_give_all_rows_once_in_order_from_one_moment() {
 
 #[tokio::test]
 async fn memory_does_not_grow_with_the_rows() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     let query = "SELECT n, repeat('text ', 40) AS x FROM generate_series(1, 300000) AS n";
-    let env = Bench::new().env;
-    let step = erase(ExtractSql::default());
-    let planned =
-        step.plan(&params(&database.url, query, json!({})), &InputSchemas::default(), &env).await.expect("planned");
-    let mut driven = drive(planned, Vec::new(), &env, "run", &[]).expect("started");
-    let output = driven.outputs.remove(0).expect("an output");
-    let rows = compute::spawn(output.try_fold(0, |rows, batch| async move { Ok(rows + batch.num_rows()) }));
-    assert_eq!(rows.await.expect("it ends").expect("read"), 300_000);
-    let budget = env.space.budget();
-    assert!(budget.peak() > 0 && budget.peak() < 64 << 20, "{} bytes at once", budget.peak());
-    assert_eq!(budget.used(), 0);
+    assert_memory_does_not_grow(&database, query).await;
 }
 
 #[tokio::test]
 async fn a_connection_is_named_and_no_password_is_ever_seen() {
-    let database = Database::new().await;
-    let with_password = database.url.replace("postgres@", "postgres:s3%40cret@");
+    let database = PostgresDatabase::new().await;
+    let with_password = database.url().replace("postgres@", "postgres:s3%40cret@");
     let named = connections(&[("HR_DB", with_password.clone())]);
     let step = erase(ExtractSql::with_connections(named.clone()));
     let bench = Bench::new();

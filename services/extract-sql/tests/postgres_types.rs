@@ -4,10 +4,11 @@ mod support;
 
 use flight_common::FaultKind;
 use serde_json::json;
-use support::{Database, shown};
+use support::{Read, shown};
+use test_servers::PostgresDatabase;
 
 /// The type and the values of an expression.
-async fn column(database: &Database, values: &str) -> (String, Vec<String>) {
+async fn column(database: &PostgresDatabase, values: &str) -> (String, Vec<String>) {
     let query = format!("SELECT x FROM (VALUES {values}) AS v(x)");
     let ran = database.extract(&query, json!({})).await.unwrap_or_else(|fault| panic!("{values}: {fault:?}"));
     let (types, cells) = shown(&ran);
@@ -17,7 +18,7 @@ async fn column(database: &Database, values: &str) -> (String, Vec<String>) {
 #[tokio::test]
 async fn values_survive_exactly() {
     let database =
-        Database::with("CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN price AS numeric(10,2)").await;
+        PostgresDatabase::with("CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN price AS numeric(10,2)").await;
     for (values, data_type, wanted) in [
         ("(true), (false), (NULL)", "Boolean", vec!["true", "false", "∅"]),
         ("((-32768)::int2), (NULL)", "Int16", vec!["-32768", "∅"]),
@@ -80,7 +81,7 @@ async fn values_survive_exactly() {
 
 #[tokio::test]
 async fn a_value_that_cannot_be_held_names_row_and_column() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     for (values, word) in [
         ("(1::numeric), ('NaN')", "NaN"),
         ("(1::numeric), ('Infinity')", "infinity"),
@@ -100,7 +101,7 @@ async fn a_value_that_cannot_be_held_names_row_and_column() {
 
 #[tokio::test]
 async fn a_type_without_counterpart_is_refused_before_the_run() {
-    let database = Database::with("CREATE TYPE pair AS (a int, b int)").await;
+    let database = PostgresDatabase::with("CREATE TYPE pair AS (a int, b int)").await;
     let query = "SELECT 1 AS a, '(1,2)'::point AS p, '1'::money AS m, int4range(1, 2) AS r, ROW(1, 2)::pair AS c";
     let fault = database.refused(query, json!({})).await;
     assert_eq!(fault.kind(), FaultKind::BadSchema);
@@ -113,7 +114,7 @@ async fn a_type_without_counterpart_is_refused_before_the_run() {
 
 #[tokio::test]
 async fn columns_may_be_called_anything_but_the_same() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     let ran =
         database.extract("SELECT 1 AS \"a.b\", 2 AS \"A\", 3 AS a, 4 AS \"ü \"\" x\"", json!({})).await.expect("read");
     let names: Vec<&str> = ran.schema.fields().iter().map(|field| field.name().as_str()).collect();

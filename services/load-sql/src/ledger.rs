@@ -4,6 +4,7 @@
 //! If an answer is lost after the commit, the next attempt of the run finds its line in the ledger. Rows are told apart by a
 //! sum of their hashes, which does not hang on their order: equal ones are there already, and others are a fault.
 
+use flight_common::Fault;
 use twox_hash::XxHash3_64;
 
 /// The table.
@@ -36,6 +37,25 @@ impl Rows {
     /// The sum, as 32 hexadecimal digits.
     pub fn digest(&self) -> String {
         format!("{:032x}", self.sum)
+    }
+}
+
+/// A line of the ledger: what an attempt of a run has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// How many rows.
+    pub rows: i64,
+    /// Which, as [`Rows::digest`] tells it.
+    pub digest: String,
+}
+
+impl Written {
+    /// The line for these rows.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Internal`] for more rows than there can be.
+    pub fn of(rows: &Rows) -> Result<Self, Fault> {
+        Ok(Self { rows: i64::try_from(rows.count).map_err(Fault::internal)?, digest: rows.digest() })
     }
 }
 

@@ -3,12 +3,16 @@
 //! | where | what |
 //! |---|---|
 //! | [`params`](Params), `target` | the knobs, and the table that they mean |
-//! | `plain` | columns made plain |
+//! | `plain`, `lines` | columns made plain, and printed |
+//! | `found` | whether rows fit a table that is there |
 //! | `ledger` | how an append is safe to repeat |
-//! | `postgres`, `sqlite` | writing to one database each |
+//! | `postgres`, `mysql`, `sqlite` | writing to one database each |
 //! | `receipt` | what is handed on |
 
+mod found;
 mod ledger;
+mod lines;
+mod mysql;
 mod params;
 mod plain;
 mod postgres;
@@ -51,6 +55,7 @@ pub struct Load {
 /// A table as it was found in its database.
 enum Found {
     Postgres(postgres::Table),
+    MySql(mysql::Table),
     Sqlite(sqlite::Table),
 }
 
@@ -63,7 +68,7 @@ impl Step for LoadSql {
             name: "load-sql",
             version: env!("CARGO_PKG_VERSION"),
             kind: StepKind::Load,
-            summary: "Writes rows to a table of PostgreSQL or of a SQLite file, all of them or none.",
+            summary: "Writes rows to a table of PostgreSQL, MariaDB, MySQL or a SQLite file, all of them or none.",
             manual: include_str!("manual.md"),
             inputs: INPUT,
             outputs: OUTPUT,
@@ -77,6 +82,10 @@ impl Step for LoadSql {
                     r#"{"db_url": "secret://warehouse", "table": "customers", "mode": "upsert", "keys": ["id"]}"#,
                 ),
                 (
+                    "Rows into MariaDB, in a table of the database sales",
+                    r#"{"db_url": "secret://shop_url", "table": "sales.orders", "mode": "append"}"#,
+                ),
+                (
                     "A table of a SQLite file beneath the data root, written anew",
                     r#"{"db_url": "sqlite:reports.db", "table": "top_products", "mode": "replace"}"#,
                 ),
@@ -88,22 +97,22 @@ impl Step for LoadSql {
         let input = inputs.only();
         let (target, plain) = (Target::new(&params, input)?, Plain::new(input)?);
         let connections = self.connections.clone();
-        let resolved = move || connections.resolve(params.connection.as_deref(), params.db_url.as_deref());
+        let resolved = move || connections.resolve(&params.database);
         let address = compute::run(resolved).await?;
         let (found, dataset) = match address.kind() {
             Kind::Postgres => {
-                let (table, dataset) = of_database(&address, postgres::plan(&address, &target, &plain).await)?;
+                let (table, dataset) = address.blame(postgres::plan(&address, &target, &plain).await)?;
                 (Found::Postgres(table), dataset)
             }
             Kind::MySql => {
-                let what = "this step does not write to MySQL or MariaDB yet";
-                return Err(Fault::bad_params(what).violation(address.pointer(), what));
+                let (table, dataset) = address.blame(mysql::plan(&address, &target, &plain).await)?;
+                (Found::MySql(table), dataset)
             }
             Kind::Sqlite => {
                 let (at, root) = (address.clone(), env.data_root.clone());
                 let (wanted, columns) = (target.clone(), plain.clone());
                 let planned = compute::run(move || sqlite::plan(&at, &wanted, &columns, &root)).await;
-                let table = of_database(&address, planned)?;
+                let table = address.blame(planned)?;
                 let path = env.data_root.locate(address.path().unwrap_or_default(), address.param())?;
                 (Found::Sqlite(table), Dataset::file(&env.data_root, &path))
             }
@@ -129,17 +138,7 @@ async fn load(load: Load, input: BatchStream, context: &StepContext) -> Result<u
     let Load { address, target, plain, found } = load;
     match found {
         Found::Postgres(table) => postgres::load(&address, &target, &plain, &table, input, context).await,
+        Found::MySql(table) => mysql::load(&address, &target, &plain, &table, input, context).await,
         Found::Sqlite(table) => sqlite::load(&address, &target, &plain, table, input, context).await,
     }
-}
-
-/// A fault of planning that speaks of no parameter speaks of the database.
-fn of_database<T>(address: &Address, planned: Result<T, Fault>) -> Result<T, Fault> {
-    planned.map_err(|fault| match fault.violations() {
-        [] => {
-            let message = fault.message().to_owned();
-            fault.violation(address.pointer(), message)
-        }
-        _ => fault,
-    })
 }

@@ -1,7 +1,9 @@
 //! What is written: a table, the columns of the input, and how they meet the rows that are there. Pure.
 
+use crate::ledger::{Rows, Written};
 use crate::params::{Mode, Params};
-use arrow::datatypes::Schema;
+use crate::plain::Plain;
+use arrow::datatypes::{DataType, Schema};
 use databases::quote;
 use flight_common::params::did_you_mean;
 use flight_common::{Fault, columns};
@@ -80,10 +82,11 @@ impl Target {
         )
     }
 
-    /// A query for keys that an upsert cannot take: null, or those of several rows. It gives at most one row, of one text.
-    pub fn bad_keys(&self, staging: &str) -> String {
+    /// A query for keys that an upsert cannot take: null, or those of several rows. It gives at most one row, of one text,
+    /// which is the type `text` there.
+    pub fn bad_keys(&self, staging: &str, text: &str) -> String {
         let shown: Vec<String> =
-            self.keys.iter().map(|key| format!("coalesce(CAST({} AS text), 'null')", quote::double(key))).collect();
+            self.keys.iter().map(|key| format!("coalesce(CAST({} AS {text}), 'null')", quote::double(key))).collect();
         let null: Vec<String> = self.keys.iter().map(|key| format!("{} IS NULL", quote::double(key))).collect();
         format!(
             "SELECT {shown} FROM {staging} GROUP BY {keys} HAVING count(*) > 1 OR {null} LIMIT 1",
@@ -112,6 +115,13 @@ impl Target {
             .violation("/table", format!("it has no column \"{column}\""))
     }
 
+    /// The fault of a column for which a database has no type.
+    pub fn not_held(column: &str, data_type: &DataType, database: &str) -> Fault {
+        let message = format!("column \"{column}\" cannot be written to {database}: it is {data_type}");
+        let help = "make a text of it, or leave it out, before: SELECT … in the step sql";
+        Fault::bad_schema(message).column(column).help(help)
+    }
+
     /// The fault of a column that the table wants and the input does not have.
     pub fn column_wanted(&self, column: &str) -> Fault {
         let message = format!("table {} wants a value for column \"{column}\", and the input has none", self.shown());
@@ -120,11 +130,17 @@ impl Target {
             .violation("/table", message)
     }
 
+    /// The fault of what has the name of the table and is none.
+    pub fn no_table(&self) -> Fault {
+        let what = format!("{} is no table", self.shown());
+        Fault::bad_params(what.clone()).help("a view is not written to").violation("/table", what)
+    }
+
     /// The fault of an upsert without an index on its keys.
     pub fn keys_not_unique(&self) -> Fault {
         let keys = self.keys.join(", ");
         let message = format!("table {} has no primary key or unique index on ({keys})", self.shown());
-        let help = format!("CREATE UNIQUE INDEX ON {} ({}), or name other keys", self.quoted(), self.key_list());
+        let help = format!("CREATE UNIQUE INDEX {}_keys ON {} ({keys}), or name other keys", self.table, self.shown());
         Fault::bad_schema(message.clone()).help(help).violation("/keys", message)
     }
 
@@ -134,10 +150,34 @@ impl Target {
             .help("run the pipeline again")
     }
 
-    /// The fault of an attempt that would write other rows than the one before it, which has written.
-    pub fn written_before(&self) -> Fault {
+    /// What becomes of an attempt that finds what an earlier one of its run has written, and brings these rows: how many
+    /// there are.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadData`] for other rows.
+    pub fn repeated(&self, before: &Written, rows: &Rows) -> Result<u64, Fault> {
+        if Written::of(rows)? == *before {
+            return Ok(rows.count);
+        }
         let message = format!("this run has appended other rows to {} before", self.shown());
-        Fault::bad_data(message).help("begin a new run; take out the rows of this one first if they are not wanted")
+        Err(Fault::bad_data(message)
+            .help("begin a new run; take out the rows of this one first if they are not wanted"))
+    }
+
+    /// The fault of an attempt that another one of the same run has overtaken.
+    pub fn written_meanwhile(&self) -> Fault {
+        Fault::upstream(format!("another attempt of this run has just written {}", self.shown()))
+    }
+
+    /// The statement that makes the table. `declared` is the type of a column, by its name and what it is.
+    pub fn create(&self, plain: &Plain, declared: impl Fn(&str, &DataType) -> String) -> String {
+        let columns = self.columns.iter().zip(plain.types());
+        let columns = columns.map(|(name, plain)| format!("{} {}", quote::double(name), declared(name, plain)));
+        let mut parts: Vec<String> = columns.collect();
+        if self.mode == Mode::Upsert {
+            parts.push(format!("PRIMARY KEY ({})", self.key_list()));
+        }
+        format!("CREATE TABLE {} ({})", self.quoted(), parts.join(", "))
     }
 }
 

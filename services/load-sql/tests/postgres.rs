@@ -4,26 +4,19 @@ mod support;
 
 use arrow::array::{ArrayRef, Decimal128Array, ListArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::Int64Type;
-use flight_common::registry::erase;
+use flight_common::FaultKind;
 use flight_common::testing::{Bench, batch};
-use flight_common::{BatchStream, Fault, FaultKind};
-use futures::{StreamExt, stream};
 use load_sql::LoadSql;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
-use support::{Database, params};
-
-fn people() -> RecordBatch {
-    batch!("id" => Int64Array [1, 2], "name" => StringArray [Some("Ann"), None])
-}
-
-async fn refused(database: &Database, more: Value, rows: &RecordBatch) -> Fault {
-    database.load(more, rows).await.expect_err("refused")
-}
+use support::{
+    Loaded, assert_a_changed_table_is_refused, assert_appends_are_safe_to_repeat, load_what_fails, params, people,
+};
+use test_servers::{Database, PostgresDatabase};
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_made() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     let ran = database.load(json!({}), &people()).await.expect("loaded");
     assert_eq!(ran.rows().num_rows(), 1);
     assert_eq!(database.rows("SELECT * FROM t ORDER BY id").await, [["1", "Ann"], ["2", "∅"]]);
@@ -31,7 +24,7 @@ async fn a_table_that_is_not_there_is_made() {
 
 #[tokio::test]
 async fn values_come_through_whatever_they_are() {
-    let database = Database::new().await;
+    let database = PostgresDatabase::new().await;
     let instants =
         TimestampMicrosecondArray::from(vec![Some(-1), Some(1_709_210_096_123_456), None]).with_timezone("UTC");
     let money = Decimal128Array::from(vec![Some(12_345_678_901_234_567_890_123_456_789_012_345_678), Some(-5), None]);
@@ -74,7 +67,7 @@ async fn values_come_through_whatever_they_are() {
 async fn types_of_the_database_take_texts_as_they_read_them() {
     let table = "CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN age AS int CHECK (value > 0);
         CREATE TABLE t (id int PRIMARY KEY, u uuid, j jsonb, m mood, a age, late timestamptz DEFAULT now())";
-    let database = Database::with(table).await;
+    let database = PostgresDatabase::with(table).await;
     let row = |age: i64| {
         batch!(
             "id" => Int64Array [1], "u" => StringArray ["6f1d8d2e-0000-4000-8000-000000000000"],
@@ -83,7 +76,7 @@ async fn types_of_the_database_take_texts_as_they_read_them() {
     };
     database.load(json!({}), &row(7)).await.expect("loaded");
     assert_eq!(database.rows("SELECT j->'a'->>0, m, a, late IS NOT NULL FROM t").await, [["1", "ok", "7", "t"]]);
-    let fault = refused(&database, json!({"mode": "replace"}), &row(-1)).await;
+    let fault = database.refused(json!({"mode": "replace"}), &row(-1)).await;
     assert_eq!((fault.kind(), fault.row_number()), (FaultKind::BadData, Some(1)), "{fault:?}");
     assert_eq!(database.rows("SELECT a FROM t").await, [["7"]], "the old row is there");
 }
@@ -92,56 +85,47 @@ async fn types_of_the_database_take_texts_as_they_read_them() {
 async fn what_does_not_fit_is_told_when_it_is_planned() {
     let table = "CREATE TABLE t (id int NOT NULL, name varchar(3), day date, code int GENERATED ALWAYS AS (1) STORED);
         CREATE VIEW v AS SELECT * FROM t";
-    let database = Database::with(table).await;
-    let fault = refused(&database, json!({}), &batch!("id" => Int64Array [1], "nam" => StringArray ["a"])).await;
+    let database = PostgresDatabase::with(table).await;
+    let fault = database.refused(json!({}), &batch!("id" => Int64Array [1], "nam" => StringArray ["a"])).await;
     assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("nam")));
     assert!(fault.help_text().is_some_and(|help| help.contains("\"name\"")), "{fault:?}");
-    let fault = refused(&database, json!({}), &batch!("name" => StringArray ["a"])).await;
+    let fault = database.refused(json!({}), &batch!("name" => StringArray ["a"])).await;
     assert!(fault.message().contains("wants a value for column \"id\""), "{fault}");
-    let fault =
-        refused(&database, json!({}), &batch!("id" => Int64Array [1], "day" => StringArray ["2024-01-01"])).await;
+    let fault = database.refused(json!({}), &batch!("id" => Int64Array [1], "day" => StringArray ["2024-01-01"])).await;
     assert!(fault.help_text().is_some_and(|help| help.contains("AS DATE")), "{fault:?}");
-    let fault = refused(&database, json!({}), &batch!("id" => Int64Array [1], "code" => Int64Array [1])).await;
+    let fault = database.refused(json!({}), &batch!("id" => Int64Array [1], "code" => Int64Array [1])).await;
     assert!(fault.message().contains("computes it"), "{fault}");
-    let fault = refused(&database, json!({"mode": "upsert", "keys": ["id"]}), &people()).await;
+    let fault = database.refused(json!({"mode": "upsert", "keys": ["id"]}), &people()).await;
     assert_eq!(fault.violations()[0].pointer, "/keys");
-    let fault = refused(&database, json!({"table": "v"}), &people()).await;
+    let fault = database.refused(json!({"table": "v"}), &people()).await;
     assert!(fault.message().contains("no table"), "{fault}");
     assert!(database.rows("SELECT * FROM t").await.is_empty());
 }
 
 #[tokio::test]
 async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written() {
-    let database = Database::with("CREATE TABLE t (id int2, name varchar(3)); INSERT INTO t VALUES (0, 'old')").await;
+    let database =
+        PostgresDatabase::with("CREATE TABLE t (id int2, name varchar(3)); INSERT INTO t VALUES (0, 'old')").await;
     let rows = batch!("id" => Int64Array [1, 2, 70_000], "name" => StringArray ["a", "b", "c"]);
     for mode in ["append", "replace"] {
-        let fault = refused(&database, json!({"mode": mode}), &rows).await;
+        let fault = database.refused(json!({"mode": mode}), &rows).await;
         let place = (fault.kind(), fault.row_number(), fault.column_name());
         assert_eq!(place, (FaultKind::BadData, Some(3), Some("id")), "{fault:?}");
         assert_eq!(database.rows("SELECT * FROM t").await, [["0", "old"]]);
     }
     let long = batch!("id" => Int64Array [1], "name" => StringArray ["abcd"]);
-    assert_eq!(refused(&database, json!({}), &long).await.column_name(), Some("name"));
+    assert_eq!(database.refused(json!({}), &long).await.column_name(), Some("name"));
 }
 
 #[tokio::test]
 async fn an_append_is_safe_to_repeat() {
-    let database = Database::new().await;
-    let count = "SELECT count(*) FROM t";
-    database.load(json!({}), &people()).await.expect("loaded");
-    let again = batch!("id" => Int64Array [2, 1], "name" => StringArray [None, Some("Ann")]);
-    database.load(json!({}), &again).await.expect("the same rows, in another order");
-    assert_eq!(database.rows(count).await, [["2"]]);
-    let fault = refused(&database, json!({}), &batch!("id" => Int64Array [3], "name" => StringArray ["Bo"])).await;
-    assert!(fault.message().contains("has appended other rows"), "{fault}");
-    let another = Bench::new().of_run("another");
-    another.run(LoadSql::default(), params(&database.url, json!({})), &[people()]).await.expect("it adds its own");
-    assert_eq!(database.rows(count).await, [["4"]]);
+    let database = PostgresDatabase::new().await;
+    assert_appends_are_safe_to_repeat(&database).await;
 }
 
 #[tokio::test]
 async fn an_upsert_replaces_rows_of_the_same_keys() {
-    let database = Database::with(
+    let database = PostgresDatabase::with(
         "CREATE TABLE t (id int8, day date, name text, note text DEFAULT 'new', UNIQUE (day, id));
         INSERT INTO t VALUES (1, '2024-10-04', 'old', 'kept'), (9, '2024-10-04', 'other', 'kept')",
     )
@@ -157,7 +141,7 @@ async fn an_upsert_replaces_rows_of_the_same_keys() {
     }
     for (ids, what) in [([Some(1), Some(1)], "more than one row"), ([Some(1), None], "a null")] {
         let rows = batch!("id" => Int64Array ids, "day" => Date32Array [20_000, 20_000]);
-        let fault = refused(&database, upsert.clone(), &rows).await;
+        let fault = database.refused(upsert.clone(), &rows).await;
         assert_eq!(fault.kind(), FaultKind::BadData);
         assert!(fault.message().contains(what), "{fault}");
     }
@@ -168,14 +152,9 @@ async fn an_upsert_replaces_rows_of_the_same_keys() {
 
 #[tokio::test]
 async fn rows_of_a_run_that_fails_are_never_seen() {
-    let database = Database::with("CREATE TABLE t (id int8, name text); INSERT INTO t VALUES (0, 'old')").await;
+    let database = PostgresDatabase::with("CREATE TABLE t (id int8, name text); INSERT INTO t VALUES (0, 'old')").await;
     for more in [json!({}), json!({"mode": "replace"}), json!({"table": "made"})] {
-        let rows = people();
-        let items = stream::iter([Ok(rows.clone()), Ok(rows.clone())])
-            .chain(stream::once(async { Err(Fault::upstream("the source is gone")) }));
-        let input = BatchStream::new(rows.schema(), items);
-        let ran = Bench::new().run_streams(LoadSql::default(), params(&database.url, more), vec![input]).await;
-        assert_eq!(ran.expect_err("the input's fault").message(), "the source is gone");
+        load_what_fails(&database, more).await;
     }
     assert_eq!(database.rows("SELECT * FROM t").await, [["0", "old"]]);
     assert_eq!(database.rows("SELECT to_regclass('made')::text").await, [["∅"]]);
@@ -183,15 +162,8 @@ async fn rows_of_a_run_that_fails_are_never_seen() {
 
 #[tokio::test]
 async fn a_table_that_changes_between_plan_and_run_is_not_written_to() {
-    let database = Database::with("CREATE TABLE t (id int8, name text)").await;
-    let (bench, rows) = (Bench::new(), people());
-    let input = BatchStream::from_batches(rows.schema(), vec![rows]);
-    let planned = bench.start(&*erase(LoadSql::default()), &params(&database.url, json!({})), vec![input]).await;
-    let (_, mut driven) = planned.expect("planned");
-    database.run("ALTER TABLE t ADD COLUMN age int").await;
-    let fault = driven.outputs.remove(0).expect("a receipt").collect_rows().await.expect_err("another table");
-    assert!(fault.message().contains("has changed"), "{fault}");
-    assert!(database.rows("SELECT * FROM t").await.is_empty());
+    let database = PostgresDatabase::with("CREATE TABLE t (id int8, name text)").await;
+    assert_a_changed_table_is_refused(&database, "t", "ALTER TABLE t ADD COLUMN age int").await;
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! MariaDB in a folder of its own, reached over a Unix socket and over loopback: no password, no fsync.
 
 use crate::http;
-use crate::install::{is_root, program};
+use crate::install::{is_root, program, run};
+use crate::shared::Shared;
 use crate::tether::Tethered;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// Who runs it when this process is root, as which no server should run.
@@ -23,13 +24,8 @@ pub struct MariaDb {
 impl MariaDb {
     /// The server that the tests of this process share. It stops when the last of them lets go of it.
     pub fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<MariaDb>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let started = Arc::new(Self::start());
-            *shared = Arc::downgrade(&started);
-            started
-        })
+        static SHARED: Shared<MariaDb> = Shared::new();
+        SHARED.get(Self::start)
     }
 
     /// A server of one's own.
@@ -108,9 +104,4 @@ fn client() -> PathBuf {
 /// Where Debian puts it; not everybody's path leads there.
 fn sbin() -> Vec<PathBuf> {
     vec![PathBuf::from("/usr/sbin")]
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,11 +1,12 @@
 //! PostgreSQL in a folder of its own, reached over a Unix socket: no port, no password, no fsync.
 
-use crate::install::{is_root, program, versions};
+use crate::install::{is_root, program, run, versions};
+use crate::shared::Shared;
 use crate::tether::Tethered;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// A running server.
@@ -18,13 +19,8 @@ pub struct Postgres {
 impl Postgres {
     /// The server that the tests of this process share. It stops when the last of them lets go of it.
     pub fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let started = Arc::new(Self::start());
-            *shared = Arc::downgrade(&started);
-            started
-        })
+        static SHARED: Shared<Postgres> = Shared::new();
+        SHARED.get(Self::start)
     }
 
     /// A server of one's own.
@@ -84,9 +80,4 @@ fn as_postgres(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]).arg(program);
     command
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

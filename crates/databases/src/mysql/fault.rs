@@ -33,6 +33,7 @@ fn refused(said: &ServerError, address: &Address) -> Fault {
         }
         1049 => fault.violation(address.pointer(), message),
         1792 => fault.help("this step only reads: it asks within a read-only transaction"),
+        1205 => fault.help("another transaction holds the rows or the table: run it again when that is done"),
         _ if fault.kind() == FaultKind::TimedOut => {
             fault.help("raise timeout, or ask for less; the time in which later steps hold up the rows counts too")
         }

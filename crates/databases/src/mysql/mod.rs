@@ -78,12 +78,17 @@ impl Session {
         self.is_mariadb
     }
 
+    /// The fault for an error of this connection.
+    pub fn fault(&self, error: &Error) -> Fault {
+        fault(error, &self.address)
+    }
+
     /// Runs a statement that gives no rows.
     ///
     /// # Errors
     /// What the server says.
     pub async fn run(&mut self, sql: &str) -> Result<(), Fault> {
-        self.conn.query_drop(sql).await.map_err(|error| fault(&error, &self.address))
+        self.conn.query_drop(sql).await.map_err(|error| self.fault(&error))
     }
 
     /// The database in which tables are looked for that are named without one.
@@ -92,7 +97,7 @@ impl Session {
     /// What the server says.
     pub async fn database(&mut self) -> Result<Option<String>, Fault> {
         let found: Option<Option<String>> =
-            self.conn.query_first("SELECT DATABASE()").await.map_err(|error| fault(&error, &self.address))?;
+            self.conn.query_first("SELECT DATABASE()").await.map_err(|error| self.fault(&error))?;
         Ok(found.flatten())
     }
 

@@ -1,35 +1,16 @@
 //! The table as it is, and whether the rows fit it; the table as it is made.
 
 use super::types::{self, Type};
-use crate::params::Mode;
+use crate::found::{Column, Found};
 use crate::plain::Plain;
 use crate::target::Target;
+use databases::Address;
 use databases::postgres::Session;
-use databases::{Address, quote};
 use flight_common::{Dataset, Fault};
 
-/// A table as it was found; nothing for one that is not there.
+/// A table as it was found, and the number that the database knows it by; nothing for one that is not there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table(Option<Found>);
-
-#[derive(Clone, Debug, PartialEq)]
-struct Found {
-    oid: u32,
-    columns: Vec<Column>,
-    /// The columns of each unique index that can decide an upsert.
-    unique: Vec<Vec<String>>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Column {
-    name: String,
-    shown: String,
-    data_type: Type,
-    /// Whether each row must bring a value.
-    wanted: bool,
-    /// Whether the database computes it.
-    computed: bool,
-}
+pub struct Table(Option<(u32, Found<Type>)>);
 
 /// The table by its name, on the search path if it has no schema.
 const FIND: &str = "SELECT c.oid, c.relkind::text FROM pg_class AS c WHERE c.oid = to_regclass($1)";
@@ -62,10 +43,12 @@ const UNIQUE: &str = "SELECT array_agg(a.attname::text) FROM pg_index AS i
 pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(Table, Dataset), Fault> {
     let session = Session::open(address).await?;
     let table = Table::find(&session, target).await?;
-    table.check(target, plain)?;
+    if let Some((_, found)) = &table.0 {
+        found.check(target, plain, |there, name| there == name, types::fits)?;
+    }
     let named = "SELECT current_database()::text, coalesce((SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = $1),
                  $2, current_schema()::text)";
-    let oid = table.0.as_ref().map(|found| found.oid);
+    let oid = table.0.as_ref().map(|(oid, _)| *oid);
     let row =
         session.client().query_one(named, &[&oid, &target.schema]).await.map_err(|error| session.fault(&error))?;
     let read = |place| row.try_get::<_, Option<String>>(place).map_err(Fault::internal);
@@ -90,8 +73,7 @@ impl Table {
         };
         let (oid, kind): (u32, String) = (row.get(0), row.get(1));
         if !matches!(kind.as_str(), "r" | "p" | "f") {
-            let what = format!("{} is no table", target.shown());
-            return Err(Fault::bad_params(what.clone()).help("a view is not written to").violation("/table", what));
+            return Err(target.no_table());
         }
         let rows = session.client().query(COLUMNS, &[&oid]).await.map_err(said)?;
         let columns = rows.iter().map(|row| {
@@ -103,54 +85,11 @@ impl Table {
         let columns = columns.collect();
         let rows = session.client().query(UNIQUE, &[&oid]).await.map_err(said)?;
         let unique = rows.iter().map(|row| row.get::<_, Vec<String>>(0)).collect();
-        Ok(Self(Some(Found { oid, columns, unique })))
-    }
-
-    /// Checks whether the rows fit.
-    ///
-    /// # Errors
-    /// [`flight_common::FaultKind::BadSchema`] with the column.
-    pub fn check(&self, target: &Target, plain: &Plain) -> Result<(), Fault> {
-        let Some(found) = &self.0 else { return Ok(()) };
-        for (name, data_type) in target.columns.iter().zip(plain.types()) {
-            let Some(column) = found.columns.iter().find(|column| column.name == *name) else {
-                let there: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
-                return Err(target.no_column(name, &there));
-            };
-            let refuse = |what: String, help: String| {
-                let message = format!("column \"{name}\" of table {}: {what}", target.shown());
-                Fault::bad_schema(message.clone()).column(name).help(help).violation("/table", message)
-            };
-            if column.computed {
-                return Err(refuse("the database computes it".to_owned(), "leave it out of the input".to_owned()));
-            }
-            types::fits(data_type, &column.data_type).map_err(|help| {
-                refuse(format!("it is {}, and the input's column is {data_type}", column.shown), help)
-            })?;
-        }
-        let missing = found.columns.iter().find(|column| column.wanted && !target.columns.contains(&column.name));
-        if let Some(column) = missing {
-            return Err(target.column_wanted(&column.name));
-        }
-        let same =
-            |index: &Vec<String>| index.len() == target.keys.len() && target.keys.iter().all(|key| index.contains(key));
-        match target.mode == Mode::Upsert && !found.unique.iter().any(same) {
-            true => Err(target.keys_not_unique()),
-            false => Ok(()),
-        }
+        Ok(Self(Some((oid, Found { columns, unique }))))
     }
 
     /// The statement that makes the table, if it is not there.
     pub fn make(&self, target: &Target, plain: &Plain) -> Option<String> {
-        if self.0.is_some() {
-            return None;
-        }
-        let columns = target.columns.iter().zip(plain.types());
-        let columns = columns.map(|(name, data_type)| format!("{} {}", quote::double(name), types::made(data_type)));
-        let mut parts: Vec<String> = columns.collect();
-        if target.mode == Mode::Upsert {
-            parts.push(format!("PRIMARY KEY ({})", target.key_list()));
-        }
-        Some(format!("CREATE TABLE {} ({})", target.quoted(), parts.join(", ")))
+        self.0.is_none().then(|| target.create(plain, |_, plain| types::made(plain)))
     }
 }

@@ -1,6 +1,6 @@
-//! Rows as the text of `COPY`: a line for each, tabs between values, `\N` for null (PostgreSQL's manual, *COPY*, Text Format).
+//! Values as `COPY` reads them: each as the text of its column's type.
 
-use crate::ledger::Rows;
+use crate::lines::{self, Cells as _, Lines, Text};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
@@ -14,67 +14,13 @@ const OPTIONS: FormatOptions<'static> = FormatOptions::new()
     .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.6f"))
     .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.6f%:z"));
 
-/// Lines, and what is known of their rows.
-pub struct Lines {
-    /// The text.
-    pub text: Vec<u8>,
-    /// The rows.
-    pub rows: Rows,
-}
-
 /// The rows of plain columns as lines.
 ///
 /// # Errors
 /// [`flight_common::FaultKind::BadData`] for a time that has no spelling, or a NUL in a text, which PostgreSQL does not hold.
 pub fn lines(columns: &[ArrayRef], names: &[String]) -> Result<Lines, Fault> {
-    let count = columns.first().map_or(0, |column| column.len());
     let cells: Vec<Cells<'_>> = columns.iter().map(Cells::new).collect::<Result<_, _>>()?;
-    let (mut text, mut rows) = (Text(Vec::with_capacity(count * columns.len() * 8)), Rows::default());
-    for row in 0..count {
-        let begin = text.0.len();
-        for (place, cells) in cells.iter().enumerate() {
-            if place > 0 {
-                text.0.push(b'\t');
-            }
-            cells.push(row, &mut text).map_err(|what| {
-                let fault = Fault::bad_data(format!("column \"{}\": {what}", names[place]));
-                fault.column(&names[place]).row(row as u64 + 1).help("mend the value, or leave the row out")
-            })?;
-        }
-        text.0.push(b'\n');
-        rows.add(&text.0[begin..]);
-    }
-    Ok(Lines { text: text.0, rows })
-}
-
-/// The text under way. What is written to it is taken as it is.
-struct Text(Vec<u8>);
-
-impl Write for Text {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        self.0.extend_from_slice(part.as_bytes());
-        Ok(())
-    }
-}
-
-impl Text {
-    /// Adds a value with what has a meaning to `COPY` escaped.
-    fn escaped(&mut self, value: &[u8]) -> Result<(), String> {
-        let mut rest = value;
-        while let Some(place) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\n' | b'\r' | b'\t' | 0)) {
-            self.0.extend_from_slice(&rest[..place]);
-            self.0.extend_from_slice(match rest[place] {
-                b'\\' => b"\\\\",
-                b'\n' => b"\\n",
-                b'\r' => b"\\r",
-                b'\t' => b"\\t",
-                _ => return Err("a NUL in a text, which PostgreSQL does not hold".to_owned()),
-            });
-            rest = &rest[place + 1..];
-        }
-        self.0.extend_from_slice(rest);
-        Ok(())
-    }
+    lines::lines(&cells, names, columns.first().map_or(0, |column| column.len()))
 }
 
 /// The values of a column.
@@ -98,33 +44,6 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// Adds the value of a row.
-    fn push(&self, row: usize, text: &mut Text) -> Result<(), String> {
-        if self.is_null(row) {
-            text.0.extend_from_slice(b"\\N");
-            return Ok(());
-        }
-        match self {
-            Self::List(column, items) => {
-                let literal = array(column, items, row)?;
-                text.escaped(literal.as_bytes())
-            }
-            Self::Text(column) => text.escaped(column.as_string_view().value(row).as_bytes()),
-            // The backslash of `\x` is one to COPY too.
-            Self::Bytes(_) => text.write_str("\\").and_then(|()| self.spell(row, text)).map_err(|_| unspelled()),
-            _ => self.spell(row, text).map_err(|_| unspelled()),
-        }
-    }
-
-    fn is_null(&self, row: usize) -> bool {
-        match self {
-            Self::Null => true,
-            Self::Text(column) | Self::Bytes(column) | Self::Plain(column, _) | Self::List(column, _) => {
-                column.is_null(row)
-            }
-        }
-    }
-
     /// A value that is no list, as PostgreSQL spells it.
     fn spell(&self, row: usize, out: &mut impl Write) -> fmt::Result {
         match self {
@@ -135,6 +54,27 @@ impl<'a> Cells<'a> {
             }
             Self::Plain(_, formatter) => formatter.value(row).write(out).map_err(|_| fmt::Error),
             Self::Null | Self::List(..) => Ok(()),
+        }
+    }
+}
+
+impl lines::Cells for Cells<'_> {
+    fn is_null(&self, row: usize) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(column) | Self::Bytes(column) | Self::Plain(column, _) | Self::List(column, _) => {
+                column.is_null(row)
+            }
+        }
+    }
+
+    fn push(&self, row: usize, text: &mut Text) -> Result<(), String> {
+        match self {
+            Self::List(column, items) => text.escaped(array(column, items, row)?.as_bytes(), None),
+            Self::Text(column) => text.escaped(column.as_string_view().value(row).as_bytes(), None),
+            // The backslash of `\x` is one to COPY too.
+            Self::Bytes(_) => text.write_str("\\").and_then(|()| self.spell(row, text)).map_err(|_| unspelled()),
+            _ => self.spell(row, text).map_err(|_| unspelled()),
         }
     }
 }

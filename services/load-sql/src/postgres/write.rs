@@ -1,23 +1,21 @@
 //! All of a load in one transaction: what is there of the rows is seen when it is committed, or never.
 
 use super::table::Table;
-use super::text::{self, Lines};
-use crate::ledger::{COLUMNS, LEDGER, Rows};
+use super::text;
+use crate::ledger::{COLUMNS, LEDGER, Rows, Written};
+use crate::lines::{Lines, counted, printed};
 use crate::params::Mode;
 use crate::plain::Plain;
 use crate::target::Target;
-use arrow::array::RecordBatch;
 use bytes::Bytes;
 use databases::postgres::Session;
 use databases::{Address, quote};
-use flight_common::{BatchStream, Fault, FaultKind, Parcel, StepContext};
+use flight_common::{BatchStream, Fault, FaultKind, StepContext};
 use futures::{SinkExt, Stream, StreamExt, stream};
 use std::pin::pin;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-/// Bytes of arrays that are printed at once.
-const PIECE: usize = 2 << 20;
 /// Where the rows of an upsert wait.
 const STAGING: &str = "quiver_staging";
 /// What holds within the transaction. Who holds the table is not waited for without end.
@@ -38,7 +36,7 @@ pub async fn load(
     input: BatchStream,
     context: &StepContext,
 ) -> Result<u64, Fault> {
-    let mut lines = pin!(lines(input, target, plain, context));
+    let mut lines = pin!(printed(input, target, plain, context, text::lines));
     // Nothing is held at the server while nothing has come.
     let first = lines.next().await.transpose()?;
     let lines = stream::iter(first.map(Ok)).chain(lines);
@@ -51,11 +49,11 @@ pub async fn load(
     if Table::find(&session, target).await? != *table {
         return Err(target.changed());
     }
-    let before = if appended { Written::find(&session, target, &context.run_id).await? } else { None };
+    let before = if appended { written_before(&session, target, &context.run_id).await? } else { None };
     if let Some(before) = before {
         let rows = counted(lines).await?;
         session.close();
-        return if before.is_of(&rows) { Ok(rows.count) } else { Err(target.written_before()) };
+        return target.repeated(&before, &rows);
     }
     prepare(&session, target, plain, table).await?;
     let into = if target.mode == Mode::Upsert { STAGING } else { &target.quoted() };
@@ -64,47 +62,11 @@ pub async fn load(
         upsert(&session, target).await?;
     }
     if appended {
-        Written::note(&session, target, &context.run_id, &rows).await?;
+        note(&session, target, &context.run_id, &rows).await?;
     }
     session.run("COMMIT").await?;
     session.close();
     Ok(rows.count)
-}
-
-/// Rows printed on all cores, in order.
-fn lines(
-    input: BatchStream,
-    target: &Target,
-    plain: &Plain,
-    context: &StepContext,
-) -> impl Stream<Item = Result<Lines, Fault>> + Send + 'static {
-    let parts = input.flat_map(|batch| {
-        let parts =
-            batch.map(|batch| parts(&batch).into_iter().map(Ok).collect()).unwrap_or_else(|fault| vec![Err(fault)]);
-        stream::iter(parts)
-    });
-    let (names, plain) = (target.columns.clone(), plain.clone());
-    let printed = context.map_parallel(parts, move |batch: RecordBatch| {
-        let lines = plain.apply(&batch).and_then(|columns| text::lines(&columns, &names));
-        Ok((batch.num_rows() as u64, lines))
-    });
-    let mut before = 0;
-    printed.map(move |printed| {
-        let (rows, lines) = printed?;
-        let fault = |fault: Fault| match fault.row_number() {
-            Some(row) => fault.row(before + row),
-            None => fault,
-        };
-        let lines = lines.map_err(fault);
-        before += rows;
-        lines
-    })
-}
-
-fn parts(batch: &RecordBatch) -> Vec<RecordBatch> {
-    let rows = batch.num_rows();
-    let each = rows.div_ceil(batch.bytes().div_ceil(PIECE).clamp(1, rows.max(1))).max(1);
-    (0..rows).step_by(each).map(|start| batch.slice(start, each.min(rows - start))).collect()
 }
 
 /// What comes before the rows.
@@ -172,19 +134,10 @@ fn refused(session: &Session, error: &Error) -> Fault {
 
 async fn upsert(session: &Session, target: &Target) -> Result<(), Fault> {
     let said = |error| session.fault(&error);
-    if let Some(row) = session.client().query_opt(&target.bad_keys(STAGING), &[]).await.map_err(said)? {
+    if let Some(row) = session.client().query_opt(&target.bad_keys(STAGING, "text"), &[]).await.map_err(said)? {
         return Err(target.bad_keys_fault(row.get(0)));
     }
     session.run(&target.upsert_from(STAGING)).await
-}
-
-/// All that is left of the input, without writing it.
-async fn counted(lines: impl Stream<Item = Result<Lines, Fault>>) -> Result<Rows, Fault> {
-    let (mut lines, mut rows) = (pin!(lines), Rows::default());
-    while let Some(piece) = lines.next().await {
-        rows.merge(piece?.rows);
-    }
-    Ok(rows)
 }
 
 /// The ledger of a schema, in SQL.
@@ -212,33 +165,19 @@ async fn make_ledger(session: &Session, target: &Target) -> Result<(), Fault> {
 }
 
 /// What an earlier attempt of the run has written.
-struct Written {
-    rows: i64,
-    digest: String,
+async fn written_before(session: &Session, target: &Target, run: &str) -> Result<Option<Written>, Fault> {
+    let sql = format!("SELECT rows, digest FROM {} WHERE run = $1 AND loaded = $2", ledger(target));
+    let row = session.client().query_opt(&sql, &[&run, &target.table]).await.map_err(|error| session.fault(&error))?;
+    Ok(row.map(|row| Written { rows: row.get(0), digest: row.get(1) }))
 }
 
-impl Written {
-    async fn find(session: &Session, target: &Target, run: &str) -> Result<Option<Self>, Fault> {
-        let sql = format!("SELECT rows, digest FROM {} WHERE run = $1 AND loaded = $2", ledger(target));
-        let row =
-            session.client().query_opt(&sql, &[&run, &target.table]).await.map_err(|error| session.fault(&error))?;
-        Ok(row.map(|row| Self { rows: row.get(0), digest: row.get(1) }))
-    }
-
-    /// Two attempts at once: the later one waits here, and fails when the first has committed.
-    async fn note(session: &Session, target: &Target, run: &str, rows: &Rows) -> Result<(), Fault> {
-        let sql = format!("INSERT INTO {} (run, loaded, rows, digest) VALUES ($1, $2, $3, $4)", ledger(target));
-        let count = i64::try_from(rows.count).map_err(Fault::internal)?;
-        let noted = session.client().execute(&sql, &[&run, &target.table, &count, &rows.digest()]).await;
-        noted.map(drop).map_err(|error| match error.code() {
-            Some(&SqlState::UNIQUE_VIOLATION) => {
-                Fault::upstream(format!("another attempt of this run has just written {}", target.shown()))
-            }
-            _ => session.fault(&error),
-        })
-    }
-
-    fn is_of(&self, rows: &Rows) -> bool {
-        i64::try_from(rows.count) == Ok(self.rows) && self.digest == rows.digest()
-    }
+/// Two attempts at once: the later one waits here, and fails when the first has committed.
+async fn note(session: &Session, target: &Target, run: &str, rows: &Rows) -> Result<(), Fault> {
+    let sql = format!("INSERT INTO {} (run, loaded, rows, digest) VALUES ($1, $2, $3, $4)", ledger(target));
+    let Written { rows, digest } = Written::of(rows)?;
+    let noted = session.client().execute(&sql, &[&run, &target.table, &rows, &digest]).await;
+    noted.map(drop).map_err(|error| match error.code() {
+        Some(&SqlState::UNIQUE_VIOLATION) => target.written_meanwhile(),
+        _ => session.fault(&error),
+    })
 }

@@ -1,6 +1,6 @@
 //! The table as it is, and whether the rows fit it; the table as it is made.
 
-use crate::params::Mode;
+use crate::found::{self, Column, Found};
 use crate::plain::Plain;
 use crate::target::Target;
 use arrow::datatypes::DataType;
@@ -13,23 +13,7 @@ const FLOAT_DIGITS: u8 = 15;
 
 /// A table as it was found; nothing for one that is not there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table(Option<Found>);
-
-#[derive(Clone, Debug, PartialEq)]
-struct Found {
-    columns: Vec<Column>,
-    /// The columns of each unique index that can decide an upsert.
-    unique: Vec<Vec<String>>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Column {
-    name: String,
-    /// Whether each row must bring a value.
-    wanted: bool,
-    /// Whether the database computes it.
-    computed: bool,
-}
+pub struct Table(Option<Found<()>>);
 
 /// Looks at the table, and checks whether the rows fit it. Blocks: call it on the compute pool.
 ///
@@ -42,9 +26,7 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
     }
     for (name, data_type) in target.columns.iter().zip(plain.types()) {
         if declared(data_type).is_none() {
-            let message = format!("column \"{name}\" cannot be written to SQLite: it is {data_type}");
-            let help = "make a text of it, or leave it out, before: SELECT … in the step sql";
-            return Err(Fault::bad_schema(message).column(name).help(help));
+            return Err(Target::not_held(name, data_type, "SQLite"));
         }
     }
     let table = match sqlite::open_for_reading(root, address) {
@@ -52,7 +34,10 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
         Err(fault) if fault.kind() == FaultKind::NotFound => Table(None),
         Err(fault) => return Err(fault),
     };
-    table.check(target)?;
+    if let Some(found) = &table.0 {
+        // A column takes values of all types.
+        found.check(target, plain, str::eq_ignore_ascii_case, |_, ()| Ok(()))?;
+    }
     Ok(table)
 }
 
@@ -77,11 +62,7 @@ impl Table {
         match kind.as_deref() {
             None => return Ok(Ok(Self(None))),
             Some("table") => {}
-            Some(_) => {
-                let what = format!("{} is no table", target.shown());
-                let fault = Fault::bad_params(what.clone()).help("a view is not written to").violation("/table", what);
-                return Ok(Err(fault));
-            }
+            Some(_) => return Ok(Err(target.no_table())),
         }
         let sql =
             "SELECT name, \"notnull\", dflt_value IS NOT NULL, pk, hidden, lower(type) FROM pragma_table_xinfo(?1, ?2)";
@@ -96,7 +77,7 @@ impl Table {
         let columns = rows.into_iter().map(|(name, not_null, default, key, hidden, declared)| {
             // An `INTEGER PRIMARY KEY` numbers rows by itself.
             let wanted = not_null && !default && !(key > 0 && declared == "integer");
-            Column { name, wanted, computed: hidden > 1 }
+            Column { name, shown: declared, data_type: (), wanted, computed: hidden > 1 }
         });
         let mut unique = Self::indexes(connection, database, target)?;
         unique.extend((!keys.is_empty()).then(|| keys.into_iter().map(|(_, name)| name).collect()));
@@ -108,62 +89,15 @@ impl Table {
             WHERE l.\"unique\" AND NOT l.partial ORDER BY l.name, i.seqno";
         let mut statement = connection.prepare(sql)?;
         let rows = statement.query_map([&*target.table, database], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
-        for row in rows {
-            let (index, column): (String, Option<String>) = row?;
-            match indexes.last_mut().filter(|(name, _)| *name == index) {
-                Some((_, columns)) => columns.push(column),
-                None => indexes.push((index, vec![column])),
-            }
-        }
         // A column without a name is an expression.
-        Ok(indexes.into_iter().filter_map(|(_, columns)| columns.into_iter().collect()).collect())
-    }
-
-    /// Checks whether the rows fit.
-    fn check(&self, target: &Target) -> Result<(), Fault> {
-        let Some(found) = &self.0 else { return Ok(()) };
-        let named = |column: &Column, name: &String| column.name.eq_ignore_ascii_case(name);
-        for name in &target.columns {
-            match found.columns.iter().find(|column| named(column, name)) {
-                None => {
-                    let there: Vec<&str> = found.columns.iter().map(|column| column.name.as_str()).collect();
-                    return Err(target.no_column(name, &there));
-                }
-                Some(column) if column.computed => {
-                    let message = format!("column \"{name}\" of table {}: the database computes it", target.shown());
-                    let fault = Fault::bad_schema(message.clone()).column(name).help("leave it out of the input");
-                    return Err(fault.violation("/table", message));
-                }
-                Some(_) => {}
-            }
-        }
-        let given = |column: &Column| target.columns.iter().any(|name| named(column, name));
-        if let Some(column) = found.columns.iter().find(|column| column.wanted && !given(column)) {
-            return Err(target.column_wanted(&column.name));
-        }
-        let has = |index: &Vec<String>, key: &String| index.iter().any(|column| column.eq_ignore_ascii_case(key));
-        let same =
-            |index: &Vec<String>| index.len() == target.keys.len() && target.keys.iter().all(|key| has(index, key));
-        match target.mode == Mode::Upsert && !found.unique.iter().any(same) {
-            true => Err(target.keys_not_unique()),
-            false => Ok(()),
-        }
+        let rows: Vec<(String, Option<String>)> = rows.collect::<Result<_, _>>()?;
+        Ok(found::unique(rows.into_iter()))
     }
 
     /// The statement that makes the table, if it is not there.
     pub fn make(&self, target: &Target, plain: &Plain) -> Option<String> {
-        if self.0.is_some() {
-            return None;
-        }
-        let columns = target.columns.iter().zip(plain.types());
-        let columns = columns
-            .map(|(name, data_type)| format!("{} {}", quote::double(name), declared(data_type).unwrap_or_default()));
-        let mut parts: Vec<String> = columns.collect();
-        if target.mode == Mode::Upsert {
-            parts.push(format!("PRIMARY KEY ({})", target.key_list()));
-        }
-        Some(format!("CREATE TABLE {} ({})", target.quoted(), parts.join(", ")))
+        let declared = |_: &str, plain: &DataType| declared(plain).unwrap_or_default();
+        self.0.is_none().then(|| target.create(plain, declared))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::cells::{self, Refused};
 use super::table::Table;
-use crate::ledger::{COLUMNS, LEDGER, Rows};
+use crate::ledger::{COLUMNS, LEDGER, Rows, Written};
 use crate::params::Mode;
 use crate::plain::Plain;
 use crate::target::Target;
@@ -84,9 +84,8 @@ impl Work {
         if Table::find(&connection, PLACE, &self.address, &self.target)? != self.table {
             return Err(self.target.changed());
         }
-        if let Some((count, digest)) = self.written_before(&connection).map_err(|error| self.fault(&error))? {
-            let same = i64::try_from(rows.count) == Ok(count) && digest == rows.digest();
-            return if same { Ok(rows.count) } else { Err(self.target.written_before()) };
+        if let Some(before) = self.written_before(&connection).map_err(|error| self.fault(&error))? {
+            return self.target.repeated(&before, &rows);
         }
         self.take(&connection)?;
         self.note(&connection, &rows)?;
@@ -132,7 +131,8 @@ impl Work {
         }
         let (name, columns) = (place.quoted(), place.column_list());
         if place.mode == Mode::Upsert {
-            let bad: Option<String> = match connection.query_row(&place.bad_keys(STAGING), [], |row| row.get(0)) {
+            let bad: Option<String> = match connection.query_row(&place.bad_keys(STAGING, "text"), [], |row| row.get(0))
+            {
                 Err(Error::QueryReturnedNoRows) => None,
                 found => Some(found.map_err(|error| self.fault(&error))?),
             };
@@ -154,19 +154,19 @@ impl Work {
         }
         self.run(connection, &format!("CREATE TABLE IF NOT EXISTS {PLACE}.{LEDGER} ({COLUMNS})"))?;
         let sql = format!("INSERT INTO {PLACE}.{LEDGER} (run, loaded, rows, digest) VALUES (?1, ?2, ?3, ?4)");
-        let count = i64::try_from(rows.count).map_err(Fault::internal)?;
-        let line = params![&*self.context.run_id, self.target.table, count, rows.digest()];
+        let Written { rows, digest } = Written::of(rows)?;
+        let line = params![&*self.context.run_id, self.target.table, rows, digest];
         connection.execute(&sql, line).map(drop).map_err(|error| self.fault(&error))
     }
 
-    /// How many rows an earlier attempt of this run has written, and which.
-    fn written_before(&self, connection: &Connection) -> Result<Option<(i64, String)>, Error> {
+    /// What an earlier attempt of this run has written.
+    fn written_before(&self, connection: &Connection) -> Result<Option<Written>, Error> {
         if !self.is_noted() || !connection.table_exists(Some(PLACE), LEDGER)? {
             return Ok(None);
         }
         let sql = format!("SELECT rows, digest FROM {PLACE}.{LEDGER} WHERE run = ?1 AND loaded = ?2");
         let line = params![&*self.context.run_id, self.target.table];
-        match connection.query_row(&sql, line, |row| Ok((row.get(0)?, row.get(1)?))) {
+        match connection.query_row(&sql, line, |row| Ok(Written { rows: row.get(0)?, digest: row.get(1)? })) {
             Err(Error::QueryReturnedNoRows) => Ok(None),
             found => found.map(Some),
         }

@@ -3,63 +3,70 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use arrow::array::RecordBatch;
-use flight_common::Fault;
-use flight_common::testing::{Bench, Ran};
+use flight_common::registry::erase;
+use flight_common::testing::{Bench, Ran, batch};
+use flight_common::{BatchStream, Fault};
+use futures::{StreamExt, stream};
 use load_sql::LoadSql;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use test_servers::Postgres;
-use tokio_postgres::{Client, NoTls};
+use std::time::{Duration, Instant};
+use test_servers::Database;
 
-/// A database of its own on the server that all tests share.
-pub struct Database {
-    pub url: String,
-    pub client: Client,
-    _server: Arc<Postgres>,
-    driver: tokio::task::JoinHandle<()>,
-}
-
-impl Database {
-    pub async fn new() -> Self {
-        let server = tokio::task::spawn_blocking(Postgres::shared).await.expect("a server");
-        let url = server.database();
-        let (client, driver) = tokio_postgres::connect(&url, NoTls).await.expect("connected");
-        let driver = tokio::spawn(async move {
-            let _ = driver.await;
-        });
-        Self { url, client, _server: server, driver }
-    }
-
-    pub async fn with(sql: &str) -> Self {
-        let database = Self::new().await;
-        database.run(sql).await;
-        database
-    }
-
-    pub async fn run(&self, sql: &str) {
-        self.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    }
-
+/// A database that is loaded into.
+pub trait Loaded: Database {
     /// Loads these rows into the table `t`.
-    pub async fn load(&self, more: Value, rows: &RecordBatch) -> Result<Ran, Fault> {
-        Bench::new().run(LoadSql::default(), params(&self.url, more), std::slice::from_ref(rows)).await
+    async fn load(&self, more: Value, rows: &RecordBatch) -> Result<Ran, Fault> {
+        Bench::new().run(LoadSql::default(), params(self.url(), more), std::slice::from_ref(rows)).await
     }
 
-    /// The rows that a query gives, as text.
-    pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
-        let rows = self.client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        let rows = rows.iter().filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        rows.map(|row| (0..row.len()).map(|place| row.get(place).unwrap_or("∅").to_owned()).collect()).collect()
+    /// The fault of rows that cannot be loaded.
+    async fn refused(&self, more: Value, rows: &RecordBatch) -> Fault {
+        self.load(more, rows).await.expect_err("refused")
     }
 }
 
-impl Drop for Database {
-    fn drop(&mut self) {
-        self.driver.abort();
+impl<D: Database> Loaded for D {}
+
+/// Two rows.
+pub fn people() -> RecordBatch {
+    batch!("id" => Int64Array [1, 2], "name" => StringArray [Some("Ann"), None])
+}
+
+/// Rows that a run has appended are not appended again, and others are a fault; another run appends its own.
+pub async fn assert_appends_are_safe_to_repeat(database: &impl Database) {
+    let count = "SELECT count(*) FROM t";
+    for _ in 0..3 {
+        database.load(json!({}), &people()).await.expect("loaded once");
+        assert_eq!(database.figure(count).await, 2);
     }
+    let fault = database.refused(json!({}), &batch!("id" => Int64Array [3], "name" => StringArray ["Bo"])).await;
+    assert!(fault.message().contains("has appended other rows"), "{fault}");
+    let another = Bench::new().of_run("another");
+    for _ in 0..2 {
+        another.run(LoadSql::default(), params(database.url(), json!({})), &[people()]).await.expect("it adds its own");
+    }
+    assert_eq!(database.figure(count).await, 4);
+}
+
+/// An input that ends with a fault after some rows: the fault is told as it is.
+pub async fn load_what_fails(database: &impl Database, more: Value) {
+    let items = stream::iter([Ok(people()), Ok(people())])
+        .chain(stream::once(async { Err(Fault::upstream("the source is gone")) }));
+    let input = BatchStream::new(people().schema(), items);
+    let ran = Bench::new().run_streams(LoadSql::default(), params(database.url(), more), vec![input]).await;
+    assert_eq!(ran.expect_err("the input's fault").message(), "the source is gone");
+}
+
+/// A table that is changed between plan and run is not written to.
+pub async fn assert_a_changed_table_is_refused(database: &impl Database, table: &str, change: &str) {
+    let input = BatchStream::from_batches(people().schema(), vec![people()]);
+    let asked = params(database.url(), json!({ "table": table }));
+    let planned = Bench::new().start(&*erase(LoadSql::default()), &asked, vec![input]).await;
+    let (_, mut driven) = planned.expect("planned");
+    database.run(change).await;
+    let fault = driven.outputs.remove(0).expect("a receipt").collect_rows().await.expect_err("another table");
+    assert!(fault.kind().retryable() && fault.message().contains("has changed"), "{fault:?}");
+    assert_eq!(database.figure(&format!("SELECT count(*) FROM {table}")).await, 0);
 }
 
 /// Parameters for the table `t`, and further ones.
@@ -68,4 +75,13 @@ pub fn params(url: &str, more: Value) -> Value {
     let (Some(map), Some(more)) = (all.as_object_mut(), more.as_object()) else { panic!("parameters are a map") };
     map.extend(more.clone());
     all
+}
+
+/// Waits until it holds.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

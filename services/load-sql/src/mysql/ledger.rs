@@ -1,0 +1,133 @@
+//! Which runs have written: see [`crate::ledger`].
+
+use crate::ledger::{LEDGER, Rows, Written};
+use crate::target::Target;
+use databases::mysql::Session;
+use databases::quote;
+use flight_common::{Fault, FaultKind};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Error, Params};
+
+/// The columns, in the words of MariaDB and MySQL, which have no key over texts of any length.
+const COLUMNS: &str = "\"run\" varchar(255) NOT NULL, \"loaded\" varchar(64) NOT NULL, \"rows\" bigint NOT NULL, \
+                       \"digest\" varchar(32) NOT NULL, \"at\" timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, \
+                       PRIMARY KEY (\"run\", \"loaded\")";
+/// A line that is there already.
+const DUPLICATE: u16 = 1062;
+
+/// The ledger of a database.
+pub struct Ledger<'a> {
+    database: &'a str,
+    name: String,
+}
+
+impl<'a> Ledger<'a> {
+    /// That of this database.
+    pub fn new(database: &'a str) -> Self {
+        Self { database, name: format!("{}.{LEDGER}", quote::double(database)) }
+    }
+
+    /// Makes it, if it is not there. It stays when the load fails.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn make(&self, session: &mut Session) -> Result<(), Fault> {
+        if self.is_there(session).await? {
+            return Ok(());
+        }
+        let name = &self.name;
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {name} ({COLUMNS}) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        );
+        session.run(&sql).await.map_err(|fault| match fault.kind() {
+            FaultKind::Denied => fault.help(format!(
+                "an append needs the table {LEDGER} to be safe to repeat: let the user make it, or make it for them and let \
+                 them read and write it: {}",
+                sql.replace('"', "`")
+            )),
+            _ => fault,
+        })
+    }
+
+    /// Whether there is one.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn is_there(&self, session: &mut Session) -> Result<bool, Fault> {
+        let sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?";
+        let found: Option<i64> =
+            session.conn().exec_first(sql, (self.database, LEDGER)).await.map_err(|error| session.fault(&error))?;
+        Ok(found.is_some())
+    }
+
+    /// What an earlier attempt of the run has written.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn written_before(
+        &self,
+        session: &mut Session,
+        table: &str,
+        run: &str,
+    ) -> Result<Option<Written>, Fault> {
+        let sql = format!("SELECT \"rows\", \"digest\" FROM {} WHERE \"run\" = ? AND \"loaded\" = ?", self.name);
+        let found = session.conn().exec_first(sql, (run, table)).await.map_err(|error| session.fault(&error))?;
+        Ok(found.map(|(rows, digest)| Written { rows, digest }))
+    }
+
+    /// Notes what a run has written into a table. Two attempts at once: the later one waits here, and fails when the first
+    /// has committed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn note(
+        &self,
+        session: &mut Session,
+        target: &Target,
+        table: &str,
+        run: &str,
+        rows: &Rows,
+    ) -> Result<(), Fault> {
+        let sql = format!("INSERT INTO {} (\"run\", \"loaded\", \"rows\", \"digest\") VALUES (?, ?, ?, ?)", self.name);
+        let Written { rows, digest } = Written::of(rows)?;
+        let noted = session.conn().exec_drop(sql, (run, table, rows, digest)).await;
+        noted.map_err(|error| match &error {
+            Error::Server(said) if said.code == DUPLICATE => target.written_meanwhile(),
+            _ => session.fault(&error),
+        })
+    }
+
+    /// Whether it vouches for the rows of a table.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn vouches(&self, session: &mut Session, table: &str) -> Result<bool, Fault> {
+        if !self.is_there(session).await? {
+            return Ok(false);
+        }
+        let sql = format!("SELECT 1 FROM {} WHERE \"loaded\" = ? LIMIT 1", self.name);
+        let found: Option<i64> =
+            session.conn().exec_first(sql, (table,)).await.map_err(|error| session.fault(&error))?;
+        Ok(found.is_some())
+    }
+
+    /// A table has got another name.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn renamed(&self, session: &mut Session, from: &str, to: &str) -> Result<(), Fault> {
+        self.change(session, &format!("UPDATE {} SET \"loaded\" = ? WHERE \"loaded\" = ?", self.name), (to, from)).await
+    }
+
+    /// A table is gone before anybody saw it.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn forget(&self, session: &mut Session, table: &str) -> Result<(), Fault> {
+        self.change(session, &format!("DELETE FROM {} WHERE \"loaded\" = ?", self.name), (table,)).await
+    }
+
+    async fn change(&self, session: &mut Session, sql: &str, values: impl Into<Params> + Send) -> Result<(), Fault> {
+        session.conn().exec_drop(sql, values).await.map_err(|error| session.fault(&error))
+    }
+}

@@ -1,0 +1,177 @@
+//! A table that is being made: under a name of its own, until its rows are committed. And what is left of one whose load was
+//! killed.
+
+use super::ledger::Ledger;
+use super::table::Table;
+use super::write::{helped, session_for_loading};
+use crate::plain::Plain;
+use crate::target::Target;
+use databases::Address;
+use databases::mysql::Session;
+use flight_common::{Fault, compute};
+use mysql_async::prelude::Queryable;
+use twox_hash::XxHash3_64;
+
+/// What the name of such a table begins with.
+const PREFIX: &str = "quiver_staging_";
+/// Seconds that another load of the same table is waited for.
+const PATIENCE: u32 = 60;
+
+/// The place where a table is made.
+#[derive(Clone)]
+pub struct Staging {
+    /// What is made.
+    made: Target,
+    /// Where.
+    staging: Target,
+}
+
+impl Staging {
+    /// For this table of a database. The name is always the same, so that the next load finds what is left.
+    pub fn new(database: &str, target: &Target) -> Self {
+        let hash = XxHash3_64::oneshot(format!("{database}\0{}", target.table).as_bytes());
+        let within = |table: String| Target { schema: Some(database.to_owned()), table, ..target.clone() };
+        Self { made: within(target.table.clone()), staging: within(format!("{PREFIX}{hash:016x}")) }
+    }
+
+    /// The staging table, as something to write to.
+    pub fn target(&self) -> &Target {
+        &self.staging
+    }
+
+    fn ledger(&self) -> Ledger<'_> {
+        Ledger::new(self.made.schema.as_deref().unwrap_or_default())
+    }
+
+    /// Waits until no other load makes this table, and keeps others from it until the connection ends.
+    ///
+    /// # Errors
+    /// What the server says; [`flight_common::FaultKind::Upstream`] when another load takes too long.
+    pub async fn hold(&self, session: &mut Session) -> Result<(), Fault> {
+        let asked = session.conn().exec_first("SELECT GET_LOCK(?, ?)", (&self.staging.table, PATIENCE)).await;
+        let held: Option<Option<i64>> = asked.map_err(|error| session.fault(&error))?;
+        match held.flatten() {
+            Some(1) => Ok(()),
+            _ => Err(Fault::upstream(format!("another load is making the table {}", self.made.shown()))
+                .help("run the pipeline again when it is done")),
+        }
+    }
+
+    /// Makes the staging table.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn make(&self, session: &mut Session, plain: &Plain) -> Result<(), Fault> {
+        let made = session.run(&Table::make(&self.staging, plain)).await;
+        made.map_err(|fault| {
+            helped(fault, "to make a table needs the rights CREATE, ALTER, DROP and INSERT; or make it before")
+        })
+    }
+
+    /// Gives the staging table its name, now that its rows are committed.
+    ///
+    /// # Errors
+    /// What the server says; a table of this name that has come into being meanwhile.
+    pub async fn publish(&self, session: &mut Session) -> Result<(), Fault> {
+        if is_there(session, &self.made).await? {
+            return Err(self.made.changed());
+        }
+        session.run(&format!("RENAME TABLE {} TO {}", self.staging.quoted(), self.made.quoted())).await?;
+        self.mend_ledger(session).await
+    }
+
+    async fn mend_ledger(&self, session: &mut Session) -> Result<(), Fault> {
+        if self.ledger().vouches(session, &self.staging.table).await? {
+            self.ledger().renamed(session, &self.staging.table, &self.made.table).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a killed load has left anything.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn is_left(&self, session: &mut Session) -> Result<bool, Fault> {
+        Ok(is_there(session, &self.staging).await? || self.ledger().vouches(session, &self.staging.table).await?)
+    }
+
+    /// Brings what a killed load has left to its end, or takes it away. No other load may be making the table:
+    /// [`Staging::hold`].
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn settle(&self, session: &mut Session) -> Result<(), Fault> {
+        let (left, vouched) =
+            (is_there(session, &self.staging).await?, self.ledger().vouches(session, &self.staging.table).await?);
+        let made = is_there(session, &self.made).await?;
+        match (left, vouched) {
+            (false, false) => Ok(()),
+            // It was killed between the commit and the name.
+            (true, true) if !made => self.publish(session).await,
+            // It was killed between the name and the ledger.
+            (false, true) if made => self.mend_ledger(session).await,
+            // It was killed before the commit; or what it wrote can no longer be put in its place.
+            _ => {
+                if vouched {
+                    self.ledger().forget(session, &self.staging.table).await?;
+                }
+                session.run(&format!("DROP TABLE IF EXISTS {}", self.staging.quoted())).await
+            }
+        }
+    }
+}
+
+async fn is_there(session: &mut Session, target: &Target) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?";
+    let asked = session.conn().exec_first(sql, (&target.schema, &target.table)).await;
+    let found: Option<i64> = asked.map_err(|error| session.fault(&error))?;
+    Ok(found.is_some())
+}
+
+/// Takes a staging table away when its load fails, or is given up.
+pub struct Tidy {
+    address: Address,
+    /// Nothing when there is nothing to do.
+    staging: Option<Staging>,
+}
+
+impl Tidy {
+    /// With nothing to do yet.
+    pub fn new(address: &Address) -> Self {
+        Self { address: address.clone(), staging: None }
+    }
+
+    /// From now on there is this to take away.
+    pub fn arm(&mut self, staging: &Staging) {
+        self.staging = Some(staging.clone());
+    }
+
+    /// The load has ended: takes away what there is if it has failed.
+    pub async fn end(mut self, failed: bool) {
+        let Some(staging) = self.staging.take().filter(|_| failed) else { return };
+        tidy(&self.address, &staging).await;
+    }
+}
+
+impl Drop for Tidy {
+    fn drop(&mut self) {
+        let Some(staging) = self.staging.take() else { return };
+        let address = self.address.clone();
+        // Nobody is left to wait for it; it ends by itself.
+        drop(compute::spawn(async move { tidy(&address, &staging).await }).detach());
+    }
+}
+
+/// On a connection of its own: the other one may be in the middle of something, or gone.
+async fn tidy(address: &Address, staging: &Staging) {
+    let done = async {
+        let mut session = session_for_loading(address).await?;
+        staging.hold(&mut session).await?;
+        staging.settle(&mut session).await?;
+        session.close().await;
+        Ok::<_, Fault>(())
+    };
+    if let Err(error) = done.await {
+        tracing::warn!(%error, table = staging.staging.table, "a staging table is left for the next load to drop");
+    }
+}

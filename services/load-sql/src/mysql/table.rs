@@ -1,0 +1,193 @@
+//! The table as it is, and whether the rows fit it; the table as it is made.
+
+use super::types::{self, Type};
+use crate::found::{self, Column, Found};
+use crate::params::Mode;
+use crate::plain::Plain;
+use crate::target::Target;
+use arrow::datatypes::DataType;
+use databases::Address;
+use databases::mysql::Session;
+use flight_common::{Dataset, Fault};
+use mysql_async::prelude::Queryable;
+
+/// Characters of the longest name.
+const LONGEST_NAME: usize = 64;
+
+/// A table as it was found; nothing for one that is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The database that it lies in.
+    pub database: String,
+    found: Option<Found<Type>>,
+}
+
+/// What it is, and whether its engine has transactions.
+const FIND: &str = "SELECT t.table_type, t.engine, e.transactions
+    FROM information_schema.tables AS t LEFT JOIN information_schema.engines AS e ON e.engine = t.engine
+    WHERE t.table_schema = ? AND t.table_name = ?";
+
+/// Its columns.
+const COLUMNS: &str = "SELECT column_name, column_type, data_type, numeric_scale, datetime_precision,
+        is_nullable = 'NO' AND column_default IS NULL, extra LIKE '%auto_increment%',
+        extra LIKE '%VIRTUAL GENERATED%' OR extra LIKE '%STORED GENERATED%'
+    FROM information_schema.columns WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
+
+/// The columns of its unique indexes; no name for one of which only the first characters count.
+const UNIQUE: &str = "SELECT index_name, CASE WHEN sub_part IS NULL THEN column_name END
+    FROM information_schema.statistics WHERE table_schema = ? AND table_name = ? AND non_unique = 0
+    ORDER BY index_name, seq_in_index";
+
+/// Looks at the table, and checks whether the rows fit it.
+///
+/// # Errors
+/// Why the database cannot be reached; [`flight_common::FaultKind::BadSchema`] for rows that do not fit.
+pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(Table, Dataset), Fault> {
+    let mut session = Session::open(address).await?;
+    check_local(&mut session).await?;
+    let table = Table::find(&mut session, target).await?;
+    session.close().await;
+    check_names(target)?;
+    match &table.found {
+        Some(found) => found.check(target, plain, same, types::fits)?,
+        None => check_made(target, plain)?,
+    }
+    let dataset = Dataset::new(address.namespace(), format!("{}.{}", table.database, target.table));
+    Ok((table, dataset))
+}
+
+/// Rows come by `LOAD DATA LOCAL`, which a server may refuse.
+async fn check_local(session: &mut Session) -> Result<(), Fault> {
+    let asked = session.conn().query_first("SELECT @@local_infile").await;
+    let allowed: Option<bool> = asked.map_err(|error| session.fault(&error))?;
+    match allowed {
+        Some(false) => Err(Fault::denied("the server takes no rows by LOAD DATA LOCAL: local_infile is off")
+            .help("switch it on there: SET GLOBAL local_infile = ON")),
+        _ => Ok(()),
+    }
+}
+
+/// Names that the server would refuse when the table is made, or take for one another.
+fn check_names(target: &Target) -> Result<(), Fault> {
+    for (place, name) in target.columns.iter().enumerate() {
+        let twin = target.columns[..place].iter().find(|other| same(other, name));
+        let wrong = match twin {
+            Some(twin) => format!("it is \"{twin}\" in other letters, which MariaDB and MySQL take for the same"),
+            None if name.chars().count() > LONGEST_NAME => format!("a name has up to {LONGEST_NAME} characters there"),
+            None if name.ends_with(' ') => "a name may not end with a space there".to_owned(),
+            None if name.chars().any(|character| character > '\u{ffff}') => {
+                "a name may not hold such a character there".to_owned()
+            }
+            None => continue,
+        };
+        let message = format!("column \"{name}\" cannot be written to MariaDB or MySQL: {wrong}");
+        return Err(Fault::bad_schema(message).column(name).help("rename it first, in the step sql"));
+    }
+    Ok(())
+}
+
+fn check_made(target: &Target, plain: &Plain) -> Result<(), Fault> {
+    if target.table.chars().count() > LONGEST_NAME || target.table.ends_with(' ') {
+        let message = format!("table: {:?} is no name of a table for MariaDB or MySQL", target.table);
+        let help = format!("a name has up to {LONGEST_NAME} characters there, and no space at its end");
+        return Err(Fault::bad_params(message.clone()).help(help).violation("/table", message));
+    }
+    let missing = target.columns.iter().zip(plain.types()).find(|(_, plain)| types::made(plain, None).is_none());
+    match missing {
+        Some((name, plain)) => Err(Target::not_held(name, plain, "MariaDB or MySQL")),
+        None => Ok(()),
+    }
+}
+
+/// How names of columns are compared.
+fn same(there: &str, name: &str) -> bool {
+    there.to_lowercase() == name.to_lowercase()
+}
+
+impl Table {
+    /// The table as it is now.
+    ///
+    /// # Errors
+    /// What the server says; [`flight_common::FaultKind::BadParams`] for what is no table, and for one whose rows cannot be
+    /// taken back.
+    pub async fn find(session: &mut Session, target: &Target) -> Result<Self, Fault> {
+        let database = database(session, target).await?;
+        let place = (&database, &target.table);
+        let asked = session.conn().exec_first(FIND, place).await;
+        let Some(kind) = asked.map_err(|error| session.fault(&error))? else {
+            return Ok(Self { database, found: None });
+        };
+        check_kind(target, kind)?;
+        let columns = session.conn().exec_map(COLUMNS, place, column).await.map_err(|error| session.fault(&error))?;
+        let unique = session.conn().exec(UNIQUE, place).await.map_err(|error| session.fault(&error))?;
+        let found = Some(Found { columns, unique: found::unique(unique.into_iter()) });
+        Ok(Self { database, found })
+    }
+
+    /// Whether it is there.
+    pub fn is_there(&self) -> bool {
+        self.found.is_some()
+    }
+
+    /// The type of each column that is written; none if the table is made.
+    pub fn types(&self, target: &Target) -> Vec<Type> {
+        let Some(found) = &self.found else { return Vec::new() };
+        let held = |name: &String| found.column(name, same).map(|column| column.data_type.clone());
+        target.columns.iter().map(|name| held(name).unwrap_or_default()).collect()
+    }
+
+    /// The statement that makes it. `target` is where.
+    pub fn make(target: &Target, plain: &Plain) -> String {
+        let texts = target.columns.iter().zip(plain.types()).filter(|(name, plain)| {
+            target.keys.contains(name) && matches!(plain, DataType::Utf8View | DataType::BinaryView | DataType::Null)
+        });
+        let texts = texts.count();
+        let declared = |name: &str, plain: &DataType| {
+            let key = target.mode == Mode::Upsert && target.keys.iter().any(|key| key == name);
+            types::made(plain, key.then_some(texts)).unwrap_or_default()
+        };
+        target.create(plain, declared) + " ENGINE=InnoDB CHARACTER SET utf8mb4"
+    }
+}
+
+/// The database of the table: the one that is named, or that of the address.
+async fn database(session: &mut Session, target: &Target) -> Result<String, Fault> {
+    let refuse = |what: String, help: &str| Err(Fault::bad_params(what.clone()).help(help).violation("/table", what));
+    let Some(schema) = &target.schema else {
+        return match session.database().await? {
+            Some(database) => Ok(database),
+            None => refuse(
+                format!("it is not said which database holds the table {}", target.shown()),
+                "name it: sales.orders, or in the address: mysql://user:password@host/sales",
+            ),
+        };
+    };
+    let sql = "SELECT schema_name FROM information_schema.schemata WHERE schema_name = ?";
+    let found = session.conn().exec_first(sql, (schema,)).await.map_err(|error| session.fault(&error))?;
+    match found {
+        Some(found) => Ok(found),
+        None => refuse(format!("there is no database \"{schema}\""), "name one that is there, or make it"),
+    }
+}
+
+fn check_kind(target: &Target, kind: (String, Option<String>, Option<String>)) -> Result<(), Fault> {
+    let (kind, engine, transactions) = kind;
+    if !matches!(kind.as_str(), "BASE TABLE" | "SYSTEM VERSIONED") {
+        return Err(target.no_table());
+    }
+    if transactions.as_deref() == Some("YES") {
+        return Ok(());
+    }
+    let engine = engine.unwrap_or_default();
+    let what = format!("table {} has the engine {engine}, which takes no row back when a load fails", target.shown());
+    let help = format!("ALTER TABLE {} ENGINE = InnoDB", target.shown());
+    Err(Fault::bad_params(what.clone()).help(help).violation("/table", what))
+}
+
+type Row = (String, String, String, Option<i64>, Option<u32>, bool, bool, bool);
+
+fn column((name, shown, data_type, scale, seconds, wanted, numbered, computed): Row) -> Column<Type> {
+    let members = Type::members(&shown);
+    let data_type = Type { name: data_type, scale, seconds, members, numbered };
+    Column { name, shown, data_type, wanted: wanted && !numbered && !computed, computed }
+}

@@ -1,0 +1,193 @@
+//! All of a load in one transaction: what is there of the rows is seen when it is committed, or never.
+
+use super::ledger::Ledger;
+use super::rows;
+use super::staging::{Staging, Tidy};
+use super::table::Table;
+use super::text;
+use crate::ledger::Rows;
+use crate::lines::{Lines, counted, printed};
+use crate::params::Mode;
+use crate::plain::Plain;
+use crate::target::Target;
+use databases::mysql::Session;
+use databases::{Address, quote};
+use flight_common::{BatchStream, Fault, FaultKind, StepContext};
+use futures::{Stream, StreamExt, stream};
+use mysql_async::prelude::Queryable;
+use std::pin::{Pin, pin};
+
+/// Where the rows of an upsert wait: a table that ends with the connection.
+const WAITING: &str = "quiver_staging";
+/// What holds for the session. Names are in double quotes, as elsewhere. Who holds the table is not waited for without end;
+/// we are, however long the input takes.
+const SETTINGS: &str = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_AUTO_VALUE_ON_ZERO,STRICT_TRANS_TABLES,\
+                        ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', autocommit = 1, sql_safe_updates = 0, \
+                        max_error_count = 64, sql_notes = 1, lock_wait_timeout = 60, innodb_lock_wait_timeout = 60, \
+                        net_read_timeout = 31536000, wait_timeout = 31536000";
+/// As MariaDB only knows it.
+const SETTINGS_OF_MARIADB: &str =
+    "SET SESSION max_statement_time = 0, idle_transaction_timeout = 0, idle_write_transaction_timeout = 0";
+
+/// A connection to write over.
+///
+/// # Errors
+/// Why there is none.
+pub async fn session_for_loading(address: &Address) -> Result<Session, Fault> {
+    let mut session = Session::open(address).await?;
+    session.run(SETTINGS).await?;
+    if session.is_mariadb() {
+        session.run(SETTINGS_OF_MARIADB).await?;
+    }
+    Ok(session)
+}
+
+/// Writes all rows, and tells how many there were.
+///
+/// # Errors
+/// The input's fault, or what the server says. Then the table is as it was.
+pub async fn load(
+    address: &Address,
+    target: &Target,
+    plain: &Plain,
+    table: &Table,
+    input: BatchStream,
+    context: &StepContext,
+) -> Result<u64, Fault> {
+    let types = table.types(target);
+    let print = move |columns: &[_], names: &[String]| text::lines(columns, names, &types);
+    let mut lines = pin!(printed(input, target, plain, context, print));
+    // Nothing is held at the server while nothing has come.
+    let first = lines.next().await.transpose()?;
+    let lines = pin!(stream::iter(first.map(Ok)).chain(lines));
+    let run = Some(&*context.run_id).filter(|run| target.mode == Mode::Append && !run.is_empty());
+    let load = Load { target, plain, table, run, staging: Staging::new(&table.database, target) };
+    let mut tidy = Tidy::new(address);
+    let mut session = session_for_loading(address).await?;
+    let written = load.write(&mut session, lines, &mut tidy).await;
+    match &written {
+        Ok(_) => session.close().await,
+        // The server is told to end what it is at.
+        Err(_) => drop(session),
+    }
+    tidy.end(written.is_err()).await;
+    written
+}
+
+/// A fault that says which right is missing, if it is one.
+pub fn helped(fault: Fault, right: &str) -> Fault {
+    if fault.kind() == FaultKind::Denied { fault.help(right) } else { fault }
+}
+
+/// What there is to do.
+struct Load<'a> {
+    target: &'a Target,
+    plain: &'a Plain,
+    table: &'a Table,
+    /// The run, if the ledger is kept: other modes are safe to repeat by themselves.
+    run: Option<&'a str>,
+    staging: Staging,
+}
+
+impl Load<'_> {
+    async fn write<L>(&self, session: &mut Session, lines: Pin<&mut L>, tidy: &mut Tidy) -> Result<u64, Fault>
+    where
+        L: Stream<Item = Result<Lines, Fault>> + Send,
+    {
+        let ledger = Ledger::new(&self.table.database);
+        if self.run.is_some() {
+            ledger.make(session).await?;
+        }
+        if !self.table.is_there() || self.staging.is_left(session).await? {
+            self.staging.hold(session).await?;
+            self.staging.settle(session).await?;
+        }
+        if let Some(run) = self.run
+            && let Some(before) = ledger.written_before(session, &self.target.table, run).await?
+        {
+            return self.target.repeated(&before, &counted(lines).await?);
+        }
+        if Table::find(session, self.target).await? != *self.table {
+            return Err(self.target.changed());
+        }
+        let into = self.into(session, tidy).await?;
+        let rows = self.fill(session, &into, lines).await?;
+        if let Some(run) = self.run {
+            ledger.note(session, self.target, &into.table, run, &rows).await?;
+        }
+        session.run("COMMIT").await?;
+        if !self.table.is_there() {
+            self.staging.publish(session).await?;
+        }
+        Ok(rows.count)
+    }
+
+    /// Where rows are written: the table, or one that becomes it.
+    async fn into(&self, session: &mut Session, tidy: &mut Tidy) -> Result<Target, Fault> {
+        if self.table.is_there() {
+            return Ok(Target { schema: Some(self.table.database.clone()), ..self.target.clone() });
+        }
+        tidy.arm(&self.staging);
+        self.staging.make(session, self.plain).await?;
+        Ok(self.staging.target().clone())
+    }
+
+    /// Writes the rows, in a transaction that is left open.
+    async fn fill<L>(&self, session: &mut Session, into: &Target, lines: Pin<&mut L>) -> Result<Rows, Fault>
+    where
+        L: Stream<Item = Result<Lines, Fault>> + Send,
+    {
+        let (types, name) = (self.table.types(self.target), into.quoted());
+        let waiting = Target { table: WAITING.to_owned(), ..into.clone() }.quoted();
+        let (upsert, columns) = (self.target.mode == Mode::Upsert, self.target.column_list());
+        if upsert {
+            let like =
+                format!("CREATE TEMPORARY TABLE {waiting} ENGINE=InnoDB AS SELECT {columns} FROM {name} LIMIT 0");
+            let right =
+                "an upsert needs the right to make temporary tables: GRANT CREATE TEMPORARY TABLES ON the database";
+            session.run(&like).await.map_err(|fault| helped(fault, right))?;
+        }
+        session.run("START TRANSACTION").await?;
+        // Its readers see the old rows until the new ones are there.
+        if self.target.mode == Mode::Replace && self.table.is_there() {
+            session.run(&format!("DELETE FROM {name}")).await?;
+        }
+        let statement = rows::statement(if upsert { &waiting } else { &name }, self.target, self.plain, &types);
+        let rows = rows::send(session, &statement, self.target, lines).await?;
+        if upsert {
+            self.merge(session, &name, &waiting).await?;
+        }
+        Ok(rows)
+    }
+
+    /// Puts the rows that wait in the place of those with the same keys. Not by `ON DUPLICATE KEY`: that would also take a row
+    /// for the same that has the value of another unique index.
+    async fn merge(&self, session: &mut Session, name: &str, waiting: &str) -> Result<(), Fault> {
+        let asked = session.conn().query_first(self.target.bad_keys(waiting, "char")).await;
+        let bad: Option<String> = asked.map_err(|error| session.fault(&error))?;
+        if let Some(bad) = bad {
+            return Err(self.target.bad_keys_fault(&bad));
+        }
+        let keys = self.target.keys.iter().map(|key| quote::double(key));
+        let same: Vec<String> = keys.map(|key| format!("t.{key} = s.{key}")).collect();
+        let same = same.join(" AND ");
+        let others = self.target.columns.iter().filter(|column| !self.target.keys.contains(column));
+        let set: Vec<String> =
+            others.map(|column| quote::double(column)).map(|column| format!("t.{column} = s.{column}")).collect();
+        if !set.is_empty() {
+            session
+                .run(&format!("UPDATE {waiting} AS s STRAIGHT_JOIN {name} AS t ON {same} SET {}", set.join(", ")))
+                .await?;
+        }
+        let taken: Vec<String> =
+            self.target.columns.iter().map(|column| format!("s.{}", quote::double(column))).collect();
+        let key = quote::double(&self.target.keys[0]);
+        let insert = format!(
+            "INSERT INTO {name} ({columns}) SELECT {taken} FROM {waiting} AS s LEFT JOIN {name} AS t ON {same} \
+             WHERE t.{key} IS NULL",
+            columns = self.target.column_list(),
+            taken = taken.join(", ")
+        );
+        session.run(&insert).await
+    }
+}
