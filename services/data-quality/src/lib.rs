@@ -68,7 +68,8 @@ impl Step for DataQuality {
             manual: include_str!("manual.md"),
             inputs: INPUT,
             outputs: &["output", REJECTED],
-            effects: Effects::None,
+            // The report, if one is asked for.
+            effects: Effects::Commits,
             keeps_order: true,
             aliases: &["data_quality", "quality_check"],
             examples: &[
@@ -100,8 +101,8 @@ impl Step for DataQuality {
         // Files of references are opened.
         let plan = compute::run(move || Plan::new(params, &schema, &root)).await?;
         let rejected = plan.rejected.clone();
-        let files = plan.files();
-        let planned = Planned::new(plan.schema.clone(), plan).output(rejected);
+        let (files, effects) = (plan.files(), plan.effects());
+        let planned = Planned::new(plan.schema.clone(), plan).output(rejected).effects(effects);
         Ok(match files {
             Some(files) => planned.source(files),
             None => planned,

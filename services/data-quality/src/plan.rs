@@ -12,7 +12,7 @@ use crate::row_rule::{RowRule, row_rules};
 use crate::types::holds;
 use crate::wrong::{Wrong, bad_params, pointer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use flight_common::{DataRoot, Fault, FileIdentity, columns};
+use flight_common::{DataRoot, Effects, Fault, FileIdentity, columns};
 use std::sync::Arc;
 
 const DEFAULT_NULL_RATIO: f64 = 0.5;
@@ -137,6 +137,11 @@ impl Plan {
         let files = self.references.iter().map(|check| &check.file).chain(drift);
         let identities: Vec<_> = files.map(|file| file.identity.clone()).collect();
         (!identities.is_empty()).then(|| FileIdentity::of_all(&identities))
+    }
+
+    /// What is done to the world: nothing, unless a report is written.
+    pub fn effects(&self) -> Effects {
+        if self.report.is_some() { Effects::Commits } else { Effects::None }
     }
 
     /// Whether the nulls of each column are counted.

@@ -41,7 +41,8 @@ async fn the_contract_is_kept_when_rows_are_rejected() {
 async fn the_contract_is_kept_beside_a_file() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let folder = tempfile::tempdir().expect("a folder");
-    let lines: String = (0..40).map(|n| format!("{n},word {},{}.5,2021-01-{:02}\n", n % 7, n % 11, n % 28 + 1)).collect();
+    let lines: String =
+        (0..40).map(|n| format!("{n},word {},{}.5,2021-01-{:02}\n", n % 7, n % 11, n % 28 + 1)).collect();
     std::fs::write(folder.path().join("old.csv"), format!("id,name,amount,day\n{lines}")).expect("written");
     let params = json!({"rules": {
         "check_drift": {"file_path": "old.csv", "columns": ["id", "name", "amount", "day"]},

@@ -129,8 +129,8 @@ impl Step for ExtractSql {
 }
 
 fn wrapped<Q>(planned: Planned<Q>, wrap: impl FnOnce(Q) -> Run) -> Planned<Run> {
-    let Planned { outputs, source, datasets, run } = planned;
-    Planned { outputs, source, datasets, run: wrap(run) }
+    let Planned { outputs, source, datasets, effects, run } = planned;
+    Planned { outputs, source, datasets, effects, run: wrap(run) }
 }
 
 /// A fault of planning that speaks of no parameter speaks of the database.

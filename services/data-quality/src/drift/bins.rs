@@ -28,11 +28,11 @@ pub enum Draft {
 }
 
 impl Draft {
-    /// Nothing seen yet.
-    pub fn new(kind: Kind) -> Self {
+    /// Nothing seen yet, in a sample of these bytes.
+    pub fn new(kind: Kind, bytes: usize) -> Self {
         match kind {
-            Kind::Number | Kind::Time => Self::Numbers(Sample::new()),
-            Kind::Category => Self::Texts(Sample::new()),
+            Kind::Number | Kind::Time => Self::Numbers(Sample::new(bytes)),
+            Kind::Category => Self::Texts(Sample::new(bytes)),
         }
     }
 

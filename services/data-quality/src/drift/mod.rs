@@ -163,10 +163,11 @@ impl Drifts {
         let Some(check) = &plan.drift else { return Ok(Self::default()) };
         let root = &context.env.data_root;
         let wanted: Vec<Wanted> = check.columns.iter().map(|column| column.wanted.clone()).collect();
-        let mut drafts: Vec<Draft> = check.columns.iter().map(|column| Draft::new(column.kind)).collect();
+        let bytes = sample::share(context.budget().limit(), check.columns.len());
+        let mut drafts: Vec<Draft> = check.columns.iter().map(|column| Draft::new(column.kind, bytes)).collect();
         // Samples are bounded by their own size: they are booked, and need not ask.
         let mut booked = context.budget().reservation();
-        booked.grow(drafts.len() * sample::MOST_BYTES);
+        booked.grow(drafts.len() * bytes);
         let sample =
             |columns: Vec<_>| drafts.iter_mut().zip(&columns).try_for_each(|(draft, column)| draft.add(column));
         check.file.read(root, &wanted, sample).await?;

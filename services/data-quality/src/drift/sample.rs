@@ -4,9 +4,14 @@
 //! A value's place is hashed, and values with small hashes are kept: all of them at first, half of them once the memory is
 //! full, then a quarter, and so on.
 
-/// What a sample takes at most: 16,384 numbers. The rank of a quantile of so many is off by 0.4 % of them (one standard
-/// deviation, √(p(1 − p)/n)).
-pub const MOST_BYTES: usize = 256 << 10;
+/// The least and the most that a sample may take. The most is 16,384 numbers: the rank of a quantile of so many is off by
+/// 0.4 % of them (one standard deviation, √(p(1 − p)/n)).
+const MOST_BYTES: (usize, usize) = (4 << 10, 256 << 10);
+
+/// What each of so many samples may take where there is this much memory: together no more than a sixteenth of it.
+pub fn share(memory: usize, samples: usize) -> usize {
+    (memory / (16 * samples.max(1))).clamp(MOST_BYTES.0, MOST_BYTES.1)
+}
 
 /// A value, and what it takes.
 pub trait Sampled {
@@ -30,15 +35,16 @@ impl Sampled for Box<str> {
 pub struct Sample<T> {
     kept: Vec<(u64, T)>,
     bytes: usize,
+    most_bytes: usize,
     /// How many bits of a hash must be zero.
     level: u32,
     seen: u64,
 }
 
 impl<T: Sampled> Sample<T> {
-    /// No values yet.
-    pub fn new() -> Self {
-        Self { kept: Vec::new(), bytes: 0, level: 0, seen: 0 }
+    /// No values yet, and never more than these bytes of them, but for one that is larger.
+    pub fn new(most_bytes: usize) -> Self {
+        Self { kept: Vec::new(), bytes: 0, most_bytes, level: 0, seen: 0 }
     }
 
     /// Takes the next value in, or not.
@@ -51,7 +57,7 @@ impl<T: Sampled> Sample<T> {
         let value = value();
         self.bytes += size_of::<u64>() + value.bytes();
         self.kept.push((hash, value));
-        while self.bytes > MOST_BYTES && self.kept.len() > 1 && self.level < u64::BITS {
+        while self.bytes > self.most_bytes && self.kept.len() > 1 && self.level < u64::BITS {
             self.level += 1;
             self.kept.retain(|(hash, _)| hash.leading_zeros() >= self.level);
             self.bytes = self.kept.iter().map(|(_, value)| size_of::<u64>() + value.bytes()).sum();
@@ -77,18 +83,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn samples_share_a_part_of_the_memory() {
+        assert_eq!([share(256 << 20, 3), share(4 << 20, 4), share(4 << 20, 64)], [256 << 10, 64 << 10, 4 << 10]);
+        assert_eq!((share(0, 1), share(usize::MAX, 0)), MOST_BYTES);
+    }
+
+    #[test]
     fn a_few_values_are_all_kept() {
-        let mut sample = Sample::new();
+        let mut sample = Sample::new(MOST_BYTES.1);
         (0..10_000).for_each(|n| sample.add(|| f64::from(n)));
         assert_eq!(sample.into_values().count(), 10_000);
     }
 
     #[test]
     fn of_many_values_a_fair_part_is_kept_within_the_bound() {
-        let mut sample = Sample::new();
+        let mut sample = Sample::new(MOST_BYTES.1);
         for n in 0..1_000_000 {
             sample.add(|| f64::from(n));
-            assert!(sample.bytes <= MOST_BYTES);
+            assert!(sample.bytes <= MOST_BYTES.1);
         }
         let mut values: Vec<f64> = sample.into_values().collect();
         assert!((8_192..=16_384).contains(&values.len()), "{}", values.len());
@@ -101,11 +113,11 @@ mod tests {
 
     #[test]
     fn long_texts_are_bounded_by_what_they_take() {
-        let mut sample = Sample::new();
-        let long: Box<str> = "x".repeat(MOST_BYTES / 4).into();
+        let mut sample = Sample::new(MOST_BYTES.1);
+        let long: Box<str> = "x".repeat(MOST_BYTES.1 / 4).into();
         (0..100).for_each(|_| sample.add(|| long.clone()));
         assert!((1..=3).contains(&sample.kept.len()));
-        (0..3).for_each(|_| sample.add(|| "x".repeat(2 * MOST_BYTES).into()));
+        (0..3).for_each(|_| sample.add(|| "x".repeat(2 * MOST_BYTES.1).into()));
         assert!(sample.kept.len() <= 3);
     }
 }
