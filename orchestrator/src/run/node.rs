@@ -260,8 +260,13 @@ impl<M: Mesh> NodeTask<M> {
         if !commits {
             return stream;
         }
-        let (attendant, id) = (self.shared.attendant.clone(), self.node.id.clone());
-        let permitted = async move { attendant.permit(&id).await.err() }.boxed();
+        let (shared, id) = (self.shared.clone(), self.node.id.clone());
+        let permitted = async move {
+            let refused = shared.attendant.permit(&id).await.err();
+            // What the step makes of an input that breaks off would hide why it did.
+            refused.inspect(|fault| shared.note(place, fault.clone()))
+        };
+        let permitted = permitted.boxed();
         stream.wrap(|items| {
             stream::unfold(Some((items, permitted)), |state| async move {
                 let (mut items, permitted) = state?;

@@ -34,6 +34,8 @@ pub struct ReferenceFile {
     pub identity: FileIdentity,
     /// Whether it holds no row.
     pub is_empty: bool,
+    /// The parameter that names it.
+    param: String,
     schema: Schema,
 }
 
@@ -48,14 +50,15 @@ impl ReferenceFile {
     /// # Errors
     /// Why it cannot be read.
     pub fn look(root: &DataRoot, path: &str, pointer: &str) -> Result<Self, Fault> {
-        let mut file = root.open_file(path, pointer.trim_start_matches('/'))?.into_std();
+        let param = pointer.trim_start_matches('/').to_owned();
+        let mut file = root.open_file(path, &param)?.into_std();
         let identity = FileIdentity::of(&file, path)?;
         let looked = if is_parquet(path) { look_parquet(file) } else { look_csv(&mut file) };
         let (schema, is_empty) = looked.map_err(|error| {
             let fault = unreadable(path, error);
             bad_params(pointer, fault.message().to_owned(), fault.help_text().unwrap_or_default())
         })?;
-        Ok(Self { path: path.to_owned(), identity, is_empty, schema })
+        Ok(Self { path: path.to_owned(), identity, is_empty, param, schema })
     }
 
     /// The type of its column of this name. Texts of CSV may become anything: they are of the null type.
@@ -90,7 +93,7 @@ impl ReferenceFile {
         wanted: &[Wanted],
         mut take: impl FnMut(Vec<ArrayRef>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let file = root.open_file(&self.path, "file_path")?.into_std();
+        let file = root.open_file(&self.path, &self.param)?.into_std();
         self.identity.check(&file, "since it was planned")?;
         let watched = file.try_clone().map_err(|error| Fault::io(&self.path, &error))?;
         let batches = if is_parquet(&self.path) { self.parquet(file, wanted) } else { self.csv(file, wanted) };

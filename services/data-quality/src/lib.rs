@@ -7,7 +7,7 @@
 //! | `tally`, `distinct` | what all batches tell together, in bounded memory |
 //! | `row_rule`, `reference`, `reject`, `fresh` | rules about single rows, and the rows that do not pass; the age of the newest value |
 //! | `drift` | how values are distributed, here and in a file |
-//! | `file`, `known` | a file that data are compared with, and the set of its values |
+//! | `file`, `hashes` | a file that data are compared with, and the set of its values |
 //! | `check`, `report` | the result, for reports and faults, and as a file |
 //!
 //! Rows leave as soon as they have been looked at. The verdict comes with the end of the stream: a gate that fails ends
@@ -22,7 +22,7 @@ mod failure;
 mod file;
 mod fresh;
 mod hash;
-mod known;
+mod hashes;
 mod missing;
 mod observe;
 mod params;

@@ -6,13 +6,13 @@
 
 use crate::file::ReferenceFile;
 use crate::hash::{Keys, can_hash};
-use crate::known::Known;
+use crate::hashes::Hashes;
 use crate::missing::present;
 use crate::params::{Reference, Rules};
 use crate::plan::Plan;
 use crate::types::value_type;
 use crate::wrong::{Wrong, pointer};
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, SchemaRef};
 use flight_common::{DataRoot, Fault, StepContext, columns};
@@ -35,7 +35,7 @@ pub struct ReferenceCheck {
 }
 
 /// The values of each reference.
-pub struct References(Vec<Known>);
+pub struct References(Vec<Hashes>);
 
 /// The columns with a reference.
 pub fn references(rules: &Rules, schema: &SchemaRef, root: &DataRoot, wrong: &mut Wrong) -> Vec<ReferenceCheck> {
@@ -73,7 +73,7 @@ impl References {
     /// # Errors
     /// [`flight_common::FaultKind::Internal`] if an encoded column cannot be decoded.
     pub fn failing(&self, plan: &Plan, keys: &Keys, batch: &RecordBatch) -> Result<Vec<BooleanBuffer>, Fault> {
-        let failing = |(check, known): (&ReferenceCheck, &Known)| {
+        let failing = |(check, known): (&ReferenceCheck, &Hashes)| {
             let column = batch.column(check.place);
             let hashes = keys.hash_rows(std::slice::from_ref(column), batch.num_rows())?;
             let astray = BooleanBuffer::collect_bool(hashes.len(), |row| !known.contains(hashes[row]));
@@ -97,10 +97,10 @@ impl ReferenceCheck {
         format!("{REFERENCE} of \"{}\": {}", plan.name(self.place), self.offence())
     }
 
-    async fn load(&self, keys: &Keys, context: &StepContext) -> Result<Known, Fault> {
-        let mut known = Known::new(context.budget());
+    async fn load(&self, keys: &Keys, context: &StepContext) -> Result<Hashes, Fault> {
+        let mut known = Hashes::new(context.budget());
         let wanted = [(self.theirs.clone(), self.plain.clone())];
-        let take = |columns: Vec<arrow::array::ArrayRef>| {
+        let take = |columns: Vec<ArrayRef>| {
             let hashes = keys.hash_rows(&columns, columns[0].len())?;
             let there = present(&columns[0])?;
             let is_there = |row: &usize| there.as_ref().is_none_or(|there| there.is_valid(*row));

@@ -266,13 +266,16 @@ fn is_whole(number: &[u8]) -> bool {
     number.strip_prefix(b"-").unwrap_or(number).iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a float holds it to the last digit. Of what is no whole number nobody expects that.
+/// Whether a float holds it to the last digit. Of what is no whole number nobody expects that; beyond 64 bits it is enough
+/// that a float is written so, as JavaScript writes large ones.
 fn is_held(number: &[u8]) -> bool {
     if number.len() <= SAFE_DIGITS || !is_whole(number) {
         return true;
     }
     let text = String::from_utf8_lossy(number);
-    text.parse::<f64>().is_ok_and(|float| format!("{float:.0}") == text)
+    let is_wide = text.parse::<i64>().is_err() && text.parse::<u64>().is_err();
+    let is_so = |float: f64| format!("{float:.0}") == text || (is_wide && float.to_string() == text);
+    text.parse().is_ok_and(is_so)
 }
 
 #[cfg(test)]
@@ -318,7 +321,7 @@ mod tests {
             "",
             r#"{"n": -7, "f": 1e300, "s": 9007199254740993, "o": null, "l": []}"#,
             r#"{"f": 9007199254740992, "n": 9007199254740993} {"f": 9007199254740993.0}"#,
-            r#"{"f": 123456789012345680000, "n": null, "f": true}"#,
+            r#"{"f": 123456789012345680000, "n": null, "f": 1152921504606846976}"#,
             r#"{"other": {"n": [1.5, "}", {"\"": 9007199254740993}]}, "s": "\"n\": 1.5 \\", "n": 1}"#,
             r#"{ "o" : { "x" : 0.1 , "t" : "007" } , "l" : [ { "x" : 2 } , null , { } ] }"#,
         ] {
@@ -330,6 +333,7 @@ mod tests {
     fn values_that_they_do_not_hold_are_found_wherever_they_are() {
         for (text, column, value, record) in [
             (r#"{"f": 9007199254740993}"#, "f", "9007199254740993", 0),
+            (r#"{"f": 1152921504606847000}"#, "f", "1152921504606847000", 0),
             (r#"{"f": 1}{"f": -18446744073709551617}"#, "f", "-18446744073709551617", 1),
             (
                 r#"{"n": 1}
