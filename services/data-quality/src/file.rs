@@ -1,25 +1,30 @@
-//! A file that data are compared with: CSV with a header line, or Parquet.
+//! A file that data are compared with: CSV with a header line, compressed or not, or Parquet.
 //!
 //! It is read as often as need be, some columns at a time and batch by batch, in the types that are asked for. Texts of CSV
 //! are read strictly: what is no value of the type is a fault, and not a null.
 
 use crate::wrong::bad_params;
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{can_cast_types, cast};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
+use arrow::util::display::array_value_to_string;
+use flight_common::params::did_you_mean;
 use flight_common::values::USUAL_NULLS;
-use flight_common::{DataRoot, Fault, FileIdentity, columns};
+use flight_common::{DataRoot, Fault, FileIdentity, Violation, peek, uncompressed};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use regex::Regex;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
+/// Characters of a value that are shown.
+const SHOWN: usize = 60;
 /// Nulls of CSV, spelled as `extract-csv` reads them.
 static NULLS: LazyLock<Regex> = LazyLock::new(|| {
     let words: Vec<String> = USUAL_NULLS.iter().map(|word| regex::escape(word)).collect();
@@ -51,9 +56,9 @@ impl ReferenceFile {
     /// Why it cannot be read.
     pub fn look(root: &DataRoot, path: &str, pointer: &str) -> Result<Self, Fault> {
         let param = pointer.trim_start_matches('/').to_owned();
-        let mut file = root.open_file(path, &param)?.into_std();
+        let file = root.open_file(path, &param)?.into_std();
         let identity = FileIdentity::of(&file, path)?;
-        let looked = if is_parquet(path) { look_parquet(file) } else { look_csv(&mut file) };
+        let looked = if is_parquet(path) { look_parquet(file) } else { look_csv(file) };
         let (schema, is_empty) = looked.map_err(|error| {
             let fault = unreadable(path, error);
             bad_params(pointer, fault.message().to_owned(), fault.help_text().unwrap_or_default())
@@ -66,7 +71,13 @@ impl ReferenceFile {
     /// # Errors
     /// [`flight_common::FaultKind::BadSchema`] for a column that it does not have.
     pub fn type_of(&self, name: &str, pointer: &str) -> Result<&DataType, Fault> {
-        Ok(self.schema.field(columns::find(&self.schema, name, pointer)?).data_type())
+        if let Some((_, field)) = self.schema.column_with_name(name) {
+            return Ok(field.data_type());
+        }
+        let message = format!("{} has no column \"{name}\"", self.path);
+        let help = did_you_mean(name, self.schema.fields().iter().map(|field| field.name().as_str()));
+        let violation = Violation { pointer: pointer.to_owned(), message: message.clone(), help: Some(help.clone()) };
+        Err(Fault::bad_schema(message).column(name).help(help).with_violations(vec![violation]))
     }
 
     /// Whether its column of this name can be read in this type.
@@ -97,9 +108,11 @@ impl ReferenceFile {
         self.identity.check(&file, "since it was planned")?;
         let watched = file.try_clone().map_err(|error| Fault::io(&self.path, &error))?;
         let batches = if is_parquet(&self.path) { self.parquet(file, wanted) } else { self.csv(file, wanted) };
+        let mut rows = 0;
         for batch in batches.map_err(|error| unreadable(&self.path, error))? {
             let batch = batch.map_err(|error| unreadable(&self.path, error))?;
-            let columns = wanted.iter().map(|(name, data_type)| self.typed(&batch, name, data_type));
+            let columns = wanted.iter().map(|wanted| self.typed(&batch, rows, wanted));
+            rows += batch.num_rows();
             take(columns.collect::<Result<_, _>>()?)?;
             tokio::task::yield_now().await;
         }
@@ -117,29 +130,35 @@ impl ReferenceFile {
         Ok(Box::new(builder.with_projection(some).build()?))
     }
 
-    fn csv(&self, mut file: File, wanted: &[Wanted]) -> Result<Batches, ArrowError> {
-        skip_mark(&mut file)?;
+    fn csv(&self, file: File, wanted: &[Wanted]) -> Result<Batches, ArrowError> {
         let texts = self.schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
         let schema = Arc::new(Schema::new(texts.collect::<Vec<_>>()));
         let reader = ReaderBuilder::new(schema)
             .with_header(true)
             .with_null_regex(NULLS.clone())
             .with_projection(self.places(wanted));
-        Ok(Box::new(reader.build(file)?))
+        Ok(Box::new(reader.build(text_of(file)?)?))
     }
 
-    fn typed(&self, batch: &RecordBatch, name: &str, wanted: &DataType) -> Result<ArrayRef, Fault> {
+    /// A column of a batch, before which there are so many rows.
+    fn typed(&self, batch: &RecordBatch, rows: usize, (name, wanted): &Wanted) -> Result<ArrayRef, Fault> {
         let column = batch.column_by_name(name).ok_or_else(|| Fault::internal(format!("{name} was not read")))?;
-        let strict = CastOptions { safe: false, ..CastOptions::default() };
-        cast_with_options(&trimmed(column, wanted), wanted, &strict).map_err(|error| {
-            let why = match error {
-                ArrowError::CastError(why) | ArrowError::ParseError(why) => why,
-                other => other.to_string(),
-            };
-            Fault::bad_data(format!("{}, column \"{name}\": {why}", self.path))
-                .column(name)
-                .help(format!("the data's column is {wanted}: correct the file, or compare with another column"))
-        })
+        let column = trimmed(column, wanted);
+        let typed = cast(&column, wanted)?;
+        // What cannot be cast has become a null.
+        let (before, after) = (column.logical_nulls(), typed.logical_nulls());
+        let is_null = |nulls: &Option<NullBuffer>, row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        match (0..typed.len()).find(|&row| is_null(&after, row) && !is_null(&before, row)) {
+            None => Ok(typed),
+            Some(row) => Err(self.wrong_value(&array_value_to_string(&column, row)?, rows + row + 1, name, wanted)),
+        }
+    }
+
+    fn wrong_value(&self, value: &str, row: usize, name: &str, wanted: &DataType) -> Fault {
+        let value: String = value.chars().take(SHOWN).collect();
+        Fault::bad_data(format!("{}, row {row}, column \"{name}\": \"{value}\" is not {wanted}", self.path))
+            .column(name)
+            .help("the data's column holds such values: correct the file, or compare with another column")
     }
 }
 
@@ -162,21 +181,19 @@ fn look_parquet(file: File) -> Result<(Schema, bool), ArrowError> {
     Ok((builder.schema().as_ref().clone(), builder.metadata().file_metadata().num_rows() == 0))
 }
 
-fn look_csv(file: &mut File) -> Result<(Schema, bool), ArrowError> {
-    skip_mark(file)?;
-    let (schema, rows) = Format::default().with_header(true).infer_schema(file, Some(1))?;
+fn look_csv(file: File) -> Result<(Schema, bool), ArrowError> {
+    let (schema, rows) = Format::default().with_header(true).infer_schema(text_of(file)?, Some(1))?;
     let fields = schema.fields().iter().map(|field| Field::new(field.name(), DataType::Null, true));
     Ok((Schema::new(fields.collect::<Vec<_>>()), rows == 0))
 }
 
-/// A byte order mark is no part of the first name.
-fn skip_mark(file: &mut File) -> Result<(), ArrowError> {
-    let mut first = Vec::with_capacity(3);
-    file.by_ref().take(3).read_to_end(&mut first)?;
-    if first != b"\xef\xbb\xbf" {
-        file.rewind()?;
+/// The text of a CSV file, uncompressed. A byte order mark is no part of the first name.
+fn text_of(file: File) -> std::io::Result<Box<dyn Read + Send>> {
+    let (first, mut text) = peek::<3>(uncompressed(file)?)?;
+    if first == b"\xef\xbb\xbf" {
+        text.read_exact(&mut [0; 3])?;
     }
-    Ok(())
+    Ok(Box::new(text))
 }
 
 fn unreadable(path: &str, error: impl Display) -> Fault {

@@ -28,13 +28,19 @@ impl Wrong {
         let kind = if schema { FaultKind::BadSchema } else { FaultKind::BadParams };
         let fault = Fault::new(kind, messages.join("; "));
         let help = self.0.iter().find_map(|fault| fault.help_text()).map(str::to_owned);
-        let violations = self.0.iter().flat_map(|fault| fault.violations().to_vec()).collect();
+        let violations = self.0.iter().flat_map(with_help).collect();
         let fault = fault.with_violations(violations);
         Some(match help {
             Some(help) => fault.help(help),
             None => fault,
         })
     }
+}
+
+/// The violations of a fault. What is told beside others needs its own help.
+fn with_help(fault: &Fault) -> impl Iterator<Item = Violation> + '_ {
+    let help = |violation: &Violation| violation.help.clone().or_else(|| fault.help_text().map(str::to_owned));
+    fault.violations().iter().map(move |violation| Violation { help: help(violation), ..violation.clone() })
 }
 
 /// A fault in the parameter at this pointer.

@@ -158,13 +158,15 @@ async fn every_kind_of_column_can_be_compared_with_csv_and_parquet() {
     folder.write("old.csv", [b"\xef\xbb\xbf", csv.as_slice()].concat());
     let columns = json!(["word", "whole", "float", "price", "seen", "day", "flag"]);
     let mut told = Vec::new();
-    for file in ["old.parquet", "old.csv"] {
+    let zstd = zstd::encode_all(std::fs::read(folder.path().join("old.csv")).expect("written").as_slice(), 1);
+    folder.write("old.csv.zst", zstd.expect("in memory"));
+    for file in ["old.parquet", "old.csv", "old.csv.zst"] {
         let rule = json!({"file_path": file, "columns": columns, "max_psi": 0});
         let ran = folder.run_on(Bench::at(folder.path()).batches_of(7), rule, &rows).await.expect("runs");
         assert_eq!((ran.report.counters["checks_passed"], ran.report.counters["columns_drifted"]), (7, 0), "{file}");
         told.push(ran.report.details["drift"].clone());
     }
-    assert_eq!(told[0], told[1]);
+    assert!(told[0] == told[1] && told[1] == told[2]);
     assert_eq!(told[0][5]["bins"][0]["bin"], json!("≤ 1970-01-10"));
     assert_eq!(told[0][2]["bins"][10], json!({"bin": "(null)", "reference": 0.1, "data": 0.1}), "NaN counts as null");
     let later = rows.slice(60, 40);
@@ -268,7 +270,7 @@ async fn what_cannot_be_compared_is_refused_at_its_place() {
         (file("text.parquet"), BadSchema, "columns", "Utf8"),
         (json!({"file_path": "text.parquet", "columns": ["t"]}), BadSchema, "columns", "Boolean"),
         (columns(json!(["y"])), BadSchema, "columns", "\"y\""),
-        (columns(json!(["more"])), BadSchema, "columns", "\"more\""),
+        (columns(json!(["more"])), BadSchema, "columns", "old.csv has no column \"more\""),
         (columns(json!(["list"])), BadSchema, "columns", "List"),
         (columns(json!([])), BadParams, "columns", "no column"),
         (json!({"file_path": "old.csv", "columns": ["x"], "max_psi": -1}), BadParams, "max_psi", "-1"),
@@ -288,10 +290,27 @@ async fn what_cannot_be_compared_is_refused_at_its_place() {
 
 #[tokio::test]
 async fn a_value_of_another_type_in_the_file_is_told() {
-    let folder = Folder::with("old.csv", "x\n1\n n/a \nabout 3\n");
+    let folder = Folder::with("old.csv", format!("x\n{}n/a\n 7 \nabout 3\n", "1\n".repeat(2000)));
     let fault = folder.run(rule("old.csv"), &numbers(0..5)).await.expect_err("no number");
     assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadData, Some("x")));
-    assert!(fault.message().contains("old.csv") && fault.help_text().is_some(), "{fault:?}");
+    assert_eq!(fault.message(), "old.csv, row 2003, column \"x\": \"about 3\" is not Float64");
+    assert!(fault.help_text().is_some());
+}
+
+#[tokio::test]
+async fn each_mistake_has_its_own_help() {
+    let folder = Folder::with("old.csv", "x,y\n1,2\n");
+    let params = json!({
+        "rules": {"check_drift": {"file_path": "odl.csv", "columns": ["x"]}, "check_not_null": ["xx"]},
+        "on_failure": {"check_drift": "reject"},
+    });
+    let run = async |params: Value| Bench::at(folder.path()).run(DataQuality, params, &[numbers(0..5)]).await;
+    let fault = run(params).await.expect_err("refused");
+    let help = |place: usize| fault.violations()[place].help.clone().unwrap_or_default();
+    assert!(help(0).starts_with("use fail or warn") && help(1) == "did you mean \"x\"?", "{fault:?}");
+    assert!(help(2).starts_with("did you mean \"old.csv\"?"), "{fault:?}");
+    let fault = run(json!({"rules": {"check_drift": {"file_path": "old.csv", "columns": ["x"]}}})).await;
+    assert!(fault.is_ok());
 }
 
 #[tokio::test]
