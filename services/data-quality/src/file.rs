@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 use flight_common::params::did_you_mean;
-use flight_common::values::USUAL_NULLS;
+use flight_common::values::{USUAL_NULLS, types};
 use flight_common::{DataRoot, Fault, FileIdentity, Violation, peek, uncompressed};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -112,8 +112,8 @@ impl ReferenceFile {
         for batch in batches.map_err(|error| unreadable(&self.path, error))? {
             let batch = batch.map_err(|error| unreadable(&self.path, error))?;
             let columns = wanted.iter().map(|wanted| self.typed(&batch, rows, wanted));
-            rows += batch.num_rows();
             take(columns.collect::<Result<_, _>>()?)?;
+            rows += batch.num_rows();
             tokio::task::yield_now().await;
         }
         self.identity.check(&watched, "while it was read")
@@ -155,7 +155,7 @@ impl ReferenceFile {
     }
 
     fn wrong_value(&self, value: &str, row: usize, name: &str, wanted: &DataType) -> Fault {
-        let value: String = value.chars().take(SHOWN).collect();
+        let (value, wanted): (String, _) = (value.chars().take(SHOWN).collect(), types::name(wanted));
         Fault::bad_data(format!("{}, row {row}, column \"{name}\": \"{value}\" is not {wanted}", self.path))
             .column(name)
             .help("the data's column holds such values: correct the file, or compare with another column")

@@ -293,7 +293,7 @@ async fn a_value_of_another_type_in_the_file_is_told() {
     let folder = Folder::with("old.csv", format!("x\n{}n/a\n 7 \nabout 3\n", "1\n".repeat(2000)));
     let fault = folder.run(rule("old.csv"), &numbers(0..5)).await.expect_err("no number");
     assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadData, Some("x")));
-    assert_eq!(fault.message(), "old.csv, row 2003, column \"x\": \"about 3\" is not Float64");
+    assert_eq!(fault.message(), "old.csv, row 2003, column \"x\": \"about 3\" is not float64");
     assert!(fault.help_text().is_some());
 }
 
