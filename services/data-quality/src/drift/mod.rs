@@ -63,9 +63,15 @@ pub enum Kind {
     Category,
 }
 
-/// The bins of each column, and how many of the file's values are in them.
+/// How each column is distributed in the file.
 #[derive(Default)]
-pub struct Drifts(Vec<(Bins, Vec<u64>)>);
+pub struct Drifts(Vec<Counted>);
+
+/// The bins of a column, and how many of the file's values are in each.
+struct Counted {
+    bins: Bins,
+    reference: Vec<u64>,
+}
 
 /// The columns that are compared, and what with.
 pub fn drift(rules: &Rules, schema: &SchemaRef, root: &DataRoot, wrong: &mut Wrong) -> Option<DriftCheck> {
@@ -172,9 +178,9 @@ impl Drifts {
             |columns: Vec<_>| drafts.iter_mut().zip(&columns).try_for_each(|(draft, column)| draft.add(column));
         check.file.read(root, &wanted, sample).await?;
         let bins = drafts.into_iter().map(|draft| draft.finish(check.asked.bins));
-        let mut counted: Vec<(Bins, Vec<u64>)> = bins.map(|bins| (bins.clone(), bins.nothing())).collect();
+        let mut counted: Vec<Counted> = bins.map(|bins| Counted { reference: bins.nothing(), bins }).collect();
         let count = |columns: Vec<_>| {
-            counted.iter_mut().zip(&columns).try_for_each(|((bins, counts), column)| bins.count(column, counts))
+            counted.iter_mut().zip(&columns).try_for_each(|(one, column)| one.bins.count(column, &mut one.reference))
         };
         check.file.read(root, &wanted, count).await?;
         Ok(Self(counted))
@@ -182,7 +188,7 @@ impl Drifts {
 
     /// Counts of nothing, for each column.
     pub fn nothing(&self) -> Vec<Vec<u64>> {
-        self.0.iter().map(|(bins, _)| bins.nothing()).collect()
+        self.0.iter().map(|one| one.bins.nothing()).collect()
     }
 
     /// How many of a batch's values are in each bin of each column.
@@ -191,9 +197,9 @@ impl Drifts {
     /// [`flight_common::FaultKind::Internal`] if a column cannot be decoded.
     pub fn count(&self, plan: &Plan, batch: &RecordBatch) -> Result<Vec<Vec<u64>>, Fault> {
         let columns = plan.drift.iter().flat_map(|check| &check.columns);
-        let count = |(column, (bins, _)): (&DriftColumn, &(Bins, Vec<u64>))| {
-            let mut counts = bins.nothing();
-            bins.count(batch.column(column.place), &mut counts)?;
+        let count = |(column, one): (&DriftColumn, &Counted)| {
+            let mut counts = one.bins.nothing();
+            one.bins.count(batch.column(column.place), &mut counts)?;
             Ok(counts)
         };
         columns.zip(&self.0).map(count).collect()
@@ -205,9 +211,10 @@ impl Drifts {
     /// [`flight_common::FaultKind::Internal`] for a border of a bin that cannot be shown.
     pub fn figures(&self, plan: &Plan, data: &[Vec<u64>]) -> Result<Vec<Figures>, Fault> {
         let columns = plan.drift.iter().flat_map(|check| &check.columns);
-        let figures = |((column, (bins, reference)), data): ((&DriftColumn, &(Bins, Vec<u64>)), &Vec<u64>)| {
-            Figures::of(plan.schema.field(column.place), bins, reference, data)
-        };
-        columns.zip(&self.0).zip(data).map(figures).collect()
+        let counts = self.0.iter().zip(data);
+        let figures = columns
+            .zip(counts)
+            .map(|(column, (one, data))| Figures::of(plan.schema.field(column.place), &one.bins, &one.reference, data));
+        figures.collect()
     }
 }
