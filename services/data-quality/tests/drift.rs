@@ -211,7 +211,8 @@ async fn a_drift_warns_or_fails_and_names_the_bin_that_changed_most() {
     let folder = Folder::with("old.csv", csv_of("x", 1..=100));
     let input = numbers(51..=150);
     let mut params = json!({"rules": {"check_drift": rule("old.csv")}, "report": "q"});
-    let run = async |params: Value| Bench::at(folder.path()).run(DataQuality, params, &[input.clone()]).await;
+    let run =
+        async |params: Value| Bench::at(folder.path()).run(DataQuality, params, std::slice::from_ref(&input)).await;
     let ran = run(params.clone()).await.expect("a warning");
     assert_eq!((ran.report.counters["checks_failed"], ran.report.counters["columns_drifted"]), (1, 1));
     params["on_failure"] = json!({"check_drift": "fail"});
