@@ -210,7 +210,7 @@ async fn values_past_the_sample_that_the_type_does_not_hold_are_told_by_line_and
         ("{\"o\": {\"x\": [0.5]}}", "{\"o\": {\"x\": [1, 9007199254740993]}}", "o.x"),
     ] {
         let value = later.rsplit([' ']).next().expect("a value").trim_end_matches([']', '}']);
-        let lines = [vec![first; 12].join("\n"), later.to_owned(), first.to_owned()].join("\n");
+        let lines = [[first; 12].join("\n"), later.to_owned(), first.to_owned()].join("\n");
         let list = format!("[\n{}\n]", lines.replace('\n', ",\n"));
         for (name, text, line) in [("a.ndjson", &lines, 13), ("a.json", &list, 14)] {
             folder.write(name, text);
