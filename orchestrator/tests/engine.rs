@@ -2,9 +2,12 @@
 
 mod support;
 
-use flight_common::FaultKind;
+use flight_common::{Effects, Fault, FaultKind};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use orchestrator::mesh::Mesh;
-use orchestrator::run::{Progress, RunOptions, RunReport, Status};
+use orchestrator::pipeline::{self, Arguments, Source};
+use orchestrator::run::{Attendant, Progress, RunOptions, RunReport, Status};
 use std::sync::Arc;
 use std::time::Duration;
 use support::{House, rows_flow};
@@ -296,5 +299,52 @@ async fn a_cancelled_run_ends_as_it_should_and_an_abandoned_one_at_once() {
         let (report, ()) = ended.expect("it ends");
         assert_eq!(report.status, Status::Cancelled, "{report:?}");
         assert_eq!(house.sum(), sum);
+    }
+}
+
+const PAYS: &str = "
+steps:
+  - {id: n, service: numbers, params: {rows: 5}}
+  - {id: p, service: pays, params: {plans: none}, depends_on: n}
+  - {id: s, service: sum, depends_on: p}
+";
+
+/// What the step in the middle does to the world, how many it comes after, and whether what it reads is kept.
+async fn planned(mesh: &impl Mesh, yaml: &str) -> (Effects, usize, bool) {
+    let plan = pipeline::check(&Source::new("test", yaml), &Arguments::default(), mesh).await.expect("a good pipeline");
+    (plan.nodes[1].effects, plan.nodes[1].after.len(), plan.nodes[0].checkpoint)
+}
+
+#[tokio::test]
+async fn what_a_step_does_to_the_world_is_what_it_plans_or_else_describes() {
+    let described = PAYS.replace("{plans: none}", "{}");
+    let house = House::new();
+    let (flight, server) = house.served().await;
+    for (yaml, wanted) in [(PAYS, (Effects::None, 0, false)), (&described, (Effects::External, 1, true))] {
+        assert_eq!(planned(&house.in_process(), yaml).await, wanted, "{yaml}");
+        assert_eq!(planned(&flight, yaml).await, wanted, "{yaml}");
+    }
+    server.stop().await.expect("nothing is left running");
+}
+
+/// Permits nothing to one step.
+struct Forbids(&'static str);
+
+impl Attendant for Forbids {
+    fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+        let answer = if step == self.0 { Err(Fault::denied("somebody else runs it")) } else { Ok(()) };
+        std::future::ready(answer).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_transform_that_commits_asks_for_permission_before_its_input_ends() {
+    let options = || RunOptions { attendant: Arc::new(Forbids("p")), ..RunOptions::default() };
+    for (house, report) in both(64 << 20, &PAYS.replace("none", "commits"), options).await {
+        assert_eq!(report.fault.as_ref().map(Fault::kind), Some(FaultKind::Denied), "{report:?}");
+        assert_eq!(house.sum(), None);
+    }
+    for (house, report) in both(64 << 20, PAYS, options).await {
+        assert_eq!((report.status, house.sum()), (Status::Done, Some(10)), "it does nothing: {report:?}");
     }
 }

@@ -50,7 +50,7 @@ pub struct StepSpec {
     pub inputs: &'static [&'static str],
     /// Its named outputs, the main one first.
     pub outputs: &'static [&'static str],
-    /// What it does to the world.
+    /// What it does to the world, at most: a plan may say that with some parameters it does less.
     pub effects: Effects,
     /// Whether rows leave in the order in which they came.
     pub keeps_order: bool,

@@ -38,6 +38,8 @@ mod stream;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(feature = "files")]
+mod uncompressed;
 #[cfg(feature = "values")]
 pub mod values;
 pub mod wire;
@@ -56,6 +58,8 @@ pub use report::{Meter, StepReport};
 pub use spool::{SpillSpace, Spool, SpoolWriter};
 pub use step::{InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv};
 pub use stream::{BATCH_ROWS, BatchStream, EdgeStream, until_closed};
+#[cfg(feature = "files")]
+pub use uncompressed::{DamagedData, peek, uncompressed};
 
 /// The messages of `proto/quiver/v1`.
 pub mod proto {

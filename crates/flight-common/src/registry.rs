@@ -2,7 +2,7 @@
 
 use crate::command::StepCommand;
 use crate::dataset::Dataset;
-use crate::describe::{StepDescription, StepSpec};
+use crate::describe::{Effects, StepDescription, StepSpec};
 use crate::fault::Fault;
 use crate::params;
 use crate::step::{InputSchemas, Inputs, Outputs, Step, StepContext, StepEnv};
@@ -39,6 +39,8 @@ pub struct PlannedStep {
     pub source: Option<String>,
     /// The data outside the pipeline that it reads or writes.
     pub datasets: Vec<Dataset>,
+    /// What it does to the world with these parameters.
+    pub effects: Effects,
     start: Start,
 }
 
@@ -90,6 +92,7 @@ impl<S: Step> AnyStep for Erased<S> {
                 outputs: planned.outputs,
                 source: planned.source,
                 datasets: planned.datasets,
+                effects: planned.effects.unwrap_or(spec.effects),
                 start: Box::new(move |inputs, context| step.process(run, inputs, context)),
             })
         }

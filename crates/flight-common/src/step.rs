@@ -7,7 +7,7 @@
 use crate::compute;
 use crate::data_root::DataRoot;
 use crate::dataset::Dataset;
-use crate::describe::StepSpec;
+use crate::describe::{Effects, StepSpec};
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
 use crate::outbound::AllowList;
@@ -124,6 +124,8 @@ pub struct Planned<R> {
     pub source: Option<String>,
     /// The data outside the pipeline that an extract reads or a load writes.
     pub datasets: Vec<Dataset>,
+    /// What it does to the world with these parameters, where that is less than its [`StepSpec::effects`].
+    pub effects: Option<Effects>,
     /// What to run.
     pub run: R,
 }
@@ -131,7 +133,7 @@ pub struct Planned<R> {
 impl<R> Planned<R> {
     /// A plan with one output.
     pub fn new(output: SchemaRef, run: R) -> Self {
-        Self { outputs: vec![output], source: None, datasets: Vec::new(), run }
+        Self { outputs: vec![output], source: None, datasets: Vec::new(), effects: None, run }
     }
 
     /// Adds the schema of a further output.
@@ -143,6 +145,13 @@ impl<R> Planned<R> {
     /// Tells what identifies the source, or what a load writes.
     pub fn source(mut self, identity: impl Into<String>) -> Self {
         self.source = Some(identity.into());
+        self
+    }
+
+    /// Says what it does to the world with these parameters: no more than its [`StepSpec::effects`], which is what those
+    /// take it for who have not planned it.
+    pub fn effects(mut self, effects: Effects) -> Self {
+        self.effects = Some(effects);
         self
     }
 

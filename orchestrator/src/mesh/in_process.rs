@@ -5,6 +5,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flight_common::drive::{Driven, drive};
 use flight_common::queue::{QueueSender, byte_queue};
+use flight_common::registry::PlannedStep;
 use flight_common::{
     BatchStream, Fault, InputSchemas, Meter, Registry, StepCommand, StepDescription, StepEnv, compute,
 };
@@ -98,7 +99,8 @@ impl Planner for InProcess {
         async move {
             let inputs = InputSchemas::new(inputs).called(&command.inputs);
             let planned = self.registry.plan(&command, &inputs, &self.env).await?;
-            Ok(StepPlan { outputs: planned.outputs, source: planned.source, datasets: planned.datasets })
+            let PlannedStep { outputs, source, datasets, effects, .. } = planned;
+            Ok(StepPlan { outputs, source, datasets, effects: Some(effects) })
         }
         .boxed()
     }

@@ -13,7 +13,7 @@ pub(crate) use secrets::secret_name;
 pub use secrets::{Secrets, WithSecrets};
 
 use arrow::datatypes::SchemaRef;
-use flight_common::{DataRoot, Dataset, EdgeStream, Fault, Parcel, StepCommand, StepDescription, StepReport};
+use flight_common::{DataRoot, Dataset, EdgeStream, Effects, Fault, Parcel, StepCommand, StepDescription, StepReport};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -65,6 +65,8 @@ pub struct StepPlan {
     pub source: Option<String>,
     /// The data outside the pipeline that it reads or writes.
     pub datasets: Vec<Dataset>,
+    /// What it does to the world with these parameters; what it describes, if nothing is said.
+    pub effects: Option<Effects>,
 }
 
 /// Runs steps.

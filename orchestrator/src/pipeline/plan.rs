@@ -39,7 +39,7 @@ pub struct PlannedNode {
     pub version: String,
     /// Extract, transform or load.
     pub kind: StepKind,
-    /// What it does to the world.
+    /// What it does to the world with these parameters.
     pub effects: Effects,
     /// Its parameters, checked.
     pub params: Value,
@@ -157,9 +157,10 @@ async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Pl
         }
     }
     refuse_same_target(graph, &planned, problems);
+    let effects: Vec<Effects> = graph.nodes.iter().zip(&planned).map(|(node, plan)| effects(node, plan)).collect();
+    let known = Known { graph, left_out, effects };
     let nodes = graph.nodes.iter().zip(planned).enumerate();
-    let planned =
-        |(place, (node, plan)): (usize, (&Node, Option<StepPlan>))| planned_node(graph, &left_out, place, node, plan?);
+    let planned = |(place, (node, plan)): (usize, (&Node, Option<StepPlan>))| planned_node(&known, place, node, plan?);
     let nodes = nodes.filter_map(planned).collect();
     Plan { name: graph.name.clone(), rules: graph.rules.clone(), nodes }
 }
@@ -297,12 +298,41 @@ fn code(kind: FaultKind) -> &'static str {
     }
 }
 
-fn planned_node(graph: &Graph, left_out: &[bool], place: usize, node: &Node, plan: StepPlan) -> Option<PlannedNode> {
+/// What a step does to the world: what it planned, else what it describes.
+fn effects(node: &Node, plan: &Option<StepPlan>) -> Effects {
+    let described = node.description.as_ref().map_or(Effects::None, |step| step.effects);
+    plan.as_ref().and_then(|plan| plan.effects).unwrap_or(described)
+}
+
+/// What is known of all nodes when one of them is planned.
+struct Known<'a> {
+    graph: &'a Graph,
+    left_out: Vec<bool>,
+    effects: Vec<Effects>,
+}
+
+impl Known<'_> {
+    fn is_external(&self, place: usize) -> bool {
+        self.effects[place] == Effects::External
+    }
+
+    /// The nodes that are not left out, with their places.
+    fn running(&self) -> impl Iterator<Item = (usize, &Node)> {
+        self.graph.nodes.iter().enumerate().filter(|(place, _)| !self.left_out[*place])
+    }
+
+    /// Whether a step reads from a node that cannot take back what it does.
+    fn feeds_external(&self, place: usize) -> bool {
+        let readers = self.running().filter(|(reader, _)| self.is_external(*reader));
+        readers.flat_map(|(_, reader)| reader.inputs.iter().flatten()).any(|input| input.node == place)
+    }
+}
+
+fn planned_node(known: &Known<'_>, place: usize, node: &Node, plan: StepPlan) -> Option<PlannedNode> {
     let description = node.description.as_ref()?;
     let main = description.outputs.first();
     let mut claimed: Vec<String> = Vec::new();
-    let readers = graph.nodes.iter().zip(left_out).filter(|(_, left_out)| !**left_out);
-    for input in readers.filter_map(|(reader, _)| reader.inputs.as_ref()).flatten() {
+    for input in known.running().filter_map(|(_, reader)| reader.inputs.as_ref()).flatten() {
         if input.node == place && Some(&input.output) != main && !claimed.contains(&input.output) {
             claimed.push(input.output.clone());
         }
@@ -310,20 +340,19 @@ fn planned_node(graph: &Graph, left_out: &[bool], place: usize, node: &Node, pla
     // What cannot be taken back waits until its input has ended well, so that a failed gate comes before it. What it reads
     // and what it gives is kept, so that another attempt need not do it again; and what comes after it waits until then,
     // so that no failure there breaks it off.
-    let is_external = |node: &Node| node.description.as_ref().is_some_and(|step| step.effects == Effects::External);
-    let external = is_external(node);
+    let external = known.is_external(place);
     let mut after = node.after.clone();
     let fed = node.inputs.iter().flatten().map(|input| input.node);
-    after.extend(fed.filter(|source| external || is_external(&graph.nodes[*source])));
+    after.extend(fed.filter(|source| external || known.is_external(*source)));
     after.sort_unstable();
     after.dedup();
-    let kept = (external && description.kind != StepKind::Load) || feeds_external(graph, left_out, place);
+    let kept = (external && description.kind != StepKind::Load) || known.feeds_external(place);
     Some(PlannedNode {
         id: node.id.clone(),
         step: description.name.clone(),
         version: description.version.clone(),
         kind: description.kind,
-        effects: description.effects,
+        effects: known.effects[place],
         params: node_params(node),
         inputs: node.inputs.clone()?,
         after,
@@ -333,17 +362,9 @@ fn planned_node(graph: &Graph, left_out: &[bool], place: usize, node: &Node, pla
         datasets: plan.datasets,
         when: node.when.clone(),
         asks: node.asks.clone(),
-        left_out: left_out[place],
+        left_out: known.left_out[place],
         finally: node.finally,
         timeout: node.timeout,
         checkpoint: node.checkpoint || kept,
     })
-}
-
-/// Whether a step reads from a node that cannot take back what it does.
-fn feeds_external(graph: &Graph, left_out: &[bool], place: usize) -> bool {
-    let readers = graph.nodes.iter().zip(left_out).filter(|(reader, left_out)| {
-        !**left_out && reader.description.as_ref().is_some_and(|step| step.effects == Effects::External)
-    });
-    readers.flat_map(|(reader, _)| reader.inputs.iter().flatten()).any(|input| input.node == place)
 }

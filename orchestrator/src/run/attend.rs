@@ -54,7 +54,7 @@ pub trait Attendant: Send + Sync + 'static {
         std::future::ready(Ok(())).boxed()
     }
 
-    /// Whether this load may commit. Asked when its input has ended well and it does not know yet.
+    /// Whether this load, or another step that commits, may. Asked when its input has ended well and it does not know yet.
     fn permit<'a>(&'a self, _step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
         std::future::ready(Ok(())).boxed()
     }

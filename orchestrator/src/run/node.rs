@@ -243,8 +243,8 @@ impl<M: Mesh> NodeTask<M> {
         ended_well.then(|| streams.into_iter().flatten().collect())
     }
 
-    /// Its input, with the rows counted. A load learns of the end only if it may commit; one that commits as rows come was
-    /// permitted to begin.
+    /// Its input, with the rows counted. A step that commits at the end learns of it only if it may; one that commits as rows
+    /// come was permitted to begin.
     fn counted(&self, stream: EdgeStream<M::Item>) -> EdgeStream<M::Item> {
         let (shared, place) = (self.shared.clone(), self.place);
         let stream = stream.wrap(move |items| {
@@ -254,11 +254,21 @@ impl<M: Mesh> NodeTask<M> {
                 }
             })
         });
-        if self.node.kind != StepKind::Load || self.node.effects == Effects::External {
+        let commits = match self.node.effects {
+            Effects::Commits => true,
+            Effects::External => false,
+            Effects::None => self.node.kind == StepKind::Load,
+        };
+        if !commits {
             return stream;
         }
-        let (attendant, id) = (self.shared.attendant.clone(), self.node.id.clone());
-        let permitted = async move { attendant.permit(&id).await.err() }.boxed();
+        let (shared, id) = (self.shared.clone(), self.node.id.clone());
+        let permitted = async move {
+            let refused = shared.attendant.permit(&id).await.err();
+            // What the step makes of an input that breaks off would hide why it did.
+            refused.inspect(|fault| shared.note(place, fault.clone()))
+        };
+        let permitted = permitted.boxed();
         stream.wrap(|items| {
             stream::unfold(Some((items, permitted)), |state| async move {
                 let (mut items, permitted) = state?;

@@ -204,6 +204,19 @@ pub struct PaysParams {
     /// The file without which it fails.
     #[serde(default)]
     needs: Option<String>,
+    /// What it says when it is planned that it does to the world; else what it describes.
+    #[serde(default)]
+    plans: Option<Plans>,
+}
+
+/// What it plans to do to the world.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Plans {
+    /// Nothing.
+    None,
+    /// Something at the end of its input.
+    Commits,
 }
 
 impl Step for Pays {
@@ -215,7 +228,13 @@ impl Step for Pays {
     }
 
     async fn plan(&self, run: PaysParams, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<PaysParams>, Fault> {
-        Ok(Planned::new(inputs.only().clone(), run))
+        let plans = run.plans;
+        let planned = Planned::new(inputs.only().clone(), run);
+        Ok(match plans {
+            Some(Plans::None) => planned.effects(Effects::None),
+            Some(Plans::Commits) => planned.effects(Effects::Commits),
+            None => planned,
+        })
     }
 
     fn process(&self, run: PaysParams, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {

@@ -1,8 +1,9 @@
 //! The result of one check, as JSON for reports and as a sentence for faults.
 
+use crate::drift::{DRIFT, Figures};
 use crate::extent::{Edge, Extent};
 use crate::fresh::FreshnessCheck;
-use crate::params::OnFailure;
+use crate::params::{Drift, OnFailure};
 use crate::plan::{RangeCheck, TypeCheck};
 use crate::reference::{REFERENCE, ReferenceCheck};
 use crate::row_rule::{Offences, RowRule};
@@ -85,6 +86,23 @@ impl Check {
         let actual = json!({"failing": count, "first_row": row});
         let check = Self::new(rule, count == 0, actual, expected).told(format!("{count} rows are {offence}"));
         Self { row, ..check }
+    }
+
+    /// Whether a column is distributed as in a file. Of no rows nothing can be said.
+    pub fn drift(asked: &Drift, figures: &Figures) -> Self {
+        let (psi, ks, most) = (figures.psi, figures.ks, asked.max_psi);
+        let percent = |part: f64| format!("{:.1} %", part * 100.0);
+        let change = figures.most_changed().map_or_else(String::new, |share| {
+            format!(": \"{}\" went from {} to {}", clipped(&share.bin), percent(share.reference), percent(share.data))
+        });
+        let file = clipped(&asked.file_path);
+        let sentence = match psi {
+            Some(psi) => format!("a stability index of {psi:.4} against {file}{change}, expected at most {most}"),
+            None => "there are no rows".to_owned(),
+        };
+        let (actual, expected) =
+            (json!({"psi": psi, "ks": ks}), json!({"max_psi": most, "file_path": asked.file_path}));
+        Self::new(DRIFT, psi.is_none_or(|psi| psi <= most), actual, expected).of(&figures.column).told(sentence)
     }
 
     /// How old the newest value of a column is.
@@ -174,6 +192,10 @@ pub fn record(checks: &[Check], context: &StepContext) {
     let failed = checks.iter().filter(|check| !check.passed).count() as u64;
     context.meter.count("checks_passed", checks.len() as u64 - failed);
     context.meter.count("checks_failed", failed);
+    if checks.iter().any(|check| check.rule == DRIFT) {
+        let drifted = checks.iter().filter(|check| check.rule == DRIFT && !check.passed).count();
+        context.meter.count("columns_drifted", drifted as u64);
+    }
     context.meter.detail("checks", json!(checks));
 }
 

@@ -3,7 +3,7 @@
 use crate::bound::{Limits, nanoseconds_each};
 use crate::extent::Edge;
 use crate::params::Rules;
-use crate::plan::{Wrong, bad_params, pointer};
+use crate::wrong::{Wrong, bad_params, pointer};
 use arrow::datatypes::{SchemaRef, i256};
 use flight_common::columns;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -2,10 +2,12 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `params`, `plan`, `bound`, `types` | the rules, and what they mean for these columns |
+//! | `params`, `plan`, `bound`, `types`, `failure`, `wrong` | the rules, and what they mean for these columns |
 //! | `observe`, `missing`, `extent`, `hash` | what one batch tells |
 //! | `tally`, `distinct` | what all batches tell together, in bounded memory |
 //! | `row_rule`, `reference`, `reject`, `fresh` | rules about single rows, and the rows that do not pass; the age of the newest value |
+//! | `drift` | how values are distributed, here and in a file |
+//! | `file`, `hashes` | a file that data are compared with, and the set of its values |
 //! | `check`, `report` | the result, for reports and faults, and as a file |
 //!
 //! Rows leave as soon as they have been looked at. The verdict comes with the end of the stream: a gate that fails ends
@@ -14,9 +16,13 @@
 mod bound;
 mod check;
 mod distinct;
+mod drift;
 mod extent;
+mod failure;
+mod file;
 mod fresh;
 mod hash;
+mod hashes;
 mod missing;
 mod observe;
 mod params;
@@ -27,8 +33,9 @@ mod report;
 mod row_rule;
 mod tally;
 mod types;
+mod wrong;
 
-pub use params::{Bound, ColumnType, OnFailure, Params, Reference, Rules, ValueRange};
+pub use params::{Bound, ColumnType, Drift, OnFailure, Params, Reference, Rules, ValueRange};
 pub use plan::Plan;
 
 use arrow::array::RecordBatch;
@@ -40,8 +47,7 @@ use flight_common::{
     StepSpec,
 };
 use futures::StreamExt;
-use hash::Keys;
-use reference::References;
+use observe::Known;
 use std::pin::pin;
 use std::sync::Arc;
 use tally::Tally;
@@ -62,7 +68,8 @@ impl Step for DataQuality {
             manual: include_str!("manual.md"),
             inputs: INPUT,
             outputs: &["output", REJECTED],
-            effects: Effects::None,
+            // The report, if one is asked for.
+            effects: Effects::Commits,
             keeps_order: true,
             aliases: &["data_quality", "quality_check"],
             examples: &[
@@ -73,6 +80,10 @@ impl Step for DataQuality {
                 (
                     "A gate that bad data do not pass",
                     r#"{"rules": {"check_unique_columns": ["EmployeeNumber"], "check_column_types": {"Age": "integer"}, "check_value_range": {"Age": {"min": 18, "max": 65}}}, "fail_on_errors": true}"#,
+                ),
+                (
+                    "A warning when values are distributed unlike those of last month",
+                    r#"{"rules": {"check_drift": {"file_path": "last_month.parquet", "columns": ["Amount", "Region"], "max_psi": 0.1}}}"#,
                 ),
                 (
                     "Bad rows turned away, and a report",
@@ -90,7 +101,12 @@ impl Step for DataQuality {
         // Files of references are opened.
         let plan = compute::run(move || Plan::new(params, &schema, &root)).await?;
         let rejected = plan.rejected.clone();
-        Ok(Planned::new(plan.schema.clone(), plan).output(rejected))
+        let (files, effects) = (plan.files(), plan.effects());
+        let planned = Planned::new(plan.schema.clone(), plan).output(rejected).effects(effects);
+        Ok(match files {
+            Some(files) => planned.source(files),
+            None => planned,
+        })
     }
 
     fn process(&self, plan: Plan, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
@@ -117,12 +133,11 @@ fn checked(
     context: StepContext,
 ) -> impl futures::Stream<Item = Result<RecordBatch, Fault>> + Send {
     try_stream! {
-        let keys = Keys::random();
-        let mut tally = Tally::new(&plan, &context);
-        let references = Arc::new(References::load(&plan, &keys, &context).await?);
+        let known = Arc::new(Known::load(plan.clone(), &context).await?);
+        let mut tally = Tally::new(&known, &context);
         let looked_at = {
-            let plan = plan.clone();
-            context.map_parallel(input, move |batch| observe::observe(&plan, &keys, &references, &batch))
+            let known = known.clone();
+            context.map_parallel(input, move |batch| observe::observe(&known, &batch))
         };
         let mut looked_at = pin!(looked_at);
         while let Some(seen) = looked_at.next().await {
@@ -137,12 +152,12 @@ fn checked(
                 yield kept;
             }
         }
-        let checks = tally.verdict(&plan, &context).await?;
-        check::record(&checks, &context);
+        let verdict = tally.verdict(&known, &context).await?;
+        check::record(&verdict.checks, &context);
         if let Some(path) = &plan.report {
-            report::write(path, &checks, &context)?;
+            report::write(path, &verdict, &context)?;
         }
-        let fault = check::gate(&checks);
+        let fault = check::gate(&verdict.checks);
         if let Some(sender) = rejected {
             sender.finish(fault.clone().map_or(Ok(()), Err));
         }

@@ -1,5 +1,6 @@
 //! What one batch tells, and which of its rows may pass: a pure function, so that batches are looked at on all cores.
 
+use crate::drift::Drifts;
 use crate::extent::Extent;
 use crate::hash::Keys;
 use crate::missing::{missing, present};
@@ -8,7 +9,8 @@ use crate::reference::{REFERENCE, References};
 use crate::reject::Reasons;
 use crate::row_rule::Offences;
 use arrow::array::RecordBatch;
-use flight_common::Fault;
+use flight_common::{Fault, StepContext};
+use std::sync::Arc;
 
 /// What one batch tells.
 pub struct Observation {
@@ -24,6 +26,8 @@ pub struct Observation {
     pub extents: Vec<Extent>,
     /// For each rule about single rows, what it found; then for each reference.
     pub offences: Vec<Offences>,
+    /// For each column that must be distributed as in a file, how many values are in each of its bins.
+    pub drift: Vec<Vec<u64>>,
     /// For each column that must be fresh, how far it reaches.
     pub newest: Vec<Extent>,
     /// The rows that pass.
@@ -32,18 +36,44 @@ pub struct Observation {
     pub rejected: Option<RecordBatch>,
 }
 
+/// What is known before the first row.
+pub struct Known {
+    /// The checks.
+    pub plan: Arc<Plan>,
+    /// The secrets of hashes.
+    pub keys: Keys,
+    /// The values that must occur.
+    pub references: References,
+    /// How values must be distributed.
+    pub drifts: Drifts,
+}
+
+impl Known {
+    /// Reads the files that the data are compared with.
+    ///
+    /// # Errors
+    /// Why one cannot be read, or does not fit in memory.
+    pub async fn load(plan: Arc<Plan>, context: &StepContext) -> Result<Self, Fault> {
+        let keys = Keys::random();
+        let references = References::load(&plan, &keys, context).await?;
+        let drifts = Drifts::load(&plan, context).await?;
+        Ok(Self { plan, keys, references, drifts })
+    }
+}
+
 /// Looks at a batch.
 ///
 /// # Errors
 /// [`flight_common::FaultKind::Internal`] for what planning should have refused.
-pub fn observe(plan: &Plan, keys: &Keys, references: &References, batch: &RecordBatch) -> Result<Observation, Fault> {
+pub fn observe(known: &Known, batch: &RecordBatch) -> Result<Observation, Fault> {
+    let Known { plan, keys, references, drifts } = known;
     let (columns, rows) = (batch.columns(), batch.num_rows());
     let counted = if plan.counts_nulls() { columns } else { &[] };
     let hashes = if plan.duplicates { keys.hash_rows(columns, rows)? } else { Vec::new() };
     let unique = plan.unique.iter().map(|place| values(keys, batch, *place));
     let mut reasons = Reasons::default();
     let extents = plan.ranges.iter().map(|range| {
-        let (column, rejects) = (batch.column(range.place), plan.rejects(VALUE_RANGE));
+        let (column, rejects) = (batch.column(range.place), plan.failures.rejects(VALUE_RANGE));
         Extent::noting(column, &range.limits, &mut |row| {
             if rejects {
                 reasons.add(row, || range.reason(plan));
@@ -55,13 +85,13 @@ pub fn observe(plan: &Plan, keys: &Keys, references: &References, batch: &Record
     for rule in &plan.row_rules {
         let failing = rule.failing(batch)?;
         offences.push(Offences::of(&failing));
-        if plan.rejects(rule.name()) {
+        if plan.failures.rejects(rule.name()) {
             failing.set_indices().for_each(|row| reasons.add(row, || rule.reason(plan)));
         }
     }
     for (check, failing) in plan.references.iter().zip(references.failing(plan, keys, batch)?) {
         offences.push(Offences::of(&failing));
-        if plan.rejects(REFERENCE) {
+        if plan.failures.rejects(REFERENCE) {
             failing.set_indices().for_each(|row| reasons.add(row, || check.reason(plan)));
         }
     }
@@ -75,6 +105,7 @@ pub fn observe(plan: &Plan, keys: &Keys, references: &References, batch: &Record
         unique: unique.collect::<Result<_, _>>()?,
         extents,
         offences,
+        drift: drifts.count(plan, batch)?,
         newest,
         kept,
         rejected,

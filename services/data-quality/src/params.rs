@@ -18,7 +18,8 @@ pub struct Params {
     #[serde(default)]
     pub fail_on_errors: bool,
 
-    /// What happens when single rules fail, by their names; for all others `fail_on_errors` tells. Only the rules that
+    /// What happens when single rules fail, by their names; for all others `fail_on_errors` tells. Rules that are not
+    /// checked cannot be named. Only the rules that
     /// look at each row by itself can `reject`: `check_not_null`, `check_value_range`, `check_pattern`,
     /// `check_allowed_values`, `check_reference`. Example: `{min_rows: fail, check_pattern: reject, check_duplicates: warn}`.
     #[serde(default)]
@@ -109,9 +110,45 @@ pub struct Rules {
     #[serde(default)]
     pub check_freshness: BTreeMap<String, String>,
 
+    /// A file that columns must be distributed as: last month's, say. For each column the population stability index is
+    /// worked out, which is 0 for equal distributions. Example:
+    /// `{file_path: last_month.parquet, columns: [Amount, Region], max_psi: 0.2}`.
+    #[serde(default)]
+    pub check_drift: Option<Drift>,
+
     /// Whether to report how complete each column is. This never fails.
     #[serde(default)]
     pub check_completeness: bool,
+}
+
+/// A file that columns must be distributed as.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drift {
+    /// The file, under the data root: CSV with a header line, or `.parquet`. Example: `last_month.parquet`.
+    pub file_path: String,
+
+    /// The columns to compare with those of the same names in the file: a list of names, or one string with commas between
+    /// them. They hold numbers, dates or times, texts, or true and false. Example: `[Amount, Region]`.
+    pub columns: ColumnList,
+
+    /// The largest index that passes. Usual borders are 0.1 (no change to speak of) and 0.25 (a large one). Example: `0.1`.
+    #[serde(default = "max_psi")]
+    #[schemars(range(min = 0.0))]
+    pub max_psi: f64,
+
+    /// Into how many bins numbers and times are divided, so that each holds about as many values of the file. Example: `20`.
+    #[serde(default = "bins")]
+    #[schemars(range(min = 2, max = 100))]
+    pub bins: usize,
+}
+
+fn max_psi() -> f64 {
+    0.2
+}
+
+fn bins() -> usize {
+    10
 }
 
 /// A column of a file.

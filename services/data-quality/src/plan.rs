@@ -1,35 +1,20 @@
 //! Which checks run, on which columns. Everything that is wrong with the rules is told at once.
 
 use crate::bound::{Limits, Refused, limits};
+use crate::drift::{DriftCheck, drift};
+use crate::failure::Failures;
 use crate::fresh::{FreshnessCheck, freshness};
 use crate::hash::can_hash;
-use crate::params::{ColumnType, OnFailure, Params, Rules, ValueRange};
-use crate::reference::{REFERENCE, ReferenceCheck, references};
+use crate::params::{ColumnType, Params, Rules, ValueRange};
+use crate::reference::{ReferenceCheck, references};
 use crate::reject::REASON;
-use crate::row_rule::{ALLOWED_VALUES, NOT_NULL, PATTERN, RowRule, row_rules};
+use crate::row_rule::{RowRule, row_rules};
 use crate::types::holds;
+use crate::wrong::{Wrong, bad_params, pointer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use flight_common::{DataRoot, Fault, FaultKind, Violation, columns, params};
-use std::collections::BTreeMap;
-use std::fmt::Display;
+use flight_common::{DataRoot, Effects, Fault, FileIdentity, columns};
 use std::sync::Arc;
 
-/// All rules.
-const RULES: [&str; 13] = [
-    "min_rows",
-    "max_rows",
-    "check_null_ratio",
-    "check_duplicates",
-    "check_column_types",
-    "check_unique_columns",
-    VALUE_RANGE,
-    NOT_NULL,
-    PATTERN,
-    ALLOWED_VALUES,
-    REFERENCE,
-    "check_freshness",
-    "check_completeness",
-];
 const DEFAULT_NULL_RATIO: f64 = 0.5;
 
 /// The checks of a run.
@@ -56,21 +41,20 @@ pub struct Plan {
     pub row_rules: Vec<RowRule>,
     /// Columns whose values must occur in a file.
     pub references: Vec<ReferenceCheck>,
+    /// Columns that must be distributed as in a file.
+    pub drift: Option<DriftCheck>,
     /// Columns whose newest value must be fresh.
     pub freshness: Vec<FreshnessCheck>,
     /// The columns of rejected rows.
     pub rejected: SchemaRef,
     /// Where the report goes.
     pub report: Option<String>,
-    on_failure: BTreeMap<String, OnFailure>,
-    otherwise: OnFailure,
+    /// What happens when rules fail.
+    pub failures: Failures,
 }
 
 /// The name of the rule of ranges.
 pub const VALUE_RANGE: &str = "check_value_range";
-/// The rules that look at each row by itself.
-const ABOUT_ROWS: [&str; 5] = [NOT_NULL, VALUE_RANGE, PATTERN, ALLOWED_VALUES, REFERENCE];
-
 /// The type that a column must have.
 pub struct TypeCheck {
     /// The column.
@@ -105,11 +89,12 @@ impl Plan {
     /// Looks columns up and checks each rule.
     ///
     /// # Errors
-    /// [`FaultKind::BadSchema`] for columns that are missing or of a type that a rule cannot look at,
-    /// [`FaultKind::BadParams`] for rules that cannot be.
+    /// [`flight_common::FaultKind::BadSchema`] for columns that are missing or of a type that a rule cannot look at,
+    /// [`flight_common::FaultKind::BadParams`] for rules that cannot be.
     pub fn new(params: Params, schema: &SchemaRef, root: &DataRoot) -> Result<Self, Fault> {
         let rules = params.rules;
         let mut wrong = Wrong::default();
+        let failures = Failures::new(&rules, params.on_failure, params.fail_on_errors, &mut wrong);
         let null_ratio = null_ratio(&rules, &mut wrong);
         let plan = Self {
             min_rows: rules.min_rows,
@@ -122,19 +107,21 @@ impl Plan {
             max_rows: rules.max_rows,
             row_rules: row_rules(&rules, schema, &mut wrong),
             references: references(&rules, schema, root, &mut wrong),
+            drift: drift(&rules, schema, root, &mut wrong),
             freshness: freshness(&rules, schema, &mut wrong),
             rejected: with_reason(schema),
             report: params.report,
-            on_failure: params.on_failure,
-            otherwise: if params.fail_on_errors { OnFailure::Fail } else { OnFailure::Warn },
+            failures,
             schema: schema.clone(),
         };
-        plan.check_on_failure(&mut wrong);
+        if plan.failures.reject() && schema.column_with_name(REASON).is_some() {
+            wrong.push(taken(REASON));
+        }
         if let (Some(least), Some(most)) = (plan.min_rows, plan.max_rows)
             && least > most
         {
             let message = format!("max_rows: {most} is less than min_rows, which is {least}");
-            wrong.0.push(bad_params("/rules/max_rows", message, "change one of them"));
+            wrong.push(bad_params("/rules/max_rows", message, "change one of them"));
         }
         if plan.duplicates {
             for field in schema.fields() {
@@ -144,38 +131,17 @@ impl Plan {
         wrong.into_fault().map_or(Ok(plan), Err)
     }
 
-    /// What happens when this rule fails.
-    pub fn on_failure(&self, rule: &str) -> OnFailure {
-        self.on_failure.get(rule).copied().unwrap_or(self.otherwise)
+    /// What identifies the files that the data are compared with; nothing without any.
+    pub fn files(&self) -> Option<String> {
+        let drift = self.drift.iter().map(|check| &check.file);
+        let files = self.references.iter().map(|check| &check.file).chain(drift);
+        let identities: Vec<_> = files.map(|file| file.identity.clone()).collect();
+        (!identities.is_empty()).then(|| FileIdentity::of_all(&identities))
     }
 
-    /// Whether rows that break this rule are turned away.
-    pub fn rejects(&self, rule: &str) -> bool {
-        self.on_failure(rule) == OnFailure::Reject
-    }
-
-    /// Whether any rule turns rows away.
-    pub fn row_rules_reject(&self) -> bool {
-        ABOUT_ROWS.iter().any(|rule| self.rejects(rule))
-    }
-
-    fn check_on_failure(&self, wrong: &mut Wrong) {
-        for (rule, action) in &self.on_failure {
-            let pointer = format!("/on_failure/{}", rule.replace('~', "~0").replace('/', "~1"));
-            if !RULES.contains(&rule.as_str()) {
-                let message = format!("on_failure: there is no rule \"{rule}\"");
-                wrong.0.push(bad_params(pointer, message, params::did_you_mean(rule, RULES.iter().copied())));
-            } else if *action == OnFailure::Reject && !ABOUT_ROWS.contains(&rule.as_str()) {
-                let message = format!("on_failure: {rule} cannot reject, since it does not look at each row by itself");
-                let help = format!("use fail or warn; those that can are {}", ABOUT_ROWS.join(", "));
-                wrong.0.push(bad_params(pointer, message, help));
-            }
-        }
-        if self.row_rules_reject() && self.schema.column_with_name(REASON).is_some() {
-            let message = format!("a column \"{REASON}\" is already there");
-            let fault = Fault::bad_schema(message.clone()).column(REASON).violation("/on_failure", message);
-            wrong.0.push(fault.help("delete that column before, or rename it"));
-        }
+    /// What is done to the world: nothing, unless a report is written.
+    pub fn effects(&self) -> Effects {
+        if self.report.is_some() { Effects::Commits } else { Effects::None }
     }
 
     /// Whether the nulls of each column are counted.
@@ -189,41 +155,12 @@ impl Plan {
     }
 }
 
-/// What is wrong so far.
-#[derive(Default)]
-pub struct Wrong(Vec<Fault>);
-
-impl Wrong {
-    /// Notes the fault, if it is one.
-    pub fn note<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
-        result.map_err(|fault| self.0.push(fault)).ok()
-    }
-
-    /// One fault that tells them all.
-    fn into_fault(mut self) -> Option<Fault> {
-        if self.0.len() < 2 {
-            return self.0.pop();
-        }
-        let messages: Vec<&str> = self.0.iter().map(Fault::message).collect();
-        let schema = self.0.iter().any(|fault| fault.kind() == FaultKind::BadSchema);
-        let kind = if schema { FaultKind::BadSchema } else { FaultKind::BadParams };
-        let fault = Fault::new(kind, messages.join("; "));
-        let help = self.0.iter().find_map(|fault| fault.help_text()).map(str::to_owned);
-        let violations = self.0.iter().flat_map(|fault| fault.violations().to_vec()).collect();
-        let fault = fault.with_violations(violations);
-        Some(match help {
-            Some(help) => fault.help(help),
-            None => fault,
-        })
-    }
-}
-
 fn null_ratio(rules: &Rules, wrong: &mut Wrong) -> Option<f64> {
     let threshold = rules.threshold_null_ratio;
     // The parameters' schema says so too; a caller in this process may not have asked it.
     if let Some(ratio) = threshold.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
         let message = format!("threshold_null_ratio: {ratio} is not between 0 and 1");
-        wrong.0.push(bad_params("/rules/threshold_null_ratio", message, "0.05 allows one null in twenty cells"));
+        wrong.push(bad_params("/rules/threshold_null_ratio", message, "0.05 allows one null in twenty cells"));
     }
     let on = rules.check_null_ratio.unwrap_or(threshold.is_some());
     on.then_some(threshold.unwrap_or(DEFAULT_NULL_RATIO))
@@ -274,25 +211,19 @@ fn with_reason(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
+fn taken(name: &str) -> Fault {
+    let message = format!("a column \"{name}\" is already there");
+    let fault = Fault::bad_schema(message.clone()).column(name).violation("/on_failure", message);
+    fault.help("delete that column before, or rename it")
+}
+
 fn bad_range(column: &str, pointer: String, message: String) -> Fault {
     let message = format!("check_value_range of \"{column}\": {message}");
     bad_params(pointer, message, "a range is {min: 0, max: 100}, or only one of both").column(column)
 }
 
-/// A fault in the parameter at this pointer.
-pub fn bad_params(pointer: impl Into<String>, message: String, help: impl Display) -> Fault {
-    let (pointer, help) = (pointer.into(), help.to_string());
-    let violation = Violation { pointer, message: message.clone(), help: Some(help.clone()) };
-    Fault::bad_params(message).help(help).with_violations(vec![violation])
-}
-
 fn refuse_unhashed(data_type: &DataType, name: &str, pointer: &str, wrong: &mut Wrong) {
     if !can_hash(data_type) {
-        wrong.0.push(columns::wrong_type(name, data_type, "of a type whose values can be compared", pointer));
+        wrong.push(columns::wrong_type(name, data_type, "of a type whose values can be compared", pointer));
     }
-}
-
-/// A column's entry in a rule, as a JSON pointer (RFC 6901).
-pub fn pointer(rule: &str, column: &str) -> String {
-    format!("/rules/{rule}/{}", column.replace('~', "~0").replace('/', "~1"))
 }

@@ -1,7 +1,8 @@
 //! The report of the checks as files: one for programs, one for people.
 
-use crate::check::Check;
+use crate::drift::Figures;
 use crate::params::OnFailure;
+use crate::tally::Verdict;
 use flight_common::{Fault, StepContext};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -12,16 +13,20 @@ use std::path::Path;
 ///
 /// # Errors
 /// Why one cannot be written.
-pub fn write(path: &str, checks: &[Check], context: &StepContext) -> Result<(), Fault> {
+pub fn write(path: &str, verdict: &Verdict, context: &StepContext) -> Result<(), Fault> {
+    let Verdict { checks, drift } = verdict;
     let failed = checks.iter().filter(|check| !check.passed).count();
-    let told = json!({
+    let mut told = json!({
         "run_id": &*context.run_id,
         "checks_passed": checks.len() - failed,
         "checks_failed": failed,
         "checks": checks,
     });
+    if !drift.is_empty() {
+        told["drift"] = json!(drift);
+    }
     let json = serde_json::to_string_pretty(&told).map_err(Fault::internal)? + "\n";
-    for (ending, text) in [("json", json), ("html", html(checks, &context.run_id))] {
+    for (ending, text) in [("json", json), ("html", html(verdict, &context.run_id))] {
         let path = context.env.data_root.locate(&format!("{path}.{ending}"), "report")?;
         write_file(&path, &text, context)?;
     }
@@ -35,7 +40,8 @@ fn write_file(path: &Path, text: &str, context: &StepContext) -> Result<(), Faul
 }
 
 /// One page that needs nothing else.
-fn html(checks: &[Check], run_id: &str) -> String {
+fn html(verdict: &Verdict, run_id: &str) -> String {
+    let checks = &verdict.checks;
     let failed = checks.iter().filter(|check| !check.passed).count();
     let mut rows = String::new();
     for check in checks {
@@ -52,8 +58,7 @@ fn html(checks: &[Check], run_id: &str) -> String {
             check.actual.to_string(),
             check.expected.to_string(),
         ];
-        let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
-        let _ = writeln!(rows, "<tr class=\"{class}\">{cells}</tr>");
+        rows.push_str(&row(class, &cells));
     }
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Data quality</title>\n<style>\n\
@@ -61,11 +66,39 @@ fn html(checks: &[Check], run_id: &str) -> String {
          th, td {{ border: 1px solid #ccc; padding: 0.3em 0.6em; text-align: left; overflow-wrap: anywhere; }}\n\
          .passed {{ background: #e9f7ec; }} .failed {{ background: #fde8e8; }} .warned {{ background: #fff6db; }}\n\
          </style>\n</head>\n<body>\n<h1>Data quality</h1>\n<p>Run {}: {failed} of {} checks failed.</p>\n<table>\n\
-         <tr><th>rule</th><th>column</th><th>verdict</th><th>actual</th><th>expected</th></tr>\n{rows}</table>\n\
+         <tr><th>rule</th><th>column</th><th>verdict</th><th>actual</th><th>expected</th></tr>\n{rows}</table>\n{drift}\
          </body>\n</html>\n",
         escaped(run_id),
         checks.len(),
+        drift = distributions(&verdict.drift),
     )
+}
+
+/// A table of the bins of each column that must be distributed as in a file.
+fn distributions(drift: &[Figures]) -> String {
+    let mut text = String::new();
+    let figure = |figure: Option<f64>| figure.map_or_else(|| "none".to_owned(), |figure| format!("{figure:.4}"));
+    let percent = |part: f64| format!("{:.2} %", part * 100.0);
+    for column in drift {
+        let (psi, ks) = (figure(column.psi), figure(column.ks));
+        let name = escaped(&column.column);
+        let _ = write!(
+            text,
+            "<h2>Distribution of {name}</h2>\n<p>Stability index {psi}, distance {ks}.</p>\n<table>\n\
+             <tr><th>bin</th><th>reference</th><th>data</th></tr>\n"
+        );
+        for share in &column.bins {
+            let cells = [share.bin.clone(), percent(share.reference), percent(share.data)];
+            text.push_str(&row("", &cells));
+        }
+        text.push_str("</table>\n");
+    }
+    text
+}
+
+fn row(class: &str, cells: &[String]) -> String {
+    let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
+    format!("<tr class=\"{class}\">{cells}</tr>\n")
 }
 
 fn escaped(text: &str) -> String {

@@ -2,8 +2,9 @@
 
 use crate::missing::present;
 use crate::params::{ColumnType, Rules};
-use crate::plan::{Plan, Wrong, bad_params, pointer};
+use crate::plan::Plan;
 use crate::types::{holds, value_type};
+use crate::wrong::{Wrong, bad_params, pointer};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;

@@ -2,13 +2,22 @@
 
 use crate::check::{Check, completeness};
 use crate::distinct::{Distinct, Part};
+use crate::drift::Figures;
 use crate::extent::Extent;
-use crate::observe::Observation;
-use crate::plan::Plan;
+use crate::observe::{Known, Observation};
 use crate::row_rule::Offences;
 use flight_common::{Fault, StepContext};
 use futures::{TryStreamExt, stream};
+use serde_json::json;
 use std::time::SystemTime;
+
+/// What came of it.
+pub struct Verdict {
+    /// The result of each check, in the order of the manual.
+    pub checks: Vec<Check>,
+    /// The figures of columns that must be distributed as in a file.
+    pub drift: Vec<Figures>,
+}
 
 /// The sum of all observations so far.
 pub struct Tally {
@@ -18,13 +27,15 @@ pub struct Tally {
     unique: Vec<(u64, Distinct)>,
     extents: Vec<Extent>,
     offences: Vec<Offences>,
+    drift: Vec<Vec<u64>>,
     newest: Vec<Extent>,
     rejected: u64,
 }
 
 impl Tally {
     /// Nothing seen yet.
-    pub fn new(plan: &Plan, context: &StepContext) -> Self {
+    pub fn new(known: &Known, context: &StepContext) -> Self {
+        let plan = &known.plan;
         let sets = plan.unique.len() + usize::from(plan.duplicates);
         let distinct = || Distinct::new(context.space(), sets - 1);
         Self {
@@ -34,6 +45,7 @@ impl Tally {
             unique: plan.unique.iter().map(|_| (0, distinct())).collect(),
             extents: vec![Extent::default(); plan.ranges.len()],
             offences: vec![Offences::default(); plan.row_rules.len() + plan.references.len()],
+            drift: known.drifts.nothing(),
             newest: vec![Extent::default(); plan.freshness.len()],
             rejected: 0,
         }
@@ -53,6 +65,9 @@ impl Tally {
         for (sum, more) in self.newest.iter_mut().zip(&seen.newest) {
             sum.add(more, self.rows);
         }
+        for (sum, more) in self.drift.iter_mut().flatten().zip(seen.drift.iter().flatten()) {
+            *sum += more;
+        }
         for (sum, more) in self.offences.iter_mut().zip(&seen.offences) {
             sum.add(more, self.rows);
         }
@@ -68,13 +83,13 @@ impl Tally {
         Ok(())
     }
 
-    /// The result of each check, in the order of the manual. Records the completeness of columns, if asked.
+    /// The result of each check. Records the completeness of columns and how they are distributed, if asked.
     ///
     /// # Errors
     /// [`flight_common::FaultKind::Busy`] when neither memory nor disk suffices to find repeats.
-    pub async fn verdict(self, plan: &Plan, context: &StepContext) -> Result<Vec<Check>, Fault> {
-        let rows = self.rows;
-        let mut checks = Vec::new();
+    pub async fn verdict(self, known: &Known, context: &StepContext) -> Result<Verdict, Fault> {
+        let (plan, rows) = (&*known.plan, self.rows);
+        let (mut checks, mut drift) = (Vec::new(), Vec::new());
         if let Some(least) = plan.min_rows {
             checks.push(Check::min_rows(rows, least));
         }
@@ -105,16 +120,22 @@ impl Tally {
         for (fresh, newest) in plan.freshness.iter().zip(&self.newest) {
             checks.push(Check::freshness(fresh, newest, plan.schema.field(fresh.place), now)?);
         }
+        if let Some(check) = &plan.drift {
+            let figures = known.drifts.figures(plan, &self.drift)?;
+            checks.extend(figures.iter().map(|figures| Check::drift(&check.asked, figures)));
+            context.meter.detail("drift", json!(figures));
+            drift = figures;
+        }
         if plan.completeness {
             let report = completeness(&plan.schema, &self.missing, rows);
             checks.push(Check::completeness(&report));
             context.meter.detail("completeness", report);
         }
-        if plan.row_rules_reject() {
+        if plan.failures.reject() {
             context.meter.count("rows_rejected", self.rejected);
         }
-        checks.iter_mut().for_each(|check| check.on_failure = plan.on_failure(check.rule));
-        Ok(checks)
+        checks.iter_mut().for_each(|check| check.on_failure = plan.failures.of(check.rule));
+        Ok(Verdict { checks, drift })
     }
 }
 

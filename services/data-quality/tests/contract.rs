@@ -36,3 +36,18 @@ async fn the_contract_is_kept_when_rows_are_rejected() {
     });
     assert_kept(DataQuality, case).await;
 }
+
+#[tokio::test]
+async fn the_contract_is_kept_beside_a_file() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines: String =
+        (0..40).map(|n| format!("{n},word {},{}.5,2021-01-{:02}\n", n % 7, n % 11, n % 28 + 1)).collect();
+    std::fs::write(folder.path().join("old.csv"), format!("id,name,amount,day\n{lines}")).expect("written");
+    let params = json!({"rules": {
+        "check_drift": {"file_path": "old.csv", "columns": ["id", "name", "amount", "day"]},
+        "check_reference": {"id": {"file_path": "old.csv"}},
+    }});
+    let case = ContractCase::new(params, readme).data_root(folder.path()).input(awkward(50));
+    assert_kept(DataQuality, case.passes_values_through()).await;
+}

@@ -5,7 +5,7 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 use data_quality::DataQuality;
 use flight_common::testing::{Bench, Ran, batch, make_batch, slices};
-use flight_common::{BatchStream, Fault, FaultKind};
+use flight_common::{BatchStream, Effects, Fault, FaultKind, InputSchemas, Registry, StepCommand};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -172,6 +172,47 @@ async fn the_report_is_written_as_json_and_html_even_when_the_run_fails() {
 }
 
 #[tokio::test]
+async fn only_a_report_is_an_effect() {
+    let registry = Registry::new().with(DataQuality);
+    for (params, effects) in [(json!({"report": "q"}), Effects::Commits), (json!({}), Effects::None)] {
+        let command = StepCommand { step: "data-quality".to_owned(), params, ..StepCommand::default() };
+        let root = tempfile::tempdir().expect("a folder");
+        let bench = Bench::at(root.path());
+        let schemas = InputSchemas::new(vec![orders().schema()]);
+        let planned = registry.plan(&command, &schemas, &bench.env).await.expect("it plans");
+        assert_eq!(planned.effects, effects);
+        assert_eq!(std::fs::read_dir(root.path()).expect("a folder").count(), 0, "planning writes nothing");
+    }
+}
+
+#[tokio::test]
+async fn on_failure_speaks_of_rules_that_are_checked() {
+    let on = json!({
+        "min_rows": 1, "check_null_ratio": true, "check_not_null": ["id"], "check_pattern": {"mail": "@"},
+    });
+    let refused = async |rules: &Value, rule: &str, action: &str| {
+        let params = json!({"rules": rules, "on_failure": {rule: action}});
+        run(Bench::new(), params, &orders()).await.err()
+    };
+    for rule in ["min_rows", "check_null_ratio", "check_not_null", "check_pattern"] {
+        assert_eq!(refused(&on, rule, "warn").await, None, "{rule}");
+    }
+    let off =
+        json!({"check_null_ratio": false, "threshold_null_ratio": 0.1, "check_not_null": [], "check_pattern": {}});
+    for rule in ["check_null_ratio", "check_not_null", "check_pattern", "max_rows", "check_drift", "check_completeness"]
+    {
+        let fault = refused(&off, rule, "fail").await.expect("refused");
+        let violation = &fault.violations()[0];
+        assert_eq!((fault.kind(), &*violation.pointer), (FaultKind::BadParams, &*format!("/on_failure/{rule}")));
+        assert!(violation.message.contains("is not checked"), "{fault}");
+        assert_eq!(violation.help.as_deref(), Some(&*format!("add {rule} to `rules`, or take it out here")));
+    }
+    let fault = refused(&on, "max_rows", "fail").await.expect("refused");
+    let help = "add max_rows to `rules`, or take it out here; of those that are checked, did you mean \"min_rows\"?";
+    assert_eq!(fault.help_text(), Some(help));
+}
+
+#[tokio::test]
 async fn what_cannot_be_checked_is_refused_when_planned() {
     let with = |rules: Value| json!({"rules": rules});
     let on_failure = |rule: &str| json!({"rules": {"min_rows": 1}, "on_failure": {rule: "reject"}});
@@ -220,7 +261,9 @@ async fn values_must_occur_in_a_file() {
     let reason = "check_reference of \"status\": not in \"label\" of known.csv";
     assert_eq!(&reasons, &(Arc::new(StringArray::from(vec![reason, reason])) as ArrayRef));
     let fault = run(Bench::at(root.path()).memory(10), params, &orders()).await.expect_err("no memory");
-    assert_eq!(fault.kind(), FaultKind::Busy);
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::Busy, Some("label")));
+    assert!(fault.message().contains("known.csv") && fault.message().contains("10 bytes in all"), "{fault}");
+    assert!(fault.help_text().is_some_and(|help| help.contains("--memory-limit") && help.contains("join")));
 
     for (rule, pointer) in [
         (json!({"id": {"file_path": "knwon.csv"}}), "/rules/check_reference/id/file_path"),

@@ -167,8 +167,8 @@ impl<R: Read> Cutter<R> {
     }
 
     fn explain(&self, error: io::Error) -> CutError {
-        match error.get_ref().and_then(|source| source.downcast_ref::<crate::decode::Damage>()) {
-            Some(crate::decode::Damage::NotText(encoding)) => {
+        match error.get_ref().and_then(|source| source.downcast_ref::<crate::decode::NotText>()) {
+            Some(crate::decode::NotText(encoding)) => {
                 let line = self.line_of(self.filled);
                 CutError::Trouble(Trouble { line, row: None, what: What::Undecodable { encoding } })
             }

@@ -76,7 +76,7 @@ impl<R: Read> Read for Transcoder<R> {
             match self.state {
                 State::Ended => return Ok(0),
                 State::Broken => {
-                    let damage = Damage::NotText(self.decoder.encoding().name());
+                    let damage = NotText(self.decoder.encoding().name());
                     return Err(io::Error::new(ErrorKind::InvalidData, damage));
                 }
                 State::Reading | State::Ending => self.decode_more()?,
@@ -89,25 +89,17 @@ impl<R: Read> Read for Transcoder<R> {
     }
 }
 
-/// What makes a file unreadable, although the disk gives it. It travels within an [`io::Error`].
+/// Bytes that mean nothing in this encoding. It travels within an [`io::Error`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// Bytes that mean nothing in this encoding.
-    NotText(&'static str),
-    /// Compressed data that are cut short or wrong.
-    Compressed(&'static str, String),
-}
+pub struct NotText(pub &'static str);
 
-impl fmt::Display for Damage {
+impl fmt::Display for NotText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotText(encoding) => write!(f, "not {encoding}"),
-            Self::Compressed(form, why) => write!(f, "damaged {form} data: {why}"),
-        }
+        write!(f, "not {}", self.0)
     }
 }
 
-impl std::error::Error for Damage {}
+impl std::error::Error for NotText {}
 
 #[cfg(test)]
 mod tests {
@@ -144,6 +136,6 @@ mod tests {
         let mut read = Vec::new();
         let error = transcoder.read_to_end(&mut read).expect_err("not text");
         assert_eq!(read, b"ab");
-        assert!(error.get_ref().is_some_and(|source| source.is::<Damage>()));
+        assert!(error.get_ref().is_some_and(|source| source.is::<NotText>()));
     }
 }

@@ -1,13 +1,12 @@
 //! The file as a stream of UTF-8 text: opened beneath the data root, uncompressed, transcoded, without a byte order
 //! mark; and what tells it from another.
 
-use crate::decode::{Damage, Transcoder};
+use crate::decode::{NotText, Transcoder};
 use crate::options::Options;
 use encoding_rs::{Encoding, UTF_8};
-use flate2::read::MultiGzDecoder;
-use flight_common::{DataRoot, Fault, FileIdentity};
+use flight_common::{DamagedData, DataRoot, Fault, FileIdentity, peek, uncompressed};
 use std::fs::File;
-use std::io::{self, Cursor, ErrorKind, Read, Seek};
+use std::io::{self, Read, Seek};
 
 /// An open file.
 pub struct Source {
@@ -40,14 +39,7 @@ impl Source {
             let message = format!("{} is {other}, not CSV", self.path);
             return Err(Fault::bad_data(message).help("save it as CSV, or use the extract step for that format"));
         }
-        let plain: Box<dyn Read + Send> = match magic.as_slice() {
-            [0x1f, 0x8b, ..] => Box::new(Compressed { form: "gzip", bytes: MultiGzDecoder::new(bytes) }),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-                Box::new(Compressed { form: "zstd", bytes: zstd::Decoder::new(bytes).map_err(failed)? })
-            }
-            _ => Box::new(bytes),
-        };
-        self.transcoded(plain, options.encoding)
+        self.transcoded(uncompressed(bytes).map_err(failed)?, options.encoding)
     }
 
     fn transcoded(
@@ -78,21 +70,14 @@ impl Source {
 
 /// The fault for text that could not be read, where no line is known.
 pub fn unreadable(path: &str, error: &io::Error) -> Fault {
-    match error.get_ref().and_then(|source| source.downcast_ref::<Damage>()) {
-        Some(Damage::Compressed(form, why)) => {
-            Fault::bad_data(format!("{path}: the {form} data are damaged or cut short ({why})"))
-                .help("make or fetch the file again")
-        }
-        Some(damage) => Fault::bad_data(format!("{path}: {damage}")),
+    let source = error.get_ref();
+    if let Some(damaged) = source.and_then(|source| source.downcast_ref::<DamagedData>()) {
+        return Fault::bad_data(format!("{path}: {damaged}")).help("make or fetch the file again");
+    }
+    match source.and_then(|source| source.downcast_ref::<NotText>()) {
+        Some(not_text) => Fault::bad_data(format!("{path}: {not_text}")),
         None => Fault::io(path, error),
     }
-}
-
-/// Looks at the first bytes, and gives a reader that starts with them.
-fn peek<const N: usize>(mut source: impl Read) -> io::Result<(Vec<u8>, impl Read)> {
-    let mut first = Vec::with_capacity(N);
-    source.by_ref().take(N as u64).read_to_end(&mut first)?;
-    Ok((first.clone(), Cursor::new(first).chain(source)))
 }
 
 /// Formats that are often met under a wrong name.
@@ -104,20 +89,5 @@ fn other_format(magic: &[u8]) -> Option<&'static str> {
         [b'A', b'R', b'R', b'O', b'W', b'1'] => Some("an Arrow file"),
         [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xz-compressed"),
         _ => None,
-    }
-}
-
-/// Says which compressed data are damaged.
-struct Compressed<R> {
-    form: &'static str,
-    bytes: R,
-}
-
-impl<R: Read> Read for Compressed<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.bytes.read(into).map_err(|error| match error.raw_os_error() {
-            Some(_) => error,
-            None => io::Error::new(ErrorKind::InvalidData, Damage::Compressed(self.form, error.to_string())),
-        })
     }
 }

@@ -25,6 +25,9 @@ pub fn of_no_format(path: &str) -> Fault {
     let help = match end {
         "csv" | "tsv" | "txt" => "extract-csv reads text files".to_owned(),
         "xlsx" | "xls" | "ods" => "extract-excel reads workbooks".to_owned(),
+        "gz" | "zst" => {
+            "only JSON is read compressed: uncompress the file (Parquet and Arrow compress within)".to_owned()
+        }
         "" => format!("set `format`; if it is a folder, write its files as {path}/**/*.parquet"),
         end => format!("set `format`; {}", did_you_mean(end, known)),
     };

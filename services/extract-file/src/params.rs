@@ -14,7 +14,8 @@ pub struct Params {
     /// within a folder, `**` for any folders, `[ab]` for one of these characters.
     pub file_path: String,
 
-    /// What the files are; else what their names end with says. Example: `format: ndjson`.
+    /// What the files are; else what their names end with says. JSON may be compressed with gzip or zstd, whatever its name.
+    /// Example: `format: ndjson`.
     #[serde(default)]
     pub format: Option<Format>,
 
@@ -47,9 +48,9 @@ fn sample_rows() -> usize {
 pub enum Format {
     /// Apache Parquet: `.parquet`, `.pq`.
     Parquet,
-    /// JSON: a list of records, or records one after the other: `.json`.
+    /// JSON: a list of records, or records one after the other: `.json`, also `.json.gz` and `.json.zst`.
     Json,
-    /// A JSON record on each line: `.ndjson`, `.jsonl`.
+    /// A JSON record on each line: `.ndjson`, `.jsonl`, also with `.gz` or `.zst` behind it.
     Ndjson,
     /// Arrow IPC, as a file or as a stream: `.arrow`, `.arrows`, `.ipc`, `.feather`.
     Arrow,
@@ -58,10 +59,18 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the end of a file's name says.
+    /// What the end of a file's name says. Of the formats that are text the name may say that it is compressed.
     pub fn of_name(path: &str) -> Option<Self> {
-        let (_, end) = path.rsplit_once('.')?;
-        Some(match end.to_ascii_lowercase().as_str() {
+        let name = path.to_ascii_lowercase();
+        match name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")) {
+            Some(inner) => Self::of_plain(inner).filter(|format| matches!(format, Self::Json | Self::Ndjson)),
+            None => Self::of_plain(&name),
+        }
+    }
+
+    fn of_plain(name: &str) -> Option<Self> {
+        let (_, end) = name.rsplit_once('.')?;
+        Some(match end {
             "parquet" | "pq" => Self::Parquet,
             "json" => Self::Json,
             "ndjson" | "jsonl" => Self::Ndjson,

@@ -161,3 +161,72 @@ async fn avro_keeps_types_in_blocks_of_every_codec() {
         assert_eq!(shown(&rows), ["9007199254740993|Zoë|∅"; 3]);
     }
 }
+
+#[tokio::test]
+async fn json_may_be_compressed_whatever_it_is_called() {
+    use std::io::Write;
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).expect("in memory");
+        encoder.finish().expect("in memory")
+    };
+    let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).expect("in memory");
+    let lines: String = (0..5000).map(|n| format!("{{\"n\": {n}}}\n")).collect();
+    let list = format!("\u{feff}[{}]", lines.trim_end().replace('\n', ","));
+    let folder = Folder::new();
+    for (name, content) in [
+        ("a.ndjson.gz", gzip(&lines)),
+        ("a.JSONL.GZ", gzip(&lines)),
+        ("a.json.gz", gzip(&list)),
+        ("a.ndjson.zst", zstd(&lines)),
+        ("a.json.zst", zstd(&list)),
+        ("a.ndjson", gzip(&lines)),
+    ] {
+        folder.write(name, &content);
+        let rows = folder.rows(json!({"file_path": name, "where": "n >= 4998"})).await;
+        assert_eq!(shown(&rows), ["4998", "4999"], "{name}");
+        folder.write(name, &content[..content.len() - 3]);
+        let fault = folder.read(json!({"file_path": name})).await.expect_err("cut short");
+        assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
+        assert!(fault.message().contains(name) && fault.message().contains("damaged or cut short"), "{fault}");
+    }
+    folder.write("log.gz", gzip(&lines));
+    assert_eq!(folder.rows(json!({"file_path": "log.gz", "format": "ndjson"})).await.num_rows(), 5000);
+    folder.write("a.parquet.gz", gzip("whatever"));
+    let fault = folder.read(json!({"file_path": "a.parquet.gz"})).await.expect_err("not read so");
+    assert_eq!(fault.violations()[0].pointer, "/file_path");
+    assert!(fault.help_text().is_some_and(|help| help.contains("uncompress")), "{fault:?}");
+}
+
+#[tokio::test]
+async fn values_past_the_sample_that_the_type_does_not_hold_are_told_by_line_and_column() {
+    let folder = Folder::new();
+    for (first, later, column) in [
+        ("{\"x\": 0.5}", "{\"x\": 9007199254740993}", "x"),
+        ("{\"x\": 0.5}", "{\"x\": 123456789012345678901}", "x"),
+        ("{\"x\": 1}", "{\"x\": 1.5}", "x"),
+        ("{\"x\": 1}", "{\"x\": 1e3}", "x"),
+        ("{\"x\": 1}", "{\"x\": \"007\"}", "x"),
+        ("{\"o\": {\"x\": [0.5]}}", "{\"o\": {\"x\": [1, 9007199254740993]}}", "o.x"),
+    ] {
+        let value = later.rsplit([' ']).next().expect("a value").trim_end_matches([']', '}']);
+        let lines = [[first; 12].join("\n"), later.to_owned(), first.to_owned()].join("\n");
+        let list = format!("[\n{}\n]", lines.replace('\n', ",\n"));
+        for (name, text, line) in [("a.ndjson", &lines, 13), ("a.json", &list, 14)] {
+            folder.write(name, text);
+            let fault = folder.read(json!({"file_path": name, "sample_rows": 10})).await.expect_err("it does not fit");
+            assert_eq!(
+                (fault.kind(), fault.column_name(), fault.row_number()),
+                (FaultKind::BadData, Some(column), Some(13))
+            );
+            let place = format!("{name}, line {line}, column \"{column}\": {value} is ");
+            assert!(fault.message().starts_with(&place), "{fault}");
+            assert!(fault.help_text().is_some_and(|help| help.contains("sample_rows")), "{fault:?}");
+            // Among the first records the column becomes one that holds them all.
+            assert_eq!(folder.rows(json!({"file_path": name, "sample_rows": 20})).await.num_rows(), 14);
+        }
+    }
+    folder.write("exact.ndjson", "{\"x\": 0.5, \"n\": 1}\n{\"x\": 9007199254740992, \"n\": 9007199254740993}\n");
+    let rows = folder.rows(json!({"file_path": "exact.ndjson", "sample_rows": 1})).await;
+    assert_eq!(shown(&rows), ["0.5|1", "9007199254740992.0|9007199254740993"]);
+}

@@ -6,7 +6,7 @@ pub use exchange::{Exchange, collect_receipt};
 
 use crate::command::StepCommand;
 use crate::dataset::Dataset;
-use crate::describe::StepDescription;
+use crate::describe::{Effects, StepDescription};
 use crate::fault::Fault;
 use crate::server::{CANCEL, DESCRIBE, MESH_HEADER, PlanDetails, http2};
 use crate::telemetry;
@@ -48,6 +48,8 @@ pub struct RemotePlan {
     pub source: Option<String>,
     /// The data outside the pipeline that the step reads or writes.
     pub datasets: Vec<Dataset>,
+    /// What the step does to the world with these parameters, where the server says it.
+    pub effects: Option<Effects>,
 }
 
 /// A connection to a server of steps. Cheap to clone; its calls share one HTTP/2 connection.
@@ -136,7 +138,8 @@ impl StepClient {
             .map_err(|error| Fault::upstream(format!("{} answered no plan: {error}", self.peer)))?;
         let outputs = details.outputs.into_iter().map(|(name, bytes)| Ok((name, schema_from_bytes(&bytes.0)?)));
         let outputs = outputs.collect::<Result<_, Fault>>()?;
-        Ok(RemotePlan { outputs, source: details.source, datasets: details.datasets })
+        let PlanDetails { source, datasets, effects, .. } = details;
+        Ok(RemotePlan { outputs, source, datasets, effects })
     }
 
     /// Asks the server to end an exchange.

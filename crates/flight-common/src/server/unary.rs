@@ -3,6 +3,7 @@
 use super::Service;
 use crate::command::{Form, StepCommand};
 use crate::dataset::Dataset;
+use crate::describe::Effects;
 use crate::fault::Fault;
 use crate::registry::PlannedStep;
 use crate::step::InputSchemas;
@@ -39,6 +40,9 @@ pub struct PlanDetails {
     /// The data outside the pipeline that the step reads or writes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,
+    /// What the step does to the world with these parameters; where a server does not say, what its description says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Effects>,
 }
 
 /// `tonic`'s face of a server. The streaming calls never reach it: see [`super::mux`].
@@ -102,7 +106,7 @@ impl FlightService for Unary {
         let (command, planned) = self.plan(request.get_ref()).await?;
         let place = output_place(&planned, &command.output)?;
         let (source, datasets) = (planned.source.clone(), planned.datasets.clone());
-        let mut details = PlanDetails { outputs: BTreeMap::new(), source, datasets };
+        let mut details = PlanDetails { outputs: BTreeMap::new(), source, datasets, effects: Some(planned.effects) };
         for (name, schema) in planned.spec.outputs.iter().zip(&planned.outputs) {
             let bytes = schema_result(&request, schema)?;
             details.outputs.insert((*name).to_owned(), crate::command::SchemaBytes(bytes));

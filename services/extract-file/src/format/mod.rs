@@ -4,7 +4,6 @@ mod avro;
 mod ipc;
 mod json;
 pub mod parquet;
-mod types;
 
 use crate::condition::Condition;
 use crate::params::Format;

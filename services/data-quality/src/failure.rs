@@ -1,0 +1,88 @@
+//! What happens when a rule fails: the run does, rows are turned away, or it is only reported.
+
+use crate::drift::DRIFT;
+use crate::params::{OnFailure, Rules};
+use crate::plan::VALUE_RANGE;
+use crate::reference::REFERENCE;
+use crate::row_rule::{ALLOWED_VALUES, NOT_NULL, PATTERN};
+use crate::wrong::{Wrong, bad_params};
+use flight_common::params::did_you_mean;
+use std::collections::BTreeMap;
+
+/// The rules that look at each row by itself.
+const ABOUT_ROWS: [&str; 5] = [NOT_NULL, VALUE_RANGE, PATTERN, ALLOWED_VALUES, REFERENCE];
+
+/// What happens when rules fail.
+pub struct Failures {
+    by_rule: BTreeMap<String, OnFailure>,
+    otherwise: OnFailure,
+}
+
+impl Failures {
+    /// What the parameters say. Notes what they say of rules that there are not, that are not on, or that cannot do it.
+    pub fn new(rules: &Rules, by_rule: BTreeMap<String, OnFailure>, fail_on_errors: bool, wrong: &mut Wrong) -> Self {
+        let all = switches(rules);
+        for (rule, action) in &by_rule {
+            let pointer = format!("/on_failure/{}", rule.replace('~', "~0").replace('/', "~1"));
+            let switch = all.iter().find(|(name, _)| name == rule);
+            if switch.is_none() {
+                let message = format!("on_failure: there is no rule \"{rule}\"");
+                wrong.push(bad_params(pointer, message, did_you_mean(rule, all.iter().map(|(name, _)| *name))));
+            } else if *action == OnFailure::Reject && !ABOUT_ROWS.contains(&rule.as_str()) {
+                let message = format!("on_failure: {rule} cannot reject, since it does not look at each row by itself");
+                let help = format!("use fail or warn; those that can are {}", ABOUT_ROWS.join(", "));
+                wrong.push(bad_params(pointer, message, help));
+            } else if switch.is_some_and(|(_, is_on)| !is_on) {
+                let message = format!("on_failure: {rule} is not checked, since it is not among the rules");
+                wrong.push(bad_params(pointer, message, switch_it_on(rule, &all)));
+            }
+        }
+        Self { by_rule, otherwise: if fail_on_errors { OnFailure::Fail } else { OnFailure::Warn } }
+    }
+
+    /// What happens when this rule fails.
+    pub fn of(&self, rule: &str) -> OnFailure {
+        self.by_rule.get(rule).copied().unwrap_or(self.otherwise)
+    }
+
+    /// Whether rows that break this rule are turned away.
+    pub fn rejects(&self, rule: &str) -> bool {
+        self.of(rule) == OnFailure::Reject
+    }
+
+    /// Whether any rule turns rows away.
+    pub fn reject(&self) -> bool {
+        ABOUT_ROWS.iter().any(|rule| self.rejects(rule))
+    }
+}
+
+fn switch_it_on(rule: &str, all: &[(&str, bool)]) -> String {
+    let on: Vec<&str> = all.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
+    let add = format!("add {rule} to `rules`, or take it out here");
+    match on.is_empty() {
+        true => add,
+        false => format!("{add}; of those that are checked, {}", did_you_mean(rule, on)),
+    }
+}
+
+/// All rules, and whether they are on.
+fn switches(rules: &Rules) -> [(&'static str, bool); 14] {
+    let names =
+        |list: &Option<flight_common::columns::ColumnList>| list.as_ref().is_some_and(|list| !list.names().is_empty());
+    [
+        ("min_rows", rules.min_rows.is_some()),
+        ("max_rows", rules.max_rows.is_some()),
+        ("check_null_ratio", rules.check_null_ratio.unwrap_or(rules.threshold_null_ratio.is_some())),
+        ("check_duplicates", rules.check_duplicates),
+        ("check_column_types", !rules.check_column_types.is_empty()),
+        ("check_unique_columns", names(&rules.check_unique_columns)),
+        (VALUE_RANGE, !rules.check_value_range.is_empty()),
+        (NOT_NULL, names(&rules.check_not_null)),
+        (PATTERN, !rules.check_pattern.is_empty()),
+        (ALLOWED_VALUES, !rules.check_allowed_values.is_empty()),
+        (REFERENCE, !rules.check_reference.is_empty()),
+        ("check_freshness", !rules.check_freshness.is_empty()),
+        (DRIFT, rules.check_drift.is_some()),
+        ("check_completeness", rules.check_completeness),
+    ]
+}

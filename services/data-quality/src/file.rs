@@ -1,0 +1,202 @@
+//! A file that data are compared with: CSV with a header line, compressed or not, or Parquet.
+//!
+//! It is read as often as need be, some columns at a time and batch by batch, in the types that are asked for. Texts of CSV
+//! are read strictly: what is no value of the type is a fault, and not a null.
+
+use crate::wrong::bad_params;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{can_cast_types, cast};
+use arrow::csv::ReaderBuilder;
+use arrow::csv::reader::Format;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use arrow::util::display::array_value_to_string;
+use flight_common::params::did_you_mean;
+use flight_common::values::{USUAL_NULLS, types};
+use flight_common::{DataRoot, Fault, FileIdentity, Violation, peek, uncompressed};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use regex::Regex;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, LazyLock};
+
+/// Characters of a value that are shown.
+const SHOWN: usize = 60;
+/// Nulls of CSV, spelled as `extract-csv` reads them.
+static NULLS: LazyLock<Regex> = LazyLock::new(|| {
+    let words: Vec<String> = USUAL_NULLS.iter().map(|word| regex::escape(word)).collect();
+    Regex::new(&format!("^({})$", words.join("|"))).expect("escaped words are a pattern")
+});
+
+/// A file, as it was when it was looked into.
+pub struct ReferenceFile {
+    /// Its path, as the user wrote it.
+    pub path: String,
+    /// What tells it from another.
+    pub identity: FileIdentity,
+    /// Whether it holds no row.
+    pub is_empty: bool,
+    /// The parameter that names it.
+    param: String,
+    schema: Schema,
+}
+
+/// A column that is wanted, by its name, in this type.
+pub type Wanted = (String, DataType);
+
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+
+impl ReferenceFile {
+    /// Looks into a file. `pointer` is that of the parameter that names it.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn look(root: &DataRoot, path: &str, pointer: &str) -> Result<Self, Fault> {
+        let param = pointer.trim_start_matches('/').to_owned();
+        let file = root.open_file(path, &param)?.into_std();
+        let identity = FileIdentity::of(&file, path)?;
+        let looked = if is_parquet(path) { look_parquet(file) } else { look_csv(file) };
+        let (schema, is_empty) = looked.map_err(|error| {
+            let fault = unreadable(path, error);
+            bad_params(pointer, fault.message().to_owned(), fault.help_text().unwrap_or_default())
+        })?;
+        Ok(Self { path: path.to_owned(), identity, is_empty, param, schema })
+    }
+
+    /// The type of its column of this name. Texts of CSV may become anything: they are of the null type.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadSchema`] for a column that it does not have.
+    pub fn type_of(&self, name: &str, pointer: &str) -> Result<&DataType, Fault> {
+        if let Some((_, field)) = self.schema.column_with_name(name) {
+            return Ok(field.data_type());
+        }
+        let message = format!("{} has no column \"{name}\"", self.path);
+        let help = did_you_mean(name, self.schema.fields().iter().map(|field| field.name().as_str()));
+        let violation = Violation { pointer: pointer.to_owned(), message: message.clone(), help: Some(help.clone()) };
+        Err(Fault::bad_schema(message).column(name).help(help).with_violations(vec![violation]))
+    }
+
+    /// Whether its column of this name can be read in this type.
+    ///
+    /// # Errors
+    /// As [`ReferenceFile::type_of`]; or for a column of another type.
+    pub fn offers(&self, name: &str, wanted: &DataType, pointer: &str) -> Result<(), Fault> {
+        let found = self.type_of(name, pointer)?;
+        if found.is_null() || can_cast_types(found, wanted) {
+            return Ok(());
+        }
+        let message = format!("column \"{name}\" of {} is {found}, and the data's is {wanted}", self.path);
+        Err(Fault::bad_schema(message.clone()).column(name).violation(pointer, message))
+    }
+
+    /// Shows the wanted columns to `take`, batch by batch, in the order in which they are wanted.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadData`] for a file that changed, is damaged, or holds a value that is not of the wanted
+    /// type; what `take` says.
+    pub async fn read(
+        &self,
+        root: &DataRoot,
+        wanted: &[Wanted],
+        mut take: impl FnMut(Vec<ArrayRef>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let file = root.open_file(&self.path, &self.param)?.into_std();
+        self.identity.check(&file, "since it was planned")?;
+        let watched = file.try_clone().map_err(|error| Fault::io(&self.path, &error))?;
+        let batches = if is_parquet(&self.path) { self.parquet(file, wanted) } else { self.csv(file, wanted) };
+        let mut rows = 0;
+        for batch in batches.map_err(|error| unreadable(&self.path, error))? {
+            let batch = batch.map_err(|error| unreadable(&self.path, error))?;
+            let columns = wanted.iter().map(|wanted| self.typed(&batch, rows, wanted));
+            take(columns.collect::<Result<_, _>>()?)?;
+            rows += batch.num_rows();
+            tokio::task::yield_now().await;
+        }
+        self.identity.check(&watched, "while it was read")
+    }
+
+    fn places(&self, wanted: &[Wanted]) -> Vec<usize> {
+        let place = |(name, _): &Wanted| self.schema.index_of(name).ok();
+        wanted.iter().filter_map(place).collect()
+    }
+
+    fn parquet(&self, file: File, wanted: &[Wanted]) -> Result<Batches, ArrowError> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+        let some = ProjectionMask::roots(builder.parquet_schema(), self.places(wanted));
+        Ok(Box::new(builder.with_projection(some).build()?))
+    }
+
+    fn csv(&self, file: File, wanted: &[Wanted]) -> Result<Batches, ArrowError> {
+        let texts = self.schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
+        let schema = Arc::new(Schema::new(texts.collect::<Vec<_>>()));
+        let reader = ReaderBuilder::new(schema)
+            .with_header(true)
+            .with_null_regex(NULLS.clone())
+            .with_projection(self.places(wanted));
+        Ok(Box::new(reader.build(text_of(file)?)?))
+    }
+
+    /// A column of a batch, before which there are so many rows.
+    fn typed(&self, batch: &RecordBatch, rows: usize, (name, wanted): &Wanted) -> Result<ArrayRef, Fault> {
+        let column = batch.column_by_name(name).ok_or_else(|| Fault::internal(format!("{name} was not read")))?;
+        let column = trimmed(column, wanted);
+        let typed = cast(&column, wanted)?;
+        // What cannot be cast has become a null.
+        let (before, after) = (column.logical_nulls(), typed.logical_nulls());
+        let is_null = |nulls: &Option<NullBuffer>, row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        match (0..typed.len()).find(|&row| is_null(&after, row) && !is_null(&before, row)) {
+            None => Ok(typed),
+            Some(row) => Err(self.wrong_value(&array_value_to_string(&column, row)?, rows + row + 1, name, wanted)),
+        }
+    }
+
+    fn wrong_value(&self, value: &str, row: usize, name: &str, wanted: &DataType) -> Fault {
+        let (value, wanted): (String, _) = (value.chars().take(SHOWN).collect(), types::name(wanted));
+        Fault::bad_data(format!("{}, row {row}, column \"{name}\": \"{value}\" is not {wanted}", self.path))
+            .column(name)
+            .help("the data's column holds such values: correct the file, or compare with another column")
+    }
+}
+
+/// Spaces around a value do not count, but in texts.
+fn trimmed(column: &ArrayRef, wanted: &DataType) -> ArrayRef {
+    match column.as_string_opt::<i32>() {
+        Some(texts) if !wanted.is_string() => {
+            Arc::new(texts.iter().map(|text| text.map(str::trim)).collect::<StringArray>())
+        }
+        _ => column.clone(),
+    }
+}
+
+fn is_parquet(path: &str) -> bool {
+    path.to_lowercase().ends_with(".parquet")
+}
+
+fn look_parquet(file: File) -> Result<(Schema, bool), ArrowError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    Ok((builder.schema().as_ref().clone(), builder.metadata().file_metadata().num_rows() == 0))
+}
+
+fn look_csv(file: File) -> Result<(Schema, bool), ArrowError> {
+    let (schema, rows) = Format::default().with_header(true).infer_schema(text_of(file)?, Some(1))?;
+    let fields = schema.fields().iter().map(|field| Field::new(field.name(), DataType::Null, true));
+    Ok((Schema::new(fields.collect::<Vec<_>>()), rows == 0))
+}
+
+/// The text of a CSV file, uncompressed. A byte order mark is no part of the first name.
+fn text_of(file: File) -> std::io::Result<Box<dyn Read + Send>> {
+    let (first, mut text) = peek::<3>(uncompressed(file)?)?;
+    if first == b"\xef\xbb\xbf" {
+        text.read_exact(&mut [0; 3])?;
+    }
+    Ok(Box::new(text))
+}
+
+fn unreadable(path: &str, error: impl Display) -> Fault {
+    Fault::bad_data(format!("{path} cannot be read: {error}"))
+        .help("a reference is a CSV file with a header line, or a file that ends in .parquet")
+}

@@ -1,0 +1,382 @@
+//! Values that a column's type does not hold, found before the decoder sees them: it would round `9007199254740993` to a
+//! float, cut `1.5` to a whole number, and read the text `"007"` as 7, all without a word.
+//!
+//! The text is walked along the types of the columns. What is no JSON ends the walk: the decoder tells of that.
+
+use arrow::datatypes::{DataType, Fields};
+use memchr::memchr2;
+
+/// Digits of a whole number that every float holds.
+const SAFE_DIGITS: usize = 15;
+/// Characters of a value that are shown.
+const SHOWN: usize = 60;
+
+/// What the type of whole numbers is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// What it is.
+    IsWhole,
+    /// Floats: to see which whole numbers would be none.
+    IsFloat,
+}
+
+/// What is looked for in a text.
+#[derive(Debug)]
+pub struct Exact(Vec<(String, Expected)>);
+
+/// What a value must be.
+#[derive(Debug)]
+enum Expected {
+    Any,
+    Whole,
+    Float,
+    List(Box<Self>),
+    Record(Vec<(String, Self)>),
+}
+
+/// A value that a type does not hold.
+#[derive(Debug, PartialEq)]
+pub struct Offence {
+    /// Where it stands in the text.
+    pub at: usize,
+    /// Records before its own.
+    pub record: usize,
+    /// The column, or the field of it: `a.b`.
+    pub column: String,
+    /// The value.
+    pub value: String,
+    /// What it is not, to follow it.
+    pub wanted: &'static str,
+}
+
+/// Whether to go on after an offence, which is of the field at this place.
+type Tell<'a> = dyn FnMut(Offence, &[usize]) -> bool + 'a;
+
+impl Exact {
+    /// What is looked for in columns of these types; nothing where they hold whatever is read.
+    pub fn of(fields: &Fields, whole: Whole) -> Option<Self> {
+        let fields = expected(fields, whole);
+        fields.iter().any(|(_, expected)| !matches!(expected, Expected::Any)).then_some(Self(fields))
+    }
+
+    /// Looks at records one after the other.
+    pub fn look(&self, text: &[u8], tell: &mut Tell<'_>) {
+        let mut walk = Walk { text, at: 0, record: 0, names: Vec::new(), places: Vec::new(), tell };
+        walk.space();
+        while walk.at < text.len() {
+            if walk.record(&self.0).is_none() {
+                return;
+            }
+            walk.record += 1;
+            walk.space();
+        }
+    }
+}
+
+fn expected(fields: &Fields, whole: Whole) -> Vec<(String, Expected)> {
+    fields.iter().map(|field| (field.name().clone(), of_type(field.data_type(), whole))).collect()
+}
+
+fn of_type(data_type: &DataType, whole: Whole) -> Expected {
+    match data_type {
+        integer if integer.is_integer() && whole == Whole::IsWhole => Expected::Whole,
+        number if number.is_integer() || number.is_floating() => Expected::Float,
+        DataType::List(item) => match of_type(item.data_type(), whole) {
+            Expected::Any => Expected::Any,
+            item => Expected::List(Box::new(item)),
+        },
+        DataType::Struct(fields) => match expected(fields, whole) {
+            fields if fields.iter().all(|(_, expected)| matches!(expected, Expected::Any)) => Expected::Any,
+            fields => Expected::Record(fields),
+        },
+        _ => Expected::Any,
+    }
+}
+
+/// A walk through a text. Each step gives nothing where it is to end.
+struct Walk<'a, 't> {
+    text: &'a [u8],
+    at: usize,
+    record: usize,
+    /// The fields that it is in, and their places within each other.
+    names: Vec<&'a str>,
+    places: Vec<usize>,
+    tell: &'a mut Tell<'t>,
+}
+
+impl<'a> Walk<'a, '_> {
+    fn space(&mut self) {
+        while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
+            self.at += 1;
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.text.get(self.at) == Some(&byte)).then(|| self.at += 1)
+    }
+
+    fn record(&mut self, fields: &'a [(String, Expected)]) -> Option<()> {
+        self.take(b'{')?;
+        self.space();
+        if self.take(b'}').is_some() {
+            return Some(());
+        }
+        let mut next = 0;
+        loop {
+            let key = self.string()?;
+            self.space();
+            self.take(b':')?;
+            self.space();
+            match place(fields, key, next) {
+                Some(place) => {
+                    next = place + 1;
+                    self.names.push(&fields[place].0);
+                    self.places.push(place);
+                    self.value(&fields[place].1)?;
+                    self.names.pop();
+                    self.places.pop();
+                }
+                None => self.skip()?,
+            }
+            self.space();
+            if self.take(b',').is_none() {
+                return self.take(b'}');
+            }
+            self.space();
+        }
+    }
+
+    fn list(&mut self, item: &'a Expected) -> Option<()> {
+        self.take(b'[')?;
+        self.space();
+        if self.take(b']').is_some() {
+            return Some(());
+        }
+        loop {
+            self.value(item)?;
+            self.space();
+            if self.take(b',').is_none() {
+                return self.take(b']');
+            }
+            self.space();
+        }
+    }
+
+    fn value(&mut self, expected: &'a Expected) -> Option<()> {
+        let start = self.at;
+        match (expected, *self.text.get(start)?) {
+            (Expected::Record(fields), b'{') => self.record(fields),
+            (Expected::List(item), b'[') => self.list(item),
+            (Expected::Whole | Expected::Float, b'"') => {
+                self.string()?;
+                self.offend(start, "is a text, and the first records hold numbers there")
+            }
+            (Expected::Whole, b'-' | b'0'..=b'9') => match self.number() {
+                number if is_whole(number) => Some(()),
+                _ => self.offend(start, "is no whole number, and those of the first records are"),
+            },
+            (Expected::Float, b'-' | b'0'..=b'9') => match self.number() {
+                number if is_held(number) => Some(()),
+                _ => self
+                    .offend(start, "is not held to the last digit by float64, the type found from the first records"),
+            },
+            _ => self.skip(),
+        }
+    }
+
+    fn offend(&mut self, start: usize, wanted: &'static str) -> Option<()> {
+        let value = String::from_utf8_lossy(&self.text[start..self.at]);
+        let value = match value.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &value[..end]),
+            None => value.into_owned(),
+        };
+        let column = self.names.join(".");
+        let offence = Offence { at: start, record: self.record, column, value, wanted };
+        (self.tell)(offence, &self.places).then_some(())
+    }
+
+    fn number(&mut self) -> &'a [u8] {
+        let rest = &self.text[self.at..];
+        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        let number = &rest[..rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len())];
+        self.at += number.len();
+        number
+    }
+
+    /// What stands between two quotes.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        self.take(b'"')?;
+        let start = self.at;
+        loop {
+            self.at += memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
+            if self.text[self.at] == b'"' {
+                self.at += 1;
+                return Some(&self.text[start..self.at - 1]);
+            }
+            self.at += 2;
+        }
+    }
+
+    /// Passes a value of any kind by.
+    fn skip(&mut self) -> Option<()> {
+        let mut depth = 0usize;
+        loop {
+            match *self.text.get(self.at)? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                b',' | b':' if depth == 0 => return None,
+                _ if depth > 0 => self.at += 1,
+                _ => self.word(),
+            }
+            if depth == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    fn word(&mut self) {
+        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
+        let rest = &self.text[self.at..];
+        self.at += rest.iter().position(ends).unwrap_or(rest.len());
+    }
+}
+
+/// The field of this name. Most records have their fields in the same order.
+fn place(fields: &[(String, Expected)], key: &[u8], next: usize) -> Option<usize> {
+    if fields.get(next).is_some_and(|(name, _)| name.as_bytes() == key) {
+        return Some(next);
+    }
+    if !key.contains(&b'\\') {
+        return fields.iter().position(|(name, _)| name.as_bytes() == key);
+    }
+    let key: String = serde_json::from_slice(&[b"\"", key, b"\""].concat()).ok()?;
+    fields.iter().position(|(name, _)| *name == key)
+}
+
+fn is_whole(number: &[u8]) -> bool {
+    number.strip_prefix(b"-").unwrap_or(number).iter().all(u8::is_ascii_digit)
+}
+
+/// Whether a float holds it to the last digit. Of what is no whole number nobody expects that; beyond 64 bits it is enough
+/// that a float is written so, as JavaScript writes large ones.
+fn is_held(number: &[u8]) -> bool {
+    if number.len() <= SAFE_DIGITS || !is_whole(number) {
+        return true;
+    }
+    let text = String::from_utf8_lossy(number);
+    let is_wide = text.parse::<i64>().is_err() && text.parse::<u64>().is_err();
+    let is_so = |float: f64| format!("{float:.0}") == text || (is_wide && float.to_string() == text);
+    text.parse().is_ok_and(is_so)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::Field;
+    use std::sync::Arc;
+
+    fn fields() -> Fields {
+        let record = DataType::Struct(Fields::from(vec![
+            Field::new("t", DataType::Utf8, true),
+            Field::new("x", DataType::Float64, true),
+        ]));
+        let list = DataType::List(Arc::new(Field::new("item", record.clone(), true)));
+        Fields::from(vec![
+            Field::new("n", DataType::Int64, true),
+            Field::new("f", DataType::Float64, true),
+            Field::new("s", DataType::Utf8, true),
+            Field::new("o", record, true),
+            Field::new("l", list, true),
+        ])
+    }
+
+    /// Column and value of each offence, and the number of its record.
+    fn found(text: &str, whole: Whole) -> Vec<(String, String, usize)> {
+        let mut found = Vec::new();
+        let exact = Exact::of(&fields(), whole).expect("there are numbers");
+        exact.look(text.as_bytes(), &mut |offence, _| {
+            assert!(text[offence.at..].starts_with(&offence.value));
+            found.push((offence.column, offence.value, offence.record));
+            true
+        });
+        found
+    }
+
+    fn one(column: &str, value: &str, record: usize) -> Vec<(String, String, usize)> {
+        vec![(column.to_owned(), value.to_owned(), record)]
+    }
+
+    #[test]
+    fn values_that_their_types_hold_are_no_offence() {
+        for text in [
+            "",
+            r#"{"n": -7, "f": 1e300, "s": 9007199254740993, "o": null, "l": []}"#,
+            r#"{"f": 9007199254740992, "n": 9007199254740993} {"f": 9007199254740993.0}"#,
+            r#"{"f": 123456789012345680000, "n": null, "f": 1152921504606846976}"#,
+            r#"{"other": {"n": [1.5, "}", {"\"": 9007199254740993}]}, "s": "\"n\": 1.5 \\", "n": 1}"#,
+            r#"{ "o" : { "x" : 0.1 , "t" : "007" } , "l" : [ { "x" : 2 } , null , { } ] }"#,
+        ] {
+            assert_eq!(found(text, Whole::IsWhole), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn values_that_they_do_not_hold_are_found_wherever_they_are() {
+        for (text, column, value, record) in [
+            (r#"{"f": 9007199254740993}"#, "f", "9007199254740993", 0),
+            (r#"{"f": 1152921504606847000}"#, "f", "1152921504606847000", 0),
+            (r#"{"f": 1}{"f": -18446744073709551617}"#, "f", "-18446744073709551617", 1),
+            (
+                r#"{"n": 1}
+{"n": 2}
+{"n": 1.5}"#,
+                "n",
+                "1.5",
+                2,
+            ),
+            (r#"{"n": 1e3}"#, "n", "1e3", 0),
+            (r#"{"n": "007"}"#, "n", "\"007\"", 0),
+            (r#"{"s": "x", "\u006e": 2.5}"#, "n", "2.5", 0),
+            (r#"{"o": {"t": "x", "x": 9007199254740993}}"#, "o.x", "9007199254740993", 0),
+            (r#"{"l": [{"x": 1}, {"x": "1"}]}"#, "l.x", "\"1\"", 0),
+        ] {
+            assert_eq!(found(text, Whole::IsWhole), one(column, value, record), "{text}");
+        }
+        let all = found(r#"{"n": 9007199254740993, "f": 1}{"f": 9007199254740993}"#, Whole::IsFloat);
+        assert_eq!(all.len(), 2, "{all:?}");
+    }
+
+    #[test]
+    fn what_is_no_json_ends_the_walk() {
+        for text in [
+            r#"{"n": 1.5"#,
+            r#"{"n" 1}"#,
+            r#"{"n": }"#,
+            r#"{"n": "x"#,
+            r#"{"other": ]}"#,
+            "7 {}",
+            "{",
+            r#"{"a\"#,
+            r#"{"a":,}"#,
+            r#"{"other": {"#,
+            r#"{"l": [{"x": "#,
+        ] {
+            assert!(found(text, Whole::IsWhole).len() <= 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn columns_that_hold_whatever_is_read_are_not_looked_at() {
+        let texts = Fields::from(vec![Field::new("s", DataType::Utf8, true)]);
+        assert!(Exact::of(&texts, Whole::IsWhole).is_none());
+    }
+}

@@ -1,0 +1,170 @@
+//! JSON: a list of records, or records one after the other, on lines of their own or not; compressed or not.
+//!
+//! | where | what |
+//! |---|---|
+//! | `records` | the text, cut into whole records |
+//! | `types` | types that hold what was seen |
+//! | `exact` | values that the types do not hold, which the decoder would change without a word |
+
+mod exact;
+mod records;
+mod types;
+
+use super::{BATCH_BYTES, Batches, Look, damaged};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Fields, Schema};
+use arrow::error::ArrowError;
+use arrow::json::ReaderBuilder;
+use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
+use exact::{Exact, Offence, Whole};
+use flight_common::{BATCH_ROWS, Fault, uncompressed};
+use records::{Block, Records};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::sync::Arc;
+
+const BUFFER: usize = 256 << 10;
+/// Text that types are found from, at most.
+const SAMPLE_BYTES: usize = 16 << 20;
+
+type Text = BufReader<Box<dyn Read + Send>>;
+
+fn records(path: &str, mut file: File) -> Result<Records<Text>, Fault> {
+    let failed = |error: io::Error| match error.raw_os_error() {
+        Some(_) => Fault::io(path, &error),
+        None => damaged(path, error),
+    };
+    file.rewind().map_err(failed)?;
+    let mut text = BufReader::with_capacity(BUFFER, uncompressed(file).map_err(failed)?);
+    let mark = text.fill_buf().map_err(failed)?.starts_with(b"\xef\xbb\xbf");
+    if mark {
+        text.consume(3);
+    }
+    Ok(Records::new(text))
+}
+
+/// The columns that the first records have.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadData`] for what is no JSON, or none of records.
+pub fn look(path: &str, file: File, sample_rows: usize) -> Result<Look, Fault> {
+    let mut records = records(path, file)?;
+    let (mut sample, mut texts, mut bytes): (Vec<Value>, Vec<Vec<u8>>, usize) = (Vec::new(), Vec::new(), 0);
+    while sample.len() < sample_rows && bytes < SAMPLE_BYTES {
+        let at = |why: String, seen: usize| damaged(path, format!("after record {seen}: {why}"));
+        let Some(Block { mut text, .. }) = records.next_block().map_err(|why| at(why, sample.len()))? else { break };
+        bytes += text.len();
+        let mut values = serde_json::Deserializer::from_slice(&text).into_iter::<Value>();
+        while sample.len() < sample_rows
+            && let Some(record) = values.next()
+        {
+            let record = record.map_err(|error| at(error.to_string(), sample.len()))?;
+            if !record.is_object() {
+                return Err(at(format!("{record:.40} is no record"), sample.len())
+                    .help("each record is an object: {\"id\": 1, \"name\": \"Ann\"}"));
+            }
+            sample.push(record);
+        }
+        let looked_at = values.byte_offset();
+        text.truncate(looked_at);
+        texts.push(text);
+    }
+    let guessed = infer_json_schema_from_iterator(sample.iter().map(Ok)).map_err(|error| damaged(path, error))?;
+    Ok(types::kept(&guessed, &inexact(&guessed, &texts)))
+}
+
+/// The fields that hold whole numbers which no float holds, by their places within each other.
+fn inexact(guessed: &Schema, texts: &[Vec<u8>]) -> BTreeSet<Vec<usize>> {
+    let mut found = BTreeSet::new();
+    if let Some(exact) = Exact::of(guessed.fields(), Whole::IsFloat) {
+        for text in texts {
+            exact.look(text, &mut |_, place| {
+                found.insert(place.to_vec());
+                true
+            });
+        }
+    }
+    found
+}
+
+/// The rows, of the wanted columns.
+///
+/// # Errors
+/// As [`look`].
+pub fn batches(path: &str, file: File, wanted: Vec<FieldRef>) -> Result<Batches, Fault> {
+    // What a record lacks is null, whatever other files say.
+    let fields: Fields = wanted.iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
+    let exact = Exact::of(&fields, Whole::IsWhole);
+    let decoder = ReaderBuilder::new(Arc::new(Schema::new(fields)))
+        .with_batch_size(BATCH_ROWS)
+        .with_coerce_primitive(true)
+        .build_decoder()
+        .map_err(|error| damaged(path, error))?;
+    let path = path.to_owned();
+    let mut reader =
+        Decoding { records: records(&path, file)?, exact, decoder, block: Vec::new(), taken: 0, rows: 0, path };
+    Ok(Box::new(std::iter::from_fn(move || reader.next().transpose())))
+}
+
+struct Decoding<R> {
+    path: String,
+    records: Records<R>,
+    exact: Option<Exact>,
+    decoder: Decoder,
+    block: Vec<u8>,
+    taken: usize,
+    rows: u64,
+}
+
+impl<R: BufRead> Decoding<R> {
+    /// The next batch: of a block, or of as many rows as a batch may have.
+    fn next(&mut self) -> Result<Option<RecordBatch>, Fault> {
+        loop {
+            if self.taken == self.block.len() {
+                let next = self.records.next_block().map_err(|why| self.undecoded(why))?;
+                let Some(block) = next else { return Ok(None) };
+                self.check(&block)?;
+                (self.block, self.taken) = (block.text, 0);
+            }
+            let told = |error: ArrowError| error.to_string();
+            let taken = self.decoder.decode(&self.block[self.taken..]).map_err(told);
+            self.taken += taken.map_err(|why| self.undecoded(why))?;
+            let batch = self.decoder.flush().map_err(told).map_err(|why| self.undecoded(why))?;
+            if let Some(batch) = batch {
+                self.rows += batch.num_rows() as u64;
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    fn undecoded(&self, why: String) -> Fault {
+        damaged(&self.path, format!("after record {}: {why}", self.rows))
+            .help("a type is found from the first records: raise `sample_rows`, or mend the file")
+    }
+
+    /// Refuses values that the decoder would change.
+    fn check(&self, block: &Block) -> Result<(), Fault> {
+        let Some(exact) = &self.exact else { return Ok(()) };
+        let mut first = None;
+        exact.look(&block.text, &mut |offence, _| {
+            first.get_or_insert(offence);
+            false
+        });
+        first.map_or(Ok(()), |offence| Err(self.explain(&offence, block)))
+    }
+
+    fn explain(&self, offence: &Offence, block: &Block) -> Fault {
+        let Offence { column, value, wanted, .. } = offence;
+        let line = block.line(offence.at);
+        Fault::bad_data(format!("{}, line {line}, column \"{column}\": {value} {wanted}", self.path))
+            .column(column)
+            .row(self.rows + offence.record as u64 + 1)
+            .help(format!(
+                "raise `sample_rows` so that it is among the first records ({} MiB of them are looked at): the column is then \
+                 of a type that holds all its values; or mend the file",
+                SAMPLE_BYTES >> 20
+            ))
+    }
+}
