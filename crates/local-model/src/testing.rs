@@ -10,7 +10,8 @@
 //! | `.` | nothing: it ends at once |
 //! | anything else | the same token without end |
 
-use candle_core::quantized::gguf_file::{self, Value};
+use candle_core::quantized::gguf_file;
+pub use candle_core::quantized::gguf_file::Value;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;

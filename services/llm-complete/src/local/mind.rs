@@ -4,7 +4,7 @@ use super::shelf::{Lease, Shelf};
 use super::{Chosen, fault};
 use crate::chat::{Completion, Usage, words_of};
 use crate::trouble::{Reach, Trouble};
-use flight_common::{DataRoot, Fault, FaultKind, MemoryBudget, StepContext};
+use flight_common::{DataRoot, Fault, FaultKind, MemoryBudget, Reservation, StepContext};
 use local_model::Flaw;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,9 +116,9 @@ impl Work {
         ))
     }
 
-    fn memory(&self, tokens: usize) -> Result<flight_common::Reservation, Trouble> {
+    fn memory(&self, tokens: usize) -> Result<Reservation, Trouble> {
         let needed = self.chosen.card.answer_memory(tokens);
-        self.budget.try_reserve(needed).ok_or_else(|| {
+        self.lease.memory(needed, &self.budget).ok_or_else(|| {
             let message =
                 format!("there is no memory for an answer of {} now: it needs {} bytes", self.chosen.path(), needed);
             without_model(

@@ -12,7 +12,7 @@ pub use mind::Local;
 pub use shelf::Shelf;
 
 use crate::params::Params;
-use flight_common::{DataRoot, Fault, FileIdentity, StepEnv, compute, params};
+use flight_common::{DataRoot, Fault, FileIdentity, StepEnv, Violation, compute, params};
 use local_model::{Card, Flaw, Manner};
 use std::fs::File;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Chosen {
 }
 
 fn open(root: &DataRoot, path: &str) -> Result<File, Fault> {
-    root.open_file(path, PARAM).map(cap_std::fs::File::into_std)
+    root.open_file(path, PARAM).map(|file| file.into_std())
 }
 
 /// Looks at the model of these parameters.
@@ -83,8 +83,8 @@ fn too_large(path: &str, needed: usize, limit: usize) -> Fault {
 }
 
 fn at_its_place(fault: Fault) -> Fault {
-    let message = fault.message().to_owned();
-    fault.violation(format!("/{PARAM}"), message)
+    let (message, help) = (fault.message().to_owned(), fault.help_text().map(str::to_owned));
+    fault.with_violations(vec![Violation { pointer: format!("/{PARAM}"), message, help }])
 }
 
 /// What is wrong with this file.

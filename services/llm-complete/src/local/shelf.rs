@@ -51,6 +51,11 @@ impl Lease {
     pub fn loaded(&self) -> Option<&Loaded> {
         self.loaded.as_deref()
     }
+
+    /// Memory for an answer; models that nobody uses make room for it.
+    pub fn memory(&self, bytes: usize, budget: &MemoryBudget) -> Option<Reservation> {
+        self.shelf.reserve(bytes, budget)
+    }
 }
 
 impl Drop for Lease {
@@ -73,6 +78,7 @@ impl Shelf {
     pub async fn lease(&self, chosen: &Chosen, root: &DataRoot, budget: &MemoryBudget) -> Result<Lease, Fault> {
         let cell = self.0.place(&chosen.identity);
         let loaded = cell.get_or_try_init(|| self.load(chosen, root, budget)).await.cloned();
+        drop(cell);
         if loaded.is_err() {
             self.0.clear();
         }
@@ -81,11 +87,7 @@ impl Shelf {
 
     async fn load(&self, chosen: &Chosen, root: &DataRoot, budget: &MemoryBudget) -> Result<Arc<Loaded>, Fault> {
         let needed = chosen.card.memory();
-        let memory = budget.try_reserve(needed).or_else(|| {
-            self.0.clear();
-            budget.try_reserve(needed)
-        });
-        let memory = memory.ok_or_else(|| {
+        let memory = self.0.reserve(needed, budget).ok_or_else(|| {
             let message =
                 format!("there is no memory for {} now: it needs {} MiB", chosen.path(), needed.div_ceil(1 << 20));
             Fault::busy(message).help("set a larger --memory-limit where the step runs")
@@ -123,6 +125,13 @@ impl Inner {
         let model = Arc::default();
         places.push(Place { identity: identity.clone(), model: Arc::clone(&model) });
         model
+    }
+
+    fn reserve(&self, bytes: usize, budget: &MemoryBudget) -> Option<Reservation> {
+        budget.try_reserve(bytes).or_else(|| {
+            self.clear();
+            budget.try_reserve(bytes)
+        })
     }
 
     /// Drops what nobody uses, and places of models that are neither loaded nor being loaded.
