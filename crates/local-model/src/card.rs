@@ -15,6 +15,8 @@ pub const MOST_CONTEXT: usize = 4096;
 /// The tokens of a prompt that are computed at a time.
 pub(crate) const CHUNK: usize = 32;
 
+const FLOAT: usize = size_of::<f32>();
+
 /// The kinds of models that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
@@ -174,29 +176,38 @@ impl Card {
 
     /// Bytes of memory that the model takes once it is loaded, and while it is.
     pub fn memory(&self) -> usize {
-        let tables = 4 * self.context * self.head * 4;
+        let tables = 4 * self.context * self.head * FLOAT;
+        // For Qwen 3 candle has a cache ready from the beginning.
+        let cache = match self.architecture {
+            Architecture::Qwen3 => self.layers * self.keys_and_values(MOST_CONTEXT),
+            Architecture::Llama | Architecture::Qwen2 => 0,
+        };
         let weights = usize::try_from(self.weight_bytes).unwrap_or(usize::MAX);
-        weights.saturating_add(tables).saturating_add(self.tokenizer_memory())
+        weights.saturating_add(tables + cache).saturating_add(self.tokenizer_memory())
     }
 
-    /// Bytes of memory that its tokenizer alone takes: its texts, several times, and the tables over them.
+    /// Bytes of memory that its tokenizer alone takes, with what it takes to make it: as measured for vocabularies of 32,000
+    /// to 150,000 tokens, rounded up.
     pub fn tokenizer_memory(&self) -> usize {
-        usize::try_from(self.header_bytes).unwrap_or(usize::MAX).saturating_mul(12)
+        let texts = usize::try_from(self.header_bytes).unwrap_or(usize::MAX).saturating_mul(8);
+        texts.saturating_add(self.vocabulary.saturating_mul(800))
     }
 
     /// Bytes of memory that it takes to answer, when prompt and answer have so many tokens.
     pub fn answer_memory(&self, tokens: usize) -> usize {
-        const FLOAT: usize = 4;
         let tokens = tokens.min(self.context);
-        // Keys and values; and twice those of one layer, which are copied when a token is added. Qwen 3 has them twice.
-        let layer = 2 * self.kv_heads * self.head * tokens * FLOAT;
-        let doubled = if self.architecture == Architecture::Qwen3 { 4096 * layer / tokens.max(1) } else { 0 };
-        let cache = self.layers * (layer + doubled) + 2 * layer * (self.heads / self.kv_heads);
+        // Those of all layers; and those of one, once more for each head, and copied when a token is added.
+        let layer = self.keys_and_values(tokens);
+        let cache = self.layers * layer + 2 * layer * (self.heads / self.kv_heads);
         // The attention of a part of the prompt, the masks for all parts, the logits, and what is between layers.
         let attention = 3 * self.heads * CHUNK * tokens * FLOAT;
         let masks = 2 * tokens * tokens;
         let rest = (4 * self.vocabulary + 16 * CHUNK * self.embedding) * FLOAT;
         cache + attention + masks + rest
+    }
+
+    fn keys_and_values(&self, tokens: usize) -> usize {
+        2 * self.kv_heads * self.head * tokens * FLOAT
     }
 
     /// The header as candle wants it: what it reads of it, in the widths in which it reads it.
@@ -235,18 +246,22 @@ fn vocabulary(header: &Header) -> Result<usize, Flaw> {
     }
 }
 
-/// Bytes that the weights take in memory. Those that are not quantised are held as floats of 4 bytes; of the others candle
-/// keeps a copy in the order that suits the processor. The embedding is held as floats too. The largest tensor is there
-/// twice while it is read.
+/// Bytes that the weights take in memory. Those that are not quantised are held as floats of 4 bytes; of some others candle
+/// keeps a copy in the order that suits the processor, at most a quarter larger. The embedding is held as floats too. The
+/// largest tensor is there once more while it is read.
 fn weight_bytes(tensors: &HashMap<String, TensorInfo>) -> u64 {
+    let on_disk = |tensor: &TensorInfo| tensor_bytes(tensor).unwrap_or(u64::MAX);
     let held = |(name, tensor): (&String, &TensorInfo)| {
         let floats = tensor.shape.elem_count() as u64 * 4;
         let computed = match tensor.ggml_dtype {
             GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => floats,
-            _ => tensor_bytes(tensor).unwrap_or(u64::MAX).saturating_mul(9) / 4,
+            GgmlDType::Q4_0 | GgmlDType::Q8_0 | GgmlDType::Q4K | GgmlDType::Q5K | GgmlDType::Q6K => {
+                on_disk(tensor).saturating_mul(9) / 4
+            }
+            _ => on_disk(tensor),
         };
         if name == "token_embd.weight" { computed.saturating_add(floats) } else { computed }
     };
     let all = tensors.iter().map(held).fold(0, u64::saturating_add);
-    all.saturating_add(tensors.iter().map(held).max().unwrap_or_default())
+    all.saturating_add(tensors.values().map(on_disk).max().unwrap_or_default())
 }

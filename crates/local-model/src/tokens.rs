@@ -3,6 +3,7 @@
 //! Two families are known: byte-level BPE ("gpt2": Llama 3, Qwen, SmolLM) and SentencePiece's BPE ("llama": Llama 2,
 //! Mistral, TinyLlama). The first is candle's reading of a file; the second is put together here.
 
+use crate::card::MOST_CONTEXT;
 use crate::flaw::{Flaw, guarded};
 use crate::gguf::Header;
 use candle_core::quantized::gguf_file::{Content, Value, VersionedMagic};
@@ -28,6 +29,9 @@ const CONTROL: i64 = 3;
 /// A piece longer than this is not put together from all its halves.
 const LONGEST_PIECE: usize = 256;
 
+/// Bytes of a token, whatever a file says.
+const LONGEST_TOKEN: usize = 1024;
+
 /// Tokens that end an answer, beside those that the file names as such.
 const ENDS: [&str; 6] = ["<|eot_id|>", "<|im_end|>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "<|eom_id|>"];
 
@@ -40,6 +44,8 @@ pub(crate) struct Tokens {
     begin: Option<(u32, String)>,
     end_text: String,
     begins: bool,
+    /// Bytes beyond which a text has more tokens than any context.
+    most_bytes: usize,
 }
 
 impl Tokens {
@@ -61,7 +67,9 @@ impl Tokens {
         let ends = ends.chain(["eos", "eot", "eom"].iter().filter_map(|name| token(name)).map(|(id, _)| id)).collect();
         let begins = header.flag("tokenizer.ggml.add_bos_token").unwrap_or(kind == "llama");
         let end_text = token("eos").map(|(_, text)| text).unwrap_or_default();
-        Ok(Self { tokenizer, marks: controls, ends, begin: token("bos"), end_text, begins })
+        let longest = texts.iter().map(String::len).max().unwrap_or_default().min(LONGEST_TOKEN);
+        let most_bytes = MOST_CONTEXT * longest;
+        Ok(Self { tokenizer, marks: controls, ends, begin: token("bos"), end_text, begins, most_bytes })
     }
 
     /// The text of the token with which a text begins, or nothing.
@@ -90,7 +98,14 @@ impl Tokens {
     }
 
     /// The tokens of a text, with the one for its beginning where the model wants it.
+    ///
+    /// # Errors
+    /// [`Flaw::Prompt`] for one that is far too long to be cut at all.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Flaw> {
+        if text.len() > self.most_bytes {
+            let message = format!("the prompt has {} bytes, and {MOST_CONTEXT} tokens have less", text.len());
+            return Err(Flaw::Prompt(message));
+        }
         let encoded = guarded(|| self.tokenizer.encode_fast(text, false).map_err(Flaw::failed))?;
         let tokens = encoded.get_ids();
         match &self.begin {
@@ -135,13 +150,19 @@ fn byte_level(header: &Header) -> Result<Tokenizer, Flaw> {
     let mut metadata: HashMap<String, Value> = header.values.clone();
     metadata.retain(|key, _| key.starts_with("tokenizer.") && key != "tokenizer.ggml.pre");
     metadata.insert("tokenizer.ggml.pre".to_owned(), Value::String(pre.to_owned()));
+    if pre == "llama3" {
+        // A word that is a token is one, also if no merges lead there.
+        metadata.insert("tokenizer.ggml.ignore_merges".to_owned(), Value::Bool(true));
+    }
     let content =
         Content { magic: VersionedMagic::GgufV3, metadata, tensor_infos: HashMap::new(), tensor_data_offset: 0 };
     let wrong = |error| Flaw::malformed(format!("its tokenizer is none: {}", first_line(&error)));
     let mut tokenizer = Tokenizer::from_gguf(&content).map_err(wrong)?;
-    if given == "smollm" {
-        let digits = Digits::new(true).into();
-        tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(vec![digits, ByteLevel::new(false, true, true).into()])));
+    if pre == "gpt2" {
+        // Candle would put a space before the text, which these models do not want.
+        let digits = (given == "smollm").then(|| Digits::new(true).into());
+        let cuts = digits.into_iter().chain([ByteLevel::new(false, true, true).into()]);
+        tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(cuts.collect())));
     }
     Ok(tokenizer)
 }

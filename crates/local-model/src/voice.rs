@@ -28,7 +28,7 @@ impl Voice {
     /// The tokens of a prompt, in the form in which the model was taught to read it. Marks of the model in it mean nothing.
     ///
     /// # Errors
-    /// [`Flaw::Unsupported`] for a chat template that fails.
+    /// [`Flaw::Unsupported`] for a chat template that fails, [`Flaw::Prompt`] for what no context has room for.
     pub fn prompt(&self, system: Option<&str>, prompt: &str) -> Result<Vec<u32>, Flaw> {
         self.tokens.encode(&self.chat.render(system, prompt, &self.tokens)?)
     }

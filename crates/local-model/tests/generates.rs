@@ -106,6 +106,8 @@ fn a_prompt_without_room_for_an_answer_is_refused_and_the_context_ends_an_answer
     let said = model.answer(full, &Manner { max_tokens: 100, ..GREEDY }, &|| Ok(())).expect("an answer");
     assert_eq!((said.tokens, said.cut_off), (3, true));
     assert_eq!(model.answer(&[], &GREEDY, &|| Ok(())), Err(Flaw::Prompt("the prompt is empty".to_owned())));
+    let endless = model.voice().prompt(None, &"x".repeat(1 << 20)).expect_err("no context has room for it");
+    assert!(matches!(&endless, Flaw::Prompt(why) if why.contains("1048576 bytes")), "{endless}");
     assert!(around >= 1, "the token with which texts begin");
 }
 
@@ -164,4 +166,26 @@ fn the_memory_that_is_counted_covers_what_is_held() {
     assert!(card.memory() > bytes && card.memory() < 100 * bytes, "{} for {bytes}", card.memory());
     assert!(card.answer_memory(100) > card.answer_memory(10));
     assert_eq!((card.vocabulary, card.context), (64, CONTEXT));
+}
+
+#[test]
+fn texts_are_cut_as_the_file_says() {
+    let cut = |tiny: &Tiny, text: &str| {
+        let voice = Voice::read(&mut file(tiny)).expect("it is whole");
+        let tokens = voice.prompt(None, text).expect("tokens");
+        (tokens.len(), voice.words(&tokens).expect("a text"))
+    };
+    let byte_level = |pre: &str| Tiny::qwen2().set("tokenizer.ggml.pre", Value::String(pre.to_owned()));
+    assert_eq!(
+        cut(&Tiny::llama(), "no no"),
+        (3, "no no".to_owned()),
+        "the beginning, and two pieces with their spaces"
+    );
+    for pre in ["default", "gpt-2", "smollm", "qwen2", "llama-bpe"] {
+        assert_eq!(cut(&byte_level(pre), "no no"), (2, "no no".to_owned()), "{pre}: no space is put before the text");
+    }
+    let digits =
+        |pre| byte_level(pre).set("tokenizer.ggml.merges", Value::Array(vec![Value::String("1 2".to_owned())]));
+    let told = Voice::read(&mut file(&digits("qwen2"))).err().expect("12 is no token").to_string();
+    assert!(told.contains("tokenizer"), "{told}");
 }

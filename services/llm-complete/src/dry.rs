@@ -5,7 +5,8 @@ use crate::chat::Manner;
 use crate::estimate;
 use crate::local::Counter;
 use crate::params::Prices;
-use flight_common::{Fault, MemoryBudget, Meter, Reservation};
+use crate::trouble::Trouble;
+use flight_common::{MemoryBudget, Meter, Reservation};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +34,7 @@ impl Tokens {
         Self::About(manner.system.as_deref().map_or(0, estimate::tokens))
     }
 
-    async fn of(&self, prompt: &str) -> Result<u64, Fault> {
+    async fn of(&self, prompt: &str) -> Result<u64, Trouble> {
         match self {
             Self::About(system) => Ok(system + estimate::tokens(prompt)),
             Self::Counted(counter) => counter.count(prompt).await,
@@ -71,7 +72,7 @@ impl Estimate {
     ///
     /// # Errors
     /// As [`Counter::count`].
-    pub async fn see(&self, prompt: &str, bill: &Bill) -> Result<(), Fault> {
+    pub async fn see(&self, prompt: &str, bill: &Bill) -> Result<(), Trouble> {
         bill.count("rows_to_complete", 1);
         if !self.is_new(prompt) {
             return Ok(());

@@ -70,7 +70,7 @@ impl Counter {
     }
 
     /// The tokens of a prompt.
-    pub async fn count(&self, _prompt: &str) -> Result<u64, Fault> {
+    pub async fn count(&self, _prompt: &str) -> Result<u64, Trouble> {
         match *self {}
     }
 }

@@ -10,7 +10,6 @@ use crate::memo::Outcome;
 use crate::params::OnError;
 use crate::plan::{Run, Whom};
 use crate::portion::Portion;
-use crate::trouble::Trouble;
 use crate::work::{Filling, Work};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -104,9 +103,7 @@ impl Rows {
     async fn ask(&self, prompt: &str) -> Option<Outcome> {
         match &self.mind {
             Mind::Model(asker) => Some(asker.ask(prompt).await),
-            Mind::None(estimate) => {
-                estimate.see(prompt, &self.bill).await.map_err(|fault| Err(Trouble::all(fault))).err()
-            }
+            Mind::None(estimate) => estimate.see(prompt, &self.bill).await.err().map(Err),
         }
     }
 

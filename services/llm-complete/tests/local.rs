@@ -86,7 +86,7 @@ async fn a_dry_run_counts_exactly_the_tokens_that_a_run_takes_and_needs_no_memor
     let rows = batch!("t" => StringArray ["is it?", "go on!", "is it?"]);
     let ran = run_at(root.path(), params(json!({"system": "be brief"})), &rows).await.expect("runs");
     let dry = params(json!({"system": "be brief", "dry_run": true}));
-    let little = 60 << 10;
+    let little = 100 << 10;
     let bench = Bench::at(root.path()).memory(little);
     let counted = bench.run(LlmComplete::default(), dry, std::slice::from_ref(&rows)).await.expect("runs");
     let details = &counted.report.details;

@@ -1,8 +1,9 @@
 //! The tokens of prompts, counted by the tokenizer of a local model, without its weights.
 
 use super::{Chosen, fault};
+use crate::trouble::Trouble;
 use flight_common::{DataRoot, Fault, MemoryBudget, Reservation, StepContext};
-use local_model::Voice;
+use local_model::{Flaw, Voice};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -30,11 +31,14 @@ impl Counter {
     /// The tokens of a prompt, with all that is around it.
     ///
     /// # Errors
-    /// [`flight_common::FaultKind::Busy`] without memory for the tokenizer; otherwise why it cannot be read.
-    pub async fn count(&self, prompt: &str) -> Result<u64, Fault> {
-        let (voice, _) = self.voice.get_or_try_init(|| self.read()).await?;
-        let tokens = voice.prompt(self.system.as_deref(), prompt).map_err(|flaw| fault(self.chosen.path(), &flaw))?;
-        Ok(tokens.len() as u64)
+    /// Why there is no tokenizer, or what is wrong with the prompt.
+    pub async fn count(&self, prompt: &str) -> Result<u64, Trouble> {
+        let (voice, _) = self.voice.get_or_try_init(|| self.read()).await.map_err(Trouble::all)?;
+        match voice.prompt(self.system.as_deref(), prompt) {
+            Ok(tokens) => Ok(tokens.len() as u64),
+            Err(flaw @ Flaw::Prompt(_)) => Err(Trouble::prompt(fault(self.chosen.path(), &flaw))),
+            Err(flaw) => Err(Trouble::all(fault(self.chosen.path(), &flaw))),
+        }
     }
 
     async fn read(&self) -> Result<(Arc<Voice>, Reservation), Fault> {

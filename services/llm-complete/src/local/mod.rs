@@ -66,8 +66,10 @@ pub async fn choose(path: &str, params: &Params, env: &StepEnv) -> Result<Chosen
         let mut file = open(&root, &path)?;
         let identity = FileIdentity::of(&file, &path)?;
         let card = Card::read(&mut file).map_err(|flaw| at_its_place(fault(&path, &flaw)))?;
-        let needed =
-            if dry_run { card.tokenizer_memory() } else { card.memory() + card.answer_memory(manner.max_tokens) };
+        let needed = match dry_run {
+            true => card.tokenizer_memory(),
+            false => card.memory().saturating_add(card.answer_memory(manner.max_tokens)),
+        };
         if needed > limit {
             return Err(at_its_place(too_large(&path, needed, limit)));
         }
