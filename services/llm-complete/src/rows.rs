@@ -54,13 +54,13 @@ impl Rows {
                 context.meter.detail("model", run.manner.model.clone());
                 let answerer = match whom {
                     Whom::Server(endpoint) => Answerer::Server(Box::new(Client::new(*endpoint)?)),
-                    Whom::Local(chosen) => Answerer::Local(Box::new(Local::new(*chosen, system, shelf, context))),
+                    Whom::Local(chosen) => Answerer::Local(Local::new(*chosen, system, shelf, context)),
                 };
                 Mind::Model(Box::new(Asker::new(answerer, run.limits, context.budget(), bill.clone())))
             }
             (whom, _) => {
                 let tokens = match whom {
-                    Some(Whom::Local(chosen)) => Tokens::Counted(Box::new(Counter::new(*chosen, system, context))),
+                    Some(Whom::Local(chosen)) => Tokens::Counted(Counter::new(*chosen, system, context)),
                     _ => Tokens::about(&run.manner),
                 };
                 Mind::None(Estimate::new(&run.manner, tokens, run.prices, context.meter.clone(), context.budget()))

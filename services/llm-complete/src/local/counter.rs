@@ -18,14 +18,14 @@ pub struct Counter {
 
 impl Counter {
     /// By the tokenizer of this model, which is read when there is something to count.
-    pub fn new(chosen: Chosen, system: Option<&str>, context: &StepContext) -> Self {
-        Self {
+    pub fn new(chosen: Chosen, system: Option<&str>, context: &StepContext) -> Box<Self> {
+        Box::new(Self {
             chosen,
             system: system.map(str::to_owned),
             root: context.env.data_root.clone(),
             budget: context.budget().clone(),
             voice: OnceCell::new(),
-        }
+        })
     }
 
     /// The tokens of a prompt, with all that is around it.

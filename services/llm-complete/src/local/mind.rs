@@ -23,15 +23,15 @@ pub struct Local {
 
 impl Local {
     /// The model that was chosen. It is loaded when it is first asked.
-    pub fn new(chosen: Chosen, system: Option<&str>, shelf: Shelf, context: &StepContext) -> Self {
-        Self {
+    pub fn new(chosen: Chosen, system: Option<&str>, shelf: Shelf, context: &StepContext) -> Box<Self> {
+        Box::new(Self {
             chosen: Arc::new(chosen),
             system: system.map(Arc::from),
             shelf,
             root: context.env.data_root.clone(),
             budget: context.budget().clone(),
             lease: OnceCell::new(),
-        }
+        })
     }
 
     /// Asks once, and waits for its turn. The tokens are told also if there are no words in the answer.
