@@ -1,7 +1,7 @@
 //! Prompts answered by a local model, as a server would answer them.
 
 use super::shelf::{Lease, Shelf};
-use super::{Chosen, fault};
+use super::{Chosen, fault, shown};
 use crate::chat::{Completion, Usage, words_of};
 use crate::trouble::{Reach, Trouble};
 use flight_common::{DataRoot, Fault, FaultKind, MemoryBudget, Reservation, StepContext};
@@ -120,7 +120,7 @@ impl Work {
         let needed = self.chosen.card.answer_memory(tokens);
         self.lease.memory(needed, &self.budget).ok_or_else(|| {
             let message =
-                format!("there is no memory for an answer of {} now: it needs {} bytes", self.chosen.path(), needed);
+                format!("there is no memory for an answer of {} now: it needs {}", self.chosen.path(), shown(needed));
             without_model(
                 Fault::busy(message).help("set a larger --memory-limit where the step runs, or less `max_tokens`"),
             )

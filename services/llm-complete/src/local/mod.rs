@@ -79,9 +79,17 @@ pub async fn choose(path: &str, params: &Params, env: &StepEnv) -> Result<Chosen
 }
 
 fn too_large(path: &str, needed: usize, limit: usize) -> Fault {
-    let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
-    let message = format!("{path} needs {} MiB of memory, of which there are {}", mebibytes(needed), mebibytes(limit));
+    let message = format!("{path} needs {} of memory, and there are {}", shown(needed), shown(limit));
     Fault::bad_params(message).help("set a larger --memory-limit where the step runs, or take a smaller model")
+}
+
+/// Bytes, for people.
+fn shown(bytes: usize) -> String {
+    const LARGE: usize = 10 << 20;
+    match bytes {
+        0..LARGE => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        _ => format!("{} MiB", bytes.div_ceil(1 << 20)),
+    }
 }
 
 fn at_its_place(fault: Fault) -> Fault {

@@ -3,7 +3,7 @@
 //! A model that nobody uses stays for a while, since loading takes long; it makes room at once when another one wants its
 //! memory.
 
-use super::{Chosen, fault};
+use super::{Chosen, fault, shown};
 use flight_common::{DataRoot, Fault, FileIdentity, MemoryBudget, Reservation, compute};
 use local_model::Model;
 use std::fmt;
@@ -88,8 +88,7 @@ impl Shelf {
     async fn load(&self, chosen: &Chosen, root: &DataRoot, budget: &MemoryBudget) -> Result<Arc<Loaded>, Fault> {
         let needed = chosen.card.memory();
         let memory = self.0.reserve(needed, budget).ok_or_else(|| {
-            let message =
-                format!("there is no memory for {} now: it needs {} MiB", chosen.path(), needed.div_ceil(1 << 20));
+            let message = format!("there is no memory for {} now: it needs {}", chosen.path(), shown(needed));
             Fault::busy(message).help("set a larger --memory-limit where the step runs")
         })?;
         let (chosen, root) = (chosen.clone(), root.clone());
