@@ -58,7 +58,7 @@ pub struct LlmComplete {
 impl LlmComplete {
     /// As an operator has set it.
     pub fn new(operator: Operator) -> Self {
-        Self { operator, shelf: Shelf::default() }
+        Self { operator, ..Self::default() }
     }
 
     /// Keeps local models that nobody uses loaded for so long, in place of a minute.
