@@ -1,5 +1,6 @@
 //! A language model in a pipeline, as a user has it: a server that speaks the API, in one process and over the mesh.
 
+use local_model::testing::Tiny;
 use quiver_tests::{Ended, House};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -133,4 +134,48 @@ fn nothing_is_asked_when_a_gate_before_it_fails() {
     let ended = run(&house, &model, KEY, &[]);
     assert_ne!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
     assert_eq!(model.asked(), 0);
+}
+
+/// A pipeline that asks a model in the process about each review.
+fn with_local_model(more: &str) -> String {
+    format!(
+        "steps:\n  - {{id: extract, service: extract-csv, params: {{file_path: examples/data/reviews.csv}}}}\n  \
+         - {{id: judge, service: llm-complete, depends_on: extract, params: {{prompt: \"so {{stars}} or no?\", \
+         output_column: said, max_tokens: 3, {more}}}}}\n  \
+         - {{id: load, service: load-data, params: {{format: csv, dataset_name: judged}}, depends_on: judge}}\n"
+    )
+}
+
+#[test]
+fn a_local_model_answers_in_one_process_and_behind_flight() {
+    for words in [&[][..], &["--mesh"]] {
+        let house = House::new(PROGRAM);
+        house.write("models/tiny.gguf", Tiny::llama().bytes());
+        house.write("p.yaml", with_local_model("model_file: models/tiny.gguf"));
+        let ended = house.quiver(&[&["run", "p.yaml", "--json"], words].concat());
+        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        let report = ended.json();
+        let steps = report["steps"].as_array().expect("steps");
+        let judge = steps.iter().find(|step| step["id"] == "judge").expect("it ran");
+        assert_eq!((&judge["counters"]["rows_failed"], &judge["details"]["cost"]), (&json!(0), &json!(0.0)));
+        assert!(
+            judge["counters"]["answers"].as_u64() < judge["counters"]["rows_completed"].as_u64(),
+            "each prompt once"
+        );
+        let output = house.outputs().into_iter().find(|path| path.ends_with(".csv")).expect("a file");
+        let text = std::fs::read_to_string(house.path().join(output)).expect("readable");
+        assert_eq!((text.matches(",yes\n").count(), text.matches(",,,\n").count()), (7, 1), "one has no stars: {text}");
+    }
+}
+
+#[test]
+fn a_model_file_that_will_not_do_is_told_at_its_line_before_anything_runs() {
+    let house = House::new(PROGRAM);
+    let whole = Tiny::llama().bytes();
+    house.write("models/cut.gguf", &whole[..whole.len() - 64]);
+    house.write("p.yaml", with_local_model("model_file: models/cut.gguf"));
+    let ended = house.quiver(&["plan", "p.yaml"]);
+    assert_eq!(ended.code, Some(2), "{}{}", ended.stdout, ended.stderr);
+    let told = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(told.contains("cut short") && told.contains("p.yaml:3:"), "{told}");
 }

@@ -1,8 +1,8 @@
 //! Asks a prompt until there is an answer: within the limits of a run, again where that may help, and once for all rows
 //! that have it.
 
+use crate::answerer::Answerer;
 use crate::bill::Bill;
-use crate::client::Client;
 use crate::memo::{Memo, Outcome};
 use crate::pace::{Gate, LONGEST_WAIT, pause};
 use crate::trouble::{Reach, Trouble};
@@ -24,7 +24,7 @@ pub struct Limits {
 
 /// Asks prompts.
 pub struct Asker {
-    client: Client,
+    answerer: Answerer,
     limits: Limits,
     places: Semaphore,
     gate: Gate,
@@ -35,10 +35,10 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Asks this client, within these limits.
-    pub fn new(client: Client, limits: Limits, budget: &MemoryBudget, bill: Arc<Bill>) -> Self {
+    /// Asks this one, within these limits.
+    pub fn new(answerer: Answerer, limits: Limits, budget: &MemoryBudget, bill: Arc<Bill>) -> Self {
         Self {
-            client,
+            answerer,
             limits,
             places: Semaphore::new(limits.concurrency),
             gate: Gate::new(limits.per_minute, Instant::now()),
@@ -62,7 +62,7 @@ impl Asker {
                 return Err(trouble.clone());
             }
             self.bill.count("requests_sent", 1);
-            let (answered, completion) = self.client.ask(prompt).await;
+            let (answered, completion) = self.answerer.ask(prompt).await;
             if let Some(usage) = answered {
                 self.bill.answer(usage);
             }

@@ -161,16 +161,23 @@ impl Answer {
         };
         let cut_off = choice.finish_reason.as_deref() == Some("length");
         let words = choice.message.content.unwrap_or_default();
-        let words = words.trim();
-        if !words.is_empty() {
-            return Ok(Completion { words: words.into(), cut_off });
-        }
-        Err(match (choice.message.refusal, choice.finish_reason.as_deref()) {
+        words_of(&words, cut_off).map_err(|why| match (choice.message.refusal, choice.finish_reason.as_deref()) {
             (Some(refusal), _) if !refusal.is_empty() => format!("the model refused: {refusal}"),
-            (_, Some("length")) => "no word of the answer came before max_tokens".to_owned(),
             (_, Some("content_filter")) => "the answer was held back by a content filter".to_owned(),
-            _ => "the answer is empty".to_owned(),
+            _ => why,
         })
+    }
+}
+
+/// The words of an answer, if there are any.
+///
+/// # Errors
+/// Why there are none.
+pub fn words_of(words: &str, cut_off: bool) -> Result<Completion, String> {
+    match (words.trim(), cut_off) {
+        ("", true) => Err("no word of the answer came before max_tokens".to_owned()),
+        ("", false) => Err("the answer is empty".to_owned()),
+        (words, _) => Ok(Completion { words: words.into(), cut_off }),
     }
 }
 

@@ -3,6 +3,7 @@
 //! So many are under way that all requests are busy, also where each row comes as a batch of its own, and no more than the
 //! memory budget has room for; one always is.
 
+use crate::local::Shelf;
 use crate::plan::Run;
 use crate::portion::{Portion, portions};
 use crate::rows::Rows;
@@ -19,9 +20,9 @@ use tokio_util::task::AbortOnDropHandle;
 ///
 /// # Errors
 /// As [`Rows::new`].
-pub fn completed(input: BatchStream, run: Run, context: &StepContext) -> Result<BatchStream, Fault> {
+pub fn completed(input: BatchStream, run: Run, shelf: Shelf, context: &StepContext) -> Result<BatchStream, Fault> {
     let (schema, max_rows) = (run.schema.clone(), run.max_rows);
-    let rows = Rows::new(run, context)?;
+    let rows = Rows::new(run, shelf, context)?;
     let source = portions(input, rows.work.clone(), max_rows, rows.bill.clone());
     let mut window = Window { rows, budget: context.budget().clone(), under_way: FuturesOrdered::new(), parked: None };
     let batches = try_stream! {

@@ -6,9 +6,12 @@
 //! | `work`, `template` | which rows are asked for, what, and where answers go: no I/O |
 //! | `portion`, `rows`, `flow` | rows in and out, in order, within memory |
 //! | `asker`, `memo`, `pace` | prompts asked once, at a pace, and again |
-//! | `client`, `chat`, `trouble` | one request, and what its answer means |
+//! | `answerer` | whom is asked |
+//! | `client`, `chat`, `trouble` | one request to a server, and what its answer means |
+//! | `local` | models in this process (feature `local`) |
 //! | `bill`, `dry`, `estimate` | what it costs, or would cost |
 
+mod answerer;
 mod asker;
 mod bill;
 mod chat;
@@ -17,6 +20,11 @@ mod dry;
 mod estimate;
 mod flow;
 mod hidden;
+#[cfg(feature = "local")]
+mod local;
+#[cfg(not(feature = "local"))]
+#[path = "local_absent.rs"]
+mod local;
 mod memo;
 mod operator;
 mod pace;
@@ -33,21 +41,29 @@ pub use operator::Operator;
 pub use params::{OnError, Params, Prices};
 pub use plan::Run;
 
+use crate::local::Shelf;
 use flight_common::{
     Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv, StepKind,
     StepSpec,
 };
+use std::time::Duration;
 
 /// Completes texts by a language model.
 #[derive(Clone, Debug, Default)]
 pub struct LlmComplete {
     operator: Operator,
+    shelf: Shelf,
 }
 
 impl LlmComplete {
     /// As an operator has set it.
     pub fn new(operator: Operator) -> Self {
-        Self { operator }
+        Self { operator, ..Self::default() }
+    }
+
+    /// Keeps local models that nobody uses loaded for so long, in place of a minute.
+    pub fn keeping_models_for(self, time: Duration) -> Self {
+        Self { shelf: Shelf::keeping(time), ..self }
     }
 
     /// As the environment of this process has it.
@@ -82,6 +98,10 @@ impl Step for LlmComplete {
                     r#"{"prompt": "Is this review positive? Answer yes or no.\n\n{review}", "output_column": "positive", "max_tokens": 3, "options": {"temperature": 0}, "on_error": "null", "requests_per_minute": 300}"#,
                 ),
                 (
+                    "A model that runs where the step runs",
+                    r#"{"prompt": "Which language is this? One word. {text}", "output_column": "language", "model_file": "models/qwen2.5-0.5b-instruct-q8_0.gguf", "max_tokens": 5}"#,
+                ),
+                (
                     "What it would cost",
                     r#"{"prompt": "Translate into English: {text}", "output_column": "english", "max_tokens": 200, "prices": {"input": 0.15, "output": 0.6}, "dry_run": true}"#,
                 ),
@@ -90,11 +110,19 @@ impl Step for LlmComplete {
     }
 
     async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Run>, Fault> {
-        let run = plan::run(params, &self.operator, &env.http_allow, inputs.only())?;
-        Ok(Planned::new(run.schema.clone(), run))
+        let chosen = match &params.model_file {
+            Some(path) => Some(local::choose(path, &params, env).await),
+            None => None,
+        };
+        let run = plan::run(params, &self.operator, &env.http_allow, chosen, inputs.only())?;
+        let source = match &run.whom {
+            Some(plan::Whom::Local(chosen)) => Some(chosen.source()),
+            _ => None,
+        };
+        Ok(Planned { source, ..Planned::new(run.schema.clone(), run) })
     }
 
     fn process(&self, run: Run, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
-        Ok(Outputs::main(flow::completed(inputs.only()?, run, context)?))
+        Ok(Outputs::main(flow::completed(inputs.only()?, run, self.shelf.clone(), context)?))
     }
 }

@@ -43,6 +43,13 @@ pub struct Params {
     #[serde(default)]
     pub model: Option<String>,
 
+    /// A model that runs where the step runs, in place of a server: a GGUF file under the data root,
+    /// `models/qwen2.5-0.5b-instruct-q8_0.gguf`. It is loaded when it is first asked, and answers one prompt at a time. Of
+    /// `options` it knows `temperature` (0 unless told: the likeliest words), `top_p` and `seed`. The build must have local
+    /// models (`--features local-model`).
+    #[serde(default)]
+    pub model_file: Option<String>,
+
     /// The key, by reference: `secret://llm-key`. Unless told it is the operator's (`QUIVER_LLM_API_KEY`), if there is one.
     #[serde(default)]
     pub api_key: Option<Hidden>,

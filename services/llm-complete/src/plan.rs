@@ -3,6 +3,7 @@
 use crate::asker::Limits;
 use crate::chat::{Manner, OWN_FIELDS};
 use crate::client::{Endpoint, bearer, not_allowed};
+use crate::local::Chosen;
 use crate::operator::Operator;
 use crate::params::{OnError, Params, Prices};
 use crate::template::Template;
@@ -25,8 +26,10 @@ pub struct Run {
     pub(crate) work: Work,
     /// The column that gets the words.
     pub(crate) column: String,
-    /// Whom to ask; nobody in a dry run.
-    pub(crate) endpoint: Option<Endpoint>,
+    /// Whom to ask. A dry run asks nobody, and counts tokens by a local model if there is one.
+    pub(crate) whom: Option<Whom>,
+    /// Whether nothing is asked.
+    pub(crate) dry_run: bool,
     /// What is the same in all requests, also in those of a dry run.
     pub(crate) manner: Manner,
     /// How much at a time.
@@ -39,15 +42,29 @@ pub struct Run {
     pub(crate) prices: Option<Prices>,
 }
 
-/// Works out what to run.
+/// Whom to ask.
+pub(crate) enum Whom {
+    /// A server.
+    Server(Box<Endpoint>),
+    /// A model in this process.
+    Local(Box<Chosen>),
+}
+
+/// Works out what to run. `chosen` is what became of the choice of a local model, if there is one.
 ///
 /// # Errors
 /// [`FaultKind::BadParams`] for parameters that do not go together or lack a server, [`FaultKind::BadSchema`] for columns
 /// that are missing, that hold no texts, or that are there already.
-pub fn run(params: Params, operator: &Operator, allowed: &AllowList, input: &SchemaRef) -> Result<Run, Fault> {
+pub fn run(
+    params: Params,
+    operator: &Operator,
+    allowed: &AllowList,
+    chosen: Option<Result<Chosen, Fault>>,
+    input: &SchemaRef,
+) -> Result<Run, Fault> {
     let mut wrong = mismatches(&params);
     let operators = operator.model.clone().filter(|_| params.base_url.is_none());
-    let model = params.model.clone().or(operators);
+    let model = params.model_file.clone().or(params.model.clone()).or(operators);
     if model.is_none() && !params.dry_run {
         wrong.push(violation("/model", "no model is named", "name one as the server calls it: gpt-4o-mini"));
     }
@@ -57,12 +74,13 @@ pub fn run(params: Params, operator: &Operator, allowed: &AllowList, input: &Sch
         max_tokens: params.max_tokens,
         options: params.options.clone(),
     };
-    let endpoint = match params.dry_run {
-        true => Ok(None),
-        false => endpoint(&params, operator, allowed).map(Some),
+    let whom = match chosen {
+        Some(chosen) => chosen.map(|chosen| Some(Whom::Local(Box::new(chosen)))),
+        None if params.dry_run => Ok(None),
+        None => endpoint(&params, operator, allowed).map(|endpoint| Some(Whom::Server(Box::new(endpoint)))),
     };
-    let endpoint = match endpoint {
-        Ok(endpoint) => endpoint,
+    let whom = match whom {
+        Ok(whom) => whom,
         Err(fault) if fault.kind() == FaultKind::BadParams => {
             wrong.extend(fault.violations().iter().cloned());
             None
@@ -84,7 +102,11 @@ pub fn run(params: Params, operator: &Operator, allowed: &AllowList, input: &Sch
         schema,
         work,
         column,
-        endpoint: endpoint.map(|endpoint| Endpoint { manner: manner.clone(), ..endpoint }),
+        whom: whom.map(|whom| match whom {
+            Whom::Server(endpoint) => Whom::Server(Box::new(Endpoint { manner: manner.clone(), ..*endpoint })),
+            local => local,
+        }),
+        dry_run: params.dry_run,
         manner,
         limits: Limits {
             concurrency: params.concurrency.into(),
@@ -93,7 +115,8 @@ pub fn run(params: Params, operator: &Operator, allowed: &AllowList, input: &Sch
         },
         max_rows: params.max_rows.unwrap_or(u64::MAX),
         on_error: params.on_error,
-        prices: params.prices,
+        // A model of one's own costs nothing.
+        prices: params.prices.or(params.model_file.map(|_| Prices { input: 0.0, output: 0.0 })),
     })
 }
 
@@ -129,6 +152,20 @@ fn mismatches(params: &Params) -> Vec<Violation> {
     }
     if !gaps && params.on_error == OnError::Keep {
         wrong.push(violation("/on_error", "keep goes with text_column", "a new column has nothing to keep: use null"));
+    }
+    if params.model_file.is_some() {
+        for (name, given) in [
+            ("base_url", params.base_url.is_some()),
+            ("model", params.model.is_some()),
+            ("api_key", params.api_key.is_some()),
+            ("requests_per_minute", params.requests_per_minute.is_some()),
+            ("prices", params.prices.is_some()),
+        ] {
+            if given {
+                let message = format!("{name} goes with a server, and model_file stands in its place");
+                wrong.push(violation(&format!("/{name}"), message, "leave one of them out"));
+            }
+        }
     }
     for field in params.options.keys().filter(|field| OWN_FIELDS.contains(&field.as_str())) {
         wrong.push(violation(&format!("/options/{field}"), format!("{field} is not for options to set"), "remove it"));

@@ -1,12 +1,14 @@
 //! What is known to all rows of a run: who answers, and what a row gets.
 
+use crate::answerer::Answerer;
 use crate::asker::Asker;
 use crate::bill::Bill;
 use crate::client::Client;
-use crate::dry::Estimate;
+use crate::dry::{Estimate, Tokens};
+use crate::local::{Counter, Local, Shelf};
 use crate::memo::Outcome;
 use crate::params::OnError;
-use crate::plan::Run;
+use crate::plan::{Run, Whom};
 use crate::portion::Portion;
 use crate::work::{Filling, Work};
 use arrow::array::RecordBatch;
@@ -33,7 +35,7 @@ pub struct Rows {
 
 /// Who answers.
 enum Mind {
-    /// The model server.
+    /// The model.
     Model(Box<Asker>),
     /// Nobody.
     None(Estimate),
@@ -44,16 +46,25 @@ impl Rows {
     ///
     /// # Errors
     /// As [`Client::new`].
-    pub fn new(run: Run, context: &StepContext) -> Result<Arc<Self>, Fault> {
-        let meter = context.meter.clone();
-        let bill = Arc::new(Bill::new(meter.clone(), run.prices));
-        let mind = match run.endpoint {
-            Some(endpoint) => {
-                meter.detail("model", run.manner.model.clone());
-                let asker = Asker::new(Client::new(endpoint)?, run.limits, context.budget(), bill.clone());
-                Mind::Model(Box::new(asker))
+    pub fn new(run: Run, shelf: Shelf, context: &StepContext) -> Result<Arc<Self>, Fault> {
+        let bill = Arc::new(Bill::new(context.meter.clone(), run.prices));
+        let system = run.manner.system.as_deref();
+        let mind = match (run.whom, run.dry_run) {
+            (Some(whom), false) => {
+                context.meter.detail("model", run.manner.model.clone());
+                let answerer = match whom {
+                    Whom::Server(endpoint) => Answerer::Server(Box::new(Client::new(*endpoint)?)),
+                    Whom::Local(chosen) => Answerer::Local(Local::new(*chosen, system, shelf, context)),
+                };
+                Mind::Model(Box::new(Asker::new(answerer, run.limits, context.budget(), bill.clone())))
             }
-            None => Mind::None(Estimate::new(&run.manner, run.prices, meter, context.budget())),
+            (whom, _) => {
+                let tokens = match whom {
+                    Some(Whom::Local(chosen)) => Tokens::Counted(Counter::new(*chosen, system, context)),
+                    _ => Tokens::about(&run.manner),
+                };
+                Mind::None(Estimate::new(&run.manner, tokens, run.prices, context.meter.clone(), context.budget()))
+            }
         };
         Ok(Arc::new(Self {
             work: Arc::new(run.work),
@@ -92,10 +103,7 @@ impl Rows {
     async fn ask(&self, prompt: &str) -> Option<Outcome> {
         match &self.mind {
             Mind::Model(asker) => Some(asker.ask(prompt).await),
-            Mind::None(estimate) => {
-                estimate.see(prompt, &self.bill);
-                None
-            }
+            Mind::None(estimate) => estimate.see(prompt, &self.bill).await.err().map(Err),
         }
     }
 

@@ -1,0 +1,71 @@
+//! What stands in the place of local models in a build without them: there is no way to come by one.
+
+use crate::chat::{Completion, Usage};
+use crate::params::Params;
+use crate::trouble::Trouble;
+use flight_common::{Fault, StepContext, StepEnv, Violation, params};
+use std::time::Duration;
+
+/// A model that was chosen: there is none.
+#[derive(Clone, Debug)]
+pub enum Chosen {}
+
+impl Chosen {
+    /// What identifies the file.
+    pub fn source(&self) -> String {
+        match *self {}
+    }
+}
+
+/// Refuses.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] always.
+pub async fn choose(_path: &str, _params: &Params, _env: &StepEnv) -> Result<Chosen, Fault> {
+    Err(params::bad_params(vec![Violation {
+        pointer: "/model_file".to_owned(),
+        message: "this build has no local models".to_owned(),
+        help: Some("build with --features local-model, or ask a server: `base_url`".to_owned()),
+    }]))
+}
+
+/// The models that are loaded: none.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf;
+
+impl Shelf {
+    /// An empty one.
+    pub fn keeping(_kept_for: Duration) -> Self {
+        Self
+    }
+}
+
+/// A local model: there is none.
+pub enum Local {}
+
+impl Local {
+    /// The model that was chosen.
+    pub fn new(chosen: Chosen, _system: Option<&str>, _shelf: Shelf, _context: &StepContext) -> Box<Self> {
+        match chosen {}
+    }
+
+    /// Asks once.
+    pub async fn ask(&self, _prompt: &str) -> (Option<Option<Usage>>, Result<Completion, Trouble>) {
+        match *self {}
+    }
+}
+
+/// Counts tokens: there is nothing to count by.
+pub enum Counter {}
+
+impl Counter {
+    /// By the tokenizer of this model.
+    pub fn new(chosen: Chosen, _system: Option<&str>, _context: &StepContext) -> Box<Self> {
+        match chosen {}
+    }
+
+    /// The tokens of a prompt.
+    pub async fn count(&self, _prompt: &str) -> Result<u64, Trouble> {
+        match *self {}
+    }
+}
