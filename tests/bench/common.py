@@ -33,7 +33,7 @@ def prepare(packages):
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", WORK / "env"], check=True)
     subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", *packages], check=True)
-    subprocess.run(["cargo", "build", "--release", "--workspace", "--bin", "quiver", "--example", "wire"],
+    subprocess.run(["cargo", "build", "--release", "-p", "quiver", "-p", "flight-common", "--bin", "quiver", "--example", "wire"],
                    cwd=REPOSITORY, check=True)
 
 

@@ -119,7 +119,13 @@ impl Step for LlmComplete {
             Some(plan::Whom::Local(chosen)) => Some(chosen.source()),
             _ => None,
         };
-        Ok(Planned { source, ..Planned::new(run.schema.clone(), run) })
+        // Who asks nobody, or a model of their own, pays nothing and may ask again.
+        let effects = match (&run.whom, run.dry_run) {
+            (Some(plan::Whom::Server(..)), false) => Effects::External,
+            _ => Effects::None,
+        };
+        let planned = Planned::new(run.schema.clone(), run).effects(effects);
+        Ok(Planned { source, ..planned })
     }
 
     fn process(&self, run: Run, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
