@@ -5,14 +5,13 @@ use crate::decode::{Damage, Transcoder};
 use crate::options::Options;
 use encoding_rs::{Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
-use flight_common::{DataRoot, Fault, FileIdentity};
-use std::fs::File;
+use flight_common::{DataFile, DataRoot, Fault, FileIdentity};
 use std::io::{self, Cursor, ErrorKind, Read, Seek};
 
 /// An open file.
 pub struct Source {
     path: String,
-    file: File,
+    file: DataFile,
     /// What it was when it was opened.
     pub identity: FileIdentity,
 }
@@ -23,7 +22,7 @@ impl Source {
     /// # Errors
     /// Why it cannot be.
     pub fn open(root: &DataRoot, path: &str) -> Result<Self, Fault> {
-        let file = root.open_file(path, "file_path")?.into_std();
+        let file = root.open_file(path, "file_path")?;
         let identity = FileIdentity::of(&file, path)?;
         Ok(Self { path: path.to_owned(), file, identity })
     }
@@ -64,7 +63,7 @@ impl Source {
 
     /// Bytes of the file that have been read.
     pub fn position(&mut self) -> u64 {
-        self.file.stream_position().unwrap_or_default()
+        (&*self.file).stream_position().unwrap_or_default()
     }
 
     /// Refuses a file that is no longer what it was.
