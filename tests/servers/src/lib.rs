@@ -9,11 +9,13 @@ mod mariadb;
 mod postgres;
 mod prometheus;
 mod tether;
+mod versitygw;
 
 pub use jaeger::{Collector, Jaeger};
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;
 pub use prometheus::{Prometheus, promtool};
+pub use versitygw::S3;
 
 use std::path::PathBuf;
 

@@ -20,16 +20,17 @@ const PATIENCE: [(ClientConfigKey, &str); 3] = [
 /// The variables that name another server than Amazon's, the first that is set before the others.
 const ENDPOINTS: [&str; 3] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
 
-/// How often and how long a request is repeated that failed for reasons that may pass.
+/// How often and how long a request is repeated that failed for reasons that may pass: some ten seconds, if it fails at
+/// once.
 fn retry() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(4),
-            base: 2.0,
+            init_backoff: Duration::from_millis(250),
+            max_backoff: Duration::from_secs(5),
+            base: 3.0,
         },
-        max_retries: 6,
-        retry_timeout: Duration::from_secs(45),
+        max_retries: 7,
+        retry_timeout: Duration::from_secs(30),
     }
 }
 
