@@ -44,7 +44,7 @@ fn copies_stay_within_their_bound_and_are_for_nobody_else() {
         let kept: u64 = place.copies().iter().sum();
         assert!((2_000_000..5_000_000).contains(&kept), "{kept} bytes after {name}");
     }
-    // What does not fit at all is fetched by planning and by running.
+    // What does not fit at all is fetched each time.
     let of = |name: &str| {
         server
             .requests()
@@ -52,7 +52,8 @@ fn copies_stay_within_their_bound_and_are_for_nobody_else() {
             .filter(|line| line.contains(&format!("/{name}.csv")) && line.starts_with("s3_GetObject"))
             .count()
     };
-    assert_eq!([of("a"), of("b"), of("c"), of("d")], [1, 1, 1, 2]);
+    assert_eq!([of("a"), of("b"), of("c")], [1, 1, 1]);
+    assert!(of("d") > 1);
     let folders = std::fs::read_dir(place.state()).expect("a folder").flatten();
     for folder in folders {
         let copies = folder.path().join("copies").metadata().expect("a folder");

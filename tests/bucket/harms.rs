@@ -67,7 +67,8 @@ fn a_part_that_breaks_once_is_sent_again() {
 /// The plan's rows must not come from another version than the run's.
 #[test]
 fn an_object_replaced_between_plan_and_run_is_told() {
-    let place = Place::new(&server());
+    let server = server();
+    let place = Place::new(&server);
     place.put("a.csv", "n\n1\n");
     let env = StepEnv { data_root: place.root(), space: SpillSpace::default(), http_allow: Default::default() };
     let registry = quiver::registry();

@@ -13,6 +13,9 @@ use tokio::runtime::Runtime;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
 
+/// What the HR pipeline reads.
+pub const HR_DATA: &str = "examples/data/hr_employees.csv";
+
 /// A server of this test alone.
 pub fn server() -> S3 {
     S3::start(Path::new(env!("CARGO_TARGET_TMPDIR")))
@@ -32,7 +35,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A fresh one, with the example data in it.
+    /// A fresh one, with what the HR pipeline reads in it.
     pub fn new(server: &S3) -> Self {
         static PLACES: AtomicUsize = AtomicUsize::new(0);
         let prefix = format!("place-{}/in", PLACES.fetch_add(1, Ordering::Relaxed));
@@ -48,10 +51,8 @@ impl Place {
         let store = Box::new(builder.build().expect("a client"));
         let runtime = Runtime::new().expect("a runtime");
         let place = Self { house, url, prefix, variables, store, runtime };
-        for file in std::fs::read_dir(place.house.path().join("examples/data")).expect("examples").flatten() {
-            let content = std::fs::read(file.path()).expect("readable");
-            place.put(&format!("examples/data/{}", file.file_name().to_string_lossy()), content);
-        }
+        let content = std::fs::read(place.house.path().join(HR_DATA)).expect("an example");
+        place.put(HR_DATA, content);
         place
     }
 

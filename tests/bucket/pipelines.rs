@@ -36,7 +36,8 @@ fn the_hr_pipeline_gives_the_same_bytes_over_a_bucket() {
 
 #[test]
 fn two_runs_at_once_both_leave_their_output() {
-    let place = Place::new(&server());
+    let server = server();
+    let place = Place::new(&server);
     let runs = [place.start(&["run", HR, "--run-id", "one"]), place.start(&["run", HR, "--run-id", "two"])];
     for run in runs {
         let ended = run.end_within(SOON);
@@ -75,9 +76,10 @@ fn large_files_go_in_parts_and_come_in_pieces() {
 
 #[test]
 fn patterns_and_partitioned_folders_are_read() {
-    let place = Place::new(&server());
+    let server = server();
+    let place = Place::new(&server);
     for (year, month, file) in [("2023", "11", "a"), ("2024", "01", "a"), ("2024", "01", "b"), ("2024", "02", "a")] {
-        let csv = format!("day,amount\n{year}-{month}-05,{month}.5\n");
+        let csv = format!("day,amount\n{year}-{month}-05,{year}.5\n");
         place.put(&format!("raw/{year}-{month}-{file}.csv"), csv);
         let write = format!(
             "steps:
@@ -104,9 +106,9 @@ fn patterns_and_partitioned_folders_are_read() {
     for words in [HERE, MESH] {
         place.well(&[&["run", "read.yaml"], words].concat());
         let text = |path| String::from_utf8(place.get(path)).expect("text");
-        assert_eq!(text("texts.csv"), "day,amount\n2024-01-05,1.5\n2024-01-05,1.5\n2024-02-05,2.5\n");
+        assert_eq!(text("texts.csv"), "day,amount\n2024-01-05,2024.5\n2024-01-05,2024.5\n2024-02-05,2024.5\n");
         let parts = text("parts.csv");
-        assert!(parts.starts_with("day,amount,year,month\n2024-01-05,1.5,2024,"), "{parts}");
+        assert!(parts.starts_with("day,amount,year,month\n2024-01-05,2024.5,2024,"), "{parts}");
         assert_eq!(parts.lines().count(), 4, "{parts}");
     }
 }
@@ -114,7 +116,8 @@ fn patterns_and_partitioned_folders_are_read() {
 /// What a bucket cannot keep, the store of runs, is on this machine, and the service does all that it does over a folder.
 #[test]
 fn the_service_works_over_a_bucket() {
-    let place = Place::new(&server());
+    let server = server();
+    let place = Place::new(&server);
     let up = ["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--embedded", "--json"];
     let service = Service::spawn(&place.house, place.command(&up));
     place.house.write(

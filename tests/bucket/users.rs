@@ -50,7 +50,8 @@ fn faults_say_what_and_where_and_what_to_try() {
 
 #[test]
 fn the_line_of_the_pipeline_is_shown() {
-    let place = Place::new(&server());
+    let server = server();
+    let place = Place::new(&server);
     place.house.write("wrong.yaml", "steps:\n  - id: a\n    service: extract-csv\n    params: {file_path: hr.csv}\n");
     let ended = place.quiver(&["run", "wrong.yaml"]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
@@ -59,7 +60,8 @@ fn the_line_of_the_pipeline_is_shown() {
 
 #[test]
 fn doctor_tells_how_the_bucket_is() {
-    let place = Place::new(&server());
+    let server = server();
+    let place = Place::new(&server);
     let found = |place: &Place| {
         let findings = place.quiver(&["doctor", "--json"]).json();
         findings["findings"][0].clone()
@@ -74,7 +76,8 @@ fn doctor_tells_how_the_bucket_is() {
 
 #[test]
 fn a_database_in_a_bucket_is_refused() {
-    let place = Place::new(&server());
+    let server = server();
+    let place = Place::new(&server);
     place.put("a.db", "SQLite format 3\0");
     let extract = "steps:\n  - {id: a, service: extract-sql, params: {db_url: 'sqlite:a.db', query: SELECT 1}}\n";
     place.house.write("sql.yaml", extract);
@@ -85,7 +88,8 @@ fn a_database_in_a_bucket_is_refused() {
 
 #[test]
 fn only_files_are_listed() {
-    let place = Place::new(&server());
+    let server = server();
+    let place = Place::new(&server);
     for path in ["list/b.csv", "list/a.csv", "list/sub/c.csv", "list/.hidden", "list/.d/e.csv", "list/empty.csv"] {
         place.put(path, if path.contains("empty") { "" } else { "n\n1\n" });
     }

@@ -70,17 +70,12 @@ impl Cache {
     /// # Errors
     /// Why there can be none.
     pub fn scratch(&self) -> io::Result<File> {
-        self.make()?;
+        make(&self.folder)?;
         tempfile::tempfile_in(&self.folder)
     }
 
-    fn make(&self) -> io::Result<()> {
-        // What is in the bucket is not for everybody on this machine.
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)
-    }
-
     fn opened(&self) -> io::Result<Dir> {
-        self.make()?;
+        make(&self.folder)?;
         Dir::open_ambient_dir(&self.folder, ambient_authority())
     }
 
@@ -121,6 +116,14 @@ impl Cache {
             total -= copy.size;
         }
     }
+}
+
+/// Makes a folder. What is in the bucket is not for everybody on this machine.
+///
+/// # Errors
+/// The operating system's.
+pub fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 struct Copy {

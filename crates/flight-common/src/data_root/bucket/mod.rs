@@ -67,8 +67,7 @@ impl Bucket {
     /// The folder for what a bucket cannot keep.
     pub fn own_folder(&self) -> Result<PathBuf, Fault> {
         let path = self.own_path();
-        let made = std::fs::create_dir_all(&path);
-        made.map_err(|error| {
+        cache::make(&path).map_err(|error| {
             Fault::io(path.display(), &error).help("name a folder that can be written with --state-dir")
         })?;
         Ok(path)
