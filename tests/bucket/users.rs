@@ -2,6 +2,9 @@
 
 use crate::house::{Place, server, told};
 use flight_common::{FaultKind, RootOptions};
+use quiver_tests::House;
+use std::path::Path;
+use test_servers::S3;
 
 fn opened(options: &RootOptions, path: &str) -> (FaultKind, String) {
     let fault = options.open().and_then(|root| root.open_file(path, "file_path")).expect_err("refused");
@@ -72,6 +75,30 @@ fn doctor_tells_how_the_bucket_is() {
     assert_eq!(bad["ok"], false);
     assert!(bad["found"].as_str().is_some_and(|text| text.contains(&place.url)), "{bad}");
     assert!(!bad.to_string().contains("wrong-one"), "{bad}");
+}
+
+#[test]
+fn a_server_is_known_by_its_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let [certificate, key] =
+        [("cert.pem", made.cert.pem()), ("key.pem", made.signing_key.serialize_pem())].map(|(name, pem)| {
+            std::fs::write(folder.path().join(name), pem).expect("written");
+            folder.path().join(name)
+        });
+    let server = S3::start_with_tls(Path::new(env!("CARGO_TARGET_TMPDIR")), &certificate, &key);
+    let house = House::new(env!("CARGO_BIN_EXE_quiver-under-test"));
+    let generate = |trusted: &Path| {
+        let mut command = house.command(&["generate", "hr", "--rows", "5", "-o", "s3://data/hr.csv"]);
+        command.envs(server.environment(server.address())).env_remove("AWS_ALLOW_HTTP");
+        command.env("QUIVER_STATE_DIR", house.path().join("state")).env("SSL_CERT_FILE", trusted);
+        command.output().expect("it starts")
+    };
+    let refused = generate(&key);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("certificate") && said.contains("SSL_CERT_FILE"), "{said}");
+    let sent = generate(&certificate);
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Versity's S3 gateway: a server that speaks S3, on a folder of its own.
+//! Versity's S3 gateway: a server that speaks S3, on a folder of its own, with its bucket in it.
 
 use crate::tether::Tethered;
 use crate::{go, http};
@@ -16,6 +16,7 @@ const BUCKET: &str = "data";
 pub struct S3 {
     server: Option<Tethered>,
     command: Command,
+    scheme: &'static str,
     address: String,
     log: PathBuf,
     _folder: TempDir,
@@ -24,6 +25,15 @@ pub struct S3 {
 impl S3 {
     /// Starts it. Its program is built into `cache` if it is not there.
     pub fn start(cache: &Path) -> Self {
+        Self::start_with(cache, None)
+    }
+
+    /// As [`S3::start`], with TLS: this certificate and its key, as PEM files.
+    pub fn start_with_tls(cache: &Path, certificate: &Path, key: &Path) -> Self {
+        Self::start_with(cache, Some((certificate, key)))
+    }
+
+    fn start_with(cache: &Path, tls: Option<(&Path, &Path)>) -> Self {
         let program = go::built("versitygw", PACKAGE, &Path::new(env!("CARGO_MANIFEST_DIR")).join("versitygw"), cache);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [objects, sidecar] = ["objects", "sidecar"].map(|name| folder.path().join(name));
@@ -32,12 +42,16 @@ impl S3 {
         let log = folder.path().join("requests");
         let [address] = http::free_addresses();
         let mut command = Command::new(program);
-        command.args(["--port", &address, "--access", KEY, "--secret", SECRET, "--health", "/health", "--quiet"]);
+        command.args(["--port", &address, "--access", KEY, "--secret", SECRET, "--quiet"]);
         // Without it, every request has a connection of its own.
         command.arg("--keep-alive").arg("--access-log").arg(&log);
+        if let Some((certificate, key)) = tls {
+            command.arg("--cert").arg(certificate).arg("--key").arg(key);
+        }
         // What is told of an object lies beside it, so that any file system will do.
         command.arg("posix").arg("--sidecar").arg(&sidecar).arg(&objects);
-        let mut started = Self { server: None, command, address, log, _folder: folder };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut started = Self { server: None, command, scheme, address, log, _folder: folder };
         started.up();
         started
     }
@@ -45,7 +59,7 @@ impl S3 {
     /// Starts it again after [`S3::kill`], at the same address.
     pub fn up(&mut self) {
         let mut server = Tethered::start_into(&self.command, "TERM", Stdio::null());
-        server.wait_until("versitygw", || http::get(&self.address, "/health").is_some());
+        server.wait_until("versitygw", || std::net::TcpStream::connect(&self.address).is_ok());
         self.server = Some(server);
     }
 
@@ -76,7 +90,7 @@ impl S3 {
             ("AWS_ACCESS_KEY_ID", KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET),
             ("AWS_REGION", "us-east-1"),
-            ("AWS_ENDPOINT_URL", &format!("http://{address}")),
+            ("AWS_ENDPOINT_URL", &format!("{}://{address}", self.scheme)),
             ("AWS_ALLOW_HTTP", "true"),
         ];
         all.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

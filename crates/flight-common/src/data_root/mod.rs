@@ -318,7 +318,7 @@ mod tests {
     fn what_leads_out_is_denied() {
         let (folder, root) = root();
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).expect("a link");
-        for path in ["../x", "a/../../x", "/etc/passwd", "link", ".quiver/quiver.db", "./.quiver/x"] {
+        for path in ["../x", "a/../../x", "/etc/passwd", "link", ".quiver/quiver.db", "./.quiver/x", "s3://other/x"] {
             assert_eq!(kind(&root, path), FaultKind::Denied, "{path}");
         }
         assert_eq!(kind(&root, "a\0b"), FaultKind::BadParams);

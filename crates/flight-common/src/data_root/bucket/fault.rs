@@ -35,24 +35,34 @@ pub fn fault(url: &str, what: &str, error: &Error) -> Fault {
             .help("rename the object, or choose a prefix without it"),
         _ if text.contains(METADATA) => Fault::denied(format!("there are no credentials for {url}"))
             .help("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the cloud gives a role"),
-        _ => unreachable(url, what, error, &text),
+        _ => unanswered(url, what, error, &text),
     }
 }
 
 /// The fault for a server that did not do what it should.
-fn unreachable(url: &str, what: &str, error: &Error, text: &str) -> Fault {
+fn unanswered(url: &str, what: &str, error: &Error, text: &str) -> Fault {
     let help = "is AWS_ENDPOINT_URL right, and the server up? run again when it answers";
     if let Some(http) = http_error(error) {
+        let why = bottom(http);
+        let help = match why.contains("certificate") {
+            true => "name the authority that its certificate is of by SSL_CERT_FILE",
+            false => help,
+        };
         return match http.kind() {
             HttpErrorKind::Timeout => Fault::timed_out(format!("{url} did not answer in time, asked for {what}")),
-            HttpErrorKind::Connect => Fault::upstream(format!("{url} cannot be reached: {}", bottom(http))),
-            _ => Fault::upstream(format!("{url} broke off, asked for {what}: {}", bottom(http))),
+            HttpErrorKind::Connect => Fault::upstream(format!("{url} cannot be reached: {why}")),
+            _ => Fault::upstream(format!("{url} broke off, asked for {what}: {why}")),
         }
         .help(help);
     }
     let told = code(text).or_else(|| status(text));
     let told = told.map_or_else(|| bottom(error), |told| format!("it answered {told}"));
     Fault::upstream(format!("{url} did not give or take {what}: {told}")).help(help)
+}
+
+/// Whether the credentials are good, and lack the right for what was asked.
+pub fn lacks_right(error: &Error) -> bool {
+    code(&error.to_string()) == Some("AccessDenied")
 }
 
 /// The fault for a bucket that is not there.
@@ -68,7 +78,7 @@ pub fn replaced(what: &str) -> Fault {
 }
 
 /// What a server calls its error.
-pub fn code(text: &str) -> Option<&str> {
+fn code(text: &str) -> Option<&str> {
     let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
     code.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(code)
 }

@@ -80,8 +80,7 @@ impl Bucket {
 
     /// Whether the bucket is there, and lets itself be read.
     pub fn check(&self) -> Result<(), Fault> {
-        let options = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
-        blocking(|| self.page(&self.beneath(Path::new("")), options)).map(drop)
+        blocking(|| self.page(&self.beneath(Path::new("")), one())).map(drop)
     }
 
     /// A copy of the object as it is now.
@@ -140,8 +139,7 @@ impl Bucket {
 
     /// Whether there are files beneath this path.
     fn holds_files(&self, path: &Path) -> Result<bool, Fault> {
-        let options = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
-        Ok(!self.page(&self.beneath(path), options)?.result.objects.is_empty())
+        Ok(!self.page(&self.beneath(path), one())?.result.objects.is_empty())
     }
 
     fn nearest_name(&self, path: &Path) -> Result<Option<String>, Fault> {
@@ -200,12 +198,10 @@ impl Bucket {
         let shown = relative.to_string_lossy().into_owned();
         let key = self.key(relative)?;
         // Told now, and not when all rows are written. Who may write needs no right to list.
-        match blocking(|| self.holds_files(relative)) {
-            Ok(true) => return Err(super::is_a_folder(&shown)),
-            Err(fault) if fault.kind() != FaultKind::Denied || !fault.message().contains("AccessDenied") => {
-                return Err(fault);
-            }
-            _ => {}
+        match blocking(|| self.listed(&self.beneath(relative), one()))? {
+            Ok(page) if !page.result.objects.is_empty() => return Err(super::is_a_folder(&shown)),
+            Err(error) if !fault::lacks_right(&error) => return Err(self.not_listed(error)),
+            Ok(_) | Err(_) => {}
         }
         let file = self.cache.scratch().map_err(|error| {
             Fault::io(format!("{shown} in {}", self.state.display()), &error)
@@ -215,16 +211,21 @@ impl Bucket {
     }
 
     fn page(&self, prefix: &str, options: PaginatedListOptions) -> Result<PaginatedListResult, Fault> {
-        let (store, url) = (self.store.clone(), self.url().to_owned());
+        self.listed(prefix, options)?.map_err(|error| self.not_listed(error))
+    }
+
+    fn listed(&self, prefix: &str, options: PaginatedListOptions) -> Result<Result<PaginatedListResult, Error>, Fault> {
+        let store = self.store.clone();
         let prefix = Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty());
-        wait(async move {
-            let page = store.list_paginated(prefix.as_deref(), options).await;
-            page.map_err(|error| match error {
-                // Of a list, only the bucket itself can be missing.
-                Error::NotFound { .. } => fault::no_bucket(&url),
-                error => fault::fault(&url, "its list of objects", &error),
-            })
-        })
+        wait(async move { Ok(store.list_paginated(prefix.as_deref(), options).await) })
+    }
+
+    fn not_listed(&self, error: Error) -> Fault {
+        match error {
+            // Of a list, only the bucket itself can be missing.
+            Error::NotFound { .. } => fault::no_bucket(self.url()),
+            error => fault::fault(self.url(), "its list of objects", &error),
+        }
     }
 
     /// What the keys of all files beneath a folder begin with.
@@ -244,6 +245,11 @@ impl fmt::Debug for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bucket").field("address", &self.address).field("state", &self.state).finish_non_exhaustive()
     }
+}
+
+/// Asks for one object only: whether there is any.
+fn one() -> PaginatedListOptions {
+    PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() }
 }
 
 fn of_param(fault: Fault, param: &str) -> Fault {
