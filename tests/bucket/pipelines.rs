@@ -28,7 +28,7 @@ fn the_hr_pipeline_gives_the_same_bytes_over_a_bucket() {
         for words in [HERE, MESH] {
             let place = Place::new(&server);
             place.well(&[&["run", HR, "--run-id", "x", "--set", &set], words].concat());
-            assert_eq!(place.outputs(), [output.clone()], "{words:?}");
+            assert_eq!(place.outputs(), std::slice::from_ref(&output), "{words:?}");
             assert!(place.get(&output) == content, "{output} differs, {words:?}");
         }
     }
