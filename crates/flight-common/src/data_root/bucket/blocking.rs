@@ -46,7 +46,13 @@ mod tests {
 
     #[test]
     fn one_waits_on_any_thread() {
-        let ask = || blocking(|| wait(async { Ok(tokio::time::sleep(std::time::Duration::from_millis(1)).await) }));
+        let ask = || {
+            let answer = async {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                Ok(())
+            };
+            blocking(|| wait(answer))
+        };
         assert_eq!(ask(), Ok(()));
         for mut built in [Builder::new_multi_thread(), Builder::new_current_thread()] {
             let runtime = built.build().expect("a runtime");
