@@ -49,10 +49,7 @@ impl Cache {
         if let Some(copy) = self.kept(name, size) {
             return Ok(copy);
         }
-        let failed = |error: io::Error| {
-            Fault::io(format!("a copy in {}", self.folder.display()), &error)
-                .help("free some disk space, or name another folder with --state-dir")
-        };
+        let failed = |error: io::Error| unwritable(&self.folder, &error);
         self.make_room(size);
         let draft = Draft::begin(self.opened().map_err(failed)?).map_err(failed)?;
         fill(draft.with_file(File::try_clone).map_err(failed)?)?;
@@ -65,13 +62,18 @@ impl Cache {
         Ok(copy)
     }
 
+    /// Where the copies are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A file without a name, beside the copies.
     ///
     /// # Errors
     /// Why there can be none.
-    pub fn scratch(&self) -> io::Result<File> {
-        make(&self.folder)?;
-        tempfile::tempfile_in(&self.folder)
+    pub fn scratch(&self) -> Result<File, Fault> {
+        let made = make(&self.folder).and_then(|()| tempfile::tempfile_in(&self.folder));
+        made.map_err(|error| unwritable(&self.folder, &error))
     }
 
     fn opened(&self) -> io::Result<Dir> {
@@ -124,6 +126,18 @@ impl Cache {
 /// The operating system's.
 pub fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// The fault for a folder of copies, or one beside it, that cannot be written to.
+pub fn unwritable(folder: &Path, error: &io::Error) -> Fault {
+    let shown = folder.display();
+    let fault = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Fault::busy(format!("no space is left in {shown}, which holds copies of objects"))
+        }
+        _ => Fault::denied(format!("{shown}, which holds copies of objects, cannot be written: {error}")),
+    };
+    fault.help("free some disk space, or name another folder with --state-dir")
 }
 
 struct Copy {
@@ -227,6 +241,17 @@ mod tests {
         assert_eq!(filled(&cache, "a", "aaaa"), "aaaa");
         assert_eq!(filled(&cache, "b", "0123456789X"), "0123456789X");
         assert_eq!(names(&cache), ["a"]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let cache = Cache::new("/proc/none/copies".into(), 100);
+        for fault in [cache.scratch().expect_err("no folder"), cache.open("a", 4, never).expect_err("no folder")] {
+            assert!(fault.message().contains("/proc/none/copies"), "{fault}");
+            assert!(fault.help_text().is_some_and(|help| help.contains("--state-dir")), "{fault:?}");
+        }
+        let full = unwritable(Path::new("/copies"), &io::ErrorKind::StorageFull.into());
+        assert_eq!(full.kind(), crate::FaultKind::Busy);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An object, fetched in pieces side by side.
 
+use super::cache::unwritable;
 use super::fault::{fault, replaced};
 use super::version::etag;
 use crate::fault::Fault;
@@ -9,6 +10,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Bytes of a piece: large enough that the time to ask for it does not matter.
@@ -22,6 +24,8 @@ pub struct Source {
     pub object: ObjectMeta,
     pub url: String,
     pub shown: String,
+    /// Where its copy is made.
+    pub copies: PathBuf,
 }
 
 /// Writes all of an object to a file. It is the one that was asked for, or the fault says that it was replaced.
@@ -33,7 +37,7 @@ pub async fn download(source: Source, file: File) -> Result<(), Fault> {
 }
 
 async fn fetch(source: &Source, range: Range<u64>, file: &File) -> Result<(), Fault> {
-    let Source { store, object, url, shown } = source;
+    let Source { store, object, url, shown, copies } = source;
     let failed = |error: object_store::Error| fault(url, shown, &error);
     let options = GetOptions {
         range: Some(GetRange::Bounded(range.clone())),
@@ -49,7 +53,7 @@ async fn fetch(source: &Source, range: Range<u64>, file: &File) -> Result<(), Fa
     let mut bytes = answer.into_stream();
     while let Some(some) = bytes.next().await {
         let some = some.map_err(failed)?;
-        file.write_all_at(&some, place).map_err(|error| Fault::io(format!("a copy of {shown}"), &error))?;
+        file.write_all_at(&some, place).map_err(|error| unwritable(copies, &error))?;
         place += some.len() as u64;
     }
     if place != range.end {

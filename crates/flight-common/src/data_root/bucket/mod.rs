@@ -67,9 +67,7 @@ impl Bucket {
     /// The folder for what a bucket cannot keep.
     pub fn own_folder(&self) -> Result<PathBuf, Fault> {
         let path = self.own_path();
-        cache::make(&path).map_err(|error| {
-            Fault::io(path.display(), &error).help("name a folder that can be written with --state-dir")
-        })?;
+        cache::make(&path).map_err(|error| cache::unwritable(&path, &error))?;
         Ok(path)
     }
 
@@ -90,8 +88,13 @@ impl Bucket {
             let version = version::version(&object);
             let name = digest(&[&self.server, &self.address.bucket, object.location.as_ref(), &version]);
             let size = object.size;
-            let source =
-                Source { store: self.store.clone(), object, url: self.url().to_owned(), shown: given.to_owned() };
+            let source = Source {
+                store: self.store.clone(),
+                object,
+                url: self.url().to_owned(),
+                shown: given.to_owned(),
+                copies: self.cache.folder().to_owned(),
+            };
             let file = self.cache.open(&name[..40], size, |file| wait(download(source, file)))?;
             Ok(DataFile::copy(file, version))
         };
@@ -203,10 +206,7 @@ impl Bucket {
             Err(error) if !fault::lacks_right(&error) => return Err(self.not_listed(error)),
             Ok(_) | Err(_) => {}
         }
-        let file = self.cache.scratch().map_err(|error| {
-            Fault::io(format!("{shown} in {}", self.state.display()), &error)
-                .help("free some disk space, or name another folder with --state-dir")
-        })?;
+        let file = self.cache.scratch()?;
         Ok(NewFile::in_bucket(file, Upload { bucket: self.clone(), key, shown }))
     }
 
