@@ -116,7 +116,7 @@ fn read(folder: &Path, name: &str) -> Result<Option<String>, Fault> {
         }
     };
     let mut text = String::new();
-    file.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
+    file.into_std().take(LONGEST + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => Fault::bad_params(format!("the connection \"{name}\" is no text in UTF-8")),
         _ => Fault::io(format!("the connection \"{name}\""), &error),
     })?;

@@ -108,6 +108,12 @@ pub fn attach_for_writing(
 }
 
 fn found(root: &DataRoot, address: &Address) -> Result<File, Fault> {
+    if root.is_bucket() {
+        let message = format!("{} is in a bucket, where SQLite cannot lock it", address.secret());
+        return Err(Fault::denied(message.clone())
+            .help("keep the rows as Parquet, or use a database with a server")
+            .violation(address.pointer(), message));
+    }
     Ok(root.open_file(address.secret(), address.param())?.into_std())
 }
 

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 /// A file, a table, or another place of data. It holds no password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Dataset {
-    /// Where it is: `file`, `postgres://host:5432`.
+    /// Where it is: `file`, `s3://bucket`, `postgres://host:5432`.
     pub namespace: String,
-    /// What it is called there: an absolute path, `database.schema.table`.
+    /// What it is called there: an absolute path, a key, `database.schema.table`.
     pub name: String,
 }
 
@@ -24,7 +24,8 @@ impl Dataset {
 
     /// The file or folder at this path beneath the data root.
     pub fn file(root: &DataRoot, relative: &Path) -> Self {
-        Self::new("file", root.path().join(relative).to_string_lossy())
+        let (namespace, name) = root.name_of(relative);
+        Self { namespace, name }
     }
 
     /// The file at one of these paths beneath the data root, or the folder that all of them are in.

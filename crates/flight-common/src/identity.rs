@@ -1,11 +1,10 @@
 //! Which files a path means, and what tells one from another, so that one that changes between plan and run, or while it is read, is an error.
 
-use crate::data_root::DataRoot;
+use crate::data_root::{DataFile, DataRoot};
 use crate::fault::Fault;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
@@ -24,7 +23,7 @@ pub fn files_of(root: &DataRoot, given: &str, param: &str) -> Result<Vec<String>
     let found = root.matching(given, param, MOST_FILES)?;
     if found.is_empty() {
         let message = format!("no file matches {given}");
-        let help = format!("patterns are looked up beneath the data root {}", root.path().display());
+        let help = format!("patterns are looked up beneath the data root {root}");
         return Err(Fault::not_found(message.clone()).help(help).violation(format!("/{param}"), message));
     }
     Ok(found)
@@ -35,9 +34,19 @@ pub fn files_of(root: &DataRoot, given: &str, param: &str) -> Result<Vec<String>
 pub struct FileIdentity {
     path: String,
     size: u64,
-    changed: Option<SystemTime>,
-    /// Device and inode: another file of the same name, size and time is another file.
-    place: (u64, u64),
+    version: Version,
+}
+
+/// What tells files of one name and size apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Version {
+    File {
+        changed: Option<SystemTime>,
+        /// Device and inode: another file of the same name, size and time is another file.
+        place: (u64, u64),
+    },
+    /// An object of a bucket says it itself. Which copy of it was opened does not matter.
+    Object(String),
 }
 
 impl FileIdentity {
@@ -45,13 +54,16 @@ impl FileIdentity {
     ///
     /// # Errors
     /// [`crate::FaultKind::BadParams`] if it is a folder or the like.
-    pub fn of(file: &File, path: &str) -> Result<Self, Fault> {
+    pub fn of(file: &DataFile, path: &str) -> Result<Self, Fault> {
         let found = file.metadata().map_err(|error| Fault::io(path, &error))?;
         if !found.is_file() {
             return Err(Fault::bad_params(format!("{path} is not a regular file")));
         }
-        let place = (found.dev(), found.ino());
-        Ok(Self { path: path.to_owned(), size: found.len(), changed: found.modified().ok(), place })
+        let version = match file.version() {
+            Some(version) => Version::Object(version.to_owned()),
+            None => Version::File { changed: found.modified().ok(), place: (found.dev(), found.ino()) },
+        };
+        Ok(Self { path: path.to_owned(), size: found.len(), version })
     }
 
     /// That of several files together, as text: of one as it is, of more their number, their bytes and a checksum.
@@ -80,7 +92,7 @@ impl FileIdentity {
     ///
     /// # Errors
     /// [`crate::FaultKind::BadData`] with both.
-    pub fn check(&self, file: &File, when: &str) -> Result<(), Fault> {
+    pub fn check(&self, file: &DataFile, when: &str) -> Result<(), Fault> {
         let now = Self::of(file, &self.path)?;
         if now == *self {
             return Ok(());
@@ -94,11 +106,13 @@ impl FileIdentity {
 impl fmt::Display for FileIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} bytes", self.path, self.size)?;
-        match self.changed {
-            Some(time) => {
-                write!(f, ", changed {}", DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Nanos, true))
+        match &self.version {
+            Version::File { changed: Some(time), .. } => {
+                let time = DateTime::<Utc>::from(*time).to_rfc3339_opts(SecondsFormat::Nanos, true);
+                write!(f, ", changed {time}")
             }
-            None => Ok(()),
+            Version::File { changed: None, .. } => Ok(()),
+            Version::Object(version) => write!(f, ", {version}"),
         }
     }
 }
@@ -130,7 +144,7 @@ mod tests {
     fn several_files_are_others_when_one_of_them_is() {
         let (folder, root) = root();
         let both = || {
-            let identity = |path: &str| FileIdentity::of(&root.open_file(path, "p").expect("open").into_std(), path);
+            let identity = |path: &str| FileIdentity::of(&root.open_file(path, "p").expect("open"), path);
             ["a.csv", "b.csv"].map(|path| identity(path).expect("a file"))
         };
         let before = FileIdentity::of_all(&both());

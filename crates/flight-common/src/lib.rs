@@ -45,7 +45,7 @@ pub mod values;
 pub mod wire;
 
 pub use command::StepCommand;
-pub use data_root::{DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER};
+pub use data_root::{AwsSettings, DataFile, DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER, RootOptions};
 pub use dataset::Dataset;
 pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
 pub use fault::{Fault, FaultKind, Violation};

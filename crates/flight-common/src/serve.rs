@@ -1,6 +1,6 @@
 //! The `main` of a step's own binary, and the knobs that every server of steps has.
 
-use crate::data_root::DataRoot;
+use crate::data_root::RootOptions;
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
 use crate::outbound::AllowList;
@@ -23,9 +23,9 @@ pub use mimalloc::MiMalloc as Allocator;
 /// Where files, memory and disk are.
 #[derive(Clone, Debug, Args)]
 pub struct EnvOptions {
-    /// The folder beneath which all files of pipelines lie.
-    #[arg(long, env = "QUIVER_DATA_ROOT", default_value = ".", value_name = "DIR")]
-    pub data_root: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub root: RootOptions,
 
     /// Memory for rows that must wait. What does not fit goes to disk.
     #[arg(long, env = "QUIVER_MEMORY_LIMIT", default_value_t = ByteSize::mib(256), value_name = "SIZE")]
@@ -51,7 +51,7 @@ impl EnvOptions {
     /// # Errors
     /// Why a folder cannot be used.
     pub fn open(&self) -> Result<StepEnv, Fault> {
-        let data_root = DataRoot::open(&self.data_root)?;
+        let data_root = self.root.open()?;
         let spill_dir = self.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         if !spill_dir.is_dir() {
             return Err(Fault::not_found(format!("no folder {} for spill files", spill_dir.display()))

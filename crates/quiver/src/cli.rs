@@ -3,6 +3,7 @@
 use crate::generate::Dataset;
 use crate::remote::RemoteOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use flight_common::RootOptions;
 use flight_common::serve::{EnvOptions, ListenOptions};
 use flight_common::telemetry::LogFormat;
 use orchestrator::pipeline::Arguments;
@@ -457,9 +458,9 @@ pub struct TokenArgs {
     #[arg(long, env = "QUIVER_STORE", hide_env_values = true, value_name = "URL")]
     pub store: Option<String>,
 
-    /// The folder beneath which all files of pipelines lie.
-    #[arg(long, env = "QUIVER_DATA_ROOT", default_value = ".", value_name = "DIR")]
-    pub data_root: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub root: RootOptions,
 
     /// Print JSON on standard output, and nothing else there.
     #[arg(long, global = true)]

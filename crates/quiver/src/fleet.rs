@@ -143,7 +143,11 @@ impl Launch {
         let env = &self.env;
         let mut command = Command::new(program);
         command.arg("serve").arg(step).args(["--listen", listen, "--tethered"]).arg("--socket").arg(&socket);
-        command.arg("--data-root").arg(&env.data_root);
+        command.arg("--data-root").arg(&env.root.data_root);
+        if let Some(folder) = &env.root.state_dir {
+            command.arg("--state-dir").arg(folder);
+        }
+        command.arg("--cache-size").arg(env.root.cache_size.as_u64().to_string());
         command.arg("--memory-limit").arg(env.memory_limit.as_u64().to_string());
         if let Some(dir) = &env.spill_dir {
             command.arg("--spill-dir").arg(dir);

@@ -144,7 +144,8 @@ async fn upload(
     let root = api.service().data_root().clone();
     let place = root.locate(&path, "path")?;
     let fresh = text_header(&headers, "if-none-match")?.is_some_and(|any| any.trim() == "*");
-    if fresh && root.open_file(&path, "path").is_ok() {
+    let (asked, of) = (path.clone(), root.clone());
+    if fresh && compute::run(move || of.length_of(&asked, "path")).await.is_ok() {
         return Err(ApiError::precondition_failed(format!("there is a file {path} already")));
     }
     let seat = api.stream_seat()?;

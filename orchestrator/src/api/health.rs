@@ -3,7 +3,7 @@
 use super::Api;
 use super::extract::Json;
 use axum::extract::State;
-use flight_common::{Fault, telemetry};
+use flight_common::{Fault, compute, telemetry};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -92,7 +92,12 @@ async fn readiness(api: &Api) -> Readiness {
         let reached = telemetry::collector(PATIENCE).await;
         reached.map(|(_, answer)| Part::extra("collector", answer))
     };
-    let (mut parts, steps, collector): (Vec<Part>, Vec<Part>, Option<Part>) = tokio::join!(store, steps, collector);
+    let root = async {
+        let root = service.data_root().clone();
+        in_time(async { compute::run(move || root.check()).await.map_err(|fault| fault.to_string()) }).await
+    };
+    let (mut parts, steps, collector, root): (Vec<Part>, Vec<Part>, Option<Part>, _) =
+        tokio::join!(store, steps, collector, root);
     let pulse = service.pulse().map(|beat| beat.elapsed());
     parts.push(Part::new(
         "scheduler",
@@ -102,8 +107,7 @@ async fn readiness(api: &Api) -> Readiness {
             Some(_) => Ok(()),
         },
     ));
-    let root = service.data_root().path();
-    parts.push(Part::new("data root", if root.is_dir() { Ok(()) } else { Err(format!("{} is gone", root.display())) }));
+    parts.push(Part::new("data root", root));
     parts.extend(steps);
     parts.extend(collector);
     Readiness { ready: parts.iter().all(|part| part.ok || !part.needed), parts }

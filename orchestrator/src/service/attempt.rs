@@ -318,10 +318,8 @@ async fn settled(
 /// Whether the file that a load wrote is still as long as it was. What is no file is taken at its word.
 fn still_there(root: &DataRoot, commit: &Committed) -> bool {
     let Some(path) = commit.receipt["path"].as_str() else { return true };
-    let length = root
-        .open_file(path, "path")
-        .and_then(|file| file.metadata().map(|found| found.len()).map_err(|error| Fault::io(path, &error)));
-    length.is_ok_and(|length| commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == length))
+    root.length_of(path, "path")
+        .is_ok_and(|length| commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == length))
 }
 
 /// Tells the store which steps have begun or ended, and how far they are. Never ends.

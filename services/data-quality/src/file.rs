@@ -56,8 +56,9 @@ impl ReferenceFile {
     /// Why it cannot be read.
     pub fn look(root: &DataRoot, path: &str, pointer: &str) -> Result<Self, Fault> {
         let param = pointer.trim_start_matches('/').to_owned();
-        let file = root.open_file(path, &param)?.into_std();
+        let file = root.open_file(path, &param)?;
         let identity = FileIdentity::of(&file, path)?;
+        let file = file.into_std();
         let looked = if is_parquet(path) { look_parquet(file) } else { look_csv(file) };
         let (schema, is_empty) = looked.map_err(|error| {
             let fault = unreadable(path, error);
@@ -104,9 +105,10 @@ impl ReferenceFile {
         wanted: &[Wanted],
         mut take: impl FnMut(Vec<ArrayRef>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let file = root.open_file(&self.path, &self.param)?.into_std();
+        let file = root.open_file(&self.path, &self.param)?;
         self.identity.check(&file, "since it was planned")?;
-        let watched = file.try_clone().map_err(|error| Fault::io(&self.path, &error))?;
+        let watched = file.again().map_err(|error| Fault::io(&self.path, &error))?;
+        let file = file.into_std();
         let batches = if is_parquet(&self.path) { self.parquet(file, wanted) } else { self.csv(file, wanted) };
         let mut rows = 0;
         for batch in batches.map_err(|error| unreadable(&self.path, error))? {

@@ -4,14 +4,13 @@
 use crate::decode::{NotText, Transcoder};
 use crate::options::Options;
 use encoding_rs::{Encoding, UTF_8};
-use flight_common::{DamagedData, DataRoot, Fault, FileIdentity, peek, uncompressed};
-use std::fs::File;
+use flight_common::{DamagedData, DataFile, DataRoot, Fault, FileIdentity, peek, uncompressed};
 use std::io::{self, Read, Seek};
 
 /// An open file.
 pub struct Source {
     path: String,
-    file: File,
+    file: DataFile,
     /// What it was when it was opened.
     pub identity: FileIdentity,
 }
@@ -22,7 +21,7 @@ impl Source {
     /// # Errors
     /// Why it cannot be.
     pub fn open(root: &DataRoot, path: &str) -> Result<Self, Fault> {
-        let file = root.open_file(path, "file_path")?.into_std();
+        let file = root.open_file(path, "file_path")?;
         let identity = FileIdentity::of(&file, path)?;
         Ok(Self { path: path.to_owned(), file, identity })
     }
@@ -56,7 +55,7 @@ impl Source {
 
     /// Bytes of the file that have been read.
     pub fn position(&mut self) -> u64 {
-        self.file.stream_position().unwrap_or_default()
+        (&*self.file).stream_position().unwrap_or_default()
     }
 
     /// Refuses a file that is no longer what it was.

@@ -23,7 +23,7 @@ pub fn plan(options: Options, root: &DataRoot, budget: &MemoryBudget) -> Result<
 }
 
 fn look(options: Options, root: &DataRoot, budget: &MemoryBudget) -> Result<Planned<Run>, Fault> {
-    let file = root.open_file(&options.path, "file_path")?.into_std();
+    let file = root.open_file(&options.path, "file_path")?;
     let identity = FileIdentity::of(&file, &options.path)?;
     let mut book = Book::open(&file, &options, budget)?;
     let sheet = book.choose(options.sheet.as_ref())?;

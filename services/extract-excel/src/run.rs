@@ -46,7 +46,7 @@ impl Run {
     }
 
     fn read(&self, context: &StepContext, sender: &Sender<Item>) -> Result<(), Fault> {
-        let file = context.env.data_root.open_file(&self.options.path, "file_path")?.into_std();
+        let file = context.env.data_root.open_file(&self.options.path, "file_path")?;
         self.identity.check(&file, "since it was planned")?;
         let mut book = Book::open(&file, &self.options, context.budget())?;
         context.meter.count("bytes_read", self.identity.size());

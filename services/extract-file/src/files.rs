@@ -1,8 +1,7 @@
 //! Files, opened.
 
 use flight_common::params::did_you_mean;
-use flight_common::{DataRoot, Fault, FileIdentity};
-use std::fs::File;
+use flight_common::{DataFile, DataRoot, Fault, FileIdentity};
 
 /// The parameter that names them.
 pub const PARAM: &str = "file_path";
@@ -11,8 +10,8 @@ pub const PARAM: &str = "file_path";
 ///
 /// # Errors
 /// Why it cannot be.
-pub fn open(root: &DataRoot, path: &str) -> Result<(File, FileIdentity), Fault> {
-    let file = root.open_file(path, PARAM)?.into_std();
+pub fn open(root: &DataRoot, path: &str) -> Result<(DataFile, FileIdentity), Fault> {
+    let file = root.open_file(path, PARAM)?;
     let identity = FileIdentity::of(&file, path)?;
     Ok((file, identity))
 }

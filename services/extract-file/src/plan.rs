@@ -74,7 +74,7 @@ fn look(params: &Params, root: &DataRoot) -> Result<Found, Fault> {
     for path in files_of(root, &params.file_path, files::PARAM)? {
         let format = params.format.or_else(|| Format::of_name(&path)).ok_or_else(|| files::of_no_format(&path))?;
         let (file, identity) = files::open(root, &path)?;
-        let look = Opened { path: path.clone(), file, format }.look(params.sample_rows)?;
+        let look = Opened { path: path.clone(), file: file.into_std(), format }.look(params.sample_rows)?;
         unified.add(&path, &look)?;
         let written = partitions::of_path(&path);
         looked_at.push((identity, format, look.row_groups, written));

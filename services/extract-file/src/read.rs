@@ -90,7 +90,7 @@ async fn decode(run: &Run, job: Job, context: &StepContext, sender: &QueueSender
     let path = file.identity.path();
     let (opened, _) = files::open(&context.env.data_root, path)?;
     file.identity.check(&opened, "since it was planned")?;
-    let watched = opened.try_clone().map_err(|error| Fault::io(path, &error))?;
+    let watched = opened.again().map_err(|error| Fault::io(path, &error))?;
     let wanted = Wanted {
         columns: run.from_files.iter().filter(|field| run.reads(field)).cloned().collect(),
         row_group: job.row_group,
@@ -98,7 +98,7 @@ async fn decode(run: &Run, job: Job, context: &StepContext, sender: &QueueSender
         condition: run.condition.clone(),
         folders: file.folders.clone(),
     };
-    let batches = Opened { path: path.to_owned(), file: opened, format: file.format }.batches(wanted);
+    let batches = Opened { path: path.to_owned(), file: opened.into_std(), format: file.format }.batches(wanted);
     // A file that is written while it is read may look damaged.
     let changed = |fault: Fault| file.identity.check(&watched, "while it was read").err().unwrap_or(fault);
     for batch in batches.map_err(changed)? {

@@ -13,6 +13,7 @@ mod postgres_database;
 mod prometheus;
 mod shared;
 mod tether;
+mod versitygw;
 
 pub use database::Database;
 pub use jaeger::{Collector, Jaeger};
@@ -21,6 +22,7 @@ pub use mariadb::MariaDb;
 pub use postgres::Postgres;
 pub use postgres_database::PostgresDatabase;
 pub use prometheus::{Prometheus, promtool};
+pub use versitygw::S3;
 
 use std::path::PathBuf;
 

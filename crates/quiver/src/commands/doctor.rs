@@ -4,7 +4,7 @@ use super::{print, print_json};
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;
 use chrono::{DateTime, Utc};
-use flight_common::{DataRoot, Fault, telemetry};
+use flight_common::{Fault, RootOptions, compute, telemetry};
 use orchestrator::api::Readiness;
 use orchestrator::serve::default_store;
 use orchestrator::store::Store;
@@ -49,7 +49,7 @@ impl Finding {
 
 /// Looks at everything, and tells what it found.
 pub async fn doctor(args: DoctorArgs) -> Result<Exit, Fault> {
-    let mut findings = vec![folder("data root", &args.env.data_root)];
+    let mut findings = vec![data_root(&args.env.root).await];
     let spill = args.env.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
     findings.push(folder("spill folder", &spill));
     findings.push(store(&args).await);
@@ -68,6 +68,19 @@ pub async fn doctor(args: DoctorArgs) -> Result<Exit, Fault> {
         }
     }
     Ok(if well { Exit::Done } else { Exit::RunFailed })
+}
+
+/// Whether the data root is there: a folder that can be written, or a bucket that answers.
+async fn data_root(options: &RootOptions) -> Finding {
+    if !options.is_bucket() {
+        return folder("data root", &options.data_root);
+    }
+    let options = options.clone();
+    let answer = compute::run(move || {
+        let root = options.open()?;
+        root.check().map(|()| format!("{root} answers"))
+    });
+    Finding::of("data root", answer.await, "look at --data-root")
 }
 
 /// Whether a folder is there, can be written, and has room.
@@ -90,8 +103,8 @@ async fn store(args: &DoctorArgs) -> Finding {
         let url = match &args.store {
             Some(url) => url.clone(),
             None => {
-                let root = DataRoot::open(&args.env.data_root)?;
-                if !root.path().join(flight_common::OWN_FOLDER).join("quiver.db").exists() {
+                let root = args.env.root.open()?;
+                if !root.own_path().join("quiver.db").exists() {
                     return Ok("none yet; `quiver up` makes one".to_owned());
                 }
                 default_store(&root)?

@@ -7,7 +7,7 @@ use crate::cli::{TokenArgs, TokenCommand};
 use crate::exit::Exit;
 use crate::remote::Remote;
 use crate::show;
-use flight_common::{DataRoot, Fault};
+use flight_common::Fault;
 use orchestrator::api::NewToken;
 use orchestrator::serve::default_store;
 use orchestrator::store::{Store, Token};
@@ -27,7 +27,7 @@ pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
         false => {
             let url = match &args.store {
                 Some(url) => url.clone(),
-                None => default_store(&DataRoot::open(&args.data_root)?)?,
+                None => default_store(&args.root.open()?)?,
             };
             Keeper::Store(Store::open(&url).await?)
         }

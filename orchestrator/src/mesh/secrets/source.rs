@@ -143,7 +143,7 @@ fn read(folder: &DataRoot, name: &str) -> Result<Option<String>, Fault> {
             .help("write it as a text; keep other bytes in base64"),
         _ => Fault::io(format!("the secret \"{name}\""), &error),
     };
-    file.take(LONGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
+    file.into_std().take(LONGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > LONGEST {
         return Err(Fault::bad_params(format!("the secret \"{name}\" is longer than 64 KiB"))
             .help("keep a password or a token in it, not data"));

@@ -49,7 +49,7 @@ impl Counter {
         })?;
         let (chosen, root) = (self.chosen.clone(), self.root.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let mut file = chosen.open(&root)?;
+            let mut file = chosen.open(&root)?.into_std();
             Voice::read(&mut file).map(Arc::new).map_err(|flaw| fault(chosen.path(), &flaw))
         });
         Ok((reading.await.map_err(Fault::internal)??, memory))

@@ -12,9 +12,8 @@ pub use mind::Local;
 pub use shelf::Shelf;
 
 use crate::params::Params;
-use flight_common::{DataRoot, Fault, FileIdentity, StepEnv, Violation, compute, params};
+use flight_common::{DataFile, DataRoot, Fault, FileIdentity, StepEnv, Violation, compute, params};
 use local_model::{Card, Flaw, Manner};
-use std::fs::File;
 use std::time::Duration;
 
 const PARAM: &str = "model_file";
@@ -40,15 +39,11 @@ impl Chosen {
     }
 
     /// Opens the file, if it is still the one that was planned with.
-    fn open(&self, root: &DataRoot) -> Result<File, Fault> {
-        let file = open(root, self.path())?;
+    fn open(&self, root: &DataRoot) -> Result<DataFile, Fault> {
+        let file = root.open_file(self.path(), PARAM)?;
         self.identity.check(&file, "since it was planned")?;
         Ok(file)
     }
-}
-
-fn open(root: &DataRoot, path: &str) -> Result<File, Fault> {
-    root.open_file(path, PARAM).map(|file| file.into_std())
 }
 
 /// Looks at the model of these parameters.
@@ -63,9 +58,9 @@ pub async fn choose(path: &str, params: &Params, env: &StepEnv) -> Result<Chosen
     let limit = env.space.budget().limit();
     let deadline = Duration::from_secs(params.timeout_seconds);
     compute::run(move || {
-        let mut file = open(&root, &path)?;
+        let file = root.open_file(&path, PARAM)?;
         let identity = FileIdentity::of(&file, &path)?;
-        let card = Card::read(&mut file).map_err(|flaw| at_its_place(fault(&path, &flaw)))?;
+        let card = Card::read(&mut file.into_std()).map_err(|flaw| at_its_place(fault(&path, &flaw)))?;
         let needed = match dry_run {
             true => card.tokenizer_memory(),
             false => card.memory().saturating_add(card.answer_memory(manner.max_tokens)),

@@ -93,8 +93,9 @@ impl Shelf {
         })?;
         let (chosen, root) = (chosen.clone(), root.clone());
         let loading = tokio::task::spawn_blocking(move || {
-            let mut file = chosen.open(&root)?;
-            let model = Model::load(&mut file).map_err(|flaw| fault(chosen.path(), &flaw))?;
+            let file = chosen.open(&root)?;
+            let mut plain = file.again().map_err(|error| Fault::io(chosen.path(), &error))?.into_std();
+            let model = Model::load(&mut plain).map_err(|flaw| fault(chosen.path(), &flaw))?;
             chosen.identity.check(&file, "while it was loaded")?;
             Ok(Arc::new(Loaded { model, turn: Arc::new(Semaphore::new(1)), _memory: memory }))
         });

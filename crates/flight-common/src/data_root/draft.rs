@@ -1,0 +1,58 @@
+//! A file without a name, which gets one once it is whole.
+
+use cap_std::fs::Dir;
+use cap_tempfile::TempFile;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+
+self_cell::self_cell!(
+    /// A folder, and the unnamed file in it that is being written.
+    struct Cell {
+        owner: Dir,
+        #[not_covariant]
+        dependent: Unnamed,
+    }
+);
+
+/// The file, as the library holds it, and a handle of the same file that is no library's.
+struct Held<'dir> {
+    temporary: TempFile<'dir>,
+    file: File,
+}
+
+type Unnamed<'dir> = Option<Held<'dir>>;
+
+/// An unnamed file.
+pub(super) struct Draft(Cell);
+
+impl Draft {
+    /// An empty one, which will be in this folder.
+    pub fn begin(dir: Dir) -> io::Result<Self> {
+        let cell = Cell::try_new(dir, |dir| {
+            let temporary = TempFile::new(dir)?;
+            let file = temporary.as_file().try_clone()?.into_std();
+            io::Result::Ok(Some(Held { temporary, file }))
+        });
+        cell.map(Self)
+    }
+
+    /// Works with it.
+    pub fn with_file<R>(&self, work: impl FnOnce(&File) -> io::Result<R>) -> io::Result<R> {
+        self.0.with_dependent(|_, held| match held {
+            Some(held) => work(&held.file),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        })
+    }
+
+    /// Gives it this name, in place of another file of that name, once all of it is on disk.
+    pub fn publish(mut self, name: &OsStr) -> io::Result<()> {
+        self.0.with_dependent_mut(|dir, held| {
+            let held = held.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            held.file.sync_all()?;
+            held.temporary.replace(name)?;
+            // The name itself lasts only once its folder is on disk.
+            dir.open(".")?.sync_all()
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! A data root that is a folder: the operating system holds every path beneath it.
+
+use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER};
+use crate::fault::Fault;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptionsExt};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// An open folder, and where it is.
+#[derive(Debug)]
+pub(super) struct Folder {
+    dir: Dir,
+    path: PathBuf,
+}
+
+impl Folder {
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Fault::not_found(format!("there is no folder {} for data", path.display()))
+                .help("make it, or set another one with --data-root"),
+            _ => Fault::io(format!("the data root {}", path.display()), &error),
+        };
+        let full = path.canonicalize().map_err(failed)?;
+        let dir = Dir::open_ambient_dir(&full, ambient_authority()).map_err(failed)?;
+        Ok(Self { dir, path: full })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The orchestrator's own folder in it.
+    pub fn own_folder(&self) -> Result<Self, Fault> {
+        let path = self.path.join(OWN_FOLDER);
+        let made = self.make_folder(Path::new(OWN_FOLDER));
+        let dir = made.map_err(|error| Fault::io(path.display(), &error))?;
+        Ok(Self { dir, path })
+    }
+
+    pub fn remove_file(&self, relative: &Path) -> Result<(), Fault> {
+        match self.dir.remove_file(relative) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Fault::io(relative.display(), &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the file at `path`, which a user calls `given`.
+    pub fn open_file(&self, path: &Path, given: &str, param: &str) -> Result<std::fs::File, Fault> {
+        let mut options = cap_std::fs::OpenOptions::new();
+        // A pipe without a writer would be waited for.
+        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        let opened = self.dir.open_with(path, &options);
+        let file = opened.map_err(|error| self.explain(given, param, path, &error))?;
+        let found = file.metadata().map_err(|error| Fault::io(given, &error))?;
+        if !found.is_file() {
+            let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
+            let message = format!("{given} is {what}, not a file");
+            return Err(Fault::bad_params(message.clone()).violation(format!("/{param}"), message));
+        }
+        Ok(file.into_std())
+    }
+
+    fn explain(&self, given: &str, param: &str, path: &Path, error: &io::Error) -> Fault {
+        let pointer = format!("/{param}");
+        if leads_out(error) {
+            return Fault::denied(format!("{given} leads outside the data root {}", self.path.display()))
+                .help("a symbolic link may only point to files beneath the data root")
+                .violation(pointer, format!("{given} {LEADS_OUT}"));
+        }
+        let fault = Fault::io(given, error);
+        let message = fault.message().to_owned();
+        let fault = fault.violation(pointer, message);
+        if error.kind() != io::ErrorKind::NotFound {
+            return fault;
+        }
+        let near = self.nearest_name(path);
+        fault.help(super::looked_up(near.as_deref(), &self.path))
+    }
+
+    fn nearest_name(&self, path: &Path) -> Option<String> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let wanted = path.file_name()?.to_str()?;
+        let entries = if folder.as_os_str().is_empty() { self.dir.entries() } else { self.dir.read_dir(folder) };
+        let names: Vec<String> =
+            entries.ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(1000).collect();
+        let near = crate::params::nearest(wanted, names.iter().map(String::as_str))?;
+        Some(folder.join(near).to_string_lossy().into_owned())
+    }
+
+    pub fn append(&self, relative: &Path, bytes: &[u8]) -> Result<(), Fault> {
+        let shown = relative.display();
+        let folder = relative.parent().unwrap_or(Path::new(""));
+        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder) };
+        let name = relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?;
+        let written = dir.and_then(|dir| {
+            let mut options = cap_std::fs::OpenOptions::new();
+            dir.open_with(name, options.append(true).create(true))?.write_all(bytes)
+        });
+        written.map_err(|error| Fault::io(shown, &error))
+    }
+
+    /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
+    /// left out.
+    pub fn walk(&self, from: PathBuf, mut see: impl FnMut(FileEntry) -> bool) -> Result<(), Fault> {
+        let mut folders = vec![from];
+        while let Some(folder) = folders.pop() {
+            let entries = match folder.as_os_str().is_empty() {
+                true => self.dir.entries(),
+                false => self.dir.read_dir(&folder),
+            };
+            let entries = match entries {
+                Ok(entries) => entries,
+                // It may be gone meanwhile, or not ours to read; the root itself must be.
+                Err(error) if folder.as_os_str().is_empty() => return Err(Fault::io(self.path.display(), &error)),
+                Err(_) => continue,
+            };
+            for entry in entries.filter_map(Result::ok) {
+                let name = entry.file_name();
+                let Some(metadata) = entry.metadata().ok().filter(|_| !name.to_string_lossy().starts_with('.')) else {
+                    continue;
+                };
+                let path = folder.join(name);
+                if metadata.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
+                if metadata.is_file() && !see(FileEntry { path, bytes: metadata.len(), modified }) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn new_file(&self, relative: &Path) -> Result<NewFile, Fault> {
+        let shown = relative.display();
+        let folder = relative.parent().unwrap_or(Path::new(""));
+        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder) };
+        let dir = dir.map_err(|error| match leads_out(&error) {
+            true => Fault::denied(format!("{} leads outside the data root {}", folder.display(), self.path.display()))
+                .help("a symbolic link may only point to folders beneath the data root"),
+            false => Fault::io(folder.display(), &error),
+        })?;
+        let name =
+            relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?.to_owned();
+        if dir.metadata(&name).is_ok_and(|found| found.is_dir()) {
+            return Err(super::is_a_folder(&shown.to_string()));
+        }
+        NewFile::in_folder(dir, name).map_err(|error| Fault::io(shown, &error))
+    }
+
+    /// Opens before it makes: making a folder in the place of a file, or of a link that leads out, only says that
+    /// something is there.
+    fn make_folder(&self, folder: &Path) -> io::Result<Dir> {
+        match self.dir.open_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.dir.create_dir_all(folder)?;
+                self.dir.open_dir(folder)
+            }
+            opened => opened,
+        }
+    }
+}
+
+/// cap-std refuses what leads out of the root with an error of its own.
+fn leads_out(error: &io::Error) -> bool {
+    error.raw_os_error().is_none() && error.kind() == io::ErrorKind::PermissionDenied
+}

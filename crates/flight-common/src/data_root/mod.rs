@@ -1,0 +1,381 @@
+//! The only way to a file.
+//!
+//! Every path that a user names is opened beneath the data root, and nothing leads out of it: the operating system holds
+//! it there, so that neither `..` nor a symbolic link does, not even one that is swapped in while a run is under way. The
+//! root is a folder, or a place in a bucket of an object store, where there are neither links nor `..`.
+
+mod bucket;
+mod data_file;
+mod draft;
+mod local;
+mod new_file;
+mod options;
+
+use crate::fault::Fault;
+use bucket::Bucket;
+pub use data_file::DataFile;
+use local::Folder;
+pub use new_file::NewFile;
+pub use options::{AwsSettings, RootOptions};
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the system that Quiver succeeds kept its files. Paths under it are read as paths under the data root.
+pub const LEGACY_ROOT: &str = "/app/data";
+
+/// The orchestrator's own folder in the data root. No path of a pipeline leads into it.
+pub const OWN_FOLDER: &str = ".quiver";
+
+/// What is said of a path that a link leads astray.
+const LEADS_OUT: &str = "leads outside the data root";
+
+/// Where all files of pipelines lie: a folder, or a place in a bucket.
+#[derive(Clone, Debug)]
+pub struct DataRoot(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    Folder(Arc<Folder>),
+    Bucket(Arc<Bucket>),
+}
+
+impl DataRoot {
+    /// The folder at `path`. [`RootOptions::open`] opens a bucket as well.
+    ///
+    /// # Errors
+    /// Why the folder cannot be opened.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Fault> {
+        Ok(Self(Place::Folder(Arc::new(Folder::open(path.as_ref())?))))
+    }
+
+    /// Its absolute path; of a bucket, its URL, which no file can be opened by.
+    pub fn path(&self) -> &Path {
+        match &self.0 {
+            Place::Folder(folder) => folder.path(),
+            Place::Bucket(bucket) => Path::new(bucket.url()),
+        }
+    }
+
+    /// Whether its files are objects of a bucket, and what is opened are copies of them.
+    pub fn is_bucket(&self) -> bool {
+        matches!(self.0, Place::Bucket(_))
+    }
+
+    /// Whether it is there, now. May block.
+    ///
+    /// # Errors
+    /// Why it cannot be reached.
+    pub fn check(&self) -> Result<(), Fault> {
+        match &self.0 {
+            Place::Folder(folder) if folder.path().is_dir() => Ok(()),
+            Place::Folder(folder) => Err(Fault::not_found(format!("{} is gone", folder.path().display()))),
+            Place::Bucket(bucket) => bucket.check(),
+        }
+    }
+
+    /// The orchestrator's own folder, made if it is not there: a root of its own, in this one or, for a bucket, on this
+    /// machine.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn own_folder(&self) -> Result<Self, Fault> {
+        match &self.0 {
+            Place::Folder(folder) => Ok(Self(Place::Folder(Arc::new(folder.own_folder()?)))),
+            Place::Bucket(bucket) => Self::open(bucket.own_folder()?),
+        }
+    }
+
+    /// Where [`DataRoot::own_folder`] is or would be.
+    pub fn own_path(&self) -> PathBuf {
+        match &self.0 {
+            Place::Folder(folder) => folder.path().join(OWN_FOLDER),
+            Place::Bucket(bucket) => bucket.own_path(),
+        }
+    }
+
+    /// What a file at this path is called among all data: a namespace, and a name in it.
+    pub(crate) fn name_of(&self, relative: &Path) -> (String, String) {
+        match &self.0 {
+            Place::Folder(folder) => ("file".to_owned(), folder.path().join(relative).to_string_lossy().into_owned()),
+            Place::Bucket(bucket) => bucket.name_of(relative),
+        }
+    }
+
+    /// Removes a file of an own folder. One that is not there is removed already.
+    ///
+    /// # Errors
+    /// Why it cannot be removed.
+    pub fn remove_file(&self, relative: &Path) -> Result<(), Fault> {
+        self.folder("removed")?.remove_file(relative)
+    }
+
+    /// Adds to the end of a file of an own folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    pub fn append(&self, relative: &Path, bytes: &[u8]) -> Result<(), Fault> {
+        self.folder("added to")?.append(relative, bytes)
+    }
+
+    fn folder(&self, done: &str) -> Result<&Folder, Fault> {
+        match &self.0 {
+            Place::Folder(folder) => Ok(folder),
+            Place::Bucket(_) => Err(Fault::denied(format!("objects of {self} are written whole, and not {done}"))),
+        }
+    }
+
+    /// The place that a user's path means, relative to the root. `param` is named in errors.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Denied`] for a path that leads out, [`crate::FaultKind::BadParams`] for one that is none.
+    pub fn locate(&self, given: &str, param: &str) -> Result<PathBuf, Fault> {
+        let refuse = |fault: Fault| {
+            let message = fault.message().to_owned();
+            fault.violation(format!("/{param}"), message)
+        };
+        if given.is_empty() || given.contains('\0') {
+            return Err(refuse(Fault::bad_params(format!("{param} is not a path: {given:?}"))));
+        }
+        let path = Path::new(given);
+        let inside = path.strip_prefix(LEGACY_ROOT).or_else(|_| path.strip_prefix(self.path())).unwrap_or(path);
+        let outside = || {
+            Fault::denied(format!("{given} lies outside the data root {self}"))
+                .help("use a path relative to the data root, or set another one with --data-root")
+        };
+        if is_url(inside) {
+            return Err(refuse(outside()));
+        }
+        let mut relative = PathBuf::new();
+        for part in inside.components() {
+            match part {
+                Component::Normal(name) => relative.push(name),
+                Component::CurDir => {}
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refuse(outside())),
+            }
+        }
+        if relative.as_os_str().is_empty() {
+            return Err(refuse(Fault::bad_params(format!("{given} is a folder, not a file"))));
+        }
+        if relative.starts_with(OWN_FOLDER) {
+            let fault = Fault::denied(format!("{OWN_FOLDER} is the orchestrator's own folder"));
+            return Err(refuse(fault.help("what a run has kept is read by its API")));
+        }
+        Ok(relative)
+    }
+
+    /// Opens a user's file for reading. Of a bucket it is a copy of the object as it is now, which is fetched if it is not
+    /// there; that may block for long.
+    ///
+    /// # Errors
+    /// As [`DataRoot::locate`]; otherwise why the file cannot be opened.
+    pub fn open_file(&self, given: &str, param: &str) -> Result<DataFile, Fault> {
+        let path = self.locate(given, param)?;
+        match &self.0 {
+            Place::Folder(folder) => Ok(DataFile::new(folder.open_file(&path, given, param)?)),
+            Place::Bucket(bucket) => bucket.open_file(&path, given, param),
+        }
+    }
+
+    /// The length of a user's file, of which nothing is fetched.
+    ///
+    /// # Errors
+    /// As [`DataRoot::open_file`].
+    pub fn length_of(&self, given: &str, param: &str) -> Result<u64, Fault> {
+        let path = self.locate(given, param)?;
+        match &self.0 {
+            Place::Folder(folder) => {
+                let found = folder.open_file(&path, given, param)?.metadata();
+                Ok(found.map_err(|error| Fault::io(given, &error))?.len())
+            }
+            Place::Bucket(bucket) => bucket.length_of(&path, given, param),
+        }
+    }
+
+    /// The files beneath the root, by path, without those whose names or folders begin with a dot. At most `most` of them.
+    ///
+    /// # Errors
+    /// Why the root cannot be read.
+    pub fn files(&self, most: usize) -> Result<Vec<FileEntry>, Fault> {
+        let mut found = Vec::new();
+        self.walk(PathBuf::new(), |file| {
+            found.push(file);
+            found.len() < most
+        })?;
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    /// The files whose paths match a user's pattern, in the order of their paths: `*` and `?` stand for what lies within a
+    /// folder, `**` for any folders, `[ab]` for one of these characters. `param` is named in errors.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::BadParams`] for a pattern that is none, or that more than `most` files match; otherwise as
+    /// [`DataRoot::locate`].
+    pub fn matching(&self, pattern: &str, param: &str, most: usize) -> Result<Vec<String>, Fault> {
+        let refuse = |fault: Fault, what: &str| fault.violation(format!("/{param}"), format!("{pattern}: {what}"));
+        let located = self.locate(pattern, param)?;
+        let compiled = glob::Pattern::new(&located.to_string_lossy()).map_err(|error| {
+            refuse(Fault::bad_params(format!("{pattern} is no pattern of files: {}", error.msg)), error.msg)
+        })?;
+        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
+        let mut found = Vec::new();
+        self.walk(literal_folder(&located), |file| {
+            if compiled.matches_path_with(&file.path, options) {
+                found.push(file.path.to_string_lossy().into_owned());
+            }
+            found.len() <= most
+        })?;
+        if found.len() > most {
+            let what = format!("more than {most} files match");
+            return Err(refuse(Fault::bad_params(format!("{pattern}: {what}")).help("choose a narrower one"), &what));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
+    /// left out.
+    fn walk(&self, from: PathBuf, see: impl FnMut(FileEntry) -> bool) -> Result<(), Fault> {
+        match &self.0 {
+            Place::Folder(folder) => folder.walk(from, see),
+            Place::Bucket(bucket) => bucket.walk(&from, see),
+        }
+    }
+
+    /// Begins a file that is seen only once it is whole: see [`NewFile::commit`].
+    ///
+    /// # Errors
+    /// Why the folder cannot be made or written to, or the bucket not be reached.
+    pub fn new_file(&self, relative: &Path) -> Result<NewFile, Fault> {
+        match &self.0 {
+            Place::Folder(folder) => folder.new_file(relative),
+            Place::Bucket(bucket) => bucket.new_file(relative),
+        }
+    }
+}
+
+impl fmt::Display for DataRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().display().fmt(f)
+    }
+}
+
+/// Whether this is the URL of a bucket or of something in it, and no path of a file.
+fn is_url(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.starts_with(bucket::SCHEME))
+}
+
+/// What to try where no file was found.
+fn looked_up(near: Option<&str>, root: &Path) -> String {
+    let root = root.display();
+    match near {
+        Some(near) => format!("did you mean \"{near}\"? (looked beneath {root})"),
+        None => format!("paths are looked up beneath the data root {root}; set another with --data-root"),
+    }
+}
+
+fn is_a_folder(shown: &str) -> Fault {
+    Fault::bad_params(format!("{shown} is a folder, not a file")).help("move the folder away, or choose another name")
+}
+
+/// The folder of a pattern up to which nothing in it stands for something else.
+fn literal_folder(pattern: &Path) -> PathBuf {
+    let folder = pattern.parent().unwrap_or(Path::new(""));
+    let literal = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    folder.components().take_while(literal).collect()
+}
+
+/// A file beneath the data root.
+#[derive(Clone, Debug)]
+pub struct FileEntry {
+    /// Its path, relative to the root.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last written.
+    pub modified: Option<std::time::SystemTime>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FaultKind;
+    use std::fs;
+    use std::io::Write;
+
+    fn root() -> (tempfile::TempDir, DataRoot) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = DataRoot::open(folder.path()).expect("it is there");
+        (folder, root)
+    }
+
+    fn kind(root: &DataRoot, path: &str) -> FaultKind {
+        root.open_file(path, "file_path").expect_err("refused").kind()
+    }
+
+    #[test]
+    fn what_leads_out_is_denied() {
+        let (folder, root) = root();
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).expect("a link");
+        for path in ["../x", "a/../../x", "/etc/passwd", "link", ".quiver/quiver.db", "./.quiver/x", "s3://other/x"] {
+            assert_eq!(kind(&root, path), FaultKind::Denied, "{path}");
+        }
+        assert_eq!(kind(&root, "a\0b"), FaultKind::BadParams);
+        assert_eq!(kind(&root, "."), FaultKind::BadParams);
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        assert_eq!(kind(&root, "pipe"), FaultKind::BadParams);
+    }
+
+    #[test]
+    fn the_old_root_and_the_real_one_both_mean_the_data_root() {
+        let (folder, root) = root();
+        fs::write(folder.path().join("a.csv"), "x").expect("written");
+        let full = root.path().join("a.csv");
+        for path in ["a.csv", "./a.csv", "/app/data/a.csv", full.to_str().expect("a plain name")] {
+            assert!(root.open_file(path, "file_path").is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_finds_files_in_order_and_none_outside() {
+        let (folder, root) = root();
+        for path in ["sales/b.csv", "sales/a.csv", "sales/old/c.csv", "sales/.hidden.csv", "sales/d.txt", "e.csv"] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, "x").expect("written");
+        }
+        let found = |pattern: &str| root.matching(pattern, "files", 3).map_err(|fault| fault.kind());
+        assert_eq!(found("sales/*.csv").expect("found"), ["sales/a.csv", "sales/b.csv"]);
+        assert_eq!(found("/app/data/sales/**/*.csv").expect("found").len(), 3);
+        assert_eq!(found("**/[ce].csv").expect("found"), ["e.csv", "sales/old/c.csv"]);
+        assert_eq!(found("none/*").expect("nothing"), [""; 0]);
+        assert_eq!(found("../*"), Err(FaultKind::Denied));
+        assert_eq!(found("a["), Err(FaultKind::BadParams));
+        assert_eq!(found("**"), Err(FaultKind::BadParams), "too many");
+    }
+
+    #[test]
+    fn a_missing_file_names_its_neighbour() {
+        let (folder, root) = root();
+        fs::write(folder.path().join("employees.csv"), "x").expect("written");
+        let fault = root.open_file("employee.csv", "file_path").expect_err("it is not there");
+        assert_eq!(fault.kind(), FaultKind::NotFound);
+        assert!(fault.help_text().is_some_and(|help| help.contains("employees.csv")));
+    }
+
+    #[test]
+    fn a_file_is_seen_whole_or_not_at_all() {
+        let (folder, root) = root();
+        let mut dropped = root.new_file(Path::new("out/a.csv")).expect("begun");
+        dropped.write_all(b"half").expect("written");
+        drop(dropped);
+        assert_eq!(fs::read_dir(folder.path().join("out")).expect("a folder").count(), 0);
+
+        let mut whole = root.new_file(Path::new("out/a.csv")).expect("begun");
+        whole.write_all(b"all of it").expect("written");
+        whole.commit().expect("committed");
+        assert_eq!(fs::read(folder.path().join("out/a.csv")).expect("there"), b"all of it");
+    }
+}
