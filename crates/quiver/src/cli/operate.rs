@@ -1,0 +1,76 @@
+//! The words of `quiver token` and `quiver doctor`.
+
+use super::duration;
+use crate::remote::RemoteOptions;
+use clap::{Args, Subcommand};
+use flight_common::RootOptions;
+use flight_common::serve::EnvOptions;
+use orchestrator::store::Role;
+
+/// `quiver token`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TokenCommand,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub remote: RemoteOptions,
+
+    /// The store itself, instead of an orchestrator: how the first token is made [default, where no orchestrator is
+    /// named: the one under the data root]
+    #[arg(long, env = "QUIVER_STORE", hide_env_values = true, value_name = "URL")]
+    pub store: Option<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub root: RootOptions,
+
+    /// Print JSON on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make one. It is shown this once.
+    Create {
+        /// Whose it is, or what for.
+        name: String,
+        /// What its bearer may do: `viewer`, `operator` or `admin`.
+        #[arg(long, default_value = "operator", value_parser = <Role as std::str::FromStr>::from_str, value_name = "ROLE")]
+        role: Role,
+        /// How long it is good [default: for ever]
+        #[arg(long, value_parser = duration, value_name = "TIME")]
+        good_for: Option<std::time::Duration>,
+    },
+    /// List them.
+    List,
+    /// Make one useless.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// `quiver doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub remote: RemoteOptions,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub env: EnvOptions,
+
+    /// Where runs are kept [default: a file under the data root]
+    #[arg(long, env = "QUIVER_STORE", hide_env_values = true, value_name = "URL")]
+    pub store: Option<String>,
+
+    /// Print JSON on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,104 @@
+//! The words of `quiver schedules` and `quiver backfill`.
+
+use super::param;
+use crate::remote::RemoteOptions;
+use clap::{Args, Subcommand};
+
+/// `quiver schedules`.
+#[derive(Debug, Args)]
+pub struct SchedulesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SchedulesCommand,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub remote: RemoteOptions,
+
+    /// Print JSON on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do with schedules.
+#[derive(Debug, Subcommand)]
+pub enum SchedulesCommand {
+    /// List them.
+    List,
+    /// Store one: a stored pipeline, and when it runs.
+    Put {
+        /// The name of the schedule.
+        name: String,
+        /// The stored pipeline.
+        #[arg(long, value_name = "NAME")]
+        pipeline: String,
+        /// When: minute, hour, day, month, weekday, as in `0 6 * * MON-FRI`.
+        #[arg(long, value_name = "CRON")]
+        cron: String,
+        /// The time zone, as in Europe/Berlin.
+        #[arg(long, default_value = "UTC", value_name = "ZONE")]
+        zone: String,
+        /// Give a parameter of the pipeline its value; `{{ date }}` in it is the day it runs for.
+        #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+        params: Vec<(String, String)>,
+        /// Change a parameter; `{{ scheduled_at }}` and `{{ date }}` are the time it runs for, and its day.
+        #[arg(long = "set", value_name = "STEP.PARAM=VALUE")]
+        sets: Vec<String>,
+        /// When the run before is still under way: `skip` this time, `queue` another run, or `cancel` the old one.
+        #[arg(long, default_value = "skip", value_parser = ["skip", "queue", "cancel"], value_name = "HOW")]
+        overlap: String,
+        /// Times that passed while nobody was there: run for `none`, the `last`, or `all` of them.
+        #[arg(long, default_value = "last", value_parser = ["none", "last", "all"], value_name = "WHICH")]
+        catch_up: String,
+        /// Begin up to this many seconds late, so that not all begin at once.
+        #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+        jitter: u32,
+    },
+    /// Show one, and when it comes next.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Let nothing run for the time being.
+    Pause {
+        /// Its name.
+        name: String,
+    },
+    /// Go on, from now.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+    /// Forget one. Its runs stay.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// `quiver backfill`.
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    /// The schedule.
+    pub name: String,
+
+    /// After this time, as in 2026-03-01T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+
+    /// Up to this time.
+    #[arg(long, value_name = "TIME")]
+    pub until: String,
+
+    /// At most this many run at a time.
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<i64>,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented where it is defined")]
+    pub remote: RemoteOptions,
+
+    /// Print JSON on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+}
