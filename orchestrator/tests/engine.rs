@@ -47,6 +47,36 @@ async fn a_chain_runs_and_its_figures_agree() {
     }
 }
 
+#[tokio::test]
+async fn a_step_of_two_outputs_that_fails_at_once_tells_why() {
+    let yaml = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10}}
+  - {id: p, service: parts, params: {fail: true}, depends_on: n}
+  - {id: s, service: sum, inputs: {input: p.rest}}
+";
+    for (house, report) in both(64 << 20, yaml, RunOptions::default).await {
+        let fault = report.fault.as_ref().expect("a fault");
+        assert_eq!((fault.message(), fault.step_name()), ("these rows are not liked", Some("p")));
+        assert_eq!(house.names(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_diamond_of_two_outputs_does_not_hang() {
+    let yaml = "
+steps:
+  - {id: n, service: numbers, params: {rows: 4000000}}
+  - {id: p, service: parts, depends_on: n}
+  - {id: j, service: second-then-first, inputs: {first: p, second: p.rest}}
+  - {id: s, service: sum, depends_on: j}
+";
+    for (house, report) in both(4 << 20, yaml, RunOptions::default).await {
+        assert_eq!(report.status, Status::Done, "{report:?}");
+        assert_eq!(house.sum(), Some(3_999_999 * 2_000_000 + 7));
+    }
+}
+
 const DIAMOND: &str = "
 steps:
   - {id: n, service: numbers, params: {rows: 4000000}}

@@ -3,10 +3,10 @@
 use super::{Call, Mesh, Planner, Running, StepPlan, files_of};
 use arrow::datatypes::SchemaRef;
 use flight_common::client::{RemotePlan, StepClient};
-use flight_common::wire::{Frame, Gather};
-use flight_common::{DataRoot, Fault, StepCommand, StepDescription, params};
-use futures::FutureExt;
+use flight_common::wire::{Frame, FrameStream, Gather};
+use flight_common::{DataRoot, Fault, FaultKind, StepCommand, StepDescription, params};
 use futures::future::{BoxFuture, join_all, try_join_all};
+use futures::{FutureExt, StreamExt};
 use std::convert::identity;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -160,10 +160,13 @@ impl FlightMesh {
             let client = &client;
             async move { client.output(&fetching, Gather::Pieces, limit).await.map(|exchange| exchange.frames) }
         });
-        let further = try_join_all(further).await?;
+        let further = match try_join_all(further).await {
+            Ok(further) => further,
+            Err(fault) => return Err(cause(exchange.frames, fault).await),
+        };
         let report = exchange.report;
         let output = exchange.frames.wrap(move |frames| {
-            futures::StreamExt::map(frames, move |frame| {
+            frames.map(move |frame| {
                 let _staged = &staged;
                 frame
             })
@@ -174,6 +177,24 @@ impl FlightMesh {
             tellable: Box::new(identity),
         })
     }
+}
+
+/// Why an output of an exchange could not be fetched. An exchange that fails at once takes its outputs with it, and why it
+/// did is told by its main one.
+async fn cause(mut main: FrameStream, fault: Fault) -> Fault {
+    if fault.kind() != FaultKind::NotFound {
+        return fault;
+    }
+    let told = async {
+        while let Some(frame) = main.next().await {
+            if let Err(why) = frame {
+                return Some(why);
+            }
+        }
+        None
+    };
+    let gone = || Fault::upstream(format!("an output did not wait to be fetched: {}", fault.message()));
+    tokio::time::timeout(PATIENCE, told).await.ok().flatten().unwrap_or_else(gone)
 }
 
 /// What the inputs of a step are called. Only a step that takes any has to be told.

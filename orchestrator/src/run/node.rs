@@ -1,8 +1,8 @@
 //! One step of a run, from its inputs to its end.
 //!
-//! Its task waits for its input streams and for the steps it comes after, starts the step, hands its outputs to whoever reads them (through a tee where
-//! several do), and watches the main one to its end. An output that nobody reads is read here: a load's receipt, or the
-//! rows of a transform that nobody asked for.
+//! Its task waits for its input streams and for the steps it comes after, starts the step, hands its outputs to whoever
+//! reads them (through a tee where several do), and watches the main one to its end. An output that nobody reads is read
+//! here: a load's receipt, or the rows of a transform that nobody asked for.
 
 use super::attend::Settled;
 use super::keep::keep;
@@ -10,14 +10,14 @@ use super::progress::Status;
 use super::report::StepOutcome;
 use super::stage::{End, Hand, Shared};
 use super::tee::{read_ahead, tee};
-use super::watch::watch;
+use super::watch::{closed_by, watch};
 use crate::mesh::{Call, Mesh};
 use crate::pipeline::PlannedNode;
 use flight_common::report::first_row;
 use flight_common::wire::{Decoder, read_frames};
 use flight_common::{EdgeStream, Effects, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
 use futures::future::{join_all, try_join_all};
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -50,6 +50,9 @@ pub(super) struct NodeTask<M: Mesh> {
     pub(super) keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
     pub(super) span: tracing::Span,
 }
+
+/// How a main output ended; nothing if nobody read it to its end.
+type MainEnd = Option<Result<(), Fault>>;
 
 /// How a step ended.
 struct Ended {
@@ -138,15 +141,18 @@ impl<M: Mesh> NodeTask<M> {
         let mut outputs = running.outputs.into_iter();
         let Some(main) = outputs.next() else { return self.judge(Err(Fault::internal("no main output"))) };
         let (main, end) = self.watched(main);
+        let end = end.map(Result::ok).shared();
         if outputs.len() != claimed.len() {
             // Whoever reads them would wait for nothing, and be taken for skipped.
             return self.judge(Err(Fault::internal(format!("not all of these outputs came: {}", claimed.join(", ")))));
         }
         for (name, stream) in claimed.iter().zip(outputs) {
-            if let Err(fault) = self.hand_out(name, stream) {
+            if let Err(fault) = self.hand_out(name, self.further(stream, end.clone())) {
                 return self.judge(Err(fault));
             }
         }
+        // Whoever reads one output to its end before it touches another must not wait for itself.
+        let main = if claimed.is_empty() { main } else { read_ahead(main, &self.shared.space) };
         let main_name = self.node.outputs.first().map(|(name, _)| name.clone()).unwrap_or_default();
         let unread = match self.hand_out(&main_name, main) {
             Ok(unread) => unread,
@@ -268,17 +274,21 @@ impl<M: Mesh> NodeTask<M> {
             // What the step makes of an input that breaks off would hide why it did.
             refused.inspect(|fault| shared.note(place, fault.clone()))
         };
-        let permitted = permitted.boxed();
-        stream.wrap(|items| {
-            stream::unfold(Some((items, permitted)), |state| async move {
-                let (mut items, permitted) = state?;
-                match items.next().await {
-                    Some(Ok(item)) => Some((Ok(item), Some((items, permitted)))),
-                    Some(Err(fault)) => Some((Err(fault), None)),
-                    None => permitted.await.map(|fault| (Err(fault), None)),
-                }
-            })
-        })
+        closed_by(stream, permitted)
+    }
+
+    /// A further output: read as fast as it comes, and ended well only with the main one. What a step has to say of its
+    /// rows, it says at the end of that.
+    fn further(
+        &self,
+        stream: EdgeStream<M::Item>,
+        main: impl Future<Output = MainEnd> + Send + 'static,
+    ) -> EdgeStream<M::Item> {
+        let end = main.map(|end| match end {
+            Some(Ok(())) => None,
+            _ => Some(Fault::cancelled("the step did not end well")),
+        });
+        closed_by(read_ahead(stream, &self.shared.space), end)
     }
 
     /// The further outputs that somebody reads now: none whose readers need not run again.
@@ -357,7 +367,7 @@ async fn all_well(steps: &mut [signal::Receiver<End>]) -> bool {
 /// Waits for the end of a step's main output, reading it where nobody else does.
 async fn follow<T: Parcel>(
     unread: Option<EdgeStream<T>>,
-    end: oneshot::Receiver<Result<(), Fault>>,
+    end: impl Future<Output = MainEnd>,
     is_load: bool,
 ) -> (Option<Result<(), Fault>>, Option<Value>) {
     let mut receipt = None;
@@ -369,7 +379,7 @@ async fn follow<T: Parcel>(
             }
         }
     }
-    (end.await.ok(), receipt)
+    (end.await, receipt)
 }
 
 fn read_receipt<T: Parcel>(decoder: &mut Decoder, item: &T) -> Option<Value> {

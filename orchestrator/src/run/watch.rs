@@ -2,7 +2,7 @@
 
 use flight_common::{EdgeStream, Fault, Parcel};
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use futures::{FutureExt, Stream, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +29,24 @@ pub fn watch<T: Parcel>(
         deadline: limit.map(|limit| (limit, tokio::time::sleep(limit).boxed())),
     });
     (stream, end)
+}
+
+/// The items, and after them the fault that `last` gives, if it gives one. A stream that ends with a fault does so as it is.
+pub fn closed_by<T: Parcel>(
+    stream: EdgeStream<T>,
+    last: impl Future<Output = Option<Fault>> + Send + 'static,
+) -> EdgeStream<T> {
+    let last = last.boxed();
+    stream.wrap(|items| {
+        stream::unfold(Some((items, last)), |state| async move {
+            let (mut items, last) = state?;
+            match items.next().await {
+                Some(Ok(item)) => Some((Ok(item), Some((items, last)))),
+                Some(Err(fault)) => Some((Err(fault), None)),
+                None => last.await.map(|fault| (Err(fault), None)),
+            }
+        })
+    })
 }
 
 struct Watched<T> {

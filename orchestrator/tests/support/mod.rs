@@ -138,22 +138,35 @@ impl Step for SecondThenFirst {
 /// Passes rows on, and gives one more as `rest`, if that is claimed.
 pub struct Parts;
 
+/// Whether it fails.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartsParams {
+    /// Fail as soon as rows are asked for.
+    #[serde(default)]
+    fail: bool,
+}
+
 impl Step for Parts {
-    type Params = Nothing;
-    type Run = ();
+    type Params = PartsParams;
+    type Run = PartsParams;
 
     fn spec(&self) -> StepSpec {
         StepSpec { outputs: &["output", "rest"], ..spec("parts", StepKind::Transform, INPUT, Effects::None) }
     }
 
-    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
-        Ok(Planned::new(inputs.only().clone(), ()).output(numbers_schema()))
+    async fn plan(&self, run: PartsParams, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<PartsParams>, Fault> {
+        Ok(Planned::new(inputs.only().clone(), run).output(numbers_schema()))
     }
 
-    fn process(&self, (): (), inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+    fn process(&self, run: PartsParams, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
         let row = RecordBatch::try_new(numbers_schema(), vec![Arc::new(Int64Array::from(vec![7]))])?;
         let rest = context.claims("rest").then(|| BatchStream::once(numbers_schema(), async { Ok(row) }));
-        Ok(Outputs::main(inputs.only()?).and(rest))
+        let main = match run.fail {
+            true => BatchStream::once(numbers_schema(), async { Err(Fault::bad_data("these rows are not liked")) }),
+            false => inputs.only()?,
+        };
+        Ok(Outputs::main(main).and(rest))
     }
 }
 
