@@ -1,4 +1,4 @@
-//! Which times a schedule runs for now. Pure.
+//! Of the times that have come, those for which a schedule runs. Pure.
 
 use super::{CatchUp, Timing};
 

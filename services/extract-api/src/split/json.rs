@@ -2,11 +2,11 @@
 //! is kept: it holds the next page's cursor, and shows at the end whether the document was one.
 
 use super::gathered::{Gathered, RECORD_LIMIT, too_long};
+use super::inside::Inside;
 use super::{cut_short, whole};
 use crate::failure::Failure;
 use crate::options::RecordsPath;
 use flight_common::Fault;
-use memchr::memchr2;
 use serde_json::Value;
 
 /// How long the frame may be.
@@ -60,52 +60,6 @@ enum Next {
     RecordOrEnd,
     Record,
     CommaOrEnd,
-}
-
-/// How far a value has been read.
-#[derive(Clone, Copy, Default)]
-struct Inside {
-    depth: u32,
-    in_text: bool,
-    escaped: bool,
-}
-
-impl Inside {
-    /// Goes on: how many of these bytes belong to the value, and whether it ends with them.
-    fn scan(&mut self, bytes: &[u8]) -> (usize, bool) {
-        let mut at = 0;
-        while at < bytes.len() {
-            if self.escaped {
-                self.escaped = false;
-                at += 1;
-                continue;
-            }
-            if self.in_text {
-                let Some(mark) = memchr2(b'"', b'\\', &bytes[at..]) else { break };
-                at += mark + 1;
-                self.escaped = bytes[at - 1] == b'\\';
-                self.in_text = self.escaped;
-                if !self.in_text && self.depth == 0 {
-                    return (at, true);
-                }
-                continue;
-            }
-            match bytes[at] {
-                b'"' => self.in_text = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => return (at, true),
-                b'}' | b']' => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        return (at + 1, true);
-                    }
-                }
-                _ => {}
-            }
-            at += 1;
-        }
-        (bytes.len(), false)
-    }
 }
 
 impl JsonSplitter {
@@ -229,7 +183,7 @@ impl JsonSplitter {
         if matches!(byte, b'{' | b'[') && self.is_here() {
             self.found = true;
             if byte == b'{' {
-                self.state = State::Single(Inside { depth: 1, ..Inside::default() });
+                self.state = State::Single(Inside::begun());
                 self.single = Some(vec![b'{']);
                 return Ok(());
             }

@@ -5,6 +5,7 @@
 
 mod csv;
 mod gathered;
+mod inside;
 mod json;
 mod lines;
 mod whole;

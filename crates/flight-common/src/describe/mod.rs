@@ -1,5 +1,9 @@
 //! What a step says of itself: the one source of the catalog, the manual, the checks and the READMEs.
 
+mod manual;
+
+pub use manual::ParamRow;
+
 use crate::command::{Form, json_to_struct};
 use crate::fault::Fault;
 use crate::proto;
@@ -7,7 +11,6 @@ use bytes::Bytes;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fmt::Write;
 
 /// Which end of a pipeline a step belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,19 +159,6 @@ pub struct Example {
     pub params: Value,
 }
 
-/// A parameter, as a table shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParamRow {
-    /// Its name.
-    pub name: String,
-    /// `string`, `integer`, `string or list`.
-    pub kind: String,
-    /// `required`, or the default value, or nothing.
-    pub default: String,
-    /// What it does.
-    pub doc: String,
-}
-
 impl StepDescription {
     /// Puts together what the author wrote and the schema of the parameters. Examples that are not JSON become
     /// strings; the contract check refuses them.
@@ -232,70 +222,7 @@ impl StepDescription {
         let wanted = canonical_name(name);
         canonical_name(&self.name) == wanted || self.aliases.iter().any(|alias| canonical_name(alias) == wanted)
     }
-
-    /// Its parameters, in the order in which the author wrote them.
-    pub fn params(&self) -> Vec<ParamRow> {
-        let Some(properties) = self.params_schema.get("properties").and_then(Value::as_object) else {
-            return Vec::new();
-        };
-        let required: Vec<&str> = self
-            .params_schema
-            .get("required")
-            .and_then(Value::as_array)
-            .map(|names| names.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default();
-        let row = |(name, schema): (&String, &Value)| ParamRow {
-            name: name.clone(),
-            kind: kind_name(&self.params_schema, schema),
-            default: match schema.get("default") {
-                _ if required.contains(&name.as_str()) => "required".to_owned(),
-                None | Some(Value::Null) => String::new(),
-                Some(value) => value.to_string(),
-            },
-            doc: documentation(&self.params_schema, schema),
-        };
-        properties.iter().map(row).collect()
-    }
-
-    /// The README of the step's folder. It is written from the description and checked against it.
-    pub fn readme(&self) -> String {
-        let mut text = format!("# {}\n\n{}\n\n{}\n", self.name, self.summary, self.manual);
-        let names = |names: &[String]| match names {
-            [] => "none".to_owned(),
-            names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-        };
-        let _ = write!(
-            text,
-            "\n| | |\n|---|---|\n| kind | {} |\n| inputs | {} |\n| outputs | {} |\n| effects | {} |\n| keeps row order | {} |\n| also called | {} |\n",
-            word(&self.kind),
-            if self.takes_any_inputs() { ANY_INPUTS_IN_WORDS.to_owned() } else { names(&self.inputs) },
-            names(&self.outputs),
-            word(&self.effects),
-            if self.keeps_order { "yes" } else { "no" },
-            names(&self.aliases),
-        );
-        text.push_str("\n## Parameters\n\n| name | type | default | meaning |\n|---|---|---|---|\n");
-        for row in self.params() {
-            let doc = row.doc.replace("\n\n", "<br>").replace('\n', " ").replace('|', "\\|");
-            let default = match row.default.as_str() {
-                "" | "required" => row.default.clone(),
-                value => format!("`{value}`"),
-            };
-            let _ = writeln!(text, "| `{}` | {} | {default} | {doc} |", row.name, row.kind);
-        }
-        if !self.examples.is_empty() {
-            text.push_str("\n## Examples\n");
-        }
-        for example in &self.examples {
-            let params = serde_json::to_string_pretty(&example.params).unwrap_or_default();
-            let _ = write!(text, "\n{}:\n\n```json\n{params}\n```\n", example.title);
-        }
-        text.push_str("\n_Written from the step's own description. Change the code, then run the tests with `UPDATE_GOLDEN=1`._\n");
-        text
-    }
 }
-
-const ANY_INPUTS_IN_WORDS: &str = "one or more, under names of your own";
 
 /// A step's name with `_` read as `-`, in lower case.
 pub fn canonical_name(name: &str) -> String {
@@ -304,58 +231,6 @@ pub fn canonical_name(name: &str) -> String {
 
 fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn referenced<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
-    root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
-}
-
-fn documentation(root: &Value, schema: &Value) -> String {
-    let own = schema.get("description").and_then(Value::as_str);
-    own.or_else(|| referenced(root, schema)?.get("description")?.as_str()).unwrap_or_default().to_owned()
-}
-
-/// A type in words: `string`, `list of string`, `"drop" or "fill_mean"`.
-fn kind_name(root: &Value, schema: &Value) -> String {
-    if let Some(target) = referenced(root, schema) {
-        return kind_name(root, target);
-    }
-    if let Some(value) = schema.get("const") {
-        return format!("`{value}`");
-    }
-    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        return values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" or ");
-    }
-    for key in ["anyOf", "oneOf"] {
-        if let Some(options) = schema.get(key).and_then(Value::as_array) {
-            let mut kinds: Vec<String> = Vec::new();
-            for kind in options.iter().map(|option| kind_name(root, option)).filter(|kind| kind != "null") {
-                if !kinds.contains(&kind) {
-                    kinds.push(kind);
-                }
-            }
-            return kinds.join(" or ");
-        }
-    }
-    let named = |name: &str| match name {
-        "array" => match schema.get("items") {
-            Some(items) => format!("list of {}", kind_name(root, items)),
-            None => "list".to_owned(),
-        },
-        "object" => match schema.get("additionalProperties") {
-            Some(values) if values.is_object() => format!("mapping to {}", kind_name(root, values)),
-            _ => "mapping".to_owned(),
-        },
-        other => other.to_owned(),
-    };
-    match schema.get("type") {
-        Some(Value::String(name)) => named(name),
-        Some(Value::Array(names)) => {
-            let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
-            names.map(named).collect::<Vec<_>>().join(" or ")
-        }
-        _ => "any".to_owned(),
-    }
 }
 
 #[cfg(test)]
