@@ -2,10 +2,11 @@
 
 mod support;
 
-use flight_common::{Effects, Fault, FaultKind};
-use futures::FutureExt;
+use arrow::datatypes::SchemaRef;
+use flight_common::{EdgeStream, Effects, Fault, FaultKind, StepCommand, StepDescription};
 use futures::future::BoxFuture;
-use orchestrator::mesh::Mesh;
+use futures::{FutureExt, StreamExt};
+use orchestrator::mesh::{Call, Mesh, Planner, Running, StepPlan};
 use orchestrator::pipeline::{self, Arguments, Source};
 use orchestrator::run::{Attendant, Progress, RunOptions, RunReport, Status};
 use std::sync::Arc;
@@ -59,6 +60,56 @@ steps:
         let fault = report.fault.as_ref().expect("a fault");
         assert_eq!((fault.message(), fault.step_name()), ("these rows are not liked", Some("p")));
         assert_eq!(house.names(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_further_output_that_breaks_off_by_itself_fails_its_step() {
+    let yaml = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10}}
+  - {id: p, service: parts, depends_on: n}
+  - {id: s, service: sum, inputs: {input: p.rest}}
+";
+    let house = House::with_memory(64 << 20);
+    let report = house.run(BreaksFurther(house.in_process()), yaml, RunOptions::default()).await;
+    let fault = report.fault.as_ref().expect("a fault");
+    assert_eq!((fault.message(), fault.step_name()), ("the connection broke", Some("p")));
+    assert_eq!((status_of(&report, "p"), status_of(&report, "s")), (Status::Failed, Status::Cancelled));
+    assert_eq!(house.names(), Vec::<String>::new());
+}
+
+/// A mesh whose further outputs end with a fault at their first rows.
+struct BreaksFurther<M>(M);
+
+impl<M: Planner> Planner for BreaksFurther<M> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+        self.0.catalog()
+    }
+
+    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+        self.0.files(pattern)
+    }
+
+    fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>> {
+        self.0.plan(command, inputs)
+    }
+}
+
+impl<M: Mesh> Mesh for BreaksFurther<M> {
+    type Item = M::Item;
+
+    fn start(&self, call: Call<M::Item>) -> BoxFuture<'_, Result<Running<M::Item>, Fault>> {
+        let breaks = |output: EdgeStream<M::Item>| {
+            output.wrap(|items| items.map(|item| item.and_then(|_| Err(Fault::upstream("the connection broke")))))
+        };
+        async move {
+            let mut running = self.0.start(call).await?;
+            let further = running.outputs.split_off(1);
+            running.outputs.extend(further.into_iter().map(breaks));
+            Ok(running)
+        }
+        .boxed()
     }
 }
 

@@ -182,7 +182,7 @@ impl FlightMesh {
 /// Why an output of an exchange could not be fetched. An exchange that fails at once takes its outputs with it, and why it
 /// did is told by its main one.
 async fn cause(mut main: FrameStream, fault: Fault) -> Fault {
-    if fault.kind() != FaultKind::NotFound {
+    if !matches!(fault.kind(), FaultKind::NotFound | FaultKind::Cancelled) {
         return fault;
     }
     let told = async {

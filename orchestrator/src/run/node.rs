@@ -54,6 +54,9 @@ pub(super) struct NodeTask<M: Mesh> {
 /// How a main output ended; nothing if nobody read it to its end.
 type MainEnd = Option<Result<(), Fault>>;
 
+/// How an output ended by itself, whatever became of the others.
+type OwnEnd = oneshot::Receiver<Result<(), Fault>>;
+
 /// How a step ended.
 struct Ended {
     status: Status,
@@ -146,8 +149,11 @@ impl<M: Mesh> NodeTask<M> {
             // Whoever reads them would wait for nothing, and be taken for skipped.
             return self.judge(Err(Fault::internal(format!("not all of these outputs came: {}", claimed.join(", ")))));
         }
+        let mut further_ends = Vec::with_capacity(claimed.len());
         for (name, stream) in claimed.iter().zip(outputs) {
-            if let Err(fault) = self.hand_out(name, self.further(stream, end.clone())) {
+            let (stream, own_end) = self.further(stream, end.clone());
+            further_ends.push(own_end);
+            if let Err(fault) = self.hand_out(name, stream) {
                 return self.judge(Err(fault));
             }
         }
@@ -167,7 +173,7 @@ impl<M: Mesh> NodeTask<M> {
             return Ended { report: (running.figures)(), ..Ended::with(Status::Cancelled) };
         };
         let end = match end {
-            Some(Ok(())) => Some(self.settle(receipt.as_ref()).await),
+            Some(Ok(())) => Some(self.settle(further_ends, receipt.as_ref()).await),
             end => end,
         };
         let judged = match end {
@@ -193,8 +199,12 @@ impl<M: Mesh> NodeTask<M> {
         Ended { receipt: settled.receipt, earlier: settled.earlier, ..Ended::with(Status::Reused) }
     }
 
-    /// Waits until its outputs are kept, and tells what it committed.
-    async fn settle(&mut self, receipt: Option<&Value>) -> Result<(), Fault> {
+    /// Waits until its further outputs have ended, and all that is kept of them is; then tells what it committed.
+    async fn settle(&mut self, further: Vec<OwnEnd>, receipt: Option<&Value>) -> Result<(), Fault> {
+        for end in further {
+            // One that was let go before its end is missed by nobody.
+            end.await.unwrap_or(Ok(()))?;
+        }
         for keeping in self.keeping.drain(..) {
             keeping.await.map_err(Fault::internal)??;
         }
@@ -269,26 +279,28 @@ impl<M: Mesh> NodeTask<M> {
             return stream;
         }
         let (shared, id) = (self.shared.clone(), self.node.id.clone());
-        let permitted = async move {
-            let refused = shared.attendant.permit(&id).await.err();
+        closed_by(stream, move |end| async move {
+            end?;
             // What the step makes of an input that breaks off would hide why it did.
-            refused.inspect(|fault| shared.note(place, fault.clone()))
-        };
-        closed_by(stream, permitted)
+            shared.attendant.permit(&id).await.inspect_err(|fault| shared.note(place, fault.clone()))
+        })
     }
 
-    /// A further output: read as fast as it comes, and ended well only with the main one. What a step has to say of its
-    /// rows, it says at the end of that.
+    /// A further output: read as fast as it comes, and ended only after the main one. What a step has to say of its rows, it
+    /// says at the end of that, and whoever reads this one is not to be heard before.
     fn further(
         &self,
         stream: EdgeStream<M::Item>,
         main: impl Future<Output = MainEnd> + Send + 'static,
-    ) -> EdgeStream<M::Item> {
-        let end = main.map(|end| match end {
-            Some(Ok(())) => None,
-            _ => Some(Fault::cancelled("the step did not end well")),
+    ) -> (EdgeStream<M::Item>, OwnEnd) {
+        let (stream, own_end) = watch(stream, None, self.shared.broken[self.place].clone(), |_, _| {});
+        let stream = closed_by(read_ahead(stream, &self.shared.space), |end| async {
+            match main.await {
+                Some(Ok(())) => end,
+                _ => Err(Fault::cancelled("the step did not end well")),
+            }
         });
-        closed_by(read_ahead(stream, &self.shared.space), end)
+        (stream, own_end)
     }
 
     /// The further outputs that somebody reads now: none whose readers need not run again.
@@ -311,7 +323,7 @@ impl<M: Mesh> NodeTask<M> {
         }
     }
 
-    fn watched(&self, stream: EdgeStream<M::Item>) -> (EdgeStream<M::Item>, oneshot::Receiver<Result<(), Fault>>) {
+    fn watched(&self, stream: EdgeStream<M::Item>) -> (EdgeStream<M::Item>, OwnEnd) {
         let (shared, place) = (self.shared.clone(), self.place);
         watch(stream, self.node.timeout, self.shared.broken[self.place].clone(), move |rows, bytes| {
             let progress = shared.progress.step(place);

@@ -31,20 +31,23 @@ pub fn watch<T: Parcel>(
     (stream, end)
 }
 
-/// The items, and after them the fault that `last` gives, if it gives one. A stream that ends with a fault does so as it is.
-pub fn closed_by<T: Parcel>(
+/// The items, and then the end that `last` makes of their own.
+pub fn closed_by<T: Parcel, F>(
     stream: EdgeStream<T>,
-    last: impl Future<Output = Option<Fault>> + Send + 'static,
-) -> EdgeStream<T> {
-    let last = last.boxed();
+    last: impl FnOnce(Result<(), Fault>) -> F + Send + 'static,
+) -> EdgeStream<T>
+where
+    F: Future<Output = Result<(), Fault>> + Send,
+{
     stream.wrap(|items| {
         stream::unfold(Some((items, last)), |state| async move {
             let (mut items, last) = state?;
-            match items.next().await {
-                Some(Ok(item)) => Some((Ok(item), Some((items, last)))),
-                Some(Err(fault)) => Some((Err(fault), None)),
-                None => last.await.map(|fault| (Err(fault), None)),
-            }
+            let end = match items.next().await {
+                Some(Ok(item)) => return Some((Ok(item), Some((items, last)))),
+                Some(Err(fault)) => Err(fault),
+                None => Ok(()),
+            };
+            last(end).await.err().map(|fault| (Err(fault), None))
         })
     })
 }
