@@ -6,6 +6,7 @@ use flight_common::wire::Gather;
 use flight_common::{FaultKind, StepCommand};
 use quiver_tests::{Ended, House, children, eventually, signal};
 use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
@@ -83,16 +84,20 @@ fn ctrl_c_cancels_cleanly() {
 }
 
 #[test]
-fn servers_do_not_outlive_the_command_even_when_it_is_killed() {
+fn nothing_of_the_servers_outlives_the_command_even_when_it_is_killed() {
     let house = long_house();
     let run = house.start(&["up", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0"]);
     let servers = all_servers(&house, run.pid());
     run.signal("KILL");
     drop(run);
-    for (pid, line) in servers {
-        let gone = || (!std::path::Path::new(&format!("/proc/{pid}")).exists() || zombie(pid)).then_some(());
+    let socket = |line: &str| Some(PathBuf::from(line.split(' ').skip_while(|word| *word != "--socket").nth(1)?));
+    let sockets: Vec<PathBuf> = servers.iter().filter_map(|(_, line)| socket(line)).collect();
+    let folder = sockets.first().and_then(|socket| socket.parent()).expect("a folder of sockets");
+    for (pid, line) in &servers {
+        let gone = || (!Path::new(&format!("/proc/{pid}")).exists() || zombie(*pid)).then_some(());
         eventually(SOON, &format!("{line} ends"), gone);
     }
+    assert!(!folder.exists(), "{}", folder.display());
 }
 
 /// The processes of the command, once there is a server for each step.

@@ -13,7 +13,7 @@ use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -104,7 +104,7 @@ struct Cli {
 /// # Errors
 /// Why it cannot listen, or that calls had to be cut off at its end.
 pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) -> Result<(), Fault> {
-    let stop = asked_to_stop(options.tethered);
+    let signal = asked_to_stop();
     let mut listener = Listener::tcp(options.listen).await?;
     if let Some(socket) = &options.socket {
         listener = listener.and_unix(socket)?;
@@ -118,13 +118,21 @@ pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) ->
         // Whoever started us may have closed our output; the server goes on.
         let _ = writeln!(out, "listening on {address}").and_then(|()| out.flush());
     }
-    server.until(stop).await
+    let alone = tokio::select! {
+        () = signal => false,
+        () = untethered(), if options.tethered => true,
+    };
+    let ended = server.stop().await;
+    if let Some(folder) = options.socket.as_deref().and_then(Path::parent).filter(|_| alone) {
+        // Whoever made it for the socket may have been killed. It goes with the last socket in it.
+        let _ = std::fs::remove_dir(folder);
+    }
+    ended
 }
 
-/// Waits for SIGTERM, Ctrl-C, or the end of standard input if the process is tethered to it. Signals are listened for
-/// from the call on, not only from the first poll. From then on a file that may not grow is an error where it is written,
-/// and not the end of the process.
-pub fn asked_to_stop(tethered: bool) -> impl Future<Output = ()> {
+/// Waits for SIGTERM or Ctrl-C. They are listened for from the call on, not only from the first poll. From then on a file
+/// that may not grow is an error where it is written, and not the end of the process.
+pub fn asked_to_stop() -> impl Future<Output = ()> {
     let listen = |kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot listen for signals")).ok();
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(listen);
     let too_large = listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
@@ -139,7 +147,6 @@ pub fn asked_to_stop(tethered: bool) -> impl Future<Output = ()> {
         tokio::select! {
             () = terminated => {}
             () = interrupted => {}
-            () = untethered(), if tethered => {}
         }
     }
 }

@@ -8,17 +8,19 @@ use crate::command::StepCommand;
 use crate::dataset::Dataset;
 use crate::describe::{Effects, StepDescription};
 use crate::fault::Fault;
-use crate::server::{CANCEL, DESCRIBE, MESH_HEADER, PlanDetails, http2};
+use crate::server::{CANCEL, DESCRIBE, LocalConnector, MESH_HEADER, PlanDetails, http2};
 use crate::telemetry;
 use crate::wire::schema_from_bytes;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo};
 use futures::TryStreamExt;
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
+use hyper_util::rt::TokioIo;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::Request;
 use tonic::body::Body;
@@ -27,7 +29,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tower::{Service, ServiceExt};
+use tower::{Service, ServiceExt, service_fn};
 
 /// Time for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -56,8 +58,10 @@ pub struct RemotePlan {
 #[derive(Clone)]
 pub struct StepClient {
     endpoint: Endpoint,
+    /// The way, if the server is in this process.
+    local: Option<LocalConnector>,
     channel: Channel,
-    peer: std::sync::Arc<str>,
+    peer: Arc<str>,
 }
 
 impl StepClient {
@@ -68,7 +72,7 @@ impl StepClient {
     pub fn tcp(address: &str) -> Result<Self, Fault> {
         let url =
             if address.contains("://") { address.replace("grpc://", "http://") } else { format!("http://{address}") };
-        let has_port = url.parse::<http::Uri>().is_ok_and(|url| url.port().is_some());
+        let has_port = url.parse::<Uri>().is_ok_and(|url| url.port().is_some());
         match has_port {
             true => Self::lazy(&url, address),
             false => Err(no_address(address, "it names no port")),
@@ -84,8 +88,17 @@ impl StepClient {
         Self::lazy(&format!("unix://{path}"), &path)
     }
 
+    /// A client for a server in this process.
+    pub fn local(connector: LocalConnector) -> Self {
+        Self::over(Endpoint::from_static("http://localhost"), Some(connector), "this process")
+    }
+
     fn lazy(url: &str, shown: &str) -> Result<Self, Fault> {
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| no_address(shown, error))?;
+        Ok(Self::over(endpoint, None, shown))
+    }
+
+    fn over(endpoint: Endpoint, local: Option<LocalConnector>, shown: &str) -> Self {
         let endpoint = endpoint
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
@@ -96,14 +109,14 @@ impl StepClient {
             // A connection whose only call is waiting for its answer, and that nobody else can use, counts as idle.
             .keep_alive_while_idle(true)
             .keep_alive_timeout(PING);
-        Ok(Self { channel: endpoint.connect_lazy(), endpoint, peer: shown.into() })
+        Self { channel: connect(&endpoint, local.as_ref()), endpoint, local, peer: shown.into() }
     }
 
     /// The same server by a connection of its own, on which this many answers may stand still without holding up the others.
     pub fn on_its_own_connection(&self, answers: u32) -> Self {
         let window = http2::STREAM_WINDOW.saturating_mul(answers.saturating_add(1)).min(http2::LARGEST_WINDOW);
         let endpoint = self.endpoint.clone().initial_connection_window_size(window);
-        Self { channel: endpoint.connect_lazy(), ..self.clone() }
+        Self { channel: connect(&endpoint, self.local.as_ref()), ..self.clone() }
     }
 
     /// Where it calls, for messages.
@@ -201,6 +214,13 @@ impl StepClient {
         Fault::upstream(format!("{} is not reachable: {}", self.peer, fault.message()))
             .help("is it running, and is the address right?")
     }
+}
+
+/// A channel that connects at its first call.
+fn connect(endpoint: &Endpoint, local: Option<&LocalConnector>) -> Channel {
+    let Some(local) = local.cloned() else { return endpoint.connect_lazy() };
+    endpoint
+        .connect_with_connector_lazy(service_fn(move |_: Uri| std::future::ready(local.connect().map(TokioIo::new))))
 }
 
 fn mesh_headers(span: &tracing::Span) -> HeaderMap {

@@ -7,7 +7,6 @@ use crate::registry::Registry;
 use crate::step::StepEnv;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -16,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
@@ -43,11 +43,29 @@ pub struct Settings {
 }
 
 /// An open port, or socket file, that nobody is served on yet.
+#[derive(Default)]
 pub struct Listener {
     tcp: Option<TcpListener>,
     unix: Option<UnixListener>,
+    local: Option<UnboundedReceiver<UnixStream>>,
     address: Option<SocketAddr>,
     socket: Option<PathBuf>,
+}
+
+/// The way to a [`Listener`] of this process: pairs of sockets that have no name, so that nobody else finds them.
+#[derive(Clone, Debug)]
+pub struct LocalConnector(UnboundedSender<UnixStream>);
+
+impl LocalConnector {
+    /// A connection.
+    ///
+    /// # Errors
+    /// That the listener is gone, or that there are too many open files.
+    pub(crate) fn connect(&self) -> std::io::Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        self.0.send(theirs).map_err(|_| std::io::Error::from(std::io::ErrorKind::ConnectionRefused))?;
+        Ok(ours)
+    }
 }
 
 impl Listener {
@@ -62,15 +80,13 @@ impl Listener {
         };
         let tcp = TcpListener::bind(address).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
-        Ok(Self { tcp: Some(tcp), unix: None, address: Some(address), socket: None })
+        Ok(Self { tcp: Some(tcp), address: Some(address), ..Self::default() })
     }
 
-    /// Opens a Unix socket alone.
-    ///
-    /// # Errors
-    /// Why the socket cannot be made.
-    pub fn unix(path: &Path) -> Result<Self, Fault> {
-        Self { tcp: None, unix: None, address: None, socket: None }.and_unix(path)
+    /// One that only this process can call.
+    pub fn local() -> (Self, LocalConnector) {
+        let (connector, local) = unbounded_channel();
+        (Self { local: Some(local), ..Self::default() }, LocalConnector(connector))
     }
 
     /// Opens a Unix socket as well: the shorter way for callers on the same machine.
@@ -111,7 +127,13 @@ impl Listener {
             let Some(open) = &listener else { return std::future::pending().await };
             Some((open.accept().await.map(|(socket, _)| Socket::Unix(socket)), listener))
         });
-        stream::select(tcp.boxed(), unix.boxed()).boxed()
+        let local = stream::unfold(self.local, |listener| async move {
+            let Some(mut open) = listener else { return std::future::pending().await };
+            // Whoever could connect may be gone; then the server waits only for its own end.
+            let Some(socket) = open.recv().await else { return std::future::pending().await };
+            Some((Ok(Socket::Unix(socket)), Some(open)))
+        });
+        stream::select_all([tcp.boxed(), unix.boxed(), local.boxed()]).boxed()
     }
 }
 
@@ -171,15 +193,6 @@ impl Server {
             }
         }
     }
-
-    /// Serves until `signal`, then drains.
-    ///
-    /// # Errors
-    /// As [`Server::stop`].
-    pub async fn until(self, signal: impl Future<Output = ()>) -> Result<(), Fault> {
-        signal.await;
-        self.stop().await
-    }
 }
 
 impl Drop for Server {
@@ -195,7 +208,7 @@ impl Drop for Server {
 pub enum Socket {
     /// By TCP.
     Tcp(TcpStream),
-    /// By a Unix socket.
+    /// By a Unix socket, with a name or without.
     Unix(UnixStream),
 }
 

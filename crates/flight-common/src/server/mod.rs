@@ -30,7 +30,7 @@ mod unary;
 
 pub use call::MESH_HEADER;
 pub(crate) use listen::http2;
-pub use listen::{Listener, Server, Settings, Socket};
+pub use listen::{Listener, LocalConnector, Server, Settings, Socket};
 pub use unary::{CANCEL, DESCRIBE, PlanDetails};
 
 use crate::registry::Registry;

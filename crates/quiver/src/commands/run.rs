@@ -64,7 +64,7 @@ async fn attended<M: Mesh>(mesh: Arc<M>, plan: &Plan, args: &RunArgs, space: Spi
         let mut running = std::pin::pin!(engine.run(plan, &options, progress.clone()));
         let shown = !args.quiet && !args.check.json;
         let mut watching = std::pin::pin!(show::progress(plan, progress, shown));
-        let mut stopped = std::pin::pin!(asked_to_stop(false));
+        let mut stopped = std::pin::pin!(asked_to_stop());
         loop {
             tokio::select! {
                 report = &mut running => break report,
@@ -75,7 +75,7 @@ async fn attended<M: Mesh>(mesh: Arc<M>, plan: &Plan, args: &RunArgs, space: Spi
                         options.abandon.cancel();
                     }
                     options.cancel.cancel();
-                    stopped.set(asked_to_stop(false));
+                    stopped.set(asked_to_stop());
                 }
             }
         }

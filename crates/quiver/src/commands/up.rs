@@ -14,10 +14,8 @@ use orchestrator::mesh::{FlightMesh, InProcess, WithSecrets};
 use orchestrator::run::{Engine, Runner};
 use orchestrator::serve::Orchestrator;
 use serde_json::json;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// How long calls of single steps may take at the end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -26,7 +24,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     // Wrong options are told once, here, and not by every server.
     let env = args.env.open()?;
-    let mut stop = std::pin::pin!(asked_to_stop(false));
+    let mut stop = std::pin::pin!(asked_to_stop());
     let space = env.space.clone();
     let mut fleet = match args.embedded {
         true => None,
@@ -40,11 +38,11 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     };
     let own = match &fleet {
         Some(_) => None,
-        None => Some(OwnServer::start(env.clone()).await?),
+        None => Some(OwnServer::start(env.clone()).await),
     };
     let clients = match (&fleet, &own) {
         (Some(fleet), _) => fleet.clients(Via::Unix)?,
-        (None, Some(own)) => vec![own.client()?],
+        (None, Some(own)) => vec![own.client.clone()],
         (None, None) => Vec::new(),
     };
     let mesh = Arc::new(FlightMesh::connect(clients, env.data_root.clone()).await?);
@@ -75,26 +73,17 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     Ok(Exit::Done)
 }
 
-/// The steps of this process behind a socket, for those who call them one by one.
+/// The steps of this process behind Flight, for those who call them one by one.
 struct OwnServer {
     server: Server,
-    socket: PathBuf,
-    // Holds the socket; removed at the end.
-    _folder: TempDir,
+    client: StepClient,
 }
 
 impl OwnServer {
-    async fn start(env: StepEnv) -> Result<Self, Fault> {
-        let made = tempfile::Builder::new().prefix("quiver-").tempdir();
-        let folder = made.map_err(|error| Fault::io("a folder for a socket", &error))?;
-        let socket = folder.path().join("steps.sock");
+    async fn start(env: StepEnv) -> Self {
+        let (listener, connector) = Listener::local();
         let settings = Settings { registry: registry(), env, limits: Limits::default(), drain: DRAIN };
-        let server = Server::start(settings, Listener::unix(&socket)?).await;
-        Ok(Self { server, socket, _folder: folder })
-    }
-
-    fn client(&self) -> Result<StepClient, Fault> {
-        StepClient::unix(&self.socket)
+        Self { server: Server::start(settings, listener).await, client: StepClient::local(connector) }
     }
 }
 
