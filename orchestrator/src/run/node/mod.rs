@@ -4,22 +4,22 @@
 //! reads them (through a tee where several do), and watches the main one to its end. An output that nobody reads is read
 //! here: a load's receipt, or the rows of a transform that nobody asked for.
 
+mod inputs;
+mod outputs;
+
 use super::attend::Settled;
-use super::keep::keep;
 use super::progress::Status;
 use super::report::StepOutcome;
 use super::stage::{End, Hand, Shared};
-use super::tee::{read_ahead, tee};
-use super::watch::{closed_by, watch};
+use super::tee::read_ahead;
 use crate::mesh::{Call, Mesh};
 use crate::pipeline::PlannedNode;
-use flight_common::report::first_row;
-use flight_common::wire::{Decoder, read_frames};
+use flight_common::wire::read_frames;
 use flight_common::{EdgeStream, Effects, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
-use futures::future::{join_all, try_join_all};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
+use outputs::{OwnEnd, follow};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -50,12 +50,6 @@ pub(super) struct NodeTask<M: Mesh> {
     pub(super) keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
     pub(super) span: tracing::Span,
 }
-
-/// How a main output ended; nothing if nobody read it to its end.
-type MainEnd = Option<Result<(), Fault>>;
-
-/// How an output ended by itself, whatever became of the others.
-type OwnEnd = oneshot::Receiver<Result<(), Fault>>;
 
 /// How a step ended.
 struct Ended {
@@ -216,99 +210,6 @@ impl<M: Mesh> NodeTask<M> {
         }
     }
 
-    /// Its inputs, once it may begin. Nothing for a step that is skipped: its condition does not hold, or what feeds it is
-    /// skipped. Whatever comes for it then is read and let go, so that who gives it ends as well.
-    async fn begin(&mut self) -> Result<Option<Vec<EdgeStream<M::Item>>>, Fault> {
-        let wanted = self.inputs.len();
-        let Some(streams) = self.gather().await else { return Ok(None) };
-        if streams.len() == wanted && self.may_run().await? {
-            return Ok(Some(streams.into_iter().map(|stream| self.counted(stream)).collect()));
-        }
-        join_all(streams.into_iter().map(|mut stream| async move { while stream.next().await.is_some() {} })).await;
-        Ok(None)
-    }
-
-    /// Whether its condition holds.
-    async fn may_run(&mut self) -> Result<bool, Fault> {
-        let Some(when) = self.node.when.as_ref().filter(|when| when.decided().is_none()) else { return Ok(true) };
-        let mut steps = BTreeMap::new();
-        for asked in &mut self.asks {
-            let ended = asked.wait_for(Option::is_some).await.map_err(Fault::internal)?;
-            if let Some(outcome) = ended.as_ref() {
-                steps.insert(outcome.id.clone(), outcome.facts());
-            }
-        }
-        when.holds(&steps, &self.shared.run)
-    }
-
-    /// Waits for its inputs and for the steps it comes after: those inputs that came. Nothing if one of those steps did
-    /// not end well.
-    async fn gather(&mut self) -> Option<Vec<EdgeStream<M::Item>>> {
-        let ahead = self.reads_ahead;
-        let arriving: Vec<_> = std::mem::take(&mut self.inputs)
-            .into_iter()
-            .map(|input| {
-                let space = self.shared.space.clone();
-                async move {
-                    let stream = input.await.ok()?;
-                    Some(if ahead { read_ahead(stream, &space) } else { stream })
-                }
-            })
-            .collect();
-        let (streams, ended_well) = tokio::join!(join_all(arriving), all_well(&mut self.after));
-        ended_well.then(|| streams.into_iter().flatten().collect())
-    }
-
-    /// Its input, with the rows counted. A step that commits at the end learns of it only if it may; one that commits as rows
-    /// come was permitted to begin.
-    fn counted(&self, stream: EdgeStream<M::Item>) -> EdgeStream<M::Item> {
-        let (shared, place) = (self.shared.clone(), self.place);
-        let stream = stream.wrap(move |items| {
-            items.inspect(move |item| {
-                if let Ok(item) = item {
-                    shared.progress.step(place).rows_in.fetch_add(item.rows(), Ordering::Relaxed);
-                }
-            })
-        });
-        let commits = match self.node.effects {
-            Effects::Commits => true,
-            Effects::External => false,
-            Effects::None => self.node.kind == StepKind::Load,
-        };
-        if !commits {
-            return stream;
-        }
-        let (shared, id) = (self.shared.clone(), self.node.id.clone());
-        closed_by(stream, move |end| async move {
-            end?;
-            // What the step makes of an input that breaks off would hide why it did.
-            shared.attendant.permit(&id).await.inspect_err(|fault| shared.note(place, fault.clone()))
-        })
-    }
-
-    /// A further output: read as fast as it comes, and ended only after the main one. What a step has to say of its rows, it
-    /// says at the end of that, and whoever reads this one is not to be heard before.
-    fn further(
-        &self,
-        stream: EdgeStream<M::Item>,
-        main: impl Future<Output = MainEnd> + Send + 'static,
-    ) -> (EdgeStream<M::Item>, OwnEnd) {
-        let (stream, own_end) = watch(stream, None, self.shared.broken[self.place].clone(), |_, _| {});
-        let stream = closed_by(read_ahead(stream, &self.shared.space), |end| async {
-            match main.await {
-                Some(Ok(())) => end,
-                _ => Err(Fault::cancelled("the step did not end well")),
-            }
-        });
-        (stream, own_end)
-    }
-
-    /// The further outputs that somebody reads now: none whose readers need not run again.
-    fn claimed(&self) -> Vec<String> {
-        let wanted = |name: &&String| self.node.checkpoint || self.readers.contains_key(*name);
-        self.node.claimed.iter().filter(wanted).cloned().collect()
-    }
-
     fn command(&self, claimed: &[String]) -> StepCommand {
         StepCommand {
             step: self.node.step.clone(),
@@ -323,35 +224,6 @@ impl<M: Mesh> NodeTask<M> {
         }
     }
 
-    fn watched(&self, stream: EdgeStream<M::Item>) -> (EdgeStream<M::Item>, OwnEnd) {
-        let (shared, place) = (self.shared.clone(), self.place);
-        watch(stream, self.node.timeout, self.shared.broken[self.place].clone(), move |rows, bytes| {
-            let progress = shared.progress.step(place);
-            progress.rows_out.fetch_add(rows, Ordering::Relaxed);
-            progress.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
-        })
-    }
-
-    /// Gives an output to its readers, one of which may be a file. Returns it if there are none.
-    fn hand_out(&mut self, name: &str, stream: EdgeStream<M::Item>) -> Result<Option<EdgeStream<M::Item>>, Fault> {
-        let readers = self.readers.remove(name).unwrap_or_default();
-        let file = self.shared.attendant.keep(&self.node.id, name)?;
-        let count = readers.len() + usize::from(file.is_some());
-        if count == 0 {
-            return Ok(Some(stream));
-        }
-        let mut branches = tee(stream, count, &self.shared.space).into_iter();
-        for (reader, branch) in readers.into_iter().zip(&mut branches) {
-            // A reader that is gone has ended already, and says why.
-            let _ = reader.send(branch);
-        }
-        if let (Some(file), Some(branch)) = (file, branches.next()) {
-            let attendant = self.shared.attendant.clone();
-            self.keeping.push(keep(branch, file, attendant, self.node.id.clone(), name.to_owned()));
-        }
-        Ok(None)
-    }
-
     /// What the end of its output says of this step: a fault is its own only if none of its inputs failed before.
     fn judge(&self, end: Result<(), Fault>) -> Ended {
         let Err(fault) = end else { return Ended::with(Status::Done) };
@@ -362,40 +234,4 @@ impl<M: Mesh> NodeTask<M> {
         }
         Ended { fault: Some(fault), ..Ended::with(Status::Failed) }
     }
-}
-
-/// Whether each of these steps ended well, or was skipped. False as soon as one did not.
-async fn all_well(steps: &mut [signal::Receiver<End>]) -> bool {
-    let ends = steps.iter_mut().map(|step| async {
-        let ended = step.wait_for(Option::is_some).await.ok().and_then(|ended| Some(ended.as_ref()?.status));
-        match ended {
-            Some(Status::Done | Status::Reused | Status::Skipped) => Ok(()),
-            _ => Err(()),
-        }
-    });
-    try_join_all(ends).await.is_ok()
-}
-
-/// Waits for the end of a step's main output, reading it where nobody else does.
-async fn follow<T: Parcel>(
-    unread: Option<EdgeStream<T>>,
-    end: impl Future<Output = MainEnd>,
-    is_load: bool,
-) -> (Option<Result<(), Fault>>, Option<Value>) {
-    let mut receipt = None;
-    if let Some(mut stream) = unread {
-        let mut decoder = is_load.then(|| Decoder::new(stream.schema()));
-        while let Some(Ok(item)) = stream.next().await {
-            if let Some(decoder) = &mut decoder {
-                receipt = read_receipt(decoder, &item).or(receipt);
-            }
-        }
-    }
-    (end.await, receipt)
-}
-
-fn read_receipt<T: Parcel>(decoder: &mut Decoder, item: &T) -> Option<Value> {
-    let frames = item.to_frames().ok()?;
-    let batch = frames.into_iter().find_map(|frame| decoder.decode(frame).ok().flatten())?;
-    first_row(&batch).ok()
 }
