@@ -5,8 +5,6 @@
 
 use super::hooks::HookRules;
 use super::problem::{Problem, Problems};
-use super::source::Source;
-use super::spec::load;
 use super::values::{duration, refuse_unknown, timeout, wrong_type};
 use super::yaml::{Entry, Node, Yaml};
 use serde_json::{Value, json};
@@ -42,11 +40,6 @@ pub(super) const RULE_KEYS: [&str; 5] = ["concurrency", "priority", "retry", "ti
 const RETRY_KEYS: [&str; 3] = ["attempts", "first", "longest"];
 /// More runs at a time, or more attempts, than anybody means.
 const MOST: i64 = 1_000;
-
-/// The rules of a text, as far as it can be read.
-pub fn rules(source: &Source) -> RunRules {
-    load(source, &mut Problems::none()).rules
-}
 
 impl RunRules {
     /// Takes what a mapping says. What is wrong with it is added to `problems`.

@@ -3,13 +3,13 @@
 //! Two forms are read. The plain one has `name`, `description` and `steps` at its top. The older one wraps steps in
 //! `pipeline:`, either as a list or as a mapping like the plain form.
 
-use super::each::{FOR_EACH, Group};
+use super::group::Group;
 use super::params::{ParamSpec, declared};
 use super::problem::{Problem, Problems};
 use super::read::read;
 use super::rules::{RULE_KEYS, RunRules};
 use super::source::Source;
-use super::step::{Reference, StepSpec, check_id, read_step, references, required_text};
+use super::step::{FOR_EACH, Reference, StepSpec, check_id, read_step, references, required_text};
 use super::values::{refuse_unknown, wrong_type};
 use super::yaml::{Entry, Node, Yaml};
 
@@ -57,6 +57,11 @@ pub fn load(source: &Source, problems: &mut Problems) -> Spec {
     spec.refuse_too_many(problems);
     spec.refuse_unused(problems);
     spec
+}
+
+/// What a text says of its runs, as far as it can be read.
+pub fn rules(source: &Source) -> RunRules {
+    load(source, &mut Problems::none()).rules
 }
 
 fn file_stem(name: &str) -> String {

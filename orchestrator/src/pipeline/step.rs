@@ -2,13 +2,13 @@
 //!
 //! A step with a mistake in it stays in the list, so that what else is wrong with it is told as well.
 
-use super::each::{FOR_EACH, Item};
 use super::problem::{Problem, Problems};
 use super::source::Span;
 use super::values::{refuse_unknown, timeout, wrong_type};
 use super::when::When;
 use super::yaml::{Entry, Node, Yaml};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A step as it was written.
@@ -67,6 +67,13 @@ pub struct Reference {
     /// Whether it only orders, whatever its place among the dependencies.
     pub orders: bool,
 }
+
+/// The values that belong to one item of what is repeated, by the names of their placeholders; nothing for one that may come
+/// later.
+pub type Item = BTreeMap<String, Option<Value>>;
+
+/// The key of what a step is repeated for.
+pub(super) const FOR_EACH: &str = "for_each";
 
 const STEP_KEYS: [&str; 12] = [
     "id",

@@ -3,10 +3,11 @@
 //! A text that is one placeholder becomes the value, with its type; within a longer text the value is written out. The
 //! place in the file stays that of the text, so that whatever a step says of the value points there.
 
-use super::super::each::{Item, Items, refuse_hidden};
+use super::super::group::{Items, refuse_hidden};
 use super::super::problem::{Problem, Problems};
 use super::super::source::Span;
 use super::super::spec::Spec;
+use super::super::step::Item;
 use super::super::when::{Known, When, word};
 use super::super::yaml::{Node, Yaml};
 use super::declare::not_of_kind;
