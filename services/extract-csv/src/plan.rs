@@ -2,7 +2,7 @@
 
 use crate::layout::{self, Layout};
 use crate::options::Options;
-use crate::read::Run;
+use crate::read::{Part, Run};
 use crate::source::Source;
 use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, files_of};
 use std::sync::Arc;
@@ -19,19 +19,6 @@ pub fn plan(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
         let message = fault.message().to_owned();
         fault.violation("/file_path", message)
     })
-}
-
-/// A file among those that are read.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// Its path.
-    pub path: Arc<str>,
-    /// What it was when it was planned.
-    pub identity: FileIdentity,
-    /// Bytes of text before its first row.
-    pub body: u64,
-    /// Lines before its first row.
-    pub lines: u64,
 }
 
 fn look(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {

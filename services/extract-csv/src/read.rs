@@ -4,12 +4,11 @@ use crate::cut::{CutError, Cutter, RECORD_LIMIT};
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::piece::{Parsed, PieceError, Reader};
-use crate::plan::Part;
 use crate::source::{Source, unreadable};
 use crate::text::Text;
 use crate::trouble::{About, Trouble};
 use arrow::array::RecordBatch;
-use flight_common::{BATCH_ROWS, BatchStream, Fault, Reservation, StepContext, compute};
+use flight_common::{BATCH_ROWS, BatchStream, Fault, FileIdentity, Reservation, StepContext, compute};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::io::Read;
 use std::sync::Arc;
@@ -22,6 +21,19 @@ pub struct Run {
     pub layout: Arc<Layout>,
     /// The files, in their order.
     pub files: Vec<Part>,
+}
+
+/// A file among those that are read.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its path.
+    pub path: Arc<str>,
+    /// What it was when it was planned.
+    pub identity: FileIdentity,
+    /// Bytes of text before its first row.
+    pub body: u64,
+    /// Lines before its first row.
+    pub lines: u64,
 }
 
 impl Run {

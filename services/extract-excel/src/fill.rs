@@ -1,7 +1,8 @@
 //! Rows of cells as record batches.
 
 use crate::area::Address;
-use crate::layout::{ColumnPlan, Layout};
+use crate::column::ColumnPlan;
+use crate::layout::Layout;
 use crate::params::ErrorCells;
 use crate::rows::Sink;
 use crate::trouble::{beside, no_value, wrong_type};

@@ -1,6 +1,7 @@
 //! What a sheet holds: names and types of its columns, and where its rows begin. Found by looking at its first rows.
 
 use crate::area::{Area, COLUMNS, letters};
+use crate::column::ColumnPlan;
 use crate::options::Options;
 use crate::params::DuplicateHeaders;
 use crate::rows::Sink;
@@ -22,17 +23,6 @@ pub struct Layout {
     pub first: u32,
     /// The row that its rows begin with.
     pub body: u32,
-}
-
-/// What a column is to be.
-#[derive(Clone, Debug)]
-pub struct ColumnPlan {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub data_type: DataType,
-    /// Whether the user gave the type. A guessed one takes no value that would not come out as it went in.
-    pub given: bool,
 }
 
 impl Layout {

@@ -13,6 +13,7 @@
 mod area;
 mod biff;
 mod book;
+mod column;
 mod fill;
 mod guard;
 mod layout;

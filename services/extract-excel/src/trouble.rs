@@ -1,7 +1,7 @@
 //! What is wrong with a workbook, where, and what to try.
 
 use crate::area::Address;
-use crate::layout::ColumnPlan;
+use crate::column::ColumnPlan;
 use crate::value::Cell;
 use flight_common::Fault;
 use flight_common::values::{Forms, Seen, types};

@@ -12,11 +12,12 @@ mod new_file;
 mod options;
 
 use crate::fault::Fault;
+pub use bucket::AwsSettings;
 use bucket::Bucket;
 pub use data_file::DataFile;
 use local::Folder;
 pub use new_file::NewFile;
-pub use options::{AwsSettings, RootOptions};
+pub use options::RootOptions;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;

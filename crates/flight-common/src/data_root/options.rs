@@ -1,11 +1,10 @@
 //! Which data root a process is given: the knobs of every command that has one.
 
-use super::bucket::Bucket;
+use super::bucket::{AwsSettings, Bucket, Keeping};
 use super::{DataRoot, Place, is_url};
 use crate::fault::Fault;
 use bytesize::ByteSize;
 use clap::Args;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,11 +50,12 @@ impl RootOptions {
         if !self.is_bucket() {
             return DataRoot::open(&self.data_root);
         }
-        Ok(DataRoot(Place::Bucket(Arc::new(Bucket::open(self)?))))
+        let keeping = Keeping { state: self.state()?, cache_size: self.cache_size.as_u64() };
+        Ok(DataRoot(Place::Bucket(Arc::new(Bucket::open(&self.data_root, &self.aws, keeping)?))))
     }
 
     /// The folder for what is kept on this machine of a bucket.
-    pub(super) fn state(&self) -> Result<PathBuf, Fault> {
+    fn state(&self) -> Result<PathBuf, Fault> {
         if let Some(folder) = &self.state_dir {
             return Ok(folder.clone());
         }
@@ -67,40 +67,5 @@ impl RootOptions {
             Fault::bad_params("a bucket needs a folder on this machine, and there is no HOME to make one in")
                 .help("name one with --state-dir")
         })
-    }
-}
-
-/// The settings of a bucket, by the names of environment variables: `AWS_ACCESS_KEY_ID` and the like.
-#[derive(Clone, Default)]
-pub struct AwsSettings(Vec<(String, String)>);
-
-impl AwsSettings {
-    /// Those of the environment.
-    pub fn from_env() -> Self {
-        let all =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        all.collect()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// The value of a variable that is set to something.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value)
-    }
-}
-
-impl FromIterator<(String, String)> for AwsSettings {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(all: I) -> Self {
-        Self(all.into_iter().filter(|(name, _)| name.starts_with("AWS_")).collect())
-    }
-}
-
-/// Values may be secrets.
-impl fmt::Debug for AwsSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
     }
 }

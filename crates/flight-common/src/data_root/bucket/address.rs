@@ -1,13 +1,15 @@
 //! Where a bucket is, and how it is asked.
 
-use super::super::options::AwsSettings;
-use super::SCHEME;
+use super::settings::AwsSettings;
 use crate::fault::Fault;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path as Key;
 use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 use std::path::Path;
 use std::time::Duration;
+
+/// What the URL of a bucket begins with.
+pub const SCHEME: &str = "s3://";
 
 /// How long a server may take: to take a connection, to send the next bytes, to answer one request as a whole. A piece of
 /// 8 MiB then comes at 70 KB/s or more. Variables such as `AWS_TIMEOUT` set others.

@@ -9,12 +9,14 @@ mod blocking;
 mod cache;
 mod download;
 mod fault;
+mod settings;
 mod upload;
 mod version;
 
-use super::{DataFile, FileEntry, NewFile, RootOptions, looked_up};
+use super::{DataFile, FileEntry, NewFile, looked_up};
 use crate::fault::{Fault, FaultKind};
 use address::Address;
+pub(super) use address::SCHEME;
 use blocking::{blocking, wait};
 use cache::Cache;
 use download::{Source, download};
@@ -22,14 +24,12 @@ use object_store::aws::AmazonS3;
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::path::Path as Key;
 use object_store::{Error, ObjectMeta, ObjectStoreExt};
+pub use settings::AwsSettings;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 pub(super) use upload::Upload;
-
-/// What the URL of a bucket begins with.
-pub(super) const SCHEME: &str = "s3://";
 
 /// Names that are looked at for one that is like another.
 const NEIGHBOURS: usize = 1000;
@@ -44,15 +44,23 @@ pub(super) struct Bucket {
     cache: Cache,
 }
 
+/// What may be kept on this machine of buckets.
+pub(super) struct Keeping {
+    /// Where; each bucket has a folder of its own in it.
+    pub state: PathBuf,
+    /// Bytes for copies of objects.
+    pub cache_size: u64,
+}
+
 impl Bucket {
     /// Gets ready to ask. Nothing is asked yet.
-    pub fn open(options: &RootOptions) -> Result<Self, Fault> {
-        let address = Address::parse(&options.data_root)?;
-        let store = Arc::new(address.connect(&options.aws)?);
-        let server = address::endpoint(&options.aws).unwrap_or_default().trim_end_matches('/').to_owned();
+    pub fn open(url: &Path, settings: &AwsSettings, keeping: Keeping) -> Result<Self, Fault> {
+        let address = Address::parse(url)?;
+        let store = Arc::new(address.connect(settings)?);
+        let server = address::endpoint(settings).unwrap_or_default().trim_end_matches('/').to_owned();
         let place = format!("{}-{}", address.bucket, &digest(&[&server, &address.url])[..12]);
-        let state = options.state()?.join(place);
-        let cache = Cache::new(state.join("copies"), options.cache_size.as_u64());
+        let state = keeping.state.join(place);
+        let cache = Cache::new(state.join("copies"), keeping.cache_size);
         Ok(Self { address, store, server, state, cache })
     }
 
