@@ -3,13 +3,13 @@
 use crate::column::{Target, plain, replace};
 use crate::literal;
 use crate::params::Literal;
-use crate::plan::bad_param;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp::eq;
 use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use flight_common::Fault;
+use flight_common::params::{Wrong, bad_param};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl Nulls {
         spellings: &[Literal],
         targets: impl Iterator<Item = &'a Target>,
         input: &SchemaRef,
-        wrong: &mut Vec<Fault>,
+        wrong: &mut Wrong,
     ) -> (Option<Self>, SchemaRef) {
         let mut used = vec![false; spellings.len()];
         let columns: Vec<(usize, Spelled)> =

@@ -9,7 +9,8 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use flight_common::columns::ColumnList;
-use flight_common::{Fault, Violation, columns, params};
+use flight_common::params::{Wrong, bad_param, pointer};
+use flight_common::{Fault, columns};
 use std::collections::BTreeMap;
 
 /// What to run.
@@ -56,7 +57,7 @@ struct Assigned(Vec<(Target, Strategy)>);
 /// [`flight_common::FaultKind::BadSchema`] for a name that is no column, or a column that its own strategy cannot fill;
 /// [`flight_common::FaultKind::BadParams`] for a fill value that is missing, superfluous or does not fit.
 pub fn plan(params: &Params, input: &SchemaRef) -> Result<Plan, Fault> {
-    let mut wrong = Vec::new();
+    let mut wrong = Wrong::default();
     check_fill_value(params, &mut wrong);
     let assigned = assign(params, input, &mut wrong);
     let (nulls, output) = Nulls::plan(&params.nulls, assigned.0.iter().map(|(target, _)| target), input, &mut wrong);
@@ -75,7 +76,7 @@ pub fn plan(params: &Params, input: &SchemaRef) -> Result<Plan, Fault> {
         };
         stages.push(Stage { targets, action });
     }
-    all_at_once(wrong)?;
+    wrong.into_result()?;
     Ok(Plan { nulls, stages, output })
 }
 
@@ -110,11 +111,11 @@ fn is_comparable(plain: &DataType) -> bool {
 }
 
 /// `fill_value` belongs to its strategy, and to no other.
-fn check_fill_value(params: &Params, wrong: &mut Vec<Fault>) {
+fn check_fill_value(params: &Params, wrong: &mut Wrong) {
     let single = params.strategies.iter().find(|(_, strategy)| **strategy == Strategy::FillValue);
     let needed_by = match params.strategy {
         Some(Strategy::FillValue) => Some("/strategy".to_owned()),
-        _ => single.map(|(name, _)| pointer_to("strategies", name)),
+        _ => single.map(|(name, _)| pointer(["strategies", name])),
     };
     match (needed_by, &params.fill_value) {
         (Some(pointer), None) => wrong.push(bad_param(
@@ -132,10 +133,10 @@ fn check_fill_value(params: &Params, wrong: &mut Vec<Fault>) {
 }
 
 /// The columns that the parameters name; or all.
-fn assign(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Assigned {
+fn assign(params: &Params, input: &Schema, wrong: &mut Wrong) -> Assigned {
     let mut assigned = Assigned::default();
     for (name, strategy) in &params.strategies {
-        let pointer = pointer_to("strategies", name);
+        let pointer = pointer(["strategies", name]);
         let found = assigned.look_up(name, *strategy, &pointer, input, wrong).map(|target| target.plain.clone());
         if let (Some(plain), Some(wanted)) = (found.filter(|plain| !strategy.suits(plain)), strategy.wants()) {
             wrong.push(columns::wrong_type(name, &plain, wanted, &pointer));
@@ -156,13 +157,13 @@ fn assign(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Assigned {
         _ if params.strategy.is_none() && !params.strategies.is_empty() => {}
         Some(values) if strategy == Strategy::FillValue || params.strategies.is_empty() => {
             for name in values.keys() {
-                assigned.look_up(name, strategy, &pointer_to("fill_value", name), input, wrong);
+                assigned.look_up(name, strategy, &pointer(["fill_value", name]), input, wrong);
             }
         }
         _ => (0..input.fields().len()).for_each(|place| assigned.add(place, strategy, input)),
     }
     if let Some(values) = values.filter(|_| !listed.is_empty() || !params.strategies.is_empty()) {
-        wrong.extend(astray(values, &assigned, &listed));
+        astray(values, &assigned, &listed).into_iter().for_each(|fault| wrong.push(fault));
     }
     assigned
 }
@@ -173,12 +174,12 @@ fn astray(values: &BTreeMap<String, Literal>, assigned: &Assigned, listed: &[&st
         |name: &&String| assigned.0.iter().any(|(target, by)| target.name == **name && *by == Strategy::FillValue);
     let fault = |name: &String| match listed.is_empty() || listed.contains(&name.as_str()) {
         false => bad_param(
-            &pointer_to("fill_value", name),
+            &pointer(["fill_value", name]),
             format!("fill_value: \"{name}\" is not among `columns`"),
             "add it to `columns`, or leave `columns` out",
         ),
         true => bad_param(
-            &pointer_to("fill_value", name),
+            &pointer(["fill_value", name]),
             format!("fill_value: \"{name}\" is not filled with a value"),
             "give it the strategy fill_value, or leave its value out",
         ),
@@ -193,7 +194,7 @@ impl Assigned {
         strategy: Strategy,
         pointer: &str,
         input: &Schema,
-        wrong: &mut Vec<Fault>,
+        wrong: &mut Wrong,
     ) -> Option<&Target> {
         match columns::find(input, name, pointer) {
             Ok(place) => {
@@ -229,14 +230,14 @@ impl Assigned {
 }
 
 /// The value for each target, as one row of its type.
-fn fill_rows(params: &Params, targets: &[Target], wrong: &mut Vec<Fault>) -> Vec<ArrayRef> {
+fn fill_rows(params: &Params, targets: &[Target], wrong: &mut Wrong) -> Vec<ArrayRef> {
     let Some(fill_value) = &params.fill_value else { return Vec::new() };
     let mut rows = Vec::new();
     for target in targets {
         let row = match fill_value {
             FillValue::All(value) => fill_row(value, target, "/fill_value"),
             FillValue::Each(values) => match values.get(&target.name) {
-                Some(value) => fill_row(value, target, &pointer_to("fill_value", &target.name)),
+                Some(value) => fill_row(value, target, &pointer(["fill_value", &target.name])),
                 None => Err(bad_param(
                     "/fill_value",
                     format!("fill_value: no value for column \"{}\"", target.name),
@@ -258,30 +259,4 @@ fn fill_row(value: &Literal, target: &Target, pointer: &str) -> Result<ArrayRef,
         let help = "name the columns that it fits in `columns`, or give a mapping with a value for each column";
         bad_param(pointer, message, help).column(&target.name)
     })
-}
-
-/// A fault in one parameter.
-pub fn bad_param(pointer: &str, message: impl Into<String>, help: &str) -> Fault {
-    let violation = Violation { pointer: pointer.to_owned(), message: message.into(), help: Some(help.to_owned()) };
-    params::bad_params(vec![violation])
-}
-
-/// Where a column's entry stands, as a JSON pointer.
-fn pointer_to(param: &str, column: &str) -> String {
-    format!("/{param}/{}", column.replace('~', "~0").replace('/', "~1"))
-}
-
-/// One fault that tells all of them; its kind and help are those of the first.
-fn all_at_once(wrong: Vec<Fault>) -> Result<(), Fault> {
-    let violations = wrong.iter().flat_map(|fault| fault.violations().to_vec()).collect();
-    let messages: Vec<&str> = wrong.iter().map(Fault::message).collect();
-    let Some(first) = wrong.first() else { return Ok(()) };
-    let mut fault = Fault::new(first.kind(), messages.join("; ")).with_violations(violations);
-    if let Some(column) = first.column_name() {
-        fault = fault.column(column);
-    }
-    if let Some(help) = first.help_text() {
-        fault = fault.help(help);
-    }
-    Err(fault)
 }

@@ -1,11 +1,12 @@
 //! The result of one check, as JSON for reports and as a sentence for faults.
 
-use crate::drift::{DRIFT, Figures};
+use crate::drift::Figures;
 use crate::extent::{Edge, Extent};
 use crate::fresh::FreshnessCheck;
+use crate::names::{self, DRIFT, REFERENCE};
 use crate::params::{Drift, OnFailure};
 use crate::plan::{RangeCheck, TypeCheck};
-use crate::reference::{REFERENCE, ReferenceCheck};
+use crate::reference::ReferenceCheck;
 use crate::row_rule::{Offences, RowRule};
 use arrow::datatypes::{Field, Schema};
 use flight_common::{Fault, StepContext};
@@ -62,13 +63,13 @@ impl Check {
     /// `rows` of at least `least`.
     pub fn min_rows(rows: u64, least: u64) -> Self {
         let sentence = format!("{rows} rows, expected at least {least}");
-        Self::new("min_rows", rows >= least, rows, least).told(sentence)
+        Self::new(names::MIN_ROWS, rows >= least, rows, least).told(sentence)
     }
 
     /// `rows` of at most `most`.
     pub fn max_rows(rows: u64, most: u64) -> Self {
         let sentence = format!("{rows} rows, expected at most {most}");
-        Self::new("max_rows", rows <= most, rows, most).told(sentence)
+        Self::new(names::MAX_ROWS, rows <= most, rows, most).told(sentence)
     }
 
     /// How many rows a rule about single rows found, and which is the first.
@@ -116,7 +117,7 @@ impl Check {
             .as_ref()
             .map_or_else(|| "there is no value".to_owned(), |value| format!("the newest value is {}", bare(value)));
         let sentence = format!("{found}, expected none older than {}", check.asked);
-        Ok(Self::new("check_freshness", fresh, json!({"newest": newest}), check.asked.clone())
+        Ok(Self::new(names::FRESHNESS, fresh, json!({"newest": newest}), check.asked.clone())
             .of(field.name())
             .told(sentence))
     }
@@ -126,26 +127,26 @@ impl Check {
         let ratio = part(nulls, cells);
         let sentence =
             format!("{nulls} of {cells} cells are null, a ratio of {ratio:.4}, expected at most {threshold}");
-        Self::new("check_null_ratio", ratio <= threshold, ratio, threshold).told(sentence)
+        Self::new(names::NULL_RATIO, ratio <= threshold, ratio, threshold).told(sentence)
     }
 
     /// Rows that occurred before.
     pub fn duplicates(duplicates: u64) -> Self {
         let sentence = format!("{duplicates} rows occurred before, expected 0");
-        Self::new("check_duplicates", duplicates == 0, duplicates, 0).told(sentence)
+        Self::new(names::DUPLICATES, duplicates == 0, duplicates, 0).told(sentence)
     }
 
     /// The type of a column.
     pub fn column_type(check: &TypeCheck) -> Self {
         let (found, wanted) = (check.found.to_string(), json!(check.wanted));
         let sentence = format!("{}, expected {}", clipped(&found), bare(&wanted));
-        Self::new("check_column_types", check.passed, found, wanted).of(&check.column).told(sentence)
+        Self::new(names::COLUMN_TYPES, check.passed, found, wanted).of(&check.column).told(sentence)
     }
 
     /// `distinct` among the values of a column.
     pub fn unique(column: &str, distinct: u64, values: u64) -> Self {
         let sentence = format!("{distinct} distinct among {values} values, expected {values}");
-        Self::new("check_unique_columns", distinct == values, distinct, values).of(column).told(sentence)
+        Self::new(names::UNIQUE_COLUMNS, distinct == values, distinct, values).of(column).told(sentence)
     }
 
     /// How far the values of a column reach.
@@ -170,14 +171,14 @@ impl Check {
             found(&highest)
         );
         let actual = json!({"min": lowest, "max": highest, "outside": outside, "first_row": row});
-        let check = Self::new("check_value_range", outside == 0, actual, asked).of(field.name()).told(sentence);
+        let check = Self::new(names::VALUE_RANGE, outside == 0, actual, asked).of(field.name()).told(sentence);
         Ok(Self { row, ..check })
     }
 
     /// The least complete of the columns in [`completeness`]: a report, which nothing can fail.
     pub fn completeness(report: &Value) -> Self {
         let parts = report.as_array().into_iter().flatten().filter_map(|column| column["completeness"].as_f64());
-        Self::new("check_completeness", true, parts.fold(1.0, f64::min), Value::Null)
+        Self::new(names::COMPLETENESS, true, parts.fold(1.0, f64::min), Value::Null)
     }
 }
 

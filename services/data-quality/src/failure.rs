@@ -1,16 +1,10 @@
 //! What happens when a rule fails: the run does, rows are turned away, or it is only reported.
 
-use crate::drift::DRIFT;
+use crate::names::{self, ABOUT_ROWS};
 use crate::params::{OnFailure, Rules};
-use crate::plan::VALUE_RANGE;
-use crate::reference::REFERENCE;
-use crate::row_rule::{ALLOWED_VALUES, NOT_NULL, PATTERN};
-use crate::wrong::{Wrong, bad_params};
-use flight_common::params::did_you_mean;
+use flight_common::columns::ColumnList;
+use flight_common::params::{Wrong, bad_param, did_you_mean, pointer};
 use std::collections::BTreeMap;
-
-/// The rules that look at each row by itself.
-const ABOUT_ROWS: [&str; 5] = [NOT_NULL, VALUE_RANGE, PATTERN, ALLOWED_VALUES, REFERENCE];
 
 /// What happens when rules fail.
 pub struct Failures {
@@ -23,18 +17,18 @@ impl Failures {
     pub fn new(rules: &Rules, by_rule: BTreeMap<String, OnFailure>, fail_on_errors: bool, wrong: &mut Wrong) -> Self {
         let all = switches(rules);
         for (rule, action) in &by_rule {
-            let pointer = format!("/on_failure/{}", rule.replace('~', "~0").replace('/', "~1"));
+            let pointer = pointer(["on_failure", rule]);
             let switch = all.iter().find(|(name, _)| name == rule);
             if switch.is_none() {
                 let message = format!("on_failure: there is no rule \"{rule}\"");
-                wrong.push(bad_params(pointer, message, did_you_mean(rule, all.iter().map(|(name, _)| *name))));
+                wrong.push(bad_param(pointer, message, did_you_mean(rule, all.iter().map(|(name, _)| *name))));
             } else if *action == OnFailure::Reject && !ABOUT_ROWS.contains(&rule.as_str()) {
                 let message = format!("on_failure: {rule} cannot reject, since it does not look at each row by itself");
                 let help = format!("use fail or warn; those that can are {}", ABOUT_ROWS.join(", "));
-                wrong.push(bad_params(pointer, message, help));
+                wrong.push(bad_param(pointer, message, help));
             } else if switch.is_some_and(|(_, is_on)| !is_on) {
                 let message = format!("on_failure: {rule} is not checked, since it is not among the rules");
-                wrong.push(bad_params(pointer, message, switch_it_on(rule, &all)));
+                wrong.push(bad_param(pointer, message, switch_it_on(rule, &all)));
             }
         }
         Self { by_rule, otherwise: if fail_on_errors { OnFailure::Fail } else { OnFailure::Warn } }
@@ -67,22 +61,21 @@ fn switch_it_on(rule: &str, all: &[(&str, bool)]) -> String {
 
 /// All rules, and whether they are on.
 fn switches(rules: &Rules) -> [(&'static str, bool); 14] {
-    let names =
-        |list: &Option<flight_common::columns::ColumnList>| list.as_ref().is_some_and(|list| !list.names().is_empty());
+    let some = |list: &Option<ColumnList>| list.as_ref().is_some_and(|list| !list.names().is_empty());
     [
-        ("min_rows", rules.min_rows.is_some()),
-        ("max_rows", rules.max_rows.is_some()),
-        ("check_null_ratio", rules.check_null_ratio.unwrap_or(rules.threshold_null_ratio.is_some())),
-        ("check_duplicates", rules.check_duplicates),
-        ("check_column_types", !rules.check_column_types.is_empty()),
-        ("check_unique_columns", names(&rules.check_unique_columns)),
-        (VALUE_RANGE, !rules.check_value_range.is_empty()),
-        (NOT_NULL, names(&rules.check_not_null)),
-        (PATTERN, !rules.check_pattern.is_empty()),
-        (ALLOWED_VALUES, !rules.check_allowed_values.is_empty()),
-        (REFERENCE, !rules.check_reference.is_empty()),
-        ("check_freshness", !rules.check_freshness.is_empty()),
-        (DRIFT, rules.check_drift.is_some()),
-        ("check_completeness", rules.check_completeness),
+        (names::MIN_ROWS, rules.min_rows.is_some()),
+        (names::MAX_ROWS, rules.max_rows.is_some()),
+        (names::NULL_RATIO, rules.check_null_ratio.unwrap_or(rules.threshold_null_ratio.is_some())),
+        (names::DUPLICATES, rules.check_duplicates),
+        (names::COLUMN_TYPES, !rules.check_column_types.is_empty()),
+        (names::UNIQUE_COLUMNS, some(&rules.check_unique_columns)),
+        (names::VALUE_RANGE, !rules.check_value_range.is_empty()),
+        (names::NOT_NULL, some(&rules.check_not_null)),
+        (names::PATTERN, !rules.check_pattern.is_empty()),
+        (names::ALLOWED_VALUES, !rules.check_allowed_values.is_empty()),
+        (names::REFERENCE, !rules.check_reference.is_empty()),
+        (names::FRESHNESS, !rules.check_freshness.is_empty()),
+        (names::DRIFT, rules.check_drift.is_some()),
+        (names::COMPLETENESS, rules.check_completeness),
     ]
 }

@@ -3,7 +3,6 @@
 //! It is read as often as need be, some columns at a time and batch by batch, in the types that are asked for. Texts of CSV
 //! are read strictly: what is no value of the type is a fault, and not a null.
 
-use crate::wrong::bad_params;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{can_cast_types, cast};
@@ -12,7 +11,7 @@ use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
-use flight_common::params::did_you_mean;
+use flight_common::params::{bad_param, did_you_mean};
 use flight_common::values::{USUAL_NULLS, types};
 use flight_common::{DataRoot, Fault, FileIdentity, Violation, peek, uncompressed};
 use parquet::arrow::ProjectionMask;
@@ -62,7 +61,7 @@ impl ReferenceFile {
         let looked = if is_parquet(path) { look_parquet(file) } else { look_csv(file) };
         let (schema, is_empty) = looked.map_err(|error| {
             let fault = unreadable(path, error);
-            bad_params(pointer, fault.message().to_owned(), fault.help_text().unwrap_or_default())
+            bad_param(pointer, fault.message().to_owned(), fault.help_text().unwrap_or_default())
         })?;
         Ok(Self { path: path.to_owned(), identity, is_empty, param, schema })
     }

@@ -2,10 +2,11 @@
 
 use crate::bound::{Limits, nanoseconds_each};
 use crate::extent::Edge;
+use crate::names::FRESHNESS;
 use crate::params::Rules;
-use crate::wrong::{Wrong, bad_params, pointer};
 use arrow::datatypes::{SchemaRef, i256};
 use flight_common::columns;
+use flight_common::params::{Wrong, bad_param, pointer};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How old the newest value of a column may be.
@@ -34,12 +35,12 @@ impl FreshnessCheck {
 /// The columns that must be fresh.
 pub fn freshness(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<FreshnessCheck> {
     let check = |(name, asked): (&String, &String)| {
-        let pointer = pointer("check_freshness", name);
+        let pointer = pointer(["rules", FRESHNESS, name]);
         let place = wrong.note(columns::find(schema, name, &pointer))?;
         let found = schema.field(place).data_type();
         let age = humantime::parse_duration(asked).map_err(|error| {
-            let message = format!("check_freshness of \"{name}\": {asked} is no duration: {error}");
-            bad_params(pointer.clone(), message, "write 36h, 7d or 1month")
+            let message = format!("{FRESHNESS} of \"{name}\": {asked} is no duration: {error}");
+            bad_param(pointer.clone(), message, "write 36h, 7d or 1month")
         });
         let unit =
             nanoseconds_each(found).ok_or_else(|| columns::wrong_type(name, found, "a date or a timestamp", &pointer));

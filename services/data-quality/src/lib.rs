@@ -24,6 +24,7 @@ mod fresh;
 mod hash;
 mod hashes;
 mod missing;
+mod names;
 mod observe;
 mod params;
 mod plan;
@@ -33,7 +34,6 @@ mod report;
 mod row_rule;
 mod tally;
 mod types;
-mod wrong;
 
 pub use params::{Bound, ColumnType, Drift, OnFailure, Params, Reference, Rules, ValueRange};
 pub use plan::Plan;

@@ -4,8 +4,9 @@ use crate::drift::Drifts;
 use crate::extent::Extent;
 use crate::hash::Keys;
 use crate::missing::{missing, present};
-use crate::plan::{Plan, VALUE_RANGE};
-use crate::reference::{REFERENCE, References};
+use crate::names::{REFERENCE, VALUE_RANGE};
+use crate::plan::Plan;
+use crate::reference::References;
 use crate::reject::Reasons;
 use crate::row_rule::Offences;
 use arrow::array::RecordBatch;
@@ -55,8 +56,8 @@ impl Known {
     /// Why one cannot be read, or does not fit in memory.
     pub async fn load(plan: Arc<Plan>, context: &StepContext) -> Result<Self, Fault> {
         let keys = Keys::random();
-        let references = References::load(&plan, &keys, context).await?;
-        let drifts = Drifts::load(&plan, context).await?;
+        let references = References::load(&plan.references, &keys, context).await?;
+        let drifts = Drifts::load(plan.drift.as_ref(), context).await?;
         Ok(Self { plan, keys, references, drifts })
     }
 }
@@ -76,7 +77,7 @@ pub fn observe(known: &Known, batch: &RecordBatch) -> Result<Observation, Fault>
         let (column, rejects) = (batch.column(range.place), plan.failures.rejects(VALUE_RANGE));
         Extent::noting(column, &range.limits, &mut |row| {
             if rejects {
-                reasons.add(row, || range.reason(plan));
+                reasons.add(row, || range.reason(plan.name(range.place)));
             }
         })
     });
@@ -86,13 +87,13 @@ pub fn observe(known: &Known, batch: &RecordBatch) -> Result<Observation, Fault>
         let failing = rule.failing(batch)?;
         offences.push(Offences::of(&failing));
         if plan.failures.rejects(rule.name()) {
-            failing.set_indices().for_each(|row| reasons.add(row, || rule.reason(plan)));
+            failing.set_indices().for_each(|row| reasons.add(row, || rule.reason(plan.name(rule.place))));
         }
     }
-    for (check, failing) in plan.references.iter().zip(references.failing(plan, keys, batch)?) {
+    for (check, failing) in plan.references.iter().zip(references.failing(&plan.references, keys, batch)?) {
         offences.push(Offences::of(&failing));
         if plan.failures.rejects(REFERENCE) {
-            failing.set_indices().for_each(|row| reasons.add(row, || check.reason(plan)));
+            failing.set_indices().for_each(|row| reasons.add(row, || check.reason(plan.name(check.place))));
         }
     }
     let newest = plan.freshness.iter().map(|fresh| Extent::of(batch.column(fresh.place), &fresh.limits));
@@ -105,7 +106,7 @@ pub fn observe(known: &Known, batch: &RecordBatch) -> Result<Observation, Fault>
         unique: unique.collect::<Result<_, _>>()?,
         extents,
         offences,
-        drift: drifts.count(plan, batch)?,
+        drift: drifts.count(plan.drift.as_ref(), batch)?,
         newest,
         kept,
         rejected,

@@ -5,13 +5,14 @@ use crate::drift::{DriftCheck, drift};
 use crate::failure::Failures;
 use crate::fresh::{FreshnessCheck, freshness};
 use crate::hash::can_hash;
+use crate::names::{COLUMN_TYPES, VALUE_RANGE};
 use crate::params::{ColumnType, Params, Rules, ValueRange};
 use crate::reference::{ReferenceCheck, references};
 use crate::reject::REASON;
 use crate::row_rule::{RowRule, row_rules};
 use crate::types::holds;
-use crate::wrong::{Wrong, bad_params, pointer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use flight_common::params::{Wrong, bad_param, pointer};
 use flight_common::{DataRoot, Effects, Fault, FileIdentity, columns};
 use std::sync::Arc;
 
@@ -53,8 +54,6 @@ pub struct Plan {
     pub failures: Failures,
 }
 
-/// The name of the rule of ranges.
-pub const VALUE_RANGE: &str = "check_value_range";
 /// The type that a column must have.
 pub struct TypeCheck {
     /// The column.
@@ -67,14 +66,6 @@ pub struct TypeCheck {
     pub passed: bool,
 }
 
-impl RangeCheck {
-    /// Why a row is turned away.
-    pub fn reason(&self, plan: &Plan) -> String {
-        let asked = serde_json::to_string(&self.asked).unwrap_or_default();
-        format!("{VALUE_RANGE} of \"{}\": outside of {asked}", plan.name(self.place))
-    }
-}
-
 /// The limits of a column's values.
 pub struct RangeCheck {
     /// The column's place.
@@ -83,6 +74,14 @@ pub struct RangeCheck {
     pub asked: ValueRange,
     /// The limits in the column's terms.
     pub limits: Limits,
+}
+
+impl RangeCheck {
+    /// Why a row is turned away for its value in this column.
+    pub fn reason(&self, column: &str) -> String {
+        let asked = serde_json::to_string(&self.asked).unwrap_or_default();
+        format!("{VALUE_RANGE} of \"{column}\": outside of {asked}")
+    }
 }
 
 impl Plan {
@@ -121,14 +120,14 @@ impl Plan {
             && least > most
         {
             let message = format!("max_rows: {most} is less than min_rows, which is {least}");
-            wrong.push(bad_params("/rules/max_rows", message, "change one of them"));
+            wrong.push(bad_param("/rules/max_rows", message, "change one of them"));
         }
         if plan.duplicates {
             for field in schema.fields() {
                 refuse_unhashed(field.data_type(), field.name(), "/rules/check_duplicates", &mut wrong);
             }
         }
-        wrong.into_fault().map_or(Ok(plan), Err)
+        wrong.into_result().map(|()| plan)
     }
 
     /// What identifies the files that the data are compared with; nothing without any.
@@ -160,7 +159,7 @@ fn null_ratio(rules: &Rules, wrong: &mut Wrong) -> Option<f64> {
     // The parameters' schema says so too; a caller in this process may not have asked it.
     if let Some(ratio) = threshold.filter(|ratio| !(0.0..=1.0).contains(ratio)) {
         let message = format!("threshold_null_ratio: {ratio} is not between 0 and 1");
-        wrong.push(bad_params("/rules/threshold_null_ratio", message, "0.05 allows one null in twenty cells"));
+        wrong.push(bad_param("/rules/threshold_null_ratio", message, "0.05 allows one null in twenty cells"));
     }
     let on = rules.check_null_ratio.unwrap_or(threshold.is_some());
     on.then_some(threshold.unwrap_or(DEFAULT_NULL_RATIO))
@@ -168,7 +167,7 @@ fn null_ratio(rules: &Rules, wrong: &mut Wrong) -> Option<f64> {
 
 fn types(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<TypeCheck> {
     let check = |(name, wanted): (&String, &ColumnType)| {
-        let place = wrong.note(columns::find(schema, name, &pointer("check_column_types", name)))?;
+        let place = wrong.note(columns::find(schema, name, &pointer(["rules", COLUMN_TYPES, name])))?;
         let found = schema.field(place).data_type().clone();
         let passed = holds(&found, *wanted);
         Some(TypeCheck { column: name.clone(), found, wanted: *wanted, passed })
@@ -191,7 +190,7 @@ fn unique(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<usize> {
 
 fn ranges(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<RangeCheck> {
     let check = |(name, asked): (&String, &ValueRange)| {
-        let pointer = pointer("check_value_range", name);
+        let pointer = pointer(["rules", VALUE_RANGE, name]);
         let place = wrong.note(columns::find(schema, name, &pointer))?;
         let found = schema.field(place).data_type();
         let limits = limits(asked, found).map_err(|refused| match refused {
@@ -218,8 +217,8 @@ fn taken(name: &str) -> Fault {
 }
 
 fn bad_range(column: &str, pointer: String, message: String) -> Fault {
-    let message = format!("check_value_range of \"{column}\": {message}");
-    bad_params(pointer, message, "a range is {min: 0, max: 100}, or only one of both").column(column)
+    let message = format!("{VALUE_RANGE} of \"{column}\": {message}");
+    bad_param(pointer, message, "a range is {min: 0, max: 100}, or only one of both").column(column)
 }
 
 fn refuse_unhashed(data_type: &DataType, name: &str, pointer: &str, wrong: &mut Wrong) {

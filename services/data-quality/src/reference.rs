@@ -8,17 +8,14 @@ use crate::file::ReferenceFile;
 use crate::hash::{Keys, can_hash};
 use crate::hashes::Hashes;
 use crate::missing::present;
+use crate::names::REFERENCE;
 use crate::params::{Reference, Rules};
-use crate::plan::Plan;
 use crate::types::value_type;
-use crate::wrong::{Wrong, pointer};
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, SchemaRef};
+use flight_common::params::{Wrong, pointer};
 use flight_common::{DataRoot, Fault, StepContext, columns};
-
-/// The name of the rule.
-pub const REFERENCE: &str = "check_reference";
 
 /// A column whose values must occur in a file.
 pub struct ReferenceCheck {
@@ -40,7 +37,7 @@ pub struct References(Vec<Hashes>);
 /// The columns with a reference.
 pub fn references(rules: &Rules, schema: &SchemaRef, root: &DataRoot, wrong: &mut Wrong) -> Vec<ReferenceCheck> {
     let check = |(name, asked): (&String, &Reference)| {
-        let pointer = pointer(REFERENCE, name);
+        let pointer = pointer(["rules", REFERENCE, name]);
         let place = wrong.note(columns::find(schema, name, &pointer))?;
         let plain = value_type(schema.field(place).data_type()).clone();
         let theirs = asked.column.clone().unwrap_or_else(|| name.clone());
@@ -60,9 +57,9 @@ impl References {
     ///
     /// # Errors
     /// Why one cannot be read; [`flight_common::FaultKind::Busy`] for one whose values do not fit in memory.
-    pub async fn load(plan: &Plan, keys: &Keys, context: &StepContext) -> Result<Self, Fault> {
+    pub async fn load(checks: &[ReferenceCheck], keys: &Keys, context: &StepContext) -> Result<Self, Fault> {
         let mut known = Vec::new();
-        for check in &plan.references {
+        for check in checks {
             known.push(check.load(keys, context).await?);
         }
         Ok(Self(known))
@@ -72,7 +69,12 @@ impl References {
     ///
     /// # Errors
     /// [`flight_common::FaultKind::Internal`] if an encoded column cannot be decoded.
-    pub fn failing(&self, plan: &Plan, keys: &Keys, batch: &RecordBatch) -> Result<Vec<BooleanBuffer>, Fault> {
+    pub fn failing(
+        &self,
+        checks: &[ReferenceCheck],
+        keys: &Keys,
+        batch: &RecordBatch,
+    ) -> Result<Vec<BooleanBuffer>, Fault> {
         let failing = |(check, known): (&ReferenceCheck, &Hashes)| {
             let column = batch.column(check.place);
             let hashes = keys.hash_rows(std::slice::from_ref(column), batch.num_rows())?;
@@ -82,7 +84,7 @@ impl References {
                 None => astray,
             })
         };
-        plan.references.iter().zip(&self.0).map(failing).collect()
+        checks.iter().zip(&self.0).map(failing).collect()
     }
 }
 
@@ -92,9 +94,9 @@ impl ReferenceCheck {
         format!("not in \"{}\" of {}", self.theirs, self.file.path)
     }
 
-    /// Why a row is turned away.
-    pub fn reason(&self, plan: &Plan) -> String {
-        format!("{REFERENCE} of \"{}\": {}", plan.name(self.place), self.offence())
+    /// Why a row is turned away for its value in this column.
+    pub fn reason(&self, column: &str) -> String {
+        format!("{REFERENCE} of \"{column}\": {}", self.offence())
     }
 
     async fn load(&self, keys: &Keys, context: &StepContext) -> Result<Hashes, Fault> {

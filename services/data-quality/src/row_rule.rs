@@ -1,25 +1,18 @@
 //! Rules that look at each row by itself.
 
 use crate::missing::present;
+use crate::names::{ALLOWED_VALUES, NOT_NULL, PATTERN};
 use crate::params::{ColumnType, Rules};
-use crate::plan::Plan;
 use crate::types::{holds, value_type};
-use crate::wrong::{Wrong, bad_params, pointer};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
+use flight_common::params::{Wrong, bad_param, pointer};
 use flight_common::{Fault, columns};
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-
-/// No value may be missing.
-pub const NOT_NULL: &str = "check_not_null";
-/// Texts must match.
-pub const PATTERN: &str = "check_pattern";
-/// Texts must be among some.
-pub const ALLOWED_VALUES: &str = "check_allowed_values";
 
 /// A rule about the values of a column.
 pub struct RowRule {
@@ -94,9 +87,9 @@ impl RowRule {
         }
     }
 
-    /// Why a row is turned away.
-    pub fn reason(&self, plan: &Plan) -> String {
-        format!("{} of \"{}\": {}", self.name(), plan.name(self.place), self.offence())
+    /// Why a row is turned away for its value in this column.
+    pub fn reason(&self, column: &str) -> String {
+        format!("{} of \"{column}\": {}", self.name(), self.offence())
     }
 
     /// The rows that break it.
@@ -147,18 +140,18 @@ pub fn row_rules(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<Ro
         found.extend(place.map(|place| RowRule { place, test: Test::NotNull }));
     }
     for (name, pattern) in &rules.check_pattern {
-        let pointer = pointer(PATTERN, name);
+        let pointer = pointer(["rules", PATTERN, name]);
         let place = text_column(name, schema, &pointer, wrong);
         let compiled = Regex::new(pattern).map_err(|error| {
-            let message = format!("check_pattern of \"{name}\": {pattern} is no regular expression");
-            bad_params(pointer.clone(), message, error.to_string().lines().last().unwrap_or_default().trim())
+            let message = format!("{PATTERN} of \"{name}\": {pattern} is no regular expression");
+            bad_param(pointer.clone(), message, error.to_string().lines().last().unwrap_or_default().trim())
         });
         if let (Some(place), Some(pattern)) = (place, wrong.note(compiled)) {
             found.push(RowRule { place, test: Test::Pattern(pattern) });
         }
     }
     for (name, values) in &rules.check_allowed_values {
-        let place = text_column(name, schema, &pointer(ALLOWED_VALUES, name), wrong);
+        let place = text_column(name, schema, &pointer(["rules", ALLOWED_VALUES, name]), wrong);
         let test = Test::Allowed { asked: values.clone(), values: values.iter().cloned().collect() };
         found.extend(place.map(|place| RowRule { place, test }));
     }

@@ -121,7 +121,7 @@ impl Tally {
             checks.push(Check::freshness(fresh, newest, plan.schema.field(fresh.place), now)?);
         }
         if let Some(check) = &plan.drift {
-            let figures = known.drifts.figures(plan, &self.drift)?;
+            let figures = known.drifts.figures(plan.drift.as_ref(), &plan.schema, &self.drift)?;
             checks.extend(figures.iter().map(|figures| Check::drift(&check.asked, figures)));
             context.meter.detail("drift", json!(figures));
             drift = figures;

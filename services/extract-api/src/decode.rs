@@ -4,13 +4,13 @@ use crate::fields::{each_field, told};
 use crate::fill::{Filling, Refused};
 use crate::kind::Kind;
 use crate::layout::{ColumnPlan, Layout, Place};
-use crate::options::pointer;
 use crate::params::UnknownFields;
 use crate::sniff::VALUE;
 use crate::split::Records;
 use crate::trouble::{At, Trouble};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::DataType;
+use flight_common::params::pointer;
 use flight_common::values::{Column, NullWords, column};
 use flight_common::{Fault, Reservation};
 use serde_json::value::RawValue;
@@ -136,7 +136,7 @@ fn decode_rows(layout: &Layout, nulls: &NullWords, block: &Block, names: &[Strin
         };
         if let Kind::List(_) = plan.kind {
             let message = format!("types.{}: a field of CSV is no list", plan.name);
-            return Err(Fault::bad_params(message.clone()).violation(pointer("types", &plan.name), message));
+            return Err(Fault::bad_params(message.clone()).violation(pointer(["types", &plan.name]), message));
         }
         let mut filling = column(&plan.kind.data_type(), plan.given, &layout.forms);
         for (number, value) in values.iter().skip(place).step_by(names.len()).enumerate() {

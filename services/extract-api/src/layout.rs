@@ -1,10 +1,11 @@
 //! Which columns there are: by the first records, by what the user says, or by both.
 
 use crate::kind::Kind;
-use crate::options::{Options, pointer};
+use crate::options::Options;
 use crate::params::UnknownFields;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use flight_common::Fault;
+use flight_common::params::pointer;
 use flight_common::values::Forms;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
@@ -96,5 +97,5 @@ fn clash(name: &str) -> Fault {
     Fault::bad_data(message.clone())
         .column(name)
         .help(format!("keep the object as it is: `types: {{\"{object}\": json}}`"))
-        .violation(pointer("types", object), message)
+        .violation(pointer(["types", object]), message)
 }

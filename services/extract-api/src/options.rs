@@ -6,7 +6,7 @@ use crate::params::{self, Auth, Format, KeyPlace, LegacyAuth, Pagination, Params
 use crate::target::{Credential, Target, header, set_query};
 use crate::turn::Paging;
 use bytes::Bytes;
-use flight_common::params::{bad_params, did_you_mean};
+use flight_common::params::{bad_params, did_you_mean, pointer};
 use flight_common::values::{Form, Forms, NullWords, USUAL_NULLS};
 use flight_common::{Fault, Violation};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -180,7 +180,7 @@ fn headers(params: &Params, wrong: &mut Wrong) -> HeaderMap {
     for (name, value) in &params.headers {
         match header(name, value) {
             Ok((name, value)) => drop(headers.insert(name, value)),
-            Err(message) => wrong.add(pointer("headers", name), format!("headers: {message}"), "correct it"),
+            Err(message) => wrong.add(pointer(["headers", name]), format!("headers: {message}"), "correct it"),
         }
     }
     headers
@@ -225,15 +225,10 @@ fn types(params: &Params, wrong: &mut Wrong) -> Vec<(String, Kind)> {
     for (column, name) in &params.types {
         match Kind::parse(name) {
             Ok(kind) => types.push((column.clone(), kind)),
-            Err((message, help)) => wrong.add(pointer("types", column), format!("types.{column}: {message}"), help),
+            Err((message, help)) => wrong.add(pointer(["types", column]), format!("types.{column}: {message}"), help),
         }
     }
     types
-}
-
-/// The place of a value in a parameter that is a map.
-pub fn pointer(param: &str, key: &str) -> String {
-    format!("/{param}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 fn form(param: &str, pattern: Option<&str>, wrong: &mut Wrong) -> Option<Form> {

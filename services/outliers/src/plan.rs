@@ -4,7 +4,8 @@ use crate::params::{Action, Method, Params};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use flight_common::columns::ColumnList;
-use flight_common::{Fault, Violation, columns};
+use flight_common::params::{Wrong, bad_param};
+use flight_common::{Fault, columns};
 use std::sync::Arc;
 
 /// What to run.
@@ -57,7 +58,7 @@ impl Method {
 /// [`flight_common::FaultKind::BadParams`] for a threshold that cuts nothing sensible or belongs to another method, and
 /// if no column is named; [`flight_common::FaultKind::BadSchema`] for a column that is missing or of the wrong type.
 pub fn plan(params: &Params, input: &SchemaRef) -> Result<Plan, Fault> {
-    let mut wrong = Vec::new();
+    let mut wrong = Wrong::default();
     let threshold = threshold(params, &mut wrong);
     let places = measured(params, input, &mut wrong);
     let groups = groups(params, input, &mut wrong);
@@ -65,11 +66,11 @@ pub fn plan(params: &Params, input: &SchemaRef) -> Result<Plan, Fault> {
         Action::Remove | Action::Clip => input.clone(),
         Action::Flag => flagged(input, &places, &mut wrong),
     };
-    all_at_once(wrong)?;
+    wrong.into_result()?;
     Ok(Plan { places, groups, method: params.method, threshold, action: params.action, output })
 }
 
-fn threshold(params: &Params, wrong: &mut Vec<Fault>) -> f64 {
+fn threshold(params: &Params, wrong: &mut Wrong) -> f64 {
     let given = [
         (Method::ZScore, params.z_threshold),
         (Method::Iqr, params.iqr_multiplier),
@@ -94,7 +95,7 @@ fn threshold(params: &Params, wrong: &mut Vec<Fault>) -> f64 {
     found
 }
 
-fn measured(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Vec<usize> {
+fn measured(params: &Params, input: &Schema, wrong: &mut Wrong) -> Vec<usize> {
     let (names, pointer) = match (&params.column, &params.columns) {
         (Some(name), None) => (vec![name.as_str()], "/column"),
         (None, Some(list)) => (list.names(), "/columns"),
@@ -114,7 +115,7 @@ fn measured(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Vec<usiz
     })
 }
 
-fn groups(params: &Params, input: &Schema, wrong: &mut Vec<Fault>) -> Vec<usize> {
+fn groups(params: &Params, input: &Schema, wrong: &mut Wrong) -> Vec<usize> {
     const POINTER: &str = "/group_by";
     let names = params.group_by.as_ref().map(ColumnList::names).unwrap_or_default();
     look_up(&names, POINTER, input, wrong, |name, found| {
@@ -129,7 +130,7 @@ fn look_up(
     names: &[&str],
     pointer: &str,
     input: &Schema,
-    wrong: &mut Vec<Fault>,
+    wrong: &mut Wrong,
     suits: impl Fn(&str, &DataType) -> Result<(), Fault>,
 ) -> Vec<usize> {
     let mut places = Vec::new();
@@ -146,7 +147,7 @@ fn look_up(
 }
 
 /// The columns with one more for each that is measured.
-fn flagged(input: &SchemaRef, places: &[usize], wrong: &mut Vec<Fault>) -> SchemaRef {
+fn flagged(input: &SchemaRef, places: &[usize], wrong: &mut Wrong) -> SchemaRef {
     let mut fields = input.fields().to_vec();
     for place in places {
         let name = format!("{}_outlier", input.field(*place).name());
@@ -168,25 +169,6 @@ fn holds_numbers(data_type: &DataType) -> bool {
         DataType::RunEndEncoded(_, values) => holds_numbers(values.data_type()),
         other => other.is_numeric(),
     }
-}
-
-fn bad_param(pointer: String, message: String, help: &str) -> Fault {
-    let violation = Violation { pointer, message: message.clone(), help: Some(help.to_owned()) };
-    Fault::bad_params(message).help(help).with_violations(vec![violation])
-}
-
-/// One fault that tells all of them; its kind, column and help are those of the first.
-fn all_at_once(mut wrong: Vec<Fault>) -> Result<(), Fault> {
-    if wrong.len() < 2 {
-        return wrong.pop().map_or(Ok(()), Err);
-    }
-    let messages: Vec<&str> = wrong.iter().map(Fault::message).collect();
-    let violations = wrong.iter().flat_map(|fault| fault.violations().to_vec()).collect();
-    let fault = Fault::new(wrong[0].kind(), messages.join("; ")).with_violations(violations);
-    Err(match wrong[0].help_text() {
-        Some(help) => fault.help(help),
-        None => fault,
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Names of types, as users write them and as messages show them.
 
 use crate::fault::Violation;
-use crate::params::did_you_mean;
+use crate::params::{self, did_you_mean};
 use arrow::array::timezone::Tz;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ pub fn given(types: BTreeMap<String, String>, wrong: &mut Vec<Violation>) -> Vec
 
 /// The place of a column in the parameter `types`.
 pub fn pointer(column: &str) -> String {
-    format!("/types/{}", column.replace('~', "~0").replace('/', "~1"))
+    params::pointer(["types", column])
 }
 
 fn unknown(name: &str) -> (String, String) {

@@ -11,7 +11,7 @@ pub use source::Secrets;
 
 use super::{Call, Mesh, Planner, Running, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Dataset, EdgeStream, Fault, StepCommand, StepDescription, Violation};
+use flight_common::{Dataset, EdgeStream, Fault, StepCommand, StepDescription, Violation, params};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use redact::Redactor;
@@ -89,8 +89,7 @@ fn find(value: &Value, pointer: String, found: &mut Vec<(String, String)>) {
         }
         Value::Object(map) => {
             for (key, item) in map {
-                let key = key.replace('~', "~0").replace('/', "~1");
-                find(item, format!("{pointer}/{key}"), found);
+                find(item, pointer.clone() + &params::pointer([key.as_str()]), found);
             }
         }
         _ => {}

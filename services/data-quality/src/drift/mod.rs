@@ -20,17 +20,14 @@ mod scale;
 pub use figures::Figures;
 
 use crate::file::{ReferenceFile, Wanted};
+use crate::names::DRIFT;
 use crate::params::{Drift, Rules};
-use crate::plan::Plan;
 use crate::types::value_type;
-use crate::wrong::{Wrong, bad_params};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use bins::{Bins, Draft};
+use flight_common::params::{Wrong, bad_param};
 use flight_common::{DataRoot, Fault, StepContext, columns};
-
-/// The name of the rule.
-pub const DRIFT: &str = "check_drift";
 
 /// Columns that must be distributed as in a file.
 pub struct DriftCheck {
@@ -99,22 +96,22 @@ fn pointer(knob: &str) -> String {
 /// The parameters' schema says so too; a caller in this process may not have asked it.
 fn check_knobs(asked: &Drift, wrong: &mut Wrong) {
     if asked.max_psi.is_nan() || asked.max_psi < 0.0 {
-        let message = format!("check_drift: max_psi is {}, and the index is never below 0", asked.max_psi);
-        wrong.push(bad_params(pointer("max_psi"), message, "0.1 and 0.25 are usual"));
+        let message = format!("{DRIFT}: max_psi is {}, and the index is never below 0", asked.max_psi);
+        wrong.push(bad_param(pointer("max_psi"), message, "0.1 and 0.25 are usual"));
     }
     if !(2..=100).contains(&asked.bins) {
-        let message = format!("check_drift: {} bins", asked.bins);
-        wrong.push(bad_params(pointer("bins"), message, "between 2 and 100; 10 are usual"));
+        let message = format!("{DRIFT}: {} bins", asked.bins);
+        wrong.push(bad_param(pointer("bins"), message, "between 2 and 100; 10 are usual"));
     }
     if asked.columns.names().is_empty() {
-        let message = "check_drift: no column is named".to_owned();
-        wrong.push(bad_params(pointer("columns"), message, "name the columns to compare: columns: [Amount, Region]"));
+        let message = format!("{DRIFT}: no column is named");
+        wrong.push(bad_param(pointer("columns"), message, "name the columns to compare: columns: [Amount, Region]"));
     }
 }
 
 fn empty(path: &str) -> Fault {
     let message = format!("{path} holds no row to compare with");
-    bad_params(pointer("file_path"), message, "choose a file with rows, or leave check_drift out")
+    bad_param(pointer("file_path"), message, "choose a file with rows, or leave check_drift out")
 }
 
 fn column(name: &str, schema: &Schema) -> Result<DriftColumn, Fault> {
@@ -165,8 +162,8 @@ impl Drifts {
     ///
     /// # Errors
     /// [`flight_common::FaultKind::BadData`] for a file that changed, or holds a value of another type.
-    pub async fn load(plan: &Plan, context: &StepContext) -> Result<Self, Fault> {
-        let Some(check) = &plan.drift else { return Ok(Self::default()) };
+    pub async fn load(check: Option<&DriftCheck>, context: &StepContext) -> Result<Self, Fault> {
+        let Some(check) = check else { return Ok(Self::default()) };
         let root = &context.env.data_root;
         let wanted: Vec<Wanted> = check.columns.iter().map(|column| column.wanted.clone()).collect();
         let bytes = sample::share(context.budget().limit(), check.columns.len());
@@ -195,8 +192,8 @@ impl Drifts {
     ///
     /// # Errors
     /// [`flight_common::FaultKind::Internal`] if a column cannot be decoded.
-    pub fn count(&self, plan: &Plan, batch: &RecordBatch) -> Result<Vec<Vec<u64>>, Fault> {
-        let columns = plan.drift.iter().flat_map(|check| &check.columns);
+    pub fn count(&self, check: Option<&DriftCheck>, batch: &RecordBatch) -> Result<Vec<Vec<u64>>, Fault> {
+        let columns = check.iter().flat_map(|check| &check.columns);
         let count = |(column, one): (&DriftColumn, &Counted)| {
             let mut counts = one.bins.nothing();
             one.bins.count(batch.column(column.place), &mut counts)?;
@@ -209,12 +206,17 @@ impl Drifts {
     ///
     /// # Errors
     /// [`flight_common::FaultKind::Internal`] for a border of a bin that cannot be shown.
-    pub fn figures(&self, plan: &Plan, data: &[Vec<u64>]) -> Result<Vec<Figures>, Fault> {
-        let columns = plan.drift.iter().flat_map(|check| &check.columns);
+    pub fn figures(
+        &self,
+        check: Option<&DriftCheck>,
+        schema: &SchemaRef,
+        data: &[Vec<u64>],
+    ) -> Result<Vec<Figures>, Fault> {
+        let columns = check.iter().flat_map(|check| &check.columns);
         let counts = self.0.iter().zip(data);
         let figures = columns
             .zip(counts)
-            .map(|(column, (one, data))| Figures::of(plan.schema.field(column.place), &one.bins, &one.reference, data));
+            .map(|(column, (one, data))| Figures::of(schema.field(column.place), &one.bins, &one.reference, data));
         figures.collect()
     }
 }

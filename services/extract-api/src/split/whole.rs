@@ -4,6 +4,7 @@ use super::gathered::Gathered;
 use crate::fields::each_field;
 use crate::options::RecordsPath;
 use flight_common::Fault;
+use flight_common::params::pointer;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -22,7 +23,7 @@ pub fn records(object: &[u8], path: &RecordsPath, gathered: &mut Gathered) -> Re
     if !path.told
         && let Some((name, _)) = fields.iter().find(|(_, value)| holds_objects(value))
     {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let pointer = pointer([&**name]);
         return Err(Fault::bad_data(format!("the answer is an object with a list of objects in \"{name}\""))
             .help(format!("set `records_path: \"{pointer}\"`, or `\"\"` if the whole answer is one record")));
     }

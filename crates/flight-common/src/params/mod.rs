@@ -4,6 +4,10 @@
 //! orchestrator checks a pipeline against before anything runs, and what a step checks its own call against. So the
 //! same mistake reads the same in both places.
 
+mod wrong;
+
+pub use wrong::{Wrong, bad_param, pointer};
+
 use crate::fault::{Fault, Violation};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -102,7 +106,7 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
             .map(|key| {
                 let known = known_properties(schema, &pointer);
                 Violation {
-                    pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+                    pointer: pointer.clone() + &wrong::pointer([key.as_str()]),
                     message: format!("{named}unknown parameter \"{key}\""),
                     help: Some(did_you_mean(key, known.iter().map(String::as_str))),
                 }
