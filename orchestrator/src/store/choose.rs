@@ -1,7 +1,8 @@
 //! Which queued runs are next. Pure: it sees what waits and what runs, and says which may go.
 //!
-//! The highest priority goes first. Among equals, the pipeline that has the fewest runs under way, and then the run that
-//! has waited longest: so a pipeline with a thousand runs in the queue does not starve one that has a single run.
+//! The highest priority goes first. Among equals, the pipeline that has the fewest runs under way, then the one whose last
+//! turn is longest ago, and then the run that has waited longest: so a pipeline with a thousand runs in the queue does not
+//! starve one that has a single run, even where only one run goes at a time.
 
 use std::collections::HashMap;
 
@@ -32,8 +33,40 @@ pub(super) struct Waiting {
     pub services: Vec<String>,
 }
 
+/// When each pipeline had a run taken last, as far as this replica took it: turns are counted, from 1.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    count: u64,
+    last: HashMap<String, u64>,
+}
+
+/// Pipelines whose last turn is remembered.
+const REMEMBERED: usize = 4096;
+
+impl Turns {
+    /// A run of this pipeline was taken.
+    pub fn took(&mut self, pipeline: &str) {
+        self.count += 1;
+        self.last.insert(pipeline.to_owned(), self.count);
+        if self.last.len() > REMEMBERED {
+            let oldest = self.count - REMEMBERED as u64 / 2;
+            self.last.retain(|_, turn| *turn > oldest);
+        }
+    }
+
+    fn of(&self, pipeline: &str) -> u64 {
+        self.last.get(pipeline).copied().unwrap_or(0)
+    }
+}
+
 /// Chooses at most `want` of those that wait. They come in the order in which they were queued.
-pub(super) fn choose(waiting: &[Waiting], under_way: &[Waiting], limits: &Limits, want: usize) -> Vec<String> {
+pub(super) fn choose(
+    waiting: &[Waiting],
+    under_way: &[Waiting],
+    limits: &Limits,
+    turns: &Turns,
+    want: usize,
+) -> Vec<String> {
     let mut tally = Tally::default();
     under_way.iter().for_each(|run| tally.add(run));
     let mut left: Vec<&Waiting> = waiting.iter().collect();
@@ -41,7 +74,9 @@ pub(super) fn choose(waiting: &[Waiting], under_way: &[Waiting], limits: &Limits
     while chosen.len() < want && tally.runs < limits.runs {
         let fits = left.iter().enumerate().filter(|(_, run)| tally.has_room(run, limits));
         // The first of equals is the one that has waited longest.
-        let next = fits.min_by_key(|(_, run)| (std::cmp::Reverse(run.priority), tally.of_pipeline(&run.pipeline)));
+        let next = fits.min_by_key(|(_, run)| {
+            (std::cmp::Reverse(run.priority), tally.of_pipeline(&run.pipeline), turns.of(&run.pipeline))
+        });
         let Some((place, run)) = next else { break };
         tally.add(run);
         chosen.push(run.id.clone());
@@ -92,22 +127,37 @@ mod tests {
     #[test]
     fn priority_goes_first_then_the_pipeline_with_the_fewest_then_the_oldest() {
         let waiting = [run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 9)];
-        let chosen = choose(&waiting, &[], &Limits::default(), 9);
+        let chosen = choose(&waiting, &[], &Limits::default(), &Turns::default(), 9);
         assert_eq!(chosen, ["4", "3", "1", "2"]);
+    }
+
+    #[test]
+    fn pipelines_take_turns_where_one_run_goes_at_a_time() {
+        let limits = Limits { runs: 1, ..Limits::default() };
+        let mut waiting =
+            vec![run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 0), run("5", "b", 0)];
+        let mut turns = Turns::default();
+        let mut order = Vec::new();
+        while let [next] = &choose(&waiting, &[], &limits, &turns, 9)[..] {
+            let place = waiting.iter().position(|run| run.id == *next).expect("it waited");
+            turns.took(&waiting.remove(place).pipeline);
+            order.push(next.clone());
+        }
+        assert_eq!(order, ["1", "3", "2", "5", "4"]);
     }
 
     #[test]
     fn limits_hold_over_what_runs_already() {
         let limits = Limits { runs: 3, per_pipeline: 1, per_service: HashMap::new() };
         let waiting = [run("1", "a", 0), run("2", "b", 0), run("3", "b", 0), run("4", "c", 0)];
-        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, 9), ["2", "4"]);
+        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9), ["2", "4"]);
         let limits = Limits { runs: 9, per_pipeline: 9, per_service: HashMap::from([("extract-csv".to_owned(), 2)]) };
-        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, 9), ["2"]);
+        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9), ["2"]);
     }
 
     #[test]
     fn a_pipeline_may_have_a_limit_of_its_own() {
         let only_one = |id| Waiting { concurrency: Some(1), ..run(id, "a", 0) };
-        assert_eq!(choose(&[only_one("1"), only_one("2")], &[], &Limits::default(), 9), ["1"]);
+        assert_eq!(choose(&[only_one("1"), only_one("2")], &[], &Limits::default(), &Turns::default(), 9), ["1"]);
     }
 }

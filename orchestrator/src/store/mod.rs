@@ -43,7 +43,7 @@ pub use events::EventRow;
 pub use kept::{Committed, KeptOutput};
 pub use moves::{Changed, Ending};
 pub use outbox::{Message, Sent};
-pub use pipelines::{Definition, Pipeline, PipelineVersion};
+pub use pipelines::{Definition, Pipeline, PipelineVersion, Stored};
 pub use queue::{Claim, Lease};
 pub use read::{AttemptRow, Cursor, Page, RunFilter, RunRow};
 pub use schedules::Schedule;
@@ -51,9 +51,11 @@ pub use state::{Move, RunState};
 pub use submit::{NewRun, Submitted};
 pub use tokens::{Role, Token};
 
+use choose::Turns;
 use dialect::Dialect;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Row, Transaction};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -69,6 +71,8 @@ pub struct Store {
     reader: AnyPool,
     /// Counts what this process wrote: whoever waits for news need not ask again and again.
     changed: watch::Sender<u64>,
+    /// Whose turn it is where several pipelines wait.
+    turns: Arc<Mutex<Turns>>,
 }
 
 type Tx = Transaction<'static, Any>;
@@ -102,7 +106,7 @@ impl Store {
         let writer = pool(dialect.writers())?;
         let reader = if dialect.writers() == 1 { pool(4)? } else { writer.clone() };
         sqlx::migrate!("src/store/migrations").run(&writer).await.map_err(StoreError::migrating)?;
-        Ok(Self { dialect, writer, reader, changed: watch::Sender::new(0) })
+        Ok(Self { dialect, writer, reader, changed: watch::Sender::new(0), turns: Arc::default() })
     }
 
     /// What kind it is: `sqlite` or `postgres`.

@@ -4,12 +4,13 @@
 //! any replica may take the run. Each taking raises the run's *fence*, and whatever a replica writes names the fence it
 //! was given: one that lost its lease without knowing can change nothing any more.
 
-use super::choose::{Limits, Waiting, choose};
+use super::choose::{Limits, Turns, Waiting, choose};
 use super::{RunState, Store, StoreError, Tx, json, millis};
 use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The right to run a run.
@@ -86,7 +87,8 @@ impl Store {
         if want > 0 {
             let under_way = self.under_way(&mut tx).await?;
             let waiting = self.waiting(&mut tx).await?;
-            for id in choose(&waiting, &under_way, limits, want) {
+            let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
+            for id in chosen {
                 claims.push(self.take(&mut tx, owner, lease, &id, RunState::Queued).await?);
             }
         }
@@ -94,7 +96,12 @@ impl Store {
             true => tx.rollback().await?,
             false => self.commit(tx).await?,
         }
+        claims.iter().for_each(|claim| self.turns().took(&claim.pipeline));
         Ok(claims)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs whose lease is over, and which are not this replica's own.
