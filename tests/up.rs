@@ -31,7 +31,10 @@ fn an_operator_lives_through_a_day() {
     let (failed, done) = (failed.expect("an id"), done.expect("an id"));
     let shown = service.quiver(&["runs", "show", failed]);
     assert!(shown.stdout.contains("min_rows") && shown.stdout.contains("quality"), "{}", shown.stdout);
-    assert_eq!(service.quiver(&["runs", "diff", failed, done]).code, Some(0));
+    let diff = service.quiver(&["runs", "diff", failed, done]).stdout;
+    for told in ["quality.rules.min_rows=501", "step quality", "failed", "min_rows"] {
+        assert!(diff.contains(told), "{told} in {diff}");
+    }
     let log = service.quiver(&["runs", "logs", failed, "--step", "quality"]).stdout;
     assert!(log.lines().count() == 1 && log.contains("error") && log.contains("min_rows"), "{log}");
     let whole = service.quiver(&["runs", "logs", done, "--json"]).json();

@@ -40,7 +40,7 @@ pub use auth::Access;
 pub use health::{Part, Readiness, Version};
 pub use listen::{ApiServer, Tls};
 pub use problem::{PipelineProblem, ProblemDetails};
-pub use runs::RunDetails;
+pub use runs::{Comparison, RunDetails};
 pub use schedules::{Backfilled, Times};
 pub use tokens::NewToken;
 

@@ -98,6 +98,10 @@ async fn list(
         listing.state.iter().flat_map(|states| states.split(',')).map(str::trim).filter(|name| !name.is_empty());
     let states = names.map(str::parse::<RunState>).collect::<Result<_, _>>().map_err(ApiError::bad_request)?;
     let filter = RunFilter { pipeline: listing.pipeline, states };
+    if let Some(cursor) = listing.cursor.as_ref().filter(|cursor| uuid::Uuid::parse_str(cursor).is_err()) {
+        return Err(ApiError::bad_request(format!("{cursor:?} is no cursor"))
+            .help("take it from `next` of the part before, or leave it out to begin with the youngest"));
+    }
     let limit = listing.limit.clamp(1, MOST_ITEMS);
     Ok(Json(api.service().store().runs(&filter, listing.cursor.as_deref(), limit).await?))
 }
@@ -229,29 +233,29 @@ async fn resume(
 }
 
 /// Two runs side by side.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Comparison {
     /// The one.
-    left: RunRow,
+    pub left: RunRow,
     /// The other.
-    right: RunRow,
+    pub right: RunRow,
     /// Whether both ran the same text with the same parameters.
-    same_definition: bool,
+    pub same_definition: bool,
     /// Every step of either.
-    steps: Vec<StepComparison>,
+    pub steps: Vec<StepComparison>,
 }
 
 /// A step in two runs. What one of them lacks is null.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct StepComparison {
     /// Its id.
-    id: String,
+    pub id: String,
     /// In the one: status, rows, bytes, milliseconds.
     #[schema(value_type = Option<Object>)]
-    left: Option<Value>,
+    pub left: Option<Value>,
     /// In the other.
     #[schema(value_type = Option<Object>)]
-    right: Option<Value>,
+    pub right: Option<Value>,
 }
 
 /// Two runs side by side: as JSON, or what differs in their texts with `Accept: text/x-diff`.
@@ -278,7 +282,8 @@ async fn compare(
         right: figures(&right.steps, id),
     });
     let steps = steps.collect();
-    let same_definition = left.run.definition == right.run.definition && left.run.sets == right.run.sets;
+    let given = |run: &RunRow| (run.definition.clone(), run.sets.clone(), run.params.clone());
+    let same_definition = given(&left.run) == given(&right.run);
     Ok(Json(Comparison { same_definition, steps, left: left.run, right: right.run }).into_response())
 }
 

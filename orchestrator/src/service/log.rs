@@ -82,7 +82,7 @@ fn of_step(attempt: &AttemptRow, step: &Value) -> LogLine {
     }
     let level = match status.as_str() {
         "failed" => "error",
-        "cancelled" | "skipped" => "warn",
+        "cancelled" => "warn",
         _ => "info",
     };
     let at = attempt.ended_at.unwrap_or(attempt.started_at);
@@ -95,6 +95,13 @@ pub fn told(event: &EventRow) -> String {
     match event.kind.as_str() {
         "queued" => format!("by {} ({})", word(&body["by"]), word(&body["origin"])),
         "started" => format!("attempt {}", body["attempt"]),
+        "taken_over" => format!("attempt {}: the orchestrator that had it is gone", body["attempt"]),
+        "resumed" => {
+            let from = if body["reuse"] == true { "from where it stopped" } else { "from its beginning" };
+            let text = if body["changed"] == true { ", with a changed text" } else { "" };
+            format!("by {}, {from}{text}", word(&body["by"]))
+        }
+        "cancelling" | "cancelled" if body["by"].is_string() => format!("by {}", word(&body["by"])),
         "progress" => {
             let steps = body["steps"].as_array().into_iter().flatten();
             let shown = steps.filter(|step| step["status"] != "waiting").map(|step| {

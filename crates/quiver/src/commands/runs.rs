@@ -7,7 +7,7 @@ use crate::remote::Remote;
 use crate::show;
 use flight_common::{Fault, FaultKind};
 use futures::StreamExt;
-use orchestrator::api::RunDetails;
+use orchestrator::api::{Comparison, RunDetails};
 use orchestrator::service::log::LogLine;
 use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, RunState};
 use reqwest::{Method, Response};
@@ -87,13 +87,16 @@ pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
             act(&remote, request, json).await?;
         }
         RunsCommand::Diff { left, right } => {
-            let request = remote.api(Method::GET, &["runs", &left, "compare", &right]);
-            match json {
-                true => print_json(&remote.read::<Value>(request).await?)?,
-                false => {
-                    let response = remote.send(request.header("accept", "text/x-diff")).await?;
-                    save(&remote, response, None).await?;
-                }
+            let request = || remote.api(Method::GET, &["runs", &left, "compare", &right]);
+            let compared: Comparison = remote.read(request()).await?;
+            if json {
+                print_json(&compared)?;
+                return Ok(Exit::Done);
+            }
+            print(show::comparison(&compared).as_bytes())?;
+            if compared.left.definition != compared.right.definition {
+                print(b"\n")?;
+                save(&remote, remote.send(request().header("accept", "text/x-diff")).await?, None).await?;
             }
         }
         RunsCommand::Download { id, step, format, output, to } => {

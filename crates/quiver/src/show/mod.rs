@@ -1,6 +1,7 @@
 //! What people see on the terminal: errors with the line they are about, progress, tables.
 
 mod catalog;
+mod compare;
 mod numbers;
 mod problems;
 mod progress;
@@ -8,6 +9,7 @@ mod report;
 mod runs;
 
 pub use catalog::{catalog, step};
+pub use compare::comparison;
 pub use problems::{fault, problems};
 pub use progress::progress;
 pub use report::report;

@@ -165,7 +165,7 @@ pub fn tokens(tokens: &[Token]) -> String {
     format!("{table}\n")
 }
 
-fn pipeline(run: &RunRow) -> String {
+pub(super) fn pipeline(run: &RunRow) -> String {
     match run.version {
         Some(version) => format!("{} (version {version})", run.pipeline),
         None => run.pipeline.clone(),
@@ -178,7 +178,7 @@ pub fn when(millis: i64) -> String {
     local.map_or_else(|| millis.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-fn took(run: &RunRow) -> String {
+pub(super) fn took(run: &RunRow) -> String {
     match (run.started_at, run.ended_at) {
         (Some(from), Some(to)) => time((to - from).max(0) as f64),
         (Some(from), None) => format!("{} so far", time((Local::now().timestamp_millis() - from).max(0) as f64)),
@@ -186,7 +186,7 @@ fn took(run: &RunRow) -> String {
     }
 }
 
-fn fault_text(fault: &Value) -> String {
+pub(super) fn fault_text(fault: &Value) -> String {
     let message = word(&fault["message"]);
     match fault["step"].as_str() {
         Some(step) => format!("{step}: {message}"),
@@ -207,6 +207,6 @@ fn figure(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
 }
