@@ -2,13 +2,13 @@
 
 use crate::api::{Access, Api, ApiLimits, ApiServer, Tls};
 use crate::front::FrontServer;
-use crate::mesh::{FlightMesh, Secrets};
+use crate::mesh::{FlightMesh, Planner, Secrets};
 use crate::run::Runner;
 use crate::service::{HookSettings, LineageSettings, RetryPolicy, Service, Settings};
 use crate::store::{Limits, Store};
 use bytesize::ByteSize;
 use clap::Args;
-use flight_common::{DataRoot, Fault, StepEnv};
+use flight_common::{DataRoot, Fault, StepEnv, params};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,15 +55,15 @@ pub struct ServeOptions {
     pub plaintext: bool,
 
     /// Runs of this orchestrator at a time.
-    #[arg(long, env = "QUIVER_SLOTS", default_value_t = Settings::default().slots, value_name = "N")]
+    #[arg(long, env = "QUIVER_SLOTS", default_value_t = Settings::default().slots, value_parser = count, value_name = "N")]
     pub slots: usize,
 
     /// Runs at a time, over all orchestrators that share the store.
-    #[arg(long, env = "QUIVER_MAX_RUNS", default_value_t = Limits::default().runs, value_name = "N")]
+    #[arg(long, env = "QUIVER_MAX_RUNS", default_value_t = Limits::default().runs, value_parser = count, value_name = "N")]
     pub max_runs: usize,
 
     /// Runs of one pipeline at a time, unless it says otherwise.
-    #[arg(long, env = "QUIVER_MAX_RUNS_PER_PIPELINE", default_value_t = Limits::default().per_pipeline, value_name = "N")]
+    #[arg(long, env = "QUIVER_MAX_RUNS_PER_PIPELINE", default_value_t = Limits::default().per_pipeline, value_parser = count, value_name = "N")]
     pub max_runs_per_pipeline: usize,
 
     /// Runs at a time that use a step: `extract-sql=2`. May be given several times.
@@ -79,7 +79,7 @@ pub struct ServeOptions {
     pub attempts: u32,
 
     /// How long a run belongs to an orchestrator that is not heard of.
-    #[arg(long, env = "QUIVER_LEASE", value_parser = duration, default_value = "15s", value_name = "TIME")]
+    #[arg(long, env = "QUIVER_LEASE", value_parser = lease, default_value = "15s", value_name = "TIME")]
     pub lease: Duration,
 
     /// How long runs under way may go on after SIGTERM; then another orchestrator, or the next start, takes them up.
@@ -151,10 +151,25 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s or 5m"))
 }
 
+/// Heartbeats come three times as often: a shorter one would be lost to any pause of the machine.
+fn lease(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    duration(text)
+        .and_then(|lease| if lease < SHORTEST { Err("1s is the shortest; 15s is usual".to_owned()) } else { Ok(lease) })
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("nothing would ever run; write 1 or more".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("write a whole number, such as 4".to_owned()),
+    }
+}
+
 fn step_limit(text: &str) -> Result<(String, usize), String> {
     let wrong = || format!("\"{text}\" is no limit; write extract-sql=2");
-    let (step, limit) = text.split_once('=').ok_or_else(wrong)?;
-    Ok((step.to_owned(), limit.parse().map_err(|_| wrong())?))
+    let (step, limit) = text.split_once('=').filter(|(step, _)| !step.is_empty()).ok_or_else(wrong)?;
+    Ok((step.to_owned(), count(limit).map_err(|why| format!("{}: {why}", wrong()))?))
 }
 
 impl ServeOptions {
@@ -216,6 +231,25 @@ pub fn default_store(root: &DataRoot) -> Result<String, Fault> {
     Ok(format!("sqlite://{}/quiver.db", root.own_folder()?.path().display()))
 }
 
+/// Refuses limits of steps that there are not. While a server does not answer, its steps are not known.
+async fn check_limited(limits: &[(String, usize)], planner: &dyn Planner) -> Result<(), Fault> {
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let steps = planner.catalog().await?;
+    if !planner.silent().is_empty() {
+        return Ok(());
+    }
+    match limits.iter().find(|(name, _)| !steps.iter().any(|step| step.answers_to(name))) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let known = steps.iter().map(|step| step.name.as_str());
+            Err(Fault::bad_params(format!("--max-runs-per-step: there is no step \"{name}\""))
+                .help(params::did_you_mean(name, known)))
+        }
+    }
+}
+
 /// Refuses to listen where others could come in: without tokens anywhere but on this machine, and without TLS there too,
 /// unless a proxy in front does it.
 ///
@@ -258,6 +292,7 @@ impl Orchestrator {
         env: StepEnv,
     ) -> Result<Self, Fault> {
         let store = Store::open(&options.store_url(&env.data_root)?).await?;
+        check_limited(&options.max_runs_per_step, runner.planner()).await?;
         let service = Service::new(store, runner, env.data_root, options.settings()?)?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
         let limits = ApiLimits { upload: options.max_upload.as_u64(), ..ApiLimits::default() };
@@ -316,5 +351,16 @@ mod tests {
         assert_eq!(kind("0.0.0.0:1", Access::Open, true), Some(FaultKind::Denied));
         assert_eq!(kind("[::]:1", Access::Tokens, false), Some(FaultKind::Denied));
         assert_eq!(kind("10.0.0.1:1", Access::Tokens, true), None);
+    }
+
+    #[test]
+    fn settings_with_which_nothing_would_run_are_refused() {
+        assert_eq!(lease("2s"), Ok(Duration::from_secs(2)));
+        assert!(lease("0s").is_err() && lease("900ms").is_err());
+        assert_eq!(step_limit("extract-sql=2"), Ok(("extract-sql".to_owned(), 2)));
+        for wrong in ["extract-sql=0", "extract-sql", "extract-sql=x", "=2"] {
+            assert!(step_limit(wrong).is_err(), "{wrong}");
+        }
+        assert!(count("0").is_err() && count("-1").is_err());
     }
 }

@@ -62,7 +62,7 @@ async fn allowed(parts: &Parts, api: &Api, needed: Role) -> Result<Caller, ApiEr
     let caller = caller(&parts.headers, api).await?;
     if caller.role < needed {
         let refused =
-            format!("the token {} is a {}'s; this needs the role {}", caller.name, caller.role.name(), needed.name());
+            format!("the token {} has the role {}; this needs {}", caller.name, caller.role.name(), needed.name());
         return Err(Fault::denied(refused).help("ask an admin for another token").into());
     }
     Ok(caller)

@@ -8,7 +8,7 @@ use super::rows::{self, Column, Format};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use flight_common::{FileEntry, NewFile, compute};
+use flight_common::{Fault, FileEntry, NewFile, compute};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use utoipa_axum::routes;
 
 /// Files listed at most.
 const MOST_FILES: usize = 10_000;
+/// The largest file that is read to count its rows.
+const MOST_COUNTED: u64 = 1 << 30;
 /// How long an upload that brings nothing is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -84,14 +86,23 @@ pub struct DatasetDetails {
     bytes: u64,
     /// What it is.
     format: &'static str,
-    /// Its columns, of text formats as far as their first 1,000 rows tell; none for a JSON array.
+    /// Its columns, of text formats as far as the rows that were read tell; none for a JSON array.
     columns: Vec<Column>,
-    /// Its rows, where the file says so.
+    /// Its rows, where the file says so or they were counted.
     rows: Option<u64>,
 }
 
+/// How far to look.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Look {
+    /// Read all of a CSV or NDJSON file, and count its rows; else its first 1,000 are read.
+    #[serde(default)]
+    count: bool,
+}
+
 /// A data set: its columns, and its rows where the file tells them.
-#[utoipa::path(get, path = "/datasets/{*path}", tag = "datasets", params(("path" = String, Path)), responses(
+#[utoipa::path(get, path = "/datasets/{*path}", tag = "datasets", params(("path" = String, Path), Look), responses(
     (status = 200, body = DatasetDetails),
     (status = 403, body = ProblemDetails, description = "It lies outside the data root."),
     (status = 404, body = ProblemDetails),
@@ -101,16 +112,23 @@ async fn describe(
     _: Viewer,
     State(api): State<Api>,
     Path(path): Path<String>,
+    Query(look): Query<Look>,
 ) -> Result<Json<DatasetDetails>, ApiError> {
     let Some(format) = Format::of(&path) else {
-        return Err(ApiError::bad_request(format!("{path} is not called like a data set"))
-            .help("there are .csv, .json, .jsonl, .arrow and .parquet"));
+        return Err(ApiError::bad_request(format!("{path} is not called like a data set")).help(
+            "what can be looked into here ends in .csv, .json, .jsonl, .arrow or .parquet; pipelines read more",
+        ));
     };
+    let _seat = if look.count { Some(api.stream_seat()?) } else { None };
     let root = api.service().data_root().clone();
     let details = compute::run(move || {
         let file = root.open_file(&path, "path")?.into_std();
-        let bytes = file.metadata().map_err(|error| flight_common::Fault::io(&path, &error))?.len();
-        let (columns, rows) = rows::describe(file, format)?;
+        let bytes = file.metadata().map_err(|error| Fault::io(&path, &error))?.len();
+        if look.count && bytes > MOST_COUNTED {
+            let why = format!("{path} has {bytes} bytes, and files of up to {MOST_COUNTED} are counted here");
+            return Err(Fault::bad_params(why).help("count them in a pipeline"));
+        }
+        let (columns, rows) = rows::describe(file, format, look.count)?;
         Ok(DatasetDetails { path, bytes, format: format.extension(), columns, rows })
     });
     Ok(Json(details.await?))
@@ -174,7 +192,7 @@ async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Res
         }
         let shown = path.to_owned();
         file = compute::run(move || {
-            file.write_all(&piece).map_err(|error| flight_common::Fault::io(shown, &error))?;
+            file.write_all(&piece).map_err(|error| Fault::io(shown, &error))?;
             Ok(file)
         })
         .await?;

@@ -2,6 +2,7 @@
 
 use super::Api;
 use super::extract::Json;
+use crate::service::Pulse;
 use axum::extract::State;
 use flight_common::{Fault, compute, telemetry};
 use http::StatusCode;
@@ -94,19 +95,21 @@ async fn readiness(api: &Api) -> Readiness {
     };
     let root = async {
         let root = service.data_root().clone();
-        in_time(async { compute::run(move || root.check()).await.map_err(|fault| fault.to_string()) }).await
+        let own = service.own_folder().clone();
+        let look = move || root.check().and_then(|()| own.check());
+        in_time(async { compute::run(look).await.map_err(|fault| fault.to_string()) }).await
     };
     let (mut parts, steps, collector, root): (Vec<Part>, Vec<Part>, Option<Part>, _) =
         tokio::join!(store, steps, collector, root);
-    let pulse = service.pulse().map(|beat| beat.elapsed());
-    parts.push(Part::new(
-        "scheduler",
-        match pulse {
-            None => Err("it has not begun".to_owned()),
-            Some(age) if age > OLDEST_PULSE => Err(format!("it stood still {} s ago", age.as_secs())),
-            Some(_) => Ok(()),
-        },
-    ));
+    let beats = match service.pulse() {
+        Pulse::Still => Err("it has not begun".to_owned()),
+        Pulse::Draining => Err("it takes no more runs: the service is going down".to_owned()),
+        Pulse::Beat(at) if at.elapsed() > OLDEST_PULSE => {
+            Err(format!("it stood still {} s ago", at.elapsed().as_secs()))
+        }
+        Pulse::Beat(_) => Ok(()),
+    };
+    parts.push(Part::new("scheduler", beats));
     parts.push(Part::new("data root", root));
     parts.extend(steps);
     parts.extend(collector);

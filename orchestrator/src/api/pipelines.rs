@@ -6,7 +6,7 @@ use super::extract::{Json, Path, Query, Yaml, media_type, text_header};
 use super::problem::{ApiError, PipelineProblem, ProblemDetails};
 use crate::pipeline::{Arguments, Problems};
 use crate::service::UNNAMED;
-use crate::store::{Definition, Pipeline, PipelineVersion, StoreError};
+use crate::store::{Definition, Pipeline, PipelineVersion, StoreError, Stored};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -123,11 +123,11 @@ async fn put(
     };
     let definition = Definition::new(body);
     let stored = api.service().store().put_pipeline(&name, &definition, expected.as_deref(), &caller.name);
-    let version = stored.await.map_err(|error| match error {
+    let Stored { version, made } = stored.await.map_err(|error| match error {
         StoreError::Conflict(why) if expected.is_some() => ApiError::precondition_failed(why),
         error => error.into(),
     })?;
-    let status = if version.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if made && version.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
     let location = HeaderValue::from_str(&format!("/api/v1/pipelines/{name}")).ok();
     let mut response = (status, [(header::ETAG, etag(&version.hash))], Json(version)).into_response();
     response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));

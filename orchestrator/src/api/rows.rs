@@ -286,11 +286,14 @@ impl Write for Pieces {
     }
 }
 
-/// The columns of a file, and its rows where it says so. No more than its beginning is read.
+/// The columns of a file, and its rows where it says so. No more than its beginning is read, unless the rows are to be
+/// counted: then text is read as a whole.
 ///
 /// # Errors
 /// That it is no such file.
-pub fn describe(file: File, format: Format) -> Result<(Vec<Column>, Option<u64>), Fault> {
+pub fn describe(file: File, format: Format, count: bool) -> Result<(Vec<Column>, Option<u64>), Fault> {
+    let sample = if count { None } else { Some(1000) };
+    let counted = |rows: usize| u64::try_from(rows).ok().filter(|_| count);
     let wrong = |error: &dyn std::fmt::Display| Fault::bad_data(format!("it cannot be read: {error}"));
     match format {
         Format::Parquet => {
@@ -311,13 +314,13 @@ pub fn describe(file: File, format: Format) -> Result<(Vec<Column>, Option<u64>)
         }
         Format::Csv => {
             let format = csv::reader::Format::default().with_header(true);
-            let (schema, _) = format.infer_schema(file, Some(1000)).map_err(|error| wrong(&error))?;
-            Ok((columns(&schema), None))
+            let (schema, rows) = format.infer_schema(BufReader::new(file), sample).map_err(|error| wrong(&error))?;
+            Ok((columns(&schema), counted(rows)))
         }
         Format::Jsonl => {
-            let (schema, _) = arrow::json::reader::infer_json_schema(BufReader::new(file), Some(1000))
-                .map_err(|error| wrong(&error))?;
-            Ok((columns(&schema), None))
+            let (schema, rows) =
+                arrow::json::reader::infer_json_schema(BufReader::new(file), sample).map_err(|error| wrong(&error))?;
+            Ok((columns(&schema), counted(rows)))
         }
         // An array has to be read as a whole.
         Format::Json => Ok((Vec::new(), None)),

@@ -6,6 +6,7 @@ use super::extract::{Json, Path};
 use super::problem::{ApiError, ProblemDetails};
 use axum::extract::State;
 use flight_common::{Fault, StepDescription, params};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,10 +15,31 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(schema))
 }
 
-/// All steps, as they describe themselves: name, version, kind, inputs, outputs, the JSON Schema of their parameters.
+/// A step, and whether it answers.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    step: StepDescription,
+    ok: bool,
+    /// Why not.
+    reason: Option<String>,
+}
+
+/// All steps, as they describe themselves: name, version, kind, inputs, outputs, the JSON Schema of their parameters; and
+/// whether each answers now (`ok`), with the `reason` why not.
 #[utoipa::path(get, path = "/steps", tag = "steps", responses((status = 200, body = [Object])))]
-async fn list(_: Viewer, State(api): State<Api>) -> Result<Json<Vec<StepDescription>>, ApiError> {
-    Ok(Json(api.service().runner().planner().catalog().await?))
+async fn list(_: Viewer, State(api): State<Api>) -> Result<Json<Vec<Listed>>, ApiError> {
+    let planner = api.service().runner().planner();
+    let (steps, health) = (planner.catalog().await?, planner.health().await);
+    let why = |name: &str| match health.iter().find(|(of, _)| of == name) {
+        Some((_, answer)) => answer.as_ref().err().map(ToString::to_string),
+        None => Some("it is not known whether it answers".to_owned()),
+    };
+    let listed = steps.into_iter().map(|step| {
+        let reason = why(&step.name);
+        Listed { ok: reason.is_none(), reason, step }
+    });
+    Ok(Json(listed.collect()))
 }
 
 /// A step, as it describes itself, by its name or an alias.

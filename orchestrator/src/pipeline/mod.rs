@@ -34,7 +34,7 @@ pub use hooks::{Hook, HookRules};
 pub use params::{Arguments, ParamKind, ParamSpec};
 pub use plan::{Plan, PlannedNode, check, check_unfilled};
 pub use problem::{Problem, Problems};
-pub use rules::{RetryRules, RunRules};
+pub use rules::{MOST_RULED, RetryRules, RunRules};
 pub use schema::json_schema;
 pub use source::{Source, Span};
 pub use spec::{Spec, load, rules};

@@ -38,18 +38,18 @@ pub struct RetryRules {
 
 pub(super) const RULE_KEYS: [&str; 5] = ["concurrency", "priority", "retry", "timeout", "hooks"];
 const RETRY_KEYS: [&str; 3] = ["attempts", "first", "longest"];
-/// More runs at a time, or more attempts, than anybody means.
-const MOST: i64 = 1_000;
+/// The greatest priority; more runs at a time, or more attempts, than anybody means.
+pub const MOST_RULED: i64 = 1_000;
 
 impl RunRules {
     /// Takes what a mapping says. What is wrong with it is added to `problems`.
     pub(super) fn take(&mut self, map: &Yaml, problems: &mut Problems) {
         let value = |key: &str| map.entry(key).filter(|entry| !entry.value.is_null()).cloned();
         if let Some(entry) = value("concurrency") {
-            self.concurrency = whole(&entry, 1..=MOST, problems);
+            self.concurrency = whole(&entry, 1..=MOST_RULED, problems);
         }
         if let Some(entry) = value("priority") {
-            self.priority = whole(&entry, -MOST..=MOST, problems);
+            self.priority = whole(&entry, -MOST_RULED..=MOST_RULED, problems);
         }
         if let Some(entry) = value("timeout") {
             self.timeout = timeout(&entry.value, "a run", problems);
@@ -86,7 +86,7 @@ fn retry(value: &Yaml, problems: &mut Problems) -> RetryRules {
         return RetryRules::default();
     }
     refuse_unknown(value, &RETRY_KEYS, problems);
-    let attempts = value.entry("attempts").and_then(|entry| whole(entry, 1..=MOST, problems));
+    let attempts = value.entry("attempts").and_then(|entry| whole(entry, 1..=MOST_RULED, problems));
     RetryRules {
         attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()),
         first: value.entry("first").and_then(|entry| pause(entry, problems)),

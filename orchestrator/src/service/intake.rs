@@ -97,6 +97,11 @@ impl From<StoreError> for Refused {
     }
 }
 
+fn out_of_range(what: &str, given: i64, least: i64) -> Refused {
+    let why = format!("{what} is {given}, and not from {least} to {}", pipeline::MOST_RULED);
+    Refused::Request(Fault::bad_params(why))
+}
+
 impl Service {
     /// Queues what a caller asks for.
     ///
@@ -109,6 +114,13 @@ impl Service {
         by: &str,
         origin: &str,
     ) -> Result<Submitted, Refused> {
+        let most = pipeline::MOST_RULED;
+        if !(-most..=most).contains(&request.priority) {
+            return Err(out_of_range("priority", request.priority, -most));
+        }
+        if let Some(concurrency) = request.concurrency.filter(|concurrency| !(1..=most).contains(concurrency)) {
+            return Err(out_of_range("concurrency", concurrency, 1));
+        }
         let (version, body) = match (&request.pipeline, request.yaml) {
             (Some(name), None) => {
                 let (version, definition) = self.0.store.pipeline(name, request.version).await?;
@@ -220,6 +232,8 @@ impl Service {
                 let before = self.0.store.run(run).await?;
                 let arguments = Arguments { sets: before.sets, params: before.params };
                 let plan = self.check_patiently(&before.pipeline, &body, &arguments).await.map_err(Refused::Wrong)?;
+                let ran = self.0.store.definition_of(run).await?;
+                same_pipeline(&pipeline::load(&Source::new(&before.pipeline, ran), &mut Problems::none()).name, &plan)?;
                 Some(Changed { definition: Definition::new(body), services: services(&plan), hooks: plan.rules.hooks })
             }
         };
@@ -227,6 +241,16 @@ impl Service {
         self.0.wake.notify_one();
         Ok(row)
     }
+}
+
+/// Refuses to resume a run of one pipeline with the text of another.
+fn same_pipeline(ran: &str, plan: &Plan) -> Result<(), Refused> {
+    if plan.name == ran {
+        return Ok(());
+    }
+    let why = format!("the run is of the pipeline \"{ran}\", and this text is of \"{}\"", plan.name);
+    let help = "change the text of its own pipeline, or submit this one as a run of its own";
+    Err(Refused::Request(Fault::bad_params(why).help(help)))
 }
 
 fn services(plan: &Plan) -> Vec<String> {

@@ -65,7 +65,19 @@ struct Inner {
     /// Told when there may be something to take.
     wake: Notify,
     under_way: Mutex<HashMap<String, UnderWay>>,
-    pulse: Mutex<Option<std::time::Instant>>,
+    pulse: Mutex<Pulse>,
+}
+
+/// What the worker of a replica does.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Pulse {
+    /// It has not begun.
+    #[default]
+    Still,
+    /// It went round at this time.
+    Beat(std::time::Instant),
+    /// It takes no more runs: the replica goes down.
+    Draining,
 }
 
 /// An attempt of this replica.
@@ -141,9 +153,13 @@ impl Service {
         &self.0.owner
     }
 
-    /// When the worker last went round.
-    pub fn pulse(&self) -> Option<std::time::Instant> {
+    /// What the worker does.
+    pub fn pulse(&self) -> Pulse {
         *self.0.pulse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_pulse(&self, pulse: Pulse) {
+        *self.0.pulse.lock().unwrap_or_else(PoisonError::into_inner) = pulse;
     }
 
     /// Takes and runs runs until `stop`, and then lets those under way end, as long as the settings allow.

@@ -1,10 +1,9 @@
 //! Takes runs while there is room, keeps their leases, hands on what others ask of them, and drains at the end.
 
-use super::{Service, UnderWay, attempt, hooks, retention, scheduler};
+use super::{Pulse, Service, UnderWay, attempt, hooks, retention, scheduler};
 use crate::store::{Claim, Lease, RunState};
 use flight_common::telemetry::metrics;
 use std::collections::HashMap;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +25,7 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
     let lineage = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(trace(service.clone(), stop_telling.clone())));
     let mut attempts = JoinSet::new();
     while !stop.is_cancelled() {
-        *service.0.pulse.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        service.set_pulse(Pulse::Beat(Instant::now()));
         let room = service.0.settings.slots.saturating_sub(attempts.len());
         let claims = match room {
             0 => Vec::new(),
@@ -50,6 +49,7 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
             () = tokio::time::sleep(POLL) => {}
         }
     }
+    service.set_pulse(Pulse::Draining);
     drop(scheduling);
     drain(&service, &mut attempts).await;
     stop_telling.cancel();

@@ -51,6 +51,15 @@ pub struct PipelineVersion {
     pub created_by: String,
 }
 
+/// What became of a text that was to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The version that holds it.
+    pub version: PipelineVersion,
+    /// Whether it was made for it.
+    pub made: bool,
+}
+
 impl Store {
     /// Stores a text under a name: a new version, unless the newest already holds it.
     ///
@@ -65,7 +74,7 @@ impl Store {
         definition: &Definition,
         expected: Option<&str>,
         by: &str,
-    ) -> Result<PipelineVersion, StoreError> {
+    ) -> Result<Stored, StoreError> {
         let mut tx = self.begin().await?;
         // Taken before it is looked at, so that two writers cannot both believe to be first.
         sqlx::query(self.sql(
@@ -91,7 +100,7 @@ impl Store {
             }));
         }
         if let Some(same) = newest.as_ref().filter(|newest| newest.hash == definition.hash) {
-            return Ok(same.clone());
+            return Ok(Stored { version: same.clone(), made: false });
         }
         put_definition(self, &mut tx, definition).await?;
         let next = newest.map_or(1, |newest| newest.version + 1);
@@ -111,7 +120,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         self.commit(tx).await?;
-        version(&made)
+        Ok(Stored { version: version(&made)?, made: true })
     }
 
     /// All pipelines, by name.

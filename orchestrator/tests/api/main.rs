@@ -9,6 +9,7 @@ mod runs;
 mod support;
 
 use clap::Parser;
+use flight_common::Fault;
 use orchestrator::api::openapi;
 use orchestrator::mesh::FlightMesh;
 use orchestrator::run::Engine;
@@ -30,6 +31,7 @@ const ENDLESS: &str = "name: endless\nsteps:\n  - {id: read, service: numbers, p
 const BAD: &str = "name: bad\nsteps:\n  - id: read\n    service: nubmers\n    params: {rows: 1}\n  - {id: write, service: sum, depends_on: [raed]}\n";
 
 #[derive(Parser)]
+#[command(args_override_self = true)]
 struct Words {
     #[command(flatten)]
     serve: ServeOptions,
@@ -51,13 +53,17 @@ fn client() -> Client {
 
 impl Running {
     async fn start(words: &[&str]) -> Self {
+        Self::try_start(words).await.expect("it starts")
+    }
+
+    async fn try_start(words: &[&str]) -> Result<Self, Fault> {
         let house = House::new();
         let words = ["test", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--drain", "100ms"].iter().chain(words);
         let options = Words::parse_from(words).serve;
         let engine = Engine::new(Arc::new(house.in_process()), house.env.space.clone());
         let nobody = Arc::new(FlightMesh::new(Vec::new(), house.env.data_root.clone()));
         let orchestrator = Orchestrator::start(&options, Arc::new(engine), nobody, house.env.clone()).await;
-        Self { orchestrator: orchestrator.expect("it starts"), http: client(), token: None, house }
+        Ok(Self { orchestrator: orchestrator?, http: client(), token: None, house })
     }
 
     async fn with_token(mut self, role: Role) -> Self {
@@ -144,11 +150,44 @@ async fn the_parts_of_the_service_are_told_one_by_one() {
         assert!(names.contains(&name), "{names:?}");
     }
     let steps = running.get("/api/v1/steps").await;
-    assert!(steps.as_array().expect("steps").iter().any(|step| step["name"] == "numbers"));
+    assert!(steps.as_array().expect("steps").iter().any(|step| step["name"] == "numbers" && step["ok"] == true));
     let docs = running.request(Method::GET, "/docs/").send().await.expect("an answer");
     assert!(docs.text().await.expect("a page").contains("swagger"));
     running.orchestrator.service().store().close().await;
     let broken = running.request(Method::GET, "/ready").send().await.expect("an answer");
     assert_eq!(broken.status(), StatusCode::SERVICE_UNAVAILABLE);
     running.orchestrator.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_goes_down_is_not_ready() {
+    let Running { orchestrator, http, house: _house, .. } = Running::start(&["--drain", "5s"]).await;
+    let url = orchestrator.url();
+    let ask = async |path: &str| http.get(format!("{url}{path}")).send().await.expect("an answer");
+    let submitted = http.post(format!("{url}/api/v1/runs")).header("content-type", "application/yaml").body(ENDLESS);
+    let run: Value = submitted.send().await.expect("an answer").json().await.expect("JSON");
+    let id = run["id"].as_str().expect("an id");
+    let begun = async {
+        while ask(&format!("/api/v1/runs/{id}")).await.json::<Value>().await.expect("JSON")["state"] != "running" {}
+        while ask("/ready").await.status() != StatusCode::OK {}
+    };
+    tokio::time::timeout(SOON, begun).await.expect("it runs");
+    let stopping = tokio::spawn(orchestrator.stop());
+    let told = async {
+        loop {
+            let ready = ask("/ready").await;
+            if ready.status() == StatusCode::SERVICE_UNAVAILABLE {
+                return ready.text().await.expect("text");
+            }
+        }
+    };
+    let told = tokio::time::timeout(SOON, told).await.expect("it is told while runs end");
+    assert!(told.contains("going down"), "{told}");
+    stopping.await.expect("it ends");
+}
+
+#[tokio::test]
+async fn a_limit_of_a_step_that_there_is_not_is_refused() {
+    let fault = Running::try_start(&["--max-runs-per-step", "numbres=2"]).await.err().expect("no such step");
+    assert!(fault.help_text().is_some_and(|help| help.contains("numbers")), "{fault:?}");
 }

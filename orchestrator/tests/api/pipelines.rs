@@ -24,6 +24,10 @@ async fn what_is_wrong_is_told_with_its_place() {
     problem(get("/api/v1/runs/none").await, StatusCode::NOT_FOUND).await;
     problem(get("/api/v1/runs?state=dreaming").await, StatusCode::BAD_REQUEST).await;
     problem(get("/api/v1/runs?limit=x").await, StatusCode::BAD_REQUEST).await;
+    problem(get("/api/v1/runs?cursor=x").await, StatusCode::BAD_REQUEST).await;
+    for wrong in [json!({"yaml": GOOD, "priority": 1001}), json!({"yaml": GOOD, "concurrency": 0})] {
+        problem(json(wrong).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
+    }
     problem(get("/api/v1/nothing").await, StatusCode::NOT_FOUND).await;
     problem(get("/api/v1/runs/none/cancel").await, StatusCode::METHOD_NOT_ALLOWED).await;
     let typed = running.request(Method::POST, "/api/v1/runs").header("content-type", "image/png").body("x").send();
@@ -36,6 +40,7 @@ async fn pipelines_have_versions_and_nobody_overwrites_unseen() {
     let running = Running::start(&[]).await;
     let first = running.yaml(Method::PUT, "/api/v1/pipelines/sums", GOOD).await;
     assert_eq!(first.status(), StatusCode::CREATED);
+    assert_eq!(running.yaml(Method::PUT, "/api/v1/pipelines/sums", GOOD).await.status(), StatusCode::OK);
     let tag = first.headers()["etag"].clone();
     let changed = GOOD.replace("2500", "100");
     let put = |tag: &str, body: &str| {

@@ -92,6 +92,8 @@ async fn a_cancelled_run_is_resumed_from_where_it_stopped() {
     let stopped = running.yaml(Method::POST, &format!("/api/v1/runs/{run}/cancel"), "").await;
     assert_eq!(stopped.status(), StatusCode::ACCEPTED);
     assert!(running.events(&run, None).await.contains(r#"{"state":"cancelled"}"#));
+    let stranger = running.yaml(Method::POST, &format!("/api/v1/runs/{run}/resume"), GOOD).await;
+    assert!(problem(stranger, StatusCode::BAD_REQUEST).await["detail"].to_string().contains("endless"));
     let ending = ENDLESS.replace(", stall_after: 2000", "");
     let resumed = running.yaml(Method::POST, &format!("/api/v1/runs/{run}/resume"), &ending).await;
     assert_eq!(resumed.status(), StatusCode::ACCEPTED);

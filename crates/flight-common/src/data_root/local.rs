@@ -7,6 +7,9 @@ use cap_std::fs::{Dir, OpenOptionsExt};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// A disk with fewer free bytes counts as full.
+const LEAST_ROOM: u64 = 1 << 20;
+
 /// An open folder, and where it is.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -28,6 +31,21 @@ impl Folder {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is there, with room for more.
+    pub fn check(&self) -> Result<(), Fault> {
+        let shown = self.path.display();
+        if !self.path.is_dir() {
+            return Err(Fault::not_found(format!("{shown} is gone")));
+        }
+        let disk = rustix::fs::fstatvfs(&self.dir).map_err(|error| Fault::io(self.path.display(), &error.into()))?;
+        let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if left < LEAST_ROOM {
+            return Err(Fault::busy(format!("the disk of {shown} is full: {left} bytes are left"))
+                .help("free some disk space; nothing can be written until then, not even what becomes of a run"));
+        }
+        Ok(())
     }
 
     /// The orchestrator's own folder in it.

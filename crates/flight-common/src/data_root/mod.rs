@@ -63,14 +63,13 @@ impl DataRoot {
         matches!(self.0, Place::Bucket(_))
     }
 
-    /// Whether it is there, now. May block.
+    /// Whether it is there now, a folder with room for more. May block.
     ///
     /// # Errors
-    /// Why it cannot be reached.
+    /// Why it cannot be reached, or that its disk is full.
     pub fn check(&self) -> Result<(), Fault> {
         match &self.0 {
-            Place::Folder(folder) if folder.path().is_dir() => Ok(()),
-            Place::Folder(folder) => Err(Fault::not_found(format!("{} is gone", folder.path().display()))),
+            Place::Folder(folder) => folder.check(),
             Place::Bucket(bucket) => bucket.check(),
         }
     }
