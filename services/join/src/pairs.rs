@@ -23,7 +23,11 @@ pub fn join_pairs(
 ) -> BatchStream {
     let schema = join.plan.layout.schema.clone();
     let whole = total(&left) + total(&right);
+    let equal = left.len() == right.len();
     let items = try_stream! {
+        if !equal {
+            Err(Fault::internal("the sides of a join were dealt out to different numbers of spools"))?;
+        }
         for (left, right) in left.into_iter().zip(right) {
             let pair = Pair { left, right };
             if pair.gives_nothing(join.plan.join_type) {

@@ -43,6 +43,9 @@ pub struct Join {
     pub(crate) plan: Plan,
     pub(crate) engine: Engine,
     pub(crate) memory: WorkingMemory,
+    /// What each side is dealt out to. Fixed for the whole join, since a spool is joined with the one in its place on the
+    /// other side, while the memory that can be had changes between the two.
+    spools: usize,
     pub(crate) context: StepContext,
 }
 
@@ -61,6 +64,10 @@ const TABLE_ROWS: usize = 32 * 1024;
 const FEWEST_TABLES: usize = 4;
 /// More make shares too small.
 const MOST_TABLES: usize = 64;
+/// Spools that a side is dealt out to, and the bytes that are gathered for each, as far as there is memory for it.
+const MOST_SPOOLS: usize = 32;
+const FEWEST_SPOOLS: usize = 4;
+const LEAST_GATHERED: usize = 16 * 1024;
 /// Unlike those of spools, which count from 0.
 const TABLE_SEED: u64 = u64::MAX;
 
@@ -77,7 +84,8 @@ pub fn run(plan: Plan, left: BatchStream, right: BatchStream, context: StepConte
         };
         let left = plan.left.clone().shape(left, target, count("left_rows"));
         let right = plan.right.clone().shape(right, target, count("right_rows"));
-        Arc::new(Join { plan, engine, memory, context }).start(left, right).await
+        let spools = (memory.most() / 2 / LEAST_GATHERED).clamp(FEWEST_SPOOLS, MOST_SPOOLS);
+        Arc::new(Join { plan, engine, memory, spools, context }).start(left, right).await
     };
     BatchStream::new(schema, stream::once(output).try_flatten())
 }
@@ -192,13 +200,9 @@ impl Join {
         rows: BatchStream,
         depth: u32,
     ) -> Result<Vec<Spool<RecordBatch>>, Fault> {
-        const MOST_SPOOLS: usize = 32;
-        const LEAST_GATHERED: usize = 16 * 1024;
         // Half of what is held, while rows are dealt out: no table stands then.
-        let gathered = self.memory.hold_most() / 2;
-        let spools = (gathered / LEAST_GATHERED).clamp(4, MOST_SPOOLS);
-        let gather = (gathered / spools).min(BATCH_BYTES);
-        self.deal(side, spools, u64::from(depth)).into_spools(rows, gather, &self.context).await
+        let gather = (self.memory.hold_most() / 2 / self.spools).min(BATCH_BYTES);
+        self.deal(side, self.spools, u64::from(depth)).into_spools(rows, gather, &self.context).await
     }
 
     fn deal(&self, side: Side, places: usize, seed: u64) -> Deal {

@@ -110,6 +110,21 @@ async fn a_join_goes_on_while_others_hold_all_memory() {
 }
 
 #[tokio::test]
+async fn memory_that_comes_free_between_the_sides_changes_no_row() {
+    let (left, right) = (side("l", 0..50_000), side("r", 25_000..75_000));
+    for (join_type, rows) in [("inner", 24_752), ("anti", 25_248), ("semi", 24_752)] {
+        let bench = Bench::new().memory(1 << 20);
+        let mut others = bench.env.space.budget().try_reserve(700 << 10);
+        assert!(others.is_some());
+        let left = flight_common::testing::slices(&left, 1000)
+            .wrap(move |batches| batches.inspect(move |_| drop(others.take())));
+        let inputs = vec![left, flight_common::testing::slices(&right, 1000)];
+        let ran = bench.run_streams(Join, params(join_type), inputs).await.expect("it runs");
+        assert_eq!((ran.report.rows_out, ran.rows().num_rows()), (rows, rows as usize), "{join_type}");
+    }
+}
+
+#[tokio::test]
 async fn a_row_larger_than_the_memory_passes() {
     let long = "x".repeat(300_000);
     let texts = StringArray::from_iter_values((0..6).map(|n| format!("{n}{long}")));
