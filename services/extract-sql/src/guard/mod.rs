@@ -119,6 +119,8 @@ fn check_begin(tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
     }
 }
 
+/// Looks at each word, and whether it calls what may not be called: `f(x)` does, and for PostgreSQL `x.f`, `(x).f` and
+/// `TREAT(x AS f)` do too.
 fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
     for (here, token) in tokens.iter().enumerate() {
         let after = |more: usize| tokens.get(here + more).map(|next| &next.token);
@@ -128,8 +130,16 @@ fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
             return Err(refuse(Fault::bad_params(what), "write ? in the query for each value of params"));
         }
         let Token::Word(word) = &token.token else { continue };
-        if let Some(why) = words::refused(kind, &word.value).filter(|_| after(1) == Some(&Token::LParen)) {
+        let is_called = after(1) == Some(&Token::LParen);
+        if let Some(why) = words::refused(kind, &word.value).filter(|_| is_called) {
             return Err(denied(&word.value, place, why));
+        }
+        let follows_dot = here.checked_sub(1).is_some_and(|before| tokens[before].token == Token::Period);
+        if let Some(why) = words::refused(kind, &word.value).filter(|_| kind == Kind::Postgres && follows_dot) {
+            return Err(denied_after_dot(&word.value, token.span.start, why));
+        }
+        if kind == Kind::Postgres && is_called && word.keyword == Keyword::TREAT && word.quote_style.is_none() {
+            return Err(denied("TREAT", place, "it calls a function by the name that stands after AS; CAST does not"));
         }
         if word.keyword == Keyword::INTO {
             return Err(denied("INTO", place, "a query that only reads puts its rows nowhere else"));
@@ -179,6 +189,12 @@ fn at(place: Location) -> String {
 fn denied(word: &str, place: Option<Location>, why: &str) -> Fault {
     let place = place.map(|place| format!(" {}", at(place))).unwrap_or_default();
     refuse(Fault::denied(format!("{word}{place} is refused: {why}")), "leave it out: the step only reads")
+}
+
+fn denied_after_dot(word: &str, place: Location, why: &str) -> Fault {
+    let place = at(place);
+    let help = "leave it out; a column of this name is read without the name of its table before it";
+    refuse(Fault::denied(format!("{word} {place} is refused: after a dot it is called as a function, and {why}")), help)
 }
 
 fn unreadable(why: &str) -> Fault {
