@@ -120,6 +120,14 @@ async fn what_postgres_takes_for_a_call_is_a_call_to_the_guard() {
 }
 
 #[tokio::test]
+async fn a_table_is_read_by_its_name_alone() {
+    let database = PostgresDatabase::with("CREATE TABLE t AS SELECT n FROM generate_series(1, 3) AS n").await;
+    assert_eq!(database.cells("TABLE t ORDER BY n DESC LIMIT 2").await, [["3"], ["2"]]);
+    let ran = database.extract("TABLE t", json!({"partition_column": "n", "partitions": 2})).await.expect("read");
+    assert_eq!(ran.rows().num_rows(), 3);
+}
+
+#[tokio::test]
 async fn a_query_that_sleeps_past_its_time_is_stopped() {
     let database = PostgresDatabase::new().await;
     let begun = Instant::now();

@@ -39,7 +39,7 @@ pub fn checked(kind: Kind, query: &str) -> Result<Checked, Fault> {
     let end = end(query, &tokens)?;
     check_begin(&tokens)?;
     check_words(kind, &tokens)?;
-    let parsed = Parser::new(&*dialect).with_tokens_with_locations(all.clone()).parse_statements();
+    let parsed = Parser::new(&*dialect).with_tokens_with_locations(spelled_out(&all)).parse_statements();
     let statements = parsed.map_err(|error| match error {
         ParserError::TokenizerError(why) | ParserError::ParserError(why) => unreadable(&why),
         ParserError::RecursionLimitExceeded => unreadable("it is nested too deeply"),
@@ -80,6 +80,37 @@ fn end(query: &str, tokens: &[&TokenWithSpan]) -> Result<usize, Fault> {
         return Err(refuse(Fault::bad_params(what), "write one query; a further one is a step of its own"));
     }
     Ok(tokens[..meant].last().map_or(0, |last| offset(query, last.span.end)))
+}
+
+/// The same with `SELECT * FROM t` for each `TABLE t`, of which the parser knows too little. The database is sent the query
+/// as it was written.
+fn spelled_out(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let mut spelled = Vec::with_capacity(tokens.len() + 2);
+    let mut before = None;
+    for token in tokens {
+        let is_table =
+            matches!(&token.token, Token::Word(word) if word.keyword == Keyword::TABLE && word.quote_style.is_none());
+        if is_table && may_begin_after(before) {
+            let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+            spelled.extend(words.map(|word| TokenWithSpan::new(word, token.span)));
+        } else {
+            spelled.push(token.clone());
+        }
+        before = if is_blank(&token.token) { before } else { Some(&token.token) };
+    }
+    spelled
+}
+
+/// Whether a query, or a side of a `UNION`, may begin after this.
+fn may_begin_after(before: Option<&Token>) -> bool {
+    match before {
+        None | Some(Token::LParen) => true,
+        Some(Token::Word(word)) => matches!(
+            word.keyword,
+            Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::ALL | Keyword::DISTINCT
+        ),
+        Some(_) => false,
+    }
 }
 
 /// Spaces in the place of comments. Lines stay lines.

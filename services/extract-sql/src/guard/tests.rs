@@ -208,6 +208,24 @@ fn functions_are_stopped_after_a_dot_too() {
 }
 
 #[test]
+fn a_table_is_a_query() {
+    let tables = |kind, query: &str| {
+        let checked = checked(kind, query).unwrap_or_else(|fault| panic!("{query}: {fault:?}"));
+        assert_eq!(checked.text, query, "it is sent as it was written");
+        checked.tables.into_iter().map(|parts| parts.last().map(|name| name.value.clone())).collect::<Vec<_>>()
+    };
+    let named = |names: &[&str]| names.iter().map(|name| Some((*name).to_owned())).collect::<Vec<_>>();
+    assert_eq!(tables(PG, "TABLE hr.emp"), named(&["emp"]));
+    assert_eq!(tables(PG, "(TABLE a) UNION ALL TABLE b ORDER BY 1 LIMIT 3"), named(&["a", "b"]));
+    assert_eq!(tables(PG, "SELECT * FROM (TABLE \"Emp\") AS e"), named(&["Emp"]));
+    assert_eq!(tables(MY, "TABLE emp LIMIT 1"), named(&["emp"]));
+    passes(PG, "SELECT 1 AS table FROM t");
+    stopped(PG, "TABLE emp; DROP TABLE emp", "more than one statement");
+    stopped(PG, "TABLE emp FOR UPDATE", "FOR");
+    stopped(PG, "TABLE emp INTO x", "INTO");
+}
+
+#[test]
 fn a_name_spelled_by_codes_is_stopped() {
     stopped(PG, "SELECT U&\"pg\\005fread_file\"('/etc/passwd')", "U&");
     stopped(PG, "SELECT u&\"\\0070g_ls_dir\"('/')", "u&".to_uppercase().as_str());
