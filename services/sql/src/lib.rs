@@ -7,9 +7,12 @@
 //! | `gather`, `run` | which inputs are read ahead, and the query under way |
 //! | `window` | windows over whole partitions, one after the other |
 //! | `functions` | functions that could fill all memory by one call, held to a measure |
+//! | `arithmetic`, `sum`, `digits` | numbers that do not fit are errors |
 //! | `session`, `memory`, `disk` | DataFusion's settings, its memory and its spill files |
 //! | `faults`, `output` | errors as faults, plain types |
 
+mod arithmetic;
+mod digits;
 mod disk;
 mod faults;
 mod functions;
@@ -21,6 +24,7 @@ mod plan;
 mod run;
 mod session;
 mod statement;
+mod sum;
 mod tables;
 mod window;
 

@@ -1,9 +1,11 @@
 //! DataFusion's settings.
 
+use crate::arithmetic::CheckArithmetic;
 use crate::disk::Disk;
 use crate::faults;
 use crate::functions;
 use crate::memory::WorkingMemory;
+use crate::sum::check_sums;
 use crate::tables::InputTable;
 use crate::window::ByPartition;
 use arrow::datatypes::SchemaRef;
@@ -83,9 +85,13 @@ pub fn state(settings: Settings, runtime: Arc<RuntimeEnv>) -> SessionState {
     let mut builder = SessionStateBuilder::new_with_default_features()
         .with_config(settings.config())
         .with_runtime_env(runtime)
+        .with_analyzer_rule(Arc::new(CheckArithmetic))
         .with_physical_optimizer_rule(Arc::new(ByPartition));
     if let Some(scalar) = builder.scalar_functions() {
         functions::hold_to_measure(scalar);
+    }
+    if let Some(aggregate) = builder.aggregate_functions() {
+        check_sums(aggregate);
     }
     builder.build()
 }

@@ -1,0 +1,139 @@
+//! Arithmetic that fails where DataFusion's own wraps around in silence.
+//!
+//! DataFusion has checked operators, and no setting that chooses them. So `+`, `-` and `*` of whole numbers and decimals,
+//! `/` of decimals and `-x` become functions here, as soon as their types are known: before constants are computed, so
+//! that those are checked as well. Numbers with a floating point become infinite, as they always do; times and intervals
+//! are checked by DataFusion.
+
+use crate::digits;
+use datafusion::arrow::array::{ArrayRef, Datum};
+use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, sub};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
+use datafusion::physical_expr_common::datum::apply;
+use std::sync::Arc;
+
+/// Puts checked arithmetic in the place of DataFusion's own. It comes after the types are known.
+#[derive(Debug)]
+pub struct CheckArithmetic;
+
+impl AnalyzerRule for CheckArithmetic {
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        ApplyFunctionRewrites::new(vec![Arc::new(Self)]).analyze(plan, config)
+    }
+
+    fn name(&self) -> &str {
+        "check_arithmetic"
+    }
+}
+
+impl FunctionRewrite for CheckArithmetic {
+    fn name(&self) -> &str {
+        "check_arithmetic"
+    }
+
+    fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
+        match expr {
+            Expr::BinaryExpr(BinaryExpr { left, op, right })
+                if wraps(op, &left.get_type(schema)?, &right.get_type(schema)?) =>
+            {
+                Ok(Transformed::yes(Checked::call(Some(op), vec![*left, *right])))
+            }
+            Expr::Negative(inner) if is_exact(&inner.get_type(schema)?) => {
+                Ok(Transformed::yes(Checked::call(None, vec![*inner])))
+            }
+            other => Ok(Transformed::no(other)),
+        }
+    }
+}
+
+/// Whether DataFusion leaves it unchecked.
+fn wraps(op: Operator, left: &DataType, right: &DataType) -> bool {
+    match op {
+        Operator::Plus | Operator::Minus | Operator::Multiply => is_exact(left) && is_exact(right),
+        Operator::Divide => left.is_decimal() && right.is_decimal(),
+        _ => false,
+    }
+}
+
+fn is_exact(data_type: &DataType) -> bool {
+    data_type.is_integer() || data_type.is_decimal()
+}
+
+/// A checked operator; without one it turns the sign.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    op: Option<Operator>,
+    signature: Signature,
+}
+
+impl Checked {
+    fn call(op: Option<Operator>, args: Vec<Expr>) -> Expr {
+        let signature = Signature::any(args.len(), Volatility::Immutable);
+        let function = ScalarUDF::new_from_impl(Self { op, signature });
+        Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), args))
+    }
+
+    fn computed(&self, left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
+        let computed = match self.op {
+            Some(Operator::Plus) => add(left, right),
+            Some(Operator::Minus) => sub(left, right),
+            Some(Operator::Multiply) => mul(left, right),
+            _ => div(left, right),
+        }?;
+        digits::check(&computed)?;
+        Ok(computed)
+    }
+}
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &str {
+        match self.op {
+            Some(Operator::Plus) => "checked_add",
+            Some(Operator::Minus) => "checked_subtract",
+            Some(Operator::Multiply) => "checked_multiply",
+            Some(_) => "checked_divide",
+            None => "checked_negate",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        match (&self.op, arg_types) {
+            (Some(op), [left, right]) => BinaryTypeCoercer::new(left, op, right).get_result_type(),
+            (None, [same]) => Ok(same.clone()),
+            _ => internal_err!("{} of {} arguments", self.name(), arg_types.len()),
+        }
+    }
+
+    /// As of the operator itself: nothing comes of nothing, and of nothing else.
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match args.args.as_slice() {
+            [left, right] => apply(left, right, |left, right| self.computed(left, right)),
+            [ColumnarValue::Array(values)] => Ok(ColumnarValue::Array(neg(values)?)),
+            [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(value.arithmetic_negate()?)),
+            other => internal_err!("{} of {} arguments", self.name(), other.len()),
+        }
+    }
+}
