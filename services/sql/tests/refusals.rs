@@ -65,6 +65,44 @@ async fn whatever_is_no_query_is_refused() {
 }
 
 #[tokio::test]
+async fn clauses_that_would_be_passed_over_are_refused() {
+    for (query, word) in [
+        ("SELECT Age FROM input GROUP BY Age WITH ROLLUP", "WITH ROLLUP"),
+        ("SELECT Age FROM input GROUP BY Age WITH CUBE", "WITH CUBE"),
+        ("SELECT Age FROM input GROUP BY Age WITH TOTALS", "WITH TOTALS"),
+        ("SELECT * FROM input TABLESAMPLE (0 PERCENT)", "TABLESAMPLE"),
+        ("SELECT * FROM (SELECT * FROM input) TABLESAMPLE (0 PERCENT)", "TABLESAMPLE"),
+        ("SELECT * FROM input SAMPLE 0.1", "SAMPLE"),
+        ("SELECT * FROM input PREWHERE Age > 100", "PREWHERE"),
+        ("SELECT * FROM input START WITH Age = 1 CONNECT BY Age = PRIOR Age", "CONNECT BY"),
+        ("SELECT * FROM input SETTINGS max_threads = 1", "SETTINGS"),
+        ("SELECT * FROM input FORMAT JSON", "FORMAT"),
+        ("SELECT * FROM input FOR UPDATE", "FOR UPDATE"),
+        ("SELECT * FROM (SELECT * FROM input FOR SHARE) AS x", "FOR SHARE"),
+        ("SELECT * FROM input WHERE Age IN (SELECT Age FROM input FOR UPDATE)", "FOR UPDATE"),
+        ("WITH x AS (SELECT * FROM input FOR UPDATE) SELECT * FROM x", "FOR UPDATE"),
+        ("SELECT * FROM input WITH (nolock)", "WITH (…)"),
+        ("SELECT * FROM input UNION ALL SELECT * FROM input WITH (nolock)", "WITH (…)"),
+        ("SELECT TOP 1 * FROM input", "TOP"),
+        ("SELECT * FROM input LATERAL VIEW explode(x) t AS y", "LATERAL VIEW"),
+        ("SELECT * FROM input SORT BY Age", "SORT BY"),
+        ("SELECT * FROM input CLUSTER BY Age", "CLUSTER BY"),
+        ("SELECT * FROM input DISTRIBUTE BY Age", "DISTRIBUTE BY"),
+        ("SELECT * FROM input FETCH FIRST 1 ROW ONLY", "FETCH"),
+        ("SELECT * FROM input LIMIT 1 BY Age", "LIMIT … BY"),
+        ("SELECT * FROM input ORDER BY Age WITH FILL", "WITH FILL"),
+        ("SELECT quantile(0.5)(Age) FROM input", "a second list of arguments"),
+        ("SELECT a.Age FROM input a GLOBAL JOIN input b USING (Age)", "GLOBAL"),
+    ] {
+        let fault = refused(query, &people()).await;
+        assert!(
+            fault.message().contains(word) && fault.message().ends_with("is not understood here"),
+            "{query}: {fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn no_file_is_read() {
     for table in ["'/etc/passwd'", "\"/etc/passwd\"", "read_csv('/etc/passwd')", "parquet_metadata('x')", "'data.csv'"]
     {

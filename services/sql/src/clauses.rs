@@ -1,0 +1,235 @@
+//! Clauses of other databases that the parser knows and DataFusion passes over: each would be a wrong answer.
+//!
+//! What the parser gives is taken apart to its last field, so that a clause which a newer parser knows does not compile
+//! until somebody has looked at it.
+
+use crate::faults;
+use datafusion::sql::sqlparser::ast::{
+    Cte, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join, LimitClause, OrderBy, OrderByExpr,
+    OrderByKind, Query, Select, Statement, TableFactor, TableWithJoins, Visit, Visitor, With,
+};
+use flight_common::Fault;
+use std::ops::ControlFlow;
+
+/// Checks a query, and all queries within it.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] for the first clause that would be passed over.
+pub fn check(statement: &Statement) -> Result<(), Fault> {
+    match statement.visit(&mut Clauses) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(Unknown { clause, help }) => {
+            Err(faults::query(format!("{clause} is not understood here")).help(help))
+        }
+    }
+}
+
+/// A clause, and what to write instead.
+struct Unknown {
+    clause: &'static str,
+    help: &'static str,
+}
+
+const LEAVE_OUT: &str = "leave it out";
+const SAMPLE: &str = "write WHERE random() < 0.1 for a tenth of the rows, or LIMIT";
+
+struct Clauses;
+
+impl Visitor for Clauses {
+    type Break = Unknown;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Unknown> {
+        first(of_query(query))
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Unknown> {
+        first(of_select(select))
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Unknown> {
+        first(of_table(factor))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Unknown> {
+        match expr {
+            Expr::Function(function) => first(of_function(function)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Whether a clause is there, its name, and what to write instead.
+type Clause = (bool, &'static str, &'static str);
+
+fn first(clauses: impl IntoIterator<Item = Clause>) -> ControlFlow<Unknown> {
+    match clauses.into_iter().find(|(is_there, ..)| *is_there) {
+        Some((_, clause, help)) => ControlFlow::Break(Unknown { clause, help }),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+fn of_query(query: &Query) -> Vec<Clause> {
+    let Query {
+        with,
+        body: _,
+        order_by,
+        limit_clause,
+        fetch,
+        locks,
+        for_clause,
+        settings,
+        format_clause,
+        // DataFusion refuses those that it does not know.
+        pipe_operators: _,
+    } = query;
+    let by = matches!(limit_clause, Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty());
+    let mut clauses = vec![
+        (by, "LIMIT … BY", "write QUALIFY row_number() OVER (PARTITION BY …) <= …"),
+        (fetch.is_some(), "FETCH", "write LIMIT"),
+        (!locks.is_empty(), "FOR UPDATE or FOR SHARE", "leave it out: nothing is locked here"),
+        (for_clause.is_some(), "FOR XML, FOR JSON or FOR BROWSE", LEAVE_OUT),
+        (settings.is_some(), "SETTINGS", "leave it out: a query sets nothing"),
+        (format_clause.is_some(), "FORMAT", "leave it out: the next step writes the rows"),
+    ];
+    clauses.extend(with.iter().flat_map(of_with));
+    clauses.extend(order_by.iter().flat_map(of_order));
+    clauses
+}
+
+fn of_with(with: &With) -> impl Iterator<Item = Clause> {
+    // Recursive queries are refused by DataFusion.
+    let With { with_token: _, recursive: _, cte_tables } = with;
+    cte_tables.iter().map(|table| {
+        let Cte { alias: _, query: _, from, materialized: _, closing_paren_token: _ } = table;
+        (from.is_some(), "FROM after a query of WITH", LEAVE_OUT)
+    })
+}
+
+fn of_order(order: &OrderBy) -> Vec<Clause> {
+    let OrderBy { kind, interpolate } = order;
+    let expressions: &[OrderByExpr] = match kind {
+        OrderByKind::All(_) => &[],
+        OrderByKind::Expressions(expressions) => expressions,
+    };
+    let fills = expressions.iter().any(|expression| {
+        let OrderByExpr { expr: _, options: _, with_fill } = expression;
+        with_fill.is_some()
+    });
+    let join = "join with generate_series(…) for the rows that are missing";
+    vec![(interpolate.is_some(), "INTERPOLATE", join), (fills, "WITH FILL", join)]
+}
+
+fn of_select(select: &Select) -> Vec<Clause> {
+    let Select {
+        select_token: _,
+        // They only make a query faster.
+        optimizer_hints: _,
+        distinct: _,
+        select_modifiers,
+        top,
+        top_before_distinct: _,
+        projection: _,
+        exclude,
+        into: _,
+        from,
+        lateral_views,
+        prewhere,
+        selection: _,
+        connect_by,
+        group_by,
+        cluster_by,
+        distribute_by,
+        sort_by,
+        having: _,
+        named_window: _,
+        qualify: _,
+        window_before_qualify: _,
+        value_table_mode,
+        flavor: _,
+    } = select;
+    let mut clauses = vec![
+        (select_modifiers.is_some(), "a word such as SQL_CALC_FOUND_ROWS after SELECT", LEAVE_OUT),
+        (top.is_some(), "TOP", "write LIMIT at the end of the query"),
+        (exclude.is_some(), "EXCLUDE after the columns", "write it after the star: * EXCLUDE (…)"),
+        (!lateral_views.is_empty(), "LATERAL VIEW", "write SELECT unnest(…)"),
+        (prewhere.is_some(), "PREWHERE", "write WHERE"),
+        (!connect_by.is_empty(), "START WITH or CONNECT BY", "join the table with itself, once for each level"),
+        (!cluster_by.is_empty(), "CLUSTER BY", "write ORDER BY"),
+        (!distribute_by.is_empty(), "DISTRIBUTE BY", LEAVE_OUT),
+        (!sort_by.is_empty(), "SORT BY", "write ORDER BY"),
+        (value_table_mode.is_some(), "SELECT AS STRUCT or AS VALUE", "name the columns"),
+    ];
+    clauses.extend(of_groups(group_by));
+    clauses.extend(from.iter().flat_map(of_joins));
+    clauses
+}
+
+fn of_groups(groups: &GroupByExpr) -> impl Iterator<Item = Clause> {
+    let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) = groups;
+    modifiers.iter().map(|modifier| match modifier {
+        GroupByWithModifier::Rollup => (true, "WITH ROLLUP", "write GROUP BY ROLLUP (…)"),
+        GroupByWithModifier::Cube => (true, "WITH CUBE", "write GROUP BY CUBE (…)"),
+        GroupByWithModifier::Totals => (true, "WITH TOTALS", "write GROUP BY GROUPING SETS ((…), ())"),
+        GroupByWithModifier::GroupingSets(_) => {
+            (true, "GROUPING SETS after the groups", "write GROUP BY GROUPING SETS (…)")
+        }
+    })
+}
+
+fn of_joins(from: &TableWithJoins) -> impl Iterator<Item = Clause> {
+    // DataFusion refuses the kinds of joins that it does not know.
+    let TableWithJoins { relation: _, joins } = from;
+    joins.iter().map(|join| {
+        let Join { relation: _, global, join_operator: _ } = join;
+        (*global, "GLOBAL", LEAVE_OUT)
+    })
+}
+
+fn of_table(factor: &TableFactor) -> Vec<Clause> {
+    match factor {
+        TableFactor::Table {
+            name: _,
+            alias: _,
+            args,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+        } => vec![
+            (args.as_ref().is_some_and(|args| args.settings.is_some()), "SETTINGS", LEAVE_OUT),
+            (!with_hints.is_empty(), "WITH (…) after a table", LEAVE_OUT),
+            (version.is_some(), "a moment or version of a table", LEAVE_OUT),
+            (*with_ordinality, "WITH ORDINALITY", "write row_number() OVER ()"),
+            (!partitions.is_empty(), "PARTITION after a table", "write WHERE"),
+            (json_path.is_some(), "a path after a table", "write unnest(…)"),
+            (sample.is_some(), "TABLESAMPLE or SAMPLE", SAMPLE),
+            (!index_hints.is_empty(), "a hint for an index", LEAVE_OUT),
+        ],
+        TableFactor::Derived { lateral: _, subquery: _, alias: _, sample } => {
+            vec![(sample.is_some(), "TABLESAMPLE or SAMPLE", SAMPLE)]
+        }
+        TableFactor::Function { lateral: _, name: _, args: _, with_ordinality, alias: _ } => {
+            vec![(*with_ordinality, "WITH ORDINALITY", "write row_number() OVER ()")]
+        }
+        TableFactor::NestedJoin { table_with_joins, alias: _ } => of_joins(table_with_joins).collect(),
+        // DataFusion knows all of UNNEST or says so, and nothing of the others.
+        _ => Vec::new(),
+    }
+}
+
+fn of_function(function: &Function) -> Vec<Clause> {
+    let Function {
+        name: _,
+        uses_odbc_syntax: _,
+        parameters,
+        args: _,
+        filter: _,
+        null_treatment: _,
+        over: _,
+        within_group: _,
+    } = function;
+    vec![(!matches!(parameters, FunctionArguments::None), "a second list of arguments", LEAVE_OUT)]
+}
