@@ -36,8 +36,33 @@ pub fn of_plan(error: &DataFusionError) -> Fault {
         DataFusionError::SQL(error, _) => query(format!("this is no SQL: {}", one_line(&error.to_string()))),
         DataFusionError::Internal(text) => Fault::internal(text),
         // A type that a function does not take, a function that there is not, a constant that cannot be cast.
-        _ => query(one_line(&error.strip_backtrace())),
+        _ => of_text(&one_line(&error.strip_backtrace())),
     }
+}
+
+/// What planning said in words, without what is inside of DataFusion.
+fn of_text(text: &str) -> Fault {
+    if let Some((name, nearest)) = unknown_function(text) {
+        return query(format!("there is no function \"{name}\"")).help(format!("did you mean \"{nearest}\"?"));
+    }
+    match text.strip_prefix("Physical plan does not support logical expression ") {
+        Some(expr) if expr.starts_with("ScalarSubquery") => query(
+            "a subquery that looks at the row around it stands where it cannot be computed for each row".to_owned(),
+        )
+        .help("let it give an aggregate without LIMIT, or join with it instead"),
+        Some(expr) if ["InSubquery", "Exists", "SetComparison"].iter().any(|kind| expr.starts_with(kind)) => {
+            query("IN (SELECT …) or EXISTS stands where it cannot be computed".to_owned())
+                .help("it may stand in WHERE, but not within a column or CASE: join with the table instead")
+        }
+        Some(_) => query("an expression stands where it cannot be computed".to_owned()).help("use a subquery"),
+        None => query(text.to_owned()),
+    }
+}
+
+/// The name and the nearest one, of `Invalid function 'a'.; Did you mean 'b'?`.
+fn unknown_function(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.strip_prefix("Invalid function '")?.split_once("'.; Did you mean '")?;
+    Some((name, rest.strip_suffix("'?")?))
 }
 
 fn of_schema(error: &SchemaError) -> Fault {
@@ -89,7 +114,7 @@ pub fn of_run(error: &DataFusionError) -> Fault {
             }
         }
         DataFusionError::IoError(error) => Fault::io("a spill file", error),
-        DataFusionError::NotImplemented(_) | DataFusionError::Plan(_) => query(text),
+        DataFusionError::NotImplemented(_) | DataFusionError::Plan(_) => of_text(&text),
         other => Fault::internal(other),
     }
 }

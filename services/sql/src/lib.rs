@@ -2,7 +2,7 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `statement`, `clauses`, `plan` | what may be asked, and what comes out: all that planning checks |
+//! | `statement`, `clauses`, `calls`, `places`, `plan` | what may be asked, and what comes out: all that planning checks |
 //! | `tables` | an input as a table: live, kept in memory, or kept in a spool |
 //! | `gather`, `run` | which inputs are read ahead, and the query under way |
 //! | `window` | windows over whole partitions, one after the other |
@@ -12,6 +12,7 @@
 //! | `faults`, `output` | errors as faults, plain types |
 
 mod arithmetic;
+mod calls;
 mod clauses;
 mod digits;
 mod disk;
@@ -21,6 +22,7 @@ mod gather;
 mod memory;
 mod output;
 mod params;
+mod places;
 mod plan;
 mod run;
 mod session;

@@ -1,7 +1,7 @@
 //! A query planned: its tables, what it does with them, and what comes out.
 
 use crate::tables::InputTable;
-use crate::{faults, output, session, statement};
+use crate::{faults, output, places, session, statement};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
@@ -62,6 +62,7 @@ fn planned(text: &str, tables: Vec<Arc<InputTable>>) -> Result<Query, Fault> {
     let plan = block_on(state.statement_to_plan(statement)).map_err(|error| faults::of_plan(&error))?;
     check_reads_only(&plan)?;
     check_depth(&plan)?;
+    places::check(&plan)?;
     let plan = state.optimize(&plan).map_err(|error| faults::of_plan(&error))?;
     check_depth(&plan)?;
     let schema = output::schema(plan.schema().as_arrow(), tables.iter().map(|table| table.columns()))?;

@@ -1,6 +1,6 @@
 //! What may be asked: one query, of a length and depth that can be worked with, over tables that there are.
 
-use crate::{clauses, faults};
+use crate::{calls, clauses, faults};
 use datafusion::common::TableReference;
 use datafusion::config::Dialect;
 use datafusion::execution::SessionState;
@@ -38,6 +38,7 @@ pub fn parse(state: &SessionState, query: &str) -> Result<Statement, Fault> {
     match &statement {
         Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
             clauses::check(inner)?;
+            calls::check(state, inner)?;
             Ok(statement)
         }
         other => Err(faults::query(format!("this is no query: {}", first_words(&other.to_string())))

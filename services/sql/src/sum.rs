@@ -5,11 +5,14 @@
 //! point and intervals are summed by DataFusion.
 
 use crate::digits;
-use datafusion::arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowNumericType, AsArray, BooleanArray, PrimitiveArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, ArrowNativeTypeOp, ArrowNumericType, AsArray, BooleanArray, PrimitiveArray,
+};
 use datafusion::arrow::compute::sum_checked;
 use datafusion::arrow::datatypes::{
     DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType,
-    DurationMillisecondType, DurationNanosecondType, DurationSecondType, FieldRef, Int64Type, TimeUnit, UInt64Type, i256,
+    DurationMillisecondType, DurationNanosecondType, DurationSecondType, FieldRef, Int64Type, TimeUnit, UInt64Type,
+    i256,
 };
 use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
@@ -151,12 +154,11 @@ impl Groups {
     fn of<T: ArrowNumericType + Send>(data_type: DataType) -> Self {
         let overflowed = Arc::new(AtomicBool::new(false));
         let told = overflowed.clone();
-        let inner = PrimitiveGroupsAccumulator::<T, _>::new(&data_type, move |sum, value| {
-            match sum.add_checked(value) {
+        let inner =
+            PrimitiveGroupsAccumulator::<T, _>::new(&data_type, move |sum, value| match sum.add_checked(value) {
                 Ok(more) => *sum = more,
                 Err(_) => told.store(true, Ordering::Relaxed),
-            }
-        });
+            });
         Self { inner: Box::new(inner), overflowed, data_type }
     }
 

@@ -85,9 +85,18 @@ async fn what_fits_is_computed() {
         ("SELECT sum(m) AS a FROM input WHERE false", &["∅"]),
         ("SELECT sum(DISTINCT m) AS a, sum(DISTINCT i) AS b FROM input", &["9223372036854775806|2147483648"]),
         // A frame of one row: the row that comes and the one that leaves never count together.
-        ("SELECT sum(m) OVER (ORDER BY id ROWS CURRENT ROW) AS a FROM input WHERE id < 3", &["9223372036854775807", "9223372036854775807"]),
-        ("SELECT sum(DISTINCT i) OVER (ORDER BY id ROWS 1 PRECEDING) AS a FROM input ORDER BY id", &["2147483647", "2147483647", "2147483648"]),
-        ("SELECT -9223372036854775808 AS a, -m AS b FROM input WHERE id = 1", &["-9223372036854775808|-9223372036854775807"]),
+        (
+            "SELECT sum(m) OVER (ORDER BY id ROWS CURRENT ROW) AS a FROM input WHERE id < 3",
+            &["9223372036854775807", "9223372036854775807"],
+        ),
+        (
+            "SELECT sum(DISTINCT i) OVER (ORDER BY id ROWS 1 PRECEDING) AS a FROM input ORDER BY id",
+            &["2147483647", "2147483647", "2147483648"],
+        ),
+        (
+            "SELECT -9223372036854775808 AS a, -m AS b FROM input WHERE id = 1",
+            &["-9223372036854775808|-9223372036854775807"],
+        ),
     ] {
         assert_eq!(shown(&ask(query, &input).await), wanted, "{query}");
     }

@@ -103,6 +103,41 @@ async fn clauses_that_would_be_passed_over_are_refused() {
 }
 
 #[tokio::test]
+async fn what_stands_in_the_wrong_place_is_told_by_its_name_and_place() {
+    for (query, words) in [
+        (
+            "SELECT Age FROM input WHERE row_number() OVER () = 1",
+            "the window function row_number may not stand in WHERE",
+        ),
+        ("SELECT a.Age FROM input a JOIN input b ON sum(a.Age) = b.Age", "the aggregate sum may not stand in ON"),
+        ("SELECT count(*) FROM input GROUP BY sum(Age)", "the aggregate sum may not stand in GROUP BY"),
+        ("SELECT Age FROM input, (VALUES (sum(1))) AS v(x)", "the aggregate sum may not stand in VALUES"),
+        (
+            "SELECT Age FROM input GROUP BY Age HAVING row_number() OVER () = 1",
+            "row_number may not stand in WHERE, HAVING",
+        ),
+        (
+            "SELECT Age FROM input WHERE Age IN (SELECT Age FROM input WHERE lag(Age) OVER () = 1)",
+            "lag may not stand in",
+        ),
+        ("SELECT Age FROM input WHERE unnest([1]) = 1", "unnest may not stand in WHERE"),
+        ("SELECT row_number() FROM input", "row_number is a function of windows, and stands without OVER"),
+        ("SELECT LAG(Age) FROM input", "lag is a function of windows"),
+        ("SELECT upper(name) OVER () FROM input", "OVER means nothing with upper"),
+        ("SELECT abs(Age) FILTER (WHERE Age > 1) FROM input", "FILTER means nothing with abs"),
+        ("SELECT upper(DISTINCT name) FROM input", "DISTINCT or ALL means nothing with upper"),
+        ("SELECT CASE WHEN Age IN (SELECT Age FROM input) THEN 1 END AS x FROM input", "IN (SELECT …)"),
+        ("SELECT EXISTS (SELECT 1 FROM input b WHERE b.Age > a.Age) AS x FROM input a", "EXISTS"),
+        ("SELECT (SELECT b.Age FROM input b WHERE b.Age > a.Age LIMIT 1) AS x FROM input a", "a subquery"),
+        ("SELECT uper(name) FROM input", "there is no function \"uper\""),
+    ] {
+        let fault = refused(query, &people()).await;
+        assert!(fault.message().contains(words), "{query}: {fault:?}");
+        assert!(!fault.message().contains(['{', '}']) && fault.help_text().is_some(), "{query}: {fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_file_is_read() {
     for table in ["'/etc/passwd'", "\"/etc/passwd\"", "read_csv('/etc/passwd')", "parquet_metadata('x')", "'data.csv'"]
     {

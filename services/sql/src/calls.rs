@@ -1,0 +1,72 @@
+//! Functions called as what they are: those of windows with `OVER`, and those of single values without.
+//!
+//! DataFusion does not know a window function without `OVER`, and passes over an `OVER` or a `FILTER` that means nothing.
+
+use crate::faults;
+use datafusion::execution::SessionState;
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArgumentClause, FunctionArguments, ObjectNamePart, Statement, Visit, Visitor,
+};
+use flight_common::Fault;
+use std::ops::ControlFlow;
+
+/// Checks all calls of a query.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] for the first one that is wrong.
+pub fn check(state: &SessionState, statement: &Statement) -> Result<(), Fault> {
+    match statement.visit(&mut Calls { state }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(fault) => Err(fault),
+    }
+}
+
+struct Calls<'a> {
+    state: &'a SessionState,
+}
+
+impl Visitor for Calls<'_> {
+    type Break = Fault;
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Fault> {
+        let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+        match self.offence(function) {
+            Some(fault) => ControlFlow::Break(fault),
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Calls<'_> {
+    fn offence(&self, function: &Function) -> Option<Fault> {
+        let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
+        let name = name.value.to_lowercase();
+        let is_scalar = self.state.scalar_functions().contains_key(&name);
+        let is_aggregate = self.state.aggregate_functions().contains_key(&name);
+        let is_window = self.state.window_functions().contains_key(&name);
+        if is_window && !is_aggregate && !is_scalar && function.over.is_none() {
+            let fault = faults::query(format!("{name} is a function of windows, and stands without OVER"));
+            return Some(fault.help(format!("write {name}(…) OVER (ORDER BY …)")));
+        }
+        let word = meaningless(function).filter(|_| is_scalar && !is_aggregate && !is_window)?;
+        let fault = faults::query(format!("{word} means nothing with {name}, which takes one row at a time"));
+        Some(fault.help("leave it out"))
+    }
+}
+
+/// What only functions of many rows have.
+fn meaningless(function: &Function) -> Option<&'static str> {
+    let (distinct, clauses) = match &function.args {
+        FunctionArguments::List(list) => (list.duplicate_treatment.is_some(), list.clauses.as_slice()),
+        _ => (false, &[][..]),
+    };
+    let sorts = clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+    let words = [
+        (function.over.is_some(), "OVER"),
+        (function.filter.is_some(), "FILTER"),
+        (!function.within_group.is_empty(), "WITHIN GROUP"),
+        (distinct, "DISTINCT or ALL"),
+        (sorts, "ORDER BY"),
+    ];
+    words.into_iter().find(|(is_there, _)| *is_there).map(|(_, word)| word)
+}
