@@ -17,27 +17,15 @@ use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
-use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::physical_expr_common::datum::apply;
 use std::sync::Arc;
 
-/// Puts checked arithmetic in the place of DataFusion's own. It comes after the types are known.
+/// Puts checked arithmetic in the place of DataFusion's own.
 #[derive(Debug)]
 pub struct CheckArithmetic;
-
-impl AnalyzerRule for CheckArithmetic {
-    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        ApplyFunctionRewrites::new(vec![Arc::new(Self)]).analyze(plan, config)
-    }
-
-    fn name(&self) -> &str {
-        "check_arithmetic"
-    }
-}
 
 impl FunctionRewrite for CheckArithmetic {
     fn name(&self) -> &str {

@@ -8,6 +8,7 @@
 //! | `window` | windows over whole partitions, one after the other |
 //! | `functions` | functions that could fill all memory by one call, held to a measure |
 //! | `arithmetic`, `sum`, `digits` | numbers that do not fit are errors |
+//! | `timestamps` | what `TIMESTAMP` is |
 //! | `session`, `memory`, `disk` | DataFusion's settings, its memory and its spill files |
 //! | `faults`, `output` | errors as faults, plain types |
 
@@ -29,6 +30,7 @@ mod session;
 mod statement;
 mod sum;
 mod tables;
+mod timestamps;
 mod window;
 
 pub use params::Params;

@@ -7,13 +7,18 @@ use crate::functions;
 use crate::memory::WorkingMemory;
 use crate::sum::check_sums;
 use crate::tables::InputTable;
+use crate::timestamps::{InMicroseconds, NumbersAreSeconds, ZONE};
 use crate::window::ByPartition;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{Result, TableReference};
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_common::{Fault, SpillSpace, compute};
 use std::sync::Arc;
@@ -59,7 +64,7 @@ impl Settings {
         options.sql_parser.enable_ident_normalization = false;
         options.sql_parser.map_string_types_to_utf8view = false;
         // Without it the zone of a literal is lost: TIMESTAMPTZ '2024-02-29T12:00:00Z'.
-        options.execution.time_zone = Some("UTC".to_owned());
+        options.execution.time_zone = Some(ZONE.to_owned());
         // Nothing bounds them.
         options.execution.enable_recursive_ctes = false;
         let share = memory / MERGE_SHARE;
@@ -85,7 +90,8 @@ pub fn state(settings: Settings, runtime: Arc<RuntimeEnv>) -> SessionState {
     let mut builder = SessionStateBuilder::new_with_default_features()
         .with_config(settings.config())
         .with_runtime_env(runtime)
-        .with_analyzer_rule(Arc::new(CheckArithmetic))
+        .with_analyzer_rule(Arc::new(Rewrites))
+        .with_type_planner(Arc::new(InMicroseconds))
         .with_physical_optimizer_rule(Arc::new(ByPartition));
     if let Some(scalar) = builder.scalar_functions() {
         functions::hold_to_measure(scalar);
@@ -94,6 +100,20 @@ pub fn state(settings: Settings, runtime: Arc<RuntimeEnv>) -> SessionState {
         check_sums(aggregate);
     }
     builder.build()
+}
+
+/// What expressions become once their types are known. (DataFusion has a list of such rewrites too, which comes before.)
+#[derive(Debug)]
+struct Rewrites;
+
+impl AnalyzerRule for Rewrites {
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        ApplyFunctionRewrites::new(vec![Arc::new(CheckArithmetic), Arc::new(NumbersAreSeconds)]).analyze(plan, config)
+    }
+
+    fn name(&self) -> &str {
+        "rewrites"
+    }
 }
 
 /// What planning needs: no memory, and no disk.

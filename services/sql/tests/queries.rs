@@ -201,3 +201,29 @@ async fn an_order_is_kept_where_the_query_asks_for_one() {
     assert!(sorted.column(0).as_primitive::<Int64Type>().values().windows(2).all(|pair| pair[0] >= pair[1]));
     assert_eq!(shown(&ask("SELECT n FROM input ORDER BY n LIMIT 2 OFFSET 1", &input).await), ["1", "2"]);
 }
+
+#[tokio::test]
+async fn timestamps_are_in_microseconds_and_of_any_year() {
+    let input =
+        batch!("s" => StringArray ["0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"], "n" => Int64Array [0, 60]);
+    let rows = ask(
+        "SELECT CAST(s AS TIMESTAMP) AS t, TRY_CAST(s AS TIMESTAMPTZ) AS z, CAST(n AS TIMESTAMP) AS n, \
+         TIMESTAMP '9999-12-31 00:00:00' AS l, CAST(s AS TIMESTAMP(3)) AS m FROM input ORDER BY t",
+        &input,
+    )
+    .await;
+    let micros = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    let types: Vec<DataType> = rows.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+    let millis = DataType::Timestamp(TimeUnit::Millisecond, None);
+    assert_eq!(types, [micros(None), micros(Some("UTC")), micros(None), micros(None), millis]);
+    assert_eq!(
+        shown(&rows),
+        [
+            "0001-01-01T00:00:00|0001-01-01T00:00:00Z|1970-01-01T00:00:00|9999-12-31T00:00:00|0001-01-01T00:00:00",
+            "9999-12-31T23:59:59.999999|9999-12-31T23:59:59.999999Z|1970-01-01T00:01:00|9999-12-31T00:00:00|9999-12-31T23:59:59.999",
+        ]
+    );
+    let later =
+        "SELECT count(*) AS n FROM input WHERE CAST(s AS TIMESTAMP) + INTERVAL '1 day' > TIMESTAMP '9000-01-01'";
+    assert_eq!(shown(&ask(later, &input).await), ["1"]);
+}
