@@ -10,6 +10,7 @@
 //! | [`wire`], [`server`], [`client`] | Arrow Flight, which no step sees |
 //! | [`outbound`] | requests to addresses that somebody else has chosen |
 //! | `values` (feature `values`) | texts that are numbers, dates, nulls: guessed and read |
+//! | [`farewell`] | what is to be said elsewhere before the process ends |
 //! | [`registry`], [`drive`] | how a step is called, in this process or behind a server |
 
 pub mod client;
@@ -20,6 +21,7 @@ mod data_root;
 mod dataset;
 pub mod describe;
 pub mod drive;
+pub mod farewell;
 mod fault;
 #[cfg(feature = "files")]
 mod identity;

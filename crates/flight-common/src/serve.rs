@@ -1,6 +1,7 @@
 //! The `main` of a step's own binary, and the knobs that every server of steps has.
 
 use crate::data_root::RootOptions;
+use crate::farewell::farewells;
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
 use crate::outbound::AllowList;
@@ -175,7 +176,9 @@ pub fn main(step: impl Step) -> ExitCode {
     let result = runtime().and_then(|runtime| {
         runtime.block_on(async {
             let _telemetry = telemetry::init(name, cli.log_format, "info")?;
-            serve(registry, cli.env.open()?, &cli.listen).await
+            let served = serve(registry, cli.env.open()?, &cli.listen).await;
+            farewells().await;
+            served
         })
     });
     match result {

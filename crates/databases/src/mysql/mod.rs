@@ -9,7 +9,8 @@ mod options;
 pub use fault::fault;
 
 use crate::address::Address;
-use flight_common::{Fault, compute};
+use flight_common::Fault;
+use flight_common::farewell::Farewell;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, Opts};
 use options::configured;
@@ -59,7 +60,7 @@ impl Session {
         conn.query_drop(AGREED).await.map_err(said)?;
         let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(said)?;
         let is_mariadb = version.is_some_and(|version| version.to_lowercase().contains("mariadb"));
-        let end = EndQuery { opts, id: Some(conn.id()) };
+        let end = EndQuery { opts, running: Some((conn.id(), Farewell::default())) };
         Ok(Self { conn, address: address.clone(), is_mariadb, end })
     }
 
@@ -104,7 +105,8 @@ impl Session {
     /// Ends it when nothing is running.
     pub async fn close(self) {
         let Self { conn, mut end, .. } = self;
-        end.id = None;
+        // The end of the process waits for this too.
+        let _farewell = end.running.take();
         // All that was asked for is there: a server that does not hear the goodbye finds out by itself.
         if let Ok(Err(error)) = timeout(CANCEL, conn.disconnect()).await {
             tracing::debug!(%error, "a connection to MySQL was not closed");
@@ -115,25 +117,21 @@ impl Session {
 /// Ends what runs on a connection when it is dropped.
 struct EndQuery {
     opts: Opts,
-    /// The connection, as the server counts them; nothing when nothing runs there.
-    id: Option<u32>,
+    /// The connection, as the server counts them, and the goodbye; nothing when nothing runs there.
+    running: Option<(u32, Farewell)>,
 }
 
 impl Drop for EndQuery {
     fn drop(&mut self) {
-        let Some(id) = self.id.take() else { return };
+        let Some((id, farewell)) = self.running.take() else { return };
         let opts = self.opts.clone();
-        // Nobody is left to wait for it; it ends by itself.
-        drop(
-            compute::spawn(async move {
-                match timeout(CANCEL, end_connection(opts, id)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "a query could not be ended"),
-                    Err(_) => tracing::warn!("a query could not be ended in time"),
-                }
-            })
-            .detach(),
-        );
+        farewell.say(async move {
+            match timeout(CANCEL, end_connection(opts, id)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "a query could not be ended"),
+                Err(_) => tracing::warn!("a query could not be ended in time"),
+            }
+        });
     }
 }
 

@@ -9,6 +9,7 @@ mod tls;
 pub use fault::fault;
 
 use crate::address::Address;
+use flight_common::farewell::Farewell;
 use flight_common::{Fault, compute};
 use std::fmt::Display;
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub struct Session {
     token: CancelToken,
     tls: Tls,
     address: Address,
-    closed: bool,
+    /// Nothing when nothing runs there.
+    farewell: Option<Farewell>,
     driver: Option<AbortOnDropHandle<()>>,
 }
 
@@ -53,7 +55,14 @@ impl Session {
                 tracing::debug!(%error, "a connection to PostgreSQL ended");
             }
         });
-        Ok(Self { client, token, tls, address: address.clone(), closed: false, driver: Some(driver) })
+        Ok(Self {
+            client,
+            token,
+            tls,
+            address: address.clone(),
+            farewell: Some(Farewell::default()),
+            driver: Some(driver),
+        })
     }
 
     /// What statements are sent through.
@@ -76,31 +85,24 @@ impl Session {
 
     /// Ends it when nothing is running. The server is told, so that its log has no lost connection.
     pub fn close(mut self) {
-        self.closed = true;
-        if let Some(driver) = self.driver.take() {
+        if let (Some(driver), Some(farewell)) = (self.driver.take(), self.farewell.take()) {
             // It says goodbye when the client is dropped, which is now.
-            drop(compute::spawn(timeout(CANCEL, driver)).detach());
+            farewell.say(async move { drop(timeout(CANCEL, driver).await) });
         }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.closed || self.client.is_closed() {
-            return;
-        }
+        let Some(farewell) = self.farewell.take().filter(|_| !self.client.is_closed()) else { return };
         let (token, tls) = (self.token.clone(), self.tls.clone());
-        // Nobody is left to wait for it; it ends by itself.
-        drop(
-            compute::spawn(async move {
-                match timeout(CANCEL, token.cancel_query(tls)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "a query could not be cancelled"),
-                    Err(_) => tracing::warn!("a query could not be cancelled in time"),
-                }
-            })
-            .detach(),
-        );
+        farewell.say(async move {
+            match timeout(CANCEL, token.cancel_query(tls)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "a query could not be cancelled"),
+                Err(_) => tracing::warn!("a query could not be cancelled in time"),
+            }
+        });
     }
 }
 

@@ -21,6 +21,7 @@ use crate::registry;
 use crate::show;
 use clap::CommandFactory;
 use flight_common::client::StepClient;
+use flight_common::farewell::farewells;
 use flight_common::telemetry::{self, LogFormat};
 use flight_common::{Fault, serve::runtime};
 use orchestrator::mesh::{FlightMesh, InProcess, Planner, Secrets, WithSecrets};
@@ -63,7 +64,7 @@ pub fn dispatch(cli: Cli) -> Exit {
     })
 }
 
-/// Runs the work of a command with telemetry, and flushes that at the end.
+/// Runs the work of a command with telemetry. At the end what it left running elsewhere is ended, and telemetry is flushed.
 fn within(logs: LogFormat, level: &str, work: impl Future<Output = Result<Exit, Fault>>) -> Result<Exit, Fault> {
     within_as("quiver", logs, level, work)
 }
@@ -77,7 +78,9 @@ fn within_as(
 ) -> Result<Exit, Fault> {
     runtime()?.block_on(async {
         let _telemetry = telemetry::init(service, logs, level)?;
-        work.await
+        let ended = work.await;
+        farewells().await;
+        ended
     })
 }
 
