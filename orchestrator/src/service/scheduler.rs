@@ -1,11 +1,13 @@
 //! Runs pipelines when their time has come.
 //!
 //! Every replica looks. A time is submitted under a key of its own before the schedule moves on: whoever comes second,
-//! or again after a crash, finds the run that is there already.
+//! or again after a crash, finds the run that is there already. Whether its pipeline can run is found out by the run
+//! itself: a file that has not come yet leaves a failed run, with its fault and its hooks, and is tried again as the
+//! pipeline says.
 
-use super::{Refused, RunRequest, Service};
+use super::{Refused, Service, Submission};
 use crate::schedule::{Overlap, ScheduleSpec, due, jitter};
-use crate::store::{Schedule, StoreError};
+use crate::store::{Definition, PipelineVersion, Schedule, StoreError};
 use flight_common::Fault;
 use std::time::Duration;
 
@@ -93,25 +95,19 @@ impl Service {
             return Err(Refused::Request(Fault::bad_params(wrong).help("choose another range")));
         }
         let mut runs = Vec::new();
+        let (version, definition) = self.0.store.pipeline(&schedule.spec.pipeline, schedule.spec.version).await?;
         for time in times {
-            let key = format!("backfill:{name}:{time}");
             let origin = format!("backfill:{name}");
-            let request = RunRequest { concurrency, ..self.request(&schedule, time)? };
-            runs.push(self.submit_request(request, Some(key), by, &origin).await?.run.id);
+            let submission = Submission {
+                concurrency,
+                idempotency_key: Some(format!("{origin}:{time}")),
+                by: by.to_owned(),
+                origin,
+                ..occurrence(&schedule.spec, &version, &definition, time).map_err(Refused::Request)?
+            };
+            runs.push(self.submit(submission).await?.run.id);
         }
         Ok(runs)
-    }
-
-    fn request(&self, schedule: &Schedule, time: i64) -> Result<RunRequest, Refused> {
-        let timing = schedule.spec.timing().map_err(Refused::Request)?;
-        let (params, set) = schedule.spec.filled(&timing, time);
-        Ok(RunRequest {
-            pipeline: Some(schedule.spec.pipeline.clone()),
-            version: schedule.spec.version,
-            params,
-            set,
-            ..RunRequest::default()
-        })
     }
 
     /// Submits what is due of a schedule, and moves it on.
@@ -137,10 +133,6 @@ impl Service {
                 Ok(Some(run)) => store.note_schedule(&schedule.name, time, Ok(&run)).await?,
                 Ok(None) => tracing::info!(schedule = schedule.name, time, "left out: its last run is under way"),
                 Err(Refused::Store(StoreError::Unavailable(why))) => return Err(StoreError::Unavailable(why)),
-                Err(Refused::Wrong(problems)) if problems.iter().all(|one| one.transient().is_some()) => {
-                    // Its steps are out of reach: the next look tries again.
-                    return store.advance_schedule(&schedule.name, first, Some(time)).await.map(drop);
-                }
                 Err(refused) => {
                     let why = refused.to_string();
                     tracing::warn!(schedule = schedule.name, why, "no run could be queued");
@@ -175,8 +167,34 @@ impl Service {
             }
             _ => {}
         }
-        let request = self.request(schedule, time)?;
-        let submitted = self.submit_request(request, Some(key), &schedule.updated_by, &origin).await?;
+        let (version, definition) = store.pipeline(&schedule.spec.pipeline, schedule.spec.version).await?;
+        let submission = Submission {
+            idempotency_key: Some(key),
+            by: schedule.updated_by.clone(),
+            origin,
+            ..occurrence(&schedule.spec, &version, &definition, time).map_err(Refused::Request)?
+        };
+        let submitted = self.submit(submission).await?;
         Ok(Some(submitted.run.id))
     }
+}
+
+/// The run of a time of a schedule, as far as the schedule says what it is.
+fn occurrence(
+    spec: &ScheduleSpec,
+    version: &PipelineVersion,
+    definition: &Definition,
+    time: i64,
+) -> Result<Submission, Fault> {
+    let (params, sets) = spec.filled(&spec.timing()?, time);
+    Ok(Submission {
+        pipeline: Some(spec.pipeline.clone()),
+        version: Some(version.version),
+        body: definition.body.clone(),
+        sets,
+        params,
+        scheduled_at: Some(time),
+        unplanned: true,
+        ..Submission::default()
+    })
 }

@@ -36,6 +36,15 @@ pub fn run(details: &RunDetails) -> String {
     let run = &details.run;
     let mut text = format!("run {}\n{} is {}", run.id, pipeline(run), run.state);
     let _ = writeln!(text, ", queued {} by {} ({})", when(run.created_at), run.submitted_by, run.origin);
+    if let Some(at) = run.scheduled_at {
+        let _ = writeln!(text, "scheduled for {}", when_in(&Local, at));
+    }
+    for (name, value) in &run.params {
+        let _ = writeln!(text, "param {name}={}", word(value));
+    }
+    for set in &run.sets {
+        let _ = writeln!(text, "set {set}");
+    }
     if run.attempt > 0 {
         let _ = writeln!(text, "attempt {}, took {}", run.attempt, took(run));
     }
@@ -176,6 +185,15 @@ fn pipeline(run: &RunRow) -> String {
 pub fn when(millis: i64) -> String {
     let local: Option<DateTime<Local>> = Local.timestamp_millis_opt(millis).single();
     local.map_or_else(|| millis.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// Milliseconds since 1970, as the clocks of a zone show them, and how far these are ahead of UTC.
+fn when_in<Z: TimeZone>(zone: &Z, millis: i64) -> String
+where
+    Z::Offset: std::fmt::Display,
+{
+    let time = zone.timestamp_millis_opt(millis).single();
+    time.map_or_else(|| millis.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S %:z").to_string())
 }
 
 fn took(run: &RunRow) -> String {
