@@ -6,6 +6,7 @@
 //! pipeline says.
 
 use super::{Refused, Service, Submission};
+use crate::pipeline::{self, Arguments, Source};
 use crate::schedule::{Overlap, ScheduleSpec, due, jitter};
 use crate::store::{Definition, PipelineVersion, Schedule, StoreError};
 use flight_common::Fault;
@@ -43,17 +44,21 @@ impl Service {
     /// Stores a schedule.
     ///
     /// # Errors
-    /// [`Refused::Request`] for a cron or zone that is none; [`StoreError::NotFound`] for a pipeline that is not stored.
+    /// [`Refused::Request`] for a cron or zone that is none; [`StoreError::NotFound`] for a
+    /// pipeline that is not stored; [`Refused::Wrong`] for parameters that the pipeline does not take.
     pub async fn put_schedule(&self, name: &str, spec: &ScheduleSpec, by: &str) -> Result<Schedule, Refused> {
         let timing = spec.timing().map_err(Refused::Request)?;
         let store = &self.0.store;
-        store.pipeline(&spec.pipeline, spec.version).await?;
-        let next = timing.next_after(store.now().await?);
-        if next.is_none() {
+        let (_, definition) = store.pipeline(&spec.pipeline, spec.version).await?;
+        let now = store.now().await?;
+        let Some(next) = timing.next_after(now) else {
             let never = Fault::bad_params(format!("\"{}\" never comes", spec.cron)).help("look at its day and month");
             return Err(Refused::Request(never));
-        }
-        Ok(store.put_schedule(name, spec, next, by).await?)
+        };
+        let (params, sets) = spec.filled(&timing, next);
+        let source = Source::new(&spec.pipeline, definition.body);
+        pipeline::check_arguments(&source, &Arguments { sets, params }).map_err(Refused::Wrong)?;
+        Ok(store.put_schedule(name, spec, Some(next), by).await?)
     }
 
     /// Pauses a schedule, or lets it go on from now.

@@ -95,7 +95,8 @@ pub struct Page<T> {
 }
 
 /// The columns of a [`RunRow`]. A list is many rows, and each value of each row costs.
-const SHOWN: &str = "id, pipeline, version, definition, sets, params, state, priority, attempt, not_before, created_at,
+pub(super) const SHOWN: &str =
+    "id, pipeline, version, definition, sets, params, state, priority, attempt, not_before, created_at,
     started_at, ended_at, owner, fault, traceparent, submitted_by, origin, scheduled_at";
 
 impl Store {
