@@ -19,13 +19,14 @@ pub enum Overlap {
     /// Leave that time out.
     #[default]
     Skip,
-    /// Queue another run.
+    /// Queue another run, which begins when the one before has ended.
     Queue,
     /// Cancel the old run, and queue another one.
     Cancel,
 }
 
-/// What to do about times that passed while nobody was there.
+/// What to do about times that passed while nobody was there. Those that are caught up with run one after another, whatever
+/// is said of runs that overlap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
@@ -37,6 +38,9 @@ pub enum CatchUp {
     /// Run for each of them.
     All,
 }
+
+/// Times that are looked at to learn how close to each other they come.
+const LOOKED_AT: usize = 100;
 
 /// What runs when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -66,7 +70,7 @@ pub struct ScheduleSpec {
     /// What to do about times that passed while nobody was there.
     #[serde(default)]
     pub catch_up: CatchUp,
-    /// Each run begins up to this many seconds late, so that not all begin at once.
+    /// Each run begins up to this many seconds late, so that not all begin at once: fewer than lie between two of its times.
     #[serde(default)]
     pub jitter_seconds: u32,
 }
@@ -82,6 +86,21 @@ impl ScheduleSpec {
     /// [`flight_common::FaultKind::BadParams`] for what is no cron, or no time zone.
     pub fn timing(&self) -> Result<Timing, Fault> {
         Timing::new(&self.cron, &self.zone)
+    }
+
+    /// Refuses runs that would begin so late that the next time has come; `from` is where its times are looked at.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] with the most that it may be.
+    pub fn refuse_too_late(&self, timing: &Timing, from: i64) -> Result<(), Fault> {
+        let times = timing.between(from, i64::MAX, LOOKED_AT);
+        let shortest = times.windows(2).map(|two| (two[1] - two[0]) / 1000).min().unwrap_or(i64::MAX);
+        if i64::from(self.jitter_seconds) < shortest {
+            return Ok(());
+        }
+        let (jitter, most) = (self.jitter_seconds, shortest - 1);
+        Err(Fault::bad_params(format!("jitter_seconds is {jitter}, and {shortest} s may lie between two of its times"))
+            .help(format!("give it {most} at most")))
     }
 
     /// The values and changes of parameters for a time.

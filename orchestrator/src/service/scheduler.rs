@@ -14,6 +14,7 @@ use std::time::Duration;
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(500);
+
 /// Runs that a backfill may ask for.
 const MOST: usize = 1000;
 
@@ -36,15 +37,24 @@ pub(super) async fn schedule(service: Service) {
 }
 
 /// Where the runs of a schedule come from.
-fn origin(name: &str) -> String {
-    format!("schedule:{name}")
+struct Origins {
+    /// Those whose time came.
+    due: String,
+    /// Those of times that were missed.
+    missed: String,
+}
+
+impl Origins {
+    fn of(name: &str) -> Self {
+        Self { due: format!("schedule:{name}"), missed: format!("catch-up:{name}") }
+    }
 }
 
 impl Service {
     /// Stores a schedule.
     ///
     /// # Errors
-    /// [`Refused::Request`] for a cron or zone that is none; [`StoreError::NotFound`] for a
+    /// [`Refused::Request`] for a cron or zone that is none, or runs that begin too late; [`StoreError::NotFound`] for a
     /// pipeline that is not stored; [`Refused::Wrong`] for parameters that the pipeline does not take.
     pub async fn put_schedule(&self, name: &str, spec: &ScheduleSpec, by: &str) -> Result<Schedule, Refused> {
         let timing = spec.timing().map_err(Refused::Request)?;
@@ -55,6 +65,7 @@ impl Service {
             let never = Fault::bad_params(format!("\"{}\" never comes", spec.cron)).help("look at its day and month");
             return Err(Refused::Request(never));
         };
+        spec.refuse_too_late(&timing, now).map_err(Refused::Request)?;
         let (params, sets) = spec.filled(&timing, next);
         let source = Source::new(&spec.pipeline, definition.body);
         pipeline::check_arguments(&source, &Arguments { sets, params }).map_err(Refused::Wrong)?;
@@ -102,12 +113,11 @@ impl Service {
         let mut runs = Vec::new();
         let (version, definition) = self.0.store.pipeline(&schedule.spec.pipeline, schedule.spec.version).await?;
         for time in times {
-            let origin = format!("backfill:{name}");
             let submission = Submission {
                 concurrency,
-                idempotency_key: Some(format!("{origin}:{time}")),
+                idempotency_key: Some(format!("backfill:{name}:{time}")),
                 by: by.to_owned(),
-                origin,
+                origin: format!("backfill:{name}"),
                 ..occurrence(&schedule.spec, &version, &definition, time).map_err(Refused::Request)?
             };
             runs.push(self.submit(submission).await?.run.id);
@@ -126,15 +136,11 @@ impl Service {
                 return store.note_schedule(&schedule.name, first, Err(&fault.to_string())).await;
             }
         };
-        let now = store.now().await?;
-        let found = due(&timing, schedule.spec.catch_up, first, now);
         let most = i64::from(schedule.spec.jitter_seconds) * 1000;
+        let late = |time| jitter(&schedule.name, time, most);
+        let found = due(&timing, schedule.spec.catch_up, late, first, store.now().await?);
         for time in found.times {
-            if time + jitter(&schedule.name, time, most) > now {
-                // It comes later, and all after it do.
-                return store.advance_schedule(&schedule.name, first, Some(time)).await.map(drop);
-            }
-            match self.fire_at(schedule, time).await {
+            match self.fire_at(schedule, time, found.missed).await {
                 Ok(Some(run)) => store.note_schedule(&schedule.name, time, Ok(&run)).await?,
                 Ok(None) => tracing::info!(schedule = schedule.name, time, "left out: its last run is under way"),
                 Err(Refused::Store(StoreError::Unavailable(why))) => return Err(StoreError::Unavailable(why)),
@@ -145,42 +151,54 @@ impl Service {
                 }
             }
         }
-        store.advance_schedule(&schedule.name, first, found.next).await.map(drop)
+        match found.next == Some(first) {
+            // It waits for its run to begin.
+            true => Ok(()),
+            false => store.advance_schedule(&schedule.name, first, found.next).await.map(drop),
+        }
     }
 
-    /// Queues the run of a time; nothing if another one is under way and that is what was asked for.
-    async fn fire_at(&self, schedule: &Schedule, time: i64) -> Result<Option<String>, Refused> {
-        let (store, origin) = (&self.0.store, origin(&schedule.name));
-        let key = format!("{origin}:{time}");
+    /// Queues the run of a time; nothing if another one is under way and that is what was asked for. One that was missed
+    /// is queued in any case, and neither leaves out nor cancels another.
+    async fn fire_at(&self, schedule: &Schedule, time: i64, missed: bool) -> Result<Option<String>, Refused> {
+        let (store, origins) = (&self.0.store, Origins::of(&schedule.name));
+        let key = format!("{}:{time}", origins.due);
         // Asked for before it is seen whether this very time is among them, which another replica may have queued.
-        let under_way = store.unfinished_from(&origin).await?;
+        let under_way = store.unfinished_from(&origins.due).await?;
+        let caught_up = store.unfinished_from(&origins.missed).await?;
         match store.run_of_key(&key).await {
             Ok(run) => return Ok(Some(run.id)),
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
+        let alone = under_way.is_empty() && caught_up.is_empty();
         match schedule.spec.overlap {
-            Overlap::Skip if !under_way.is_empty() => return Ok(None),
-            Overlap::Cancel => {
-                for run in under_way {
-                    match self.cancel(&run, &origin).await {
-                        // It has ended meanwhile.
-                        Ok(_) | Err(StoreError::Illegal { .. }) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-            }
+            _ if missed => {}
+            Overlap::Skip if !alone => return Ok(None),
+            Overlap::Cancel => self.cancel_all(under_way, &origins.due).await?,
             _ => {}
         }
         let (version, definition) = store.pipeline(&schedule.spec.pipeline, schedule.spec.version).await?;
         let submission = Submission {
+            // One after another.
+            concurrency: (missed || !alone).then_some(1),
             idempotency_key: Some(key),
             by: schedule.updated_by.clone(),
-            origin,
+            origin: if missed { origins.missed } else { origins.due },
             ..occurrence(&schedule.spec, &version, &definition, time).map_err(Refused::Request)?
         };
-        let submitted = self.submit(submission).await?;
-        Ok(Some(submitted.run.id))
+        Ok(Some(self.submit(submission).await?.run.id))
+    }
+
+    async fn cancel_all(&self, runs: Vec<String>, by: &str) -> Result<(), StoreError> {
+        for run in runs {
+            match self.cancel(&run, by).await {
+                // It has ended meanwhile.
+                Ok(_) | Err(StoreError::Illegal { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
