@@ -15,9 +15,6 @@ use std::time::Duration;
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Runs that a backfill may ask for.
-const MOST: usize = 1000;
-
 /// Looks for what is due, again and again. Never ends.
 pub(super) async fn schedule(service: Service) {
     let mut ticks = tokio::time::interval(LOOK);
@@ -37,16 +34,18 @@ pub(super) async fn schedule(service: Service) {
 }
 
 /// Where the runs of a schedule come from.
-struct Origins {
+pub(super) struct Origins {
     /// Those whose time came.
-    due: String,
+    pub(super) due: String,
     /// Those of times that were missed.
-    missed: String,
+    pub(super) missed: String,
+    /// Those of a range that was filled back.
+    pub(super) filled: String,
 }
 
 impl Origins {
-    fn of(name: &str) -> Self {
-        Self { due: format!("schedule:{name}"), missed: format!("catch-up:{name}") }
+    pub(super) fn of(name: &str) -> Self {
+        Self { due: format!("schedule:{name}"), missed: format!("catch-up:{name}"), filled: format!("backfill:{name}") }
     }
 }
 
@@ -84,45 +83,6 @@ impl Service {
             false => found.spec.timing().map_err(Refused::Request)?.next_after(store.now().await?),
         };
         Ok(store.pause_schedule(name, paused, next).await?)
-    }
-
-    /// Queues a run for each time of a schedule after `from` and up to `until`; of them, at most `concurrency` run at a
-    /// time. Asked again, it finds the runs that are there.
-    ///
-    /// # Errors
-    /// [`Refused::Request`] for a range with no time in it, or with more than 1,000; otherwise as [`Service::submit`].
-    pub async fn backfill(
-        &self,
-        name: &str,
-        from: i64,
-        until: i64,
-        concurrency: Option<i64>,
-        by: &str,
-    ) -> Result<Vec<String>, Refused> {
-        let schedule = self.0.store.schedule(name).await?;
-        let timing = schedule.spec.timing().map_err(Refused::Request)?;
-        let times = timing.between(from, until, MOST + 1);
-        let wrong = match times.len() {
-            0 => Some("no time of the schedule lies in that range".to_owned()),
-            count if count > MOST => Some(format!("more than {MOST} times lie in that range")),
-            _ => None,
-        };
-        if let Some(wrong) = wrong {
-            return Err(Refused::Request(Fault::bad_params(wrong).help("choose another range")));
-        }
-        let mut runs = Vec::new();
-        let (version, definition) = self.0.store.pipeline(&schedule.spec.pipeline, schedule.spec.version).await?;
-        for time in times {
-            let submission = Submission {
-                concurrency,
-                idempotency_key: Some(format!("backfill:{name}:{time}")),
-                by: by.to_owned(),
-                origin: format!("backfill:{name}"),
-                ..occurrence(&schedule.spec, &version, &definition, time).map_err(Refused::Request)?
-            };
-            runs.push(self.submit(submission).await?.run.id);
-        }
-        Ok(runs)
     }
 
     /// Submits what is due of a schedule, and moves it on.
@@ -203,7 +163,7 @@ impl Service {
 }
 
 /// The run of a time of a schedule, as far as the schedule says what it is.
-fn occurrence(
+pub(super) fn occurrence(
     spec: &ScheduleSpec,
     version: &PipelineVersion,
     definition: &Definition,

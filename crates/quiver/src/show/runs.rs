@@ -5,6 +5,7 @@ use chrono::{DateTime, Local, TimeZone};
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, CellAlignment, Table};
 use orchestrator::api::RunDetails;
+use orchestrator::service::Occurrence;
 use orchestrator::service::log::{LogLine, told};
 use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, Schedule, Token};
 use serde_json::Value;
@@ -153,6 +154,16 @@ pub fn schedules(schedules: &[Schedule]) -> String {
             schedule.last_at.map(when).unwrap_or_default(),
             schedule.last_error.clone().unwrap_or_default(),
         ]);
+    }
+    format!("{table}\n")
+}
+
+/// A line for each time of a backfill.
+pub fn occurrences(occurrences: &[Occurrence]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["time", "", "run"]);
+    for occurrence in occurrences {
+        table.add_row([&occurrence.time, occurrence.outcome.words(), &occurrence.run]);
     }
     format!("{table}\n")
 }
