@@ -59,7 +59,7 @@ pub struct ScheduleSpec {
     /// which it runs, as in 2026-03-29T02:00:00+02:00, and its day.
     #[serde(default)]
     pub set: Vec<String>,
-    /// Minute, hour, day of the month, month, day of the week; or six fields, the first being seconds: `0 6 * * MON-FRI`.
+    /// Minute, hour, day of the month, month, day of the week: `0 6 * * MON-FRI`.
     pub cron: String,
     /// The time zone, as in `Europe/Berlin`.
     #[serde(default = "utc")]

@@ -7,10 +7,11 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
-use croner::parser::{CronParser, Seconds};
+use croner::parser::{CronParser, Seconds, Year};
 use flight_common::{Fault, params};
 use std::str::FromStr;
 
+const FIELDS: usize = 5;
 const HOURS: usize = 24;
 /// Clocks are not changed twice within this time, in milliseconds.
 const DAY: i64 = 24 * 3_600_000;
@@ -37,9 +38,8 @@ impl Timing {
             let names = chrono_tz::TZ_VARIANTS.iter().map(|known| known.name());
             Fault::bad_params(format!("there is no time zone \"{zone}\"")).help(params::did_you_mean(zone, names))
         })?;
-        let parser = CronParser::builder().seconds(Seconds::Optional).build();
-        let cron = parser.parse(cron).map_err(|error| {
-            Fault::bad_params(format!("\"{cron}\" is no cron: {error}"))
+        let cron = parse(cron).map_err(|why| {
+            Fault::bad_params(format!("\"{cron}\" is no cron: {why}"))
                 .help("write minute, hour, day, month, weekday, as in `0 6 * * MON-FRI`")
         })?;
         let hourly = cron.pattern.hours.values().len() == HOURS;
@@ -145,6 +145,15 @@ impl Timing {
         let offset = self.zone.offset_from_utc_datetime(&utc(millis).naive_utc());
         TimeDelta::seconds(offset.fix().local_minus_utc().into())
     }
+}
+
+fn parse(cron: &str) -> Result<Cron, String> {
+    let fields = cron.split_whitespace().count();
+    if fields != FIELDS && !cron.trim_start().starts_with('@') {
+        return Err(format!("it has {fields} fields, not {FIELDS}"));
+    }
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    parser.parse(cron).map_err(|error| error.to_string())
 }
 
 fn utc(millis: i64) -> DateTime<Utc> {
@@ -267,7 +276,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_told() {
-        assert!(Timing::new("0 6 * *", "UTC").is_err());
+        for (cron, fields) in [("0 6 * *", "4 fields"), ("* * * * * *", "6 fields"), ("0 0 6 * * * 2026", "7 fields")] {
+            let told = Timing::new(cron, "UTC").expect_err("no cron").to_string();
+            assert!(told.contains(fields), "{told}");
+        }
         assert!(Timing::new("0 25 * * *", "UTC").is_err());
         let fault = Timing::new("0 6 * * *", "Europe/Berln").expect_err("no such zone");
         assert!(fault.help_text().is_some_and(|help| help.contains(BERLIN)), "{:?}", fault.help_text());

@@ -170,6 +170,8 @@ async fn what_can_never_run_is_no_schedule() {
     };
     let never = refused(ScheduleSpec { cron: "0 6 30 2 *".to_owned(), ..daily.clone() }).await;
     assert!(never.contains("never comes"), "{never}");
+    let every_second = refused(ScheduleSpec { cron: "* * * * * *".to_owned(), ..daily.clone() }).await;
+    assert!(every_second.contains("6 fields"), "{every_second}");
     let jitter = |cron: &str, jitter_seconds| ScheduleSpec { cron: cron.to_owned(), jitter_seconds, ..daily.clone() };
     let late = refused(jitter("0 6,7 * * *", 3600)).await;
     assert!(late.contains("3600 s may lie between"), "{late}");
