@@ -32,6 +32,9 @@ pub enum SchedulesCommand {
         /// The stored pipeline.
         #[arg(long, value_name = "NAME")]
         pipeline: String,
+        /// Its version [default: the newest at the time]
+        #[arg(long, value_name = "N")]
+        version: Option<i64>,
         /// When: minute, hour, day, month, weekday, as in `0 6 * * MON-FRI`.
         #[arg(long, value_name = "CRON")]
         cron: String,

@@ -30,9 +30,9 @@ pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
                 false => print(show::schedules(&all).as_bytes())?,
             }
         }
-        SchedulesCommand::Put { name, pipeline, cron, zone, params, sets, overlap, catch_up, jitter } => {
+        SchedulesCommand::Put { name, pipeline, version, cron, zone, params, sets, overlap, catch_up, jitter } => {
             let params: BTreeMap<String, String> = params.into_iter().collect();
-            let spec = json!({"pipeline": pipeline, "cron": cron, "zone": zone, "params": params, "set": sets,
+            let spec = json!({"pipeline": pipeline, "version": version, "cron": cron, "zone": zone, "params": params, "set": sets,
                 "overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter});
             one(call(Method::PUT, &[&name]).json(&spec)).await?;
         }

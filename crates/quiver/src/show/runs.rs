@@ -141,18 +141,21 @@ pub fn schedules(schedules: &[Schedule]) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(["schedule", "pipeline", "cron", "zone", "next", "last", ""]);
     for schedule in schedules {
-        let next = match schedule.paused {
-            true => "paused".to_owned(),
-            false => schedule.next_at.map(when).unwrap_or_default(),
+        // In its own time zone; one that it does not know has no next time either.
+        let timing = schedule.spec.timing();
+        let at = |millis: Option<i64>| match (&timing, millis) {
+            (Ok(timing), Some(millis)) => when_in(&timing.local(millis).timezone(), millis),
+            _ => String::new(),
         };
+        let next = if schedule.paused { "paused".to_owned() } else { at(schedule.next_at) };
         table.add_row([
             schedule.name.clone(),
             schedule.spec.pipeline.clone(),
             schedule.spec.cron.clone(),
             schedule.spec.zone.clone(),
             next,
-            schedule.last_at.map(when).unwrap_or_default(),
-            schedule.last_error.clone().unwrap_or_default(),
+            at(schedule.last_at),
+            schedule.last_error.as_deref().map(first_line).unwrap_or_default(),
         ]);
     }
     format!("{table}\n")
