@@ -15,11 +15,13 @@
 //! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
 //! | [`retry`] | when it is tried again: pure |
 //! | [`scheduler`] | runs pipelines when their time has come |
+//! | [`backfill`] | fills a range of a schedule's times back |
 //! | [`retention`] | what was kept goes in the end |
 
 mod attempt;
 mod attendant;
 mod audit;
+mod backfill;
 mod fingerprint;
 mod hooks;
 mod intake;
@@ -33,6 +35,7 @@ mod settings;
 mod worker;
 
 pub use attendant::kept_file;
+pub use backfill::{Backfill, Occurrence, Outcome};
 pub use hooks::HookSettings;
 pub use intake::{Refused, RunRequest, Submission, UNNAMED};
 pub use lineage::LineageSettings;
