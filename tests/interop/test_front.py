@@ -230,6 +230,12 @@ class Sql(unittest.TestCase):
             cursor.execute(query)
             return cursor.fetchall()
 
+    def test_a_token_is_a_password_whatever_the_name_is(self):
+        for name in ("o", "op", "opp", "oppp"):
+            with adbc.connect(ADDRESS, db_kwargs={"username": name, "password": TOKEN}) as db, db.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM people.read")
+                self.assertEqual(cursor.fetchall(), [(4,)], name)
+
     def test_kept_outputs_are_tables(self):
         self.assertEqual(self.rows("SELECT count(*), avg(age) FROM people.read"), [(4, (31 + 35 + 40) / 3)])
         joined = 'SELECT r.name FROM people.read r JOIN people.clean c ON r.id = c.id ORDER BY r.id'
