@@ -29,7 +29,7 @@ use calls::Calls;
 use exchanges::{Exchanges, Tie};
 use flight_common::client::StepClient;
 use flight_common::server::Listener;
-use flight_common::{Fault, MemoryBudget, StepCommand, telemetry};
+use flight_common::{Fault, MemoryBudget, SpillSpace, StepCommand, telemetry};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -185,12 +185,13 @@ impl FrontServer {
     pub async fn start(
         service: Service,
         steps: Arc<FlightMesh>,
-        memory: MemoryBudget,
+        space: SpillSpace,
         access: Access,
         address: SocketAddr,
         tls: Option<&Tls>,
     ) -> Result<Self, Fault> {
-        let sql = sql::Engine::new(service.clone(), &memory)?;
+        let memory = space.budget().clone();
+        let sql = sql::Engine::new(service.clone(), space)?;
         let inner = Arc::new(Inner { service, access, steps, exchanges: Exchanges::default(), memory, sql });
         let calls = FlightServiceServer::new(Calls(inner.clone())).max_decoding_message_size(64 << 20);
         let front = Front { inner, calls };

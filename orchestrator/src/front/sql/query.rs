@@ -10,6 +10,7 @@ use flight_common::queue::byte_queue;
 use flight_common::wire::outward_schema;
 use flight_common::{BatchStream, Fault, compute};
 use futures::StreamExt;
+use queries::WorkingMemory;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,18 +30,19 @@ impl Engine {
         if sql.len() > LONGEST {
             return Err(Fault::bad_params(format!("a query may have {LONGEST} characters, and no more")));
         }
-        let config = SessionConfig::new()
-            .with_default_catalog_and_schema(CATALOG, "public")
-            .with_information_schema(false)
-            .with_target_partitions(compute::workers());
-        let context = SessionContext::new_with_config_rt(config, self.runtime.clone());
+        let config =
+            SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(false);
+        let memory = WorkingMemory::new(self.space.budget());
+        let context = SessionContext::new_with_config_rt(config, queries::runtime(&memory, &self.space)?);
         let state = context.state();
         let dialect = datafusion::config::Dialect::PostgreSQL;
         let statement = state.sql_to_statement(sql, &dialect).map_err(fault)?;
+        let mut row_bytes = 0;
         for table in state.resolve_table_references(&statement).map_err(fault)? {
-            self.register(&context, &table).await?;
+            row_bytes += queries::row_bytes(&self.register(&context, &table).await?);
         }
-        let plan = state.statement_to_plan(statement).await.map_err(fault)?;
+        fit(&context, &memory, row_bytes);
+        let plan = context.state().statement_to_plan(statement).await.map_err(fault)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(|error| {
             Fault::denied(format!("this is no query: {}", error.strip_backtrace()))
@@ -62,7 +64,8 @@ impl Engine {
         })?;
         let (context, plan) = self.plan(sql).await?;
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
-        let (sender, results) = byte_queue(AHEAD.min(self.memory.limit() / 16), &self.memory, schema);
+        let memory = self.space.budget();
+        let (sender, results) = byte_queue(AHEAD.min(memory.limit() / 16), memory, schema);
         let task = compute::spawn(async move {
             let _seat = seat;
             let work = async {
@@ -89,23 +92,30 @@ impl Engine {
     }
 }
 
+/// Fits a session to its memory, and to rows of so many bytes.
+fn fit(context: &SessionContext, memory: &WorkingMemory, row_bytes: usize) {
+    let state = context.state_ref();
+    let mut state = state.write();
+    let fitted = queries::fitted(state.config().clone(), memory.most(), row_bytes);
+    *state.config_mut() = fitted;
+}
+
 /// What DataFusion says, as a fault.
 pub(super) fn fault(error: DataFusionError) -> Fault {
-    match error {
-        DataFusionError::External(source) => match source.downcast::<Fault>() {
-            Ok(fault) => *fault,
-            Err(other) => Fault::internal(other),
-        },
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => fault(*inner),
-        DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
-            Fault::bad_params(error.strip_backtrace())
-        }
-        DataFusionError::NotImplemented(_) => Fault::bad_params(error.strip_backtrace()),
+    if let Some(fault) = queries::carried(&error) {
+        return fault;
+    }
+    match error.find_root() {
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_) => Fault::bad_params(error.strip_backtrace()),
         DataFusionError::ResourcesExhausted(_) => {
             Fault::busy(error.strip_backtrace()).help("ask for less, or give the orchestrator more --memory-limit")
         }
+        DataFusionError::IoError(error) => Fault::io("a spill file", error),
         DataFusionError::ArrowError(error, _) => Fault::bad_data(error.to_string()),
         DataFusionError::Execution(text) => Fault::bad_data(text),
-        other => Fault::internal(other),
+        _ => Fault::internal(error),
     }
 }

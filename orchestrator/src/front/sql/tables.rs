@@ -7,7 +7,6 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::TableReference;
-use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
@@ -15,6 +14,7 @@ use datafusion::prelude::SessionContext;
 use flight_common::wire::{outward, outward_schema, read_frames};
 use flight_common::{BatchStream, DataRoot, Fault, MemoryBudget, OUTPUT, Parcel, compute};
 use futures::{StreamExt, TryStreamExt};
+use queries::{WorkingMemory, into_error};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
@@ -49,8 +49,8 @@ impl Engine {
         Ok(listed)
     }
 
-    /// Makes the tables that a query names known to its session.
-    pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<(), Fault> {
+    /// Makes a table that a query names known to its session. Returns its columns.
+    pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<SchemaRef, Fault> {
         let missing =
             |what: String| Fault::not_found(what).help("name a table as \"pipeline\".\"step\" or \"run id\".\"step\"");
         let Some(schema) = name.schema() else {
@@ -67,11 +67,13 @@ impl Engine {
                 tables
             }
         };
-        if !tables.table_exist(name.table()) {
-            let table = self.table(&kept).await?;
-            tables.register_table(name.table().to_owned(), table).map_err(fault)?;
+        if let Some(table) = tables.table(name.table()).await.map_err(fault)? {
+            return Ok(table.schema());
         }
-        Ok(())
+        let table = self.table(&kept).await?;
+        let columns = table.schema();
+        tables.register_table(name.table().to_owned(), table).map_err(fault)?;
+        Ok(columns)
     }
 
     async fn find(&self, schema: &str, table: &str) -> Result<Option<KeptOutput>, Fault> {
@@ -94,14 +96,14 @@ impl Engine {
             schema: schema.clone(),
             own: self.service.own_folder().clone(),
             path: kept.path.clone(),
-            memory: self.memory.clone(),
+            memory: self.space.budget().clone(),
         };
         Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(part)]).map_err(fault)?))
     }
 
     /// The columns of a kept output, as clients see them.
     pub(super) async fn schema_of(&self, kept: &KeptOutput) -> Result<SchemaRef, Fault> {
-        let (own, path, memory) = (self.service.own_folder().clone(), kept.path.clone(), self.memory.clone());
+        let (own, path, memory) = (self.service.own_folder().clone(), kept.path.clone(), self.space.budget().clone());
         compute::run(move || Ok(outward_schema(&open(&own, &path, &memory)?.schema()))).await
     }
 }
@@ -138,10 +140,11 @@ impl PartitionStream for Rows {
         let (own, path, memory) = (self.own.clone(), self.path.clone(), self.memory.clone());
         let schema = self.schema.clone();
         let opened = async move { compute::run(move || open(&own, &path, &memory)).await };
+        let most = WorkingMemory::new(&self.memory).most();
         let rows = futures::stream::once(opened).try_flatten();
-        let rows = rows.map(move |batch| {
-            batch.and_then(|batch| outward(&batch, &schema)).map_err(|fault| DataFusionError::External(Box::new(fault)))
-        });
+        let rows = rows.map(move |batch| batch.and_then(|batch| outward(&batch, &schema)));
+        let rows =
+            queries::shaped(BatchStream::new(self.schema.clone(), rows), most).map(|batch| batch.map_err(into_error));
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows))
     }
 }
