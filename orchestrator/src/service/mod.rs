@@ -8,6 +8,7 @@
 //! | [`worker`] | takes runs while there is room, and keeps their leases |
 //! | [`attempt`] | one attempt of a run, from planning to its end |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
+//! | [`kept`] | the files of kept outputs: where they lie, whether they are whole, when they go |
 //! | [`audit`] | what ran, written down |
 //! | [`log`] | what happened to a run, line by line: pure |
 //! | [`hooks`] | tells whom a pipeline names how its runs ended |
@@ -23,6 +24,7 @@ mod audit;
 mod fingerprint;
 mod hooks;
 mod intake;
+mod kept;
 mod lineage;
 pub mod log;
 mod retention;
@@ -32,7 +34,6 @@ mod scheduler;
 mod settings;
 mod worker;
 
-pub use attendant::kept_file;
 pub use hooks::HookSettings;
 pub use intake::{Refused, RunRequest, Submission, UNNAMED};
 pub use lineage::LineageSettings;
@@ -66,6 +67,7 @@ struct Inner {
     wake: Notify,
     under_way: Mutex<HashMap<String, UnderWay>>,
     pulse: Mutex<Option<std::time::Instant>>,
+    whole: kept::Whole,
 }
 
 /// An attempt of this replica.
@@ -108,6 +110,7 @@ impl Service {
             wake: Notify::new(),
             under_way: Mutex::default(),
             pulse: Mutex::default(),
+            whole: kept::Whole::default(),
         })))
     }
 
