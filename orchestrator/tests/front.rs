@@ -316,3 +316,25 @@ async fn a_query_ends_with_its_client() {
     until("all is given back", || door.is_idle()).await;
     door.orchestrator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_row_is_given_of_a_kept_file_that_was_changed() {
+    let mut door = Door::open().await;
+    let run = door.keep(GOOD).await;
+    let kept = door.orchestrator.service().store().kept(&run).await.expect("told").remove(0);
+    let path = door.orchestrator.service().own_folder().path().join(kept.path);
+    let query = "SELECT sum(n) FROM sums.read";
+    let ticket = || Ticket { ticket: format!("runs/{run}/read").into() };
+    assert!(door.client.do_get(ticket()).await.is_ok());
+    assert_eq!(ask(&mut door.client, query).await.try_collect::<Vec<_>>().await.expect("a row").len(), 1);
+
+    let mut bytes = std::fs::read(&path).expect("there");
+    let place = bytes.len() - 100;
+    bytes[place] ^= 1;
+    std::fs::write(&path, bytes).expect("spoilt");
+    let refused = door.client.do_get(ticket()).await.err().expect("refused");
+    assert!(refused.message().contains("was changed"), "{refused}");
+    let refused = ask(&mut door.client, query).await.try_next().await.expect_err("refused");
+    assert!(refused.to_string().contains("was changed"), "{refused}");
+    door.orchestrator.stop().await;
+}

@@ -12,7 +12,6 @@ use arrow_flight::{
     FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
 use flight_common::server::{CANCEL, DESCRIBE};
-use flight_common::wire::outward_schema;
 use flight_common::{Fault, StepCommand};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -104,8 +103,7 @@ impl FlightService for Calls {
         if !descriptor.path.is_empty() {
             caller.may(Role::Viewer)?;
             let kept = self.0.kept(&Place::of_path(&descriptor.path)?).await?;
-            let schema = outward_schema(&self.0.rows(&kept).await?.schema());
-            let schema = flight_common::wire::schema_to_bytes(&schema)?;
+            let schema = flight_common::wire::schema_to_bytes(&self.0.columns(&kept).await?)?;
             return Ok(Response::new(SchemaResult { schema }));
         }
         let command = command(&descriptor, &caller)?;
