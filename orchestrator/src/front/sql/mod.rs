@@ -6,11 +6,13 @@
 //! | file | what |
 //! |---|---|
 //! | [`tables`] | which kept output a name means, and its rows as a table |
+//! | [`statement`] | a query's text and the values of its parameters |
 //! | [`query`] | one query, planned and run under a memory limit and a time-out |
 //! | [`service`] | what JDBC, ODBC and ADBC drivers ask |
 
 mod query;
 mod service;
+mod statement;
 mod tables;
 
 use crate::service::Service;

@@ -1,6 +1,7 @@
 //! One query: planned, and run under a memory limit and a time-out.
 
 use super::Engine;
+use super::statement::{Statement, numbered, parameters};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -25,8 +26,14 @@ const AHEAD: usize = 8 << 20;
 const LONGEST: usize = 1 << 20;
 
 impl Engine {
-    /// Plans a query. It may read, and nothing else.
-    pub(super) async fn plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
+    /// Plans a query, with its values. It may read, and nothing else.
+    async fn plan(&self, statement: &Statement) -> Result<(SessionContext, LogicalPlan), Fault> {
+        let (context, plan) = self.open_plan(&statement.text).await?;
+        Ok((context, statement.fill(plan)?))
+    }
+
+    /// Plans a query that may have parameters.
+    async fn open_plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
         if sql.len() > LONGEST {
             return Err(Fault::bad_params(format!("a query may have {LONGEST} characters, and no more")));
         }
@@ -36,7 +43,7 @@ impl Engine {
         let context = SessionContext::new_with_config_rt(config, queries::runtime(&memory, &self.space)?);
         let state = context.state();
         let dialect = datafusion::config::Dialect::PostgreSQL;
-        let statement = state.sql_to_statement(sql, &dialect).map_err(fault)?;
+        let statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(fault)?;
         let mut row_bytes = 0;
         for table in state.resolve_table_references(&statement).map_err(fault)? {
             row_bytes += queries::row_bytes(&self.register(&context, &table).await?);
@@ -52,17 +59,23 @@ impl Engine {
     }
 
     /// The columns of a query's result, as clients see them.
-    pub(super) async fn columns(&self, sql: &str) -> Result<SchemaRef, Fault> {
-        let (_, plan) = self.plan(sql).await?;
-        Ok(outward_schema(&Arc::new(plan.schema().as_arrow().clone())))
+    pub(super) async fn columns(&self, statement: &Statement) -> Result<SchemaRef, Fault> {
+        let (_, plan) = self.plan(statement).await?;
+        Ok(columns(&plan))
+    }
+
+    /// The columns of the result of a query without values, as far as they are known, and its parameters.
+    pub(super) async fn prepared(&self, sql: &str) -> Result<(SchemaRef, SchemaRef), Fault> {
+        let (_, plan) = self.open_plan(sql).await?;
+        Ok((columns(&plan), outward_schema(&parameters(&plan)?)))
     }
 
     /// Runs a query on the compute pool. Its rows flow as they are read.
-    pub(super) async fn run(&self, sql: &str) -> Result<BatchStream, Fault> {
+    pub(super) async fn run(&self, statement: &Statement) -> Result<BatchStream, Fault> {
         let seat = self.seats.clone().try_acquire_owned().map_err(|_| {
             Fault::busy("too many queries run").help("come back soon").retry_after(Duration::from_secs(2))
         })?;
-        let (context, plan) = self.plan(sql).await?;
+        let (context, plan) = self.plan(statement).await?;
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
         let memory = self.space.budget();
         let (sender, results) = byte_queue(AHEAD.min(memory.limit() / 16), memory, schema);
@@ -90,6 +103,10 @@ impl Engine {
             })
         }))
     }
+}
+
+fn columns(plan: &LogicalPlan) -> SchemaRef {
+    outward_schema(&Arc::new(plan.schema().as_arrow().clone()))
 }
 
 /// Fits a session to its memory, and to rows of so many bytes.
