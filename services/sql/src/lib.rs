@@ -7,14 +7,12 @@
 //! | `gather`, `run` | which inputs are read ahead, and the query under way |
 //! | `window` | windows over whole partitions, one after the other |
 //! | `functions` | functions that could fill all memory by one call, held to a measure |
-//! | `session`, `memory`, `disk` | DataFusion's settings, its memory and its spill files |
+//! | `session` | DataFusion's settings |
 //! | `faults`, `output` | errors as faults, plain types |
 
-mod disk;
 mod faults;
 mod functions;
 mod gather;
-mod memory;
 mod output;
 mod params;
 mod plan;
