@@ -79,6 +79,20 @@ async fn modes_keep_replace_and_merge() {
 }
 
 #[tokio::test]
+async fn names_that_sqlite_takes_for_one_are_refused_when_it_is_planned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let made = Connection::open(folder.join("a.db")).expect("made");
+    made.execute_batch("CREATE TABLE there (A, b)").expect("made");
+    let twins = batch!("A" => Int64Array [1], "a" => Int64Array [2], "b" => Int64Array [3]);
+    for table in ["new", "there"] {
+        let fault = load(folder, json!({"table": table}), &twins).await.expect_err("the same name");
+        assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("a")), "{fault:?}");
+        assert!(fault.help_text().is_some_and(|help| help.contains("rename")), "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_load_leaves_what_was_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

@@ -10,6 +10,8 @@ use rusqlite::{Connection, Error};
 
 /// Digits of a decimal that SQLite keeps in a float (its manual, *Datatypes*, 3).
 const FLOAT_DIGITS: u8 = 15;
+/// What it is called where a fault tells of it.
+const DATABASE: &str = "SQLite";
 
 /// A table as it was found; nothing for one that is not there.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +26,10 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
         let what = format!("SQLite has no schema \"{schema}\"");
         return Err(Fault::bad_params(what.clone()).help("write the table alone: orders").violation("/table", what));
     }
+    target.check_names(DATABASE, str::eq_ignore_ascii_case, |_| None)?;
     for (name, data_type) in target.columns.iter().zip(plain.types()) {
         if declared(data_type).is_none() {
-            return Err(Target::not_held(name, data_type, "SQLite"));
+            return Err(Target::not_held(name, data_type, DATABASE));
         }
     }
     let table = match sqlite::open_for_reading(root, address) {
