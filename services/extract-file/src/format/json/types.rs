@@ -43,6 +43,7 @@ fn of_type(guessed: &DataType, place: &mut Vec<usize>, inexact: &BTreeSet<Vec<us
 
 #[cfg(test)]
 mod tests {
+    use super::super::records::Block;
     use super::*;
     use arrow::json::reader::infer_json_schema_from_iterator;
     use serde_json::Value;
@@ -51,7 +52,9 @@ mod tests {
         let values = serde_json::Deserializer::from_str(records).into_iter::<Value>();
         let values: Vec<Value> = values.collect::<Result<_, _>>().expect("JSON");
         let guessed = infer_json_schema_from_iterator(values.iter().map(Ok)).expect("records");
-        let look = kept(&guessed, &super::super::inexact(&guessed, &[records.as_bytes().to_vec()]));
+        let mut block = Block::default();
+        block.text = records.as_bytes().to_vec();
+        let look = kept(&guessed, &super::super::inexact("f.json", &guessed, &[(0, block)]).expect("no field twice"));
         let types = look.schema.fields().iter().map(|field| field.data_type().to_string());
         (types.collect(), look.numbers.into_iter().collect())
     }
