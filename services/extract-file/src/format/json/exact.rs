@@ -6,6 +6,7 @@
 
 use crate::params::UnknownFields;
 use arrow::datatypes::{DataType, FieldRef, Fields};
+use flight_common::values;
 use memchr::memchr2;
 
 /// Digits of a whole number that every float holds.
@@ -362,13 +363,16 @@ fn is_whole(number: &[u8]) -> bool {
     number.strip_prefix(b"-").unwrap_or(number).iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a float holds it to the last digit. Of what is no whole number nobody expects that; beyond 64 bits it is enough
-/// that a float is written so, as JavaScript writes large ones.
+/// Whether a float holds it to the last digit. Of what is no whole number that means that it comes out as it went in; of
+/// one beyond 64 bits it is enough that a float is written so, as JavaScript writes large ones.
 fn is_held(number: &[u8]) -> bool {
-    if number.len() <= SAFE_DIGITS || !is_whole(number) {
+    if number.len() <= SAFE_DIGITS && memchr2(b'e', b'E', number).is_none() {
         return true;
     }
     let text = String::from_utf8_lossy(number);
+    if !is_whole(number) {
+        return text.parse().is_ok_and(|float: f64| values::is_held(number, float));
+    }
     let is_wide = text.parse::<i64>().is_err() && text.parse::<u64>().is_err();
     let is_so = |float: f64| format!("{float:.0}") == text || (is_wide && float.to_string() == text);
     text.parse().is_ok_and(is_so)
@@ -417,7 +421,7 @@ mod tests {
         for text in [
             "",
             r#"{"n": -7, "f": 1e300, "s": 9007199254740993, "o": null, "l": []}"#,
-            r#"{"f": 9007199254740992, "n": 9007199254740993} {"f": 9007199254740993.0}"#,
+            r#"{"f": 9007199254740992, "n": 9007199254740993} {"f": 0.30000000000000004}"#,
             r#"{"f": 123456789012345680000, "n": null} {"f": 1152921504606846976}"#,
             r#"{"other": {"n": [1.5, "}", {"\"": 9007199254740993}]}, "s": "\"n\": 1.5 \\", "n": 1}"#,
             r#"{ "o" : { "x" : 0.1 , "t" : "007" } , "l" : [ { "x" : 2 } , null , { } ] }"#,
@@ -430,6 +434,9 @@ mod tests {
     fn values_that_they_do_not_hold_are_found_wherever_they_are() {
         for (text, column, value, record) in [
             (r#"{"f": 9007199254740993}"#, "f", "9007199254740993", 0),
+            (r#"{"f": 9007199254740993.0}"#, "f", "9007199254740993.0", 0),
+            (r#"{"f": 1234567890123456789.25}"#, "f", "1234567890123456789.25", 0),
+            (r#"{"f": 1e-400}"#, "f", "1e-400", 0),
             (r#"{"f": 1152921504606847000}"#, "f", "1152921504606847000", 0),
             (r#"{"f": 1}{"f": -18446744073709551617}"#, "f", "-18446744073709551617", 1),
             (

@@ -76,7 +76,7 @@ pub fn look(path: &str, file: File, sample_rows: usize) -> Result<Look, Fault> {
     Ok(types::kept(&guessed, &inexact(path, &guessed, &blocks)?))
 }
 
-/// The fields that hold whole numbers which no float holds, by their places within each other. Each block comes with the
+/// The fields that hold numbers which no float holds, by their places within each other. Each block comes with the
 /// number of records before it.
 ///
 /// # Errors
