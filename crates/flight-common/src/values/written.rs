@@ -11,6 +11,17 @@ const SAFE_DIGITS: usize = 15;
 const MOST_DIGITS: usize = 767;
 /// The smallest number that has all its digits is a little less.
 const SMALLEST: f64 = 1e-307;
+/// The first number of more digits.
+const SEVENTEEN_DIGITS: u64 = 100_000_000_000_000_000;
+/// Powers of ten that, times 53 bits, are no more than 128.
+const POWERS: [u128; 23] = {
+    let (mut powers, mut power) = ([1; 23], 1);
+    while power < powers.len() {
+        powers[power] = powers[power - 1] * 10;
+        power += 1;
+    }
+    powers
+};
 
 /// Whether the float that a number reads as is that number. Of what is no number it says so too.
 pub fn is_held(written: &[u8], float: f64) -> bool {
@@ -22,13 +33,43 @@ pub fn is_held(written: &[u8], float: f64) -> bool {
     if written.len() <= SAFE_DIGITS && float >= SMALLEST {
         return true;
     }
+    if is_near(written, float) {
+        return true;
+    }
     let number = Number::of(written);
     match number.digits {
         0 => true,
         ..=SAFE_DIGITS if float >= SMALLEST => true,
         MOST_DIGITS.. => false,
-        _ => number.is_near(float) || number.is_printed(float),
+        _ => number.is_printed(float),
     }
+}
+
+/// Whether a number is the float rounded to the last digit that is written, as far as that is told at once: for numbers of
+/// up to seventeen digits without an exponent that are neither very large nor very small.
+fn is_near(written: &[u8], float: f64) -> bool {
+    const MANTISSA: u32 = f64::MANTISSA_DIGITS - 1;
+    let digits = written.strip_prefix(b"-").unwrap_or(written);
+    let (mut whole, mut point) = (0_u64, digits.len());
+    for (place, &byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        match digit {
+            0..=9 if whole < SEVENTEEN_DIGITS / 10 => whole = whole * 10 + u64::from(digit),
+            _ if byte == b'.' => point = place + 1,
+            _ => return false,
+        }
+    }
+    // The number is `whole / 10^decimals`, and the float `mantissa / 2^shift`.
+    let decimals = digits.len() - point;
+    let bits = float.to_bits();
+    let mantissa = u128::from(bits & ((1 << MANTISSA) - 1) | 1 << MANTISSA);
+    let shift = 1023 + i64::from(MANTISSA) - (bits >> MANTISSA) as i64;
+    if decimals >= POWERS.len() || !(1..=70).contains(&shift) {
+        return false;
+    }
+    // 53 bits and 74; 57 bits and 70.
+    let (float, number) = (mantissa * POWERS[decimals], u128::from(whole) << shift);
+    float.abs_diff(number) <= 1 << (shift - 1)
 }
 
 /// A number as it is written, without zeros at either end.
@@ -38,8 +79,6 @@ struct Number<'a> {
     digits: usize,
     /// The power of ten of the last of them.
     power: i64,
-    /// All of them, if they fit.
-    whole: Option<u64>,
 }
 
 impl<'a> Number<'a> {
@@ -48,7 +87,7 @@ impl<'a> Number<'a> {
             Some(at) => (&text[..at], exponent(&text[at + 1..])),
             None => (text, 0),
         };
-        let mut number = Self { text, digits: 0, power: exponent, whole: Some(0) };
+        let mut number = Self { text, digits: 0, power: exponent };
         // Zeros that are digits if one more follows.
         let (mut zeros, mut decimals, mut is_decimal) = (0, 0, false);
         for &byte in text {
@@ -59,7 +98,7 @@ impl<'a> Number<'a> {
                     decimals += i64::from(is_decimal);
                 }
                 b'1'..=b'9' => {
-                    number.add(zeros, byte - b'0');
+                    number.digits += zeros + 1;
                     zeros = 0;
                     decimals += i64::from(is_decimal);
                 }
@@ -68,30 +107,6 @@ impl<'a> Number<'a> {
         }
         number.power = exponent.saturating_add(zeros as i64 - decimals);
         number
-    }
-
-    fn add(&mut self, zeros: usize, digit: u8) {
-        let times = u32::try_from(zeros + 1).ok().and_then(|zeros| 10_u64.checked_pow(zeros));
-        let shifted = self.whole.zip(times).and_then(|(whole, times)| whole.checked_mul(times));
-        self.whole = shifted.and_then(|shifted| shifted.checked_add(u64::from(digit)));
-        self.digits += zeros + 1;
-    }
-
-    /// Whether it is the float rounded to its last digit, as far as that is told at once: it is for numbers of up to
-    /// seventeen digits that are neither very large nor very small.
-    fn is_near(&self, float: f64) -> bool {
-        const MANTISSA: u32 = f64::MANTISSA_DIGITS - 1;
-        let Some(whole) = self.whole.filter(|_| self.digits <= 17) else { return false };
-        let bits = float.to_bits();
-        // The float is `mantissa / 2^shift`, and the number `whole / 10^decimals`.
-        let mantissa = u128::from(bits & ((1 << MANTISSA) - 1) | 1 << MANTISSA);
-        let shift = 1023 + i64::from(MANTISSA) - (bits >> MANTISSA) as i64;
-        let (Ok(decimals @ ..=22), Ok(shift @ 1..=70)) = (u32::try_from(-self.power), u32::try_from(shift)) else {
-            return false;
-        };
-        // 53 bits and 74; 57 bits and 70.
-        let (float, number) = (mantissa * 10_u128.pow(decimals), u128::from(whole) << shift);
-        float.abs_diff(number) <= 1 << (shift - 1)
     }
 
     /// Whether it is what is printed of the float, in as many digits or in the fewest.

@@ -49,7 +49,7 @@ impl Type {
     /// That of a column that is declared so, in a table that may be a `STRICT` one.
     pub fn of(declared: &str, is_strict: bool) -> Self {
         let declared = declared.to_ascii_lowercase();
-        let strict = is_strict.then(|| match declared.as_str() {
+        let strict = is_strict.then_some(match declared.as_str() {
             "any" => Strict::All,
             "blob" => Strict::Blobs,
             _ => Strict::Others,
