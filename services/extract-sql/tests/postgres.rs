@@ -92,6 +92,42 @@ async fn the_transaction_cannot_write_even_where_the_guard_is_blind() {
 }
 
 #[tokio::test]
+async fn what_postgres_takes_for_a_call_is_a_call_to_the_guard() {
+    let database = PostgresDatabase::with("CREATE TABLE t (a text[]); INSERT INTO t VALUES ('{/}')").await;
+    for query in [
+        "SELECT ('/'::text).pg_ls_dir",
+        "SELECT ('/'::text).\"pg_ls_dir\"",
+        "SELECT (x) . U&\"pg\\005fls_dir\" FROM lower('/') AS x",
+        "SELECT x.pg_ls_dir FROM lower('/') AS x",
+        "SELECT (SELECT '/'::text).pg_ls_dir",
+        "SELECT (ARRAY['/'])[1].pg_ls_dir",
+        "SELECT t.a[1].pg_ls_dir FROM t",
+        "SELECT a[1].pg_ls_dir FROM t",
+        "SELECT TREAT('/' AS pg_ls_dir)",
+        "SELECT ('/etc/passwd'::text).lo_import",
+        "SELECT (l.oid).lo_unlink FROM pg_largeobject_metadata AS l",
+        "SELECT (1::bigint).pg_advisory_lock",
+        "SELECT ('bgwriter'::text).pg_stat_reset_shared",
+        "SELECT * FROM t ORDER BY (t.a[1]).pg_ls_dir",
+    ] {
+        // It is a call: the server makes it, if nobody stops it.
+        database.run(query).await;
+        let fault = database.refused(query, json!({})).await;
+        assert_eq!(fault.kind(), FaultKind::Denied, "{query}: {fault:?}");
+    }
+    let fault = database.refused("SELECT $1.pg_ls_dir", json!({"params": ["/"]})).await;
+    assert_eq!(fault.kind(), FaultKind::Denied, "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_table_is_read_by_its_name_alone() {
+    let database = PostgresDatabase::with("CREATE TABLE t AS SELECT n FROM generate_series(1, 3) AS n").await;
+    assert_eq!(database.cells("TABLE t ORDER BY n DESC LIMIT 2").await, [["3"], ["2"]]);
+    let ran = database.extract("TABLE t", json!({"partition_column": "n", "partitions": 2})).await.expect("read");
+    assert_eq!(ran.rows().num_rows(), 3);
+}
+
+#[tokio::test]
 async fn a_query_that_sleeps_past_its_time_is_stopped() {
     let database = PostgresDatabase::new().await;
     let begun = Instant::now();

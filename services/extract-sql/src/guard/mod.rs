@@ -39,7 +39,7 @@ pub fn checked(kind: Kind, query: &str) -> Result<Checked, Fault> {
     let end = end(query, &tokens)?;
     check_begin(&tokens)?;
     check_words(kind, &tokens)?;
-    let parsed = Parser::new(&*dialect).with_tokens_with_locations(all.clone()).parse_statements();
+    let parsed = Parser::new(&*dialect).with_tokens_with_locations(spelled_out(&all)).parse_statements();
     let statements = parsed.map_err(|error| match error {
         ParserError::TokenizerError(why) | ParserError::ParserError(why) => unreadable(&why),
         ParserError::RecursionLimitExceeded => unreadable("it is nested too deeply"),
@@ -82,6 +82,37 @@ fn end(query: &str, tokens: &[&TokenWithSpan]) -> Result<usize, Fault> {
     Ok(tokens[..meant].last().map_or(0, |last| offset(query, last.span.end)))
 }
 
+/// The same with `SELECT * FROM t` for each `TABLE t`, of which the parser knows too little. The database is sent the query
+/// as it was written.
+fn spelled_out(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let mut spelled = Vec::with_capacity(tokens.len() + 2);
+    let mut before = None;
+    for token in tokens {
+        let is_table =
+            matches!(&token.token, Token::Word(word) if word.keyword == Keyword::TABLE && word.quote_style.is_none());
+        if is_table && may_begin_after(before) {
+            let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+            spelled.extend(words.map(|word| TokenWithSpan::new(word, token.span)));
+        } else {
+            spelled.push(token.clone());
+        }
+        before = if is_blank(&token.token) { before } else { Some(&token.token) };
+    }
+    spelled
+}
+
+/// Whether a query, or a side of a `UNION`, may begin after this.
+fn may_begin_after(before: Option<&Token>) -> bool {
+    match before {
+        None | Some(Token::LParen) => true,
+        Some(Token::Word(word)) => matches!(
+            word.keyword,
+            Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::ALL | Keyword::DISTINCT
+        ),
+        Some(_) => false,
+    }
+}
+
 /// Spaces in the place of comments. Lines stay lines.
 fn without_comments(text: &str, tokens: &[TokenWithSpan]) -> String {
     let is_comment = |token: &&TokenWithSpan| match &token.token {
@@ -119,6 +150,8 @@ fn check_begin(tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
     }
 }
 
+/// Looks at each word, and whether it calls what may not be called: `f(x)` does, and for PostgreSQL `x.f`, `(x).f` and
+/// `TREAT(x AS f)` do too.
 fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
     for (here, token) in tokens.iter().enumerate() {
         let after = |more: usize| tokens.get(here + more).map(|next| &next.token);
@@ -128,8 +161,16 @@ fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
             return Err(refuse(Fault::bad_params(what), "write ? in the query for each value of params"));
         }
         let Token::Word(word) = &token.token else { continue };
-        if let Some(why) = words::refused(kind, &word.value).filter(|_| after(1) == Some(&Token::LParen)) {
+        let is_called = after(1) == Some(&Token::LParen);
+        if let Some(why) = words::refused(kind, &word.value).filter(|_| is_called) {
             return Err(denied(&word.value, place, why));
+        }
+        let follows_dot = here.checked_sub(1).is_some_and(|before| tokens[before].token == Token::Period);
+        if let Some(why) = words::refused(kind, &word.value).filter(|_| kind == Kind::Postgres && follows_dot) {
+            return Err(denied_after_dot(&word.value, token.span.start, why));
+        }
+        if kind == Kind::Postgres && is_called && word.keyword == Keyword::TREAT && word.quote_style.is_none() {
+            return Err(denied("TREAT", place, "it calls a function by the name that stands after AS; CAST does not"));
         }
         if word.keyword == Keyword::INTO {
             return Err(denied("INTO", place, "a query that only reads puts its rows nowhere else"));
@@ -179,6 +220,12 @@ fn at(place: Location) -> String {
 fn denied(word: &str, place: Option<Location>, why: &str) -> Fault {
     let place = place.map(|place| format!(" {}", at(place))).unwrap_or_default();
     refuse(Fault::denied(format!("{word}{place} is refused: {why}")), "leave it out: the step only reads")
+}
+
+fn denied_after_dot(word: &str, place: Location, why: &str) -> Fault {
+    let place = at(place);
+    let help = "leave it out; a column of this name is read without the name of its table before it";
+    refuse(Fault::denied(format!("{word} {place} is refused: after a dot it is called as a function, and {why}")), help)
 }
 
 fn unreadable(why: &str) -> Fault {

@@ -182,6 +182,50 @@ fn functions_that_do_more_than_compute_are_stopped() {
 }
 
 #[test]
+fn functions_are_stopped_after_a_dot_too() {
+    for (query, word) in [
+        ("SELECT ('/etc/hostname'::text).pg_read_file AS a", "pg_read_file at line 1, column 32"),
+        ("SELECT (x).\"pg_ls_dir\" FROM lower('/') AS x", "pg_ls_dir"),
+        ("SELECT x.pg_ls_dir FROM lower('/') AS x", "pg_ls_dir"),
+        ("SELECT (x) /* */ .\n PG_LS_DIR FROM lower('/') AS x", "PG_LS_DIR at line 2, column 2"),
+        ("SELECT $1.pg_ls_dir", "pg_ls_dir"),
+        ("SELECT t.a[1].pg_ls_dir FROM t", "pg_ls_dir"),
+        ("SELECT (SELECT 's'::regclass).nextval", "nextval"),
+        ("SELECT (x).U&\"pg\\005fls_dir\" FROM lower('/') AS x", "U&"),
+        ("SELECT 1 FROM pg_largeobject_metadata l ORDER BY (l.oid).lo_unlink", "lo_unlink"),
+        ("SELECT TREAT('/' AS pg_ls_dir)", "TREAT at line 1, column 8"),
+    ] {
+        stopped(PG, query, word);
+    }
+    for query in [
+        "SELECT t.treat, l.lo_revenue, (t.place).city, t.edit, nextval FROM t, lineorder AS l",
+        "SELECT * FROM pg_catalog.pg_replication_slots, pg_catalog.pg_file_settings",
+    ] {
+        passes(PG, query);
+    }
+    passes(LITE, "SELECT t.edit, t.eval FROM t");
+    passes(MY, "SELECT t.nextval FROM t");
+}
+
+#[test]
+fn a_table_is_a_query() {
+    let tables = |kind, query: &str| {
+        let checked = checked(kind, query).unwrap_or_else(|fault| panic!("{query}: {fault:?}"));
+        assert_eq!(checked.text, query, "it is sent as it was written");
+        checked.tables.into_iter().map(|parts| parts.last().map(|name| name.value.clone())).collect::<Vec<_>>()
+    };
+    let named = |names: &[&str]| names.iter().map(|name| Some((*name).to_owned())).collect::<Vec<_>>();
+    assert_eq!(tables(PG, "TABLE hr.emp"), named(&["emp"]));
+    assert_eq!(tables(PG, "(TABLE a) UNION ALL TABLE b ORDER BY 1 LIMIT 3"), named(&["a", "b"]));
+    assert_eq!(tables(PG, "SELECT * FROM (TABLE \"Emp\") AS e"), named(&["Emp"]));
+    assert_eq!(tables(MY, "TABLE emp LIMIT 1"), named(&["emp"]));
+    passes(PG, "SELECT 1 AS table FROM t");
+    stopped(PG, "TABLE emp; DROP TABLE emp", "more than one statement");
+    stopped(PG, "TABLE emp FOR UPDATE", "FOR");
+    stopped(PG, "TABLE emp INTO x", "INTO");
+}
+
+#[test]
 fn a_name_spelled_by_codes_is_stopped() {
     stopped(PG, "SELECT U&\"pg\\005fread_file\"('/etc/passwd')", "U&");
     stopped(PG, "SELECT u&\"\\0070g_ls_dir\"('/')", "u&".to_uppercase().as_str());
