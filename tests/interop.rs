@@ -139,16 +139,32 @@ fn the_examples_for_python_and_java_do_what_they_say() {
     let (host, port) = door.front.split_once(':').expect("an address");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("java");
     copy(&repository().join("examples/clients/java"), &folder);
+    copy(&repository().join("tests/interop/java"), &folder.join("src/main/java"));
     let words = format!("{host} {port} {run} read {}", door.token);
+    let said = java(&folder, &format!("ReadKept {words}"));
+    assert!(said.contains("flight: 500 rows of 35 columns") && said.contains("jdbc: 500 rows"), "{said}");
+
+    let people = std::fs::read_to_string(repository().join("examples/data/hr_employees.csv")).expect("an example");
+    let above = |age: u32| {
+        let rows = people.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+        let counted = rows.filter(|row| row[4] == "Sales" && row[0].parse::<u32>().is_ok_and(|own| own > age));
+        format!("above {age}: {}\n", counted.count())
+    };
+    let said = java(&folder, &format!("Prepared {words} Sales"));
+    assert!(said.contains(&[above(0), above(40), above(200)].concat()), "{said}");
+}
+
+/// What a class of this folder says, built and run by Maven with these words.
+fn java(folder: &Path, words: &str) -> String {
     test_servers::program("javac", "default-jdk-headless");
     let java = Command::new(test_servers::program("mvn", "maven"))
         .args(["--quiet", "--batch-mode", "compile", "exec:exec", "-Dexec.executable=java"])
-        .arg(format!("-Dexec.args=--add-opens=java.base/java.nio=ALL-UNNAMED -cp %classpath ReadKept {words}"))
-        .current_dir(&folder)
+        .arg(format!("-Dexec.args=--add-opens=java.base/java.nio=ALL-UNNAMED -cp %classpath {words}"))
+        .current_dir(folder)
         .output()
         .expect("Maven runs: install maven and a JDK");
-    let said = String::from_utf8_lossy(&java.stdout);
-    assert!(said.contains("flight: 500 rows of 35 columns") && said.contains("jdbc: 500 rows"), "{java:?}");
+    assert!(java.status.success(), "{java:?}");
+    String::from_utf8_lossy(&java.stdout).into_owned()
 }
 
 /// What Maven builds lies beside its sources: not in the repository.

@@ -56,6 +56,50 @@ fn an_operator_lives_through_a_day() {
 }
 
 #[test]
+fn a_pipeline_runs_by_itself_and_for_times_that_have_passed() {
+    let house = House::new(PROGRAM);
+    house.write(
+        "daily.yaml",
+        "params: {day: {type: date}}\nsteps:\n  \
+         - {id: read, service: extract-csv, params: {file_path: \"in-{{ day }}.csv\"}}\n  \
+         - {id: write, service: load-data, params: {format: csv, dataset_name: \"out-{{ day }}\"}, depends_on: [read]}\n",
+    );
+    house.write("in-2026-03-28.csv", "id\n1\n");
+    let service = Service::start(&house, &["--embedded"]);
+    assert_eq!(service.quiver(&["pipelines", "put", "daily", "daily.yaml"]).code, Some(0));
+    let put = |param: &str| {
+        let when = ["--cron", "30 2 * * *", "--zone", "Europe/Berlin", "--jitter", "60"];
+        let what = ["schedules", "put", "nightly", "--pipeline", "daily", "--version", "1", "--param", param];
+        service.quiver(&[&what[..], &when].concat())
+    };
+    let wrong = put("dya={{ date }}");
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("\"dya\"") && wrong.stderr.contains("there are: day"), "{}", wrong.stderr);
+    let good = put("day={{ date }}");
+    assert_eq!(good.code, Some(0), "{}", good.stderr);
+    let listed = service.quiver(&["schedules", "list"]).stdout;
+    assert!(listed.lines().count() == 2 && listed.contains(":30:00 +0"), "{listed}");
+    let stored = service.quiver(&["schedules", "list", "--json"]).json();
+    assert_eq!((&stored[0]["version"], &stored[0]["jitter_seconds"]), (&1.into(), &60.into()));
+    let kept = service.quiver(&["pipelines", "delete", "daily"]);
+    assert!(kept.code == Some(2) && kept.stderr.contains("nightly"), "{}", kept.stderr);
+
+    let fill = ["backfill", "nightly", "--from", "2026-03-28", "--until", "2026-03-30"];
+    let filled = service.quiver(&[&fill[..], &["--json"]].concat()).json();
+    let of = |place: usize, key: &str| filled["occurrences"][place][key].as_str().expect("text").to_owned();
+    assert_eq!([of(0, "time"), of(1, "time")], ["2026-03-28T02:30:00+01:00", "2026-03-29T03:30:00+02:00"]);
+    service.until(&of(0, "run"), &["done"]);
+    // The file of that day has not come yet.
+    service.until(&of(1, "run"), &["failed"]);
+    let again = service.quiver(&fill).stdout;
+    let rows: Vec<&str> = again.lines().skip(1).collect();
+    assert!(rows[0].contains("done already") && rows[0].contains(&of(0, "run")), "{again}");
+    assert!(rows[1].contains("queued") && !rows[1].contains(&of(1, "run")), "{again}");
+    let shown = service.quiver(&["runs", "show", &of(0, "run")]).stdout;
+    assert!(shown.contains("scheduled for 2026-03-2") && shown.contains("param day=2026-03-28"), "{shown}");
+}
+
+#[test]
 fn tokens_made_at_the_store_open_the_service() {
     let house = House::new(PROGRAM);
     let made = house.quiver(&["token", "create", "ann", "--role", "operator"]);

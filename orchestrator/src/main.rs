@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Fault> {
-    let _telemetry = telemetry::init("quiver-orchestrator", cli.log_format, "info")?;
+    let _telemetry = telemetry::init("quiver-orchestrator", cli.log_format, "info");
     let stop = asked_to_stop();
     let clients = cli.steps.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
     let env = cli.env.open()?;

@@ -293,7 +293,7 @@ impl Orchestrator {
     ) -> Result<Self, Fault> {
         let store = Store::open(&options.store_url(&env.data_root)?).await?;
         check_limited(&options.max_runs_per_step, runner.planner()).await?;
-        let service = Service::new(store, runner, env.data_root, options.settings()?)?;
+        let service = Service::new(store, runner, env.data_root.clone(), options.settings()?)?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
         let limits = ApiLimits { upload: options.max_upload.as_u64(), ..ApiLimits::default() };
         let api = Api::new(service.clone(), access, limits);
@@ -302,8 +302,7 @@ impl Orchestrator {
             guarded(address, access, tls.is_some() || options.plaintext)?;
         }
         let api = ApiServer::start(&api, options.api, tls.as_ref()).await?;
-        let memory = env.space.budget().clone();
-        let front = FrontServer::start(service.clone(), steps, memory, access, options.front, tls.as_ref()).await?;
+        let front = FrontServer::start(service.clone(), steps, env.space, access, options.front, tls.as_ref()).await?;
         let stop = CancellationToken::new();
         let working = service.start(stop.clone());
         Ok(Self { service, api, front, stop, working })

@@ -2,9 +2,13 @@
 
 mod support;
 
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{
     Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightInfo, PollInfo,
+    Ticket,
 };
 use clap::Parser;
 use flight_common::client::StepClient;
@@ -12,8 +16,8 @@ use flight_common::server::Server;
 use flight_common::testing::{batch, slices};
 use flight_common::wire::{FrameStream, Gather, encode_stream};
 use flight_common::{
-    BatchStream, Effects, Fault, FaultKind, InputSchemas, Inputs, Outputs, Planned, Step, StepCommand, StepContext,
-    StepEnv, StepKind, StepSpec,
+    BatchStream, Effects, Fault, FaultKind, InputSchemas, Inputs, Outputs, Planned, SpillSpace, Step, StepCommand,
+    StepContext, StepEnv, StepKind, StepSpec,
 };
 use futures::TryStreamExt;
 use orchestrator::mesh::FlightMesh;
@@ -71,10 +75,48 @@ impl Door {
         polled.expect("an answer").map(tonic::Response::into_inner)
     }
 
+    /// Runs a pipeline to its good end. Returns the run.
+    async fn keep(&mut self, yaml: &str) -> String {
+        let mut told = self.submit(yaml).await.expect("taken");
+        while let Some(next) = told.flight_descriptor.clone() {
+            told = self.poll(next).await.expect("told");
+        }
+        let info = told.info.expect("its outputs");
+        info.endpoint[0].ticket.as_ref().map(|ticket| path_of(ticket)[1].clone()).expect("a ticket")
+    }
+
+    /// Whether nobody holds memory or disk.
+    fn is_idle(&self) -> bool {
+        (self.house.env.space.budget().used(), self.house.env.space.disk_used()) == (0, 0)
+    }
+
     async fn submit(&mut self, yaml: &str) -> Result<PollInfo, tonic::Status> {
         let request = serde_json::json!({"yaml": yaml}).to_string();
         self.poll(FlightDescriptor::new_cmd(request)).await
     }
+}
+
+fn path_of(ticket: &Ticket) -> Vec<String> {
+    String::from_utf8_lossy(&ticket.ticket).split('/').map(str::to_owned).collect()
+}
+
+/// Asks a query of Flight SQL. Its rows.
+async fn ask(client: &mut FlightServiceClient<Channel>, sql: &str) -> FlightRecordBatchStream {
+    let ticket = TicketStatementQuery { statement_handle: sql.to_owned().into() };
+    let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
+    let rows = client.do_get(ticket).await.expect("it begins").into_inner();
+    FlightRecordBatchStream::new_from_flight_data(rows.map_err(FlightError::from))
+}
+
+/// Waits for what must come.
+async fn until(what: &str, is_true: impl Fn() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(10));
+    let waiting = async {
+        while !is_true() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(SOON, waiting).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 const GOOD: &str = "name: sums\nsteps:\n  - {id: read, service: numbers, params: {rows: 2500}, checkpoint: true}\n  - {id: write, service: sum, depends_on: [read]}\n";
@@ -225,5 +267,74 @@ async fn all_calls_of_an_exchange_reach_the_replica_that_has_it() {
     let unknown = StepCommand { output: "again".to_owned(), ..command("twice", "unknown") };
     let fault = client.output(&unknown, Gather::Aligned, None).await.err().expect("no such exchange");
     assert_eq!(fault.kind(), FaultKind::NotFound);
+    door.orchestrator.stop().await;
+}
+
+/// Far more rows than there is memory, and each of them is wanted before the first can come.
+const HUGE: &str = "SELECT a.n, b.n AS m FROM sums.read a CROSS JOIN sums.read b ORDER BY a.n * b.n";
+
+/// A door before a table of 100,000 rows that was kept, with little memory and so much disk.
+async fn door_with_quota(quota: u64) -> Door {
+    let mut house = House::with_memory(16 << 20);
+    house.env.space = SpillSpace::new(house.env.space.budget().clone(), house.folder.path(), quota);
+    let (mesh, steps) = house.served().await;
+    let mut door = Door::before(house, mesh, vec![steps]).await;
+    door.keep(&GOOD.replace("rows: 2500", "rows: 100000")).await;
+    until("the run is over", || door.is_idle()).await;
+    door
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_fills_no_more_disk_than_the_quota_and_gives_it_back() {
+    const QUOTA: u64 = 8 << 20;
+    let mut door = door_with_quota(QUOTA).await;
+    let mut rows = ask(&mut door.client, HUGE).await;
+    let failed = tokio::time::timeout(SOON, rows.try_next()).await.expect("it ends").expect_err("too much");
+    let FlightError::Tonic(status) = failed else { panic!("{failed}") };
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.message().contains(&format!("the quota of {QUOTA} bytes")), "{status}");
+    until("all is given back", || door.is_idle()).await;
+    assert!(door.house.env.space.budget().peak() <= 16 << 20, "more memory than there is");
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_ends_with_its_client() {
+    let mut door = door_with_quota(4 << 30).await;
+    let space = door.house.env.space.clone();
+    let rows = ask(&mut door.client, HUGE).await;
+    until("it goes to disk", || space.disk_used() > 0).await;
+    drop(rows);
+    until("all is given back", || door.is_idle()).await;
+
+    let url = format!("http://{}", door.orchestrator.front());
+    let channel = Channel::from_shared(url).expect("a URL").connect().await.expect("it is open");
+    let mut other = FlightServiceClient::new(channel);
+    let rows = ask(&mut other, HUGE).await;
+    until("it goes to disk", || space.disk_used() > 0).await;
+    drop((rows, other));
+    until("all is given back", || door.is_idle()).await;
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_row_is_given_of_a_kept_file_that_was_changed() {
+    let mut door = Door::open().await;
+    let run = door.keep(GOOD).await;
+    let kept = door.orchestrator.service().store().kept(&run).await.expect("told").remove(0);
+    let path = door.orchestrator.service().own_folder().path().join(kept.path);
+    let query = "SELECT sum(n) FROM sums.read";
+    let ticket = || Ticket { ticket: format!("runs/{run}/read").into() };
+    assert!(door.client.do_get(ticket()).await.is_ok());
+    assert_eq!(ask(&mut door.client, query).await.try_collect::<Vec<_>>().await.expect("a row").len(), 1);
+
+    let mut bytes = std::fs::read(&path).expect("there");
+    let place = bytes.len() - 100;
+    bytes[place] ^= 1;
+    std::fs::write(&path, bytes).expect("spoilt");
+    let refused = door.client.do_get(ticket()).await.expect_err("refused");
+    assert!(refused.message().contains("was changed"), "{refused}");
+    let refused = ask(&mut door.client, query).await.try_next().await.expect_err("refused");
+    assert!(refused.to_string().contains("was changed"), "{refused}");
     door.orchestrator.stop().await;
 }

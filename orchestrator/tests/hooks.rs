@@ -10,8 +10,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{StatusCode, header};
 use orchestrator::mesh::Secrets;
 use orchestrator::run::Engine;
+use orchestrator::schedule::{CatchUp, Overlap, ScheduleSpec};
 use orchestrator::service::{HookSettings, RetryPolicy, Service, Settings, Submission};
-use orchestrator::store::{EventRow, RunState, Store};
+use orchestrator::store::{Definition, EventRow, RunFilter, RunState, Store};
 use serde_json::Value;
 use sha2::Sha256;
 use std::collections::HashSet;
@@ -263,4 +264,30 @@ async fn what_ran_is_kept_in_the_store_and_in_its_file() {
     let lines = std::fs::read_to_string(file.path()).expect("read");
     let first: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
     assert_eq!(first, serde_json::to_value(&records[0]).expect("JSON"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_whose_pipeline_cannot_be_planned_is_told_of() {
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
+    let replica = replica(&house, settings(true)).await;
+    let hooks = format!("hooks: {{on_failure: \"{}/good\"}}", receiver.url);
+    let store = replica.service.store();
+    let definition = Definition::new(format!("{hooks}{}", RUNS.replace("rows", "raws")));
+    store.put_pipeline("sums", &definition, None, "ann").await.expect("stored");
+    let spec = ScheduleSpec {
+        pipeline: "sums".to_owned(),
+        version: None,
+        params: Default::default(),
+        set: Vec::new(),
+        cron: "0 6 * * *".to_owned(),
+        zone: "UTC".to_owned(),
+        overlap: Overlap::Skip,
+        catch_up: CatchUp::Last,
+        jitter_seconds: 0,
+    };
+    store.put_schedule("daily", &spec, Some(store.now().await.expect("a time")), "ann").await.expect("stored");
+    let told = receiver.until(|received| !received.is_empty()).await[0].json();
+    let run = store.runs(&RunFilter::default(), None, 2).await.expect("listed").items.remove(0);
+    assert_eq!((&told["type"], &told["data"]["run_id"]), (&"run.failed".into(), &run.id.into()), "{told:#}");
+    assert!(told["data"]["errors"].to_string().contains("raws"), "{told:#}");
 }

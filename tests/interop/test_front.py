@@ -230,11 +230,55 @@ class Sql(unittest.TestCase):
             cursor.execute(query)
             return cursor.fetchall()
 
+    def test_a_token_is_a_password_whatever_the_name_is(self):
+        for name in ("o", "op", "opp", "oppp"):
+            with adbc.connect(ADDRESS, db_kwargs={"username": name, "password": TOKEN}) as db, db.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM people.read")
+                self.assertEqual(cursor.fetchall(), [(4,)], name)
+
     def test_kept_outputs_are_tables(self):
         self.assertEqual(self.rows("SELECT count(*), avg(age) FROM people.read"), [(4, (31 + 35 + 40) / 3)])
         joined = 'SELECT r.name FROM people.read r JOIN people.clean c ON r.id = c.id ORDER BY r.id'
         self.assertEqual(self.rows(joined), [("Ann",), ("Zoë",)])
         self.assertEqual(self.rows(f'SELECT max(id) FROM "{self.run_id}".read'), [(4,)])
+
+    def test_values_are_bound_to_parameters(self):
+        with self.db.cursor() as cursor:
+            # The same text again and again: ADBC keeps the statement prepared.
+            for age, names in ((31, ["Ann"]), (40, ["Zoë"]), (7, [])):
+                cursor.execute("SELECT name FROM people.read WHERE age = $1", (age,))
+                self.assertEqual(cursor.fetchall(), [(name,) for name in names])
+            cursor.execute("SELECT id FROM people.read WHERE age > ? AND name IN (?, ?)", (30, "Ann", "Zoë"))
+            self.assertEqual(sorted(cursor.fetchall()), [(1,), (4,)])
+            cursor.execute("SELECT id FROM people.read ORDER BY id LIMIT $2 OFFSET $1", (1, 2))
+            self.assertEqual(cursor.fetchall(), [(2,), (3,)])
+            cursor.execute("SELECT count(*) FROM people.read WHERE name = $1", (None,))
+            self.assertEqual(cursor.fetchall(), [(0,)])
+            cursor.execute("SELECT $1 AS it", ("as it was",))
+            self.assertEqual(cursor.fetchall(), [("as it was",)])
+
+    def test_the_types_of_parameters_are_told(self):
+        with self.db.cursor() as cursor:
+            schema = cursor.adbc_prepare("SELECT $2 AS it FROM people.read WHERE age = $1 AND name = $3")
+        self.assertEqual(schema.names, ["$1", "$2", "$3"])
+        self.assertEqual((schema.types[0], schema.types[2]), (pa.int64(), pa.string()))
+
+    def test_values_that_do_not_fit_are_refused(self):
+        query = "SELECT id FROM people.read WHERE age = $1"
+        with self.db.cursor() as cursor:
+            with self.assertRaisesRegex(Exception, "1 parameters, and 2 values"):
+                cursor.execute(query, (1, 2))
+                cursor.fetchall()
+        with self.db.cursor() as cursor:
+            with self.assertRaisesRegex(Exception, "1 parameters, and 0 values"):
+                cursor.execute(query)
+                cursor.fetchall()
+        with self.db.cursor() as cursor:
+            with self.assertRaisesRegex(Exception, "several rows"):
+                cursor.execute(query, pa.record_batch({"1": [1, 2]}))
+        with self.db.cursor() as cursor:
+            with self.assertRaisesRegex(Exception, "only be read"):
+                cursor.adbc_ingest("people", PEOPLE)
 
     def test_tables_are_found(self):
         objects = self.db.adbc_get_objects(depth="tables").read_all().to_pylist()

@@ -29,6 +29,7 @@ mod memory;
 pub mod outbound;
 pub mod params;
 mod parcel;
+pub mod passwords;
 pub mod queue;
 pub mod registry;
 pub mod report;

@@ -175,7 +175,7 @@ pub fn main(step: impl Step) -> ExitCode {
     };
     let result = runtime().and_then(|runtime| {
         runtime.block_on(async {
-            let _telemetry = telemetry::init(name, cli.log_format, "info")?;
+            let _telemetry = telemetry::init(name, cli.log_format, "info");
             let served = serve(registry, cli.env.open()?, &cli.listen).await;
             farewells().await;
             served

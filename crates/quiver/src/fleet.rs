@@ -18,8 +18,10 @@ use tokio::process::{Child, ChildStdin, Command};
 
 /// Time for a server to say where it listens.
 const START: Duration = Duration::from_secs(20);
-/// Time for a server to end once its tether is cut.
-const STOP: Duration = Duration::from_secs(30);
+
+/// Exchanges that a server takes at a time: as many as a pipeline may have steps. What runs at once is bounded by whoever
+/// started it, and in one process there is no such limit either.
+const EXCHANGES: &str = "1000";
 
 /// Lets the system choose.
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -118,14 +120,15 @@ impl Fleet {
         self.servers.iter().map(client).collect()
     }
 
-    /// Lets every server drain and end.
-    pub async fn stop(mut self) {
+    /// Lets every server drain and end, and kills what has not ended after `patience`.
+    pub async fn stop(mut self, patience: Duration) {
         for server in &mut self.servers {
             // The end of its standard input is what it waits for.
             drop(server.tether.take());
         }
+        let deadline = tokio::time::Instant::now() + patience;
         for server in &mut self.servers {
-            if tokio::time::timeout(STOP, server.child.wait()).await.is_err() {
+            if tokio::time::timeout_at(deadline, server.child.wait()).await.is_err() {
                 tracing::warn!(step = server.step, "server did not drain in time and is killed");
                 // It may have ended in the meantime.
                 let _ = server.child.kill().await;
@@ -155,6 +158,7 @@ impl Launch {
         if let Some(quota) = env.spill_quota {
             command.arg("--spill-quota").arg(quota.as_u64().to_string());
         }
+        command.args(["--max-exchanges", EXCHANGES]);
         command.arg("--http-allow").arg(env.http_allow.to_string());
         if self.logs == LogFormat::Json {
             command.args(["--log-format", "json"]);

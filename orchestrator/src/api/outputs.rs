@@ -128,7 +128,5 @@ async fn open(api: &Api, id: &str, step: &str, output: Option<&str>) -> Result<(
         };
         return Err(Fault::not_found(format!("run {id} has kept no output \"{wanted}\" of {step}")).help(help).into());
     };
-    let (own, path, found) = (api.service().own_folder().clone(), found.path.clone(), found.clone());
-    let file = compute::run(move || own.open_file(&path, "path")).await?;
-    Ok((file.into_std(), found))
+    Ok((api.service().kept_file(found).await?, found.clone()))
 }

@@ -138,6 +138,7 @@ async fn put(
 #[utoipa::path(delete, path = "/pipelines/{name}", tag = "pipelines", params(("name" = String, Path)), responses(
     (status = 204),
     (status = 404, body = ProblemDetails),
+    (status = 409, body = ProblemDetails, description = "Schedules run it."),
 ))]
 async fn delete(_: Operator, State(api): State<Api>, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
     api.service().store().delete_pipeline(&name).await?;

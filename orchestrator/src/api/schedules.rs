@@ -6,10 +6,9 @@ use super::extract::{Json, Path, Query};
 use super::pipelines::fit;
 use super::problem::{ApiError, ProblemDetails};
 use crate::schedule::ScheduleSpec;
+use crate::service::{Backfill, Occurrence};
 use crate::store::Schedule;
 use axum::extract::State;
-use chrono::DateTime;
-use flight_common::Fault;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -46,8 +45,9 @@ async fn get(_: Viewer, State(api): State<Api>, Path(name): Path<String>) -> Res
     request_body = ScheduleSpec,
     responses(
         (status = 200, body = Schedule),
-        (status = 400, body = ProblemDetails, description = "The cron or the time zone is none."),
+        (status = 400, body = ProblemDetails, description = "The cron or the time zone is none, or its runs would begin too late."),
         (status = 404, body = ProblemDetails, description = "The pipeline is not stored."),
+        (status = 422, body = ProblemDetails, description = "The pipeline does not take these parameters."),
     ))]
 async fn put(
     Operator(caller): Operator,
@@ -127,27 +127,31 @@ async fn resume(_: Operator, State(api): State<Api>, Path(name): Path<String>) -
     Ok(Json(api.service().pause_schedule(&name, false).await?))
 }
 
-/// A range of times.
+/// A range of times. Either is a time, as in `2026-03-01T00:00:00Z`, or a date: its midnight in the schedule's time zone.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
-    /// After this time, as in `2026-03-01T00:00:00Z`.
+    /// From this very moment on.
     from: String,
-    /// Up to this time.
+    /// Up to this very moment.
     until: String,
     /// At most this many run at a time.
     #[serde(default)]
     concurrency: Option<i64>,
+    /// Whether to run again for what has run well.
+    #[serde(default)]
+    again: bool,
 }
 
 /// The runs of a backfill.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Backfilled {
-    /// Their ids, in the order of their times.
-    pub runs: Vec<String>,
+    /// The times of the range, in order.
+    pub occurrences: Vec<Occurrence>,
 }
 
-/// Queues a run for each time of a schedule in a range. Asked again, it finds the runs that are there.
+/// Queues a run for each time of a schedule in a range. A time that has run well, be it by itself or by a backfill, is left
+/// out, unless its pipeline or its parameters have changed since; and so is one whose run is under way.
 #[utoipa::path(post, path = "/schedules/{name}/backfill", tag = "schedules", params(("name" = String, Path)),
     request_body = Range,
     responses(
@@ -161,15 +165,13 @@ async fn backfill(
     Path(name): Path<String>,
     Json(range): Json<Range>,
 ) -> Result<(StatusCode, Json<Backfilled>), ApiError> {
-    let (from, until) = (millis(&range.from)?, millis(&range.until)?);
-    let concurrency = range.concurrency.map(|most| most.max(1));
-    let runs = api.service().backfill(&name, from, until, concurrency, &caller.name).await?;
-    Ok((StatusCode::ACCEPTED, Json(Backfilled { runs })))
-}
-
-fn millis(text: &str) -> Result<i64, Fault> {
-    let time = DateTime::parse_from_rfc3339(text);
-    time.map(|time| time.timestamp_millis()).map_err(|error| {
-        Fault::bad_params(format!("\"{text}\" is no time: {error}")).help("write it as in 2026-03-01T00:00:00Z")
-    })
+    let timing = api.service().store().schedule(&name).await?.spec.timing()?;
+    let range = Backfill {
+        from: timing.moment(&range.from)?,
+        until: timing.moment(&range.until)?,
+        concurrency: range.concurrency.map(|most| most.max(1)),
+        again: range.again,
+    };
+    let occurrences = api.service().backfill(&name, &range, &caller.name).await?;
+    Ok((StatusCode::ACCEPTED, Json(Backfilled { occurrences })))
 }

@@ -3,8 +3,16 @@
 use crate::api::Access;
 use crate::store::{Role, Store};
 use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use flight_common::Fault;
 use http::{HeaderMap, header};
+
+/// The driver of Go sends the text of `Basic` without padding, others with it.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Somebody who calls.
 #[derive(Clone, Debug)]
@@ -55,7 +63,7 @@ pub fn secret(value: &str) -> Option<String> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let decoded = base64::engine::general_purpose::STANDARD.decode(rest.trim()).ok()?;
+    let decoded = BASE64.decode(rest.trim()).ok()?;
     let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some(password.to_owned())
 }
@@ -70,5 +78,13 @@ mod tests {
         assert_eq!(secret("basic YW5uOmFiYw==").as_deref(), Some("abc"));
         assert_eq!(secret("Basic not base64"), None);
         assert_eq!(secret("abc"), None);
+    }
+
+    #[test]
+    fn a_password_comes_with_padding_or_without() {
+        // The text of `o:abc`, `op:abc` and `opp:abc`.
+        for header in ["bzphYmM=", "bzphYmM", "b3A6YWJj", "b3BwOmFiYw==", "b3BwOmFiYw"] {
+            assert_eq!(secret(&format!("Basic {header}")).as_deref(), Some("abc"), "{header}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::access::{Caller, secret};
 use super::kept::{Place, is_ticket, messages};
 use super::submit::run_of;
-use super::{Inner, sql};
+use super::{Inner, IsSql, sql};
 use crate::api::Access;
 use crate::store::Role;
 use arrow_flight::flight_service_server::FlightService;
@@ -12,7 +12,6 @@ use arrow_flight::{
     FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
 use flight_common::server::{CANCEL, DESCRIBE};
-use flight_common::wire::outward_schema;
 use flight_common::{Fault, StepCommand};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -104,8 +103,7 @@ impl FlightService for Calls {
         if !descriptor.path.is_empty() {
             caller.may(Role::Viewer)?;
             let kept = self.0.kept(&Place::of_path(&descriptor.path)?).await?;
-            let schema = outward_schema(&self.0.rows(&kept).await?.schema());
-            let schema = flight_common::wire::schema_to_bytes(&schema)?;
+            let schema = flight_common::wire::schema_to_bytes(&self.0.columns(&kept).await?)?;
             return Ok(Response::new(SchemaResult { schema }));
         }
         let command = command(&descriptor, &caller)?;
@@ -128,6 +126,10 @@ impl FlightService for Calls {
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        if request.extensions().get::<IsSql>().is_some() {
+            caller(&request)?.may(Role::Viewer)?;
+            return self.0.sql.do_put(request).await;
+        }
         caller(&request)?.may(Role::Operator)?;
         let receipt = self.0.upload(request.into_inner()).await?;
         Ok(Response::new(stream::iter([Ok(receipt)]).boxed()))

@@ -1,14 +1,17 @@
 //! Kept outputs, as Flight shows them: listed, described, read as often as one likes until they expire.
 
 use super::Inner;
+use crate::service::Service;
 use crate::store::{KeptOutput, RunFilter};
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use bytes::Bytes;
 use flight_common::wire::{Frame, encode_stream, outward_schema, read_frames, schema_to_bytes};
-use flight_common::{BatchStream, Fault, OUTPUT, Parcel, compute};
+use flight_common::{BatchStream, Fault, MemoryBudget, OUTPUT, Parcel, compute};
 use futures::{Stream, StreamExt};
 use prost_types::Timestamp;
+use std::fs::File;
+use std::io::BufReader;
 use tonic::Status;
 
 /// Runs whose outputs are listed, from the youngest.
@@ -95,12 +98,15 @@ impl Inner {
     /// # Errors
     /// Why its file cannot be read.
     pub async fn rows(&self, kept: &KeptOutput) -> Result<BatchStream, Fault> {
-        let (own, path, memory) = (self.service.own_folder().clone(), kept.path.clone(), self.memory.clone());
-        let frames = compute::run(move || {
-            let file = own.open_file(&path, "path")?.into_std();
-            read_frames(std::io::BufReader::with_capacity(1 << 20, file), &memory)
-        });
-        Ok(arrow::array::RecordBatch::from_stream(frames.await?))
+        rows_of(&self.service, kept, &self.memory).await
+    }
+
+    /// The columns of a kept output, as clients see them.
+    ///
+    /// # Errors
+    /// As [`Inner::rows`].
+    pub async fn columns(&self, kept: &KeptOutput) -> Result<SchemaRef, Fault> {
+        columns_of(&self.service, kept, &self.memory).await
     }
 
     /// What Flight says of a kept output.
@@ -108,7 +114,7 @@ impl Inner {
     /// # Errors
     /// As [`Inner::rows`].
     pub async fn info(&self, kept: &KeptOutput) -> Result<FlightInfo, Fault> {
-        let schema: SchemaRef = outward_schema(&self.rows(kept).await?.schema());
+        let schema = self.columns(kept).await?;
         let expires = kept.created_at + i64::try_from(self.service.settings().keep_for.as_millis()).unwrap_or(0);
         let path = path_of(kept);
         let ticket = Ticket { ticket: path.join("/").into() };
@@ -157,6 +163,28 @@ impl Inner {
         }
         Ok(listed)
     }
+}
+
+/// The rows of a kept output, which are what was kept.
+///
+/// # Errors
+/// Why its file cannot be read.
+pub async fn rows_of(service: &Service, kept: &KeptOutput, memory: &MemoryBudget) -> Result<BatchStream, Fault> {
+    read(service.kept_file(kept).await?, memory).await
+}
+
+/// The columns of a kept output, as clients see them.
+///
+/// # Errors
+/// Why its file cannot be read.
+pub async fn columns_of(service: &Service, kept: &KeptOutput, memory: &MemoryBudget) -> Result<SchemaRef, Fault> {
+    Ok(outward_schema(&read(service.kept_head(kept).await?, memory).await?.schema()))
+}
+
+async fn read(file: File, memory: &MemoryBudget) -> Result<BatchStream, Fault> {
+    let memory = memory.clone();
+    let frames = compute::run(move || read_frames(BufReader::with_capacity(1 << 20, file), &memory));
+    Ok(arrow::array::RecordBatch::from_stream(frames.await?))
 }
 
 /// Rows as Flight messages that every client reads.

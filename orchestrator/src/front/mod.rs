@@ -7,7 +7,7 @@
 //! | `GetFlightInfo`, `GetSchema`, `DoGet` of `runs/<id>/<step>`, `ListFlights` | kept outputs: [`kept`] |
 //! | `PollFlightInfo` | submits a pipeline and follows its run, `CancelFlightInfo` ends it: [`submit`] |
 //! | `DoPut` to `datasets/<path>` | a file under the data root: [`upload`] |
-//! | Flight SQL | kept outputs as tables, read-only: [`sql`] |
+//! | Flight SQL | kept outputs as tables, read-only: [`sql`]. `DoPut` binds the values of a statement |
 
 mod access;
 mod calls;
@@ -29,7 +29,7 @@ use calls::Calls;
 use exchanges::{Exchanges, Tie};
 use flight_common::client::StepClient;
 use flight_common::server::Listener;
-use flight_common::{Fault, MemoryBudget, StepCommand, telemetry};
+use flight_common::{Fault, MemoryBudget, SpillSpace, StepCommand, telemetry};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -67,8 +67,22 @@ struct Front {
     calls: FlightServiceServer<Calls>,
 }
 
-/// Where the steps' servers are asked what a call is about.
-fn command_in(method: &str, first: &Bytes) -> Result<Option<StepCommand>, Fault> {
+/// Who answers a streaming call.
+enum Answerer {
+    /// The server of a step.
+    Step(Box<StepCommand>),
+    /// The engine of Flight SQL.
+    Sql,
+    /// The front door itself.
+    Own,
+}
+
+/// In the request of a `DoPut`: it is one of Flight SQL.
+#[derive(Clone)]
+struct IsSql;
+
+/// Who answers a call, as its first message says.
+fn answerer(method: &str, first: &Bytes) -> Result<Answerer, Fault> {
     let unreadable = |error: prost::DecodeError| Fault::bad_params(format!("the first message is no Flight: {error}"));
     let bytes = match method {
         "DoGet" => Ticket::decode(first.clone()).map_err(unreadable)?.ticket,
@@ -79,15 +93,18 @@ fn command_in(method: &str, first: &Bytes) -> Result<Option<StepCommand>, Fault>
                     .help(r#"begin with FlightDescriptor.for_command('{"step": …}')"#)
             })?;
             if method == "DoPut" && !descriptor.path.is_empty() {
-                return Ok(None);
+                return Ok(Answerer::Own);
             }
             descriptor.cmd
         }
     };
-    if method != "DoExchange" && (kept::is_ticket(&bytes) || sql::is_command(&bytes)) {
-        return Ok(None);
+    if method != "DoExchange" && kept::is_ticket(&bytes) {
+        return Ok(Answerer::Own);
     }
-    StepCommand::read(&bytes).map(|(command, _)| Some(command))
+    if method != "DoExchange" && sql::is_command(&bytes) {
+        return Ok(Answerer::Sql);
+    }
+    StepCommand::read(&bytes).map(|(command, _)| Answerer::Step(Box::new(command)))
 }
 
 impl Inner {
@@ -115,18 +132,18 @@ impl Front {
         let (mut parts, body) = request.into_parts();
         let caller = Caller::of(&parts.headers, self.inner.access, self.inner.service.store()).await?;
         let peeked = relay::peek(body).await?;
-        match command_in(method, &peeked.first)? {
-            Some(command) => {
+        match answerer(method, &peeked.first)? {
+            Answerer::Step(command) => {
                 caller.may(crate::store::Role::Operator)?;
                 let (client, tie) = self.inner.server_for(method, &command, &caller).await?;
-                relay::relay(&client, &parts.headers, parts.uri.path(), peeked.body, tie).await
+                return relay::relay(&client, &parts.headers, parts.uri.path(), peeked.body, tie).await;
             }
-            None => {
-                parts.extensions.insert(caller);
-                let answered = tower::Service::call(&mut self.calls, Request::from_parts(parts, peeked.body)).await;
-                answered.map_err(|never| match never {})
-            }
+            Answerer::Sql => drop(parts.extensions.insert(IsSql)),
+            Answerer::Own => {}
         }
+        parts.extensions.insert(caller);
+        let answered = tower::Service::call(&mut self.calls, Request::from_parts(parts, peeked.body)).await;
+        answered.map_err(|never| match never {})
     }
 
     async fn unary(mut self, method: &str, mut request: Request<Body>) -> Result<Response<Body>, Fault> {
@@ -185,12 +202,13 @@ impl FrontServer {
     pub async fn start(
         service: Service,
         steps: Arc<FlightMesh>,
-        memory: MemoryBudget,
+        space: SpillSpace,
         access: Access,
         address: SocketAddr,
         tls: Option<&Tls>,
     ) -> Result<Self, Fault> {
-        let sql = sql::Engine::new(service.clone(), &memory)?;
+        let memory = space.budget().clone();
+        let sql = sql::Engine::new(service.clone(), space)?;
         let inner = Arc::new(Inner { service, access, steps, exchanges: Exchanges::default(), memory, sql });
         let calls = FlightServiceServer::new(Calls(inner.clone())).max_decoding_message_size(64 << 20);
         let front = Front { inner, calls };

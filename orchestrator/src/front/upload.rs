@@ -64,7 +64,8 @@ impl Inner {
     }
 }
 
-fn fault_of(error: FlightError) -> Fault {
+/// What is wrong with rows that a client sends.
+pub fn fault_of(error: FlightError) -> Fault {
     match error {
         FlightError::Tonic(status) => Fault::from_status(&status),
         other => Fault::bad_data(format!("the rows cannot be read: {other}")),

@@ -32,7 +32,7 @@ pub use graph::{Graph, Node};
 pub use group::Group;
 pub use hooks::{Hook, HookRules};
 pub use params::{Arguments, ParamKind, ParamSpec};
-pub use plan::{Plan, PlannedNode, check, check_unfilled};
+pub use plan::{Plan, PlannedNode, check, check_arguments, check_unfilled};
 pub use problem::{Problem, Problems};
 pub use rules::{MOST_RULED, RetryRules, RunRules};
 pub use schema::json_schema;

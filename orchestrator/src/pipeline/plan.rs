@@ -89,6 +89,19 @@ pub async fn check_unfilled(source: &Source, steps: &dyn Planner) -> Result<(), 
     checked(source, &Arguments::default(), Missing::Awaited, steps).await.map(drop)
 }
 
+/// Checks what a run gives its pipeline, and nothing else: whether there are such parameters, and steps to change, and
+/// whether none lacks its value.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn check_arguments(source: &Source, arguments: &Arguments) -> Result<(), Problems> {
+    let mut spec = load(source, &mut Problems::none());
+    let mut problems = Problems::none();
+    spec.apply(&arguments.sets, &mut problems);
+    spec.values(&arguments.params, Missing::Refused, &mut problems);
+    problems.or(())
+}
+
 async fn checked(
     source: &Source,
     arguments: &Arguments,

@@ -63,9 +63,14 @@ fn verdict(plan: &Plan, staged: &Staged, cancelled: bool) -> (Status, Option<Fau
         Status::Skipped => !cancelled,
         _ => false,
     };
-    let done = own.map(|(_, outcome)| outcome).all(|outcome| outcome.as_ref().is_some_and(well));
+    let own: Vec<Option<&StepOutcome>> = own.map(|(_, outcome)| outcome.as_ref()).collect();
+    let done = own.iter().all(|outcome| outcome.is_some_and(well));
+    // A limit that passes while the last step commits has come too late.
+    let all_ran =
+        own.iter().all(|outcome| outcome.is_some_and(|one| matches!(one.status, Status::Done | Status::Reused)));
     match fault {
         None if done => (Status::Done, None),
+        Some(_) if all_ran => (Status::Done, None),
         _ if cancelled => (Status::Cancelled, Some(Fault::cancelled("the run was cancelled"))),
         None => (Status::Failed, Some(Fault::internal("a step did not end, and none says why"))),
         Some(fault) => (Status::Failed, Some(fault)),

@@ -9,10 +9,34 @@ use flight_common::spool::SpillSpace;
 use flight_common::{EdgeStream, Fault};
 use serde_json::Value;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch as signal};
 use tokio_util::sync::CancellationToken;
+
+/// Whether a step that commits may still be stopped: of the stop and the permission to commit, the first one holds.
+#[derive(Default)]
+pub(super) struct Gate(AtomicU8);
+
+impl Gate {
+    const PASSED: u8 = 1;
+    const SHUT: u8 = 2;
+
+    /// Lets it commit, unless it was stopped before.
+    pub fn pass(&self) -> bool {
+        self.decide(Self::PASSED)
+    }
+
+    /// Stops it, unless it was let commit before.
+    pub fn shut(&self) -> bool {
+        self.decide(Self::SHUT)
+    }
+
+    fn decide(&self, wanted: u8) -> bool {
+        let decided = self.0.compare_exchange(0, wanted, Ordering::SeqCst, Ordering::SeqCst);
+        decided.map_or_else(|before| before == wanted, |_| true)
+    }
+}
 
 /// What the tasks of a run share.
 pub(super) struct Shared {
@@ -24,6 +48,8 @@ pub(super) struct Shared {
     first: Mutex<Option<(usize, Fault)>>,
     /// For each step, whether its output ended with a fault.
     pub(super) broken: Vec<Arc<AtomicBool>>,
+    /// For each step, whether it was stopped or let commit.
+    pub(super) gates: Vec<Gate>,
     /// For each step, what became of it.
     pub(super) ends: Vec<signal::Sender<End>>,
     /// What became of the run, for conditions of what runs finally.
@@ -74,6 +100,7 @@ impl Shared {
             attendant: options.attendant.clone(),
             first: Mutex::default(),
             broken: plan.nodes.iter().map(|_| Arc::default()).collect(),
+            gates: plan.nodes.iter().map(|_| Gate::default()).collect(),
             ends: plan.nodes.iter().map(|_| signal::Sender::new(None)).collect(),
             run: Value::Null,
         }

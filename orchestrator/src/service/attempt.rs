@@ -4,7 +4,7 @@ use super::attendant::{Durable, open, patiently};
 use super::fingerprint::fingerprints;
 use super::lineage::{About, Lineage, Touched, Turn, touched_by_all};
 use super::reuse::{Past, settle};
-use super::{Service, UnderWay, audit};
+use super::{Service, UnderWay, audit, kept};
 use crate::pipeline::{self, Arguments, Plan, PlannedNode, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
 use crate::store::{AttemptRow, AuditRecord, Claim, Committed, Ending, RunRow, RunState, StoreError};
@@ -52,6 +52,7 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
             tell_lineage(&service, &claim, run.state, &ended);
             count(&run);
             tracing::info!(state = %run.state, "run ended");
+            tidy_after(&service, &claim, run.state).await;
         }
         Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it will be taken over"),
     }
@@ -97,6 +98,16 @@ fn tell_lineage(service: &Service, claim: &Claim, state: RunState, ended: &Ended
         _ => None,
     };
     lineage.tell(about.pipeline(turn, Utc::now(), fault.as_deref(), ended.touched.clone()));
+}
+
+/// Removes what earlier attempts have kept and nobody needs.
+async fn tidy_after(service: &Service, claim: &Claim, state: RunState) {
+    if claim.attempt == 1 || !state.is_final() {
+        return;
+    }
+    if let Err(error) = kept::tidy(service, &claim.lease.run).await {
+        tracing::warn!(%error, "what earlier attempts have kept could not be removed");
+    }
 }
 
 /// Counts what became of the run in the metrics.

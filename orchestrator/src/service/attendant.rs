@@ -1,8 +1,8 @@
 //! What the engine asks and tells while it runs, answered by the store.
 
+use super::kept::{checked, place};
 use super::reuse::Settlement;
 use super::{Inner, Service};
-use crate::checksum::{Checksum, checksum_of};
 use crate::pipeline::Plan;
 use crate::run::{Attendant, Kept, Settled, Status};
 use crate::store::{Committed, KeptOutput, Lease, StoreError};
@@ -11,8 +11,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -77,15 +75,6 @@ where
     question().await
 }
 
-/// Where an output is kept, relative to the orchestrator's own folder. Named by what it depends on: ids may hold any
-/// character.
-fn place(run: &str, fingerprint: &str, output: &str) -> PathBuf {
-    let mut name = Checksum::default();
-    name.add_part(fingerprint);
-    name.add_part(output);
-    Path::new("kept").join(run).join(format!("{}.arrow", name.finish()))
-}
-
 impl Attendant for Durable {
     fn settled(&self, step: &str) -> Option<Settled> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).remove(step)
@@ -94,7 +83,7 @@ impl Attendant for Durable {
     fn keep(&self, step: &str, output: &str) -> Result<Option<NewFile>, Fault> {
         match self.steps.get(step) {
             Some((fingerprint, true)) => {
-                self.service.own.new_file(&place(&self.lease.run, fingerprint, output)).map(Some)
+                self.service.own.new_file(&place(&self.lease, step, fingerprint, output)).map(Some)
             }
             _ => Ok(None),
         }
@@ -103,7 +92,7 @@ impl Attendant for Durable {
     fn kept<'a>(&'a self, step: &'a str, output: &'a str, kept: Kept) -> BoxFuture<'a, Result<(), Fault>> {
         async move {
             let fingerprint = self.steps.get(step).map(|(print, _)| print.clone()).unwrap_or_default();
-            let path = place(&self.lease.run, &fingerprint, output);
+            let path = place(&self.lease, step, &fingerprint, output);
             let output = KeptOutput {
                 run_id: self.lease.run.clone(),
                 step: step.to_owned(),
@@ -149,7 +138,7 @@ impl Attendant for Durable {
 pub(super) fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {
     let mut settled = Settled { receipt: settlement.receipt, ..Settled::default() };
     for kept in settlement.replayed {
-        match kept_file(own, &kept) {
+        match checked(own, &kept) {
             Ok(file) => {
                 settled.rows = u64::try_from(kept.rows).unwrap_or(0);
                 settled.outputs.insert(kept.output, file);
@@ -161,19 +150,4 @@ pub(super) fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {
         }
     }
     Some(settled)
-}
-
-/// The file of a kept output, at its beginning, once it was found to be whole.
-///
-/// # Errors
-/// [`flight_common::FaultKind::NotFound`] when it is gone, [`flight_common::FaultKind::BadData`] when it was changed.
-pub fn kept_file(own: &DataRoot, kept: &KeptOutput) -> Result<std::fs::File, Fault> {
-    let mut file = own.open_file(&kept.path, "path")?.into_std();
-    let found = checksum_of(&mut file).map_err(|error| Fault::io(&kept.path, &error))?;
-    if found != kept.checksum {
-        return Err(Fault::bad_data(format!("the kept output {} of {} was changed", kept.output, kept.step))
-            .help("resume the run from the beginning"));
-    }
-    io::Seek::rewind(&mut file).map_err(|error| Fault::io(&kept.path, &error))?;
-    Ok(file)
 }

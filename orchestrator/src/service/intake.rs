@@ -1,12 +1,12 @@
 //! Submit, cancel, resume: what people and programs ask of runs.
 
 use super::Service;
-use crate::pipeline::{self, Arguments, Plan, Problems, Source};
+use crate::pipeline::{self, Arguments, Plan, Problems, RunRules, Source};
 use crate::store::{Changed, Definition, NewRun, RunRow, StoreError, Submitted};
-use flight_common::{Fault, telemetry};
+use flight_common::{Fault, StepDescription, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,10 @@ pub struct Submission {
     pub by: String,
     /// Where it comes from.
     pub origin: String,
+    /// The time of a schedule for which it runs.
+    pub scheduled_at: Option<i64>,
+    /// Whether nobody waits to be told what is wrong with it: then it is queued as it is, and its attempt finds out.
+    pub unplanned: bool,
 }
 
 /// What to run, as callers say it: a stored pipeline by its name, or a text.
@@ -144,32 +148,45 @@ impl Service {
             idempotency_key,
             by: by.to_owned(),
             origin: origin.to_owned(),
+            scheduled_at: None,
+            unplanned: false,
         };
         self.submit(submission).await
     }
 
-    /// Checks a pipeline, and queues a run of it.
+    /// Checks a pipeline, unless it is to be queued unplanned, and queues a run of it.
     ///
     /// # Errors
     /// [`Refused::Wrong`] with all that is wrong with the pipeline; otherwise as [`crate::store::Store::submit`].
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
         let name = submission.pipeline.as_deref().unwrap_or(UNNAMED);
         let arguments = Arguments { sets: submission.sets, params: submission.params };
-        let plan = self.check_patiently(name, &submission.body, &arguments).await.map_err(Refused::Wrong)?;
+        let known = match submission.unplanned {
+            true => {
+                // Without it, the limits of services go by the names in the text.
+                let catalog = self.0.runner.planner().catalog().await.unwrap_or_default();
+                Known::read(name, &submission.body, &catalog)
+            }
+            false => {
+                let plan = self.check_patiently(name, &submission.body, &arguments).await;
+                Known::planned(plan.map_err(Refused::Wrong)?)
+            }
+        };
         let new = NewRun {
             id: uuid::Uuid::now_v7().to_string(),
-            pipeline: submission.pipeline.unwrap_or_else(|| plan.name.clone()),
+            pipeline: submission.pipeline.unwrap_or(known.name),
             version: submission.version,
             definition: Definition::new(submission.body),
             sets: arguments.sets,
             params: arguments.params,
-            services: services(&plan),
-            hooks: plan.rules.hooks.clone(),
-            priority: if submission.priority == 0 { plan.rules.priority.unwrap_or(0) } else { submission.priority },
-            concurrency: submission.concurrency.or(plan.rules.concurrency),
+            services: known.services,
+            hooks: known.rules.hooks,
+            priority: if submission.priority == 0 { known.rules.priority.unwrap_or(0) } else { submission.priority },
+            concurrency: submission.concurrency.or(known.rules.concurrency),
             idempotency_key: submission.idempotency_key,
             submitted_by: submission.by,
             origin: submission.origin,
+            scheduled_at: submission.scheduled_at,
             traceparent: telemetry::traceparent(),
         };
         let submitted = self.0.store.submit(&new).await?;
@@ -234,7 +251,8 @@ impl Service {
                 let plan = self.check_patiently(&before.pipeline, &body, &arguments).await.map_err(Refused::Wrong)?;
                 let ran = self.0.store.definition_of(run).await?;
                 same_pipeline(&pipeline::load(&Source::new(&before.pipeline, ran), &mut Problems::none()).name, &plan)?;
-                Some(Changed { definition: Definition::new(body), services: services(&plan), hooks: plan.rules.hooks })
+                let Known { services, rules, .. } = Known::planned(plan);
+                Some(Changed { definition: Definition::new(body), services, hooks: rules.hooks })
             }
         };
         let row = self.0.store.resume(run, changed.as_ref(), reuse, by).await?;
@@ -253,9 +271,31 @@ fn same_pipeline(ran: &str, plan: &Plan) -> Result<(), Refused> {
     Err(Refused::Request(Fault::bad_params(why).help(help)))
 }
 
-fn services(plan: &Plan) -> Vec<String> {
-    let mut names: Vec<String> = plan.nodes.iter().map(|node| node.step.clone()).collect();
-    names.sort();
-    names.dedup();
-    names
+/// What the queue must know of a pipeline.
+struct Known {
+    name: String,
+    rules: RunRules,
+    services: Vec<String>,
+}
+
+impl Known {
+    fn planned(plan: Plan) -> Self {
+        let services = plan.nodes.into_iter().map(|node| node.step);
+        Self { name: plan.name, rules: plan.rules, services: each_once(services) }
+    }
+
+    /// As far as the text can be read.
+    fn read(name: &str, body: &str, catalog: &[StepDescription]) -> Self {
+        let spec = pipeline::load(&Source::new(name, body), &mut Problems::none());
+        let named = |service: String| {
+            let found = catalog.iter().find(|step| step.answers_to(&service));
+            found.map_or_else(|| service.clone(), |step| step.name.clone())
+        };
+        let services = spec.steps.into_iter().filter_map(|step| step.service).map(named);
+        Self { name: spec.name, rules: spec.rules, services: each_once(services) }
+    }
+}
+
+fn each_once(names: impl Iterator<Item = String>) -> Vec<String> {
+    names.collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -8,6 +8,7 @@
 //! | [`worker`] | takes runs while there is room, and keeps their leases |
 //! | [`attempt`] | one attempt of a run, from planning to its end |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
+//! | [`kept`] | the files of kept outputs: where they lie, whether they are whole, when they go |
 //! | [`audit`] | what ran, written down |
 //! | [`log`] | what happened to a run, line by line: pure |
 //! | [`hooks`] | tells whom a pipeline names how its runs ended |
@@ -15,14 +16,17 @@
 //! | [`fingerprint`], [`reuse`] | what need not be done again: pure |
 //! | [`retry`] | when it is tried again: pure |
 //! | [`scheduler`] | runs pipelines when their time has come |
+//! | [`backfill`] | fills a range of a schedule's times back |
 //! | [`retention`] | what was kept goes in the end |
 
 mod attempt;
 mod attendant;
 mod audit;
+mod backfill;
 mod fingerprint;
 mod hooks;
 mod intake;
+mod kept;
 mod lineage;
 pub mod log;
 mod retention;
@@ -32,7 +36,7 @@ mod scheduler;
 mod settings;
 mod worker;
 
-pub use attendant::kept_file;
+pub use backfill::{Backfill, Occurrence, Outcome};
 pub use hooks::HookSettings;
 pub use intake::{Refused, RunRequest, Submission, UNNAMED};
 pub use lineage::LineageSettings;
@@ -66,6 +70,7 @@ struct Inner {
     wake: Notify,
     under_way: Mutex<HashMap<String, UnderWay>>,
     pulse: Mutex<Pulse>,
+    whole: kept::Whole,
 }
 
 /// What the worker of a replica does.
@@ -120,6 +125,7 @@ impl Service {
             wake: Notify::new(),
             under_way: Mutex::default(),
             pulse: Mutex::default(),
+            whole: kept::Whole::default(),
         })))
     }
 

@@ -1,18 +1,19 @@
 //! Runs pipelines when their time has come.
 //!
 //! Every replica looks. A time is submitted under a key of its own before the schedule moves on: whoever comes second,
-//! or again after a crash, finds the run that is there already.
+//! or again after a crash, finds the run that is there already. Whether its pipeline can run is found out by the run
+//! itself: a file that has not come yet leaves a failed run, with its fault and its hooks, and is tried again as the
+//! pipeline says.
 
-use super::{Refused, RunRequest, Service};
+use super::{Refused, Service, Submission};
+use crate::pipeline::{self, Arguments, Source};
 use crate::schedule::{Overlap, ScheduleSpec, due, jitter};
-use crate::store::{Schedule, StoreError};
+use crate::store::{Definition, PipelineVersion, Schedule, StoreError};
 use flight_common::Fault;
 use std::time::Duration;
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(500);
-/// Runs that a backfill may ask for.
-const MOST: usize = 1000;
 
 /// Looks for what is due, again and again. Never ends.
 pub(super) async fn schedule(service: Service) {
@@ -33,25 +34,41 @@ pub(super) async fn schedule(service: Service) {
 }
 
 /// Where the runs of a schedule come from.
-fn origin(name: &str) -> String {
-    format!("schedule:{name}")
+pub(super) struct Origins {
+    /// Those whose time came.
+    pub(super) due: String,
+    /// Those of times that were missed.
+    pub(super) missed: String,
+    /// Those of a range that was filled back.
+    pub(super) filled: String,
+}
+
+impl Origins {
+    pub(super) fn of(name: &str) -> Self {
+        Self { due: format!("schedule:{name}"), missed: format!("catch-up:{name}"), filled: format!("backfill:{name}") }
+    }
 }
 
 impl Service {
     /// Stores a schedule.
     ///
     /// # Errors
-    /// [`Refused::Request`] for a cron or zone that is none; [`StoreError::NotFound`] for a pipeline that is not stored.
+    /// [`Refused::Request`] for a cron or zone that is none, or runs that begin too late; [`StoreError::NotFound`] for a
+    /// pipeline that is not stored; [`Refused::Wrong`] for parameters that the pipeline does not take.
     pub async fn put_schedule(&self, name: &str, spec: &ScheduleSpec, by: &str) -> Result<Schedule, Refused> {
         let timing = spec.timing().map_err(Refused::Request)?;
         let store = &self.0.store;
-        store.pipeline(&spec.pipeline, spec.version).await?;
-        let next = timing.next_after(store.now().await?);
-        if next.is_none() {
+        let (_, definition) = store.pipeline(&spec.pipeline, spec.version).await?;
+        let now = store.now().await?;
+        let Some(next) = timing.next_after(now) else {
             let never = Fault::bad_params(format!("\"{}\" never comes", spec.cron)).help("look at its day and month");
             return Err(Refused::Request(never));
-        }
-        Ok(store.put_schedule(name, spec, next, by).await?)
+        };
+        spec.refuse_too_late(&timing, now).map_err(Refused::Request)?;
+        let (params, sets) = spec.filled(&timing, next);
+        let source = Source::new(&spec.pipeline, definition.body);
+        pipeline::check_arguments(&source, &Arguments { sets, params }).map_err(Refused::Wrong)?;
+        Ok(store.put_schedule(name, spec, Some(next), by).await?)
     }
 
     /// Pauses a schedule, or lets it go on from now.
@@ -68,52 +85,6 @@ impl Service {
         Ok(store.pause_schedule(name, paused, next).await?)
     }
 
-    /// Queues a run for each time of a schedule after `from` and up to `until`; of them, at most `concurrency` run at a
-    /// time. Asked again, it finds the runs that are there.
-    ///
-    /// # Errors
-    /// [`Refused::Request`] for a range with no time in it, or with more than 1,000; otherwise as [`Service::submit`].
-    pub async fn backfill(
-        &self,
-        name: &str,
-        from: i64,
-        until: i64,
-        concurrency: Option<i64>,
-        by: &str,
-    ) -> Result<Vec<String>, Refused> {
-        let schedule = self.0.store.schedule(name).await?;
-        let timing = schedule.spec.timing().map_err(Refused::Request)?;
-        let times = timing.between(from, until, MOST + 1);
-        let wrong = match times.len() {
-            0 => Some("no time of the schedule lies in that range".to_owned()),
-            count if count > MOST => Some(format!("more than {MOST} times lie in that range")),
-            _ => None,
-        };
-        if let Some(wrong) = wrong {
-            return Err(Refused::Request(Fault::bad_params(wrong).help("choose another range")));
-        }
-        let mut runs = Vec::new();
-        for time in times {
-            let key = format!("backfill:{name}:{time}");
-            let origin = format!("backfill:{name}");
-            let request = RunRequest { concurrency, ..self.request(&schedule, time)? };
-            runs.push(self.submit_request(request, Some(key), by, &origin).await?.run.id);
-        }
-        Ok(runs)
-    }
-
-    fn request(&self, schedule: &Schedule, time: i64) -> Result<RunRequest, Refused> {
-        let timing = schedule.spec.timing().map_err(Refused::Request)?;
-        let (params, set) = schedule.spec.filled(&timing, time);
-        Ok(RunRequest {
-            pipeline: Some(schedule.spec.pipeline.clone()),
-            version: schedule.spec.version,
-            params,
-            set,
-            ..RunRequest::default()
-        })
-    }
-
     /// Submits what is due of a schedule, and moves it on.
     async fn fire(&self, schedule: &Schedule) -> Result<(), StoreError> {
         let store = &self.0.store;
@@ -125,22 +96,14 @@ impl Service {
                 return store.note_schedule(&schedule.name, first, Err(&fault.to_string())).await;
             }
         };
-        let now = store.now().await?;
-        let found = due(&timing, schedule.spec.catch_up, first, now);
         let most = i64::from(schedule.spec.jitter_seconds) * 1000;
+        let late = |time| jitter(&schedule.name, time, most);
+        let found = due(&timing, schedule.spec.catch_up, late, first, store.now().await?);
         for time in found.times {
-            if time + jitter(&schedule.name, time, most) > now {
-                // It comes later, and all after it do.
-                return store.advance_schedule(&schedule.name, first, Some(time)).await.map(drop);
-            }
-            match self.fire_at(schedule, time).await {
+            match self.fire_at(schedule, time, found.missed).await {
                 Ok(Some(run)) => store.note_schedule(&schedule.name, time, Ok(&run)).await?,
                 Ok(None) => tracing::info!(schedule = schedule.name, time, "left out: its last run is under way"),
                 Err(Refused::Store(StoreError::Unavailable(why))) => return Err(StoreError::Unavailable(why)),
-                Err(Refused::Wrong(problems)) if problems.iter().all(|one| one.transient().is_some()) => {
-                    // Its steps are out of reach: the next look tries again.
-                    return store.advance_schedule(&schedule.name, first, Some(time)).await.map(drop);
-                }
                 Err(refused) => {
                     let why = refused.to_string();
                     tracing::warn!(schedule = schedule.name, why, "no run could be queued");
@@ -148,35 +111,73 @@ impl Service {
                 }
             }
         }
-        store.advance_schedule(&schedule.name, first, found.next).await.map(drop)
+        match found.next == Some(first) {
+            // It waits for its run to begin.
+            true => Ok(()),
+            false => store.advance_schedule(&schedule.name, first, found.next).await.map(drop),
+        }
     }
 
-    /// Queues the run of a time; nothing if another one is under way and that is what was asked for.
-    async fn fire_at(&self, schedule: &Schedule, time: i64) -> Result<Option<String>, Refused> {
-        let (store, origin) = (&self.0.store, origin(&schedule.name));
-        let key = format!("{origin}:{time}");
+    /// Queues the run of a time; nothing if another one is under way and that is what was asked for. One that was missed
+    /// is queued in any case, and neither leaves out nor cancels another.
+    async fn fire_at(&self, schedule: &Schedule, time: i64, missed: bool) -> Result<Option<String>, Refused> {
+        let (store, origins) = (&self.0.store, Origins::of(&schedule.name));
+        let key = format!("{}:{time}", origins.due);
         // Asked for before it is seen whether this very time is among them, which another replica may have queued.
-        let under_way = store.unfinished_from(&origin).await?;
+        let under_way = store.unfinished_from(&origins.due).await?;
+        let caught_up = store.unfinished_from(&origins.missed).await?;
         match store.run_of_key(&key).await {
             Ok(run) => return Ok(Some(run.id)),
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
+        let alone = under_way.is_empty() && caught_up.is_empty();
         match schedule.spec.overlap {
-            Overlap::Skip if !under_way.is_empty() => return Ok(None),
-            Overlap::Cancel => {
-                for run in under_way {
-                    match self.cancel(&run, &origin).await {
-                        // It has ended meanwhile.
-                        Ok(_) | Err(StoreError::Illegal { .. }) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-            }
+            _ if missed => {}
+            Overlap::Skip if !alone => return Ok(None),
+            Overlap::Cancel => self.cancel_all(under_way, &origins.due).await?,
             _ => {}
         }
-        let request = self.request(schedule, time)?;
-        let submitted = self.submit_request(request, Some(key), &schedule.updated_by, &origin).await?;
-        Ok(Some(submitted.run.id))
+        let (version, definition) = store.pipeline(&schedule.spec.pipeline, schedule.spec.version).await?;
+        let submission = Submission {
+            // One after another.
+            concurrency: (missed || !alone).then_some(1),
+            idempotency_key: Some(key),
+            by: schedule.updated_by.clone(),
+            origin: if missed { origins.missed } else { origins.due },
+            ..occurrence(&schedule.spec, &version, &definition, time).map_err(Refused::Request)?
+        };
+        Ok(Some(self.submit(submission).await?.run.id))
     }
+
+    async fn cancel_all(&self, runs: Vec<String>, by: &str) -> Result<(), StoreError> {
+        for run in runs {
+            match self.cancel(&run, by).await {
+                // It has ended meanwhile.
+                Ok(_) | Err(StoreError::Illegal { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The run of a time of a schedule, as far as the schedule says what it is.
+pub(super) fn occurrence(
+    spec: &ScheduleSpec,
+    version: &PipelineVersion,
+    definition: &Definition,
+    time: i64,
+) -> Result<Submission, Fault> {
+    let (params, sets) = spec.filled(&spec.timing()?, time);
+    Ok(Submission {
+        pipeline: Some(spec.pipeline.clone()),
+        version: Some(version.version),
+        body: definition.body.clone(),
+        sets,
+        params,
+        scheduled_at: Some(time),
+        unplanned: true,
+        ..Submission::default()
+    })
 }

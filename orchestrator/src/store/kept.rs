@@ -1,6 +1,6 @@
 //! Outputs kept on the data root, and what loads have committed: what a later attempt need not do again.
 
-use super::{Lease, Store, StoreError, json};
+use super::{Lease, Store, StoreError, Tx, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
@@ -41,7 +41,39 @@ pub struct Committed {
     pub receipt: Value,
 }
 
+/// A run that is over, and stays so until this is released: whoever resumes it waits.
+pub struct Over {
+    /// What it has kept.
+    pub kept: Vec<KeptOutput>,
+    tx: Tx,
+}
+
+impl Over {
+    /// Lets others go on.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn release(self) -> Result<(), StoreError> {
+        Ok(self.tx.rollback().await?)
+    }
+}
+
 impl Store {
+    /// Holds a run that is over. Nothing if it is not, or if there is no such run.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn over(&self, run: &str) -> Result<Option<Over>, StoreError> {
+        let mut tx = self.begin().await?;
+        match self.locked(&mut tx, run).await {
+            Ok(state) if state.is_final() => {}
+            Ok(_) | Err(StoreError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let rows = sqlx::query("SELECT * FROM kept WHERE run_id = $1").bind(run).fetch_all(&mut *tx).await?;
+        Ok(Some(Over { kept: rows.iter().map(kept).collect::<Result<_, _>>()?, tx }))
+    }
+
     /// Notes that an output was kept, in place of an earlier one.
     ///
     /// # Errors
@@ -116,7 +148,7 @@ impl Store {
     }
 
     /// Forgets outputs of runs that have ended: those older than `age`, and the oldest of those beyond `bytes` in all.
-    /// Returns them; their files can be removed then.
+    /// Returns them; their files can go then.
     ///
     /// # Errors
     /// As [`Store::ping`].

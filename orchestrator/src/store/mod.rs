@@ -40,7 +40,7 @@ pub use audit::AuditRecord;
 pub use choose::Limits;
 pub use error::StoreError;
 pub use events::EventRow;
-pub use kept::{Committed, KeptOutput};
+pub use kept::{Committed, KeptOutput, Over};
 pub use moves::{Changed, Ending};
 pub use outbox::{Message, Sent};
 pub use pipelines::{Definition, Pipeline, PipelineVersion, Stored};

@@ -183,13 +183,22 @@ impl Store {
     /// Forgets a pipeline. Its runs stay.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such pipeline.
+    /// [`StoreError::NotFound`] when there is no such pipeline; [`StoreError::Conflict`] when schedules run it.
     pub async fn delete_pipeline(&self, name: &str) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(&mut *tx).await?;
         let deleted = sqlx::query("DELETE FROM pipelines WHERE name = $1").bind(name).execute(&mut *tx).await?;
         if deleted.rows_affected() == 0 {
             return Err(StoreError::NotFound(format!("there is no pipeline {name}")));
+        }
+        let used = sqlx::query("SELECT name FROM schedules WHERE pipeline = $1 ORDER BY name").bind(name);
+        let used: Vec<String> =
+            used.fetch_all(&mut *tx).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        if !used.is_empty() {
+            let used = used.join(", ");
+            return Err(StoreError::Conflict(format!(
+                "pipeline {name} is run by schedules: {used}; delete them first, or let them run another one"
+            )));
         }
         self.commit(tx).await
     }

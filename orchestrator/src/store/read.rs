@@ -50,6 +50,9 @@ pub struct RunRow {
     pub submitted_by: String,
     /// Where it came from.
     pub origin: String,
+    /// The time of its schedule for which it runs, if it was queued for one.
+    #[serde(default)]
+    pub scheduled_at: Option<i64>,
 }
 
 /// One attempt of a run.
@@ -92,8 +95,9 @@ pub struct Page<T> {
 }
 
 /// The columns of a [`RunRow`]. A list is many rows, and each value of each row costs.
-const SHOWN: &str = "id, pipeline, version, definition, sets, params, state, priority, attempt, not_before, created_at,
-    started_at, ended_at, owner, fault, traceparent, submitted_by, origin";
+pub(super) const SHOWN: &str =
+    "id, pipeline, version, definition, sets, params, state, priority, attempt, not_before, created_at,
+    started_at, ended_at, owner, fault, traceparent, submitted_by, origin, scheduled_at";
 
 impl Store {
     /// A run.
@@ -215,6 +219,7 @@ pub(super) fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
         trace_id: traceparent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)),
         submitted_by: row.try_get("submitted_by")?,
         origin: row.try_get("origin")?,
+        scheduled_at: row.try_get("scheduled_at")?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Schedules, and which of them are due.
 
-use super::{Store, StoreError, json};
+use super::read::{SHOWN, run_row};
+use super::{RunRow, Store, StoreError, json};
 use crate::schedule::{CatchUp, Overlap, ScheduleSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -43,7 +44,7 @@ impl Store {
     /// Stores a schedule that is due at `next_at`, in place of one of this name.
     ///
     /// # Errors
-    /// As [`Store::ping`].
+    /// [`StoreError::NotFound`] when its pipeline is not stored.
     pub async fn put_schedule(
         &self,
         name: &str,
@@ -52,6 +53,11 @@ impl Store {
         by: &str,
     ) -> Result<Schedule, StoreError> {
         let mut tx = self.begin().await?;
+        // Held, so that nobody deletes it in the meantime.
+        let held = sqlx::query("UPDATE pipelines SET updated_at = updated_at WHERE name = $1").bind(&spec.pipeline);
+        if held.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Err(StoreError::NotFound(format!("there is no pipeline {}", spec.pipeline)));
+        }
         sqlx::query(self.sql(
             "INSERT INTO schedules (name, pipeline, version, sets, cron, zone, overlap, catch_up, jitter_ms, paused, next_at,
                updated_at, updated_by, params)
@@ -162,6 +168,19 @@ impl Store {
             return Err(missing(name));
         }
         self.commit(tx).await
+    }
+
+    /// The runs from these origins for the times from the one to the other, the youngest first.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn scheduled_runs(&self, origins: [&str; 3], from: i64, until: i64) -> Result<Vec<RunRow>, StoreError> {
+        let sql = format!(
+            "SELECT {SHOWN} FROM runs WHERE origin IN ($1, $2, $3) AND scheduled_at >= $4 AND scheduled_at <= $5
+             ORDER BY id DESC"
+        );
+        let rows = sqlx::query(self.sql(&sql)).bind(origins[0]).bind(origins[1]).bind(origins[2]);
+        rows.bind(from).bind(until).fetch_all(&self.reader).await?.iter().map(run_row).collect()
     }
 
     /// The runs from this origin that have not ended.

@@ -35,8 +35,10 @@ pub struct NewRun {
     pub idempotency_key: Option<String>,
     /// Who asked.
     pub submitted_by: String,
-    /// Where it came from: `api`, `command`, `schedule:…`.
+    /// Where it came from: `api`, `command`, `schedule:…`, `catch-up:…`, `backfill:…`.
     pub origin: String,
+    /// The time of its schedule for which it runs: milliseconds since 1970.
+    pub scheduled_at: Option<i64>,
     /// The span that asked for it, as W3C has it. All attempts belong to its trace.
     pub traceparent: Option<String>,
 }
@@ -62,8 +64,8 @@ impl Store {
         let fresh = sqlx::query(self.sql(
             "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
                tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
-               params, hooks)
-             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 1, $13, $14)
+               params, hooks, scheduled_at)
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 1, $13, $14, $15)
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING *",
         ))
         .bind(&new.id)
@@ -80,6 +82,7 @@ impl Store {
         .bind(&new.origin)
         .bind(json!(new.params).to_string())
         .bind(json!(new.hooks).to_string())
+        .bind(new.scheduled_at)
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(row) = fresh {

@@ -5,6 +5,7 @@ mod datasets;
 mod limits;
 mod pipelines;
 mod runs;
+mod schedules;
 #[path = "../support/mod.rs"]
 mod support;
 

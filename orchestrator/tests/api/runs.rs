@@ -68,6 +68,39 @@ async fn kept_rows_are_shown_and_downloaded_in_every_format() {
 }
 
 #[tokio::test]
+async fn no_row_is_shown_of_a_kept_file_that_was_changed_or_is_gone() {
+    let running = Running::start(&[]).await;
+    let run = running.submit(GOOD).await;
+    running.events(&run, None).await;
+    let kept = running.get(&format!("/api/v1/runs/{run}/outputs")).await;
+    let path = running.house.folder.path().join(".quiver").join(kept[0]["path"].as_str().expect("a path"));
+    let ask = async |end: &str| {
+        let request = running.request(Method::GET, &format!("/api/v1/runs/{run}/steps/read/{end}"));
+        request.send().await.expect("an answer")
+    };
+    let ends = ["preview", "download?format=csv", "download?format=arrow"];
+    for end in ends {
+        assert_eq!(ask(end).await.status(), StatusCode::OK, "{end}");
+    }
+
+    let mut bytes = std::fs::read(&path).expect("there");
+    let place = bytes.len() - 100;
+    bytes[place] ^= 1;
+    std::fs::write(&path, bytes).expect("spoilt");
+    for end in ends {
+        let told = problem(ask(end).await, StatusCode::UNPROCESSABLE_ENTITY).await.to_string();
+        assert!(told.contains("was changed") && told.contains("run the step again"), "{told}");
+    }
+    std::fs::remove_file(&path).expect("removed");
+    for end in ends {
+        let told = problem(ask(end).await, StatusCode::NOT_FOUND).await.to_string();
+        assert!(told.contains("is gone") && told.contains("run the step again"), "{told}");
+        assert!(!told.contains("--data-root"), "{told}");
+    }
+    running.orchestrator.stop().await;
+}
+
+#[tokio::test]
 async fn two_requests_with_one_key_make_one_run() {
     let running = Running::start(&[]).await;
     let submit = async |body: Value| {

@@ -2,6 +2,7 @@
 
 mod again;
 mod external;
+mod kept;
 mod replicas;
 mod runs;
 mod schedules;

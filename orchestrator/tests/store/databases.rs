@@ -71,6 +71,7 @@ pub fn new_run(id: &str, pipeline: &str) -> NewRun {
         idempotency_key: None,
         submitted_by: "somebody".to_owned(),
         origin: "test".to_owned(),
+        scheduled_at: None,
         traceparent: None,
     }
 }

@@ -19,6 +19,7 @@ on_both!(
     a_failed_run_is_resumed_with_what_it_kept,
     runs_are_listed_in_parts_and_by_state,
     what_was_kept_goes_with_age_and_size,
+    a_run_that_is_over_is_not_resumed_while_it_is_held,
     a_store_opened_again_holds_what_it_held,
 );
 
@@ -187,6 +188,20 @@ async fn what_was_kept_goes_with_age_and_size(fresh: Fresh) {
         assert!(store.kept("2").await.expect("told").len() == 1, "both go at once, when the clock has moved on");
     }
     assert_eq!(store.kept("4").await.expect("told").len(), 1);
+}
+
+async fn a_run_that_is_over_is_not_resumed_while_it_is_held(fresh: Fresh) {
+    let store = fresh.store;
+    failed(&store, "1", 100).await;
+    let over = store.over("1").await.expect("it answers").expect("it is over");
+    assert_eq!(over.kept.iter().map(|one| one.bytes).collect::<Vec<_>>(), [100]);
+    let other = store.clone();
+    let mut resuming = tokio::spawn(async move { other.resume("1", None, true, "ann").await });
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut resuming).await.is_err(), "it waits");
+    over.release().await.expect("it answers");
+    assert_eq!(resuming.await.expect("no panic").expect("resumed").state, RunState::Queued);
+    assert!(store.over("1").await.expect("it answers").is_none());
+    assert!(store.over("nobody").await.expect("it answers").is_none());
 }
 
 async fn a_store_opened_again_holds_what_it_held(fresh: Fresh) {

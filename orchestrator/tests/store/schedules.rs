@@ -1,9 +1,19 @@
 //! Schedules: stored, due, moved on once.
 
-use crate::databases::{Fresh, on_both};
+use crate::databases::{Fresh, new_run, on_both};
 use orchestrator::schedule::{CatchUp, Overlap, ScheduleSpec};
+use orchestrator::store::{Definition, NewRun, Store, StoreError};
 
-on_both!(a_schedule_is_due_when_its_time_has_come, of_two_replicas_one_moves_a_schedule_on);
+on_both!(
+    a_schedule_is_due_when_its_time_has_come,
+    of_two_replicas_one_moves_a_schedule_on,
+    a_schedule_and_its_pipeline_stay_together,
+    the_runs_of_a_range_of_times_are_found,
+);
+
+async fn store_sums(store: &Store) {
+    store.put_pipeline("sums", &Definition::new("steps: []"), None, "ann").await.expect("stored");
+}
 
 fn spec() -> ScheduleSpec {
     ScheduleSpec {
@@ -21,6 +31,7 @@ fn spec() -> ScheduleSpec {
 
 async fn a_schedule_is_due_when_its_time_has_come(fresh: Fresh) {
     let store = fresh.store;
+    store_sums(&store).await;
     let now = store.now().await.expect("a time");
     let stored = store.put_schedule("daily", &spec(), Some(now + 3_600_000), "ann").await.expect("stored");
     assert_eq!((stored.spec, stored.paused, stored.updated_by.as_str()), (spec(), false, "ann"));
@@ -40,9 +51,48 @@ async fn a_schedule_is_due_when_its_time_has_come(fresh: Fresh) {
 
 async fn of_two_replicas_one_moves_a_schedule_on(fresh: Fresh) {
     let store = fresh.store;
+    store_sums(&store).await;
     store.put_schedule("daily", &spec(), Some(1000), "ann").await.expect("stored");
     let moves = (0..8).map(|_| store.advance_schedule("daily", 1000, Some(2000)));
     let moved = futures::future::join_all(moves).await;
     assert_eq!(moved.into_iter().filter(|moved| matches!(moved, Ok(true))).count(), 1);
     assert_eq!(store.schedule("daily").await.expect("there").next_at, Some(2000));
+}
+
+async fn a_schedule_and_its_pipeline_stay_together(fresh: Fresh) {
+    let store = fresh.store;
+    store_sums(&store).await;
+    let other = ScheduleSpec { pipeline: "others".to_owned(), ..spec() };
+    let error = store.put_schedule("daily", &other, None, "ann").await.expect_err("no such pipeline");
+    assert!(matches!(error, StoreError::NotFound(_)), "{error}");
+    for name in ["weekly", "daily"] {
+        store.put_schedule(name, &spec(), None, "ann").await.expect("stored");
+    }
+    let error = store.delete_pipeline("sums").await.expect_err("it is used");
+    assert!(matches!(&error, StoreError::Conflict(why) if why.contains("daily, weekly")), "{error}");
+    assert_eq!(store.versions("sums").await.expect("still there").len(), 1);
+    for name in ["weekly", "daily"] {
+        store.delete_schedule(name).await.expect("gone");
+    }
+    store.delete_pipeline("sums").await.expect("gone");
+}
+
+async fn the_runs_of_a_range_of_times_are_found(fresh: Fresh) {
+    let store = fresh.store;
+    let run =
+        |id: &str, origin: &str, scheduled_at| NewRun { origin: origin.to_owned(), scheduled_at, ..new_run(id, "a") };
+    let queued = [
+        run("1", "x", Some(1)),
+        run("2", "x", Some(2)),
+        run("3", "y", Some(3)),
+        run("4", "z", Some(4)),
+        run("5", "other", Some(3)),
+        run("6", "x", None),
+    ];
+    for run in &queued {
+        store.submit(run).await.expect("queued");
+    }
+    let found = store.scheduled_runs(["x", "y", "z"], 2, 4).await.expect("told");
+    let found: Vec<(&str, Option<i64>)> = found.iter().map(|run| (run.id.as_str(), run.scheduled_at)).collect();
+    assert_eq!(found, [("4", Some(4)), ("3", Some(3)), ("2", Some(2))]);
 }

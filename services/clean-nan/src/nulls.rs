@@ -42,7 +42,7 @@ impl Nulls {
             targets.filter_map(|target| Some((target.place, spelled(spellings, target, &mut used)?))).collect();
         for (place, spelling) in spellings.iter().enumerate().filter(|(place, _)| !used[*place]) {
             wrong.push(bad_param(
-                &format!("/nulls/{place}"),
+                format!("/nulls/{place}"),
                 format!("nulls: {spelling} fits none of the columns"),
                 "texts are looked for in columns of text, and numbers in columns of numbers that can hold them",
             ));

@@ -174,12 +174,12 @@ fn astray(values: &BTreeMap<String, Literal>, assigned: &Assigned, listed: &[&st
         |name: &&String| assigned.0.iter().any(|(target, by)| target.name == **name && *by == Strategy::FillValue);
     let fault = |name: &String| match listed.is_empty() || listed.contains(&name.as_str()) {
         false => bad_param(
-            &pointer(["fill_value", name]),
+            pointer(["fill_value", name]),
             format!("fill_value: \"{name}\" is not among `columns`"),
             "add it to `columns`, or leave `columns` out",
         ),
         true => bad_param(
-            &pointer(["fill_value", name]),
+            pointer(["fill_value", name]),
             format!("fill_value: \"{name}\" is not filled with a value"),
             "give it the strategy fill_value, or leave its value out",
         ),

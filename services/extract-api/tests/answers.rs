@@ -19,6 +19,15 @@ async fn a_list_of_records_becomes_rows() {
 }
 
 #[tokio::test]
+async fn numbers_with_more_digits_than_a_float_gives_back_stay_text() {
+    let body = r#"[{"a": 1234567890123456789.25, "b": 0.30000000000000004, "c": 1e-400}]"#;
+    let ran = read_reply(Reply::json(body), json!({})).await.expect("reads");
+    let (names, cells) = ran.shown();
+    assert_eq!(names, ["a: Utf8", "b: Float64", "c: Utf8"]);
+    assert_eq!(cells, [["1234567890123456789.25", "0.30000000000000004", "1e-400"]]);
+}
+
+#[tokio::test]
 async fn a_pointer_leads_to_the_records() {
     let document = json!({"meta": {"n": 2}, "data": {"items": [{"a": 1}, {"a": 2}]}});
     let ran = read_json(document.clone(), json!({"records_path": "/data/items"})).await.expect("reads");

@@ -20,10 +20,27 @@ async fn integers_with_nulls_stay_integers() {
 
 #[tokio::test]
 async fn what_a_number_would_change_stays_text() {
-    for values in [&["007", "12"][..], &["9223372036854775808"], &["+49", "1"], &["1.5", "9007199254740993"]] {
+    for values in [
+        &["007", "12"][..],
+        &["9223372036854775808"],
+        &["+49", "1"],
+        &["1.5", "9007199254740993"],
+        &["1234567890123456789.25", "0.5"],
+        &["9007199254740993.0"],
+        &["1e-400"],
+    ] {
         let (of, found) = column(values, json!({})).await;
         assert_eq!((of.as_str(), found), ("Utf8", values.iter().map(|&value| value.to_owned()).collect()));
     }
+}
+
+#[tokio::test]
+async fn what_programs_print_of_floats_are_floats() {
+    let printed = ["0.1", "0.30000000000000004", "0.10000000000000001", "5e-324", "1.7976931348623157e308"];
+    let (of, found) = column(&printed, json!({})).await;
+    assert_eq!(of, "Float64");
+    let same = |text: &str| text.parse::<f64>().expect("a float").to_bits();
+    assert!(found.iter().zip(printed).all(|(found, printed)| same(found) == same(printed)), "{found:?}");
 }
 
 #[tokio::test]

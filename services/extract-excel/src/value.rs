@@ -4,7 +4,8 @@ use calamine::{CellErrorType, Data, DataRef, ExcelDateTime, ExcelDateTimeType};
 use chrono::{Days, NaiveDate, NaiveTime};
 use std::fmt::Write;
 
-/// Whole numbers up to here are kept by the floats in which workbooks hold numbers.
+/// Whole numbers below this one are kept by the floats in which workbooks hold numbers. From here on several share one, so
+/// that a float is all that is known of them.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 const DAY_MILLIS: f64 = 86_400_000.0;
 /// The day after 9999-12-31, counted from 1899-12-30.
@@ -66,7 +67,7 @@ impl Cell {
     /// Writes it as text, behind what is there.
     pub fn write(&self, into: &mut String) {
         match self {
-            Self::Number(number) if number.fract() == 0.0 && number.abs() <= WHOLE => {
+            Self::Number(number) if number.fract() == 0.0 && number.abs() < WHOLE => {
                 into.push_str(itoa::Buffer::new().format(*number as i64));
             }
             Self::Number(number) | Self::NoDate(number) => into.push_str(ryu::Buffer::new().format(*number)),
@@ -194,7 +195,14 @@ mod tests {
 
     #[test]
     fn numbers_are_written_so_that_nothing_is_lost() {
-        for (number, wanted) in [(5.0, "5"), (-0.0, "0"), (0.1, "0.1"), (WHOLE, "9007199254740992"), (1e300, "1e300")] {
+        for (number, wanted) in [
+            (5.0, "5"),
+            (-0.0, "0"),
+            (0.1, "0.1"),
+            (WHOLE - 1.0, "9007199254740991"),
+            (WHOLE, "9007199254740992.0"),
+            (1e300, "1e300"),
+        ] {
             assert_eq!(shown(&Cell::Number(number)), wanted);
         }
         for (number, wanted) in [(0.1 + 0.2, "0.3"), (12.5, "12.5"), (1e20, "100000000000000000000"), (-7.0, "-7")] {

@@ -53,6 +53,25 @@ async fn each_format_gives_the_same_rows() {
 }
 
 #[tokio::test]
+async fn whole_numbers_that_floats_do_not_tell_apart_are_floats() {
+    for (last, wanted) in
+        [("9007199254740991", "Int64"), ("9007199254740992", "Float64"), ("9007199254740993", "Float64")]
+    {
+        let rows = format!(
+            r#"<row r="1"><c r="A1" t="str"><v>n</v></c></row><row r="2"><c r="A2"><v>7</v></c></row><row r="3"><c r="A3"><v>{last}</v></c></row>"#
+        );
+        let (names, _) = read(support::raw(&rows), json!({})).await.expect("reads").shown();
+        assert_eq!(names, [format!("n: {wanted}")], "{last}");
+        // Further down than types are guessed from.
+        let read = read(support::raw(&rows), json!({"sample_rows": 1})).await;
+        match wanted {
+            "Int64" => assert_eq!(read.expect("reads").cells(), [["7"], [last]]),
+            _ => drop(refused(read, FaultKind::BadData, &["A3"])),
+        }
+    }
+}
+
+#[tokio::test]
 async fn binary_sheets_are_read_like_others() {
     let book = support::xlsb(&[(1.0, "Çelik 😀", true), (2.5, "007", false)]);
     let (names, cells) = read(&book, json!({})).await.expect("reads").shown();

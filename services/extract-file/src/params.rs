@@ -36,6 +36,21 @@ pub struct Params {
     #[serde(default = "sample_rows")]
     #[schemars(range(min = 1))]
     pub sample_rows: usize,
+
+    /// What to do about a field of a later JSON record that is not among the columns: `refuse` it, or `ignore` it.
+    #[serde(default)]
+    pub unknown_fields: UnknownFields,
+}
+
+/// What to do about a field that is not among the columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownFields {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// It is left out.
+    Ignore,
 }
 
 fn sample_rows() -> usize {

@@ -52,7 +52,17 @@ pub async fn plan(params: Params, root: DataRoot) -> Result<Planned<Run>, Fault>
         let identities: Vec<FileIdentity> = look.files.iter().map(|file| file.identity.clone()).collect();
         let parts = look.files.iter().map(|file| file.row_groups.unwrap_or(1)).sum();
         let from_files = from_files(&look);
-        let run = Run { schema: selected.clone(), condition, from_files, files: look.files, jobs, parts };
+        let known = look.schema.fields().to_vec();
+        let run = Run {
+            schema: selected.clone(),
+            condition,
+            from_files,
+            known,
+            unknown: params.unknown_fields,
+            files: look.files,
+            jobs,
+            parts,
+        };
         let places = identities.iter().map(|file| root.locate(file.path(), files::PARAM));
         let dataset = Dataset::files(&root, &places.collect::<Result<Vec<_>, _>>()?);
         Ok(Planned::new(selected, run).source(FileIdentity::of_all(&identities)).dataset(dataset))

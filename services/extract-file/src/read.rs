@@ -3,7 +3,7 @@
 use crate::condition::Condition;
 use crate::files;
 use crate::format::{Opened, Wanted};
-use crate::params::Format;
+use crate::params::{Format, UnknownFields};
 use crate::plan::Seen;
 use crate::view::seen;
 use arrow::array::RecordBatch;
@@ -31,6 +31,10 @@ pub struct Run {
     pub condition: Option<Condition>,
     /// The columns that files hold, in the types of the result.
     pub from_files: Vec<FieldRef>,
+    /// All columns, those that folders make too.
+    pub known: Vec<FieldRef>,
+    /// What to do about fields of JSON that are none of them.
+    pub unknown: UnknownFields,
     /// The files.
     pub files: Vec<Seen>,
     /// What is read of them, in order.
@@ -93,6 +97,8 @@ async fn decode(run: &Run, job: Job, context: &StepContext, sender: &QueueSender
     let watched = opened.again().map_err(|error| Fault::io(path, &error))?;
     let wanted = Wanted {
         columns: run.from_files.iter().filter(|field| run.reads(field)).cloned().collect(),
+        known: run.known.clone(),
+        unknown: run.unknown,
         row_group: job.row_group,
         selected: run.schema.clone(),
         condition: run.condition.clone(),

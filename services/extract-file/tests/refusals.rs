@@ -113,6 +113,46 @@ async fn damaged_files_are_told_by_name_and_nothing_breaks() {
 }
 
 #[tokio::test]
+async fn a_field_that_is_no_column_is_refused_unless_it_is_to_be_ignored() {
+    let folder = Folder::new();
+    let many = "{\"a\": 1, \"n\": {\"x\": 1}}\n".repeat(20_000);
+    folder.write("a.ndjson", format!("{many}{{\"a\": 1, \"b\": 2}}\n"));
+    folder.write("n.ndjson", format!("{many}{{\"a\": 1, \"n\": {{\"y\": 2}}}}\n"));
+    for (file, field) in [("a.ndjson", "b"), ("n.ndjson", "n.y")] {
+        let fault = folder.read(json!({"file_path": file})).await.expect_err("a field more");
+        let place = (fault.kind(), fault.column_name(), fault.row_number());
+        assert_eq!(place, (FaultKind::BadData, Some(field), Some(20_001)), "{fault:?}");
+        assert!(fault.message().contains("line 20001"), "{fault}");
+        let help = fault.help_text().unwrap_or_default();
+        assert!(help.contains("sample_rows") && help.contains("unknown_fields: ignore"), "{fault:?}");
+        let rows = folder.rows(json!({"file_path": file, "unknown_fields": "ignore"})).await;
+        assert_eq!((rows.num_columns(), rows.num_rows()), (2, 20_001));
+        let rows = folder.rows(json!({"file_path": file, "sample_rows": 30_000})).await;
+        assert_eq!(rows.num_rows(), 20_001);
+    }
+    // A field that is not selected is no unknown one, and neither is one that a folder goes before.
+    folder.write("k=1/a.ndjson", "{\"a\": 1, \"k\": 2, \"c\": [{\"d\": 1}]}\n");
+    assert_eq!(folder.rows(json!({"file_path": "k=*/a.ndjson", "select": ["a"]})).await.num_rows(), 1);
+    let fault = folder.read(json!({"file_path": "a.ndjson", "select": ["a"]})).await.expect_err("a field more");
+    assert_eq!(fault.column_name(), Some("b"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn two_fields_of_one_name_are_refused() {
+    let folder = Folder::new();
+    let many = "{\"a\": 1}\n".repeat(20_000);
+    let twice = "{\"a\": 1, \"a\": 2}\n";
+    // Among the first records, and further down.
+    for (text, row) in [(format!("{{\"a\": 1}}\n{twice}"), 2), (format!("{many}{twice}"), 20_001)] {
+        folder.write("a.ndjson", text);
+        let fault = folder.read(json!({"file_path": "a.ndjson"})).await.expect_err("which of them?");
+        let place = (fault.kind(), fault.column_name(), fault.row_number());
+        assert_eq!(place, (FaultKind::BadData, Some("a"), Some(row)), "{fault:?}");
+        assert!(fault.message().contains(&format!("line {row}")) && fault.help_text().is_some(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_changed_since_it_was_planned_is_refused() {
     let folder = folder();
     folder.write("b.parquet", parquet_of(&batch!("Id" => Int64Array [3], "s" => StringArray ["y"]), 10));

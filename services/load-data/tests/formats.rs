@@ -237,7 +237,7 @@ async fn dictionaries_and_views_become_plain_columns() {
             assert_eq!(if format == "arrow" { read_arrow(&path) } else { read_parquet(&path) }, plain, "{format}");
         }
     }
-    let csv = "d,v,b,r\na,x,01ff,7\n,\"\",,7\nb,,,7\na,longer than twelve bytes,616263,8\n";
+    let csv = "d,v,b,r\na,x,01ff,7\n,\"\",,7\nb,,\"\",7\na,longer than twelve bytes,616263,8\n";
     assert_eq!(root.text(json!({}), &batch).await, csv);
     assert!(sheet_xml(&root.load(json!({"format": "xlsx"}), &batch).await.expect("loads")).contains("<t>01ff</t>"));
 }

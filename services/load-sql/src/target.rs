@@ -107,6 +107,34 @@ impl Target {
         Fault::bad_data(format!("keys ({keys}): the rows hold {what} for ({found})")).help(help)
     }
 
+    /// Checks the names of the columns against a database: two that it takes for one, by how it compares names, and one that
+    /// is none there, of which `wrong` says why.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadSchema`] with the column.
+    pub fn check_names(
+        &self,
+        database: &str,
+        same: fn(&str, &str) -> bool,
+        wrong: fn(&str) -> Option<String>,
+    ) -> Result<(), Fault> {
+        for (place, name) in self.columns.iter().enumerate() {
+            let twin = self.columns[..place].iter().find(|other| same(other, name));
+            let twin = twin.map(|twin| format!("it is \"{twin}\" in other letters, which is the same there"));
+            if let Some(wrong) = twin.or_else(|| wrong(name)) {
+                let message = format!("column \"{name}\" cannot be written to {database}: {wrong}");
+                return Err(Fault::bad_schema(message).column(name).help("rename it first, in the step sql"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The fault of a name that no table has there. `help` says what names are like.
+    pub fn bad_name(&self, database: &str, help: String) -> Fault {
+        let message = format!("table: {:?} is no name of a table for {database}", self.shown());
+        Fault::bad_params(message.clone()).help(help).violation("/table", message)
+    }
+
     /// The fault of a column that the table does not have.
     pub fn no_column(&self, column: &str, there: &[&str]) -> Fault {
         Fault::bad_schema(format!("table {} has no column \"{column}\"", self.shown()))

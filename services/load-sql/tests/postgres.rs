@@ -103,6 +103,35 @@ async fn what_does_not_fit_is_told_when_it_is_planned() {
 }
 
 #[tokio::test]
+async fn a_name_that_the_server_would_cut_is_refused() {
+    let database = PostgresDatabase::new().await;
+    // 63 bytes, of which the last two are one letter.
+    let longest = "c".repeat(61) + "ü";
+    let rows = |name: &str| RecordBatch::try_from_iter([(name, people().column(0).clone())]).expect("a batch");
+    for _ in 0..2 {
+        database.load(json!({"table": longest}), &rows(&longest)).await.expect("loaded, and found again");
+    }
+    let long = "c".repeat(62) + "ü";
+    let fault = database.refused(json!({}), &rows(&long)).await;
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some(&*long)), "{fault:?}");
+    assert!(fault.message().contains("63"), "{fault}");
+    for table in [long.clone(), format!("{long}.t")] {
+        let fault = database.refused(json!({"table": table}), &people()).await;
+        assert_eq!((fault.kind(), &*fault.violations()[0].pointer), (FaultKind::BadParams, "/table"), "{fault:?}");
+        assert!(fault.help_text().is_some_and(|help| help.contains("63 bytes")), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_is_not_there_is_told_when_it_is_planned() {
+    let database = PostgresDatabase::with("CREATE SCHEMA sales").await;
+    let fault = database.refused(json!({"table": "nosuch.k"}), &people()).await;
+    assert_eq!((fault.kind(), &*fault.violations()[0].pointer), (FaultKind::BadParams, "/table"), "{fault:?}");
+    assert!(fault.message().contains("no schema \"nosuch\"") && fault.help_text().is_some(), "{fault:?}");
+    database.load(json!({"table": "sales.k"}), &people()).await.expect("loaded");
+}
+
+#[tokio::test]
 async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written() {
     let database =
         PostgresDatabase::with("CREATE TABLE t (id int2, name varchar(3)); INSERT INTO t VALUES (0, 'old')").await;

@@ -79,6 +79,70 @@ async fn modes_keep_replace_and_merge() {
 }
 
 #[tokio::test]
+async fn a_table_whose_types_would_change_values_is_refused_when_it_is_planned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let made = Connection::open(folder.join("a.db")).expect("made");
+    made.execute_batch(
+        "CREATE TABLE t (d decimal(38,10), r REAL, i INTEGER, n NUMERIC, s STRING, x TEXT, b);
+        CREATE TABLE texts (x TEXT); CREATE TABLE untyped (b);
+        CREATE TABLE strict (x TEXT, a ANY) STRICT",
+    )
+    .expect("made");
+    let long = || {
+        let long = Decimal128Array::from(vec![12_345_678_901_234_567_890_123_456_789_i128]);
+        Arc::new(long.with_precision_and_scale(38, 10).expect("a type"))
+    };
+    let money = |name: &str| RecordBatch::try_from_iter([(name, long() as arrow::array::ArrayRef)]).expect("a batch");
+    let refused = [
+        (money("d"), "d", "type TEXT"),
+        (batch!("r" => Int64Array [(1_i64 << 53) + 1]), "r", "type INTEGER"),
+        (batch!("i" => StringArray ["007"]), "i", "type TEXT"),
+        (batch!("n" => StringArray ["00012"]), "n", "type TEXT"),
+        (batch!("s" => StringArray ["007"]), "s", "type TEXT"),
+        (batch!("n" => UInt64Array [u64::MAX]), "n", "type TEXT"),
+        (batch!("x" => Float64Array [0.1]), "x", "CAST(x AS VARCHAR)"),
+    ];
+    for (rows, column, help) in refused {
+        let fault = load(folder, json!({}), &rows).await.expect_err(column);
+        assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some(column)), "{fault:?}");
+        assert!(fault.help_text().is_some_and(|told| told.contains(help)), "{fault:?}");
+    }
+    let fault = load(folder, json!({"table": "strict"}), &batch!("x" => Int64Array [1])).await.expect_err("a number");
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("x")), "{fault:?}");
+    for (more, rows_in) in [
+        (
+            json!({}),
+            batch!("i" => Int64Array [(1_i64 << 53) + 1], "x" => StringArray ["007"], "b" => StringArray ["1"]),
+        ),
+        (json!({"table": "texts"}), money("x")),
+        (json!({"table": "untyped"}), money("b")),
+        (json!({"table": "strict"}), batch!("x" => StringArray ["007"], "a" => StringArray ["1"])),
+    ] {
+        load(folder, more, &rows_in).await.expect("loaded");
+    }
+    let kept = "Integer(9007199254740993) Text(\"007\") Text(\"1\")";
+    assert_eq!(rows(folder, "SELECT i, x, b FROM t"), [kept]);
+    let kept = "Text(\"1234567890123456789.0123456789\")";
+    assert_eq!(rows(folder, "SELECT * FROM texts UNION ALL SELECT * FROM untyped"), [kept, kept]);
+    assert_eq!(rows(folder, "SELECT * FROM strict"), ["Text(\"007\") Text(\"1\")"]);
+}
+
+#[tokio::test]
+async fn names_that_sqlite_takes_for_one_are_refused_when_it_is_planned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let made = Connection::open(folder.join("a.db")).expect("made");
+    made.execute_batch("CREATE TABLE there (A, b)").expect("made");
+    let twins = batch!("A" => Int64Array [1], "a" => Int64Array [2], "b" => Int64Array [3]);
+    for table in ["new", "there"] {
+        let fault = load(folder, json!({"table": table}), &twins).await.expect_err("the same name");
+        assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("a")), "{fault:?}");
+        assert!(fault.help_text().is_some_and(|help| help.contains("rename")), "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_load_leaves_what_was_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

@@ -86,7 +86,7 @@ fn threshold(params: &Params, wrong: &mut Wrong) -> f64 {
         } else if !(value > 0.0 && value.is_finite()) {
             // The schema refuses 0 and less; JSON knows neither NaN nor infinity, but a caller in this process may.
             let message = format!("{name}: {value} is not a number above 0");
-            wrong.push(bad_param(format!("/{name}"), message, &format!("{:?} is usual", method.usual())));
+            wrong.push(bad_param(format!("/{name}"), message, format!("{:?} is usual", method.usual())));
         }
         if method == params.method {
             found = value;

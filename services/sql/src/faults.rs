@@ -7,8 +7,8 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use flight_common::Fault;
 use flight_common::params::did_you_mean;
+use queries::carried;
 use std::collections::BTreeSet;
-use std::error::Error;
 
 /// Where the query stands.
 const QUERY: &str = "/query";
@@ -31,7 +31,7 @@ pub fn of_plan(error: &DataFusionError) -> Fault {
         DataFusionError::Collection(all) => {
             all.first().map_or_else(|| Fault::internal("an empty collection of errors"), of_plan)
         }
-        DataFusionError::External(_) => find(error).unwrap_or_else(|| Fault::internal(error)),
+        DataFusionError::External(_) => carried(error).unwrap_or_else(|| Fault::internal(error)),
         DataFusionError::SchemaError(error, _) => of_schema(error),
         DataFusionError::SQL(error, _) => query(format!("this is no SQL: {}", one_line(&error.to_string()))),
         DataFusionError::Internal(text) => Fault::internal(text),
@@ -97,7 +97,7 @@ fn one_line(text: &str) -> String {
 
 /// What running a query said.
 pub fn of_run(error: &DataFusionError) -> Fault {
-    if let Some(fault) = find(error) {
+    if let Some(fault) = carried(error) {
         return fault;
     }
     let text = one_line(&error.strip_backtrace());
@@ -119,53 +119,11 @@ pub fn of_run(error: &DataFusionError) -> Fault {
     }
 }
 
-/// The fault somewhere inside an error.
-fn find(error: &(dyn Error + 'static)) -> Option<Fault> {
-    let mut next = Some(error);
-    while let Some(here) = next {
-        if let Some(fault) = here.downcast_ref::<Fault>() {
-            return Some(fault.clone());
-        }
-        // What an I/O error holds is not its source.
-        let held = here.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match held {
-            Some(held) => Some(held),
-            None => here.source(),
-        };
-    }
-    None
-}
-
-/// A fault on its way through DataFusion.
-pub fn into_error(fault: Fault) -> DataFusionError {
-    DataFusionError::External(Box::new(fault))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use datafusion::arrow::error::ArrowError;
     use flight_common::FaultKind;
-    use std::io;
-    use std::sync::Arc;
-
-    #[test]
-    fn a_fault_comes_out_of_whatever_it_was_wrapped_in() {
-        let fault = || Box::new(Fault::upstream("the source is gone"));
-        let wrapped = [
-            DataFusionError::External(fault()),
-            DataFusionError::ArrowError(Box::new(ArrowError::ExternalError(fault())), None),
-            DataFusionError::IoError(io::Error::other(*fault())),
-            DataFusionError::Shared(Arc::new(DataFusionError::External(fault()))).context("while reading"),
-            DataFusionError::ArrowError(
-                Box::new(ArrowError::IoError("write".to_owned(), io::Error::other(*fault()))),
-                None,
-            ),
-        ];
-        for error in wrapped {
-            assert_eq!(of_run(&error), *fault(), "{error:?}");
-        }
-    }
 
     #[test]
     fn want_of_memory_is_busy_and_a_bad_value_is_bad_data() {

@@ -4,28 +4,23 @@
 //! small: so the beginning of each input is read, and one that ends within it is a small table, all of it in memory. What
 //! the query reads more than once, and is not small, goes to a spool.
 
-use crate::memory::WorkingMemory;
 use crate::plan::Query;
-use crate::session::{self, Settings};
+use crate::session::Settings;
 use crate::tables::{InputTable, Live, Rows, Small};
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::RecordBatch;
 use datafusion::common::Result as DataFusionResult;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
-use flight_common::wire::{row_bytes, split};
+use flight_common::wire::row_bytes;
 use flight_common::{BatchStream, Fault, Reservation, SpoolWriter, StepContext};
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
+use queries::WorkingMemory;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The part of the memory up to which a table is small.
 const SMALL_SHARE: usize = 8;
-/// Parts of an input batch larger than this part of the memory are cut.
-const BATCH_SHARE: usize = 64;
-const MOST_BATCH_BYTES: usize = 4 << 20;
-const LEAST_BATCH_BYTES: usize = 1 << 10;
 
 /// The inputs of a query, ready to be read.
 pub struct Gathered {
@@ -59,7 +54,7 @@ pub async fn gather(
     let most = memory.most();
     let small = most / SMALL_SHARE;
     let work = query.tables.iter().zip(inputs).map(|(table, input)| {
-        let input = counted(shaped(input, most), table, context);
+        let input = counted(queries::shaped(input, most), table, context);
         let times = times(table);
         let read_ahead = times > 1 || (uses.joins && times == 1);
         async move {
@@ -73,7 +68,7 @@ pub async fn gather(
     let large = query.tables.iter().zip(&filled).filter(|(table, _)| !table.is_small());
     let large: usize = large.map(|(_, (times, _))| times).sum();
     let schemas = query.tables.iter().map(|table| table.columns()).chain([&query.schema]);
-    let row_bytes = schemas.map(session::row_bytes).sum();
+    let row_bytes = schemas.map(queries::row_bytes).sum();
     let settings = Settings { memory: most, row_bytes, hash_joins: large <= 1, small: small * 2 };
     if uses.joins {
         context.meter.detail("join", if settings.hash_joins { "hash" } else { "merge" });
@@ -147,31 +142,6 @@ fn counted(input: BatchStream, table: &InputTable, context: &StepContext) -> Bat
             }
         })
     })
-}
-
-/// Batches that are small beside the memory, each of which holds its own rows alone: DataFusion counts whole buffers.
-fn shaped(input: BatchStream, memory: usize) -> BatchStream {
-    let target = (memory / BATCH_SHARE).clamp(LEAST_BATCH_BYTES, MOST_BATCH_BYTES);
-    let schema = input.schema();
-    let parts = input.map(move |batch| {
-        let parts =
-            batch.map(|batch| split(batch, target).into_iter().filter(|part| part.num_rows() > 0).map(own_rows));
-        match parts {
-            Ok(parts) => parts.collect(),
-            Err(fault) => vec![Err(fault)],
-        }
-    });
-    BatchStream::new(schema, parts.flat_map(stream::iter))
-}
-
-/// A copy of the rows of a slice, where that is much smaller than what it is a slice of.
-fn own_rows(batch: RecordBatch) -> Result<RecordBatch, Fault> {
-    const SLACK: usize = 4 << 10;
-    if batch.get_array_memory_size() <= 2 * row_bytes(&batch) + SLACK {
-        return Ok(batch);
-    }
-    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
-    Ok(take_record_batch(&batch, &all)?)
 }
 
 /// How often each table is read, and whether anything is joined.

@@ -9,18 +9,16 @@
 //! | `functions` | functions that could fill all memory by one call, held to a measure |
 //! | `arithmetic`, `sum`, `digits` | numbers that do not fit are errors |
 //! | `timestamps` | what `TIMESTAMP` is |
-//! | `session`, `memory`, `disk` | DataFusion's settings, its memory and its spill files |
+//! | `session` | DataFusion's settings |
 //! | `faults`, `output` | errors as faults, plain types |
 
 mod arithmetic;
 mod calls;
 mod clauses;
 mod digits;
-mod disk;
 mod faults;
 mod functions;
 mod gather;
-mod memory;
 mod output;
 mod params;
 mod places;

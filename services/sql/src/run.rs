@@ -1,7 +1,6 @@
 //! The query under way.
 
 use crate::gather::gather;
-use crate::memory::WorkingMemory;
 use crate::plan::Query;
 use crate::tables::{InputTable, Live};
 use crate::{faults, output, session};
@@ -11,6 +10,7 @@ use datafusion::physical_plan::execute_stream;
 use flight_common::{BatchStream, Fault, StepContext, compute};
 use futures::StreamExt;
 use futures::executor::block_on;
+use queries::WorkingMemory;
 use std::sync::Arc;
 
 /// Runs a query over its inputs. Nothing is read before the output is.
@@ -44,7 +44,7 @@ struct Started {
 async fn start(query: Query, inputs: Vec<BatchStream>, context: &StepContext) -> Result<Started, Fault> {
     let memory = WorkingMemory::new(context.budget());
     let gathered = gather(&query, inputs, &memory, context).await?;
-    let runtime = session::runtime(&memory, context.space())?;
+    let runtime = queries::runtime(&memory, context.space())?;
     let settings = gathered.settings;
     let Query { plan, tables, .. } = query;
     let (plan, task) = compute::run_deep(move || {

@@ -1,37 +1,23 @@
 //! DataFusion's settings.
 
 use crate::arithmetic::CheckArithmetic;
-use crate::disk::Disk;
 use crate::faults;
 use crate::functions;
-use crate::memory::WorkingMemory;
 use crate::sum::check_sums;
 use crate::tables::InputTable;
 use crate::timestamps::{InMicroseconds, NumbersAreSeconds, ZONE};
 use crate::window::ByPartition;
-use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, TableReference};
-use datafusion::execution::disk_manager::DiskManagerBuilder;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use flight_common::{Fault, SpillSpace, compute};
+use flight_common::Fault;
 use std::sync::Arc;
-
-/// Rows of a batch, unless the memory is small.
-const ROWS: usize = 8 * 1024;
-const FEWEST_ROWS: usize = 16;
-/// A batch is at most this part of the memory for each partition: some dozens are under way in each.
-const BATCH_SHARE: usize = 128;
-/// What a sort sets aside for merging is at most this part of the memory for each partition: a join sorts two times.
-const MERGE_SHARE: usize = 32;
-/// What is assumed of a value whose size is not in its type.
-const TEXT_BYTES: usize = 32;
 
 /// How the rows are worked on.
 #[derive(Clone, Copy, Debug)]
@@ -51,14 +37,8 @@ impl Settings {
     pub const PLANNING: Self = Self { memory: usize::MAX, row_bytes: 64, hash_joins: true, small: 0 };
 
     fn config(self) -> SessionConfig {
-        // With a single one all joins would be hash joins.
-        let partitions = compute::workers().max(2);
-        let memory = self.memory / partitions;
-        let rows = (memory / BATCH_SHARE / self.row_bytes.max(1)).clamp(FEWEST_ROWS, ROWS);
-        let mut config = SessionConfig::new()
-            .with_information_schema(false)
-            .with_target_partitions(partitions)
-            .with_batch_size(rows);
+        let config = SessionConfig::new().with_information_schema(false);
+        let mut config = queries::fitted(config, self.memory, self.row_bytes);
         let options = config.options_mut();
         // `MonthlyIncome` is called so, and not `monthlyincome`.
         options.sql_parser.enable_ident_normalization = false;
@@ -67,22 +47,12 @@ impl Settings {
         options.execution.time_zone = Some(ZONE.to_owned());
         // Nothing bounds them.
         options.execution.enable_recursive_ctes = false;
-        let share = memory / MERGE_SHARE;
-        let execution = &mut options.execution;
-        execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
-        execution.sort_in_place_threshold_bytes = execution.sort_in_place_threshold_bytes.min(share);
-        execution.sort_pushdown_buffer_capacity = execution.sort_pushdown_buffer_capacity.min(share);
         let optimizer = &mut options.optimizer;
         optimizer.prefer_hash_join = self.hash_joins;
         optimizer.hash_join_single_partition_threshold = self.small;
         optimizer.hash_join_single_partition_threshold_rows = usize::MAX;
         config
     }
-}
-
-/// The bytes of a row of these columns, about.
-pub fn row_bytes(schema: &SchemaRef) -> usize {
-    schema.fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(TEXT_BYTES)).sum()
 }
 
 /// A session with all that a query may use but its tables.
@@ -128,14 +98,4 @@ pub fn for_planning(tables: &[Arc<InputTable>]) -> Result<SessionContext, Fault>
         context.register_table(name, provider).map_err(|error| faults::of_plan(&error))?;
     }
     Ok(context)
-}
-
-/// What running draws on.
-///
-/// # Errors
-/// [`flight_common::FaultKind::Internal`] if DataFusion cannot be set up.
-pub fn runtime(memory: &WorkingMemory, space: &SpillSpace) -> Result<Arc<RuntimeEnv>, Fault> {
-    let disk = DiskManagerBuilder::default().with_temp_file_factory(Arc::new(Disk(space.clone())));
-    let builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory.clone())).with_disk_manager_builder(disk);
-    builder.build_arc().map_err(|error| faults::of_run(&error))
 }

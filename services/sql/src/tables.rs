@@ -6,7 +6,6 @@
 //! - *small*: all rows in memory, with their exact number, so that a join builds its hash table from them;
 //! - *kept*: all rows in a spool, for a table that the query reads more than once.
 
-use crate::faults::into_error;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -22,6 +21,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use flight_common::{BatchStream, Fault, Reservation, Spool, compute};
 use futures::lock::Mutex as AsyncMutex;
 use futures::{StreamExt, stream};
+use queries::into_error;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

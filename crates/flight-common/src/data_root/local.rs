@@ -4,6 +4,7 @@ use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER};
 use crate::fault::Fault;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptionsExt};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,27 @@ impl Folder {
     pub fn remove_file(&self, relative: &Path) -> Result<(), Fault> {
         match self.dir.remove_file(relative) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Fault::io(relative.display(), &error)),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn names(&self, relative: &Path) -> Result<Vec<OsString>, Fault> {
+        let entries = match self.dir.read_dir(relative) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
+            entries => entries,
+        };
+        let names = entries.and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+        names.map_err(|error| Fault::io(relative.display(), &error))
+    }
+
+    pub fn remove_empty(&self, relative: &Path) -> Result<(), Fault> {
+        use io::ErrorKind::{DirectoryNotEmpty, NotFound};
+        match self.dir.remove_dir(relative) {
+            Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty) => {
+                Err(Fault::io(relative.display(), &error))
+            }
             _ => Ok(()),
         }
     }

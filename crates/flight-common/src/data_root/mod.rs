@@ -18,6 +18,7 @@ pub use data_file::DataFile;
 use local::Folder;
 pub use new_file::NewFile;
 pub use options::RootOptions;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -108,6 +109,22 @@ impl DataRoot {
     /// Why it cannot be removed.
     pub fn remove_file(&self, relative: &Path) -> Result<(), Fault> {
         self.folder("removed")?.remove_file(relative)
+    }
+
+    /// The names in a folder of an own folder, in no particular order; none if there is no such folder.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn names(&self, relative: &Path) -> Result<Vec<OsString>, Fault> {
+        self.folder("listed by name")?.names(relative)
+    }
+
+    /// Removes a folder of an own folder, if nothing is in it.
+    ///
+    /// # Errors
+    /// Why it cannot be removed.
+    pub fn remove_empty(&self, relative: &Path) -> Result<(), Fault> {
+        self.folder("removed")?.remove_empty(relative)
     }
 
     /// Adds to the end of a file of an own folder, which is made if it is not there.

@@ -133,6 +133,12 @@ macro_rules! constructors {
     )*};
 }
 
+/// Whether this process, or the machine, has as many files open as it may.
+fn too_many_files(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 impl Fault {
     /// A fault of this kind. The message says what happened, without a full stop.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
@@ -181,6 +187,12 @@ impl Fault {
             E::StorageFull | E::QuotaExceeded | E::FileTooLarge => {
                 Self::busy(format!("no space left for {what}")).help("free some disk space, then run again")
             }
+            E::InvalidFilename => Self::bad_params(format!("the name {what} is too long, or none that files may have")),
+            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                Self::bad_params(format!("{what} is a link that leads in a circle"))
+            }
+            _ if too_many_files(error) => Self::busy(format!("{what} cannot be opened: {error}"))
+                .help("raise the limit of open files (`ulimit -n`), or run less at once"),
             _ => Self::upstream(format!("{what}: {error}")),
         }
     }

@@ -39,9 +39,13 @@ where
     }
 }
 
-/// What is logged: as `RUST_LOG` says, or else from this level on.
+/// What is logged: as `RUST_LOG` says, or else from this level on. A command that does its work and ends says nothing of a
+/// collector that is gone; a server does.
 pub(super) fn levels(default: &str) -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| match default {
+        "info" => EnvFilter::new(default),
+        _ => EnvFilter::new(format!("{default},opentelemetry=off")),
+    })
 }
 
 /// What is logged and sent: not what the sending itself logs, which would have to be sent again.

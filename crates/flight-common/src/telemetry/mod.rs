@@ -10,7 +10,6 @@ mod otlp;
 pub use log::LogFormat;
 pub use otlp::{FLUSH, Telemetry, collector};
 
-use crate::fault::Fault;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -25,12 +24,10 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// Sets up traces, metrics and logs for this process, which is told apart from others as `service`. Call it within a
 /// Tokio runtime, once.
 ///
-/// `default_level` is what is logged when `RUST_LOG` does not say.
-///
-/// # Errors
-/// [`crate::FaultKind::BadParams`] for an endpoint that is no address.
-pub fn init(service: &str, format: LogFormat, default_level: &str) -> Result<Telemetry, Fault> {
-    let telemetry = Telemetry::open(service)?;
+/// `default_level` is what is logged when `RUST_LOG` does not say. An endpoint that cannot be used is told, and nothing is
+/// sent there.
+pub fn init(service: &str, format: LogFormat, default_level: &str) -> Telemetry {
+    let (telemetry, refused) = Telemetry::open(service);
     let spans = tracing_opentelemetry::layer()
         .with_tracer(telemetry.tracer())
         .with_location(false)
@@ -44,7 +41,10 @@ pub fn init(service: &str, format: LogFormat, default_level: &str) -> Result<Tel
     let lines = log::layer(format).with_filter(log::levels(default_level));
     tracing_subscriber::registry().with(spans).with(lines).with(sent).init();
     log::remember_dispatch();
-    Ok(telemetry)
+    for fault in refused {
+        tracing::error!(help = fault.help_text(), "{fault}");
+    }
+    telemetry
 }
 
 /// The trace id of the current span, in hex; nothing outside a trace.

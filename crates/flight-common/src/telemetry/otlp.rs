@@ -23,6 +23,7 @@ pub const FLUSH: Duration = Duration::from_millis(800);
 const SEND: Duration = Duration::from_secs(5);
 
 const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const DISABLED: &str = "OTEL_SDK_DISABLED";
 const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 const LOGS: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
@@ -35,17 +36,19 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    pub(super) fn open(service: &str) -> Result<Self, Fault> {
+    /// What the environment asks for, and what of it cannot be had.
+    pub(super) fn open(service: &str) -> (Self, Vec<Fault>) {
+        let mut refused = Vec::new();
         let resource = resource(service);
-        let spans = exporter(TRACES, |endpoint| {
+        let spans = exporter(TRACES, &mut refused, |endpoint| {
             SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(SEND).build()
-        })?;
-        let metrics = exporter(METRICS, |endpoint| {
+        });
+        let metrics = exporter(METRICS, &mut refused, |endpoint| {
             MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(SEND).build()
-        })?;
-        let logs = exporter(LOGS, |endpoint| {
+        });
+        let logs = exporter(LOGS, &mut refused, |endpoint| {
             LogExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(SEND).build()
-        })?;
+        });
         let mut tracers = SdkTracerProvider::builder().with_resource(resource.clone());
         if let Some(exporter) = spans {
             tracers = tracers.with_batch_exporter(exporter);
@@ -59,7 +62,7 @@ impl Telemetry {
         }
         let logs = logs
             .map(|exporter| SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build());
-        Ok(Self { spans: tracers.build(), metrics, logs })
+        (Self { spans: tracers.build(), metrics, logs }, refused)
     }
 
     pub(super) fn tracer(&self) -> SdkTracer {
@@ -81,16 +84,31 @@ fn resource(service: &str) -> Resource {
         .build()
 }
 
-/// An exporter to the endpoint that this variable names, or the one for all; nothing if there is none.
+/// An exporter to the endpoint that this variable names, or the one for all; nothing if there is none, or none is wanted.
+/// Why it cannot be used is added to `refused`, once for each variable.
 fn exporter<E>(
     variable: &'static str,
+    refused: &mut Vec<Fault>,
     build: impl FnOnce(&str) -> Result<E, ExporterBuildError>,
-) -> Result<Option<E>, Fault> {
-    let Some((name, endpoint)) = set(variable).or_else(|| set(ALL)) else { return Ok(None) };
-    build(&endpoint).map(Some).map_err(|error| {
-        Fault::bad_params(format!("{name}={endpoint} cannot be used: {error}"))
+) -> Option<E> {
+    let disabled = set(DISABLED).is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+    let (name, endpoint) = set(variable).or_else(|| set(ALL)).filter(|_| !disabled)?;
+    let built = match endpoint.starts_with("http://") {
+        true => build(&endpoint).map_err(|error| error.to_string()),
+        false => Err("it is no http:// address".to_owned()),
+    };
+    let fault = |why| {
+        Fault::bad_params(format!("nothing is sent to {name}={endpoint}: {why}"))
             .help("give the gRPC address of a collector: http://localhost:4317")
-    })
+    };
+    let fault = match built {
+        Ok(exporter) => return Some(exporter),
+        Err(why) => fault(why),
+    };
+    if !refused.iter().any(|told: &Fault| told.message() == fault.message()) {
+        refused.push(fault);
+    }
+    None
 }
 
 /// What a variable of the environment says, with its name.

@@ -1,7 +1,8 @@
 //! Which type a column has, guessed from its first values.
 //!
 //! A guess loses nothing: what it would read as a number must come out as it went in. So `007` makes a column text, and
-//! so does an integer beyond 64 bits, or one that a float does not hold among values that are floats.
+//! so does an integer beyond 64 bits, one that a float does not hold among values that are floats, or a number with more
+//! digits than a float gives back.
 
 use super::boolean::truth;
 use super::forms::{Forms, Stamp};
@@ -158,6 +159,10 @@ mod tests {
             (&["1", "+1"], "string"),
             (&["1", "2.5", "-1e3", ".5"], "float64"),
             (&["9007199254740993", "0.5"], "string"),
+            (&["1234567890123456789.25", "0.5"], "string"),
+            (&["9007199254740993.0"], "string"),
+            (&["1e-400"], "string"),
+            (&["0.30000000000000004", "5e-324"], "float64"),
             (&["1e400", "0.5"], "string"),
             (&["01.5"], "string"),
             (&["inf", "NaN", "1"], "float64"),

@@ -22,6 +22,7 @@ mod number;
 mod parse;
 mod time;
 pub mod types;
+mod written;
 
 pub use boolean::parse_boolean;
 pub use column::{Column, column};
@@ -30,3 +31,4 @@ pub use guess::Seen;
 pub use nulls::{NullWords, USUAL_NULLS};
 pub use number::{is_plain, up_to_eight_digits};
 pub use parse::{ByType, Native, Parse, by_type};
+pub use written::is_held;

@@ -1,6 +1,6 @@
 //! Integers and floats.
 
-use super::Parse;
+use super::{Parse, written};
 use arrow::datatypes::{ArrowPrimitiveType, Float32Type, Float64Type};
 use std::marker::PhantomData;
 
@@ -119,7 +119,8 @@ macro_rules! floats {
                     return None;
                 }
                 let number: <$arrow as ArrowPrimitiveType>::Native = lexical_core::parse(value).ok()?;
-                (number.is_finite() || !has_digits(value)).then_some(number)
+                let is_held = self.given || written::is_held(value, f64::from(number));
+                (is_held && (number.is_finite() || !has_digits(value))).then_some(number)
             }
         }
     )*};
@@ -163,7 +164,8 @@ pub fn is_float(value: &[u8]) -> bool {
     Floats::<Float64Type>::new(false).parse(value).is_some()
 }
 
-/// Whether a whole number is one that a float64 holds exactly. What has a point or an exponent always passes.
+/// Whether a whole number is one that a float64 holds exactly. What has a point or an exponent always passes: see
+/// [`written::is_held`].
 pub fn is_lossless_float(value: &[u8]) -> bool {
     // 2^53 has 16 digits.
     if value.len() < 16 {
@@ -249,6 +251,7 @@ mod tests {
             assert!(!is_plain(other.as_bytes()), "{other}");
         }
         assert!(is_lossless_float(b"9007199254740992") && !is_lossless_float(b"9007199254740993"));
-        assert!(is_lossless_float(b"0.12345678901234567890") && is_lossless_float(b"1e300"));
+        assert!(is_float(b"0.1000000000000000056") && is_float(b"1e300"));
+        assert!(!is_float(b"1234567890123456789.25") && !is_float(b"9007199254740993.0") && !is_float(b"1e-400"));
     }
 }

@@ -32,6 +32,9 @@ pub enum SchedulesCommand {
         /// The stored pipeline.
         #[arg(long, value_name = "NAME")]
         pipeline: String,
+        /// Its version [default: the newest at the time]
+        #[arg(long, value_name = "N")]
+        version: Option<i64>,
         /// When: minute, hour, day, month, weekday, as in `0 6 * * MON-FRI`.
         #[arg(long, value_name = "CRON")]
         cron: String,
@@ -44,13 +47,13 @@ pub enum SchedulesCommand {
         /// Change a parameter; `{{ scheduled_at }}` and `{{ date }}` are the time it runs for, and its day.
         #[arg(long = "set", value_name = "STEP.PARAM=VALUE")]
         sets: Vec<String>,
-        /// When the run before is still under way: `skip` this time, `queue` another run, or `cancel` the old one.
+        /// When the run before is still under way: `skip` this time, `queue` another run behind it, or `cancel` the old one.
         #[arg(long, default_value = "skip", value_parser = ["skip", "queue", "cancel"], value_name = "HOW")]
         overlap: String,
-        /// Times that passed while nobody was there: run for `none`, the `last`, or `all` of them.
+        /// Times that passed while nobody was there: run for `none`, the `last`, or `all` of them, one after another.
         #[arg(long, default_value = "last", value_parser = ["none", "last", "all"], value_name = "WHICH")]
         catch_up: String,
-        /// Begin up to this many seconds late, so that not all begin at once.
+        /// Begin up to this many seconds late, so that not all begin at once: fewer than lie between two times.
         #[arg(long, default_value_t = 0, value_name = "SECONDS")]
         jitter: u32,
     },
@@ -82,17 +85,21 @@ pub struct BackfillArgs {
     /// The schedule.
     pub name: String,
 
-    /// After this time, as in 2026-03-01T00:00:00Z.
+    /// From this very moment on, as in 2026-03-01T00:00:00Z; a date is its midnight in the schedule's time zone.
     #[arg(long, value_name = "TIME")]
     pub from: String,
 
-    /// Up to this time.
+    /// Up to this very moment.
     #[arg(long, value_name = "TIME")]
     pub until: String,
 
     /// At most this many run at a time.
     #[arg(long, value_name = "N")]
     pub concurrency: Option<i64>,
+
+    /// Run again for what has run well with the same pipeline and parameters.
+    #[arg(long)]
+    pub again: bool,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented where it is defined")]

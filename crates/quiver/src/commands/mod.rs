@@ -26,6 +26,10 @@ use flight_common::telemetry::{self, LogFormat};
 use flight_common::{Fault, serve::runtime};
 use orchestrator::mesh::{FlightMesh, InProcess, Planner, Secrets, WithSecrets};
 use std::io::Write;
+use std::time::Duration;
+
+/// How long servers may take to end that have nothing to do any more.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Does what was asked.
 pub fn dispatch(cli: Cli) -> Exit {
@@ -35,8 +39,9 @@ pub fn dispatch(cli: Cli) -> Exit {
         // These need no runtime, and start at once.
         Command::Generate(args) => generate::generate(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "quiver", &mut std::io::stdout());
-            Ok(Exit::Done)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "quiver", &mut script);
+            print(&script).map(|()| Exit::Done)
         }
         Command::Man => man(),
         // Why a run failed is in its report.
@@ -77,7 +82,7 @@ fn within_as(
     work: impl Future<Output = Result<Exit, Fault>>,
 ) -> Result<Exit, Fault> {
     runtime()?.block_on(async {
-        let _telemetry = telemetry::init(service, logs, level)?;
+        let _telemetry = telemetry::init(service, logs, level);
         let ended = work.await;
         farewells().await;
         ended
@@ -139,9 +144,10 @@ impl Doors {
         }
     }
 
+    /// Ends the servers that were started for this command.
     async fn close(self) {
         if let Self::There { fleet: Some(fleet), .. } = self {
-            fleet.stop().await;
+            fleet.stop(IDLE).await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `quiver run`: a pipeline checked, run, and reported.
 
-use super::{Doors, file, print_json};
+use super::{Doors, IDLE, file, print_json};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::show;
@@ -29,19 +29,16 @@ pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
             return Ok(Exit::Wrong);
         }
     };
-    let (report, interrupted) = match doors {
-        Doors::Here(mesh) => attended(Arc::new(mesh), &plan, &args, space).await,
-        Doors::There { mesh, fleet } => {
-            let ended = attended(Arc::new(mesh), &plan, &args, space).await;
-            if let Some(fleet) = fleet {
-                fleet.stop().await;
-            }
-            ended
-        }
+    let ((report, interrupted), fleet) = match doors {
+        Doors::Here(mesh) => (attended(Arc::new(mesh), &plan, &args, space).await, None),
+        Doors::There { mesh, fleet } => (attended(Arc::new(mesh), &plan, &args, space).await, fleet),
     };
     match args.check.json {
         true => print_json(&report)?,
         false => show::report(&report, args.quiet),
+    }
+    if let Some(fleet) = fleet {
+        fleet.stop(IDLE).await;
     }
     Ok(match report.status {
         _ if interrupted => Exit::Interrupted,

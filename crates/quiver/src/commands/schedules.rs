@@ -30,10 +30,10 @@ pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
                 false => print(show::schedules(&all).as_bytes())?,
             }
         }
-        SchedulesCommand::Put { name, pipeline, cron, zone, params, sets, overlap, catch_up, jitter } => {
+        SchedulesCommand::Put { name, pipeline, version, cron, zone, params, sets, overlap, catch_up, jitter } => {
             let params: BTreeMap<String, String> = params.into_iter().collect();
-            let spec = json!({"pipeline": pipeline, "cron": cron, "zone": zone, "params": params, "set": sets, "overlap": overlap,
-                "catch_up": catch_up, "jitter_seconds": jitter});
+            let spec = json!({"pipeline": pipeline, "version": version, "cron": cron, "zone": zone, "params": params, "set": sets,
+                "overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter});
             one(call(Method::PUT, &[&name]).json(&spec)).await?;
         }
         SchedulesCommand::Show { name } => {
@@ -57,12 +57,12 @@ pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
 /// Queues the runs of a range of times.
 pub async fn backfill(args: BackfillArgs) -> Result<Exit, Fault> {
     let remote = args.remote.open()?;
-    let range = json!({"from": args.from, "until": args.until, "concurrency": args.concurrency});
+    let range = json!({"from": args.from, "until": args.until, "concurrency": args.concurrency, "again": args.again});
     let request = remote.api(Method::POST, &["schedules", &args.name, "backfill"]).json(&range);
     let queued: Backfilled = remote.read(request).await?;
     match args.json {
         true => print_json(&queued)?,
-        false => print(format!("{}\n", queued.runs.join("\n")).as_bytes())?,
+        false => print(show::occurrences(&queued.occurrences).as_bytes())?,
     }
     Ok(Exit::Done)
 }

@@ -20,6 +20,9 @@ use std::time::Duration;
 /// How long calls of single steps may take at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long step servers may take to end what they do.
+const DRAIN_SERVERS: Duration = Duration::from_secs(30);
+
 /// Runs the whole of Quiver on this machine, until Ctrl-C or SIGTERM.
 pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     // Wrong options are told once, here, and not by every server.
@@ -65,7 +68,7 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     }
     orchestrator.stop().await;
     if let Some(fleet) = fleet {
-        fleet.stop().await;
+        fleet.stop(DRAIN_SERVERS).await;
     }
     if let Some(own) = own {
         own.server.stop().await?;

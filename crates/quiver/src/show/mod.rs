@@ -13,7 +13,7 @@ pub use compare::comparison;
 pub use problems::{fault, problems};
 pub use progress::progress;
 pub use report::report;
-pub use runs::{audit, event, log_line, run, runs, schedules, tokens, when};
+pub use runs::{audit, event, log_line, occurrences, run, runs, schedules, tokens, when};
 
 /// Columns of the terminal; 100 where there is none.
 pub fn width() -> usize {

@@ -1,6 +1,6 @@
 //! What is wrong, with the line of YAML underlined, the cause, and what to try.
 
-use flight_common::Fault;
+use flight_common::{Fault, passwords};
 use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, Severity, SourceCode};
 use orchestrator::pipeline::{Problem, Problems, Source};
 use std::fmt;
@@ -10,7 +10,7 @@ const LONGEST_LINE: usize = 500;
 
 /// Shows every problem of a pipeline.
 pub fn problems(source: &Source, problems: &Problems) {
-    let text = NamedSource::new(source.name(), source.text().to_owned()).with_language("yaml");
+    let text = NamedSource::new(source.name(), passwords::hidden(source.text())).with_language("yaml");
     for problem in problems.iter() {
         match source.line_at(problem.span.start).len() {
             0..=LONGEST_LINE => show(&Shown { problem, text: Some(&text) }),

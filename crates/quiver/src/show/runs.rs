@@ -5,6 +5,7 @@ use chrono::{DateTime, Local, TimeZone};
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, CellAlignment, Table};
 use orchestrator::api::RunDetails;
+use orchestrator::service::Occurrence;
 use orchestrator::service::log::{LogLine, told};
 use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, Schedule, Token};
 use serde_json::Value;
@@ -36,6 +37,15 @@ pub fn run(details: &RunDetails) -> String {
     let run = &details.run;
     let mut text = format!("run {}\n{} is {}", run.id, pipeline(run), run.state);
     let _ = writeln!(text, ", queued {} by {} ({})", when(run.created_at), run.submitted_by, run.origin);
+    if let Some(at) = run.scheduled_at {
+        let _ = writeln!(text, "scheduled for {}", when_in(&Local, at));
+    }
+    for (name, value) in &run.params {
+        let _ = writeln!(text, "param {name}={}", word(value));
+    }
+    for set in &run.sets {
+        let _ = writeln!(text, "set {set}");
+    }
     if run.attempt > 0 {
         let _ = writeln!(text, "attempt {}, took {}", run.attempt, took(run));
     }
@@ -131,19 +141,32 @@ pub fn schedules(schedules: &[Schedule]) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(["schedule", "pipeline", "cron", "zone", "next", "last", ""]);
     for schedule in schedules {
-        let next = match schedule.paused {
-            true => "paused".to_owned(),
-            false => schedule.next_at.map(when).unwrap_or_default(),
+        // In its own time zone; one that it does not know has no next time either.
+        let timing = schedule.spec.timing();
+        let at = |millis: Option<i64>| match (&timing, millis) {
+            (Ok(timing), Some(millis)) => when_in(&timing.local(millis).timezone(), millis),
+            _ => String::new(),
         };
+        let next = if schedule.paused { "paused".to_owned() } else { at(schedule.next_at) };
         table.add_row([
             schedule.name.clone(),
             schedule.spec.pipeline.clone(),
             schedule.spec.cron.clone(),
             schedule.spec.zone.clone(),
             next,
-            schedule.last_at.map(when).unwrap_or_default(),
-            schedule.last_error.clone().unwrap_or_default(),
+            at(schedule.last_at),
+            schedule.last_error.as_deref().map(first_line).unwrap_or_default(),
         ]);
+    }
+    format!("{table}\n")
+}
+
+/// A line for each time of a backfill.
+pub fn occurrences(occurrences: &[Occurrence]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["time", "", "run"]);
+    for occurrence in occurrences {
+        table.add_row([&occurrence.time, occurrence.outcome.words(), &occurrence.run]);
     }
     format!("{table}\n")
 }
@@ -176,6 +199,15 @@ pub(super) fn pipeline(run: &RunRow) -> String {
 pub fn when(millis: i64) -> String {
     let local: Option<DateTime<Local>> = Local.timestamp_millis_opt(millis).single();
     local.map_or_else(|| millis.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// Milliseconds since 1970, as the clocks of a zone show them, and how far these are ahead of UTC.
+fn when_in<Z: TimeZone>(zone: &Z, millis: i64) -> String
+where
+    Z::Offset: std::fmt::Display,
+{
+    let time = zone.timestamp_millis_opt(millis).single();
+    time.map_or_else(|| millis.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S %:z").to_string())
 }
 
 pub(super) fn took(run: &RunRow) -> String {

@@ -6,19 +6,19 @@
 //! | file | what |
 //! |---|---|
 //! | [`tables`] | which kept output a name means, and its rows as a table |
+//! | [`statement`] | a query's text and the values of its parameters |
 //! | [`query`] | one query, planned and run under a memory limit and a time-out |
 //! | [`service`] | what JDBC, ODBC and ADBC drivers ask |
 
 mod query;
 mod service;
+mod statement;
 mod tables;
 
 use crate::service::Service;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{Any, SqlInfo};
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use flight_common::{Fault, MemoryBudget};
+use flight_common::{Fault, SpillSpace};
 use prost::Message;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -36,20 +36,18 @@ pub fn is_command(bytes: &[u8]) -> bool {
 /// Answers queries over kept outputs.
 pub struct Engine {
     service: Service,
-    memory: MemoryBudget,
-    runtime: Arc<RuntimeEnv>,
+    space: SpillSpace,
     seats: Arc<Semaphore>,
     about: SqlInfoData,
 }
 
 impl Engine {
-    /// Queries over what the runs of this service have kept, with half of this memory for sorts, joins and groups.
+    /// Queries over what the runs of this service have kept. Sorts, joins and groups take the memory of this space, and
+    /// go to its disk.
     ///
     /// # Errors
-    /// Why DataFusion does not start.
-    pub fn new(service: Service, memory: &MemoryBudget) -> Result<Self, Fault> {
-        let pool = Arc::new(FairSpillPool::new(memory.limit() / 2));
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(query::fault)?;
+    /// Why what Flight SQL tells of itself cannot be told.
+    pub fn new(service: Service, space: SpillSpace) -> Result<Self, Fault> {
         let mut about = SqlInfoDataBuilder::new();
         about.append(SqlInfo::FlightSqlServerName, "Quiver");
         about.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
@@ -60,6 +58,6 @@ impl Engine {
         about.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
         let about = about.build().map_err(Fault::internal)?;
         let seats = Arc::new(Semaphore::new(QUERIES));
-        Ok(Self { service, memory: memory.clone(), runtime, seats, about })
+        Ok(Self { service, space, seats, about })
     }
 }

@@ -1,6 +1,7 @@
 //! One query: planned, and run under a memory limit and a time-out.
 
 use super::Engine;
+use super::statement::{Statement, numbered, parameters};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -10,6 +11,7 @@ use flight_common::queue::byte_queue;
 use flight_common::wire::outward_schema;
 use flight_common::{BatchStream, Fault, compute};
 use futures::StreamExt;
+use queries::WorkingMemory;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,23 +26,30 @@ const AHEAD: usize = 8 << 20;
 const LONGEST: usize = 1 << 20;
 
 impl Engine {
-    /// Plans a query. It may read, and nothing else.
-    pub(super) async fn plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
+    /// Plans a query, with its values. It may read, and nothing else.
+    async fn plan(&self, statement: &Statement) -> Result<(SessionContext, LogicalPlan), Fault> {
+        let (context, plan) = self.open_plan(&statement.text).await?;
+        Ok((context, statement.fill(plan)?))
+    }
+
+    /// Plans a query that may have parameters.
+    async fn open_plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
         if sql.len() > LONGEST {
             return Err(Fault::bad_params(format!("a query may have {LONGEST} characters, and no more")));
         }
-        let config = SessionConfig::new()
-            .with_default_catalog_and_schema(CATALOG, "public")
-            .with_information_schema(false)
-            .with_target_partitions(compute::workers());
-        let context = SessionContext::new_with_config_rt(config, self.runtime.clone());
+        let config =
+            SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(false);
+        let memory = WorkingMemory::new(self.space.budget());
+        let context = SessionContext::new_with_config_rt(config, queries::runtime(&memory, &self.space)?);
         let state = context.state();
         let dialect = datafusion::config::Dialect::PostgreSQL;
-        let statement = state.sql_to_statement(sql, &dialect).map_err(fault)?;
+        let statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(fault)?;
+        let mut row_bytes = 0;
         for table in state.resolve_table_references(&statement).map_err(fault)? {
-            self.register(&context, &table).await?;
+            row_bytes += queries::row_bytes(&self.register(&context, &table).await?);
         }
-        let plan = state.statement_to_plan(statement).await.map_err(fault)?;
+        fit(&context, &memory, row_bytes);
+        let plan = context.state().statement_to_plan(statement).await.map_err(fault)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(|error| {
             Fault::denied(format!("this is no query: {}", error.strip_backtrace()))
@@ -50,19 +59,26 @@ impl Engine {
     }
 
     /// The columns of a query's result, as clients see them.
-    pub(super) async fn columns(&self, sql: &str) -> Result<SchemaRef, Fault> {
-        let (_, plan) = self.plan(sql).await?;
-        Ok(outward_schema(&Arc::new(plan.schema().as_arrow().clone())))
+    pub(super) async fn columns(&self, statement: &Statement) -> Result<SchemaRef, Fault> {
+        let (_, plan) = self.plan(statement).await?;
+        Ok(columns(&plan))
+    }
+
+    /// The columns of the result of a query without values, as far as they are known, and its parameters.
+    pub(super) async fn prepared(&self, sql: &str) -> Result<(SchemaRef, SchemaRef), Fault> {
+        let (_, plan) = self.open_plan(sql).await?;
+        Ok((columns(&plan), outward_schema(&parameters(&plan)?)))
     }
 
     /// Runs a query on the compute pool. Its rows flow as they are read.
-    pub(super) async fn run(&self, sql: &str) -> Result<BatchStream, Fault> {
+    pub(super) async fn run(&self, statement: &Statement) -> Result<BatchStream, Fault> {
         let seat = self.seats.clone().try_acquire_owned().map_err(|_| {
             Fault::busy("too many queries run").help("come back soon").retry_after(Duration::from_secs(2))
         })?;
-        let (context, plan) = self.plan(sql).await?;
+        let (context, plan) = self.plan(statement).await?;
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
-        let (sender, results) = byte_queue(AHEAD.min(self.memory.limit() / 16), &self.memory, schema);
+        let memory = self.space.budget();
+        let (sender, results) = byte_queue(AHEAD.min(memory.limit() / 16), memory, schema);
         let task = compute::spawn(async move {
             let _seat = seat;
             let work = async {
@@ -89,23 +105,34 @@ impl Engine {
     }
 }
 
+fn columns(plan: &LogicalPlan) -> SchemaRef {
+    outward_schema(&Arc::new(plan.schema().as_arrow().clone()))
+}
+
+/// Fits a session to its memory, and to rows of so many bytes.
+fn fit(context: &SessionContext, memory: &WorkingMemory, row_bytes: usize) {
+    let state = context.state_ref();
+    let mut state = state.write();
+    let fitted = queries::fitted(state.config().clone(), memory.most(), row_bytes);
+    *state.config_mut() = fitted;
+}
+
 /// What DataFusion says, as a fault.
 pub(super) fn fault(error: DataFusionError) -> Fault {
-    match error {
-        DataFusionError::External(source) => match source.downcast::<Fault>() {
-            Ok(fault) => *fault,
-            Err(other) => Fault::internal(other),
-        },
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => fault(*inner),
-        DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
-            Fault::bad_params(error.strip_backtrace())
-        }
-        DataFusionError::NotImplemented(_) => Fault::bad_params(error.strip_backtrace()),
+    if let Some(fault) = queries::carried(&error) {
+        return fault;
+    }
+    match error.find_root() {
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_) => Fault::bad_params(error.strip_backtrace()),
         DataFusionError::ResourcesExhausted(_) => {
             Fault::busy(error.strip_backtrace()).help("ask for less, or give the orchestrator more --memory-limit")
         }
+        DataFusionError::IoError(error) => Fault::io("a spill file", error),
         DataFusionError::ArrowError(error, _) => Fault::bad_data(error.to_string()),
         DataFusionError::Execution(text) => Fault::bad_data(text),
-        other => Fault::internal(other),
+        _ => Fault::internal(error),
     }
 }

@@ -1,25 +1,28 @@
 //! What JDBC, ODBC and ADBC drivers ask.
 //!
-//! A prepared statement is its text: nothing is kept between calls, so that any replica can answer the next one.
+//! A prepared statement is in its handle: see [`super::statement`].
 
 use super::super::kept::messages;
+use super::super::upload::fault_of;
 use super::Engine;
 use super::query::CATALOG;
+use super::statement::{Statement, one_row};
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
     CommandGetCatalogs, CommandGetDbSchemas, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables,
-    CommandPreparedStatementQuery, CommandStatementQuery, CommandStatementUpdate, ProstMessageExt, SqlInfo,
-    TicketStatementQuery,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
+    CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{Action, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
-use bytes::Bytes;
 use flight_common::wire::schema_to_bytes;
 use flight_common::{BatchStream, Fault};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use prost::Message;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -48,9 +51,26 @@ fn one(batch: RecordBatch) -> Rows<Engine> {
     Ok(Response::new(messages(rows).boxed()))
 }
 
-/// The text of a statement, from its handle.
-fn text(handle: &Bytes) -> Result<&str, Fault> {
-    std::str::from_utf8(handle).map_err(|_| Fault::bad_params("this statement is not one of ours"))
+fn only_read() -> Status {
+    Fault::denied("kept outputs can only be read").into()
+}
+
+/// The one row of values that a client sends.
+async fn row(messages: PeekableFlightDataStream) -> Result<RecordBatch, Fault> {
+    let messages = messages.map_err(FlightError::from);
+    let mut rows = FlightRecordBatchStream::new_from_flight_data(messages);
+    let mut found: Option<RecordBatch> = None;
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(fault_of)?;
+        if found.is_some() && batch.num_rows() > 0 {
+            return Err(one_row());
+        }
+        if batch.num_rows() > 0 {
+            found = Some(batch);
+        }
+    }
+    let schema = rows.schema().cloned().ok_or_else(|| Fault::bad_params("no schema of values came"))?;
+    Ok(found.unwrap_or_else(|| RecordBatch::new_empty(schema)))
 }
 
 fn table_types() -> SchemaRef {
@@ -70,13 +90,13 @@ impl FlightSqlService for Engine {
         query: CommandStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let schema = self.columns(&query.query).await?;
+        let schema = self.columns(&Statement::new(&*query.query)).await?;
         let ticket = TicketStatementQuery { statement_handle: query.query.into() };
         info(&schema, ticket.as_any().encode_to_vec(), request)
     }
 
     async fn do_get_statement(&self, ticket: TicketStatementQuery, _request: Request<Ticket>) -> Rows<Self> {
-        let rows = self.run(text(&ticket.statement_handle)?).await?;
+        let rows = self.run(&Statement::of_handle(&ticket.statement_handle)?).await?;
         Ok(Response::new(messages(rows).boxed()))
     }
 
@@ -85,11 +105,11 @@ impl FlightSqlService for Engine {
         query: ActionCreatePreparedStatementRequest,
         _request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let schema = self.columns(&query.query).await?;
+        let (schema, parameters) = self.prepared(&query.query).await?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: query.query.into(),
             dataset_schema: schema_to_bytes(&schema)?,
-            parameter_schema: schema_to_bytes(&Arc::new(Schema::empty()))?,
+            parameter_schema: schema_to_bytes(&parameters)?,
         })
     }
 
@@ -106,7 +126,7 @@ impl FlightSqlService for Engine {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let schema = self.columns(text(&query.prepared_statement_handle)?).await?;
+        let schema = self.columns(&Statement::of_handle(&query.prepared_statement_handle)?).await?;
         info(&schema, query.as_any().encode_to_vec(), request)
     }
 
@@ -115,7 +135,7 @@ impl FlightSqlService for Engine {
         query: CommandPreparedStatementQuery,
         _request: Request<Ticket>,
     ) -> Rows<Self> {
-        let rows = self.run(text(&query.prepared_statement_handle)?).await?;
+        let rows = self.run(&Statement::of_handle(&query.prepared_statement_handle)?).await?;
         Ok(Response::new(messages(rows).boxed()))
     }
 
@@ -124,7 +144,33 @@ impl FlightSqlService for Engine {
         _ticket: CommandStatementUpdate,
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(Fault::denied("kept outputs can only be read").into())
+        Err(only_read())
+    }
+
+    async fn do_put_prepared_statement_query(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<DoPutPreparedStatementResult, Status> {
+        let statement = Statement::of_handle(&query.prepared_statement_handle)?;
+        let bound = statement.bind(row(request.into_inner()).await?)?;
+        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(bound.handle()?) })
+    }
+
+    async fn do_put_prepared_statement_update(
+        &self,
+        _query: CommandPreparedStatementUpdate,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(only_read())
+    }
+
+    async fn do_put_statement_ingest(
+        &self,
+        _ticket: CommandStatementIngest,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(only_read())
     }
 
     async fn get_flight_info_catalogs(

@@ -1,23 +1,24 @@
 //! Which kept output a name means, and its rows as a table.
 
+use super::super::kept::{columns_of, rows_of};
 use super::Engine;
 use super::query::{CATALOG, fault};
+use crate::service::Service;
 use crate::store::{KeptOutput, RunFilter};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::TableReference;
-use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
-use flight_common::wire::{outward, outward_schema, read_frames};
-use flight_common::{BatchStream, DataRoot, Fault, MemoryBudget, OUTPUT, Parcel, compute};
+use flight_common::wire::outward;
+use flight_common::{BatchStream, Fault, MemoryBudget, OUTPUT};
 use futures::{StreamExt, TryStreamExt};
+use queries::{WorkingMemory, into_error};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::BufReader;
+use std::fmt;
 use std::sync::Arc;
 
 /// Runs that are looked through, from the youngest.
@@ -49,8 +50,8 @@ impl Engine {
         Ok(listed)
     }
 
-    /// Makes the tables that a query names known to its session.
-    pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<(), Fault> {
+    /// Makes a table that a query names known to its session. Returns its columns.
+    pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<SchemaRef, Fault> {
         let missing =
             |what: String| Fault::not_found(what).help("name a table as \"pipeline\".\"step\" or \"run id\".\"step\"");
         let Some(schema) = name.schema() else {
@@ -67,11 +68,13 @@ impl Engine {
                 tables
             }
         };
-        if !tables.table_exist(name.table()) {
-            let table = self.table(&kept).await?;
-            tables.register_table(name.table().to_owned(), table).map_err(fault)?;
+        if let Some(table) = tables.table(name.table()).await.map_err(fault)? {
+            return Ok(table.schema());
         }
-        Ok(())
+        let table = self.table(&kept).await?;
+        let columns = table.schema();
+        tables.register_table(name.table().to_owned(), table).map_err(fault)?;
+        Ok(columns)
     }
 
     async fn find(&self, schema: &str, table: &str) -> Result<Option<KeptOutput>, Fault> {
@@ -90,19 +93,14 @@ impl Engine {
 
     async fn table(&self, kept: &KeptOutput) -> Result<Arc<dyn TableProvider>, Fault> {
         let schema = self.schema_of(kept).await?;
-        let part = Rows {
-            schema: schema.clone(),
-            own: self.service.own_folder().clone(),
-            path: kept.path.clone(),
-            memory: self.memory.clone(),
-        };
+        let (service, kept, memory) = (self.service.clone(), kept.clone(), self.space.budget().clone());
+        let part = Rows { schema: schema.clone(), service, kept, memory };
         Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(part)]).map_err(fault)?))
     }
 
     /// The columns of a kept output, as clients see them.
     pub(super) async fn schema_of(&self, kept: &KeptOutput) -> Result<SchemaRef, Fault> {
-        let (own, path, memory) = (self.service.own_folder().clone(), kept.path.clone(), self.memory.clone());
-        compute::run(move || Ok(outward_schema(&open(&own, &path, &memory)?.schema()))).await
+        columns_of(&self.service, kept, self.space.budget()).await
     }
 }
 
@@ -114,19 +112,18 @@ fn table_name(kept: &KeptOutput) -> String {
     }
 }
 
-fn open(own: &DataRoot, path: &str, memory: &MemoryBudget) -> Result<BatchStream, Fault> {
-    let file: File = own.open_file(path, "path")?.into_std();
-    let frames = read_frames(BufReader::with_capacity(1 << 20, file), memory)?;
-    Ok(arrow::array::RecordBatch::from_stream(frames))
-}
-
 /// The rows of a kept output, read anew for each query.
-#[derive(Debug)]
 struct Rows {
     schema: SchemaRef,
-    own: DataRoot,
-    path: String,
+    service: Service,
+    kept: KeptOutput,
     memory: MemoryBudget,
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kept.fmt(f)
+    }
 }
 
 impl PartitionStream for Rows {
@@ -135,13 +132,14 @@ impl PartitionStream for Rows {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (own, path, memory) = (self.own.clone(), self.path.clone(), self.memory.clone());
+        let (service, kept, memory) = (self.service.clone(), self.kept.clone(), self.memory.clone());
         let schema = self.schema.clone();
-        let opened = async move { compute::run(move || open(&own, &path, &memory)).await };
+        let most = WorkingMemory::new(&memory).most();
+        let opened = async move { rows_of(&service, &kept, &memory).await };
         let rows = futures::stream::once(opened).try_flatten();
-        let rows = rows.map(move |batch| {
-            batch.and_then(|batch| outward(&batch, &schema)).map_err(|fault| DataFusionError::External(Box::new(fault)))
-        });
+        let rows = rows.map(move |batch| batch.and_then(|batch| outward(&batch, &schema)));
+        let rows =
+            queries::shaped(BatchStream::new(self.schema.clone(), rows), most).map(|batch| batch.map_err(into_error));
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows))
     }
 }

@@ -79,6 +79,9 @@ impl<M: Mesh> NodeTask<M> {
         let (shared, id) = (self.shared.clone(), self.node.id.clone());
         closed_by(stream, move |end| async move {
             end?;
+            if shared.stop.is_cancelled() || !shared.gates[place].pass() {
+                return Err(Fault::cancelled("the run was stopped before it was let commit"));
+            }
             // What the step makes of an input that breaks off would hide why it did.
             shared.attendant.permit(&id).await.inspect_err(|fault| shared.note(place, fault.clone()))
         })

@@ -22,7 +22,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch as signal};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -50,6 +50,9 @@ pub(super) struct NodeTask<M: Mesh> {
     pub(super) keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
     pub(super) span: tracing::Span,
 }
+
+/// How long a step that was let commit may take once the run is stopped.
+const COMMITTING: Duration = Duration::from_secs(10);
 
 /// How a step ended.
 struct Ended {
@@ -128,8 +131,10 @@ impl<M: Mesh> NodeTask<M> {
         let claimed = self.claimed();
         let call = Call { command: self.command(&claimed), inputs, limit: self.node.timeout };
         let started = tokio::select! {
+            // Behind Flight, its rows may all be there before it has said that it begins.
+            biased;
             started = self.mesh.start(call) => started,
-            () = stop.cancelled() => return Ended::with(Status::Cancelled),
+            fault = self.stopped() => return Ended { fault, ..Ended::with(Status::Cancelled) },
         };
         let running = match started {
             Ok(running) => running,
@@ -160,11 +165,14 @@ impl<M: Mesh> NodeTask<M> {
         };
         let is_load = self.node.kind == StepKind::Load;
         let ended = tokio::select! {
-            (end, receipt) = follow(unread, end, is_load) => Some((end, receipt.map(&running.tellable))),
-            () = stop.cancelled() => None,
+            // What has ended already is not stopped any more.
+            biased;
+            (end, receipt) = follow(unread, end, is_load) => Ok((end, receipt.map(&running.tellable))),
+            fault = self.stopped() => Err(fault),
         };
-        let Some((end, receipt)) = ended else {
-            return Ended { report: (running.figures)(), ..Ended::with(Status::Cancelled) };
+        let (end, receipt) = match ended {
+            Ok(ended) => ended,
+            Err(fault) => return Ended { report: (running.figures)(), fault, ..Ended::with(Status::Cancelled) },
         };
         let end = match end {
             Some(Ok(())) => Some(self.settle(further_ends, receipt.as_ref()).await),
@@ -176,6 +184,23 @@ impl<M: Mesh> NodeTask<M> {
             None => Ended::with(Status::Cancelled),
         };
         Ended { report: (running.figures)(), receipt, ..judged }
+    }
+
+    /// Waits until the run is stopped, and this step with it. One that was let commit may end that first; if it does not in
+    /// time, nobody knows what became of it.
+    async fn stopped(&self) -> Option<Fault> {
+        self.shared.stop.cancelled().await;
+        if self.shared.gates[self.place].shut() {
+            return None;
+        }
+        tokio::time::sleep(COMMITTING).await;
+        let seconds = COMMITTING.as_secs();
+        Some(
+            Fault::timed_out(format!(
+                "it was committing when the run was stopped, and has not ended {seconds} s later"
+            ))
+            .help("look whether what it writes is there"),
+        )
     }
 
     /// Gives what an earlier attempt kept to those who read it.

@@ -6,7 +6,7 @@ mod json;
 pub mod parquet;
 
 use crate::condition::Condition;
-use crate::params::Format;
+use crate::params::{Format, UnknownFields};
 use crate::view::FolderValue;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
@@ -53,6 +53,10 @@ impl Look {
 pub struct Wanted {
     /// The columns, in the types of the result. A file may lack some.
     pub columns: Vec<FieldRef>,
+    /// Of JSON, all columns that there are, wanted or not.
+    pub known: Vec<FieldRef>,
+    /// Of JSON, what to do about other fields.
+    pub unknown: UnknownFields,
     /// Of a Parquet file, which row group.
     pub row_group: Option<usize>,
     /// Of a Parquet file, the columns that leave: others are only looked at by the condition.
@@ -86,7 +90,7 @@ impl Opened {
         let path = self.path.clone();
         let mut batches = guarded(&path, || match self.format {
             Format::Parquet => parquet::batches(&self.path, self.file, wanted),
-            Format::Json | Format::Ndjson => json::batches(&self.path, self.file, wanted.columns),
+            Format::Json | Format::Ndjson => json::batches(&self.path, self.file, wanted),
             Format::Arrow => ipc::batches(&self.path, self.file, &wanted.columns),
             Format::Avro => avro::batches(&self.path, self.file, &wanted.columns),
         })?;

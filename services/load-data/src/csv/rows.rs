@@ -57,6 +57,11 @@ fn text_column(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
+fn is_binary(data_type: &DataType) -> bool {
+    use DataType::{Binary, BinaryView, FixedSizeBinary, LargeBinary};
+    matches!(data_type, Binary | LargeBinary | BinaryView | FixedSizeBinary(_))
+}
+
 /// The line of names.
 pub fn header(schema: &Schema, dialect: &Dialect) -> Vec<u8> {
     let mut out = Out::default();
@@ -135,6 +140,9 @@ impl<'a> Column<'a> {
                 Cells::Printed(Box::new(Quoted { dialect, value: |row| array.value(row).as_bytes() }))
             }
             _ => match scalar(array) {
+                Some(scalar) if is_binary(array.data_type()) => {
+                    Cells::Printed(Box::new(Guarded { dialect, printer: scalar.printer }))
+                }
                 Some(scalar) => Cells::Printed(scalar.printer),
                 None => Cells::Printed(Box::new(Nulls(dialect))),
             },
@@ -175,6 +183,24 @@ struct Quoted<'a, F> {
 impl<'a, F: Fn(usize) -> &'a [u8]> Print for Quoted<'a, F> {
     fn print(&self, row: usize, out: &mut Out) {
         self.dialect.put_text((self.value)(row), out);
+    }
+}
+
+/// Values whose digits may read as a null, as those of no bytes do: they are quoted then.
+struct Guarded<'a> {
+    dialect: &'a Dialect,
+    printer: Box<dyn Print + 'a>,
+}
+
+impl Print for Guarded<'_> {
+    fn print(&self, row: usize, out: &mut Out) {
+        let start = out.end();
+        self.printer.print(row, out);
+        if self.dialect.reads_as_null(out.since(start)) {
+            let digits = out.since(start).to_vec();
+            out.set_end(start);
+            self.dialect.put_quoted(&digits, out);
+        }
     }
 }
 
@@ -291,5 +317,14 @@ mod tests {
         );
         assert_eq!(text_of(&batch, b',', ""), "s,v\n\"\",\"\"\n,\n\"NA\",\"null\"\n-,-\nnun,ok\n");
         assert_eq!(text_of(&batch, b',', "-"), "s,v\n\"\",\"\"\n-,-\n\"NA\",\"null\"\n\"-\",\"-\"\nnun,ok\n");
+    }
+    #[test]
+    fn binary_that_would_read_as_a_null_is_quoted() {
+        let batch = batch!(
+            "b" => BinaryArray [Some(&b""[..]), None, Some(b"\x00")],
+            "v" => BinaryViewArray [Some(&b""[..]), None, Some(b"\x00")],
+        );
+        assert_eq!(text_of(&batch, b',', ""), "b,v\n\"\",\"\"\n,\n00,00\n");
+        assert_eq!(text_of(&batch, b',', "00"), "b,v\n\"\",\"\"\n00,00\n\"00\",\"00\"\n");
     }
 }

@@ -60,6 +60,11 @@ impl Out {
         self.end
     }
 
+    /// The text from there on.
+    pub fn since(&self, start: usize) -> &[u8] {
+        &self.bytes[start..self.end]
+    }
+
     /// Says where the text ends, after pieces were put in place by the functions whose names end in `_at`.
     #[inline(always)]
     pub fn set_end(&mut self, end: usize) {

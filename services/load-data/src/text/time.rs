@@ -1,15 +1,19 @@
 //! Dates and times as ISO 8601 text: `2024-02-29`, `12:30:00.250`, `2024-02-29T12:30:00.250Z`.
 //!
 //! The number of decimals tells the unit (none, 3, 6 or 9). A time with a zone ends in `Z` or in the offset that was
-//! valid there and then; one without a zone has no ending. Years before 0 and after 9999 bear their sign.
+//! valid there and then; one without a zone has no ending. Years before 0 and after 9999 bear their sign, which few readers
+//! know: an instant of the years 0 to 9999 that an offset would lead beyond them is written in UTC.
 
 use super::{Out, Print};
 use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::*;
 use chrono::{DateTime, Offset, TimeZone};
+use std::ops::RangeInclusive;
 
 const DAY: i64 = 86_400;
+/// 0000-01-01 to 9999-12-31, counted from 1970-01-01: the days whose years have four digits and no sign.
+const FOUR_DIGITS: RangeInclusive<i64> = -719_528..=2_932_896;
 
 /// The printer of a column of dates or times.
 pub fn printer(array: &dyn Array) -> Option<Box<dyn Print + '_>> {
@@ -103,7 +107,9 @@ impl Zone {
 fn put_instant(instant: i64, unit: TimeUnit, zone: &Zone, out: &mut Out) {
     let (per_second, decimals) = scale(unit);
     let second = instant.div_euclid(per_second);
-    let offset = zone.offset(second);
+    let has_four_digits = |second: i64| FOUR_DIGITS.contains(&second.div_euclid(DAY));
+    let leads_beyond = |offset: i64| has_four_digits(second) && !has_four_digits(second + offset);
+    let offset = zone.offset(second).filter(|offset| !leads_beyond(*offset));
     let local = second + offset.unwrap_or(0);
     put_date(local.div_euclid(DAY), out);
     out.push(b'T');
@@ -217,6 +223,17 @@ mod tests {
         let summer_and_winter = TimestampSecondArray::from(vec![1_720_000_000, 1_704_100_000, -4_000_000_000]);
         let texts = printed(&summer_and_winter.with_timezone("Europe/Berlin"));
         assert_eq!(texts, ["2024-07-03T11:46:40+02:00", "2024-01-01T10:06:40+01:00", "1843-03-31T16:53:20Z"]);
+    }
+
+    #[test]
+    fn an_offset_never_leads_beyond_four_digits_of_a_year() {
+        let last = TimestampMicrosecondArray::from(vec![253_402_300_799_999_999, 253_402_300_800_000_000]);
+        assert_eq!(
+            printed(&last.with_timezone("Europe/Berlin")),
+            ["9999-12-31T23:59:59.999999Z", "+10000-01-01T01:00:00.000000+01:00"]
+        );
+        let first = TimestampSecondArray::from(vec![-62_167_219_200]).with_timezone("-03:00");
+        assert_eq!(printed(&first), ["0000-01-01T00:00:00Z"]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use databases::mysql::Session;
 use flight_common::{Dataset, Fault};
 use mysql_async::prelude::Queryable;
 
+/// What it is called where a fault tells of it.
+const DATABASE: &str = "MariaDB or MySQL";
 /// Characters of the longest name.
 const LONGEST_NAME: usize = 64;
 
@@ -47,7 +49,7 @@ pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(
     check_local(&mut session).await?;
     let table = Table::find(&mut session, target).await?;
     session.close().await;
-    check_names(target)?;
+    target.check_names(DATABASE, same, wrong)?;
     match &table.found {
         Some(found) => found.check(target, plain, same, types::fits)?,
         None => check_made(target, plain)?,
@@ -67,34 +69,26 @@ async fn check_local(session: &mut Session) -> Result<(), Fault> {
     }
 }
 
-/// Names that the server would refuse when the table is made, or take for one another.
-fn check_names(target: &Target) -> Result<(), Fault> {
-    for (place, name) in target.columns.iter().enumerate() {
-        let twin = target.columns[..place].iter().find(|other| same(other, name));
-        let wrong = match twin {
-            Some(twin) => format!("it is \"{twin}\" in other letters, which MariaDB and MySQL take for the same"),
-            None if name.chars().count() > LONGEST_NAME => format!("a name has up to {LONGEST_NAME} characters there"),
-            None if name.ends_with(' ') => "a name may not end with a space there".to_owned(),
-            None if name.chars().any(|character| character > '\u{ffff}') => {
-                "a name may not hold such a character there".to_owned()
-            }
-            None => continue,
-        };
-        let message = format!("column \"{name}\" cannot be written to MariaDB or MySQL: {wrong}");
-        return Err(Fault::bad_schema(message).column(name).help("rename it first, in the step sql"));
+/// Why the server would refuse the name of a column when the table is made.
+fn wrong(name: &str) -> Option<String> {
+    match () {
+        () if name.chars().count() > LONGEST_NAME => Some(format!("a name has up to {LONGEST_NAME} characters there")),
+        () if name.ends_with(' ') => Some("a name may not end with a space there".to_owned()),
+        () if name.chars().any(|character| character > '\u{ffff}') => {
+            Some("a name may not hold such a character there".to_owned())
+        }
+        () => None,
     }
-    Ok(())
 }
 
 fn check_made(target: &Target, plain: &Plain) -> Result<(), Fault> {
     if target.table.chars().count() > LONGEST_NAME || target.table.ends_with(' ') {
-        let message = format!("table: {:?} is no name of a table for MariaDB or MySQL", target.table);
         let help = format!("a name has up to {LONGEST_NAME} characters there, and no space at its end");
-        return Err(Fault::bad_params(message.clone()).help(help).violation("/table", message));
+        return Err(target.bad_name(DATABASE, help));
     }
     let missing = target.columns.iter().zip(plain.types()).find(|(_, plain)| types::made(plain, None).is_none());
     match missing {
-        Some((name, plain)) => Err(Target::not_held(name, plain, "MariaDB or MySQL")),
+        Some((name, plain)) => Err(Target::not_held(name, plain, DATABASE)),
         None => Ok(()),
     }
 }

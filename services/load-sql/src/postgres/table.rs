@@ -8,6 +8,12 @@ use databases::Address;
 use databases::postgres::Session;
 use flight_common::{Dataset, Fault};
 
+/// What it is called where a fault tells of it.
+const DATABASE: &str = "PostgreSQL";
+/// Bytes of the longest name. What follows them the server would cut off without a word (its manual, *Identifiers and Key
+/// Words*).
+const LONGEST_NAME: usize = 63;
+
 /// A table as it was found, and the number that the database knows it by; nothing for one that is not there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table(Option<(u32, Found<Type>)>);
@@ -41,10 +47,12 @@ const UNIQUE: &str = "SELECT array_agg(a.attname::text) FROM pg_index AS i
 /// # Errors
 /// Why the database cannot be reached; [`flight_common::FaultKind::BadSchema`] for rows that do not fit.
 pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(Table, Dataset), Fault> {
+    check_names(target)?;
     let session = Session::open(address).await?;
+    check_schema(&session, target).await?;
     let table = Table::find(&session, target).await?;
     if let Some((_, found)) = &table.0 {
-        found.check(target, plain, |there, name| there == name, types::fits)?;
+        found.check(target, plain, same, types::fits)?;
     }
     let named = "SELECT current_database()::text, coalesce((SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = $1),
                  $2, current_schema()::text)";
@@ -59,6 +67,34 @@ pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(
         return Err(Fault::bad_params(what.clone()).help("name it: sales.orders").violation("/table", what));
     };
     Ok((table, Dataset::new(address.namespace(), format!("{database}.{schema}.{}", target.table))))
+}
+
+/// Names that the server would cut, and then take for others.
+fn check_names(target: &Target) -> Result<(), Fault> {
+    if target.table.len() > LONGEST_NAME || target.schema.as_ref().is_some_and(|schema| schema.len() > LONGEST_NAME) {
+        return Err(target.bad_name(DATABASE, format!("a name has up to {LONGEST_NAME} bytes there")));
+    }
+    target.check_names(DATABASE, same, |name| {
+        (name.len() > LONGEST_NAME)
+            .then(|| format!("it has {} bytes, and a name up to {LONGEST_NAME} there", name.len()))
+    })
+}
+
+/// A schema that is named must be there: only tables are made.
+async fn check_schema(session: &Session, target: &Target) -> Result<(), Fault> {
+    let Some(schema) = &target.schema else { return Ok(()) };
+    let sql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+    let there = session.client().query_one(sql, &[schema]).await.map_err(|error| session.fault(&error))?;
+    if there.get(0) {
+        return Ok(());
+    }
+    let what = format!("there is no schema \"{schema}\"");
+    Err(Fault::bad_params(what.clone()).help("name one that is there, or make it").violation("/table", what))
+}
+
+/// How names of columns are compared.
+fn same(there: &str, name: &str) -> bool {
+    there == name
 }
 
 impl Table {

@@ -1,5 +1,6 @@
 //! The table as it is, and whether the rows fit it; the table as it is made.
 
+use super::types::{self, Type};
 use crate::found::{self, Column, Found};
 use crate::plain::Plain;
 use crate::target::Target;
@@ -8,12 +9,12 @@ use databases::{Address, quote, sqlite};
 use flight_common::{DataRoot, Fault, FaultKind};
 use rusqlite::{Connection, Error};
 
-/// Digits of a decimal that SQLite keeps in a float (its manual, *Datatypes*, 3).
-const FLOAT_DIGITS: u8 = 15;
+/// What it is called where a fault tells of it.
+const DATABASE: &str = "SQLite";
 
 /// A table as it was found; nothing for one that is not there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table(Option<Found<()>>);
+pub struct Table(Option<Found<Type>>);
 
 /// Looks at the table, and checks whether the rows fit it. Blocks: call it on the compute pool.
 ///
@@ -24,9 +25,10 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
         let what = format!("SQLite has no schema \"{schema}\"");
         return Err(Fault::bad_params(what.clone()).help("write the table alone: orders").violation("/table", what));
     }
+    target.check_names(DATABASE, str::eq_ignore_ascii_case, |_| None)?;
     for (name, data_type) in target.columns.iter().zip(plain.types()) {
-        if declared(data_type).is_none() {
-            return Err(Target::not_held(name, data_type, "SQLite"));
+        if types::made(data_type).is_none() {
+            return Err(Target::not_held(name, data_type, DATABASE));
         }
     }
     let table = match sqlite::open_for_reading(root, address) {
@@ -35,8 +37,7 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
         Err(fault) => return Err(fault),
     };
     if let Some(found) = &table.0 {
-        // A column takes values of all types.
-        found.check(target, plain, str::eq_ignore_ascii_case, |_, ()| Ok(()))?;
+        found.check(target, plain, str::eq_ignore_ascii_case, types::fits)?;
     }
     Ok(table)
 }
@@ -64,6 +65,8 @@ impl Table {
             Some("table") => {}
             Some(_) => return Ok(Err(target.no_table())),
         }
+        let strict = "SELECT strict FROM pragma_table_list WHERE schema = ?2 AND lower(name) = lower(?1)";
+        let is_strict = connection.query_row(strict, [&*target.table, database], |row| row.get(0))?;
         let sql =
             "SELECT name, \"notnull\", dflt_value IS NOT NULL, pk, hidden, lower(type) FROM pragma_table_xinfo(?1, ?2)";
         let mut statement = connection.prepare(sql)?;
@@ -77,7 +80,8 @@ impl Table {
         let columns = rows.into_iter().map(|(name, not_null, default, key, hidden, declared)| {
             // An `INTEGER PRIMARY KEY` numbers rows by itself.
             let wanted = not_null && !default && !(key > 0 && declared == "integer");
-            Column { name, shown: declared, data_type: (), wanted, computed: hidden > 1 }
+            let data_type = Type::of(&declared, is_strict);
+            Column { name, shown: declared, data_type, wanted, computed: hidden > 1 }
         });
         let mut unique = Self::indexes(connection, database, target)?;
         unique.extend((!keys.is_empty()).then(|| keys.into_iter().map(|(_, name)| name).collect()));
@@ -96,30 +100,7 @@ impl Table {
 
     /// The statement that makes the table, if it is not there.
     pub fn make(&self, target: &Target, plain: &Plain) -> Option<String> {
-        let declared = |_: &str, plain: &DataType| declared(plain).unwrap_or_default();
+        let declared = |_: &str, plain: &DataType| types::made(plain).unwrap_or_default();
         self.0.is_none().then(|| target.create(plain, declared))
     }
-}
-
-/// The declared type of a column; nothing for what SQLite has no place for. What is not known to it is known to who reads it
-/// here: see the step `extract-sql`.
-fn declared(plain: &DataType) -> Option<String> {
-    Some(match plain {
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Float32 | DataType::Float64 => "REAL".to_owned(),
-        // Of a longer one SQLite would keep what a float keeps.
-        DataType::Decimal128(precision, scale) if *precision <= FLOAT_DIGITS && *scale >= 0 => {
-            format!("DECIMAL({precision}, {scale})")
-        }
-        DataType::Null | DataType::Utf8View | DataType::Decimal128(..) | DataType::Decimal256(..) => "TEXT".to_owned(),
-        DataType::UInt64 => "TEXT".to_owned(),
-        DataType::BinaryView => "BLOB".to_owned(),
-        DataType::Date32 => "DATE".to_owned(),
-        DataType::Time64(_) => "TIME".to_owned(),
-        DataType::Timestamp(_, None) => "TIMESTAMP".to_owned(),
-        // With its offset, which a timestamp has not.
-        DataType::Timestamp(_, Some(_)) => "TEXT".to_owned(),
-        whole if whole.is_integer() => "INTEGER".to_owned(),
-        _ => return None,
-    })
 }

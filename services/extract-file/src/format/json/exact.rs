@@ -1,9 +1,12 @@
-//! Values that a column's type does not hold, found before the decoder sees them: it would round `9007199254740993` to a
-//! float, cut `1.5` to a whole number, and read the text `"007"` as 7, all without a word.
+//! What the decoder would pass over without a word, found before it sees it: it would round `9007199254740993` to a float,
+//! cut `1.5` to a whole number, read the text `"007"` as 7, leave out a field that is no column, and keep the last of two
+//! fields of one name.
 //!
 //! The text is walked along the types of the columns. What is no JSON ends the walk: the decoder tells of that.
 
-use arrow::datatypes::{DataType, Fields};
+use crate::params::UnknownFields;
+use arrow::datatypes::{DataType, FieldRef, Fields};
+use flight_common::values;
 use memchr::memchr2;
 
 /// Digits of a whole number that every float holds.
@@ -22,7 +25,20 @@ pub enum Whole {
 
 /// What is looked for in a text.
 #[derive(Debug)]
-pub struct Exact(Vec<(String, Expected)>);
+pub struct Exact {
+    columns: Named,
+    unknown: UnknownFields,
+    /// How many fields there are, those within others too.
+    fields: usize,
+}
+
+/// The fields of a record.
+#[derive(Debug)]
+struct Named {
+    /// The number of the first among all fields.
+    first: usize,
+    fields: Vec<(String, Expected)>,
+}
 
 /// What a value must be.
 #[derive(Debug)]
@@ -31,10 +47,21 @@ enum Expected {
     Whole,
     Float,
     List(Box<Self>),
-    Record(Vec<(String, Self)>),
+    Record(Named),
 }
 
-/// A value that a type does not hold.
+/// What is wrong at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// A value that the type does not hold: what it is not, to follow it.
+    Value(&'static str),
+    /// A field that is not among the columns, or not among those of the record around it.
+    Unknown,
+    /// A field whose name another one of the record has.
+    Twice,
+}
+
+/// What is wrong, and where.
 #[derive(Debug, PartialEq)]
 pub struct Offence {
     /// Where it stands in the text.
@@ -43,28 +70,56 @@ pub struct Offence {
     pub record: usize,
     /// The column, or the field of it: `a.b`.
     pub column: String,
-    /// The value.
+    /// What stands there.
     pub value: String,
-    /// What it is not, to follow it.
-    pub wanted: &'static str,
+    /// What is wrong with it.
+    pub wrong: Wrong,
 }
 
 /// Whether to go on after an offence, which is of the field at this place.
 type Tell<'a> = dyn FnMut(Offence, &[usize]) -> bool + 'a;
 
 impl Exact {
-    /// What is looked for in columns of these types; nothing where they hold whatever is read.
-    pub fn of(fields: &Fields, whole: Whole) -> Option<Self> {
-        let fields = expected(fields, whole);
-        fields.iter().any(|(_, expected)| !matches!(expected, Expected::Any)).then_some(Self(fields))
+    /// What is looked for in the values of columns of these types, and in their names.
+    pub fn of(columns: &Fields, whole: Whole) -> Self {
+        Self::of_wanted(columns, |_| true, whole, UnknownFields::Refuse)
+    }
+
+    /// The same, of columns of which only some are wanted: of others nothing but the name matters.
+    pub fn of_wanted(
+        columns: &[FieldRef],
+        is_wanted: impl Fn(&str) -> bool,
+        whole: Whole,
+        unknown: UnknownFields,
+    ) -> Self {
+        let mut count = columns.len();
+        let fields = columns.iter().map(|field| {
+            let expected = match is_wanted(field.name()) {
+                true => of_type(field.data_type(), whole, &mut count),
+                false => Expected::Any,
+            };
+            (field.name().clone(), expected)
+        });
+        let columns = Named { first: 0, fields: fields.collect() };
+        Self { columns, unknown, fields: count }
     }
 
     /// Looks at records one after the other.
     pub fn look(&self, text: &[u8], tell: &mut Tell<'_>) {
-        let mut walk = Walk { text, at: 0, record: 0, names: Vec::new(), places: Vec::new(), tell };
+        let mut walk = Walk {
+            text,
+            at: 0,
+            record: 0,
+            names: Vec::new(),
+            places: Vec::new(),
+            objects: 0,
+            seen: vec![0; self.fields],
+            unknown: self.unknown,
+            tell,
+        };
         walk.space();
         while walk.at < text.len() {
-            if walk.record(&self.0).is_none() {
+            if walk.record(&self.columns).is_none() {
                 return;
             }
             walk.record += 1;
@@ -73,22 +128,22 @@ impl Exact {
     }
 }
 
-fn expected(fields: &Fields, whole: Whole) -> Vec<(String, Expected)> {
-    fields.iter().map(|field| (field.name().clone(), of_type(field.data_type(), whole))).collect()
-}
-
-fn of_type(data_type: &DataType, whole: Whole) -> Expected {
+/// What is looked for in values of a type. `count` are the fields so far.
+fn of_type(data_type: &DataType, whole: Whole, count: &mut usize) -> Expected {
     match data_type {
         integer if integer.is_integer() && whole == Whole::IsWhole => Expected::Whole,
         number if number.is_integer() || number.is_floating() => Expected::Float,
-        DataType::List(item) => match of_type(item.data_type(), whole) {
+        DataType::List(item) => match of_type(item.data_type(), whole, count) {
             Expected::Any => Expected::Any,
             item => Expected::List(Box::new(item)),
         },
-        DataType::Struct(fields) => match expected(fields, whole) {
-            fields if fields.iter().all(|(_, expected)| matches!(expected, Expected::Any)) => Expected::Any,
-            fields => Expected::Record(fields),
-        },
+        DataType::Struct(fields) => {
+            let first = *count;
+            *count += fields.len();
+            let fields =
+                fields.iter().map(|field| (field.name().clone(), of_type(field.data_type(), whole, count))).collect();
+            Expected::Record(Named { first, fields })
+        }
         _ => Expected::Any,
     }
 }
@@ -101,6 +156,11 @@ struct Walk<'a, 't> {
     /// The fields that it is in, and their places within each other.
     names: Vec<&'a str>,
     places: Vec<usize>,
+    /// Objects that it has entered.
+    objects: u64,
+    /// Of each field the last object that it was seen in.
+    seen: Vec<u64>,
+    unknown: UnknownFields,
     tell: &'a mut Tell<'t>,
 }
 
@@ -115,7 +175,10 @@ impl<'a> Walk<'a, '_> {
         (self.text.get(self.at) == Some(&byte)).then(|| self.at += 1)
     }
 
-    fn record(&mut self, fields: &'a [(String, Expected)]) -> Option<()> {
+    fn record(&mut self, named: &'a Named) -> Option<()> {
+        let fields = &named.fields;
+        self.objects += 1;
+        let object = self.objects;
         self.take(b'{')?;
         self.space();
         if self.take(b'}').is_some() {
@@ -123,20 +186,28 @@ impl<'a> Walk<'a, '_> {
         }
         let mut next = 0;
         loop {
+            let start = self.at;
             let key = self.string()?;
-            self.space();
-            self.take(b':')?;
-            self.space();
             match place(fields, key, next) {
                 Some(place) => {
                     next = place + 1;
                     self.names.push(&fields[place].0);
                     self.places.push(place);
+                    if std::mem::replace(&mut self.seen[named.first + place], object) == object {
+                        self.offend(start, Wrong::Twice)?;
+                    }
+                    self.colon()?;
                     self.value(&fields[place].1)?;
                     self.names.pop();
                     self.places.pop();
                 }
-                None => self.skip()?,
+                None => {
+                    if self.unknown == UnknownFields::Refuse {
+                        self.offend_unknown(start, key)?;
+                    }
+                    self.colon()?;
+                    self.skip()?;
+                }
             }
             self.space();
             if self.take(b',').is_none() {
@@ -144,6 +215,13 @@ impl<'a> Walk<'a, '_> {
             }
             self.space();
         }
+    }
+
+    fn colon(&mut self) -> Option<()> {
+        self.space();
+        self.take(b':')?;
+        self.space();
+        Some(())
     }
 
     fn list(&mut self, item: &'a Expected) -> Option<()> {
@@ -169,29 +247,41 @@ impl<'a> Walk<'a, '_> {
             (Expected::List(item), b'[') => self.list(item),
             (Expected::Whole | Expected::Float, b'"') => {
                 self.string()?;
-                self.offend(start, "is a text, and the first records hold numbers there")
+                self.offend(start, Wrong::Value("is a text, and the first records hold numbers there"))
             }
             (Expected::Whole, b'-' | b'0'..=b'9') => match self.number() {
                 number if is_whole(number) => Some(()),
-                _ => self.offend(start, "is no whole number, and those of the first records are"),
+                _ => self.offend(start, Wrong::Value("is no whole number, and those of the first records are")),
             },
             (Expected::Float, b'-' | b'0'..=b'9') => match self.number() {
                 number if is_held(number) => Some(()),
-                _ => self
-                    .offend(start, "is not held to the last digit by float64, the type found from the first records"),
+                _ => self.offend(
+                    start,
+                    Wrong::Value("is not held to the last digit by float64, the type found from the first records"),
+                ),
             },
             _ => self.skip(),
         }
     }
 
-    fn offend(&mut self, start: usize, wanted: &'static str) -> Option<()> {
+    fn offend_unknown(&mut self, start: usize, key: &[u8]) -> Option<()> {
+        let name = text_of(key)?;
+        let column = self.names.iter().copied().chain([name.as_str()]).collect::<Vec<_>>().join(".");
+        self.tell(start, column, Wrong::Unknown)
+    }
+
+    fn offend(&mut self, start: usize, wrong: Wrong) -> Option<()> {
+        let column = self.names.join(".");
+        self.tell(start, column, wrong)
+    }
+
+    fn tell(&mut self, start: usize, column: String, wrong: Wrong) -> Option<()> {
         let value = String::from_utf8_lossy(&self.text[start..self.at]);
         let value = match value.char_indices().nth(SHOWN) {
             Some((end, _)) => format!("{}…", &value[..end]),
             None => value.into_owned(),
         };
-        let column = self.names.join(".");
-        let offence = Offence { at: start, record: self.record, column, value, wanted };
+        let offence = Offence { at: start, record: self.record, column, value, wrong };
         (self.tell)(offence, &self.places).then_some(())
     }
 
@@ -250,29 +340,39 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// The field of this name. Most records have their fields in the same order.
+/// The field of this name. Most records have their fields in the same order, if not all of them.
 fn place(fields: &[(String, Expected)], key: &[u8], next: usize) -> Option<usize> {
-    if fields.get(next).is_some_and(|(name, _)| name.as_bytes() == key) {
-        return Some(next);
+    if key.contains(&b'\\') {
+        let key = text_of(key)?;
+        return fields.iter().position(|(name, _)| *name == key);
     }
-    if !key.contains(&b'\\') {
-        return fields.iter().position(|(name, _)| name.as_bytes() == key);
+    let is_it = |(name, _): &(String, Expected)| name.as_bytes() == key;
+    let (before, after) = fields.split_at(next.min(fields.len()));
+    match after.iter().position(is_it) {
+        Some(place) => Some(before.len() + place),
+        None => before.iter().position(is_it),
     }
-    let key: String = serde_json::from_slice(&[b"\"", key, b"\""].concat()).ok()?;
-    fields.iter().position(|(name, _)| *name == key)
+}
+
+/// The text that a string stands for.
+fn text_of(string: &[u8]) -> Option<String> {
+    serde_json::from_slice(&[b"\"", string, b"\""].concat()).ok()
 }
 
 fn is_whole(number: &[u8]) -> bool {
     number.strip_prefix(b"-").unwrap_or(number).iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a float holds it to the last digit. Of what is no whole number nobody expects that; beyond 64 bits it is enough
-/// that a float is written so, as JavaScript writes large ones.
+/// Whether a float holds it to the last digit. Of what is no whole number that means that it comes out as it went in; of
+/// one beyond 64 bits it is enough that a float is written so, as JavaScript writes large ones.
 fn is_held(number: &[u8]) -> bool {
-    if number.len() <= SAFE_DIGITS || !is_whole(number) {
+    if number.len() <= SAFE_DIGITS && memchr2(b'e', b'E', number).is_none() {
         return true;
     }
     let text = String::from_utf8_lossy(number);
+    if !is_whole(number) {
+        return text.parse().is_ok_and(|float: f64| values::is_held(number, float));
+    }
     let is_wide = text.parse::<i64>().is_err() && text.parse::<u64>().is_err();
     let is_so = |float: f64| format!("{float:.0}") == text || (is_wide && float.to_string() == text);
     text.parse().is_ok_and(is_so)
@@ -302,7 +402,8 @@ mod tests {
     /// Column and value of each offence, and the number of its record.
     fn found(text: &str, whole: Whole) -> Vec<(String, String, usize)> {
         let mut found = Vec::new();
-        let exact = Exact::of(&fields(), whole).expect("there are numbers");
+        let columns = fields();
+        let exact = Exact::of_wanted(&columns, |_| true, whole, UnknownFields::Ignore);
         exact.look(text.as_bytes(), &mut |offence, _| {
             assert!(text[offence.at..].starts_with(&offence.value));
             found.push((offence.column, offence.value, offence.record));
@@ -320,8 +421,8 @@ mod tests {
         for text in [
             "",
             r#"{"n": -7, "f": 1e300, "s": 9007199254740993, "o": null, "l": []}"#,
-            r#"{"f": 9007199254740992, "n": 9007199254740993} {"f": 9007199254740993.0}"#,
-            r#"{"f": 123456789012345680000, "n": null, "f": 1152921504606846976}"#,
+            r#"{"f": 9007199254740992, "n": 9007199254740993} {"f": 0.30000000000000004}"#,
+            r#"{"f": 123456789012345680000, "n": null} {"f": 1152921504606846976}"#,
             r#"{"other": {"n": [1.5, "}", {"\"": 9007199254740993}]}, "s": "\"n\": 1.5 \\", "n": 1}"#,
             r#"{ "o" : { "x" : 0.1 , "t" : "007" } , "l" : [ { "x" : 2 } , null , { } ] }"#,
         ] {
@@ -333,6 +434,9 @@ mod tests {
     fn values_that_they_do_not_hold_are_found_wherever_they_are() {
         for (text, column, value, record) in [
             (r#"{"f": 9007199254740993}"#, "f", "9007199254740993", 0),
+            (r#"{"f": 9007199254740993.0}"#, "f", "9007199254740993.0", 0),
+            (r#"{"f": 1234567890123456789.25}"#, "f", "1234567890123456789.25", 0),
+            (r#"{"f": 1e-400}"#, "f", "1e-400", 0),
             (r#"{"f": 1152921504606847000}"#, "f", "1152921504606847000", 0),
             (r#"{"f": 1}{"f": -18446744073709551617}"#, "f", "-18446744073709551617", 1),
             (
@@ -374,9 +478,34 @@ mod tests {
         }
     }
 
+    /// The place of each wrong field, and what is wrong with it.
+    fn fields_found(text: &str, unknown: UnknownFields) -> Vec<(String, usize, Wrong)> {
+        let mut found = Vec::new();
+        let columns = fields();
+        let exact = Exact::of_wanted(&columns, |name| name != "o", Whole::IsWhole, unknown);
+        exact.look(text.as_bytes(), &mut |offence, _| {
+            found.push((offence.value, offence.record, offence.wrong));
+            true
+        });
+        found
+    }
+
     #[test]
-    fn columns_that_hold_whatever_is_read_are_not_looked_at() {
-        let texts = Fields::from(vec![Field::new("s", DataType::Utf8, true)]);
-        assert!(Exact::of(&texts, Whole::IsWhole).is_none());
+    fn fields_that_are_no_columns_and_fields_of_one_name_are_found_wherever_they_are() {
+        for (text, value, record, wrong) in [
+            (r#"{"n": 1} {"n": 2, "new": [{"x": "}"}]}"#, "\"new\"", 1, Wrong::Unknown),
+            (r#"{"l": [{"t": "a"}, {"u": 1, "t": "b"}]}"#, "\"u\"", 0, Wrong::Unknown),
+            (r#"{"n": 1, "s": "x", "n": 1}"#, "\"n\"", 0, Wrong::Twice),
+            (r#"{"s": "x", "\u0073": "y"}"#, "\"\\u0073\"", 0, Wrong::Twice),
+            (r#"{"o": 1, "o": 2}"#, "\"o\"", 0, Wrong::Twice),
+            (r#"{"l": [{"x": 1}, {"x": 1, "x": 2}]}"#, "\"x\"", 0, Wrong::Twice),
+        ] {
+            assert_eq!(fields_found(text, UnknownFields::Refuse), [(value.to_owned(), record, wrong)], "{text}");
+            let ignored = fields_found(text, UnknownFields::Ignore);
+            assert_eq!(ignored.is_empty(), wrong == Wrong::Unknown, "{text}");
+        }
+        for good in [r#"{"s": "x"} {"s": "x", "l": [{"x": 1}, {"x": 2}]}"#, r#"{"o": {"t": 1, "t": 2, "new": 3}}"#] {
+            assert_eq!(fields_found(good, UnknownFields::Refuse), [], "{good}");
+        }
     }
 }

@@ -4,19 +4,19 @@
 //! |---|---|
 //! | `records` | the text, cut into whole records |
 //! | `types` | types that hold what was seen |
-//! | `exact` | values that the types do not hold, which the decoder would change without a word |
+//! | `exact` | what the decoder would change or leave out without a word |
 
 mod exact;
 mod records;
 mod types;
 
-use super::{BATCH_BYTES, Batches, Look, damaged};
+use super::{BATCH_BYTES, Batches, Look, Wanted, damaged};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{FieldRef, Fields, Schema};
+use arrow::datatypes::{Fields, Schema};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
-use exact::{Exact, Offence, Whole};
+use exact::{Exact, Offence, Whole, Wrong};
 use flight_common::{BATCH_ROWS, Fault, uncompressed};
 use records::{Block, Records};
 use serde_json::Value;
@@ -51,12 +51,13 @@ fn records(path: &str, mut file: File) -> Result<Records<Text>, Fault> {
 /// [`flight_common::FaultKind::BadData`] for what is no JSON, or none of records.
 pub fn look(path: &str, file: File, sample_rows: usize) -> Result<Look, Fault> {
     let mut records = records(path, file)?;
-    let (mut sample, mut texts, mut bytes): (Vec<Value>, Vec<Vec<u8>>, usize) = (Vec::new(), Vec::new(), 0);
+    let (mut sample, mut blocks, mut bytes): (Vec<Value>, Vec<(u64, Block)>, usize) = (Vec::new(), Vec::new(), 0);
     while sample.len() < sample_rows && bytes < SAMPLE_BYTES {
         let at = |why: String, seen: usize| damaged(path, format!("after record {seen}: {why}"));
-        let Some(Block { mut text, .. }) = records.next_block().map_err(|why| at(why, sample.len()))? else { break };
-        bytes += text.len();
-        let mut values = serde_json::Deserializer::from_slice(&text).into_iter::<Value>();
+        let Some(mut block) = records.next_block().map_err(|why| at(why, sample.len()))? else { break };
+        bytes += block.text.len();
+        let before = sample.len() as u64;
+        let mut values = serde_json::Deserializer::from_slice(&block.text).into_iter::<Value>();
         while sample.len() < sample_rows
             && let Some(record) = values.next()
         {
@@ -68,35 +69,51 @@ pub fn look(path: &str, file: File, sample_rows: usize) -> Result<Look, Fault> {
             sample.push(record);
         }
         let looked_at = values.byte_offset();
-        text.truncate(looked_at);
-        texts.push(text);
+        block.text.truncate(looked_at);
+        blocks.push((before, block));
     }
     let guessed = infer_json_schema_from_iterator(sample.iter().map(Ok)).map_err(|error| damaged(path, error))?;
-    Ok(types::kept(&guessed, &inexact(&guessed, &texts)))
+    Ok(types::kept(&guessed, &inexact(path, &guessed, &blocks)?))
 }
 
-/// The fields that hold whole numbers which no float holds, by their places within each other.
-fn inexact(guessed: &Schema, texts: &[Vec<u8>]) -> BTreeSet<Vec<usize>> {
+/// The fields that hold numbers which no float holds, by their places within each other. Each block comes with the
+/// number of records before it.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadData`] for two fields of one name in a record.
+fn inexact(path: &str, guessed: &Schema, blocks: &[(u64, Block)]) -> Result<BTreeSet<Vec<usize>>, Fault> {
     let mut found = BTreeSet::new();
-    if let Some(exact) = Exact::of(guessed.fields(), Whole::IsFloat) {
-        for text in texts {
-            exact.look(text, &mut |_, place| {
-                found.insert(place.to_vec());
-                true
-            });
+    let exact = Exact::of(guessed.fields(), Whole::IsFloat);
+    for (before, block) in blocks {
+        let mut twice = None;
+        exact.look(&block.text, &mut |offence, place| {
+            match offence.wrong {
+                Wrong::Value(_) => {
+                    found.insert(place.to_vec());
+                }
+                Wrong::Twice => twice = Some(offence),
+                // All fields of these records are known.
+                Wrong::Unknown => {}
+            }
+            twice.is_none()
+        });
+        if let Some(offence) = twice {
+            return Err(explain(path, &offence, block, *before));
         }
     }
-    found
+    Ok(found)
 }
 
 /// The rows, of the wanted columns.
 ///
 /// # Errors
 /// As [`look`].
-pub fn batches(path: &str, file: File, wanted: Vec<FieldRef>) -> Result<Batches, Fault> {
+pub fn batches(path: &str, file: File, wanted: Wanted) -> Result<Batches, Fault> {
+    let Wanted { columns, known, unknown, .. } = wanted;
+    let is_wanted = |name: &str| columns.iter().any(|field| field.name() == name);
+    let exact = Exact::of_wanted(&known, is_wanted, Whole::IsWhole, unknown);
     // What a record lacks is null, whatever other files say.
-    let fields: Fields = wanted.iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
-    let exact = Exact::of(&fields, Whole::IsWhole);
+    let fields: Fields = columns.iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
     let decoder = ReaderBuilder::new(Arc::new(Schema::new(fields)))
         .with_batch_size(BATCH_ROWS)
         .with_coerce_primitive(true)
@@ -111,7 +128,7 @@ pub fn batches(path: &str, file: File, wanted: Vec<FieldRef>) -> Result<Batches,
 struct Decoding<R> {
     path: String,
     records: Records<R>,
-    exact: Option<Exact>,
+    exact: Exact,
     decoder: Decoder,
     block: Vec<u8>,
     taken: usize,
@@ -144,27 +161,41 @@ impl<R: BufRead> Decoding<R> {
             .help("a type is found from the first records: raise `sample_rows`, or mend the file")
     }
 
-    /// Refuses values that the decoder would change.
+    /// Refuses what the decoder would change or leave out.
     fn check(&self, block: &Block) -> Result<(), Fault> {
-        let Some(exact) = &self.exact else { return Ok(()) };
         let mut first = None;
-        exact.look(&block.text, &mut |offence, _| {
+        self.exact.look(&block.text, &mut |offence, _| {
             first.get_or_insert(offence);
             false
         });
-        first.map_or(Ok(()), |offence| Err(self.explain(&offence, block)))
+        first.map_or(Ok(()), |offence| Err(explain(&self.path, &offence, block, self.rows)))
     }
+}
 
-    fn explain(&self, offence: &Offence, block: &Block) -> Fault {
-        let Offence { column, value, wanted, .. } = offence;
-        let line = block.line(offence.at);
-        Fault::bad_data(format!("{}, line {line}, column \"{column}\": {value} {wanted}", self.path))
-            .column(column)
-            .row(self.rows + offence.record as u64 + 1)
-            .help(format!(
-                "raise `sample_rows` so that it is among the first records ({} MiB of them are looked at): the column is then \
-                 of a type that holds all its values; or mend the file",
+/// The fault of what is wrong in a block, before which there are so many records.
+fn explain(path: &str, offence: &Offence, block: &Block, before: u64) -> Fault {
+    let Offence { column, value, wrong, .. } = offence;
+    let line = block.line(offence.at);
+    let fault = match wrong {
+        Wrong::Value(wanted) => {
+            Fault::bad_data(format!("{path}, line {line}, column \"{column}\": {value} {wanted}")).help(format!(
+                "raise `sample_rows` so that it is among the first records ({} MiB of them are looked at): the column is \
+                 then of a type that holds all its values; or mend the file",
                 SAMPLE_BYTES >> 20
             ))
-    }
+        }
+        Wrong::Unknown => Fault::bad_data(format!(
+            "{path}, line {line}: the field \"{column}\" is not among the columns of the first records"
+        ))
+        .help(format!(
+            "raise `sample_rows` so that it is among the first records ({} MiB of them are looked at), or set \
+             `unknown_fields: ignore`",
+            SAMPLE_BYTES >> 20
+        )),
+        Wrong::Twice => {
+            Fault::bad_data(format!("{path}, line {line}: two fields of a record have the name \"{column}\""))
+                .help("mend the file: which of them is meant?")
+        }
+    };
+    fault.column(column).row(before + offence.record as u64 + 1)
 }

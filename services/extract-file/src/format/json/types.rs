@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The types that hold what was seen, where a guess knows only whole numbers and floats. `inexact` are the places of fields
-/// with whole numbers that no float holds.
+/// with numbers that no float holds.
 pub fn kept(guessed: &Schema, inexact: &BTreeSet<Vec<usize>>) -> Look {
     let mut place = Vec::new();
     let fields = of_fields(guessed.fields(), &mut place, inexact);
@@ -43,32 +43,37 @@ fn of_type(guessed: &DataType, place: &mut Vec<usize>, inexact: &BTreeSet<Vec<us
 
 #[cfg(test)]
 mod tests {
+    use super::super::records::Block;
     use super::*;
     use arrow::json::reader::infer_json_schema_from_iterator;
     use serde_json::Value;
 
-    fn types(records: &str) -> (Vec<String>, Vec<String>) {
+    fn types_of(records: &str) -> (Vec<String>, Vec<String>) {
         let values = serde_json::Deserializer::from_str(records).into_iter::<Value>();
         let values: Vec<Value> = values.collect::<Result<_, _>>().expect("JSON");
         let guessed = infer_json_schema_from_iterator(values.iter().map(Ok)).expect("records");
-        let look = kept(&guessed, &super::super::inexact(&guessed, &[records.as_bytes().to_vec()]));
+        let mut block = Block::default();
+        block.text = records.as_bytes().to_vec();
+        let look = kept(&guessed, &super::super::inexact("f.json", &guessed, &[(0, block)]).expect("no field twice"));
         let types = look.schema.fields().iter().map(|field| field.data_type().to_string());
         (types.collect(), look.numbers.into_iter().collect())
     }
 
     #[test]
     fn numbers_that_no_float_holds_are_no_floats() {
-        let (types, numbers) = types(
+        let (types, numbers) = types_of(
             r#"{"a": 9007199254740993, "b": 9007199254740993, "c": 1, "d": 18446744073709551615, "e": 1}
                {"a": 1, "b": 0.5, "c": 0.5, "d": 1, "e": 123456789012345678901}"#,
         );
         assert_eq!(types, ["Int64", "Utf8", "Float64", "Utf8", "Utf8"]);
         assert_eq!(numbers, ["c"], "a holds more than a float does");
+        let (types, _) = types_of(r#"{"a": 1234567890123456789.25, "b": 1e-400, "c": 0.30000000000000004}"#);
+        assert_eq!(types, ["Utf8", "Utf8", "Float64"]);
     }
 
     #[test]
     fn nor_are_those_within_lists_and_records() {
-        let (types, _) = types(r#"{"a": {"x": [9007199254740993, 0.5]}, "b": [{"y": 1.5}]}"#);
+        let (types, _) = types_of(r#"{"a": {"x": [9007199254740993, 0.5]}, "b": [{"y": 1.5}]}"#);
         assert!(types[0].contains("Utf8") && !types[1].contains("Utf8"), "{types:?}");
     }
 }

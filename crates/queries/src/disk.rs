@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const CHUNK: usize = 128 << 10;
 
 /// Makes spill files.
-pub struct Disk(pub SpillSpace);
+pub(crate) struct Disk(pub SpillSpace);
 
 impl TempFileFactory for Disk {
     fn create_temp_file(&self, _description: &str) -> Result<Arc<dyn SpillFile>> {

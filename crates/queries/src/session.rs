@@ -1,0 +1,51 @@
+//! What a query draws on, and settings that fit it.
+
+use crate::disk::Disk;
+use crate::memory::WorkingMemory;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::SessionConfig;
+use flight_common::{Fault, SpillSpace, compute};
+use std::sync::Arc;
+
+/// Rows of a batch, unless the memory is small.
+const ROWS: usize = 8 * 1024;
+const FEWEST_ROWS: usize = 16;
+/// A batch is at most this part of the memory for each partition: some dozens are under way in each.
+const BATCH_SHARE: usize = 128;
+/// What a sort sets aside for merging is at most this part of the memory for each partition: a join sorts two times.
+const MERGE_SHARE: usize = 32;
+/// What is assumed of a value whose size is not in its type.
+const TEXT_BYTES: usize = 32;
+
+/// What a query draws on: this memory, and files in this space, which take nothing once the query is over.
+///
+/// # Errors
+/// [`flight_common::FaultKind::Internal`] if DataFusion cannot be set up.
+pub fn runtime(memory: &WorkingMemory, space: &SpillSpace) -> Result<Arc<RuntimeEnv>, Fault> {
+    let disk = DiskManagerBuilder::default().with_temp_file_factory(Arc::new(Disk(space.clone())));
+    let builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory.clone())).with_disk_manager_builder(disk);
+    builder.build_arc().map_err(Fault::internal)
+}
+
+/// Settings with partitions for all cores, and with batches and sorts that fit into so much memory, where a row has
+/// about so many bytes.
+pub fn fitted(config: SessionConfig, memory: usize, row_bytes: usize) -> SessionConfig {
+    // With a single one all joins would be hash joins.
+    let partitions = compute::workers().max(2);
+    let memory = memory / partitions;
+    let rows = (memory / BATCH_SHARE / row_bytes.max(1)).clamp(FEWEST_ROWS, ROWS);
+    let mut config = config.with_target_partitions(partitions).with_batch_size(rows);
+    let share = memory / MERGE_SHARE;
+    let execution = &mut config.options_mut().execution;
+    execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
+    execution.sort_in_place_threshold_bytes = execution.sort_in_place_threshold_bytes.min(share);
+    execution.sort_pushdown_buffer_capacity = execution.sort_pushdown_buffer_capacity.min(share);
+    config
+}
+
+/// The bytes of a row of these columns, about.
+pub fn row_bytes(schema: &SchemaRef) -> usize {
+    schema.fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(TEXT_BYTES)).sum()
+}

@@ -1,0 +1,37 @@
+//! Rows cut to what a query's memory bears.
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use flight_common::wire::{row_bytes, split};
+use flight_common::{BatchStream, Fault};
+use futures::{StreamExt, stream};
+
+/// Parts of an input batch larger than this part of the memory are cut.
+const BATCH_SHARE: usize = 64;
+const MOST_BATCH_BYTES: usize = 4 << 20;
+const LEAST_BATCH_BYTES: usize = 1 << 10;
+
+/// Batches that are small beside the memory, each of which holds its own rows alone: DataFusion counts whole buffers.
+pub fn shaped(input: BatchStream, memory: usize) -> BatchStream {
+    let target = (memory / BATCH_SHARE).clamp(LEAST_BATCH_BYTES, MOST_BATCH_BYTES);
+    let schema = input.schema();
+    let parts = input.map(move |batch| {
+        let parts =
+            batch.map(|batch| split(batch, target).into_iter().filter(|part| part.num_rows() > 0).map(own_rows));
+        match parts {
+            Ok(parts) => parts.collect(),
+            Err(fault) => vec![Err(fault)],
+        }
+    });
+    BatchStream::new(schema, parts.flat_map(stream::iter))
+}
+
+/// A copy of the rows of a slice, where that is much smaller than what it is a slice of.
+fn own_rows(batch: RecordBatch) -> Result<RecordBatch, Fault> {
+    const SLACK: usize = 4 << 10;
+    if batch.get_array_memory_size() <= 2 * row_bytes(&batch) + SLACK {
+        return Ok(batch);
+    }
+    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+    Ok(take_record_batch(&batch, &all)?)
+}
