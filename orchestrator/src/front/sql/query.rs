@@ -3,6 +3,9 @@
 use super::Engine;
 use super::statement::{Statement, numbered, parameters};
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
+use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
@@ -17,6 +20,9 @@ use std::time::Duration;
 
 /// The catalog that every schema is in.
 pub(super) const CATALOG: &str = "quiver";
+
+/// The table of it that tells how DataFusion is set.
+const SETTINGS: &str = "df_settings";
 
 /// How long a query may take.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -38,15 +44,23 @@ impl Engine {
             return Err(Fault::bad_params(format!("a query may have {LONGEST} characters, and no more")));
         }
         let config =
-            SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(false);
+            SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(true);
         let memory = WorkingMemory::new(self.space.budget());
         let context = SessionContext::new_with_config_rt(config, queries::runtime(&memory, &self.space)?);
         let state = context.state();
         let dialect = datafusion::config::Dialect::PostgreSQL;
         let statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(fault)?;
         let mut row_bytes = 0;
+        let mut all = false;
         for table in state.resolve_table_references(&statement).map_err(fault)? {
+            if is_about_tables(&table) {
+                all = true;
+                continue;
+            }
             row_bytes += queries::row_bytes(&self.register(&context, &table).await?);
+        }
+        if all {
+            self.register_all(&context).await?;
         }
         fit(&context, &memory, row_bytes);
         let plan = context.state().statement_to_plan(statement).await.map_err(fault)?;
@@ -55,6 +69,10 @@ impl Engine {
             Fault::denied(format!("this is no query: {}", error.strip_backtrace()))
                 .help("kept outputs can only be read")
         })?;
+        if shows_settings(&plan)? {
+            return Err(Fault::denied("settings are not shown")
+                .help("SHOW TABLES, and the tables of information_schema, tell what can be read"));
+        }
         Ok((context, plan))
     }
 
@@ -107,6 +125,24 @@ impl Engine {
 
 fn columns(plan: &LogicalPlan) -> SchemaRef {
     outward_schema(&Arc::new(plan.schema().as_arrow().clone()))
+}
+
+/// Whether a name is one of the tables that tell of all others.
+fn is_about_tables(name: &TableReference) -> bool {
+    name.schema() == Some(INFORMATION_SCHEMA)
+}
+
+/// Whether a plan would show how the engine is set, which is not for everybody.
+fn shows_settings(plan: &LogicalPlan) -> Result<bool, Fault> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found |= is_about_tables(&scan.table_name) && scan.table_name.table() == SETTINGS;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(fault)?;
+    Ok(found)
 }
 
 /// Fits a session to its memory, and to rows of so many bytes.
