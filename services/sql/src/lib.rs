@@ -6,12 +6,10 @@
 //! | `tables` | an input as a table: live, kept in memory, or kept in a spool |
 //! | `gather`, `run` | which inputs are read ahead, and the query under way |
 //! | `window` | windows over whole partitions, one after the other |
-//! | `functions` | functions that could fill all memory by one call, held to a measure |
 //! | `session` | DataFusion's settings |
 //! | `faults`, `output` | errors as faults, plain types |
 
 mod faults;
-mod functions;
 mod gather;
 mod output;
 mod params;

@@ -1,13 +1,12 @@
 //! DataFusion's settings.
 
 use crate::faults;
-use crate::functions;
 use crate::tables::InputTable;
 use crate::window::ByPartition;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_common::Fault;
 use std::sync::Arc;
@@ -38,8 +37,6 @@ impl Settings {
         options.sql_parser.map_string_types_to_utf8view = false;
         // Without it the zone of a literal is lost: TIMESTAMPTZ '2024-02-29T12:00:00Z'.
         options.execution.time_zone = Some("UTC".to_owned());
-        // Nothing bounds them.
-        options.execution.enable_recursive_ctes = false;
         let optimizer = &mut options.optimizer;
         optimizer.prefer_hash_join = self.hash_joins;
         optimizer.hash_join_single_partition_threshold = self.small;
@@ -50,14 +47,7 @@ impl Settings {
 
 /// A session with all that a query may use but its tables.
 pub fn state(settings: Settings, runtime: Arc<RuntimeEnv>) -> SessionState {
-    let mut builder = SessionStateBuilder::new_with_default_features()
-        .with_config(settings.config())
-        .with_runtime_env(runtime)
-        .with_physical_optimizer_rule(Arc::new(ByPartition));
-    if let Some(scalar) = builder.scalar_functions() {
-        functions::hold_to_measure(scalar);
-    }
-    builder.build()
+    queries::session(settings.config(), runtime).with_physical_optimizer_rule(Arc::new(ByPartition)).build()
 }
 
 /// What planning needs: no memory, and no disk.

@@ -7,8 +7,10 @@ use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_common::queue::byte_queue;
 use flight_common::wire::outward_schema;
@@ -17,6 +19,7 @@ use futures::StreamExt;
 use queries::WorkingMemory;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// The catalog that every schema is in.
 pub(super) const CATALOG: &str = "quiver";
@@ -28,8 +31,6 @@ const SETTINGS: &str = "df_settings";
 const LIMIT: Duration = Duration::from_secs(600);
 /// Bytes of results that wait for a slow reader.
 const AHEAD: usize = 8 << 20;
-/// Characters of the longest query.
-const LONGEST: usize = 1 << 20;
 
 impl Engine {
     /// Plans a query, with its values. It may read, and nothing else.
@@ -38,15 +39,19 @@ impl Engine {
         Ok((context, statement.fill(plan)?))
     }
 
-    /// Plans a query that may have parameters.
+    /// Plans a query that may have parameters, where there is the stack for it.
     async fn open_plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
-        if sql.len() > LONGEST {
-            return Err(Fault::bad_params(format!("a query may have {LONGEST} characters, and no more")));
-        }
+        queries::check_text(sql)?;
+        let (engine, sql, here) = (self.clone(), sql.to_owned(), Handle::current());
+        compute::run_deep(move || here.block_on(engine.plan_here(&sql))).await
+    }
+
+    async fn plan_here(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
         let config =
             SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(true);
         let memory = WorkingMemory::new(self.space.budget());
-        let context = SessionContext::new_with_config_rt(config, queries::runtime(&memory, &self.space)?);
+        let session = queries::session(config, queries::runtime(&memory, &self.space)?);
+        let context = SessionContext::new_with_state(session.build());
         let state = context.state();
         let dialect = datafusion::config::Dialect::PostgreSQL;
         let statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(fault)?;
@@ -64,6 +69,7 @@ impl Engine {
         }
         fit(&context, &memory, row_bytes);
         let plan = context.state().statement_to_plan(statement).await.map_err(fault)?;
+        queries::check_depth(&plan)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(|error| {
             Fault::denied(format!("this is no query: {}", error.strip_backtrace()))
@@ -100,8 +106,8 @@ impl Engine {
         let task = compute::spawn(async move {
             let _seat = seat;
             let work = async {
-                let frame = context.execute_logical_plan(plan).await.map_err(fault)?;
-                let mut rows = frame.execute_stream().await.map_err(fault)?;
+                let (plan, task) = physical(context, plan).await?;
+                let mut rows = execute_stream(plan, task).map_err(fault)?;
                 while let Some(batch) = rows.next().await {
                     if !sender.push(batch.map_err(fault)?).await {
                         break;
@@ -121,6 +127,22 @@ impl Engine {
             })
         }))
     }
+}
+
+/// What is run of a plan, and with what.
+async fn physical(
+    context: SessionContext,
+    plan: LogicalPlan,
+) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), Fault> {
+    let here = Handle::current();
+    compute::run_deep(move || {
+        let state = context.state();
+        let plan = state.optimize(&plan).map_err(fault)?;
+        queries::check_depth(&plan)?;
+        let plan = here.block_on(state.query_planner().create_physical_plan(&plan, &state)).map_err(fault)?;
+        Ok((plan, state.task_ctx()))
+    })
+    .await
 }
 
 fn columns(plan: &LogicalPlan) -> SchemaRef {
