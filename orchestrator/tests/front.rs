@@ -332,7 +332,7 @@ async fn no_row_is_given_of_a_kept_file_that_was_changed() {
     let place = bytes.len() - 100;
     bytes[place] ^= 1;
     std::fs::write(&path, bytes).expect("spoilt");
-    let refused = door.client.do_get(ticket()).await.err().expect("refused");
+    let refused = door.client.do_get(ticket()).await.expect_err("refused");
     assert!(refused.message().contains("was changed"), "{refused}");
     let refused = ask(&mut door.client, query).await.try_next().await.expect_err("refused");
     assert!(refused.to_string().contains("was changed"), "{refused}");

@@ -70,7 +70,7 @@ struct Front {
 /// Who answers a streaming call.
 enum Answerer {
     /// The server of a step.
-    Step(StepCommand),
+    Step(Box<StepCommand>),
     /// The engine of Flight SQL.
     Sql,
     /// The front door itself.
@@ -104,7 +104,7 @@ fn answerer(method: &str, first: &Bytes) -> Result<Answerer, Fault> {
     if method != "DoExchange" && sql::is_command(&bytes) {
         return Ok(Answerer::Sql);
     }
-    StepCommand::read(&bytes).map(|(command, _)| Answerer::Step(command))
+    StepCommand::read(&bytes).map(|(command, _)| Answerer::Step(Box::new(command)))
 }
 
 impl Inner {
