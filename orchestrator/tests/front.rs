@@ -338,3 +338,29 @@ async fn no_row_is_given_of_a_kept_file_that_was_changed() {
     assert!(refused.to_string().contains("was changed"), "{refused}");
     door.orchestrator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_query_takes_the_orchestrator_along() {
+    let mut door = Door::open().await;
+    door.keep(GOOD).await;
+    let refused = [
+        (format!("SELECT {}1", "1+".repeat(200_000)), "is the most"),
+        (format!("SELECT {}1", "1+".repeat(1_000)), "levels deep"),
+        (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "RecursionLimit"),
+        (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "levels deep"),
+        ("SELECT length(repeat('x', 2000000000))".to_owned(), "at once"),
+        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r".to_owned(), "ecursive"),
+    ];
+    for (query, why) in refused {
+        let ticket = TicketStatementQuery { statement_handle: query.clone().into() };
+        let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
+        let failed = match door.client.do_get(ticket).await {
+            Err(status) => status,
+            Ok(rows) => rows.into_inner().try_collect::<Vec<_>>().await.expect_err("refused"),
+        };
+        assert!(failed.message().contains(why), "{} …: {failed}", &query[..40]);
+    }
+    let rows: Vec<_> = ask(&mut door.client, "SELECT n FROM sums.read").await.try_collect().await.expect("rows");
+    assert_eq!(rows.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 2500);
+    door.orchestrator.stop().await;
+}

@@ -286,6 +286,23 @@ class Sql(unittest.TestCase):
         tables = {table["table_name"] for table in schemas["people"]["db_schema_tables"]}
         self.assertEqual(tables, {"read", "clean"})
 
+    def test_tables_are_told_by_queries_too(self):
+        shown = {(schema, table) for _, schema, table, _ in self.rows("SHOW TABLES")}
+        self.assertLessEqual({("people", "read"), ("people", "clean")}, shown)
+        columns = "SELECT column_name FROM information_schema.columns WHERE table_schema = $1 AND table_name = 'read'"
+        with self.db.cursor() as cursor:
+            cursor.execute(columns, ("people",))
+            self.assertEqual(sorted(cursor.fetchall()), [("age",), ("id",), ("name",)])
+        self.assertEqual(len(self.rows("SHOW COLUMNS FROM people.read")), 3)
+        joined = "SELECT count(*) FROM people.read, information_schema.tables t WHERE t.table_name = 'clean'"
+        self.assertEqual(self.rows(joined), [(4,)])
+
+    def test_settings_are_not_shown(self):
+        for query in ("SHOW ALL", "SHOW datafusion.runtime.temp_directory",
+                      "SELECT 1 WHERE EXISTS (SELECT * FROM information_schema.df_settings)"):
+            with self.assertRaisesRegex(Exception, "settings are not shown"):
+                self.rows(query)
+
     def test_nothing_but_reading_is_allowed(self):
         for query in (
             "CREATE TABLE x AS SELECT 1",

@@ -6,6 +6,8 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
+//! | [`session`] | a session without what nothing bounds |
+//! | [`check_text`], [`check_depth`] | queries that nest no deeper than the stack bears |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`carried`], [`into_error`] | faults on their way through DataFusion |
 //!
@@ -13,11 +15,14 @@
 
 mod disk;
 mod faults;
+mod functions;
+mod measure;
 mod memory;
 mod session;
 mod shape;
 
 pub use faults::{carried, into_error};
+pub use measure::{check_depth, check_text};
 pub use memory::WorkingMemory;
-pub use session::{fitted, row_bytes, runtime};
+pub use session::{fitted, row_bytes, runtime, session};
 pub use shape::shaped;

@@ -1,8 +1,10 @@
 //! What a query draws on, and settings that fit it.
 
 use crate::disk::Disk;
+use crate::functions;
 use crate::memory::WorkingMemory;
 use arrow::datatypes::SchemaRef;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
@@ -27,6 +29,16 @@ pub fn runtime(memory: &WorkingMemory, space: &SpillSpace) -> Result<Arc<Runtime
     let disk = DiskManagerBuilder::default().with_temp_file_factory(Arc::new(Disk(space.clone())));
     let builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory.clone())).with_disk_manager_builder(disk);
     builder.build_arc().map_err(Fault::internal)
+}
+
+/// A session with all that a query may use, and nothing that no memory bounds.
+pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBuilder {
+    config.options_mut().execution.enable_recursive_ctes = false;
+    let mut builder = SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime);
+    if let Some(scalar) = builder.scalar_functions() {
+        functions::hold_to_measure(scalar);
+    }
+    builder
 }
 
 /// Settings with partitions for all cores, and with batches and sorts that fit into so much memory, where a row has

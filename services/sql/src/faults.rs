@@ -15,7 +15,13 @@ const QUERY: &str = "/query";
 
 /// A fault of the query itself.
 pub fn query(message: String) -> Fault {
-    Fault::bad_params(message.clone()).violation(QUERY, message)
+    of_query(Fault::bad_params(message))
+}
+
+/// A fault of the query itself, which does not yet point to it.
+pub fn of_query(fault: Fault) -> Fault {
+    let message = fault.message().to_owned();
+    fault.violation(QUERY, message)
 }
 
 /// A fault of what the query takes for its columns or tables.

@@ -6,7 +6,6 @@
 //! | `tables` | an input as a table: live, kept in memory, or kept in a spool |
 //! | `gather`, `run` | which inputs are read ahead, and the query under way |
 //! | `window` | windows over whole partitions, one after the other |
-//! | `functions` | functions that could fill all memory by one call, held to a measure |
 //! | `arithmetic`, `sum`, `digits` | numbers that do not fit are errors |
 //! | `timestamps` | what `TIMESTAMP` is |
 //! | `session` | DataFusion's settings |
@@ -17,7 +16,6 @@ mod calls;
 mod clauses;
 mod digits;
 mod faults;
-mod functions;
 mod gather;
 mod output;
 mod params;

@@ -3,17 +3,12 @@
 use crate::tables::InputTable;
 use crate::{faults, output, places, session, statement};
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
 use flight_common::{Fault, InputSchemas, compute};
 use futures::executor::block_on;
 use std::sync::Arc;
-
-/// Levels of expressions within each other, and of what a query is made of: each takes a piece of the stack of whoever
-/// computes it.
-const DEEPEST: usize = 200;
 
 /// What to run.
 pub struct Query {
@@ -61,10 +56,10 @@ fn planned(text: &str, tables: Vec<Arc<InputTable>>) -> Result<Query, Fault> {
     statement::check_tables(&state, &statement, &names)?;
     let plan = block_on(state.statement_to_plan(statement)).map_err(|error| faults::of_plan(&error))?;
     check_reads_only(&plan)?;
-    check_depth(&plan)?;
+    queries::check_depth(&plan).map_err(faults::of_query)?;
     places::check(&plan)?;
     let plan = state.optimize(&plan).map_err(|error| faults::of_plan(&error))?;
-    check_depth(&plan)?;
+    queries::check_depth(&plan).map_err(faults::of_query)?;
     let schema = output::schema(plan.schema().as_arrow(), tables.iter().map(|table| table.columns()))?;
     if schema.fields().is_empty() {
         return Err(faults::schema("the result has no columns".to_owned()).help("name at least one after SELECT"));
@@ -90,38 +85,4 @@ fn check_reads_only(plan: &LogicalPlan) -> Result<(), Fault> {
             .help("write the value, or a parameter of the pipeline: '{{ day }}'")),
         None => Ok(()),
     }
-}
-
-fn check_depth(plan: &LogicalPlan) -> Result<(), Fault> {
-    let depth = plan_depth(plan).max(expression_depth(plan).map_err(|error| faults::of_plan(&error))?);
-    match depth > DEEPEST {
-        true => Err(faults::query(format!("the query nests {depth} levels deep, and {DEEPEST} is the most"))
-            .help("write x IN (…) for x = … OR x = …, or do it in two steps")),
-        false => Ok(()),
-    }
-}
-
-fn plan_depth(plan: &LogicalPlan) -> usize {
-    1 + plan.inputs().into_iter().map(plan_depth).max().unwrap_or(0)
-}
-
-/// The depth of the deepest expression anywhere in the plan.
-fn expression_depth(plan: &LogicalPlan) -> datafusion::common::Result<usize> {
-    let mut deepest = 0;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            deepest = deepest.max(depth_of(expression)?);
-            Ok(TreeNodeRecursion::Continue)
-        })
-    })?;
-    Ok(deepest)
-}
-
-fn depth_of(expression: &Expr) -> datafusion::common::Result<usize> {
-    let mut deepest = 0;
-    expression.apply_children(|child| {
-        deepest = deepest.max(depth_of(child)?);
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(deepest + 1)
 }

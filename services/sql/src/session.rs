@@ -2,7 +2,6 @@
 
 use crate::arithmetic::CheckArithmetic;
 use crate::faults;
-use crate::functions;
 use crate::sum::check_sums;
 use crate::tables::InputTable;
 use crate::timestamps::{InMicroseconds, NumbersAreSeconds, ZONE};
@@ -10,8 +9,8 @@ use crate::window::ByPartition;
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, TableReference};
+use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
@@ -45,8 +44,6 @@ impl Settings {
         options.sql_parser.map_string_types_to_utf8view = false;
         // Without it the zone of a literal is lost: TIMESTAMPTZ '2024-02-29T12:00:00Z'.
         options.execution.time_zone = Some(ZONE.to_owned());
-        // Nothing bounds them.
-        options.execution.enable_recursive_ctes = false;
         let optimizer = &mut options.optimizer;
         optimizer.prefer_hash_join = self.hash_joins;
         optimizer.hash_join_single_partition_threshold = self.small;
@@ -57,15 +54,10 @@ impl Settings {
 
 /// A session with all that a query may use but its tables.
 pub fn state(settings: Settings, runtime: Arc<RuntimeEnv>) -> SessionState {
-    let mut builder = SessionStateBuilder::new_with_default_features()
-        .with_config(settings.config())
-        .with_runtime_env(runtime)
+    let mut builder = queries::session(settings.config(), runtime)
         .with_analyzer_rule(Arc::new(Rewrites))
         .with_type_planner(Arc::new(InMicroseconds))
         .with_physical_optimizer_rule(Arc::new(ByPartition));
-    if let Some(scalar) = builder.scalar_functions() {
-        functions::hold_to_measure(scalar);
-    }
     if let Some(aggregate) = builder.aggregate_functions() {
         check_sums(aggregate);
     }

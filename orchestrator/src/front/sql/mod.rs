@@ -33,12 +33,13 @@ pub fn is_command(bytes: &[u8]) -> bool {
     Any::decode(bytes).is_ok_and(|any| any.type_url.starts_with(TYPES))
 }
 
-/// Answers queries over kept outputs.
+/// Answers queries over kept outputs. Cheap to clone.
+#[derive(Clone)]
 pub struct Engine {
     service: Service,
     space: SpillSpace,
     seats: Arc<Semaphore>,
-    about: SqlInfoData,
+    about: Arc<SqlInfoData>,
 }
 
 impl Engine {
@@ -56,7 +57,7 @@ impl Engine {
         about.append(SqlInfo::FlightSqlServerSql, true);
         about.append(SqlInfo::FlightSqlServerTransaction, 0_i32);
         about.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
-        let about = about.build().map_err(Fault::internal)?;
+        let about = Arc::new(about.build().map_err(Fault::internal)?);
         let seats = Arc::new(Semaphore::new(QUERIES));
         Ok(Self { service, space, seats, about })
     }

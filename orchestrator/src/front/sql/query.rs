@@ -3,9 +3,14 @@
 use super::Engine;
 use super::statement::{Statement, numbered, parameters};
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
+use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_common::queue::byte_queue;
 use flight_common::wire::outward_schema;
@@ -14,16 +19,18 @@ use futures::StreamExt;
 use queries::WorkingMemory;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// The catalog that every schema is in.
 pub(super) const CATALOG: &str = "quiver";
+
+/// The table of it that tells how DataFusion is set.
+const SETTINGS: &str = "df_settings";
 
 /// How long a query may take.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Bytes of results that wait for a slow reader.
 const AHEAD: usize = 8 << 20;
-/// Characters of the longest query.
-const LONGEST: usize = 1 << 20;
 
 impl Engine {
     /// Plans a query, with its values. It may read, and nothing else.
@@ -32,29 +39,46 @@ impl Engine {
         Ok((context, statement.fill(plan)?))
     }
 
-    /// Plans a query that may have parameters.
+    /// Plans a query that may have parameters, where there is the stack for it.
     async fn open_plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
-        if sql.len() > LONGEST {
-            return Err(Fault::bad_params(format!("a query may have {LONGEST} characters, and no more")));
-        }
+        queries::check_text(sql)?;
+        let (engine, sql, here) = (self.clone(), sql.to_owned(), Handle::current());
+        compute::run_deep(move || here.block_on(engine.plan_here(&sql))).await
+    }
+
+    async fn plan_here(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
         let config =
-            SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(false);
+            SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(true);
         let memory = WorkingMemory::new(self.space.budget());
-        let context = SessionContext::new_with_config_rt(config, queries::runtime(&memory, &self.space)?);
+        let session = queries::session(config, queries::runtime(&memory, &self.space)?);
+        let context = SessionContext::new_with_state(session.build());
         let state = context.state();
         let dialect = datafusion::config::Dialect::PostgreSQL;
         let statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(fault)?;
         let mut row_bytes = 0;
+        let mut all = false;
         for table in state.resolve_table_references(&statement).map_err(fault)? {
+            if is_about_tables(&table) {
+                all = true;
+                continue;
+            }
             row_bytes += queries::row_bytes(&self.register(&context, &table).await?);
+        }
+        if all {
+            self.register_all(&context).await?;
         }
         fit(&context, &memory, row_bytes);
         let plan = context.state().statement_to_plan(statement).await.map_err(fault)?;
+        queries::check_depth(&plan)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(|error| {
             Fault::denied(format!("this is no query: {}", error.strip_backtrace()))
                 .help("kept outputs can only be read")
         })?;
+        if shows_settings(&plan)? {
+            return Err(Fault::denied("settings are not shown")
+                .help("SHOW TABLES, and the tables of information_schema, tell what can be read"));
+        }
         Ok((context, plan))
     }
 
@@ -82,8 +106,8 @@ impl Engine {
         let task = compute::spawn(async move {
             let _seat = seat;
             let work = async {
-                let frame = context.execute_logical_plan(plan).await.map_err(fault)?;
-                let mut rows = frame.execute_stream().await.map_err(fault)?;
+                let (plan, task) = physical(context, plan).await?;
+                let mut rows = execute_stream(plan, task).map_err(fault)?;
                 while let Some(batch) = rows.next().await {
                     if !sender.push(batch.map_err(fault)?).await {
                         break;
@@ -105,8 +129,42 @@ impl Engine {
     }
 }
 
+/// What is run of a plan, and with what.
+async fn physical(
+    context: SessionContext,
+    plan: LogicalPlan,
+) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), Fault> {
+    let here = Handle::current();
+    compute::run_deep(move || {
+        let state = context.state();
+        let plan = state.optimize(&plan).map_err(fault)?;
+        queries::check_depth(&plan)?;
+        let plan = here.block_on(state.query_planner().create_physical_plan(&plan, &state)).map_err(fault)?;
+        Ok((plan, state.task_ctx()))
+    })
+    .await
+}
+
 fn columns(plan: &LogicalPlan) -> SchemaRef {
     outward_schema(&Arc::new(plan.schema().as_arrow().clone()))
+}
+
+/// Whether a name is one of the tables that tell of all others.
+fn is_about_tables(name: &TableReference) -> bool {
+    name.schema() == Some(INFORMATION_SCHEMA)
+}
+
+/// Whether a plan would show how the engine is set, which is not for everybody.
+fn shows_settings(plan: &LogicalPlan) -> Result<bool, Fault> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found |= is_about_tables(&scan.table_name) && scan.table_name.table() == SETTINGS;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(fault)?;
+    Ok(found)
 }
 
 /// Fits a session to its memory, and to rows of so many bytes.

@@ -59,15 +59,7 @@ impl Engine {
         };
         let kept = self.find(schema, name.table()).await?;
         let kept = kept.ok_or_else(|| missing(format!("{schema} has kept no output {}", name.table())))?;
-        let catalog = context.catalog(CATALOG).ok_or_else(|| Fault::internal("a session without its catalog"))?;
-        let tables = match catalog.schema(schema) {
-            Some(tables) => tables,
-            None => {
-                let tables: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
-                catalog.register_schema(schema, tables.clone()).map_err(fault)?;
-                tables
-            }
-        };
+        let tables = tables_of(context, schema)?;
         if let Some(table) = tables.table(name.table()).await.map_err(fault)? {
             return Ok(table.schema());
         }
@@ -75,6 +67,19 @@ impl Engine {
         let columns = table.schema();
         tables.register_table(name.table().to_owned(), table).map_err(fault)?;
         Ok(columns)
+    }
+
+    /// Makes every table that is listed known to a session: for a query about the tables themselves.
+    pub(super) async fn register_all(&self, context: &SessionContext) -> Result<(), Fault> {
+        for one in self.listed().await? {
+            let tables = tables_of(context, &one.schema)?;
+            // It may have expired meanwhile.
+            let Ok(table) = self.table(&one.kept).await else { continue };
+            if !tables.table_exist(&one.table) {
+                tables.register_table(one.table, table).map_err(fault)?;
+            }
+        }
+        Ok(())
     }
 
     async fn find(&self, schema: &str, table: &str) -> Result<Option<KeptOutput>, Fault> {
@@ -102,6 +107,17 @@ impl Engine {
     pub(super) async fn schema_of(&self, kept: &KeptOutput) -> Result<SchemaRef, Fault> {
         columns_of(&self.service, kept, self.space.budget()).await
     }
+}
+
+/// The tables of a schema of a session, which is made if it is not there.
+fn tables_of(context: &SessionContext, schema: &str) -> Result<Arc<dyn SchemaProvider>, Fault> {
+    let catalog = context.catalog(CATALOG).ok_or_else(|| Fault::internal("a session without its catalog"))?;
+    if let Some(tables) = catalog.schema(schema) {
+        return Ok(tables);
+    }
+    let tables: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+    catalog.register_schema(schema, tables.clone()).map_err(fault)?;
+    Ok(tables)
 }
 
 /// A table is called after its step, a further output after both: `quality.rejected`.

@@ -23,7 +23,7 @@ const MEASURED: [&str; 3] = ["repeat", "lpad", "rpad"];
 const LEFT_OUT: [&str; 4] = ["range", "generate_series", "array_repeat", "array_resize"];
 
 /// Replaces and takes out what needs it.
-pub fn hold_to_measure(functions: &mut Vec<Arc<ScalarUDF>>) {
+pub(crate) fn hold_to_measure(functions: &mut Vec<Arc<ScalarUDF>>) {
     functions.retain(|function| !LEFT_OUT.contains(&function.name()));
     for function in functions.iter_mut().filter(|function| MEASURED.contains(&function.name())) {
         *function = Arc::new(ScalarUDF::new_from_impl(Measured { inner: function.as_ref().clone() }));
