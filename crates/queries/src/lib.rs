@@ -6,13 +6,15 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
-//! | [`session`] | a session without what nothing bounds |
+//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`) |
 //! | [`check_text`], [`check_depth`] | queries that nest no deeper than the stack bears |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`carried`], [`into_error`] | faults on their way through DataFusion |
 //!
 //! Which tables there are, and what may be asked, is the business of whoever asks.
 
+mod arithmetic;
+mod digits;
 mod disk;
 mod faults;
 mod functions;
@@ -20,6 +22,8 @@ mod measure;
 mod memory;
 mod session;
 mod shape;
+mod sum;
+mod timestamps;
 
 pub use faults::{carried, into_error};
 pub use measure::{check_depth, check_text};

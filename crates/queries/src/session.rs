@@ -1,12 +1,20 @@
 //! What a query draws on, and settings that fit it.
 
+use crate::arithmetic::CheckArithmetic;
 use crate::disk::Disk;
 use crate::functions;
 use crate::memory::WorkingMemory;
+use crate::sum::check_sums;
+use crate::timestamps::{InMicroseconds, NumbersAreSeconds, ZONE};
 use arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::prelude::SessionConfig;
 use flight_common::{Fault, SpillSpace, compute};
 use std::sync::Arc;
@@ -25,20 +33,45 @@ const TEXT_BYTES: usize = 32;
 ///
 /// # Errors
 /// [`flight_common::FaultKind::Internal`] if DataFusion cannot be set up.
-pub fn runtime(memory: &WorkingMemory, space: &SpillSpace) -> Result<Arc<RuntimeEnv>, Fault> {
+pub fn runtime(memory: &WorkingMemory, space: &SpillSpace) -> std::result::Result<Arc<RuntimeEnv>, Fault> {
     let disk = DiskManagerBuilder::default().with_temp_file_factory(Arc::new(Disk(space.clone())));
     let builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory.clone())).with_disk_manager_builder(disk);
     builder.build_arc().map_err(Fault::internal)
 }
 
-/// A session with all that a query may use, and nothing that no memory bounds.
+/// A session with all that a query may use, in which numbers that do not fit are errors, and with nothing that no memory
+/// bounds.
 pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBuilder {
-    config.options_mut().execution.enable_recursive_ctes = false;
-    let mut builder = SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime);
+    let execution = &mut config.options_mut().execution;
+    execution.enable_recursive_ctes = false;
+    // Without it the zone of a literal is lost: TIMESTAMPTZ '2024-02-29T12:00:00Z'.
+    execution.time_zone = Some(ZONE.to_owned());
+    let mut builder = SessionStateBuilder::new_with_default_features()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_analyzer_rule(Arc::new(Rewrites))
+        .with_type_planner(Arc::new(InMicroseconds));
     if let Some(scalar) = builder.scalar_functions() {
         functions::hold_to_measure(scalar);
     }
+    if let Some(aggregate) = builder.aggregate_functions() {
+        check_sums(aggregate);
+    }
     builder
+}
+
+/// What expressions become once their types are known. (DataFusion has a list of such rewrites too, which comes before.)
+#[derive(Debug)]
+struct Rewrites;
+
+impl AnalyzerRule for Rewrites {
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        ApplyFunctionRewrites::new(vec![Arc::new(CheckArithmetic), Arc::new(NumbersAreSeconds)]).analyze(plan, config)
+    }
+
+    fn name(&self) -> &str {
+        "rewrites"
+    }
 }
 
 /// Settings with partitions for all cores, and with batches and sorts that fit into so much memory, where a row has

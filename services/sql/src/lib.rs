@@ -6,15 +6,11 @@
 //! | `tables` | an input as a table: live, kept in memory, or kept in a spool |
 //! | `gather`, `run` | which inputs are read ahead, and the query under way |
 //! | `window` | windows over whole partitions, one after the other |
-//! | `arithmetic`, `sum`, `digits` | numbers that do not fit are errors |
-//! | `timestamps` | what `TIMESTAMP` is |
 //! | `session` | DataFusion's settings |
 //! | `faults`, `output` | errors as faults, plain types |
 
-mod arithmetic;
 mod calls;
 mod clauses;
-mod digits;
 mod faults;
 mod gather;
 mod output;
@@ -24,9 +20,7 @@ mod plan;
 mod run;
 mod session;
 mod statement;
-mod sum;
 mod tables;
-mod timestamps;
 mod window;
 
 pub use params::Params;

@@ -1,19 +1,12 @@
 //! DataFusion's settings.
 
-use crate::arithmetic::CheckArithmetic;
 use crate::faults;
-use crate::sum::check_sums;
 use crate::tables::InputTable;
-use crate::timestamps::{InMicroseconds, NumbersAreSeconds, ZONE};
 use crate::window::ByPartition;
 use datafusion::catalog::TableProvider;
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Result, TableReference};
+use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_common::Fault;
 use std::sync::Arc;
@@ -42,8 +35,6 @@ impl Settings {
         // `MonthlyIncome` is called so, and not `monthlyincome`.
         options.sql_parser.enable_ident_normalization = false;
         options.sql_parser.map_string_types_to_utf8view = false;
-        // Without it the zone of a literal is lost: TIMESTAMPTZ '2024-02-29T12:00:00Z'.
-        options.execution.time_zone = Some(ZONE.to_owned());
         let optimizer = &mut options.optimizer;
         optimizer.prefer_hash_join = self.hash_joins;
         optimizer.hash_join_single_partition_threshold = self.small;
@@ -54,28 +45,7 @@ impl Settings {
 
 /// A session with all that a query may use but its tables.
 pub fn state(settings: Settings, runtime: Arc<RuntimeEnv>) -> SessionState {
-    let mut builder = queries::session(settings.config(), runtime)
-        .with_analyzer_rule(Arc::new(Rewrites))
-        .with_type_planner(Arc::new(InMicroseconds))
-        .with_physical_optimizer_rule(Arc::new(ByPartition));
-    if let Some(aggregate) = builder.aggregate_functions() {
-        check_sums(aggregate);
-    }
-    builder.build()
-}
-
-/// What expressions become once their types are known. (DataFusion has a list of such rewrites too, which comes before.)
-#[derive(Debug)]
-struct Rewrites;
-
-impl AnalyzerRule for Rewrites {
-    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        ApplyFunctionRewrites::new(vec![Arc::new(CheckArithmetic), Arc::new(NumbersAreSeconds)]).analyze(plan, config)
-    }
-
-    fn name(&self) -> &str {
-        "rewrites"
-    }
+    queries::session(settings.config(), runtime).with_physical_optimizer_rule(Arc::new(ByPartition)).build()
 }
 
 /// What planning needs: no memory, and no disk.
