@@ -4,8 +4,10 @@
 //!
 //! The text is walked along the types of the columns. What is no JSON ends the walk: the decoder tells of that.
 
+use super::expected::{Expected, Named, Whole, of_type, place};
+use super::scan::{Scan, text_of};
 use crate::params::UnknownFields;
-use arrow::datatypes::{DataType, FieldRef, Fields};
+use arrow::datatypes::{FieldRef, Fields};
 use flight_common::values;
 use memchr::memchr2;
 
@@ -14,15 +16,6 @@ const SAFE_DIGITS: usize = 15;
 /// Characters of a value that are shown.
 const SHOWN: usize = 60;
 
-/// What the type of whole numbers is taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whole {
-    /// What it is.
-    IsWhole,
-    /// Floats: to see which whole numbers would be none.
-    IsFloat,
-}
-
 /// What is looked for in a text.
 #[derive(Debug)]
 pub struct Exact {
@@ -30,24 +23,6 @@ pub struct Exact {
     unknown: UnknownFields,
     /// How many fields there are, those within others too.
     fields: usize,
-}
-
-/// The fields of a record.
-#[derive(Debug)]
-struct Named {
-    /// The number of the first among all fields.
-    first: usize,
-    fields: Vec<(String, Expected)>,
-}
-
-/// What a value must be.
-#[derive(Debug)]
-enum Expected {
-    Any,
-    Whole,
-    Float,
-    List(Box<Self>),
-    Record(Named),
 }
 
 /// What is wrong at a place.
@@ -107,8 +82,7 @@ impl Exact {
     /// Looks at records one after the other.
     pub fn look(&self, text: &[u8], tell: &mut Tell<'_>) {
         let mut walk = Walk {
-            text,
-            at: 0,
+            scan: Scan { text, at: 0 },
             record: 0,
             names: Vec::new(),
             places: Vec::new(),
@@ -117,41 +91,20 @@ impl Exact {
             unknown: self.unknown,
             tell,
         };
-        walk.space();
-        while walk.at < text.len() {
+        walk.scan.space();
+        while walk.scan.at < text.len() {
             if walk.record(&self.columns).is_none() {
                 return;
             }
             walk.record += 1;
-            walk.space();
+            walk.scan.space();
         }
-    }
-}
-
-/// What is looked for in values of a type. `count` are the fields so far.
-fn of_type(data_type: &DataType, whole: Whole, count: &mut usize) -> Expected {
-    match data_type {
-        integer if integer.is_integer() && whole == Whole::IsWhole => Expected::Whole,
-        number if number.is_integer() || number.is_floating() => Expected::Float,
-        DataType::List(item) => match of_type(item.data_type(), whole, count) {
-            Expected::Any => Expected::Any,
-            item => Expected::List(Box::new(item)),
-        },
-        DataType::Struct(fields) => {
-            let first = *count;
-            *count += fields.len();
-            let fields =
-                fields.iter().map(|field| (field.name().clone(), of_type(field.data_type(), whole, count))).collect();
-            Expected::Record(Named { first, fields })
-        }
-        _ => Expected::Any,
     }
 }
 
 /// A walk through a text. Each step gives nothing where it is to end.
 struct Walk<'a, 't> {
-    text: &'a [u8],
-    at: usize,
+    scan: Scan<'a>,
     record: usize,
     /// The fields that it is in, and their places within each other.
     names: Vec<&'a str>,
@@ -165,29 +118,19 @@ struct Walk<'a, 't> {
 }
 
 impl<'a> Walk<'a, '_> {
-    fn space(&mut self) {
-        while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
-            self.at += 1;
-        }
-    }
-
-    fn take(&mut self, byte: u8) -> Option<()> {
-        (self.text.get(self.at) == Some(&byte)).then(|| self.at += 1)
-    }
-
     fn record(&mut self, named: &'a Named) -> Option<()> {
         let fields = &named.fields;
         self.objects += 1;
         let object = self.objects;
-        self.take(b'{')?;
-        self.space();
-        if self.take(b'}').is_some() {
+        self.scan.take(b'{')?;
+        self.scan.space();
+        if self.scan.take(b'}').is_some() {
             return Some(());
         }
         let mut next = 0;
         loop {
-            let start = self.at;
-            let key = self.string()?;
+            let start = self.scan.at;
+            let key = self.scan.string()?;
             match place(fields, key, next) {
                 Some(place) => {
                     next = place + 1;
@@ -196,7 +139,7 @@ impl<'a> Walk<'a, '_> {
                     if std::mem::replace(&mut self.seen[named.first + place], object) == object {
                         self.offend(start, Wrong::Twice)?;
                     }
-                    self.colon()?;
+                    self.scan.colon()?;
                     self.value(&fields[place].1)?;
                     self.names.pop();
                     self.places.pop();
@@ -205,62 +148,55 @@ impl<'a> Walk<'a, '_> {
                     if self.unknown == UnknownFields::Refuse {
                         self.offend_unknown(start, key)?;
                     }
-                    self.colon()?;
-                    self.skip()?;
+                    self.scan.colon()?;
+                    self.scan.skip()?;
                 }
             }
-            self.space();
-            if self.take(b',').is_none() {
-                return self.take(b'}');
+            self.scan.space();
+            if self.scan.take(b',').is_none() {
+                return self.scan.take(b'}');
             }
-            self.space();
+            self.scan.space();
         }
     }
 
-    fn colon(&mut self) -> Option<()> {
-        self.space();
-        self.take(b':')?;
-        self.space();
-        Some(())
-    }
-
     fn list(&mut self, item: &'a Expected) -> Option<()> {
-        self.take(b'[')?;
-        self.space();
-        if self.take(b']').is_some() {
+        self.scan.take(b'[')?;
+        self.scan.space();
+        if self.scan.take(b']').is_some() {
             return Some(());
         }
         loop {
             self.value(item)?;
-            self.space();
-            if self.take(b',').is_none() {
-                return self.take(b']');
+            self.scan.space();
+            if self.scan.take(b',').is_none() {
+                return self.scan.take(b']');
             }
-            self.space();
+            self.scan.space();
         }
     }
 
     fn value(&mut self, expected: &'a Expected) -> Option<()> {
-        let start = self.at;
-        match (expected, *self.text.get(start)?) {
+        let start = self.scan.at;
+        match (expected, *self.scan.text.get(start)?) {
             (Expected::Record(fields), b'{') => self.record(fields),
             (Expected::List(item), b'[') => self.list(item),
             (Expected::Whole | Expected::Float, b'"') => {
-                self.string()?;
+                self.scan.string()?;
                 self.offend(start, Wrong::Value("is a text, and the first records hold numbers there"))
             }
-            (Expected::Whole, b'-' | b'0'..=b'9') => match self.number() {
+            (Expected::Whole, b'-' | b'0'..=b'9') => match self.scan.number() {
                 number if is_whole(number) => Some(()),
                 _ => self.offend(start, Wrong::Value("is no whole number, and those of the first records are")),
             },
-            (Expected::Float, b'-' | b'0'..=b'9') => match self.number() {
+            (Expected::Float, b'-' | b'0'..=b'9') => match self.scan.number() {
                 number if is_held(number) => Some(()),
                 _ => self.offend(
                     start,
                     Wrong::Value("is not held to the last digit by float64, the type found from the first records"),
                 ),
             },
-            _ => self.skip(),
+            _ => self.scan.skip(),
         }
     }
 
@@ -276,7 +212,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn tell(&mut self, start: usize, column: String, wrong: Wrong) -> Option<()> {
-        let value = String::from_utf8_lossy(&self.text[start..self.at]);
+        let value = String::from_utf8_lossy(&self.scan.text[start..self.scan.at]);
         let value = match value.char_indices().nth(SHOWN) {
             Some((end, _)) => format!("{}…", &value[..end]),
             None => value.into_owned(),
@@ -284,79 +220,6 @@ impl<'a> Walk<'a, '_> {
         let offence = Offence { at: start, record: self.record, column, value, wrong };
         (self.tell)(offence, &self.places).then_some(())
     }
-
-    fn number(&mut self) -> &'a [u8] {
-        let rest = &self.text[self.at..];
-        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-        let number = &rest[..rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len())];
-        self.at += number.len();
-        number
-    }
-
-    /// What stands between two quotes.
-    fn string(&mut self) -> Option<&'a [u8]> {
-        self.take(b'"')?;
-        let start = self.at;
-        loop {
-            self.at += memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
-            if self.text[self.at] == b'"' {
-                self.at += 1;
-                return Some(&self.text[start..self.at - 1]);
-            }
-            self.at += 2;
-        }
-    }
-
-    /// Passes a value of any kind by.
-    fn skip(&mut self) -> Option<()> {
-        let mut depth = 0usize;
-        loop {
-            match *self.text.get(self.at)? {
-                b'"' => {
-                    self.string()?;
-                }
-                b'{' | b'[' => {
-                    depth += 1;
-                    self.at += 1;
-                }
-                b'}' | b']' => {
-                    depth = depth.checked_sub(1)?;
-                    self.at += 1;
-                }
-                b',' | b':' if depth == 0 => return None,
-                _ if depth > 0 => self.at += 1,
-                _ => self.word(),
-            }
-            if depth == 0 {
-                return Some(());
-            }
-        }
-    }
-
-    fn word(&mut self) {
-        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
-        let rest = &self.text[self.at..];
-        self.at += rest.iter().position(ends).unwrap_or(rest.len());
-    }
-}
-
-/// The field of this name. Most records have their fields in the same order, if not all of them.
-fn place(fields: &[(String, Expected)], key: &[u8], next: usize) -> Option<usize> {
-    if key.contains(&b'\\') {
-        let key = text_of(key)?;
-        return fields.iter().position(|(name, _)| *name == key);
-    }
-    let is_it = |(name, _): &(String, Expected)| name.as_bytes() == key;
-    let (before, after) = fields.split_at(next.min(fields.len()));
-    match after.iter().position(is_it) {
-        Some(place) => Some(before.len() + place),
-        None => before.iter().position(is_it),
-    }
-}
-
-/// The text that a string stands for.
-fn text_of(string: &[u8]) -> Option<String> {
-    serde_json::from_slice(&[b"\"", string, b"\""].concat()).ok()
 }
 
 fn is_whole(number: &[u8]) -> bool {
@@ -381,7 +244,7 @@ fn is_held(number: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::Field;
+    use arrow::datatypes::{DataType, Field};
     use std::sync::Arc;
 
     fn fields() -> Fields {

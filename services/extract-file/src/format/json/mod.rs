@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `records` | the text, cut into whole records |
 //! | `types` | types that hold what was seen |
-//! | `exact` | what the decoder would change or leave out without a word |
+//! | `scan`, `expected`, `exact` | the text walked along the types: what the decoder would change or leave out without a word |
 
 mod exact;
+mod expected;
 mod records;
+mod scan;
 mod types;
 
 use super::{BATCH_BYTES, Batches, Look, Wanted, damaged};
@@ -16,7 +18,8 @@ use arrow::datatypes::{Fields, Schema};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
-use exact::{Exact, Offence, Whole, Wrong};
+use exact::{Exact, Offence, Wrong};
+use expected::Whole;
 use flight_common::{BATCH_ROWS, Fault, uncompressed};
 use records::{Block, Records};
 use serde_json::Value;
