@@ -27,7 +27,7 @@ use prost::Message;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{House, Nothing};
+use support::{House, Nothing, until};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tonic::Code;
@@ -106,17 +106,6 @@ async fn ask(client: &mut FlightServiceClient<Channel>, sql: &str) -> FlightReco
     let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
     let rows = client.do_get(ticket).await.expect("it begins").into_inner();
     FlightRecordBatchStream::new_from_flight_data(rows.map_err(FlightError::from))
-}
-
-/// Waits for what must come.
-async fn until(what: &str, is_true: impl Fn() -> bool) {
-    let mut looks = tokio::time::interval(Duration::from_millis(10));
-    let waiting = async {
-        while !is_true() {
-            looks.tick().await;
-        }
-    };
-    tokio::time::timeout(SOON, waiting).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 const GOOD: &str = "name: sums\nsteps:\n  - {id: read, service: numbers, params: {rows: 2500}, checkpoint: true}\n  - {id: write, service: sum, depends_on: [read]}\n";
@@ -336,6 +325,17 @@ async fn no_row_is_given_of_a_kept_file_that_was_changed() {
     assert!(refused.message().contains("was changed"), "{refused}");
     let refused = ask(&mut door.client, query).await.try_next().await.expect_err("refused");
     assert!(refused.to_string().contains("was changed"), "{refused}");
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_do_not_fit_are_told() {
+    let mut door = Door::open().await;
+    door.keep(GOOD).await;
+    for query in ["SELECT n + 9223372036854775807 FROM sums.read", "SELECT sum(n * 9223372036854775) FROM sums.read"] {
+        let told = ask(&mut door.client, query).await.try_collect::<Vec<_>>().await.expect_err("it does not fit");
+        assert!(told.to_string().contains("verflow"), "{query}: {told}");
+    }
     door.orchestrator.stop().await;
 }
 

@@ -17,17 +17,6 @@ async fn named(replica: &Replica, run: &str) -> Vec<PathBuf> {
     replica.service.store().kept(run).await.expect("told").into_iter().map(|kept| own.join(kept.path)).collect()
 }
 
-/// Waits for what must come.
-async fn until(what: &str, is_true: impl Fn() -> bool) {
-    let mut looks = tokio::time::interval(Duration::from_millis(10));
-    let waiting = async {
-        while !is_true() {
-            looks.tick().await;
-        }
-    };
-    tokio::time::timeout(SOON, waiting).await.unwrap_or_else(|_| panic!("{what}"));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_changed_source_makes_stale_goes_when_the_run_is_over() {
     let house = House::new();

@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use support::House;
+use support::{House, until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// No test waits longer than this for what must come.

@@ -348,3 +348,14 @@ impl House {
         engine.run(&plan, &RunOptions { run_id: "test-run".to_owned(), ..options }, progress).await
     }
 }
+
+/// Waits for what must come.
+pub async fn until(what: &str, is_true: impl Fn() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(10));
+    let waiting = async {
+        while !is_true() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("{what}"));
+}
