@@ -6,6 +6,7 @@ use flight_common::wire::Gather;
 use flight_common::{FaultKind, StepCommand};
 use quiver_tests::{Ended, House, children, eventually, signal};
 use serde_json::json;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use test_servers::{Database, MariaDatabase, PostgresDatabase};
@@ -121,6 +122,24 @@ fn ctrl_c_cancels_cleanly() {
         assert_eq!(ended.code, Some(130), "{words:?} {}{}", ended.stdout, ended.stderr);
         assert_eq!(ended.json()["status"], "cancelled");
         assert_eq!(written(&house), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_command_that_waits_for_an_answer() {
+    let house = House::new(PROGRAM);
+    house.write("p.yaml", json!({"steps": [{"id": "read", "service": "extract-file"}]}).to_string());
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address").to_string();
+    for command in ["run", "validate", "plan"] {
+        let waiting = house.start(&[command, "p.yaml", "--connect", &address, "--json"]);
+        let _connection = silent.accept().expect("a connection");
+        waiting.signal("INT");
+        let ended = waiting.end_within(SOON);
+        assert_eq!(ended.code, Some(130), "{command} {}{}", ended.stdout, ended.stderr);
+        if command == "run" {
+            assert_eq!(ended.json()["status"], "cancelled");
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use clap::Parser;
 use flight_common::client::StepClient;
-use flight_common::serve::{EnvOptions, asked_to_stop, runtime};
+use flight_common::serve::{EnvOptions, runtime};
+use flight_common::signals::StopSignals;
 use flight_common::telemetry::{self, LogFormat};
 use flight_common::{Fault, serve};
 use orchestrator::mesh::{FlightMesh, WithSecrets};
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), Fault> {
     let _telemetry = telemetry::init("quiver-orchestrator", cli.log_format, "info");
-    let stop = asked_to_stop();
+    let mut signals = StopSignals::listen();
     let clients = cli.steps.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
     let env = cli.env.open()?;
     let mesh = Arc::new(FlightMesh::new(clients, env.data_root.clone()));
@@ -55,7 +56,7 @@ async fn run(cli: Cli) -> Result<(), Fault> {
     let engine = Engine::new(Arc::new(guarded), env.space.clone());
     let orchestrator = Orchestrator::start(&cli.serve, Arc::new(engine), mesh, env).await?;
     println!("listening on {} and {}", orchestrator.url(), orchestrator.front());
-    stop.await;
+    signals.asked().await;
     orchestrator.stop().await;
     Ok(())
 }

@@ -35,6 +35,7 @@ pub mod registry;
 pub mod report;
 pub mod serve;
 pub mod server;
+pub mod signals;
 pub mod spool;
 mod step;
 mod stream;

@@ -7,6 +7,7 @@ use crate::memory::MemoryBudget;
 use crate::outbound::AllowList;
 use crate::registry::Registry;
 use crate::server::{Limits, Listener, Server, Settings};
+use crate::signals::StopSignals;
 use crate::spool::SpillSpace;
 use crate::step::{Step, StepEnv};
 use crate::telemetry::{self, LogFormat};
@@ -17,7 +18,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 pub use mimalloc::MiMalloc as Allocator;
 
@@ -105,7 +105,7 @@ struct Cli {
 /// # Errors
 /// Why it cannot listen, or that calls had to be cut off at its end.
 pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) -> Result<(), Fault> {
-    let signal = asked_to_stop();
+    let mut signals = StopSignals::listen();
     let mut listener = Listener::tcp(options.listen).await?;
     if let Some(socket) = &options.socket {
         listener = listener.and_unix(socket)?;
@@ -120,7 +120,7 @@ pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) ->
         let _ = writeln!(out, "listening on {address}").and_then(|()| out.flush());
     }
     let alone = tokio::select! {
-        () = signal => false,
+        () = signals.asked() => false,
         () = untethered(), if options.tethered => true,
     };
     let ended = server.stop().await;
@@ -129,27 +129,6 @@ pub async fn serve(registry: Registry, env: StepEnv, options: &ListenOptions) ->
         let _ = std::fs::remove_dir(folder);
     }
     ended
-}
-
-/// Waits for SIGTERM or Ctrl-C. They are listened for from the call on, not only from the first poll. From then on a file
-/// that may not grow is an error where it is written, and not the end of the process.
-pub fn asked_to_stop() -> impl Future<Output = ()> {
-    let listen = |kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "cannot listen for signals")).ok();
-    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(listen);
-    let too_large = listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
-    async move {
-        let _too_large = too_large;
-        let [terminated, interrupted] = signals.map(|listener| async {
-            match listener {
-                Some(mut listener) => drop(listener.recv().await),
-                None => std::future::pending().await,
-            }
-        });
-        tokio::select! {
-            () = terminated => {}
-            () = interrupted => {}
-        }
-    }
 }
 
 /// Waits for the end of standard input.

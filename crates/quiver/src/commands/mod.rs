@@ -22,13 +22,14 @@ use crate::show;
 use clap::CommandFactory;
 use flight_common::client::StepClient;
 use flight_common::farewell::farewells;
+use flight_common::signals::StopSignals;
 use flight_common::telemetry::{self, LogFormat};
 use flight_common::{Fault, serve::runtime};
 use orchestrator::mesh::{FlightMesh, InProcess, Planner, Secrets, WithSecrets};
 use std::io::Write;
 use std::time::Duration;
 
-/// How long servers may take to end that have nothing to do any more.
+/// How long servers and threads may take to end that have nothing to do any more.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// Does what was asked.
@@ -45,19 +46,19 @@ pub fn dispatch(cli: Cli) -> Exit {
         }
         Command::Man => man(),
         // Why a run failed is in its report.
-        Command::Run(args) => within(logs, "error", run::run(args, logs)),
+        Command::Run(args) => to_its_end("quiver", logs, "error", run::run(args, logs)),
         Command::Validate(args) => within(logs, "warn", validate::validate(args, logs)),
         Command::Plan(args) => within(logs, "warn", plan::plan(args, logs)),
         Command::Steps(args) => within(logs, "warn", steps::steps(args, logs)),
         Command::Schema(args) => within(logs, "warn", steps::schema(args, logs)),
-        Command::Serve(args) => within_as(&serve::name(&args), logs, "info", serve::serve(args)),
+        Command::Serve(args) => to_its_end(&serve::name(&args), logs, "info", serve::serve(args)),
         Command::Runs(args) => within(logs, "warn", runs::runs(args)),
         Command::Pipelines(args) => within(logs, "warn", pipelines::pipelines(args)),
         Command::Schedules(args) => within(logs, "warn", schedules::schedules(args)),
         Command::Backfill(args) => within(logs, "warn", schedules::backfill(args)),
         Command::Token(args) => within(logs, "warn", token::token(args)),
         Command::Doctor(args) => within(logs, "warn", doctor::doctor(args)),
-        Command::Up(args) => within(logs, "info", up::up(*args, logs)),
+        Command::Up(args) => to_its_end("quiver", logs, "info", up::up(*args, logs)),
     };
     result.unwrap_or_else(|fault| {
         show::fault(&fault);
@@ -69,24 +70,35 @@ pub fn dispatch(cli: Cli) -> Exit {
     })
 }
 
-/// Runs the work of a command with telemetry. At the end what it left running elsewhere is ended, and telemetry is flushed.
+/// Runs the work of a command, which Ctrl-C may end wherever it is.
 fn within(logs: LogFormat, level: &str, work: impl Future<Output = Result<Exit, Fault>>) -> Result<Exit, Fault> {
-    within_as("quiver", logs, level, work)
+    to_its_end("quiver", logs, level, async {
+        let mut signals = StopSignals::listen();
+        tokio::select! {
+            ended = work => ended,
+            () = signals.asked() => Ok(Exit::Interrupted),
+        }
+    })
 }
 
-/// As [`within`], by another name.
-fn within_as(
+/// Runs the work of a command with telemetry. The work listens for Ctrl-C itself. At the end what it left running elsewhere
+/// is ended, and telemetry is flushed.
+fn to_its_end(
     service: &str,
     logs: LogFormat,
     level: &str,
     work: impl Future<Output = Result<Exit, Fault>>,
 ) -> Result<Exit, Fault> {
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let _telemetry = telemetry::init(service, logs, level);
         let ended = work.await;
         farewells().await;
         ended
-    })
+    });
+    // A thread that still reads or computes does so for nobody.
+    runtime.shutdown_timeout(IDLE);
+    ended
 }
 
 fn man() -> Result<Exit, Fault> {

@@ -4,23 +4,27 @@ use super::{Doors, IDLE, file, print_json};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
 use crate::show;
-use flight_common::serve::asked_to_stop;
+use flight_common::signals::StopSignals;
 use flight_common::telemetry::LogFormat;
 use flight_common::{Fault, SpillSpace};
 use orchestrator::mesh::Mesh;
-use orchestrator::pipeline::{self, Plan};
+use orchestrator::pipeline::{self, Plan, Problems, Source};
 use orchestrator::run::{Engine, Progress, RunOptions, RunReport, Status};
 use serde_json::json;
 use std::sync::Arc;
 
 /// Runs a pipeline.
 pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
+    let mut signals = StopSignals::listen();
     let source = file::read(&args.check.file)?;
     let space = args.check.steps.env.open()?.space;
-    let doors = Doors::open(&args.check.steps, logs).await?;
-    let plan = match pipeline::check(&source, &args.check.arguments(), doors.planner()).await {
-        Ok(plan) => plan,
-        Err(problems) => {
+    let checked = tokio::select! {
+        checked = check(&source, &args, logs) => Some(checked?),
+        () = signals.asked() => None,
+    };
+    let (doors, plan) = match checked {
+        Some((doors, Ok(plan))) => (doors, plan),
+        Some((doors, Err(problems))) => {
             doors.close().await;
             match args.check.json {
                 true => print_json(&json!({"pipeline": source.name(), "status": "invalid", "errors": problems}))?,
@@ -28,10 +32,17 @@ pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
             }
             return Ok(Exit::Wrong);
         }
+        None => {
+            match args.check.json {
+                true => print_json(&json!({"pipeline": source.name(), "status": "cancelled"}))?,
+                false => eprintln!("cancelled: nothing ran"),
+            }
+            return Ok(Exit::Interrupted);
+        }
     };
     let ((report, interrupted), fleet) = match doors {
-        Doors::Here(mesh) => (attended(Arc::new(mesh), &plan, &args, space).await, None),
-        Doors::There { mesh, fleet } => (attended(Arc::new(mesh), &plan, &args, space).await, fleet),
+        Doors::Here(mesh) => (attended(Arc::new(mesh), &plan, &args, space, &mut signals).await, None),
+        Doors::There { mesh, fleet } => (attended(Arc::new(mesh), &plan, &args, space, &mut signals).await, fleet),
     };
     match args.check.json {
         true => print_json(&report)?,
@@ -47,8 +58,21 @@ pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
     })
 }
 
+/// Opens the doors to the steps, and asks each what it would do.
+async fn check(source: &Source, args: &RunArgs, logs: LogFormat) -> Result<(Doors, Result<Plan, Problems>), Fault> {
+    let doors = Doors::open(&args.check.steps, logs).await?;
+    let plan = pipeline::check(source, &args.check.arguments(), doors.planner()).await;
+    Ok((doors, plan))
+}
+
 /// Runs a plan, shows how it goes on, and cancels it when somebody asks. Says whether they did.
-async fn attended<M: Mesh>(mesh: Arc<M>, plan: &Plan, args: &RunArgs, space: SpillSpace) -> (RunReport, bool) {
+async fn attended<M: Mesh>(
+    mesh: Arc<M>,
+    plan: &Plan,
+    args: &RunArgs,
+    space: SpillSpace,
+    signals: &mut StopSignals,
+) -> (RunReport, bool) {
     let options = RunOptions {
         run_id: args.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         limit: args.timeout,
@@ -61,18 +85,16 @@ async fn attended<M: Mesh>(mesh: Arc<M>, plan: &Plan, args: &RunArgs, space: Spi
         let mut running = std::pin::pin!(engine.run(plan, &options, progress.clone()));
         let shown = !args.quiet && !args.check.json;
         let mut watching = std::pin::pin!(show::progress(plan, progress, shown));
-        let mut stopped = std::pin::pin!(asked_to_stop());
         loop {
             tokio::select! {
                 report = &mut running => break report,
                 () = &mut watching => {}
-                () = &mut stopped => {
+                () = signals.asked() => {
                     // Asked once, it lets what runs finally run; asked again, it ends.
                     if std::mem::replace(&mut interrupted, true) {
                         options.abandon.cancel();
                     }
                     options.cancel.cancel();
-                    stopped.set(asked_to_stop());
                 }
             }
         }

@@ -6,8 +6,8 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::registry;
 use flight_common::client::StepClient;
-use flight_common::serve::asked_to_stop;
 use flight_common::server::{Limits, Listener, Server, Settings};
+use flight_common::signals::StopSignals;
 use flight_common::telemetry::LogFormat;
 use flight_common::{Fault, StepEnv};
 use orchestrator::mesh::{FlightMesh, InProcess, WithSecrets};
@@ -27,7 +27,7 @@ const DRAIN_SERVERS: Duration = Duration::from_secs(30);
 pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     // Wrong options are told once, here, and not by every server.
     let env = args.env.open()?;
-    let mut stop = std::pin::pin!(asked_to_stop());
+    let mut signals = StopSignals::listen();
     let space = env.space.clone();
     let mut fleet = match args.embedded {
         true => None,
@@ -35,7 +35,7 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
             let steps = registry();
             tokio::select! {
                 fleet = Fleet::start(&steps, &args.env, logs) => Some(fleet?),
-                () = &mut stop => return Ok(Exit::Done),
+                () = signals.asked() => return Ok(Exit::Done),
             }
         }
     };
@@ -60,9 +60,9 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
     let orchestrator = Orchestrator::start(&args.serve, runner, mesh, env).await?;
     tell(&args, &orchestrator, fleet.as_ref())?;
     match &mut fleet {
-        None => stop.await,
+        None => signals.asked().await,
         Some(fleet) => tokio::select! {
-            () = stop => {}
+            () = signals.asked() => {}
             never = fleet.watch() => match never {},
         },
     }
