@@ -6,7 +6,7 @@ use arrow_ipc::{CompressionType, root_as_message};
 use bytes::Bytes;
 use flight_common::testing::batch;
 use flight_common::wire::{
-    Decoder, Encoder, Ending, Frame, FrameBody, FrameReader, Gather, decode_stream, encode_stream,
+    Decoder, Encoder, Ending, Frame, FrameBody, FrameReader, Gather, MAX_MESSAGE_BYTES, decode_stream, encode_stream,
 };
 use flight_common::{BatchStream, Fault, FaultKind, Parcel};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -129,7 +129,7 @@ fn compressed_rows_that_claim_to_be_enormous_are_refused_before_memory_is_asked_
     assert_eq!(decode(body.clone()), Ok(Some(whole)));
     let buffers = root_as_message(&header).expect("a message").header_as_record_batch().and_then(|rows| rows.buffers());
     let values = buffers.expect("buffers").get(1).offset() as usize;
-    for claimed in [i64::MAX, 1 << 40] {
+    for claimed in [i64::MAX, 1 << 40, MAX_MESSAGE_BYTES as i64 + 1] {
         let mut wrong = body.to_vec();
         wrong[values..values + 8].copy_from_slice(&claimed.to_le_bytes());
         let fault = decode(wrong.into()).expect_err("refused");

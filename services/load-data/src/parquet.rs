@@ -1,7 +1,7 @@
 //! Parquet files.
 //!
 //! A row group is held in memory, encoded, until it is whole; here it is whole when it takes its share of the memory
-//! budget, so that a service of any size can write files of any size. The Arrow schema is stored too, and readers that
+//! budget, and sooner when others need theirs, so that a service of any size can write files of any size, and many at once. The Arrow schema is stored too, and readers that
 //! know it get the same types back.
 
 use crate::params::Compression;
@@ -67,10 +67,16 @@ impl ParquetWriter {
         Ok(Self { writer, trouble, plain, held: budget.reservation(), limit })
     }
 
-    fn book(&mut self) {
+    /// Books what the row group takes now, and says whether there is memory for it.
+    fn book(&mut self) -> bool {
         let now = self.writer.memory_size();
         self.held.shrink(self.held.bytes().saturating_sub(now));
-        self.held.grow(now.saturating_sub(self.held.bytes()));
+        let more = now.saturating_sub(self.held.bytes());
+        let room = self.held.try_grow(more);
+        if !room {
+            self.held.grow(more);
+        }
+        room
     }
 }
 
@@ -84,10 +90,11 @@ impl Writer for ParquetWriter {
 
     fn append(&mut self, batch: RecordBatch) -> Result<(), Fault> {
         self.writer.write(&batch).map_err(|error| self.trouble.fault(error))?;
-        if self.writer.memory_size() >= self.limit {
+        let room = self.book();
+        if self.held.bytes() >= if room { self.limit } else { *ROW_GROUP.start() } {
             self.writer.flush().map_err(|error| self.trouble.fault(error))?;
+            self.book();
         }
-        self.book();
         Ok(())
     }
 

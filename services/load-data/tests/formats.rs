@@ -5,7 +5,9 @@ mod common;
 use arrow::array::*;
 use arrow::datatypes::*;
 use common::{Root, read_arrow, read_parquet, receipt, sheet_xml, zip_entry};
+use flight_common::BatchStream;
 use flight_common::testing::{batch, make_batch};
+use futures::StreamExt;
 use load_data::LoadData;
 use serde_json::json;
 use std::fs;
@@ -294,4 +296,32 @@ async fn the_receipt_tells_path_rows_and_bytes() {
     let size = fs::metadata(root.0.path().join(&receipt.path)).expect("the file").len();
     assert_eq!((receipt.bytes as u64, ran.report.counters["bytes_written"]), (size, size));
     assert!(ran.schema.fields().iter().all(|field| !field.is_nullable()));
+}
+
+#[tokio::test]
+async fn many_parquet_files_at_once_share_the_memory() {
+    const LOADS: usize = 32;
+    const MEMORY: usize = 64 << 20;
+    let root = Root::new();
+    let bench = root.bench().memory(MEMORY);
+    let texts = |first: usize| StringArray::from_iter_values((first..first + 256).map(|n| format!("{n:04096}")));
+    let all: Vec<_> = (0..20).map(|nth| make_batch(vec![("text", Arc::new(texts(nth * 256)))])).collect();
+    let in_step = Arc::new(tokio::sync::Barrier::new(LOADS));
+    let load = |nth: usize| {
+        let params = json!({"format": "parquet", "compression": "none", "path": format!("{nth}.parquet")});
+        let in_step = in_step.clone();
+        let rows = futures::stream::iter(all.clone()).then(move |batch| {
+            let in_step = in_step.clone();
+            async move {
+                in_step.wait().await;
+                Ok(batch)
+            }
+        });
+        bench.run_streams(LoadData, params, vec![BatchStream::new(all[0].schema(), rows)])
+    };
+    for ran in futures::future::join_all((0..LOADS).map(load)).await {
+        ran.expect("loads");
+    }
+    let peak = bench.env.space.budget().peak();
+    assert!(peak <= MEMORY + MEMORY / 2, "{peak} bytes for {LOADS} files");
 }

@@ -1,7 +1,7 @@
 //! Arrow IPC messages to record batches. What arrives is checked: a client's mistake is a fault, never undefined.
 
 use super::frame::{Frame, not_ipc};
-use super::schema_from_bytes;
+use super::{MAX_MESSAGE_BYTES, schema_from_bytes};
 use crate::fault::Fault;
 use crate::stream::BatchStream;
 use arrow::array::{ArrayRef, RecordBatch};
@@ -12,9 +12,6 @@ use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
 use arrow_ipc::{MessageHeader, root_as_message};
 use futures::{Stream, StreamExt};
 use std::collections::HashMap;
-
-/// Bytes that the buffers of a message may have once they are decompressed.
-const LARGEST: u64 = 1 << 30;
 
 /// Decodes the messages of one stream.
 pub struct Decoder {
@@ -97,9 +94,10 @@ fn sound<T>(
         return Err(not_ipc("its header names buffers beyond the end of its body"));
     }
     let bytes = decompressed(body, header);
-    if bytes > LARGEST {
-        let what =
-            format!("a batch says that it takes {bytes} bytes once it is decompressed, and {LARGEST} is the most");
+    if bytes > MAX_MESSAGE_BYTES as u64 {
+        let what = format!(
+            "a batch says that it takes {bytes} bytes once it is decompressed, and {MAX_MESSAGE_BYTES} is the most"
+        );
         return Err(Fault::bad_data(what).help("send smaller batches"));
     }
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));

@@ -39,5 +39,5 @@ pub type FrameStream = EdgeStream<Frame>;
 /// Bytes to aim at in one message: large enough that its fixed costs vanish, small enough to flow.
 pub const MESSAGE_BYTES: usize = 2 << 20;
 
-/// The largest message body that is taken. One row larger than this cannot travel.
+/// The largest message body that is taken, also once it is decompressed. One row larger than this cannot travel.
 pub const MAX_MESSAGE_BYTES: usize = 512 << 20;
