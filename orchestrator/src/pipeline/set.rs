@@ -33,7 +33,11 @@ impl Spec {
         };
         // The value has no place in the file: it is shown at the step that it changes.
         let mut wrong = Problems::none();
-        let value = read(&Source::new("--set", value), &mut wrong);
+        let value = match value.trim_start().starts_with(['|', '>']) && !value.contains('\n') {
+            // A block of lines would begin so, and has none.
+            true => Some(Yaml { span: step.id_span.clone(), node: Node::Scalar(value.into()) }),
+            false => read(&Source::new("--set", value), &mut wrong),
+        };
         if let Some(problem) = wrong.iter().next() {
             return Err(refuse(format!("--set {set}: {}", problem.message))
                 .help("put a text in quotes: --set 'clean.fill_value=\"[none\"'".to_owned()));
@@ -111,11 +115,18 @@ mod tests {
 
     #[test]
     fn values_are_yaml_and_paths_go_deeper() {
-        let (params, problems) =
-            after(&["a.x=[1, 'b']", "a.list.0.y=007", "a.new.deep=2024-01-02", "b.n=3", "b.t=x=y.z"]);
+        let (params, problems) = after(&[
+            "a.x=[1, 'b']",
+            "a.list.0.y=007",
+            "a.new.deep=2024-01-02",
+            "b.n=3",
+            "b.t=x=y.z",
+            "b.u=|",
+            "b.v=>1",
+        ]);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(params[0], r#"{"x":[1,"b"],"list":[{"y":"007"}],"no":null,"new":{"deep":"2024-01-02"}}"#);
-        assert_eq!(params[1], r#"{"n":3,"t":"x=y.z"}"#);
+        assert_eq!(params[1], r#"{"n":3,"t":"x=y.z","u":"|","v":">1"}"#);
     }
 
     #[test]

@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// What a row group takes at most, and at least before it is worth being one.
 const ROW_GROUP: std::ops::RangeInclusive<usize> = (4 << 20)..=(64 << 20);
 
+/// What the dictionary of a column takes before it holds a value: Arrow's writer makes its table for 4096 of them.
+const EMPTY_DICTIONARY: usize = 74 << 10;
+
 /// The type that Parquet has instead of one that it lacks: it knows no seconds, and its dates are days. Written as they
 /// are, those would be plain numbers to everybody who does not read the Arrow schema.
 pub fn instead(data_type: &DataType) -> Option<DataType> {
@@ -49,6 +52,9 @@ pub struct ParquetWriter {
     trouble: Trouble,
     plain: Plain,
     held: Reservation,
+    /// What a row group takes that is worth being written.
+    worth: usize,
+    /// What a row group takes at most.
     limit: usize,
 }
 
@@ -60,11 +66,18 @@ impl ParquetWriter {
     pub fn begin(sink: Sink, compression: Compression, plain: Plain, budget: &MemoryBudget) -> Result<Self, Fault> {
         let trouble = sink.trouble();
         let schema: SchemaRef = plain.schema().clone();
-        let properties = WriterProperties::builder().set_compression(codec(compression)).build();
+        let limit = (budget.limit() / 4).clamp(*ROW_GROUP.start(), *ROW_GROUP.end());
+        // Of very many columns the empty dictionaries alone would take more than the rows may.
+        let dictionaries = leaves(&schema).saturating_mul(EMPTY_DICTIONARY);
+        let with_dictionaries = dictionaries <= limit;
+        let properties = WriterProperties::builder()
+            .set_compression(codec(compression))
+            .set_dictionary_enabled(with_dictionaries)
+            .build();
         let options = ArrowWriterOptions::new().with_properties(properties);
         let writer = ArrowWriter::try_new_with_options(sink, schema, options).map_err(|error| trouble.fault(error))?;
-        let limit = (budget.limit() / 4).clamp(*ROW_GROUP.start(), *ROW_GROUP.end());
-        Ok(Self { writer, trouble, plain, held: budget.reservation(), limit })
+        let worth = *ROW_GROUP.start() + if with_dictionaries { dictionaries } else { 0 };
+        Ok(Self { writer, trouble, plain, held: budget.reservation(), worth, limit: limit.max(worth) })
     }
 
     /// Books what the row group takes now, and says whether there is memory for it.
@@ -91,7 +104,7 @@ impl Writer for ParquetWriter {
     fn append(&mut self, batch: RecordBatch) -> Result<(), Fault> {
         self.writer.write(&batch).map_err(|error| self.trouble.fault(error))?;
         let room = self.book();
-        if self.held.bytes() >= if room { self.limit } else { *ROW_GROUP.start() } {
+        if self.held.bytes() >= if room { self.limit } else { self.worth } {
             self.writer.flush().map_err(|error| self.trouble.fault(error))?;
             self.book();
         }
@@ -101,6 +114,11 @@ impl Writer for ParquetWriter {
     fn finish(self) -> Result<Sink, Fault> {
         self.writer.into_inner().map_err(|error| self.trouble.fault(error))
     }
+}
+
+/// The columns that Parquet makes of these, in which each field of a struct is one.
+fn leaves(schema: &Schema) -> usize {
+    schema.flattened_fields().iter().filter(|field| !field.data_type().is_nested()).count()
 }
 
 fn codec(compression: Compression) -> Codec {

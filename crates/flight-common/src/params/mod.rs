@@ -128,7 +128,7 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
             vec![Violation {
                 message: format!("{named}expected {wanted}, got {}", kind_of(error.instance())),
                 pointer,
-                help: describe_property(schema, &place),
+                help: quoted(&wanted, error.instance()).or_else(|| describe_property(schema, &place)),
             }]
         }
         ValidationErrorKind::Enum { options } => {
@@ -186,6 +186,12 @@ fn meant<'a>(
     fitting.next().filter(|_| fitting.next().is_none())
 }
 
+/// How a text is written that YAML takes for something else.
+fn quoted(wanted: &str, given: &Value) -> Option<String> {
+    let plain = given.is_number() || given.is_boolean();
+    (plain && wanted.split(" or ").any(|one| one == "string")).then(|| format!("put a text in quotes: \"{given}\""))
+}
+
 /// `a number (3.5)`, cut short.
 fn kind_of(value: &Value) -> String {
     let kind = match value {
@@ -239,8 +245,14 @@ fn describe_property(root: &Value, place: &str) -> Option<String> {
     let found = subschema(root, place)?;
     let text = found.get("description").or_else(|| resolve(root, found).get("description"))?.as_str()?;
     let paragraph = text.split("\n\n").next()?.replace('\n', " ");
-    let sentence = paragraph.split(". ").next()?.trim_end_matches('.');
-    Some(format!("{}: {sentence}", place.rsplit('.').next().unwrap_or(place)))
+    Some(format!("{}: {}", place.rsplit('.').next().unwrap_or(place), first_sentence(&paragraph)))
+}
+
+/// Up to the first full stop that is not part of code.
+fn first_sentence(text: &str) -> &str {
+    let ends = |(place, _): &(usize, &str)| text[..*place].matches('`').count().is_multiple_of(2);
+    let end = text.match_indices(". ").find(ends).map_or(text.len(), |(place, _)| place);
+    text[..end].trim_end_matches('.')
 }
 
 /// The words that an enum of documented variants allows (`oneOf` of constants).
@@ -326,6 +338,18 @@ mod tests {
         knobs: Option<Knobs>,
         /// Names.
         columns: crate::columns::ColumnList,
+    }
+
+    #[test]
+    fn a_number_where_a_text_belongs_is_told_to_be_put_in_quotes() {
+        let found = check(&schema_of::<Deep>(), &json!({"columns": ["a", 2024]})).expect("a valid schema");
+        assert_eq!(found[0].help.as_deref(), Some("put a text in quotes: \"2024\""));
+    }
+
+    #[test]
+    fn a_sentence_does_not_end_within_code() {
+        assert_eq!(first_sentence("One of `a . b`. More."), "One of `a . b`");
+        assert_eq!(first_sentence("All of it."), "All of it");
     }
 
     #[test]
