@@ -8,6 +8,7 @@ use crate::service::{HookSettings, LineageSettings, RetryPolicy, Service, Settin
 use crate::store::{Limits, Store};
 use bytesize::ByteSize;
 use clap::Args;
+use flight_common::serve::address;
 use flight_common::{DataRoot, Fault, StepEnv, params};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Args)]
 pub struct ServeOptions {
     /// The address of the REST API. Port 0 takes a free one.
-    #[arg(long, env = "QUIVER_API", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    #[arg(long, env = "QUIVER_API", default_value = "127.0.0.1:8080", value_name = "ADDR", value_parser = address)]
     pub api: SocketAddr,
 
     /// The address of the Flight front door. Port 0 takes a free one.
-    #[arg(long, env = "QUIVER_FRONT", default_value = "127.0.0.1:8814", value_name = "ADDR")]
+    #[arg(long, env = "QUIVER_FRONT", default_value = "127.0.0.1:8814", value_name = "ADDR", value_parser = address)]
     pub front: SocketAddr,
 
     /// Where runs are kept: `sqlite:///folder/quiver.db`, or `postgres://user@host/database`, which several orchestrators

@@ -14,7 +14,7 @@ use crate::telemetry::{self, LogFormat};
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -65,11 +65,22 @@ impl EnvOptions {
     }
 }
 
+/// An address to listen on, as people write it: a host by number or by name, and a port.
+///
+/// # Errors
+/// What is wrong with it, and how one looks.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let like = "write it like 127.0.0.1:8815, [::1]:8815, 0.0.0.0:8815 or localhost:8815";
+    let found: Vec<SocketAddr> = text.to_socket_addrs().map_err(|error| format!("{error}; {like}"))?.collect();
+    // A name of both kinds is the one that clients try.
+    found.iter().find(|one| one.is_ipv4()).or(found.first()).copied().ok_or_else(|| format!("no address; {like}"))
+}
+
 /// Where to listen, and how to end.
 #[derive(Clone, Debug, Args)]
 pub struct ListenOptions {
     /// The TCP address to listen on. Port 0 takes a free one; the line printed at the start tells it.
-    #[arg(long, env = "QUIVER_LISTEN", default_value = "127.0.0.1:8815", value_name = "ADDR")]
+    #[arg(long, env = "QUIVER_LISTEN", default_value = "127.0.0.1:8815", value_name = "ADDR", value_parser = address)]
     pub listen: SocketAddr,
 
     /// A Unix socket to listen on as well.
@@ -179,4 +190,20 @@ pub fn main(step: impl Step) -> ExitCode {
 pub fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
     let built = tokio::runtime::Builder::new_multi_thread().thread_name("io").enable_all().build();
     built.map_err(|error| Fault::busy(format!("cannot start threads: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_by_number_or_name_and_a_port() {
+        assert_eq!(address("127.0.0.1:0"), Ok(([127, 0, 0, 1], 0).into()));
+        assert_eq!(address("[::1]:80").map(|one| one.is_ipv6()), Ok(true));
+        assert_eq!(address("localhost:81").map(|one| (one.ip().is_loopback(), one.port())), Ok((true, 81)));
+        for wrong in ["", "8815", ":8815", "localhost", "localhost:http", "127.0.0.1:70000"] {
+            let told = address(wrong).expect_err(wrong);
+            assert!(told.contains("localhost:8815"), "{wrong}: {told}");
+        }
+    }
 }

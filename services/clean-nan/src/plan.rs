@@ -231,12 +231,13 @@ impl Assigned {
 
 /// The value for each target, as one row of its type.
 fn fill_rows(params: &Params, targets: &[Target], wrong: &mut Wrong) -> Vec<ArrayRef> {
-    let Some(fill_value) = &params.fill_value else { return Vec::new() };
     let mut rows = Vec::new();
+    let mut unfit = Vec::new();
     for target in targets {
-        let row = match fill_value {
-            FillValue::All(value) => fill_row(value, target, "/fill_value"),
-            FillValue::Each(values) => match values.get(&target.name) {
+        let row = match &params.fill_value {
+            None => continue,
+            Some(FillValue::All(value)) => fill_row(value, target, "/fill_value"),
+            Some(FillValue::Each(values)) => match values.get(&target.name) {
                 Some(value) => fill_row(value, target, &pointer(["fill_value", &target.name])),
                 None => Err(bad_param(
                     "/fill_value",
@@ -247,9 +248,12 @@ fn fill_rows(params: &Params, targets: &[Target], wrong: &mut Wrong) -> Vec<Arra
         };
         match row {
             Ok(row) => rows.push(row),
-            Err(fault) => wrong.push(fault),
+            Err(fault) => unfit.push(fault),
         }
     }
+    // One value is one mistake, however many columns it does not fit.
+    let told = if matches!(params.fill_value, Some(FillValue::All(_))) { 1 } else { unfit.len() };
+    unfit.into_iter().take(told).for_each(|fault| wrong.push(fault));
     rows
 }
 

@@ -102,7 +102,7 @@ async fn fill_values_that_do_not_fit_are_refused_when_planned() {
     for (params, pointers, hint) in [
         (json!({"strategy": "fill_value"}), vec!["/strategy"], "add fill_value"),
         (json!({"strategy": "ffill", "fill_value": 1}), vec!["/fill_value"], "leave fill_value out"),
-        (json!({"strategy": "fill_value", "fill_value": 0}), vec!["/fill_value", "/fill_value"], "in quotes"),
+        (json!({"strategy": "fill_value", "fill_value": 0}), vec!["/fill_value"], "in quotes"),
         (json!({"strategy": "fill_value", "fill_value": {"age": "30"}}), vec!["/fill_value/age"], "without the quotes"),
         (
             json!({"strategy": "fill_value", "fill_value": {"age": 1.5, "born": 7}}),
