@@ -51,6 +51,7 @@ fn a_killed_server_fails_the_run_by_name_and_leaves_no_file() {
     let report = ended.json();
     assert_eq!(report["status"], "failed");
     assert_eq!(report["fault"]["step"], "outliers", "{}", report["fault"]);
+    assert!(report["fault"]["help"].as_str().is_some_and(|help| help.contains("still runs")), "{}", report["fault"]);
     assert_eq!(written(&house), Vec::<String>::new());
 }
 

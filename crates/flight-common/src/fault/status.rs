@@ -152,10 +152,14 @@ impl Fault {
         // INTERNAL, with the transport's error as its source. What lies deepest says why; the layers above, where it was met.
         let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
         if let Some(cause) = causes.last().filter(|_| kind == FaultKind::Internal) {
-            return Self::upstream(format!("the connection broke: {cause}"));
+            return Self::upstream(format!("the connection broke: {cause}")).help(Self::LOOK_AT_THE_SERVER);
         }
         Self::new(kind, message)
     }
+
+    /// What to try when a server is gone in the middle.
+    pub(crate) const LOOK_AT_THE_SERVER: &str =
+        "see whether the server still runs and what its log says last, and run again";
 
     /// The delay to tell a client that found the service busy.
     pub const RETRY_SOON: Duration = Duration::from_millis(500);

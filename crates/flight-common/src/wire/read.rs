@@ -303,7 +303,8 @@ impl Stream for FrameReader {
                     return this.end_with(fault);
                 }
                 None if this.side == Side::Response => {
-                    return this.end_with(Fault::upstream("the peer closed the stream without a status"));
+                    let fault = Fault::upstream("the peer closed the stream without a status");
+                    return this.end_with(fault.help(Fault::LOOK_AT_THE_SERVER));
                 }
                 None => return Poll::Ready(this.end()),
             }
