@@ -1,7 +1,7 @@
 //! What a step did: rows, bytes, where its time went, and its own counters.
 //!
 //! The kit counts; a step adds only what it alone knows, by [`Meter::count`] and [`Meter::detail`]. Time is split three
-//! ways. *Waiting*: an input has nothing yet, and no work is under way. *Blocked*: the reader of the output is slower.
+//! ways. *Waiting*: an input, or the place that a source reads from, has nothing yet, and no work is under way. *Blocked*: the reader of the output is slower.
 //! *Computing*: the rest.
 
 use crate::command::{Form, json_to_struct};
@@ -41,7 +41,7 @@ pub struct StepReport {
     pub bytes_spilled: u64,
     /// From start to end.
     pub duration_ms: f64,
-    /// Part of it: waiting for input.
+    /// Part of it: waiting for input, or for the place that a source reads from.
     pub waiting_ms: f64,
     /// Part of it: computing.
     pub computing_ms: f64,

@@ -234,6 +234,21 @@ impl StepContext {
         &self.env.space
     }
 
+    /// What comes from outside of the run, from a database or over HTTP: while it has nothing, the step waits, as it does for
+    /// an input.
+    pub fn from_outside<S: futures::Stream + Send + 'static>(
+        &self,
+        items: S,
+    ) -> impl futures::Stream<Item = S::Item> + Send + 'static {
+        let meter = self.meter.clone();
+        let mut items = Box::pin(items);
+        futures::stream::poll_fn(move |cx| {
+            let polled = items.as_mut().poll_next(cx);
+            meter.starved(polled.is_pending());
+            polled
+        })
+    }
+
     /// Applies a pure function to each batch on as many threads as there are cores, and keeps the order.
     ///
     /// For work that takes long per batch, such as parsing and formatting. At most one batch per core is under way.

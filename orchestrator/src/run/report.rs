@@ -133,29 +133,36 @@ impl StepOutcome {
     }
 }
 
-/// What held a run back, in words: the step that computed longest, since streaming steps run at once and the others wait
-/// for it or are blocked by it; and the step that waited the largest part of its time, with the one it waited for.
+/// What held a run back, in words: the step that was longest at work, since streaming steps run at once and the others wait
+/// for it or are blocked by it; and the step that waited the largest part of its time, with the one it waited for. A source
+/// is at work also while it waits for the place that it reads from.
 ///
 /// `feeds` tells the places of the steps that feed each step.
 pub(super) fn held_back_by(steps: &[StepOutcome], feeds: &[Vec<usize>], duration_ms: f64) -> Option<String> {
-    let slowest = steps.iter().max_by(|a, b| a.computing_ms.total_cmp(&b.computing_ms))?;
-    if slowest.computing_ms <= 0.0 || duration_ms <= 0.0 {
+    let outside = |place: usize| if feeds[place].is_empty() { steps[place].waiting_ms } else { 0.0 };
+    let at_work = |place: &usize| steps[*place].computing_ms + outside(*place);
+    let longest = |a: &usize, b: &usize| at_work(a).total_cmp(&at_work(b));
+    let slowest = (0..steps.len()).max_by(longest)?;
+    if at_work(&slowest) <= 0.0 || duration_ms <= 0.0 {
         return None;
     }
-    let share = (100.0 * slowest.computing_ms / duration_ms).min(100.0);
-    let computed = format!("{} computed for {share:.0} % of the run", slowest.id);
+    let of_the_run = |time: f64| (100.0 * time / duration_ms).min(100.0);
+    let (id, waited, computed) = (&steps[slowest].id, outside(slowest), steps[slowest].computing_ms);
+    let first = match waited > computed {
+        true => format!("{id} waited {:.0} % of the run for what it reads", of_the_run(waited)),
+        false => format!("{id} computed for {:.0} % of the run", of_the_run(computed)),
+    };
     let waits = steps.iter().zip(feeds).filter_map(|(step, feeds)| {
-        let longest = |a: &&StepOutcome, b: &&StepOutcome| a.computing_ms.total_cmp(&b.computing_ms);
-        let source = feeds.iter().filter_map(|place| steps.get(*place)).max_by(longest)?;
+        let source = &steps[feeds.iter().copied().max_by(longest)?];
         let share = if step.duration_ms > 0.0 { step.waiting_ms / step.duration_ms } else { 0.0 };
         Some((share, step, source))
     });
     match waits.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((share, step, source)) if share >= MUCH => {
             let share = (100.0 * share).min(100.0);
-            Some(format!("{computed}; {} waited {share:.0} % of its time for {}", step.id, source.id))
+            Some(format!("{first}; {} waited {share:.0} % of its time for {}", step.id, source.id))
         }
-        _ => Some(computed),
+        _ => Some(first),
     }
 }
 
@@ -186,6 +193,10 @@ mod tests {
         let steps = [step("read", 90.0, 0.0), step("outliers", 10.0, 83.0)];
         let told = held_back_by(&steps, &[vec![], vec![0]], 100.0);
         let wanted = "read computed for 90 % of the run; outliers waited 83 % of its time for read";
+        assert_eq!(told.as_deref(), Some(wanted));
+        let steps = [step("read", 5.0, 90.0), step("outliers", 10.0, 83.0)];
+        let told = held_back_by(&steps, &[vec![], vec![0]], 100.0);
+        let wanted = "read waited 90 % of the run for what it reads; outliers waited 83 % of its time for read";
         assert_eq!(told.as_deref(), Some(wanted));
     }
 }

@@ -29,6 +29,7 @@ impl Run {
             Ok::<_, Fault>(pages.next().await?.map(|block| (block, pages)))
         });
         let schema = layout.schema.clone();
+        let blocks = context.from_outside(blocks);
         let batches = context.map_parallel(blocks, move |block| decode(&layout, &options.nulls, &block));
         // A page without records has no batch.
         let batches = batches.try_filter(|batch| std::future::ready(batch.num_rows() > 0));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{
     Read, assert_a_change_is_told, assert_dropping_ends, assert_going_away_is_a_fault, assert_memory_does_not_grow,
-    params, shown,
+    assert_the_servers_time_is_waiting, params, shown,
 };
 use test_servers::{Database, MariaDatabase, MariaDb};
 
@@ -134,6 +134,12 @@ async fn nothing_is_written_to_files_and_none_is_read() {
         database.cells("SELECT 'delete' AS action FROM (SELECT 1) AS x WHERE 'INTO OUTFILE' <> ''").await,
         [["delete"]]
     );
+}
+
+#[tokio::test]
+async fn the_time_of_the_server_is_waiting() {
+    let database = MariaDatabase::new().await;
+    assert_the_servers_time_is_waiting(&database, "SELECT SLEEP(0.3) AS x").await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{
     Read, assert_a_change_is_told, assert_dropping_ends, assert_going_away_is_a_fault, assert_memory_does_not_grow,
-    connections, eventually, params, shown,
+    assert_the_servers_time_is_waiting, connections, eventually, params, shown,
 };
 use test_servers::{Database, Postgres, PostgresDatabase};
 
@@ -125,6 +125,12 @@ async fn a_table_is_read_by_its_name_alone() {
     assert_eq!(database.cells("TABLE t ORDER BY n DESC LIMIT 2").await, [["3"], ["2"]]);
     let ran = database.extract("TABLE t", json!({"partition_column": "n", "partitions": 2})).await.expect("read");
     assert_eq!(ran.rows().num_rows(), 3);
+}
+
+#[tokio::test]
+async fn the_time_of_the_server_is_waiting() {
+    let database = PostgresDatabase::new().await;
+    assert_the_servers_time_is_waiting(&database, "SELECT pg_sleep(0.3)").await;
 }
 
 #[tokio::test]

@@ -40,9 +40,10 @@ fn check_time(begun: Instant, limit: Duration) -> Result<(), Fault> {
 /// The rows.
 pub fn rows(query: Query, context: StepContext) -> BatchStream {
     let schema = query.layout.schema.clone();
+    let outside = context.clone();
     BatchStream::new(
         schema,
-        try_stream! {
+        outside.from_outside(try_stream! {
             let Query { address, options, layout } = query;
             let mut session = Session::open(&address).await?;
             begin(&mut session, &options).await?;
@@ -76,6 +77,6 @@ pub fn rows(query: Query, context: StepContext) -> BatchStream {
             }
             drop(rows);
             session.close().await;
-        },
+        }),
     )
 }

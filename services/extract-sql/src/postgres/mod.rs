@@ -87,7 +87,7 @@ fn batches(
     context: &StepContext,
     pieces: impl Stream<Item = Result<Piece, Fault>> + Send + 'static,
 ) -> impl Stream<Item = Result<RecordBatch, Fault>> + Send + 'static {
-    let read = context.map_parallel(pieces, move |piece| Ok(piece.read(&query.layout)));
+    let read = context.map_parallel(context.from_outside(pieces), move |piece| Ok(piece.read(&query.layout)));
     let mut before = 0;
     read.map(move |read| match read? {
         Ok(batch) => {

@@ -93,6 +93,13 @@ pub async fn assert_going_away_is_a_fault(database: &impl Read, endless: &str, d
 }
 
 /// A change of the table `t` between plan and run is told, with this word.
+/// A server that takes its time keeps the step waiting, and not computing.
+pub async fn assert_the_servers_time_is_waiting(database: &impl Read, sleeps_300ms: &str) {
+    let ran = database.extract(sleeps_300ms, json!({})).await.expect("rows");
+    let report = &ran.report;
+    assert!(report.waiting_ms > 250.0 && report.computing_ms < report.waiting_ms, "{report:?}");
+}
+
 pub async fn assert_a_change_is_told(database: &impl Read, change: &str, word: &str) {
     let mut driven = database.started("SELECT * FROM t").await;
     database.run(change).await;
