@@ -2,11 +2,11 @@
 
 use super::Engine;
 use super::statement::{Statement, numbered, parameters};
+use super::told::fault;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
@@ -173,24 +173,4 @@ fn fit(context: &SessionContext, memory: &WorkingMemory, row_bytes: usize) {
     let mut state = state.write();
     let fitted = queries::fitted(state.config().clone(), memory.most(), row_bytes);
     *state.config_mut() = fitted;
-}
-
-/// What DataFusion says, as a fault.
-pub(super) fn fault(error: DataFusionError) -> Fault {
-    if let Some(fault) = queries::carried(&error) {
-        return fault;
-    }
-    match error.find_root() {
-        DataFusionError::SQL(..)
-        | DataFusionError::Plan(_)
-        | DataFusionError::SchemaError(..)
-        | DataFusionError::NotImplemented(_) => Fault::bad_params(error.strip_backtrace()),
-        DataFusionError::ResourcesExhausted(_) => {
-            Fault::busy(error.strip_backtrace()).help("ask for less, or give the orchestrator more --memory-limit")
-        }
-        DataFusionError::IoError(error) => Fault::io("a spill file", error),
-        DataFusionError::ArrowError(error, _) => Fault::bad_data(error.to_string()),
-        DataFusionError::Execution(text) => Fault::bad_data(text),
-        _ => Fault::internal(error),
-    }
 }

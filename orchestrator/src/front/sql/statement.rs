@@ -3,7 +3,7 @@
 //! Nothing is kept between calls, so that any replica can answer the next one: a handle is the text of its statement, and
 //! once values are bound, those too.
 
-use super::query::fault;
+use super::told::fault;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::reader::StreamReader;

@@ -2,7 +2,8 @@
 
 use super::super::kept::{columns_of, rows_of};
 use super::Engine;
-use super::query::{CATALOG, fault};
+use super::query::CATALOG;
+use super::told::fault;
 use crate::service::Service;
 use crate::store::{KeptOutput, RunFilter};
 use arrow::datatypes::SchemaRef;

@@ -7,6 +7,7 @@
 //! | `text` | values as `LOAD DATA` reads them |
 //! | `write` | all of it in one transaction |
 //! | `rows` | rows sent by `LOAD DATA`, and what the server says of them |
+//! | `session` | a connection to write over |
 //! | `ledger` | which runs have written |
 //! | `staging` | a table that is being made, and what loads left behind that were killed while they made one |
 //!
@@ -27,6 +28,7 @@
 
 mod ledger;
 mod rows;
+mod session;
 mod staging;
 mod table;
 mod text;

@@ -2,8 +2,8 @@
 //! killed.
 
 use super::ledger::Ledger;
+use super::session::{helped, session_for_loading};
 use super::table::Table;
-use super::write::{helped, session_for_loading};
 use crate::plain::Plain;
 use crate::target::Target;
 use databases::Address;
