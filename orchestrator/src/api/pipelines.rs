@@ -6,7 +6,7 @@ use super::extract::{Json, Path, Query, Yaml, media_type, text_header};
 use super::problem::{ApiError, PipelineProblem, ProblemDetails};
 use crate::pipeline::{Arguments, Problems};
 use crate::service::UNNAMED;
-use crate::store::{Definition, Pipeline, PipelineVersion, StoreError, Stored};
+use crate::store::{Definition, Pipeline, PipelineVersion, Stored};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -96,7 +96,11 @@ fn yes() -> bool {
 ///
 /// With `If-Match: "HASH"` only if that is still the newest version; with `If-None-Match: *` only if there is no such
 /// pipeline yet.
-#[utoipa::path(put, path = "/pipelines/{name}", tag = "pipelines", params(("name" = String, Path), Store),
+#[utoipa::path(put, path = "/pipelines/{name}", tag = "pipelines",
+    params(
+        ("name" = String, Path), Store,
+        ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header),
+    ),
     request_body(content = String, content_type = "application/yaml"),
     responses(
         (status = 200, body = PipelineVersion),
@@ -117,16 +121,13 @@ async fn put(
         api.service().check_unfilled(&name, &body).await?;
     }
     let expected = match (text_header(&headers, "if-match")?, text_header(&headers, "if-none-match")?) {
-        (Some(tag), _) => Some(tag.trim_matches('"').to_owned()),
+        (Some(tag), _) => Some(hash_of(&tag)),
         (None, Some(any)) if any.trim() == "*" => Some(String::new()),
         _ => None,
     };
     let definition = Definition::new(body);
     let stored = api.service().store().put_pipeline(&name, &definition, expected.as_deref(), &caller.name);
-    let Stored { version, made } = stored.await.map_err(|error| match error {
-        StoreError::Conflict(why) if expected.is_some() => ApiError::precondition_failed(why),
-        error => error.into(),
-    })?;
+    let Stored { version, made } = stored.await?;
     let status = if made && version.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
     let location = HeaderValue::from_str(&format!("/api/v1/pipelines/{name}")).ok();
     let mut response = (status, [(header::ETAG, etag(&version.hash))], Json(version)).into_response();
@@ -135,13 +136,24 @@ async fn put(
 }
 
 /// Forgets a pipeline with all its versions. Its runs stay.
-#[utoipa::path(delete, path = "/pipelines/{name}", tag = "pipelines", params(("name" = String, Path)), responses(
-    (status = 204),
-    (status = 404, body = ProblemDetails),
-    (status = 409, body = ProblemDetails, description = "Schedules run it."),
-))]
-async fn delete(_: Operator, State(api): State<Api>, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
-    api.service().store().delete_pipeline(&name).await?;
+///
+/// With `If-Match: "HASH"` only if that is still the newest version.
+#[utoipa::path(delete, path = "/pipelines/{name}", tag = "pipelines",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204),
+        (status = 404, body = ProblemDetails),
+        (status = 409, body = ProblemDetails, description = "Schedules run it."),
+        (status = 412, body = ProblemDetails, description = "Somebody has changed it."),
+    ))]
+async fn delete(
+    _: Operator,
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let expected = text_header(&headers, "if-match")?.map(|tag| hash_of(&tag));
+    api.service().store().delete_pipeline(&name, expected.as_deref()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -237,6 +249,11 @@ async fn plan(_: Operator, State(api): State<Api>, Yaml(body): Yaml) -> Result<J
 
 fn etag(hash: &str) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// The hash in an `If-Match`.
+fn hash_of(tag: &str) -> String {
+    tag.trim().trim_matches('"').to_owned()
 }
 
 /// The media type of a pipeline's text.

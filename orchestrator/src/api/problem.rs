@@ -132,6 +132,9 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(_) => conflict("conflict"),
             StoreError::Illegal { .. } => conflict("illegal_move"),
             StoreError::LeaseLost(_) => conflict("lease_lost"),
+            StoreError::Stale(_) => {
+                Self::precondition_failed(error.to_string()).help("look at what there is now, and send its ETag")
+            }
             StoreError::Unavailable(_) => {
                 Self { retry_after: Some(Duration::from_secs(2)), ..Fault::from(error).into() }
             }

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// It is not as the caller thought.
     #[error("{0}")]
     Conflict(String),
+    /// It was changed since the caller looked at it.
+    #[error("{0}")]
+    Stale(String),
     /// The run is in a state from which it cannot do that.
     #[error("run {run} is {state}: it cannot {}", step.name())]
     Illegal {
@@ -64,7 +67,7 @@ impl From<StoreError> for Fault {
         let message = error.to_string();
         match error {
             StoreError::NotFound(_) => Self::not_found(message),
-            StoreError::Conflict(_) | StoreError::Illegal { .. } => Self::bad_params(message),
+            StoreError::Conflict(_) | StoreError::Stale(_) | StoreError::Illegal { .. } => Self::bad_params(message),
             StoreError::LeaseLost(_) => Self::cancelled(message),
             StoreError::Unavailable(_) => Self::upstream(message),
             StoreError::Corrupt(_) => Self::internal(message),

@@ -67,7 +67,7 @@ impl Store {
     /// such a pipeline yet.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when somebody else was faster.
+    /// [`StoreError::Stale`] when somebody else was faster.
     pub async fn put_pipeline(
         &self,
         name: &str,
@@ -93,12 +93,7 @@ impl Store {
         .await?;
         let newest = newest.as_ref().map(version).transpose()?;
         let hash = newest.as_ref().map_or("", |newest| newest.hash.as_str());
-        if expected.is_some_and(|expected| expected != hash) {
-            return Err(StoreError::Conflict(match hash {
-                "" => format!("there is no pipeline {name} yet"),
-                _ => format!("pipeline {name} was changed in the meantime: its newest version is {hash}"),
-            }));
-        }
+        still_newest(name, hash, expected)?;
         if let Some(same) = newest.as_ref().filter(|newest| newest.hash == definition.hash) {
             return Ok(Stored { version: same.clone(), made: false });
         }
@@ -180,17 +175,22 @@ impl Store {
         Ok((found, definition))
     }
 
-    /// Forgets a pipeline. Its runs stay.
+    /// Forgets a pipeline. Its runs stay. `expected` is the hash that the caller believes to be the newest, if any.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such pipeline; [`StoreError::Conflict`] when schedules run it.
-    pub async fn delete_pipeline(&self, name: &str) -> Result<(), StoreError> {
+    /// [`StoreError::NotFound`] when there is no such pipeline; [`StoreError::Stale`] when somebody has changed it;
+    /// [`StoreError::Conflict`] when schedules run it.
+    pub async fn delete_pipeline(&self, name: &str, expected: Option<&str>) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(&mut *tx).await?;
-        let deleted = sqlx::query("DELETE FROM pipelines WHERE name = $1").bind(name).execute(&mut *tx).await?;
-        if deleted.rows_affected() == 0 {
+        // Deleted before its versions are looked at, so that nobody adds one meanwhile.
+        let deleted = sqlx::query("DELETE FROM pipelines WHERE name = $1 RETURNING version").bind(name);
+        let Some(deleted) = deleted.fetch_optional(&mut *tx).await? else {
             return Err(StoreError::NotFound(format!("there is no pipeline {name}")));
-        }
+        };
+        let newest = sqlx::query("SELECT definition FROM pipeline_versions WHERE name = $1 AND version = $2");
+        let newest = newest.bind(name).bind(deleted.try_get::<i64, _>(0)?).fetch_one(&mut *tx).await?;
+        still_newest(name, newest.try_get(0)?, expected)?;
+        sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(&mut *tx).await?;
         let used = sqlx::query("SELECT name FROM schedules WHERE pipeline = $1 ORDER BY name").bind(name);
         let used: Vec<String> =
             used.fetch_all(&mut *tx).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
@@ -201,6 +201,18 @@ impl Store {
             )));
         }
         self.commit(tx).await
+    }
+}
+
+/// Whether the newest version of a pipeline is the one that the caller believes to be it. `newest` is empty where there is
+/// none.
+fn still_newest(name: &str, newest: &str, expected: Option<&str>) -> Result<(), StoreError> {
+    match expected {
+        Some(expected) if expected != newest => Err(StoreError::Stale(match newest {
+            "" => format!("there is no pipeline {name} yet"),
+            _ => format!("pipeline {name} was changed in the meantime: its newest version is {newest}"),
+        })),
+        _ => Ok(()),
     }
 }
 

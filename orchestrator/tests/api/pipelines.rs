@@ -1,6 +1,7 @@
 //! Pipelines: what is wrong with them, and their versions.
 
 use super::*;
+use reqwest::header::HeaderValue;
 
 #[tokio::test]
 async fn what_is_wrong_is_told_with_its_place() {
@@ -68,7 +69,13 @@ async fn pipelines_have_versions_and_nobody_overwrites_unseen() {
     assert_eq!((&verdict["valid"], verdict["errors"].as_array().map(Vec::len)), (&json!(false), Some(2)));
     problem(running.yaml(Method::PUT, "/api/v1/pipelines/bad", BAD).await, StatusCode::UNPROCESSABLE_ENTITY).await;
     problem(running.yaml(Method::PUT, "/api/v1/pipelines/a%2Fb", GOOD).await, StatusCode::BAD_REQUEST).await;
-    let gone = running.request(Method::DELETE, "/api/v1/pipelines/sums").send().await.expect("an answer");
+    let delete =
+        |tag: HeaderValue| running.request(Method::DELETE, "/api/v1/pipelines/sums").header("if-match", tag).send();
+    let told = problem(delete(tag).await.expect("an answer"), StatusCode::PRECONDITION_FAILED).await;
+    assert!(told["help"].as_str().is_some_and(|help| help.contains("ETag")), "{told}");
+    let gone = delete(second.headers()["etag"].clone()).await.expect("an answer");
     assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    let unconditional = running.request(Method::DELETE, "/api/v1/pipelines/sums").send().await.expect("an answer");
+    problem(unconditional, StatusCode::NOT_FOUND).await;
     running.orchestrator.stop().await;
 }

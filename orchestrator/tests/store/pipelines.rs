@@ -6,6 +6,7 @@ use orchestrator::store::{Definition, StoreError};
 on_both!(
     a_changed_text_is_a_new_version_and_the_same_text_is_not,
     of_two_who_change_the_same_version_one_is_told,
+    what_was_changed_in_the_meantime_is_not_deleted,
     what_is_not_there_is_said_by_name,
 );
 
@@ -41,12 +42,24 @@ async fn of_two_who_change_the_same_version_one_is_told(fresh: Fresh) {
         (Ok(_), Err(error)) | (Err(error), Ok(_)) => error,
         both => panic!("one must win: {both:?}"),
     };
-    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
+    assert!(matches!(refused, StoreError::Stale(_)), "{refused}");
     let error = store.put_pipeline("hr", &text(3), Some(""), "ann").await.expect_err("it is there");
-    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    assert!(matches!(error, StoreError::Stale(_)), "{error}");
     let error = store.put_pipeline("other", &text(3), Some(&base), "ann").await.expect_err("it is not there");
-    assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+    assert!(matches!(error, StoreError::Stale(_)), "{error}");
     assert_eq!(store.pipelines().await.expect("listed").len(), 1, "what was refused left nothing");
+}
+
+async fn what_was_changed_in_the_meantime_is_not_deleted(fresh: Fresh) {
+    let store = fresh.store;
+    let (old, new) = (Definition::new("steps: [1]"), Definition::new("steps: [2]"));
+    store.put_pipeline("hr", &old, None, "ann").await.expect("stored");
+    store.put_pipeline("hr", &new, None, "bob").await.expect("stored");
+    let error = store.delete_pipeline("hr", Some(&old.hash)).await.expect_err("it was changed");
+    assert!(matches!(&error, StoreError::Stale(why) if why.contains(&new.hash)), "{error}");
+    assert_eq!(store.versions("hr").await.expect("nothing is gone").len(), 2);
+    store.delete_pipeline("hr", Some(&new.hash)).await.expect("it is the newest");
+    assert!(store.pipeline("hr", None).await.is_err());
 }
 
 async fn what_is_not_there_is_said_by_name(fresh: Fresh) {
@@ -54,7 +67,7 @@ async fn what_is_not_there_is_said_by_name(fresh: Fresh) {
     store.put_pipeline("hr", &Definition::new("x"), None, "ann").await.expect("stored");
     let error = store.pipeline("hr", Some(7)).await.expect_err("no such version");
     assert_eq!(error.to_string(), "there is no version 7 of pipeline hr");
-    store.delete_pipeline("hr").await.expect("it was there");
-    let error = store.delete_pipeline("hr").await.expect_err("it is gone");
+    store.delete_pipeline("hr", None).await.expect("it was there");
+    let error = store.delete_pipeline("hr", None).await.expect_err("it is gone");
     assert_eq!(error.to_string(), "there is no pipeline hr");
 }

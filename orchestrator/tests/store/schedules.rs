@@ -68,13 +68,13 @@ async fn a_schedule_and_its_pipeline_stay_together(fresh: Fresh) {
     for name in ["weekly", "daily"] {
         store.put_schedule(name, &spec(), None, "ann").await.expect("stored");
     }
-    let error = store.delete_pipeline("sums").await.expect_err("it is used");
+    let error = store.delete_pipeline("sums", None).await.expect_err("it is used");
     assert!(matches!(&error, StoreError::Conflict(why) if why.contains("daily, weekly")), "{error}");
     assert_eq!(store.versions("sums").await.expect("still there").len(), 1);
     for name in ["weekly", "daily"] {
         store.delete_schedule(name).await.expect("gone");
     }
-    store.delete_pipeline("sums").await.expect("gone");
+    store.delete_pipeline("sums", None).await.expect("gone");
 }
 
 async fn the_runs_of_a_range_of_times_are_found(fresh: Fresh) {
