@@ -107,6 +107,10 @@ pub struct ServeOptions {
     #[arg(long, env = "QUIVER_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 
+    /// How long a request may take until its answer begins: uploads may take longer, but not stand still.
+    #[arg(long, env = "QUIVER_REQUEST_TIMEOUT", value_parser = duration, default_value = "60s", value_name = "TIME")]
+    pub request_timeout: Duration,
+
     /// The largest file that may be uploaded.
     #[arg(long, env = "QUIVER_MAX_UPLOAD", default_value_t = ByteSize::gib(10), value_name = "SIZE")]
     pub max_upload: ByteSize,
@@ -296,7 +300,11 @@ impl Orchestrator {
         check_limited(&options.max_runs_per_step, runner.planner()).await?;
         let service = Service::new(store, runner, env.data_root.clone(), options.settings()?)?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
-        let limits = ApiLimits { upload: options.max_upload.as_u64(), ..ApiLimits::default() };
+        let limits = ApiLimits {
+            upload: options.max_upload.as_u64(),
+            patience: options.request_timeout,
+            ..ApiLimits::default()
+        };
         let api = Api::new(service.clone(), access, limits);
         let tls = options.tls();
         for address in [options.api, options.front] {

@@ -2,6 +2,7 @@
 
 use super::Api;
 use super::auth::same_site;
+use super::body::Awaited;
 use super::problem::ApiError;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -44,16 +45,18 @@ async fn in_time(State(api): State<Api>, request: Request, next: Next) -> Respon
         return ApiError::from(busy.retry_after(Duration::from_secs(1))).into_response();
     };
     let uploads = request.method() == http::Method::PUT && request.uri().path().starts_with("/api/v1/datasets/");
-    let answer = next.run(request);
     if uploads {
-        return answer.await;
+        return next.run(request).await;
     }
     let patience = api.0.limits.patience;
-    match tokio::time::timeout(patience, answer).await {
+    let (request, body) = Awaited::of(request);
+    match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => {
-            ApiError::from(Fault::timed_out(format!("no answer within {} s", patience.as_secs()))).into_response()
+        Err(_) if body.more() => {
+            let why = format!("the body did not come within {patience:?}");
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", why).help("send all of it at once").into_response()
         }
+        Err(_) => ApiError::from(Fault::timed_out(format!("no answer within {patience:?}"))).into_response(),
     }
 }
 

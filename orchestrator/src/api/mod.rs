@@ -20,6 +20,7 @@
 #![allow(unused_qualifications, reason = "what is generated for the document of the API qualifies its names")]
 
 mod auth;
+mod body;
 mod datasets;
 mod events;
 mod extract;

@@ -25,6 +25,16 @@ async fn a_huge_body_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_the_callers_fault() {
+    let running = Running::start(&["--request-timeout", "200ms"]).await;
+    let silent = reqwest::Body::wrap_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let request = running.request(Method::POST, "/api/v1/runs").header("content-type", "application/yaml");
+    let told = problem(request.body(silent).send().await.expect("an answer"), StatusCode::REQUEST_TIMEOUT).await;
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("200ms")), "{told}");
+    running.orchestrator.stop().await;
+}
+
+#[tokio::test]
 async fn listeners_that_never_read_hold_nothing_up() {
     let running = Running::start(&[]).await;
     let run = running.submit(ENDLESS).await;
