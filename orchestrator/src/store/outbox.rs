@@ -150,7 +150,7 @@ fn message(run: &RunRow, report: &Value) -> Value {
             "queued_at": time(Some(run.created_at)),
             "started_at": time(run.started_at),
             "ended_at": time(run.ended_at),
-            "duration_ms": run.ended_at.map(|ended| ended - run.started_at.unwrap_or(run.created_at)),
+            "duration_ms": run.ended_at.map(|ended| run.took_ms(ended).unwrap_or(0)),
             "fault": run.fault,
             "held_back_by": report["held_back_by"],
             "errors": report["errors"],

@@ -161,7 +161,8 @@ impl Store {
         let row = sqlx::query(self.sql(
             "UPDATE runs SET state = $2, owner = $3, lease_until = {now} + $4, fence = fence + 1, attempt = attempt + 1,
                tries = tries + $5, reuse = CASE WHEN $5 = 1 THEN 1 ELSE reuse END,
-               started_at = COALESCE(started_at, {now}), event_seq = event_seq + 1
+               started_at = COALESCE(started_at, {now}), event_seq = event_seq + 1,
+               paused_ms = paused_ms + COALESCE({now} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0)
              WHERE id = $1
              RETURNING pipeline, sets, params, attempt, tries, reuse, fence, traceparent, event_seq,
                (SELECT body FROM definitions WHERE hash = definition) AS body",

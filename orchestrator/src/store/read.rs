@@ -40,6 +40,9 @@ pub struct RunRow {
     pub started_at: Option<i64>,
     /// When it ended.
     pub ended_at: Option<i64>,
+    /// Milliseconds between its attempts: it waited to be tried again, or for somebody who resumed it.
+    #[serde(default)]
+    pub paused_ms: i64,
     /// The replica that has it.
     pub owner: Option<String>,
     /// Why it failed, or why its last attempt did.
@@ -98,7 +101,15 @@ pub struct Page<T> {
 /// The columns of a [`RunRow`].
 pub(super) const SHOWN: &str =
     "id, pipeline, version, definition, sets, params, state, priority, attempt, not_before, created_at,
-    started_at, ended_at, owner, fault, traceparent, submitted_by, origin, scheduled_at";
+    started_at, ended_at, paused_ms, owner, fault, traceparent, submitted_by, origin, scheduled_at";
+
+impl RunRow {
+    /// Milliseconds that its attempts took, up to its end or to `now`; nothing before the first.
+    #[must_use]
+    pub fn took_ms(&self, now: i64) -> Option<i64> {
+        Some((self.ended_at.unwrap_or(now) - self.started_at? - self.paused_ms).max(0))
+    }
+}
 
 impl Store {
     /// A run.
@@ -230,6 +241,7 @@ pub(super) fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
         created_at: row.try_get("created_at")?,
         started_at: row.try_get("started_at")?,
         ended_at: row.try_get("ended_at")?,
+        paused_ms: row.try_get("paused_ms")?,
         owner: row.try_get("owner")?,
         fault: json_or_none(row, "fault")?,
         trace_id: traceparent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)),

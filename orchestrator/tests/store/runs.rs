@@ -17,6 +17,7 @@ on_both!(
     what_failed_is_tried_again_when_it_is_due,
     a_run_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_has_stopped,
     a_failed_run_is_resumed_with_what_it_kept,
+    a_run_in_a_list_is_as_it_is_alone,
     runs_are_listed_in_parts_and_by_state,
     what_was_kept_goes_with_age_and_size,
     a_run_that_is_over_is_not_resumed_while_it_is_held,
@@ -134,7 +135,12 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     let changed = Changed { definition: changed, services: vec!["sum".to_owned()], hooks: HookRules::default() };
     let run = store.resume("1", Some(&changed), true, "ann").await.expect("queued");
     assert_eq!((run.state, run.definition, run.fault), (RunState::Queued, changed.definition.hash, None));
+    let pause = Duration::from_millis(40);
+    tokio::time::sleep(pause).await;
     let claim = claim_one(&store, "me").await;
+    let run = store.run("1").await.expect("there");
+    let worked = run.took_ms(run.started_at.expect("begun") + run.paused_ms);
+    assert!((39..5000).contains(&run.paused_ms) && worked == Some(0), "a pause of {pause:?}: {run:?}");
     assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (2, 0, true, "steps: [changed]"));
     assert_eq!((store.kept("1").await.expect("told").len(), store.commits("1").await.expect("told").len()), (1, 1));
     let error = store.resume("1", None, true, "ann").await.expect_err("it runs");
@@ -143,6 +149,27 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     store.resume("1", None, false, "ann").await.expect("queued");
     assert!(store.kept("1").await.expect("told").is_empty(), "from the beginning means that nothing is taken over");
     assert!(!claim_one(&store, "me").await.reuse);
+}
+
+async fn a_run_in_a_list_is_as_it_is_alone(fresh: Fresh) {
+    let store = fresh.store;
+    let traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    store.submit(&NewRun { traceparent, version: Some(3), ..new_run("1", "it's \"quoted\" ü") }).await.expect("queued");
+    store.submit(&NewRun { sets: Vec::new(), scheduled_at: Some(7), ..new_run("2", "hr") }).await.expect("queued");
+    let claim = claim_one(&store, "me").await;
+    store
+        .end(&claim.lease, &Ending::Failed(Fault::bad_data("a \"bad\" row").row(1 << 60)), &json!({}))
+        .await
+        .expect("ended");
+    let listed = store.runs(&RunFilter::default(), None, 10).await.expect("listed").items;
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[1].trace_id.as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
+    assert!(listed.iter().any(|run| run.fault.is_some()), "{listed:?}");
+    for run in listed {
+        let alone = store.run(&run.id).await.expect("there");
+        assert_eq!(serde_json::to_value(&run).expect("JSON"), serde_json::to_value(alone).expect("JSON"));
+    }
+    assert!(store.runs(&RunFilter::default(), Some("1"), 10).await.expect("listed").items.is_empty());
 }
 
 async fn runs_are_listed_in_parts_and_by_state(fresh: Fresh) {

@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use orchestrator::api::RunDetails;
 use orchestrator::service::Occurrence;
 use orchestrator::service::log::{LogLine, told};
-use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, Schedule, Token};
+use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, RunState, Schedule, Token};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -47,7 +47,9 @@ pub fn run(details: &RunDetails) -> String {
         let _ = writeln!(text, "set {set}");
     }
     if run.attempt > 0 {
-        let _ = writeln!(text, "attempt {}, took {}", run.attempt, took(run));
+        let took = Some(took(run)).filter(|took| !took.is_empty());
+        let _ =
+            writeln!(text, "attempt {}{}", run.attempt, took.map(|took| format!(", took {took}")).unwrap_or_default());
     }
     if let Some(trace) = &run.trace_id {
         let _ = writeln!(text, "trace {trace}");
@@ -211,10 +213,12 @@ where
 }
 
 pub(super) fn took(run: &RunRow) -> String {
-    match (run.started_at, run.ended_at) {
-        (Some(from), Some(to)) => time((to - from).max(0) as f64),
-        (Some(from), None) => format!("{} so far", time((Local::now().timestamp_millis() - from).max(0) as f64)),
-        _ => String::new(),
+    match (run.took_ms(Local::now().timestamp_millis()), run.ended_at) {
+        (Some(took), Some(_)) => time(took as f64),
+        // It has an attempt behind it, and waits for the next one.
+        (Some(_), None) if run.state == RunState::Queued => String::new(),
+        (Some(took), None) => format!("{} so far", time(took as f64)),
+        (None, _) => String::new(),
     }
 }
 
