@@ -41,6 +41,9 @@ fn an_operator_lives_through_a_day() {
     assert!(whole.as_array().is_some_and(|lines| lines.iter().any(|line| line["step"] == "clean")), "{whole}");
     assert_eq!(service.quiver(&["runs", "cancel", done]).code, Some(2));
     assert_eq!(service.quiver(&["runs", "show", "none"]).code, Some(2));
+    for (meant, id) in [("last", failed), (&done[done.len() - 6..], done)] {
+        assert_eq!(service.show(meant)["id"], id, "{meant}");
+    }
 
     let put = ["pipelines", "put", "hr", "examples/pipelines/hr_analytics.yaml"];
     assert_eq!(service.quiver(&put).code, Some(0));
@@ -53,6 +56,28 @@ fn an_operator_lives_through_a_day() {
     service.process.signal("TERM");
     assert_eq!(service.process.end_within(SOON).code, Some(0));
     assert_eq!(house.quiver(&["doctor", "--url", &service.url]).code, Some(1));
+}
+
+#[test]
+fn a_certificate_of_ones_own_is_trusted_where_one_says_so() {
+    let house = House::new(PROGRAM);
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    house.write("cert.pem", made.cert.pem());
+    house.write("key.pem", made.signing_key.serialize_pem());
+    let service = Service::start(&house, &["--embedded", "--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let listed = service.quiver(&["runs", "list", "--ca-cert", "cert.pem", "--json"]);
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    assert_eq!(listed.json()["items"], serde_json::json!([]));
+    let strange = service.quiver(&["runs", "list"]);
+    assert!(strange.code == Some(1) && strange.stderr.contains("--ca-cert"), "{}", strange.stderr);
+    let wrong = service.quiver(&["runs", "list", "--ca-cert", "key.pem"]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("key.pem holds no certificate"), "{}", wrong.stderr);
+    house.write(
+        "config.yaml",
+        format!("current: own\ncontexts: {{own: {{url: \"{}\", ca_cert: cert.pem}}}}", service.url),
+    );
+    let by_context = house.quiver(&["runs", "list", "--config", "config.yaml"]);
+    assert_eq!(by_context.code, Some(0), "{}", by_context.stderr);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use flight_common::{Fault, FaultKind};
 use futures::{Stream, StreamExt};
 use orchestrator::api::ProblemDetails;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use std::path::Path;
 use std::time::Duration;
 
 /// Time for a connection to come about.
@@ -25,11 +26,11 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The orchestrator at this URL.
+    /// The orchestrator at this URL, whose certificate may be signed by those of a file.
     ///
     /// # Errors
-    /// [`FaultKind::BadParams`] for what is no URL, and for a token that everybody could read on its way.
-    pub fn new(url: &str, token: Option<String>) -> Result<Self, Fault> {
+    /// [`FaultKind::BadParams`] for what is no URL, and for a file that holds no certificates.
+    pub fn new(url: &str, token: Option<String>, ca_cert: Option<&Path>) -> Result<Self, Fault> {
         let wrong = |why: String| Fault::bad_params(why).help("write it as in http://localhost:8080");
         let parsed = Url::parse(url).map_err(|error| wrong(format!("\"{url}\" is no URL: {error}")))?;
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
@@ -41,6 +42,10 @@ impl Remote {
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
             .user_agent(concat!("quiver/", env!("CARGO_PKG_VERSION")));
+        let http = match ca_cert {
+            Some(file) => http.tls_certs_merge(certificates(file)?),
+            None => http,
+        };
         let http = http.build().map_err(|error| Fault::internal(chain(&error)))?;
         Ok(Self { http, url: parsed, token })
     }
@@ -101,8 +106,12 @@ impl Remote {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Fault {
-        Fault::upstream(format!("{} is not reachable: {}", self.url(), chain(error)))
-            .help("is it running? `quiver up` starts one on this machine; --url names another")
+        let why = chain(error);
+        let help = match why.contains("certificate") {
+            true => "name the authority that signed its certificate by --ca-cert FILE",
+            false => "is it running? `quiver up` starts one on this machine; --url names another",
+        };
+        Fault::upstream(format!("{} is not reachable: {why}", self.url())).help(help)
     }
 
     async fn refused(&self, response: Response) -> Fault {
@@ -128,6 +137,16 @@ impl Remote {
             Some(help) => fault.help(help),
             None => fault,
         }
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<Certificate>, Fault> {
+    let text = std::fs::read(file).map_err(|error| Fault::io(file.display(), &error))?;
+    let found = Certificate::from_pem_bundle(&text).unwrap_or_default();
+    match found.is_empty() {
+        false => Ok(found),
+        true => Err(Fault::bad_params(format!("{} holds no certificate", file.display()))
+            .help("it is text with `-----BEGIN CERTIFICATE-----` in it: PEM")),
     }
 }
 

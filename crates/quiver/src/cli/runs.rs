@@ -65,12 +65,12 @@ pub enum RunsCommand {
     },
     /// Show a run, and what each of its steps did.
     Show {
-        /// Its id.
+        /// Its id, the end of it, or `last`.
         id: String,
     },
     /// Show what happened to a run, and what its steps did.
     Logs {
-        /// Its id.
+        /// Its id, the end of it, or `last`.
         id: String,
         /// Only what one of its steps did.
         #[arg(long, conflicts_with = "follow", value_name = "STEP")]
@@ -81,22 +81,22 @@ pub enum RunsCommand {
     },
     /// Show what ran: each step of each attempt, with its parameters and what came of it.
     Audit {
-        /// Its id.
+        /// Its id, the end of it, or `last`.
         id: String,
     },
     /// End a run.
     Cancel {
-        /// Its id.
+        /// Its id, the end of it, or `last`.
         id: String,
     },
     /// Run a failed run again from its beginning.
     Retry {
-        /// Its id.
+        /// Its id, the end of it, or `last`.
         id: String,
     },
     /// Run a failed run again from where it stopped: what did not change since is not done again.
     Resume {
-        /// Its id.
+        /// Its id, the end of it, or `last`.
         id: String,
         /// The changed pipeline.
         #[arg(long, value_name = "FILE")]
@@ -104,14 +104,14 @@ pub enum RunsCommand {
     },
     /// Show in what two runs differ.
     Diff {
-        /// The one.
+        /// The one: its id, the end of it, or `last`.
         left: String,
         /// The other.
         right: String,
     },
     /// Write the kept output of a step to a file.
     Download {
-        /// The run's id.
+        /// The run's id, the end of it, or `last`.
         id: String,
         /// The step.
         step: String,
@@ -125,4 +125,21 @@ pub enum RunsCommand {
         #[arg(short = 'o', long = "to", value_name = "FILE")]
         to: Option<PathBuf>,
     },
+}
+
+impl RunsCommand {
+    /// The ids of runs in it.
+    pub fn ids(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Submit { .. } | Self::List { .. } => Vec::new(),
+            Self::Show { id }
+            | Self::Logs { id, .. }
+            | Self::Audit { id }
+            | Self::Cancel { id }
+            | Self::Retry { id }
+            | Self::Resume { id, .. }
+            | Self::Download { id, .. } => vec![id],
+            Self::Diff { left, right } => vec![left, right],
+        }
+    }
 }

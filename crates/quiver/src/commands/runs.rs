@@ -22,10 +22,18 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// How long an orchestrator may be away while somebody watches a run.
 const AWAY: Duration = Duration::from_secs(120);
 
+/// The ids that an ending is looked for in: the newest.
+const NEWEST: usize = 1000;
+/// An ending that is shorter says too little.
+const SHORTEST_ENDING: usize = 4;
+
 /// Does what was asked with runs.
-pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
+pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
     let remote = args.remote.open()?;
     let json = args.json;
+    for id in args.command.ids() {
+        *id = whole_id(&remote, id).await?;
+    }
     match args.command {
         RunsCommand::Submit { file, pipeline, params, sets, priority, idempotency_key, follow } => {
             let yaml = file.as_deref().map(file::read).transpose()?.map(|source| source.text().to_owned());
@@ -107,6 +115,26 @@ pub async fn runs(args: RunsArgs) -> Result<Exit, Fault> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The id of the run that is meant by `last`, by an id, or by the end of one: ids of runs begin with the time, and end by
+/// chance.
+async fn whole_id(remote: &Remote, given: &str) -> Result<String, Fault> {
+    let last = given == "last";
+    if !last && (given.len() >= 36 || given.len() < SHORTEST_ENDING) {
+        return Ok(given.to_owned());
+    }
+    let limit = if last { 1 } else { NEWEST };
+    let page: Page<RunRow> = remote.read(remote.api(Method::GET, &["runs"]).query(&[("limit", limit)])).await?;
+    let mut meant = page.items.into_iter().map(|run| run.id).filter(|id| last || id.ends_with(given));
+    match (meant.next(), meant.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(one), Some(other)) => Err(Fault::bad_params(format!("\"{given}\" may be the run {one} or {other}"))
+            .help("give more of the end of its id")),
+        (None, _) if last => Err(Fault::not_found("there is no run yet")),
+        // Perhaps an older one is called so.
+        (None, _) => Ok(given.to_owned()),
+    }
 }
 
 async fn act(remote: &Remote, request: reqwest::RequestBuilder, json: bool) -> Result<(), Fault> {

@@ -22,6 +22,10 @@ pub struct RemoteOptions {
     #[arg(long, global = true, env = "QUIVER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,
 
+    /// A file of certificates (PEM) that the orchestrator's may be signed by, beside those that this machine trusts.
+    #[arg(long, global = true, env = "QUIVER_CA_CERT", value_name = "FILE")]
+    pub ca_cert: Option<PathBuf>,
+
     /// A context of the configuration file.
     #[arg(long, global = true, env = "QUIVER_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
@@ -31,7 +35,7 @@ pub struct RemoteOptions {
     pub config: Option<PathBuf>,
 }
 
-/// The configuration file: `current: prod`, `contexts: {prod: {url: https://…, token_file: …}}`.
+/// The configuration file: `current: prod`, `contexts: {prod: {url: https://…, token_file: …, ca_cert: …}}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -49,6 +53,8 @@ struct Context {
     token: Option<String>,
     #[serde(default)]
     token_file: Option<PathBuf>,
+    #[serde(default)]
+    ca_cert: Option<PathBuf>,
 }
 
 impl RemoteOptions {
@@ -67,13 +73,14 @@ impl RemoteOptions {
     pub fn open(&self) -> Result<Remote, Fault> {
         let context = self.context()?;
         let url = self.url.clone().or_else(|| context.as_ref().map(|context| context.url.clone()));
-        let token = match (&self.token, context) {
-            (Some(token), _) => Some(token.clone()),
-            // A token is meant for the URL beside it.
-            (None, Some(context)) if url.as_ref() == Some(&context.url) => context.token()?,
-            _ => None,
+        // What a context holds is meant for the URL beside it.
+        let context = context.filter(|context| url.as_ref() == Some(&context.url)).unwrap_or_default();
+        let token = match &self.token {
+            Some(token) => Some(token.clone()),
+            None => context.token()?,
         };
-        Remote::new(url.as_deref().unwrap_or(LOCAL), token)
+        let ca_cert = self.ca_cert.as_ref().or(context.ca_cert.as_ref());
+        Remote::new(url.as_deref().unwrap_or(LOCAL), token, ca_cert.map(PathBuf::as_path))
     }
 
     fn context(&self) -> Result<Option<Context>, Fault> {
@@ -99,7 +106,7 @@ impl RemoteOptions {
         };
         serde_saphyr::from_str(&text).map_err(|error| {
             Fault::bad_params(format!("{} cannot be read: {error}", path.display()))
-                .help("it holds `current: NAME` and `contexts: {NAME: {url: …, token_file: …}}`")
+                .help("it holds `current: NAME` and `contexts: {NAME: {url: …, token_file: …, ca_cert: …}}`")
         })
     }
 }
