@@ -162,6 +162,26 @@ fn people_see_the_line_underlined_and_what_to_try() {
     }
 }
 
+#[test]
+fn a_wrong_word_is_told_with_the_word_that_is_meant() {
+    let house = House::new(PROGRAM);
+    house.write("a.csv", "x\n1\n");
+    for (params, help) in [
+        ("format: cvs, dataset_name: d", "did you mean \"csv\"?"),
+        ("format: csv, dataset_name: d, header: yes", "write true or false"),
+    ] {
+        house.write(
+            "p.yaml",
+            format!(
+                "steps:\n  - {{id: e, service: extract-csv, params: {{file_path: a.csv}}}}\n  \
+                 - {{id: l, service: load-data, params: {{{params}}}, depends_on: [e]}}\n"
+            ),
+        );
+        let ended = house.quiver(&["validate", "p.yaml"]);
+        assert!(ended.code == Some(2) && ended.stderr.contains(help), "{params}: {}", ended.stderr);
+    }
+}
+
 /// Runs a CSV file through to a Parquet file, and returns how that ended and what was written.
 fn csv(content: &[u8], params: &str) -> (Ended, Vec<String>) {
     let house = House::new(PROGRAM);

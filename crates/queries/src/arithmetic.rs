@@ -11,7 +11,7 @@ use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, sub};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -47,6 +47,16 @@ impl FunctionRewrite for CheckArithmetic {
     }
 }
 
+/// An expression over these columns in which numbers that do not fit are errors, for who computes it outside of a query.
+/// Its types are known: it was coerced.
+///
+/// # Errors
+/// Those of an expression that is of no type.
+pub fn checked(expression: Expr, columns: &DFSchema) -> Result<Expr> {
+    let config = ConfigOptions::default();
+    Ok(expression.transform_up(|part| CheckArithmetic.rewrite(part, columns, &config))?.data)
+}
+
 /// Whether DataFusion leaves it unchecked.
 fn wraps(op: Operator, left: &DataType, right: &DataType) -> bool {
     match op {
@@ -80,10 +90,34 @@ impl Checked {
             Some(Operator::Minus) => sub(left, right),
             Some(Operator::Multiply) => mul(left, right),
             _ => div(left, right),
-        }?;
-        digits::check(&computed)?;
-        Ok(computed)
+        };
+        self.fitting(computed.and_then(|computed| digits::check(&computed).map(|()| computed)), left, right)
     }
+
+    /// The same, with words of its own for what does not fit.
+    fn fitting(
+        &self,
+        computed: Result<ArrayRef, ArrowError>,
+        left: &dyn Datum,
+        right: &dyn Datum,
+    ) -> Result<ArrayRef, ArrowError> {
+        let types = [left, right].map(|side| side.get().0.data_type().clone());
+        computed.map_err(|error| match self.return_type(&types) {
+            Ok(data_type) => too_large(error, &data_type),
+            Err(_) => error,
+        })
+    }
+}
+
+/// Says what was too large for its type. Of decimals Arrow names the digits alone, without the point, which would mislead.
+fn too_large(error: ArrowError, data_type: &DataType) -> ArrowError {
+    let what = match &error {
+        ArrowError::ArithmeticOverflow(text) => text.strip_prefix("Overflow happened on: "),
+        ArrowError::InvalidArgumentError(_) if data_type.is_decimal() => None,
+        _ => return error,
+    };
+    let what = what.filter(|_| data_type.is_integer()).unwrap_or("a number");
+    ArrowError::ArithmeticOverflow(format!("{what} is too large for its type, {data_type}"))
 }
 
 impl ScalarUDFImpl for Checked {
@@ -119,7 +153,9 @@ impl ScalarUDFImpl for Checked {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.as_slice() {
             [left, right] => apply(left, right, |left, right| self.computed(left, right)),
-            [ColumnarValue::Array(values)] => Ok(ColumnarValue::Array(neg(values)?)),
+            [ColumnarValue::Array(values)] => {
+                Ok(ColumnarValue::Array(neg(values).map_err(|error| too_large(error, values.data_type()))?))
+            }
             [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(value.arithmetic_negate()?)),
             other => internal_err!("{} of {} arguments", self.name(), other.len()),
         }

@@ -1,4 +1,4 @@
-//! Faults on their way through DataFusion.
+//! Faults on their way through DataFusion, and its errors in one line.
 
 use datafusion::error::DataFusionError;
 use flight_common::Fault;
@@ -24,6 +24,21 @@ pub fn carried(error: &DataFusionError) -> Option<Fault> {
 /// A fault that is to pass through DataFusion.
 pub fn into_error(fault: Fault) -> DataFusionError {
     DataFusionError::External(Box::new(fault))
+}
+
+/// A message of DataFusion in one line, without what it puts before it.
+pub fn one_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let prefixes = [
+        "Error during planning: ",
+        "This feature is not implemented: ",
+        "Optimizer rule ",
+        "sql parser error: ",
+        "Arrow error: ",
+        "Execution error: ",
+        "Arithmetic overflow: ",
+    ];
+    prefixes.iter().fold(line.as_str(), |line, prefix| line.strip_prefix(prefix).unwrap_or(line)).to_owned()
 }
 
 #[cfg(test)]

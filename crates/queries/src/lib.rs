@@ -6,16 +6,20 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
-//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`) |
+//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`) |
+//! | [`checked`] | the same for an expression that stands alone |
 //! | [`check_text`], [`check_depth`] | queries that nest no deeper than the stack bears |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`carried`], [`into_error`] | faults on their way through DataFusion |
+//! | [`one_line`] | its errors, as they are told to users |
 //!
 //! Which tables there are, and what may be asked, is the business of whoever asks.
 
 mod arithmetic;
+mod average;
 mod digits;
 mod disk;
+mod exact;
 mod faults;
 mod functions;
 mod measure;
@@ -25,7 +29,8 @@ mod shape;
 mod sum;
 mod timestamps;
 
-pub use faults::{carried, into_error};
+pub use arithmetic::checked;
+pub use faults::{carried, into_error, one_line};
 pub use measure::{check_depth, check_text};
 pub use memory::WorkingMemory;
 pub use session::{fitted, row_bytes, runtime, session};

@@ -1,6 +1,7 @@
 //! What a query draws on, and settings that fit it.
 
 use crate::arithmetic::CheckArithmetic;
+use crate::average::check_averages;
 use crate::disk::Disk;
 use crate::functions;
 use crate::memory::WorkingMemory;
@@ -56,6 +57,7 @@ pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionSt
     }
     if let Some(aggregate) = builder.aggregate_functions() {
         check_sums(aggregate);
+        check_averages(aggregate);
     }
     builder
 }

@@ -2,17 +2,18 @@
 //!
 //! Sums of groups are checked at each addition, in the type of the sum. Sums of all rows, of windows and of distinct values
 //! are held in 256 bits, so that rows which come and go cannot take them out of bounds on the way. Numbers with a floating
-//! point and intervals are summed by DataFusion.
+//! point are summed by DataFusion.
 
 use crate::digits;
+use crate::exact::Exact;
 use datafusion::arrow::array::{
     Array, ArrayRef, ArrowNativeTypeOp, ArrowNumericType, AsArray, BooleanArray, PrimitiveArray,
 };
 use datafusion::arrow::compute::sum_checked;
 use datafusion::arrow::datatypes::{
     DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType,
-    DurationMillisecondType, DurationNanosecondType, DurationSecondType, FieldRef, Int64Type, TimeUnit, UInt64Type,
-    i256,
+    DurationMillisecondType, DurationNanosecondType, DurationSecondType, FieldRef, Int64Type, IntervalDayTimeType,
+    IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, TimeUnit, UInt64Type, i256,
 };
 use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
@@ -51,6 +52,9 @@ macro_rules! for_exact {
             DataType::Duration(TimeUnit::Millisecond) => $of!(DurationMillisecondType),
             DataType::Duration(TimeUnit::Microsecond) => $of!(DurationMicrosecondType),
             DataType::Duration(TimeUnit::Nanosecond) => $of!(DurationNanosecondType),
+            DataType::Interval(IntervalUnit::YearMonth) => $of!(IntervalYearMonthType),
+            DataType::Interval(IntervalUnit::DayTime) => $of!(IntervalDayTimeType),
+            DataType::Interval(IntervalUnit::MonthDayNano) => $of!(IntervalMonthDayNanoType),
             _ => $else,
         }
     };
@@ -206,43 +210,9 @@ impl GroupsAccumulator for Groups {
     }
 }
 
-/// The type of a sum, whose values have their place in 256 bits.
-trait Exact: ArrowNumericType<Native: Eq + Hash> + Debug + Send + Sync {
-    fn widened(value: Self::Native) -> i256;
-    /// The value, if it fits.
-    fn narrowed(total: i256) -> Option<Self::Native>;
-}
-
-macro_rules! exact {
-    ($($type:ty: $native:ty),*) => {
-        $(impl Exact for $type {
-            fn widened(value: $native) -> i256 {
-                i256::from_i128(value.into())
-            }
-
-            fn narrowed(total: i256) -> Option<$native> {
-                <$native>::try_from(total.to_i128()?).ok()
-            }
-        })*
-    };
-}
-
-exact!(Int64Type: i64, UInt64Type: u64, Decimal32Type: i32, Decimal64Type: i64, Decimal128Type: i128);
-exact!(DurationSecondType: i64, DurationMillisecondType: i64, DurationMicrosecondType: i64, DurationNanosecondType: i64);
-
-impl Exact for Decimal256Type {
-    fn widened(value: i256) -> i256 {
-        value
-    }
-
-    fn narrowed(total: i256) -> Option<i256> {
-        Some(total)
-    }
-}
-
 /// The sum of rows that come, and may leave again.
 #[derive(Debug)]
-struct Total<T: Exact> {
+pub struct Total<T: Exact> {
     total: i256,
     /// How many values are in it.
     count: usize,
@@ -253,7 +223,8 @@ struct Total<T: Exact> {
 }
 
 impl<T: Exact> Total<T> {
-    fn new(data_type: DataType) -> Self {
+    /// Nothing so far, in a sum of this type.
+    pub fn new(data_type: DataType) -> Self {
         let bound = match data_type {
             DataType::Decimal32(digits, _)
             | DataType::Decimal64(digits, _)
@@ -262,6 +233,17 @@ impl<T: Exact> Total<T> {
             _ => None,
         };
         Self { total: i256::ZERO, count: 0, bound, data_type, of: std::marker::PhantomData }
+    }
+
+    /// The sum, however large, and of how many values it is.
+    pub fn exact(&self) -> (i256, usize) {
+        (self.total, self.count)
+    }
+
+    /// Adds a sum of so many values.
+    pub fn merge(&mut self, count: usize, sum: i256) -> Result<()> {
+        self.count += count;
+        self.moved(self.total.checked_add(sum))
     }
 
     fn moved(&mut self, by: Option<i256>) -> Result<()> {

@@ -220,8 +220,9 @@ fn checkpoint(value: &Yaml, problems: &mut Problems) -> bool {
         Value::Bool(keep) => keep,
         _ => {
             let problem = Problem::at(&value.span, "bad-checkpoint", "checkpoint is true or false");
-            problems
-                .push(problem.help("checkpoint: true keeps the outputs of the step, to resume from them".to_owned()));
+            problems.push(
+                problem.help("write true or false: true keeps the outputs of the step, to resume from them".to_owned()),
+            );
             false
         }
     }

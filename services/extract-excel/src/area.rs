@@ -8,7 +8,7 @@ pub const ROWS: u32 = 1 << 20;
 pub const COLUMNS: u32 = 1 << 14;
 
 /// A cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     /// Its row.
     pub row: u32,

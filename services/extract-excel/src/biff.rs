@@ -1,7 +1,12 @@
-//! What the sheets of an .xls workbook take in memory, found before they are read.
+//! What the sheets of an .xls workbook take in memory, found before they are read, and whether its formulas were ever
+//! calculated.
 //!
 //! Such a workbook is read whole, and each sheet of it as one block from its first to its last cell: two cells far apart
-//! take what sixteen million would. So the records are gone through once, looking at places only.
+//! take what sixteen million would. So the records are gone through once, looking at places, and at results of formulas.
+//!
+//! A library that writes formulas and does not calculate them (xlwt) leaves an empty text as the result of each, which is
+//! also what a formula says whose result is one. What tells them apart is the workbook as a whole: none of its formulas has
+//! another result, and no spreadsheet program has left the mark of its last calculation.
 
 use crate::trouble::damaged;
 use flight_common::Fault;
@@ -16,17 +21,30 @@ const CELLS: [u16; 9] = [0x0006, 0x0201, 0x0203, 0x0204, 0x0205, 0x027e, 0x00fd,
 const RUN: u16 = 0x00bd;
 /// Where the sheet says that its cells are.
 const DIMENSIONS: u16 = 0x0200;
+/// A formula: place, format, result, flags, a place in the chain of calculation, and itself.
+const FORMULA: u16 = 0x0006;
+/// Which version of a spreadsheet program has last calculated the workbook.
+const CALCULATED: u16 = 0x01c1;
 
 /// Memory of a cell in a block: its value, its formula, and a copy of the value for the sheet that is read.
 const BLOCK_CELL: usize = 96;
 /// Memory of a cell before the block is made.
 const LOOSE_CELL: usize = 64;
 
-/// Bytes of memory that reading the workbook takes.
+/// What was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// Bytes of memory that reading the workbook takes.
+    pub held: usize,
+    /// Whether the workbook has formulas, and none of them was ever calculated.
+    pub is_uncalculated: bool,
+}
+
+/// Goes through the workbook in a file.
 ///
 /// # Errors
 /// [`flight_common::FaultKind::BadData`] if it is none.
-pub fn weigh(file: &File, path: &str) -> Result<usize, Fault> {
+pub fn weigh(file: &File, path: &str) -> Result<Found, Fault> {
     let file = file.try_clone().map_err(|error| Fault::io(path, &error))?;
     let broken = |error: std::io::Error| damaged(path, &error);
     let mut compound = cfb::CompoundFile::open(BufReader::new(file)).map_err(broken)?;
@@ -36,9 +54,10 @@ pub fn weigh(file: &File, path: &str) -> Result<usize, Fault> {
     let name = if compound.exists("/Workbook") { "/Workbook" } else { "/Book" };
     let stream = compound.open_stream(name).map_err(broken)?;
     let mut records = Records { source: BufReader::new(stream), data: Vec::new() };
-    let (mut sum, mut sheet) = (Sum::default(), Block::default());
+    let (mut sum, mut sheet, mut formulas) = (Sum::default(), Block::default(), Formulas::default());
     while let Some(kind) = records.next().map_err(broken)? {
         sum.bytes = sum.bytes.saturating_add(4 + records.data.len());
+        formulas.take(kind, &records.data);
         match kind {
             BEGIN => sum.add(std::mem::take(&mut sheet)),
             _ => sheet.take(kind, &records.data),
@@ -46,7 +65,35 @@ pub fn weigh(file: &File, path: &str) -> Result<usize, Fault> {
     }
     sum.add(sheet);
     // The stream itself, and its strings as they are and as they are taken into cells.
-    Ok(sum.memory.saturating_add(sum.bytes.saturating_mul(4)))
+    let held = sum.memory.saturating_add(sum.bytes.saturating_mul(4));
+    Ok(Found { held, is_uncalculated: formulas.are_uncalculated() })
+}
+
+/// What is known of the formulas of a workbook.
+#[derive(Default)]
+struct Formulas {
+    bare: usize,
+    calculated: bool,
+}
+
+impl Formulas {
+    fn take(&mut self, kind: u16, data: &[u8]) {
+        match kind {
+            CALCULATED => self.calculated = true,
+            FORMULA if is_bare(data) => self.bare += 1,
+            FORMULA => self.calculated = true,
+            _ => {}
+        }
+    }
+
+    fn are_uncalculated(&self) -> bool {
+        self.bare > 0 && !self.calculated
+    }
+}
+
+/// Whether a formula's result is an empty text, and it has no place in a chain of calculation.
+fn is_bare(formula: &[u8]) -> bool {
+    matches!(formula.get(6..20), Some([3, _, _, _, _, _, 0xff, 0xff, _, _, 0, 0, 0, 0]))
 }
 
 /// Records, one after the other.
@@ -152,5 +199,21 @@ mod tests {
         let mut run = Block::default();
         run.take(RUN, &[cell(0, 0), vec![0; 6], 9u16.to_le_bytes().to_vec()].concat());
         assert_eq!(run.corners, Some((0, 0, 0, 9)));
+    }
+
+    #[test]
+    fn formulas_are_uncalculated_if_all_are_bare_and_nothing_has_calculated_them() {
+        let formula = |result: [u8; 8], chain: u32| [&[0; 6][..], &result, &[0; 2], &chain.to_le_bytes()].concat();
+        let (empty, number) = ([3, 0, 0, 0, 0, 0, 0xff, 0xff], 4.0f64.to_le_bytes());
+        let of = |records: &[(u16, Vec<u8>)]| {
+            let mut formulas = Formulas::default();
+            records.iter().for_each(|(kind, data)| formulas.take(*kind, data));
+            formulas.are_uncalculated()
+        };
+        assert!(of(&[(FORMULA, formula(empty, 0)), (FORMULA, formula(empty, 0))]));
+        assert!(!of(&[]));
+        assert!(!of(&[(FORMULA, formula(empty, 0)), (FORMULA, formula(number, 0))]));
+        assert!(!of(&[(FORMULA, formula(empty, 7))]));
+        assert!(!of(&[(CALCULATED, vec![0; 8]), (FORMULA, formula(empty, 0))]));
     }
 }

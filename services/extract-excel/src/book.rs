@@ -28,6 +28,8 @@ pub struct Book {
     kind: Kind,
     /// The merged cells of sheets whose reader does not tell them.
     merged: HashMap<String, Vec<Dimensions>>,
+    /// Whether formulas whose result is an empty text were never calculated.
+    is_uncalculated: bool,
     /// The memory that it takes.
     _held: Reservation,
 }
@@ -50,7 +52,7 @@ impl Book {
     pub fn open(file: &File, options: &Options, budget: &MemoryBudget) -> Result<Self, Fault> {
         let path = &*options.path;
         let magic = magic(file, path)?;
-        let mut merged = HashMap::new();
+        let (mut merged, mut is_uncalculated) = (HashMap::new(), false);
         let (form, held) = match magic.as_slice() {
             [b'P', b'K', ..] => {
                 let weight = guard::weigh(file, path, options.max_bytes)?;
@@ -62,7 +64,11 @@ impl Book {
                     (weight.form, weight.held)
                 }
             }
-            [0xd0, 0xcf, 0x11, 0xe0, ..] => (Form::Xls, guarded(path, || weigh_xls(file, options))?),
+            [0xd0, 0xcf, 0x11, 0xe0, ..] => {
+                let found = guarded(path, || weigh_xls(file, options))?;
+                is_uncalculated = found.is_uncalculated;
+                (Form::Xls, found.held)
+            }
             _ => return Err(damaged(path, &"it does not begin like one")),
         };
         let held = reserve(path, form, held, budget)?;
@@ -77,7 +83,7 @@ impl Book {
                 Form::Ods => Kind::Ods(Box::new(opened(path, Ods::new(source))?)),
             })
         })?;
-        Ok(Self { path: path.to_owned(), kind, merged, _held: held })
+        Ok(Self { path: path.to_owned(), kind, merged, is_uncalculated, _held: held })
     }
 
     fn sheets(&self) -> Vec<Sheet> {
@@ -150,8 +156,12 @@ impl Book {
         guarded(path, || match &mut self.kind {
             Kind::Xlsx(book) => each_of_xlsx(path, book, sheet, &mut last, visit),
             Kind::Xlsb(book) => each_of_xlsb(path, book, sheet, &mut last, visit),
-            Kind::Xls(book) => each_of_range(&opened(path, book.worksheet_range(sheet))?, visit),
-            Kind::Ods(book) => each_of_range(&opened(path, book.worksheet_range(sheet))?, visit),
+            Kind::Xls(book) => {
+                let values = opened(path, book.worksheet_range(sheet))?;
+                let bare = if self.is_uncalculated { Some(opened(path, book.worksheet_formula(sheet))?) } else { None };
+                each_of_range(&values, bare.as_ref(), visit)
+            }
+            Kind::Ods(book) => each_of_range(&opened(path, book.worksheet_range(sheet))?, None, visit),
         })
     }
 }
@@ -205,11 +215,17 @@ fn each<E>(
     Ok(())
 }
 
-fn each_of_range(range: &Range<Data>, visit: &mut Visit<'_>) -> Result<(), Fault> {
+/// Visits the cells of a sheet in memory. `bare` are formulas that were never calculated.
+fn each_of_range(range: &Range<Data>, bare: Option<&Range<String>>, visit: &mut Visit<'_>) -> Result<(), Fault> {
+    let is_bare = |at: Address| {
+        let formula = bare.and_then(|formulas| formulas.get_value((at.row, at.column)));
+        formula.is_some_and(|formula| !formula.is_empty())
+    };
     let Some((top, left)) = range.start() else { return Ok(()) };
     for (row, column, value) in range.used_cells() {
         let at = Address { row: top + row as u32, column: left + column as u32 };
         let Some(cell) = Cell::of(value) else { continue };
+        let cell = if is_bare(at) { Cell::Uncalculated } else { cell };
         if !visit(at, cell)? {
             return Ok(());
         }
@@ -217,7 +233,7 @@ fn each_of_range(range: &Range<Data>, visit: &mut Visit<'_>) -> Result<(), Fault
     Ok(())
 }
 
-fn weigh_xls(file: &File, options: &Options) -> Result<usize, Fault> {
+fn weigh_xls(file: &File, options: &Options) -> Result<biff::Found, Fault> {
     let path = &*options.path;
     let size = file.metadata().map_err(|error| Fault::io(path, &error))?.len();
     if size > options.max_bytes {

@@ -5,6 +5,7 @@
 //! much. What is read
 //! later is the same open file.
 
+use crate::plain::{Glance, odd_cell};
 use crate::records::Lengths;
 use crate::trouble::damaged;
 use flight_common::Fault;
@@ -71,8 +72,7 @@ pub fn weigh(file: &File, path: &str, max_bytes: u64) -> Result<Weight, Fault> {
             _ => {}
         }
         let said = part.size();
-        let Some(measured) = measure(&mut part, said, has_records(&name)).map_err(|error| damaged(path, &error))?
-        else {
+        let Some(measured) = measure(&mut part, said, Inside::of(&name)).map_err(|error| damaged(path, &error))? else {
             let message = format!("{path}: its part {name} becomes larger than the {said} bytes it says");
             return Err(Fault::bad_data(message)
                 .help("this is no workbook that a spreadsheet program has written: have it sent again"));
@@ -87,6 +87,15 @@ pub fn weigh(file: &File, path: &str, max_bytes: u64) -> Result<Weight, Fault> {
             ));
         }
         held = usize::saturating_add(held, measured.held(&name));
+        drop(part);
+        if measured.is_odd {
+            let sheet = archive.by_index(index).map_err(broken)?;
+            if let Some((cell, what)) = odd_cell(BufReader::new(sheet)) {
+                let message =
+                    format!("{path}, part {name}, cell {cell}: its value holds {what}, and not just a number");
+                return Err(Fault::bad_data(message).help("open and save the workbook in a spreadsheet program"));
+            }
+        }
     }
     Ok(Weight { form, held })
 }
@@ -99,6 +108,27 @@ pub fn too_large(path: &str, size: &str, max_bytes: u64) -> Fault {
 
 fn is_xml(name: &str) -> bool {
     [".xml", ".rels", ".vml"].iter().any(|end| name.ends_with(end))
+}
+
+/// What is looked at in a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inside {
+    /// Nothing but its size and its tags.
+    Nothing,
+    /// The lengths of records of .xlsb.
+    Records,
+    /// Whether the values of a sheet of .xlsx are plain.
+    Values,
+}
+
+impl Inside {
+    fn of(name: &str) -> Self {
+        match name {
+            _ if has_records(name) => Self::Records,
+            _ if name.contains("/worksheets/") && name.ends_with(".xml") => Self::Values,
+            _ => Self::Nothing,
+        }
+    }
 }
 
 /// Whether records of .xlsb are read from it.
@@ -118,6 +148,8 @@ struct Measured {
     longest: usize,
     /// The most bytes that a record says it has, in a part of records.
     record: usize,
+    /// Whether the values of a sheet are to be looked at.
+    is_odd: bool,
 }
 
 impl Measured {
@@ -138,15 +170,16 @@ impl Measured {
 }
 
 /// Unpacks a part to nowhere; nothing if it becomes larger than `most`.
-fn measure(part: &mut impl Read, most: u64, has_records: bool) -> std::io::Result<Option<Measured>> {
+fn measure(part: &mut impl Read, most: u64, inside: Inside) -> std::io::Result<Option<Measured>> {
     let mut piece = vec![0; PIECE];
     let (mut measured, mut since) = (Measured::default(), 0);
-    let (mut opens, mut records) = (false, Lengths::default());
+    let (mut opens, mut records, mut glance) = (false, Lengths::default(), Glance::default());
     loop {
         let length = part.read(&mut piece)?;
         if length == 0 {
             measured.longest = measured.longest.max(since);
             measured.record = records.longest;
+            measured.is_odd = glance.is_odd;
             return Ok(Some(measured));
         }
         measured.bytes += length as u64;
@@ -154,8 +187,11 @@ fn measure(part: &mut impl Read, most: u64, has_records: bool) -> std::io::Resul
             return Ok(None);
         }
         let piece = &piece[..length];
-        if has_records {
-            records.take(piece);
+        match inside {
+            Inside::Records => records.take(piece),
+            // A text without end is refused, however long it is.
+            Inside::Values if measured.longest.max(since) <= LONGEST => glance.take(piece),
+            Inside::Values | Inside::Nothing => {}
         }
         // The first byte belongs to a tag that the piece before ended with.
         measured.tags += u64::from(opens && piece[0] != b'/');
@@ -179,10 +215,11 @@ mod tests {
         let text = format!("<a><b>{}</b><c/></a>", "x".repeat(3 * PIECE));
         for skip in 0..4 {
             let text = &format!("{}{text}", " ".repeat(PIECE - 2 - skip));
-            let measured = measure(&mut text.as_bytes(), u64::MAX, false).expect("reads").expect("small enough");
+            let measured =
+                measure(&mut text.as_bytes(), u64::MAX, Inside::Nothing).expect("reads").expect("small enough");
             assert_eq!((measured.tags, measured.bytes), (3, text.len() as u64), "{skip}");
             assert!((3 * PIECE..3 * PIECE + 8).contains(&measured.longest), "{}", measured.longest);
         }
-        assert!(measure(&mut text.as_bytes(), 1000, false).expect("reads").is_none());
+        assert!(measure(&mut text.as_bytes(), 1000, Inside::Nothing).expect("reads").is_none());
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`params`](Params), `options`, `area` | the knobs, and what they become |
 //! | `guard`, `records`, `biff`, `odf` | what a workbook weighs, found before it is read |
+//! | `plain` | cells of .xlsx whose numbers are no plain texts, found on the way |
 //! | `book`, `value` | a workbook of any format: its sheets and their cells |
 //! | `rows` | cells put together as rows |
 //! | `plan`, `layout` | a look at the first rows: names and types |
@@ -20,6 +21,7 @@ mod layout;
 mod odf;
 mod options;
 mod params;
+mod plain;
 mod plan;
 mod records;
 mod rows;

@@ -146,3 +146,37 @@ async fn cells_that_are_not_in_order_are_refused() {
     let broken = raw(r#"<row r="1"><c r="A1"><v>1</v></c><c r="B1" t="s"><v>7</v></c></row>"#);
     refused(read(broken, json!({})).await, FaultKind::BadData, &["sheet \"Sheet1\", after cell A1"]);
 }
+
+#[tokio::test]
+async fn what_is_no_plain_text_of_a_cell_is_refused_by_its_address() {
+    let rows = |cell: &str| {
+        raw(&format!(
+            r#"<row r="1"><c r="A1" t="str"><v>R&amp;D</v></c><c r="B1" t="str"><v>b</v></c></row><row r="2"><c r="A2"><v>1</v></c>{cell}</row>"#
+        ))
+    };
+    for cell in [
+        r#"<c r="B2"><v>&x;</v></c>"#,
+        r#"<c r="B2"><v>1&x;2</v></c>"#,
+        r#"<c r="B2" t="n"><v>1&#48;</v></c>"#,
+        r#"<c><v><![CDATA[5]]></v></c>"#,
+        r#"<c r="B2"><v><!-- five -->5</v></c>"#,
+        r#"<c r="B2"><v>5<!-- five -->6</v></c>"#,
+        r#"<c r="B2"><v>5<x/></v></c>"#,
+        r#"<c r="B2" t="b"><v>&x;</v></c>"#,
+        r#"<c r="B2" t="s"><v>x</v></c>"#,
+        r#"<y:c r="B2"><y:v>&x;</y:v></y:c>"#,
+    ] {
+        let words = ["part xl/worksheets/sheet1.xml, cell B2", "spreadsheet program"];
+        refused(read(rows(cell), json!({})).await, FaultKind::BadData, &words);
+    }
+    for (cell, wanted) in [
+        (r#"<c r="B2" t="str"><v>&lt;1&#48;&gt;</v></c>"#, "<10>"),
+        (r#"<c r="B2"><v>1.5E+1</v><!-- fifteen --></c>"#, "15"),
+        (r#"<c r="B2"><v xml:space="preserve">12</v></c>"#, "12"),
+        (r#"<c r="B2"><f>1&amp;2</f><v>12</v></c>"#, "12"),
+        (r#"<c r="B2"/>"#, "∅"),
+    ] {
+        let ran = read(rows(cell), json!({})).await.expect(cell);
+        assert_eq!(ran.cells(), [["1", wanted]], "{cell}");
+    }
+}

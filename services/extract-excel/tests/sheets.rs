@@ -239,6 +239,17 @@ async fn a_cell_that_holds_no_value_is_named_or_a_null() {
     assert_eq!(ran.cells(), [["1"], [""]], "an empty text is a result");
 }
 
+/// `never_calculated.xls` is written by xlwt, as are the formulas of it, which it leaves without results.
+#[tokio::test]
+async fn formulas_of_a_library_that_does_not_calculate_are_named_or_nulls() {
+    let folder = data();
+    let read = |more| read_at(&folder, "never_calculated.xls", more);
+    let words = ["sheet \"Sheet1\", cell B2", "never calculated", "error_cells"];
+    refused(read(json!({})).await, FaultKind::BadData, &words);
+    let ran = read(json!({"error_cells": "null"})).await.expect("reads");
+    assert_eq!(ran.cells(), [["1", "∅"], ["2", "∅"]]);
+}
+
 #[tokio::test]
 async fn a_later_cell_that_does_not_fit_is_named_with_what_to_set() {
     let book = |last: &str| {

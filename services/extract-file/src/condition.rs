@@ -23,7 +23,6 @@ const LONGEST: usize = 64 << 10;
 /// Levels of expressions within each other: each takes a piece of the stack of whoever computes it.
 const DEEPEST: usize = 200;
 const EXAMPLE: &str = "write a condition in SQL: year >= 2024 AND region = 'north'";
-const TRY_CAST: &str = "TRY_CAST gives a null for what cannot be cast";
 /// Functions that could fill all memory by one call, and that no condition needs.
 const LEFT_OUT: [&str; 7] = ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize"];
 
@@ -51,6 +50,8 @@ impl Condition {
         let all = DFSchema::try_from(columns.as_ref().clone()).map_err(|error| of_plan(&error))?;
         let expression = state.create_logical_expr(text, &all).map_err(|error| of_plan(&error))?;
         check_depth(&expression)?;
+        check_kinds(&expression)?;
+        check_placeholders(&expression)?;
         let named: BTreeSet<&Column> = expression.column_refs().into_iter().collect();
         let looked_at = |field: &&Arc<Field>| named.iter().any(|column| column.name() == field.name());
         let schema = Arc::new(Schema::new(columns.fields().iter().filter(looked_at).cloned().collect::<Vec<_>>()));
@@ -69,7 +70,10 @@ impl Condition {
         let without_rows = condition.computed(&RecordBatch::new_empty(condition.schema.clone()));
         match without_rows {
             Ok(_) => Ok(condition),
-            Err(why) => Err(refused(why).help(TRY_CAST)),
+            Err(why) => {
+                let help = help_of(&why);
+                Err(refused(why).help(help))
+            }
         }
     }
 
@@ -79,13 +83,14 @@ impl Condition {
     /// [`flight_common::FaultKind::BadData`] for values that it cannot be computed of.
     pub fn holds(&self, rows: &RecordBatch, path: &str) -> Result<BooleanArray, Fault> {
         self.computed(rows).map_err(|why| {
-            Fault::bad_data(format!("{path}: the condition cannot be computed of a value: {why}")).help(TRY_CAST)
+            let help = help_of(&why);
+            Fault::bad_data(format!("{path}: the condition `where` cannot be computed of a value: {why}")).help(help)
         })
     }
 
     fn computed(&self, rows: &RecordBatch) -> Result<BooleanArray, String> {
         let holds = self.expression.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()));
-        let holds = holds.map_err(|error| one_line(&error))?;
+        let holds = holds.map_err(|error| queries::one_line(&error.strip_backtrace()))?;
         let holds = holds.as_boolean();
         // A row for which it is not known whether the condition holds is left out.
         Ok(match holds.nulls() {
@@ -112,7 +117,8 @@ fn state() -> SessionState {
     state
 }
 
-/// With constants computed, `now()` among them, so that statistics can be compared with them.
+/// With arithmetic that fails where it does not fit, and with constants computed, `now()` among them, so that statistics
+/// can be compared with them.
 fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> datafusion::common::Result<Expr> {
     let context = SimplifyContext::builder()
         .with_schema(Arc::new(columns.clone()))
@@ -120,7 +126,8 @@ fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> dat
         .with_query_execution_start_time(state.execution_props().query_execution_start_time)
         .build();
     let simplifier = ExprSimplifier::new(context);
-    simplifier.simplify(simplifier.coerce(expression, columns)?)
+    let coerced = simplifier.coerce(expression, columns)?;
+    simplifier.simplify(queries::checked(coerced, columns)?)
 }
 
 fn check_depth(expression: &Expr) -> Result<(), Fault> {
@@ -159,17 +166,57 @@ fn of_plan(error: &DataFusionError) -> Fault {
             other => refused(other.to_string()),
         },
         DataFusionError::SQL(error, _) => {
-            let why = error.to_string();
-            refused(format!("this is no SQL: {}", why.strip_prefix("sql parser error: ").unwrap_or(&why))).help(EXAMPLE)
+            refused(format!("this is no SQL: {}", queries::one_line(&error.to_string()))).help(EXAMPLE)
         }
-        other => refused(one_line(other)).help(EXAMPLE),
+        DataFusionError::Internal(text) => Fault::internal(text),
+        other => refused(queries::one_line(&other.strip_backtrace())).help(EXAMPLE),
     }
 }
 
-fn one_line(error: &DataFusionError) -> String {
-    let text = error.strip_backtrace();
-    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    let prefixes =
-        ["Error during planning: ", "This feature is not implemented: ", "Arrow error: ", "Execution error: "];
-    prefixes.iter().fold(line.as_str(), |line, prefix| line.strip_prefix(prefix).unwrap_or(line)).to_owned()
+/// What to try about a value that a condition cannot be computed of.
+fn help_of(why: &str) -> &'static str {
+    match why {
+        _ if why.contains("too large") => "compute it in a wider type: CAST(a AS DECIMAL(38, 0)) * b",
+        _ if why.contains("ivide by zero") => "NULLIF(b, 0) gives a null for 0: a / NULLIF(b, 0)",
+        _ => "TRY_CAST gives a null for what cannot be cast",
+    }
+}
+
+/// Whether it can be computed of one row.
+fn check_kinds(expression: &Expr) -> Result<(), Fault> {
+    let mut found = None;
+    let walked = expression.apply(|part| {
+        found = match part {
+            Expr::AggregateFunction(call) => Some(format!("{} takes many", call.func.name())),
+            Expr::WindowFunction(call) => Some(format!("{} takes many", call.fun.name())),
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => {
+                Some("a subquery asks for others".to_owned())
+            }
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        Ok(TreeNodeRecursion::Stop)
+    });
+    walked.map_err(|error| of_plan(&error))?;
+    match found {
+        Some(why) => Err(refused(format!("a condition is computed of one row at a time, and {why}"))
+            .help("read the rows, and do it in the step `sql`")),
+        None => Ok(()),
+    }
+}
+
+fn check_placeholders(expression: &Expr) -> Result<(), Fault> {
+    let mut named = None;
+    let walked = expression.apply(|part| match part {
+        Expr::Placeholder(placeholder) => {
+            named = Some(placeholder.id.clone());
+            Ok(TreeNodeRecursion::Stop)
+        }
+        _ => Ok(TreeNodeRecursion::Continue),
+    });
+    walked.map_err(|error| of_plan(&error))?;
+    match named {
+        Some(name) => Err(refused(format!("nothing gives {name} a value"))
+            .help("write the value, or a parameter of the pipeline: '{{ day }}'")),
+        None => Ok(()),
+    }
 }

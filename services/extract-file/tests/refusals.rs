@@ -71,6 +71,48 @@ async fn a_condition_that_a_value_cannot_meet_is_bad_data() {
 }
 
 #[tokio::test]
+async fn numbers_of_a_condition_that_do_not_fit_are_bad_data_and_name_the_file() {
+    let folder = folder();
+    let rows =
+        batch!("n" => Int64Array [1, i64::MAX], "i" => Int32Array [1, i32::MAX], "least" => Int64Array [0, i64::MIN]);
+    folder.write("n.parquet", parquet_of(&rows, 10));
+    folder.write("n.arrow", file_of(&rows));
+    for condition in
+        ["n + 1 > 0", "n + n > 0", "n * 2 > 0", "i * i > 0", "least - 1 < 0", "-least > 0", "n > 0 AND n + i > 0"]
+    {
+        for name in ["n.parquet", "n.arrow"] {
+            let fault = folder.read(json!({"file_path": name, "where": condition})).await.expect_err(condition);
+            assert_eq!(fault.kind(), FaultKind::BadData, "{condition}: {fault:?}");
+            let told = [name, "`where`", "is too large for its type, Int"];
+            assert!(told.iter().all(|word| fault.message().contains(word)), "{condition}: {fault:?}");
+            assert!(fault.help_text().is_some_and(|help| help.contains("DECIMAL")), "{condition}: {fault:?}");
+        }
+    }
+    for constant in ["n > 9223372036854775807 + 1", "9223372036854775807 * 2 > 0"] {
+        let params = json!({"file_path": "n.parquet", "where": constant});
+        let fault = refused(&folder, params, FaultKind::BadParams, "/where").await;
+        assert!(fault.message().contains("is too large for its type, Int64"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_is_not_of_one_row_is_refused_in_words_of_its_own() {
+    let folder = folder();
+    for (condition, told) in [
+        ("sum(\"Id\") > 1", "sum takes many"),
+        ("row_number() OVER () > 1", "row_number takes many"),
+        ("EXISTS (SELECT 1)", "a subquery asks for others"),
+        ("Id > (SELECT 1)", "a subquery asks for others"),
+        ("Id > $1", "nothing gives $1 a value"),
+        ("Id > 1 / 0", "Divide by zero"),
+    ] {
+        let params = json!({"file_path": "a.parquet", "where": condition});
+        let fault = refused(&folder, params, FaultKind::BadParams, "/where").await;
+        assert!(fault.message().contains(told), "{condition}: {fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn damaged_files_are_told_by_name_and_nothing_breaks() {
     let rows = awkward(300);
     let plain = batch!("n" => Int64Array (0..300).collect::<Vec<i64>>(), "s" => StringArray vec!["some text"; 300]);

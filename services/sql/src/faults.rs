@@ -7,7 +7,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use flight_common::Fault;
 use flight_common::params::did_you_mean;
-use queries::carried;
+use queries::{carried, one_line};
 use std::collections::BTreeSet;
 
 /// Where the query stands.
@@ -85,20 +85,6 @@ fn of_schema(error: &SchemaError) -> Fault {
         }
         other => schema(one_line(&other.to_string())),
     }
-}
-
-/// The first line of a message, without what DataFusion puts before it.
-fn one_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    let prefixes = [
-        "Error during planning: ",
-        "This feature is not implemented: ",
-        "Optimizer rule ",
-        "sql parser error: ",
-        "Arrow error: ",
-        "Execution error: ",
-    ];
-    prefixes.iter().fold(line.as_str(), |line, prefix| line.strip_prefix(prefix).unwrap_or(line)).to_owned()
 }
 
 /// What running a query said.

@@ -2,7 +2,11 @@
 
 mod common;
 
-use arrow::array::{ArrayRef, Decimal128Array, RecordBatch};
+use arrow::array::{
+    ArrayRef, Decimal128Array, DurationSecondArray, Int64Array, IntervalDayTimeArray, IntervalMonthDayNanoArray,
+    IntervalYearMonthArray, RecordBatch,
+};
+use arrow::datatypes::{IntervalDayTime, IntervalMonthDayNano};
 use common::{ask, ask_on, shown};
 use flight_common::FaultKind;
 use flight_common::testing::{Bench, batch, make_batch};
@@ -102,4 +106,60 @@ async fn what_fits_is_computed() {
     }
     let rows = ask("SELECT m - 1, i FROM input", &input).await;
     assert_eq!(rows.schema().field(0).name(), "input.m - Int64(1)", "names stay those of DataFusion");
+}
+
+/// Lengths of time and intervals: two that are together too much, and one more.
+fn times() -> RecordBatch {
+    let months = IntervalYearMonthArray::from(vec![i32::MAX, i32::MAX, -1]);
+    let days = IntervalDayTimeArray::from(vec![
+        IntervalDayTime::new(i32::MAX, 0),
+        IntervalDayTime::new(1, 5),
+        IntervalDayTime::new(-1, -7),
+    ]);
+    let nanos = IntervalMonthDayNanoArray::from(vec![
+        IntervalMonthDayNano::new(1, 2, i64::MAX),
+        IntervalMonthDayNano::new(0, 0, 1),
+        IntervalMonthDayNano::new(-2, 0, -3),
+    ]);
+    let lengths = DurationSecondArray::from(vec![i64::MAX, i64::MAX, i64::MAX - 3]);
+    make_batch(vec![
+        ("id", Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef),
+        ("months", Arc::new(months)),
+        ("days", Arc::new(days)),
+        ("nanos", Arc::new(nanos)),
+        ("length", Arc::new(lengths)),
+    ])
+}
+
+#[tokio::test]
+async fn sums_of_intervals_and_lengths_of_time_that_do_not_fit_are_bad_data() {
+    for column in ["months", "days", "nanos", "length"] {
+        for query in [
+            format!("SELECT sum({column}) AS a FROM input WHERE id < 3"),
+            format!("SELECT sum({column}) AS a FROM input WHERE id < 3 GROUP BY id > 0"),
+            format!("SELECT sum({column}) OVER (ORDER BY id ROWS 1 PRECEDING) AS a FROM input"),
+        ] {
+            let fault = match ask_on(Bench::new(), &query, &[("input", times())]).await {
+                Ok(ran) => panic!("{query}: {:?}", shown(&ran.rows())),
+                Err(fault) => fault,
+            };
+            assert_eq!(fault.kind(), FaultKind::BadData, "{query}: {fault:?}");
+            assert!(fault.message().contains("too large for its type"), "{query}: {fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sums_and_means_of_intervals_and_lengths_of_time_that_fit_are_computed() {
+    for query in [
+        "SELECT sum(months) = INTERVAL '2147483646 months' AS a FROM input WHERE id > 1",
+        "SELECT sum(days) = INTERVAL '-2 milliseconds' AS a FROM input WHERE id > 1",
+        "SELECT sum(nanos) = INTERVAL '-2 months -2 nanoseconds' AS a FROM input WHERE id > 1",
+        "SELECT sum(nanos) = INTERVAL '-2 months -2 nanoseconds' AS a FROM input WHERE id > 1 GROUP BY id > 0",
+        "SELECT CAST(avg(length) AS BIGINT) = 9223372036854775806 AS a FROM input",
+        "SELECT CAST(avg(length) AS BIGINT) = 9223372036854775806 AS a FROM input GROUP BY id > 0",
+        "SELECT CAST(mean(length) OVER (ORDER BY id ROWS 2 PRECEDING) AS BIGINT) >= 9223372036854775806 AS a FROM input WHERE id = 1",
+    ] {
+        assert_eq!(shown(&ask(query, &times()).await), ["true"], "{query}");
+    }
 }

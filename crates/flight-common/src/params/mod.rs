@@ -75,10 +75,24 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let folded = word.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness > 0.75)
+        .map(|candidate| (likeness(&folded, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness >= NEAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// How like two words are that are taken for one.
+const NEAR: f64 = 0.75;
+
+/// From 0 to 1. Short words with one slip, such as `cvs` for `csv`, have little in common but that.
+fn likeness(word: &str, candidate: &str) -> f64 {
+    const SHORTEST: usize = 3;
+    let likeness = strsim::jaro_winkler(word, candidate);
+    let shorter = word.chars().count().min(candidate.chars().count());
+    match shorter >= SHORTEST && strsim::osa_distance(word, candidate) <= 1 {
+        true => likeness.max(NEAR),
+        false => likeness,
+    }
 }
 
 /// "did you mean …?", or the list of what there is, cut short.
@@ -125,11 +139,9 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
                 TypeKind::Single(one) => one.to_string(),
                 TypeKind::Multiple(many) => many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
             };
-            vec![Violation {
-                message: format!("{named}expected {wanted}, got {}", kind_of(error.instance())),
-                pointer,
-                help: quoted(&wanted, error.instance()).or_else(|| describe_property(schema, &place)),
-            }]
+            let spelling = spelling(&wanted, error.instance());
+            let message = format!("{named}expected {wanted}, got {}", kind_of(error.instance()));
+            vec![Violation { pointer, message, help: spelling.or_else(|| describe_property(schema, &place)) }]
         }
         ValidationErrorKind::Enum { options } => {
             let options: Vec<&str> =
@@ -186,10 +198,14 @@ fn meant<'a>(
     fitting.next().filter(|_| fitting.next().is_none())
 }
 
-/// How a text is written that YAML takes for something else.
-fn quoted(wanted: &str, given: &Value) -> Option<String> {
-    let plain = given.is_number() || given.is_boolean();
-    (plain && wanted.split(" or ").any(|one| one == "string")).then(|| format!("put a text in quotes: \"{given}\""))
+/// How the value is to be written that YAML takes for something else.
+fn spelling(wanted: &str, given: &Value) -> Option<String> {
+    let wants = |kind| wanted.split(" or ").any(|one| one == kind);
+    if wants("string") && (given.is_number() || given.is_boolean()) {
+        return Some(format!("put a text in quotes: \"{given}\""));
+    }
+    // As `yes`, which older versions of YAML took for one.
+    (wants("boolean") && given.is_string()).then(|| "write true or false".to_owned())
 }
 
 /// `a number (3.5)`, cut short.
@@ -306,6 +322,12 @@ mod tests {
         /// How many.
         #[serde(default)]
         limit: Option<u32>,
+        /// Whether to tell.
+        #[serde(default)]
+        loud: bool,
+        /// Whether to ask, if that is known.
+        #[serde(default)]
+        ask: Option<bool>,
     }
 
     fn messages(params: Value) -> Vec<(String, String, Option<String>)> {
@@ -328,6 +350,29 @@ mod tests {
         assert!(found.iter().any(|one| one.1.contains("missing parameter \"column\"")));
         assert!(found.iter().any(|one| one.2.as_deref() == Some("did you mean \"fill_mean\"?")), "{found:?}");
         assert!(found.iter().any(|one| one.1.contains("limit: expected")), "{found:?}");
+    }
+
+    #[test]
+    fn a_short_word_with_one_slip_is_near() {
+        let formats = ["csv", "json", "xlsx", "excel"];
+        for (word, wanted) in
+            [("cvs", Some("csv")), ("csb", Some("csv")), ("xslx", Some("xlsx")), ("Cvs", Some("csv")), ("pdf", None)]
+        {
+            assert_eq!(nearest(word, formats), wanted, "{word}");
+        }
+        assert_eq!(nearest("a", ["b"]), None);
+    }
+
+    #[test]
+    fn what_older_yaml_took_for_a_boolean_is_refused_with_what_to_write() {
+        for word in ["yes", "no", "on", "Off", "true"] {
+            for name in ["loud", "ask"] {
+                let found = messages(json!({"column": "a", name: word}));
+                assert_eq!(found.len(), 1, "{found:?}");
+                assert_eq!(found[0].0, format!("/{name}"));
+                assert_eq!(found[0].2.as_deref(), Some("write true or false"), "{found:?}");
+            }
+        }
     }
 
     #[derive(Debug, Deserialize, JsonSchema)]
@@ -378,5 +423,6 @@ mod tests {
         let knobs: Knobs = parse(&json!({"column": "a", "strategy": "fill_mean"})).expect("good parameters");
         assert_eq!(knobs.strategy, Some(Strategy::FillMean));
         assert_eq!((knobs.column.as_str(), knobs.limit), ("a", None));
+        assert_eq!((knobs.loud, knobs.ask), (false, None));
     }
 }
