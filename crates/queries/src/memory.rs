@@ -6,6 +6,8 @@
 //!   the half that they have together, so that none is refused before it holds anything that it could spill;
 //! - *merge fewer* spilled runs at a time: a merge takes all that it gets, so it gets an even share of the other half;
 //! - *fail* (hash tables, what a merge in memory compares): it gets what the budget of the process has.
+//!
+//! (The step `join` knows beforehand what it needs, so nobody in it is refused: it has a memory of its own.)
 
 use datafusion::common::{Result, resources_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};

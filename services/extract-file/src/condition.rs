@@ -31,6 +31,9 @@ const LEFT_OUT: [&str; 7] = ["repeat", "lpad", "rpad", "range", "generate_series
 pub struct Condition {
     /// What is computed.
     pub expression: Arc<dyn PhysicalExpr>,
+    /// The same with arithmetic that is not checked, which is what statistics are looked at by: of that DataFusion knows what
+    /// it does to smallest and largest values.
+    pub bounds: Arc<dyn PhysicalExpr>,
     /// The columns that it looks at.
     pub schema: SchemaRef,
 }
@@ -62,10 +65,10 @@ impl Condition {
                 refused(format!("a condition is true or false, and this is {found}")).help("compare it: amount > 100")
             );
         }
-        let expression = simplified(&state, expression, &own).map_err(|error| of_plan(&error))?;
+        let [expression, bounds] = simplified(&state, expression, &own).map_err(|error| of_plan(&error))?;
         check_depth(&expression)?;
-        let expression = state.create_physical_expr(expression, &own).map_err(|error| of_plan(&error))?;
-        let condition = Self { expression, schema };
+        let compiled = |expression| state.create_physical_expr(expression, &own).map_err(|error| of_plan(&error));
+        let condition = Self { expression: compiled(expression)?, bounds: compiled(bounds)?, schema };
         // What is wrong with a constant is wrong without rows too.
         let without_rows = condition.computed(&RecordBatch::new_empty(condition.schema.clone()));
         match without_rows {
@@ -117,9 +120,9 @@ fn state() -> SessionState {
     state
 }
 
-/// With arithmetic that fails where it does not fit, and with constants computed, `now()` among them, so that statistics
-/// can be compared with them.
-fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> datafusion::common::Result<Expr> {
+/// With constants computed, `now()` among them, so that statistics can be compared with them: with arithmetic that fails
+/// where it does not fit, and with DataFusion's own.
+fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> datafusion::common::Result<[Expr; 2]> {
     let context = SimplifyContext::builder()
         .with_schema(Arc::new(columns.clone()))
         .with_config_options(state.config_options().clone())
@@ -127,7 +130,8 @@ fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> dat
         .build();
     let simplifier = ExprSimplifier::new(context);
     let coerced = simplifier.coerce(expression, columns)?;
-    simplifier.simplify(queries::checked(coerced, columns)?)
+    let checked = simplifier.simplify(queries::checked(coerced.clone(), columns)?)?;
+    Ok([checked, simplifier.simplify(coerced)?])
 }
 
 fn check_depth(expression: &Expr) -> Result<(), Fault> {

@@ -6,12 +6,14 @@
 //! | `files`, `partitions` | which files there are, what tells them from others, and what their folders say |
 //! | `plan`, `unify` | a look into each, and one schema for all |
 //! | `condition`, `prune`, `pages` | which rows are wanted, and which parts cannot hold any of them |
+//! | `given` | the types that the user gives to columns of JSON |
 //! | `format` | what a file of each format holds, and its rows |
 //! | `read`, `view` | parts of files decoded side by side, in the columns of the result |
 
 mod condition;
 mod files;
 mod format;
+mod given;
 mod pages;
 mod params;
 mod partitions;
@@ -56,6 +58,10 @@ impl Step for ExtractFile {
                 (
                     "A JSON record on each line, under another name",
                     r#"{"file_path": "events.log", "format": "ndjson"}"#,
+                ),
+                (
+                    "JSON whose types are not to be guessed",
+                    r#"{"file_path": "orders.json", "types": {"id": "string", "amount": "decimal(18,2)"}}"#,
                 ),
                 (
                     "Folders whose values are text, whatever they look like",

@@ -27,7 +27,7 @@ pub fn selection(
     parquet: &ArrowReaderMetadata,
     group: usize,
 ) -> Option<RowSelection> {
-    let parts = split_conjunction(&condition.expression);
+    let parts = split_conjunction(&condition.bounds);
     let ruled = parts.into_iter().filter_map(|part| {
         let column = only_column(part)?;
         // What a folder says goes before what the file does.

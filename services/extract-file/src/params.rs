@@ -32,6 +32,13 @@ pub struct Params {
     #[serde(default)]
     pub partition_types: BTreeMap<String, PartitionType>,
 
+    /// The types of columns of JSON, for those that should not be guessed: `{id: string, amount: "decimal(18,2)"}`. There
+    /// are `string`, `int64` (and `int8` … `int32`, `uint8` … `uint64`), `float64`, `float32`, `boolean`, `date`, `time`,
+    /// `timestamp`, `timestamp[unit, zone]` (`timestamp[us, UTC]`, `timestamp[ms, Europe/Berlin]`; units `s`, `ms`, `us`,
+    /// `ns`) and `decimal(precision,scale)`.
+    #[serde(default)]
+    pub types: BTreeMap<String, String>,
+
     /// The rows at the start of each JSON file that its columns and their types are found from.
     #[serde(default = "sample_rows")]
     #[schemars(range(min = 1))]

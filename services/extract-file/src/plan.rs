@@ -3,6 +3,7 @@
 use crate::condition::Condition;
 use crate::files;
 use crate::format::{Opened, parquet};
+use crate::given::Given;
 use crate::params::{Format, Params};
 use crate::partitions::{self, Written};
 use crate::prune::may_hold;
@@ -36,10 +37,11 @@ pub struct Seen {
 /// # Errors
 /// What is wrong with the files, said of the parameter `file_path` unless it speaks of another.
 pub async fn plan(params: Params, root: DataRoot) -> Result<Planned<Run>, Fault> {
+    let given = Given::new(params.types.clone())?;
     let params = Arc::new(params);
     let look = {
-        let (params, root) = (params.clone(), root.clone());
-        compute::run(move || look(&params, &root).map_err(of_the_files)).await?
+        let (params, given, root) = (params.clone(), given.clone(), root.clone());
+        compute::run(move || look(&params, &given, &root).map_err(of_the_files)).await?
     };
     let all = look.schema.clone();
     let condition = match params.condition.clone() {
@@ -58,6 +60,7 @@ pub async fn plan(params: Params, root: DataRoot) -> Result<Planned<Run>, Fault>
             condition,
             from_files,
             known,
+            given,
             unknown: params.unknown_fields,
             files: look.files,
             jobs,
@@ -78,13 +81,15 @@ fn of_the_files(fault: Fault) -> Fault {
     fault.violation(format!("/{}", files::PARAM), message)
 }
 
-fn look(params: &Params, root: &DataRoot) -> Result<Found, Fault> {
+fn look(params: &Params, given: &Given, root: &DataRoot) -> Result<Found, Fault> {
     let mut unified = Unified::default();
     let mut looked_at: Vec<(FileIdentity, Format, Option<usize>, Written)> = Vec::new();
     for path in files_of(root, &params.file_path, files::PARAM)? {
         let format = params.format.or_else(|| Format::of_name(&path)).ok_or_else(|| files::of_no_format(&path))?;
         let (file, identity) = files::open(root, &path)?;
+        given.check_format(&path, format)?;
         let look = Opened { path: path.clone(), file: file.into_std(), format }.look(params.sample_rows)?;
+        let look = given.applied(&path, look)?;
         unified.add(&path, &look)?;
         let written = partitions::of_path(&path);
         looked_at.push((identity, format, look.row_groups, written));
@@ -93,6 +98,7 @@ fn look(params: &Params, root: &DataRoot) -> Result<Found, Fault> {
         looked_at.iter().map(|(identity, _, _, written)| (identity.path(), written)).collect();
     let made = partitions::columns(&written, &params.partition_types)?;
     let own = unified.schema();
+    given.check_columns(&own, &made)?;
     let of_files = own.fields().iter().filter(|field| !made.iter().any(|made| made.name() == field.name())).cloned();
     let fields: Vec<FieldRef> = of_files.chain(made.iter().cloned().map(Arc::new)).collect();
     if fields.is_empty() {

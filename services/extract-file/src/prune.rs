@@ -25,7 +25,7 @@ pub fn may_hold(condition: &Condition, folders: &[FolderValue], parquet: Option<
     let all = vec![true; known.num_containers()];
     let predicate = PruningPredicateBuilder::new().with_file_schema(condition.schema.clone());
     // What cannot be pruned by is read.
-    match predicate.build(condition.expression.clone()) {
+    match predicate.build(condition.bounds.clone()) {
         Some(predicate) => predicate.prune(&known).unwrap_or(all),
         None => all,
     }

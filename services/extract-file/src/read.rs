@@ -3,6 +3,7 @@
 use crate::condition::Condition;
 use crate::files;
 use crate::format::{Opened, Wanted};
+use crate::given::Given;
 use crate::params::{Format, UnknownFields};
 use crate::plan::Seen;
 use crate::view::seen;
@@ -33,6 +34,8 @@ pub struct Run {
     pub from_files: Vec<FieldRef>,
     /// All columns, those that folders make too.
     pub known: Vec<FieldRef>,
+    /// The types that the user gave to columns of JSON.
+    pub given: Given,
     /// What to do about fields of JSON that are none of them.
     pub unknown: UnknownFields,
     /// The files.
@@ -98,6 +101,7 @@ async fn decode(run: &Run, job: Job, context: &StepContext, sender: &QueueSender
     let wanted = Wanted {
         columns: run.from_files.iter().filter(|field| run.reads(field)).cloned().collect(),
         known: run.known.clone(),
+        given: run.given.clone(),
         unknown: run.unknown,
         row_group: job.row_group,
         selected: run.schema.clone(),

@@ -94,6 +94,38 @@ async fn json_types_are_found_from_the_first_records() {
 }
 
 #[tokio::test]
+async fn json_is_of_the_types_that_are_given() {
+    let folder = Folder::new();
+    folder.write("a.ndjson", "{\"id\": 1, \"x\": 12.50, \"d\": \"2024-02-29\", \"n\": 1}\n{\"id\": 9007199254740993.0, \"x\": \"7\", \"d\": null}\n");
+    folder.write(
+        "b.json",
+        "[{\"x\": 0.1, \"id\": \"007\", \"d\": \"1969-12-31\", \"n\": 2}, {\"id\": true, \"x\": null}]",
+    );
+    let types = json!({"id": "string", "x": "decimal(18,2)", "d": "date"});
+    let ran = folder.read(json!({"file_path": "[ab].*", "types": types})).await.expect("it reads");
+    let found: Vec<_> = ran.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(found, [DataType::Utf8, DataType::Decimal128(18, 2), DataType::Date32, DataType::Int64]);
+    let wanted = ["1|12.50|2024-02-29|1", "9007199254740993.0|7.00|∅|∅", "007|0.10|1969-12-31|2", "true|∅|∅|∅"];
+    assert_eq!(shown(&ran.rows()), wanted);
+    let some = json!({"file_path": "a.ndjson", "types": types, "select": ["n", "d"], "where": "x > 7.1"});
+    assert_eq!(shown(&folder.rows(some).await), ["1|2024-02-29"]);
+}
+
+#[tokio::test]
+async fn a_value_that_is_none_of_the_given_type_is_told_by_row_and_column() {
+    let folder = Folder::new();
+    let text: String = (0..20_000).map(|n| format!("{{\"a\": {n}, \"b\": 1}}\n")).collect();
+    for (last, shown) in [("\"x\"", "\"x\""), ("1.5", "\"1.5\""), ("\"\"", "\"\""), ("true", "\"true\"")] {
+        folder.write("a.ndjson", format!("{text}{{\"a\": {last}, \"b\": 1}}\n"));
+        let params = json!({"file_path": "a.ndjson", "types": {"a": "int32"}, "sample_rows": 10});
+        let fault = folder.read(params).await.expect_err("no whole number");
+        let told = format!("a.ndjson, row 20001, column \"a\": {shown} is not int32, as `types` says");
+        assert_eq!((fault.kind(), fault.message()), (FaultKind::BadData, told.as_str()));
+        assert_eq!((fault.row_number(), fault.column_name()), (Some(20_001), Some("a")));
+    }
+}
+
+#[tokio::test]
 async fn many_records_come_in_many_batches_in_order() {
     let folder = Folder::new();
     let text: String =

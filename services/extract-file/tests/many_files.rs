@@ -81,6 +81,7 @@ async fn row_groups_that_cannot_match_are_not_read() {
     for (condition, rows, skipped) in [
         ("n < 1500", 1500, 8),
         ("n < 1000 + 500 AND n * 2 >= 0", 1500, 8),
+        ("-n > -1500", 1500, 8),
         ("n = 9999", 1, 9),
         ("n > 20000", 0, 10),
         ("n IN (5, 5005)", 2, 8),

@@ -29,6 +29,8 @@ async fn what_cannot_be_asked_is_refused_at_its_place() {
     use FaultKind::{BadParams, BadSchema, Denied, NotFound};
     let folder = folder();
     folder.write("b.csv", "a\n1\n");
+    folder.write("k=1/c.json", r#"[{"amount": 1, "l": [1], "o": {"x": 1}}]"#);
+    let types = |types: Value| json!({"file_path": "k=1/c.json", "types": types});
     for (params, kind, pointer) in [
         (json!({"file_path": "../a.parquet"}), Denied, "/file_path"),
         (json!({"file_path": "../*.parquet"}), Denied, "/file_path"),
@@ -41,6 +43,12 @@ async fn what_cannot_be_asked_is_refused_at_its_place() {
         (json!({"file_path": "a.parquet", "where": "Id +"}), BadParams, "/where"),
         (json!({"file_path": "a.parquet", "where": "Id"}), BadParams, "/where"),
         (json!({"file_path": "a.parquet", "where": "Id > 'x'"}), BadParams, "/where"),
+        (types(json!({"amuont": "int64"})), BadSchema, "/types/amuont"),
+        (types(json!({"amount": "integr"})), BadParams, "/types/amount"),
+        (types(json!({"l": "string"})), BadParams, "/types/l"),
+        (types(json!({"o": "string"})), BadParams, "/types/o"),
+        (types(json!({"k": "string"})), BadParams, "/types/k"),
+        (json!({"file_path": "a.parquet", "types": {"Id": "string"}}), BadParams, "/types"),
         (json!({"file_path": "folder"}), BadParams, "/file_path"),
         (json!({"file_path": "a.parquet", "where": "count(*) > 1"}), BadParams, "/where"),
         (json!({"file_path": "a.parquet", "where": "Id IN (SELECT 1)"}), BadParams, "/where"),

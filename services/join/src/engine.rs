@@ -5,7 +5,7 @@
 //! past them. Past a single table it streams on as many threads as there are cores, each taking the next batch when it
 //! has done with its last one.
 
-use crate::memory::WorkingMemory;
+use crate::memory::JoinMemory;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::{DataFusionError, JoinType, NullEquality};
@@ -59,7 +59,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`flight_common::FaultKind::Internal`] if DataFusion cannot be set up.
-    pub fn new(memory: WorkingMemory, null_equality: NullEquality) -> Result<Self, Fault> {
+    pub fn new(memory: JoinMemory, null_equality: NullEquality) -> Result<Self, Fault> {
         // What does not fit is partitioned to spools before it comes here, so that nothing here goes to disk.
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(memory)).with_disk_manager_builder(disk);

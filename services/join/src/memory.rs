@@ -1,8 +1,11 @@
 //! The memory of a join: taken from the budget of the process, and handed on to DataFusion.
 //!
-//! A join asks for what a hash table over the rows will need *before* it keeps them ([`WorkingMemory::try_hold`]), and
+//! A join asks for what a hash table over the rows will need *before* it keeps them ([`JoinMemory::try_hold`]), and
 //! takes another way when it is refused. So DataFusion, which draws on what is held, is never refused in the middle,
 //! where it could only fail.
+//!
+//! That is another idea than the memory of queries (`queries::WorkingMemory`), whose operators ask when they need it, and are
+//! refused so that they spill. And a join builds the few parts of DataFusion that it takes, without its SQL.
 
 use datafusion_common::Result;
 use datafusion_execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
@@ -15,7 +18,7 @@ const FLOOR: usize = 1 << 20;
 
 /// The memory that a join holds.
 #[derive(Clone, Debug)]
-pub struct WorkingMemory(Arc<Mutex<State>>);
+pub struct JoinMemory(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -27,7 +30,7 @@ struct State {
     used: usize,
 }
 
-impl WorkingMemory {
+impl JoinMemory {
     /// Memory from this budget; nothing is held yet.
     pub fn new(budget: &MemoryBudget) -> Self {
         let limit = budget.limit();
@@ -70,13 +73,13 @@ impl WorkingMemory {
     }
 }
 
-impl fmt::Display for WorkingMemory {
+impl fmt::Display for JoinMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("working memory")
     }
 }
 
-impl MemoryPool for WorkingMemory {
+impl MemoryPool for JoinMemory {
     fn name(&self) -> &str {
         "working memory"
     }
@@ -115,7 +118,7 @@ mod tests {
     #[test]
     fn it_holds_no_more_than_its_share_and_never_less_than_the_floor() {
         let budget = MemoryBudget::new(8 << 20);
-        let memory = WorkingMemory::new(&budget);
+        let memory = JoinMemory::new(&budget);
         assert!(!memory.try_hold(7 << 20));
         let other = budget.try_reserve(7 << 20);
         assert!(other.is_some());

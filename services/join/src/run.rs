@@ -11,7 +11,7 @@ use crate::assembly::Assembly;
 use crate::engine::{Engine, HashJoin};
 use crate::kept::{Kept, Rows};
 use crate::layout::Layout;
-use crate::memory::WorkingMemory;
+use crate::memory::JoinMemory;
 use crate::pairs;
 use crate::partition::Deal;
 use crate::pass::{Pass, Side};
@@ -42,7 +42,7 @@ pub struct Plan {
 pub struct Join {
     pub(crate) plan: Plan,
     pub(crate) engine: Engine,
-    pub(crate) memory: WorkingMemory,
+    pub(crate) memory: JoinMemory,
     /// What each side is dealt out to. Fixed for the whole join, since a spool is joined with the one in its place on the
     /// other side, while the memory that can be had changes between the two.
     spools: usize,
@@ -75,7 +75,7 @@ const TABLE_SEED: u64 = u64::MAX;
 pub fn run(plan: Plan, left: BatchStream, right: BatchStream, context: StepContext) -> BatchStream {
     let schema = plan.layout.schema.clone();
     let output = async move {
-        let memory = WorkingMemory::new(context.budget());
+        let memory = JoinMemory::new(context.budget());
         let engine = Engine::new(memory.clone(), plan.null_equality)?;
         let target = (memory.most() / 32).clamp(4 * 1024, BATCH_BYTES);
         let count = |name: &'static str| {

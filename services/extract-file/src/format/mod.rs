@@ -6,6 +6,7 @@ mod json;
 pub mod parquet;
 
 use crate::condition::Condition;
+use crate::given::Given;
 use crate::params::{Format, UnknownFields};
 use crate::view::FolderValue;
 use arrow::array::RecordBatch;
@@ -55,6 +56,8 @@ pub struct Wanted {
     pub columns: Vec<FieldRef>,
     /// Of JSON, all columns that there are, wanted or not.
     pub known: Vec<FieldRef>,
+    /// Of JSON, the types that the user gave to columns.
+    pub given: Given,
     /// Of JSON, what to do about other fields.
     pub unknown: UnknownFields,
     /// Of a Parquet file, which row group.

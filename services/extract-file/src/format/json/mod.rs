@@ -13,8 +13,9 @@ mod scan;
 mod types;
 
 use super::{BATCH_BYTES, Batches, Look, Wanted, damaged};
+use crate::given;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Fields, Schema};
+use arrow::datatypes::{DataType, Fields, Schema};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
@@ -112,7 +113,10 @@ fn inexact(path: &str, guessed: &Schema, blocks: &[(u64, Block)]) -> Result<BTre
 /// # Errors
 /// As [`look`].
 pub fn batches(path: &str, file: File, wanted: Wanted) -> Result<Batches, Fault> {
-    let Wanted { columns, known, unknown, .. } = wanted;
+    let Wanted { columns, known, unknown, given, .. } = wanted;
+    let typed = given.wanted(&columns);
+    // What is of a type that was given is read as it is written, and becomes a value then.
+    let (columns, known) = (given.as_texts(&columns), given.as_texts(&known));
     let is_wanted = |name: &str| columns.iter().any(|field| field.name() == name);
     let exact = Exact::of_wanted(&known, is_wanted, Whole::IsWhole, unknown);
     // What a record lacks is null, whatever other files say.
@@ -124,7 +128,7 @@ pub fn batches(path: &str, file: File, wanted: Wanted) -> Result<Batches, Fault>
         .map_err(|error| damaged(path, error))?;
     let path = path.to_owned();
     let mut reader =
-        Decoding { records: records(&path, file)?, exact, decoder, block: Vec::new(), taken: 0, rows: 0, path };
+        Decoding { records: records(&path, file)?, exact, decoder, typed, block: Vec::new(), taken: 0, rows: 0, path };
     Ok(Box::new(std::iter::from_fn(move || reader.next().transpose())))
 }
 
@@ -133,6 +137,7 @@ struct Decoding<R> {
     records: Records<R>,
     exact: Exact,
     decoder: Decoder,
+    typed: Vec<(String, DataType)>,
     block: Vec<u8>,
     taken: usize,
     rows: u64,
@@ -153,6 +158,7 @@ impl<R: BufRead> Decoding<R> {
             self.taken += taken.map_err(|why| self.undecoded(why))?;
             let batch = self.decoder.flush().map_err(told).map_err(|why| self.undecoded(why))?;
             if let Some(batch) = batch {
+                let batch = given::typed(batch, &self.typed, &self.path, self.rows)?;
                 self.rows += batch.num_rows() as u64;
                 return Ok(Some(batch));
             }
@@ -183,7 +189,7 @@ fn explain(path: &str, offence: &Offence, block: &Block, before: u64) -> Fault {
         Wrong::Value(wanted) => {
             Fault::bad_data(format!("{path}, line {line}, column \"{column}\": {value} {wanted}")).help(format!(
                 "raise `sample_rows` so that it is among the first records ({} MiB of them are looked at): the column is \
-                 then of a type that holds all its values; or mend the file",
+                 then of a type that holds all its values; or say in `types` what it is, or mend the file",
                 SAMPLE_BYTES >> 20
             ))
         }
