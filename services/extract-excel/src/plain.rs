@@ -5,7 +5,7 @@
 //! sheet is measured, by a look at the bytes, and only a sheet in which something does is gone through by its tags.
 
 use crate::area::Address;
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memmem, memrchr};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use std::io::BufRead;
@@ -22,37 +22,33 @@ pub struct Glance {
 impl Glance {
     /// Takes the next piece.
     pub fn take(&mut self, piece: &[u8]) {
-        let mut from = 0;
-        for at in memchr_iter(b'<', piece) {
-            if self.is_odd {
-                return;
-            }
-            self.is_odd = match self.open.is_empty() {
-                true => is_odd(&piece[from..at]),
-                false => {
-                    self.open.extend_from_slice(&piece[from..at]);
-                    is_odd(&self.open)
-                }
-            };
-            self.open.clear();
-            from = at;
-        }
-        self.open.extend_from_slice(&piece[from..]);
+        let (Some(first), Some(last)) = (memchr(b'<', piece), memrchr(b'<', piece)) else {
+            self.open.extend_from_slice(piece);
+            return;
+        };
+        self.open.extend_from_slice(&piece[..first]);
+        self.is_odd = self.is_odd || is_odd(&self.open) || is_odd(&piece[first..last]);
+        self.open.clear();
+        self.open.extend_from_slice(&piece[last..]);
     }
 }
 
-/// Whether a tag, and the text behind it, may be more than a number in a value.
-fn is_odd(tag: &[u8]) -> bool {
-    let Some(end) = memchr(b'>', tag) else { return false };
-    let (name, text) = (&tag[..end], &tag[end + 1..]);
-    let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'E' | b'e' | b' ');
-    match name {
-        [b'<', b'v', rest @ ..] if rest.is_empty() || rest[0].is_ascii_whitespace() => !text.iter().all(is_number),
-        [b'<', b'!', ..] => true,
-        // Names with a prefix are rare: `<x:v>`.
-        [b'<', rest @ ..] => rest.ends_with(b":v"),
-        _ => false,
+/// Whether in these tags, and the texts behind them, something may be more than a number in a value. Most of a sheet are other
+/// tags, which are passed over.
+fn is_odd(tags: &[u8]) -> bool {
+    let values = memmem::find_iter(tags, b"<v").any(|at| is_odd_value(&tags[at + 2..]));
+    // Names with a prefix are rare: `<x:v>`.
+    values || memmem::find(tags, b"<!").is_some() || memmem::find(tags, b":v>").is_some()
+}
+
+/// Whether behind the `<v` of a tag there is more than a number.
+fn is_odd_value(rest: &[u8]) -> bool {
+    if !rest.first().is_some_and(|byte| *byte == b'>' || byte.is_ascii_whitespace()) {
+        return false;
     }
+    let Some(end) = memchr(b'>', rest) else { return false };
+    let is_number = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'E' | b'e' | b' ');
+    rest[end + 1..].iter().find(|byte| !is_number(byte)).is_some_and(|byte| *byte != b'<')
 }
 
 /// The first cell whose number is no plain text, and what is wrong with it.
