@@ -1,6 +1,5 @@
 //! Runs and attempts as they are shown.
 
-use super::dialect::Dialect;
 use super::{RunState, Store, StoreError, json, json_or_none};
 use flight_common::Fault;
 use serde::{Deserialize, Serialize};
@@ -152,10 +151,7 @@ impl Store {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<RunRow>, StoreError> {
-        // A list is many rows, and each value of each row costs on its way through the driver: the database makes one text of
-        // them all.
-        let list = self.dialect.json_list(&members(self.dialect), "id DESC");
-        let mut sql = format!("SELECT {list} AS items FROM (SELECT {SHOWN} FROM runs WHERE id < $1");
+        let mut sql = format!("SELECT {SHOWN} FROM runs WHERE id < $1");
         if filter.pipeline.is_some() {
             sql += " AND pipeline = $3";
         }
@@ -163,14 +159,20 @@ impl Store {
             let names: Vec<String> = filter.states.iter().map(|state| format!("'{state}'")).collect();
             sql += &format!(" AND state IN ({})", names.join(", "));
         }
-        sql += " ORDER BY id DESC LIMIT $2) AS page";
+        sql += " ORDER BY id DESC LIMIT $2";
+        let list = self.dialect.json_list(&members(), "id DESC");
+        if let Some(list) = &list {
+            sql = format!("SELECT {list} AS items FROM ({sql})");
+        }
         // No id is greater than a tilde, and one more row tells whether there is a next part.
         let mut query = sqlx::query(self.sql(&sql)).bind(cursor.unwrap_or("~")).bind(limit as i64 + 1);
         if let Some(pipeline) = &filter.pipeline {
             query = query.bind(pipeline);
         }
-        let row = query.fetch_one(&self.reader).await?;
-        let mut items: Vec<RunRow> = json(&row, "items")?;
+        let mut items: Vec<RunRow> = match list {
+            Some(_) => json(&query.fetch_one(&self.reader).await?, "items")?,
+            None => query.fetch_all(&self.reader).await?.iter().map(run_row).collect::<Result<_, _>>()?,
+        };
         let more = items.len() > limit;
         items.truncate(limit);
         Ok(Page { next: items.last().filter(|_| more).map(|last| last.id.clone()), items })
@@ -210,9 +212,9 @@ impl Store {
 }
 
 /// What a [`RunRow`] is in JSON, from the columns [`SHOWN`].
-fn members(dialect: Dialect) -> Vec<(&'static str, String)> {
+fn members() -> Vec<(&'static str, String)> {
     let shown = SHOWN.split(',').map(str::trim).map(|column| match column {
-        "sets" | "params" | "fault" => (column, dialect.json_of(column)),
+        "sets" | "params" | "fault" => (column, format!("json({column})")),
         // A `traceparent` is a version, the id of the trace, and more: W3C Trace Context, 3.2.
         "traceparent" => ("trace_id", "substr(traceparent, 4, 32)".to_owned()),
         _ => (column, column.to_owned()),
