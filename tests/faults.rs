@@ -45,6 +45,8 @@ fn a_killed_server_fails_the_run_by_name_and_leaves_no_file() {
     });
     // It is at work once it has read something; before that it could only be missing.
     eventually(SOON, "rows reach it", || (cpu_ticks(victim)? > 20).then_some(()));
+    let servers = children(run.pid()).into_iter().filter(|(_, line)| line.contains(" serve ")).count();
+    assert_eq!(servers, 4, "one for each step of the pipeline");
     signal(victim, "KILL");
     let ended = run.end_within(SOON);
     assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);

@@ -143,12 +143,19 @@ impl Registry {
         Err(Fault::not_found(format!("no step \"{name}\" here")).help(params::did_you_mean(name, known)))
     }
 
-    /// Only these steps.
+    /// Only these steps, each once.
     ///
     /// # Errors
     /// As [`Registry::find`].
     pub fn only(&self, names: &[String]) -> Result<Self, Fault> {
-        names.iter().map(|name| self.find(name)).collect::<Result<_, _>>().map(Self)
+        let mut found: Vec<Arc<dyn AnyStep>> = Vec::new();
+        for name in names {
+            let step = self.find(name)?;
+            if !found.iter().any(|other| Arc::ptr_eq(other, &step)) {
+                found.push(step);
+            }
+        }
+        Ok(Self(found))
     }
 
     /// Plans what a command asks for.

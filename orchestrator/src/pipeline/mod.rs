@@ -37,6 +37,6 @@ pub use problem::{Problem, Problems};
 pub use rules::{MOST_RULED, RetryRules, RunRules};
 pub use schema::json_schema;
 pub use source::{Source, Span};
-pub use spec::{Spec, load, rules};
+pub use spec::{Spec, load, rules, services};
 pub use step::{Item, Reference, StepSpec};
 pub use when::{When, facts};

@@ -59,6 +59,11 @@ pub fn load(source: &Source, problems: &mut Problems) -> Spec {
     spec
 }
 
+/// The services that a text calls, as far as it can be read, in the order of its steps.
+pub fn services(source: &Source) -> Vec<String> {
+    load(source, &mut Problems::none()).steps.into_iter().filter_map(|step| step.service).collect()
+}
+
 /// What a text says of its runs, as far as it can be read.
 pub fn rules(source: &Source) -> RunRules {
     load(source, &mut Problems::none()).rules

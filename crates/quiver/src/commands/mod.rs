@@ -24,8 +24,9 @@ use flight_common::client::StepClient;
 use flight_common::farewell::farewells;
 use flight_common::signals::StopSignals;
 use flight_common::telemetry::{self, LogFormat};
-use flight_common::{Fault, serve::runtime};
+use flight_common::{Fault, Registry, serve::runtime};
 use orchestrator::mesh::{FlightMesh, InProcess, Planner, Secrets, WithSecrets};
+use orchestrator::pipeline::{Source, services};
 use std::io::Write;
 use std::time::Duration;
 
@@ -133,11 +134,23 @@ enum Doors {
 }
 
 impl Doors {
+    /// Opens the doors to all steps.
     async fn open(args: &WhereArgs, logs: LogFormat) -> Result<Self, Fault> {
+        Self::open_to(registry(), args, logs).await
+    }
+
+    /// Opens the doors to the steps of a pipeline; to all, where it names one that there is not.
+    async fn open_for(pipeline: &Source, args: &WhereArgs, logs: LogFormat) -> Result<Self, Fault> {
+        let steps = registry();
+        let named = steps.only(&services(pipeline)).ok().filter(|named| named.iter().next().is_some());
+        Self::open_to(named.unwrap_or(steps), args, logs).await
+    }
+
+    async fn open_to(steps: Registry, args: &WhereArgs, logs: LogFormat) -> Result<Self, Fault> {
         let secrets = Secrets::open(args.secrets_dir.as_deref())?;
         if let Some(via) = args.mesh {
             let root = args.env.open()?.data_root;
-            let fleet = Fleet::start(&registry(), &args.env, logs).await?;
+            let fleet = Fleet::start(&steps, &args.env, logs).await?;
             let mesh = FlightMesh::connect(fleet.clients(via)?, root).await?;
             return Ok(Self::There { mesh: WithSecrets::new(mesh, secrets), fleet: Some(fleet) });
         }
@@ -146,7 +159,7 @@ impl Doors {
             let mesh = FlightMesh::connect(clients, args.env.open()?.data_root).await?;
             return Ok(Self::There { mesh: WithSecrets::new(mesh, secrets), fleet: None });
         }
-        Ok(Self::Here(WithSecrets::new(InProcess::new(registry(), args.env.open()?), secrets)))
+        Ok(Self::Here(WithSecrets::new(InProcess::new(steps, args.env.open()?), secrets)))
     }
 
     fn planner(&self) -> &dyn Planner {

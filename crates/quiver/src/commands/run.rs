@@ -60,7 +60,7 @@ pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
 
 /// Opens the doors to the steps, and asks each what it would do.
 async fn check(source: &Source, args: &RunArgs, logs: LogFormat) -> Result<(Doors, Result<Plan, Problems>), Fault> {
-    let doors = Doors::open(&args.check.steps, logs).await?;
+    let doors = Doors::open_for(source, &args.check.steps, logs).await?;
     let plan = pipeline::check(source, &args.check.arguments(), doors.planner()).await;
     Ok((doors, plan))
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 /// Checks a pipeline.
 pub async fn validate(args: CheckArgs, logs: LogFormat) -> Result<Exit, Fault> {
     let source = file::read(&args.file)?;
-    let doors = Doors::open(&args.steps, logs).await?;
+    let doors = Doors::open_for(&source, &args.steps, logs).await?;
     let checked = pipeline::check(&source, &args.arguments(), doors.planner()).await;
     doors.close().await;
     match checked {
