@@ -13,6 +13,9 @@ use std::collections::HashMap;
 /// The column of records that are no objects.
 pub const VALUE: &str = "value";
 
+/// Objects that lie in one another: more are an attack, and would take more stack than there is.
+const DEEPEST: usize = 128;
+
 /// What was seen so far.
 #[derive(Default)]
 pub struct Sample {
@@ -56,8 +59,12 @@ impl Fields {
         &mut self.fields[place].1
     }
 
-    fn look(&mut self, object: &str, forms: &Forms) -> Result<(), String> {
-        let seen = each_field(object, |name, value| self.at(&name).look(value, forms));
+    /// `depth` are the objects around this one.
+    fn look(&mut self, object: &str, depth: usize, forms: &Forms) -> Result<(), String> {
+        if depth == DEEPEST {
+            return Err(format!("more than {DEEPEST} objects lie in one another"));
+        }
+        let seen = each_field(object, |name, value| self.at(&name).look(value, depth, forms));
         seen.map_err(|error| error.into_fault(|what| what))
     }
 
@@ -79,12 +86,12 @@ impl Fields {
 }
 
 impl Seeing {
-    fn look(&mut self, value: &str, forms: &Forms) -> Result<(), String> {
+    fn look(&mut self, value: &str, depth: usize, forms: &Forms) -> Result<(), String> {
         match value.as_bytes() {
             [b'n', ..] => {}
             [b'{', ..] => {
                 self.has_objects = true;
-                self.inner.look(value, forms)?;
+                self.inner.look(value, depth + 1, forms)?;
             }
             [b'[', ..] => {
                 self.has_lists = true;
@@ -155,12 +162,12 @@ impl Sample {
             self.rows += 1;
             let text = std::str::from_utf8(record).map_err(|_| bad(self.rows, "it is not UTF-8"))?.trim();
             let seen = match text.as_bytes().first() {
-                Some(b'{') => self.fields.look(text, &options.forms),
+                Some(b'{') => self.fields.look(text, 0, &options.forms),
                 // All that may follow is checked when it is read for good.
                 _ if text == "null" => Ok(()),
                 _ => serde_json::from_str::<&RawValue>(text)
                     .map_err(|error| told(&error))
-                    .and_then(|value| self.fields.at(VALUE).look(value.get(), &options.forms)),
+                    .and_then(|value| self.fields.at(VALUE).look(value.get(), 0, &options.forms)),
             };
             seen.map_err(|what| bad(self.rows, &format!("it is not JSON: {what}")))?;
         }

@@ -192,6 +192,9 @@ async fn what_is_neither_json_nor_csv_is_refused() {
     refused(forced, FaultKind::BadData, &["not JSON"]);
     refused(read_reply(Reply::json("[{\"a\": 1,}]"), json!({})).await, FaultKind::BadData, &["record 1", "not JSON"]);
     refused(read_reply(Reply::json("[{\"a\": 1} {}]"), json!({})).await, FaultKind::BadData, &["not JSON"]);
+    let deep = format!("[{}1{}]", "{\"a\":".repeat(5000), "}".repeat(5000));
+    refused(read_reply(Reply::json(&deep), json!({})).await, FaultKind::BadData, &["128 objects"]);
+    refused(read_reply(Reply::new("text/csv", "a,b\n1,\"x"), json!({})).await, FaultKind::BadData, &["never closed"]);
     refused(read_reply(Reply::json("[{\"a\": \"\u{1}\"}]"), json!({})).await, FaultKind::BadData, &["not JSON"]);
     let bytes = Reply::new("application/json", b"[{\"a\": \"\xff\"}]");
     refused(read_reply(bytes, json!({})).await, FaultKind::BadData, &["UTF-8"]);

@@ -13,7 +13,7 @@ use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use flight_common::{Fault, MemoryBudget, Reservation};
 use std::io;
 use std::sync::Arc;
@@ -38,6 +38,16 @@ pub fn instead(data_type: &DataType) -> Option<DataType> {
 /// Why a column cannot be written, if it cannot.
 pub fn refusal(field: &Field) -> Option<String> {
     let schema = Arc::new(Schema::new(vec![field.clone()]));
+    // Of these the writer does not say so by itself, or not before their first value.
+    let lacking = schema.flattened_fields().into_iter().find_map(|part| match part.data_type() {
+        DataType::Union(..) => Some("Parquet has no unions"),
+        DataType::Interval(IntervalUnit::MonthDayNano) => Some("the intervals of Parquet know no nanoseconds"),
+        DataType::FixedSizeBinary(0) => Some("Parquet has no values without bytes"),
+        _ => None,
+    });
+    if let Some(lacking) = lacking {
+        return Some(lacking.to_owned());
+    }
     let mut writer = match ArrowWriter::try_new(io::sink(), schema.clone(), None) {
         Ok(writer) => writer,
         Err(error) => return Some(error.to_string()),

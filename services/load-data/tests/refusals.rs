@@ -3,7 +3,7 @@
 mod common;
 
 use arrow::array::*;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Field, Int64Type, IntervalUnit, UnionFields, UnionMode};
 use common::{Root, sheet_xml};
 use flight_common::testing::{batch, make_batch};
 use flight_common::{Fault, FaultKind};
@@ -102,6 +102,17 @@ async fn columns_that_a_format_cannot_hold_are_refused_when_planned() {
     maps.append(true).expect("a map");
     let maps = make_batch(vec![("m", Arc::new(maps.finish()))]);
     assert_eq!(refused(json!({"format": "json"}), &maps).await.kind(), FaultKind::BadSchema);
+    let parts: UnionFields = [(0, Arc::new(Field::new("n", DataType::Int64, true)))].into_iter().collect();
+    for lacking in [
+        DataType::Interval(IntervalUnit::MonthDayNano),
+        DataType::new_list(DataType::Interval(IntervalUnit::MonthDayNano), true),
+        DataType::Union(parts, UnionMode::Dense),
+        DataType::FixedSizeBinary(0),
+    ] {
+        let rows = make_batch(vec![("x", new_empty_array(&lacking))]);
+        let fault = refused(json!({"format": "parquet"}), &rows).await;
+        assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("x")), "{lacking}: {fault}");
+    }
     assert_eq!(
         refused(json!({}), &RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()))).await.kind(),
         FaultKind::BadSchema

@@ -61,6 +61,9 @@ async fn values_come_through_whatever_they_are() {
             ["🦀", "0.1", "∅", "∅", "0"]
         ]
     );
+    let spans = batch!("span" => DurationMicrosecondArray [Some(-1_500_000), Some(90_000_000), None]);
+    database.load(json!({"table": "v"}), &spans).await.expect("loaded");
+    assert_eq!(database.rows("SELECT span FROM v").await, [["-00:00:01.5"], ["00:01:30"], ["∅"]]);
 }
 
 #[tokio::test]

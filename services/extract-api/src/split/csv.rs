@@ -48,6 +48,12 @@ impl CsvSplitter {
     /// # Errors
     /// As [`CsvSplitter::push`].
     pub fn end(&mut self) -> Result<(), Fault> {
+        // The end of a line ends a row, but not within quotes.
+        self.read(b"\n")?;
+        if self.filled > 0 || self.ended > 0 {
+            return Err(Fault::bad_data(format!("row {}: a quote is never closed", self.rows + 1))
+                .help("the answer was cut short, or `delimiter` is another one"));
+        }
         self.read(&[])?;
         self.gathered.end();
         if self.width == 0 {
@@ -148,9 +154,12 @@ mod tests {
 
     #[test]
     fn what_is_no_table_is_refused() {
-        for wrong in ["", "a,a\n1,2\n", "a,b\n1\n", "a\n1,2\n"] {
+        for wrong in ["", "a,a\n1,2\n", "a,b\n1\n", "a\n1,2\n", "a,b\n1,\"x", "a,b\n1,\"", "a,\"b", "a\n\"x\"\"\n"] {
             assert!(rows(&[wrong.as_bytes()]).is_err(), "{wrong}");
         }
         assert_eq!(rows(&[b"a,b\n"]).expect("no rows").1.len(), 0);
+        for whole in ["a\n\"x\"", "a\n\"x\"\r", "a\nx", "a\n\"x\"\n\n"] {
+            assert_eq!(rows(&[whole.as_bytes()]).expect("good").1, ["x"], "{whole}");
+        }
     }
 }

@@ -7,10 +7,11 @@ use crate::view::seen;
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use flight_common::{BATCH_ROWS, Fault};
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter,
 };
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask};
+use parquet::basic::ConvertedType;
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
 use std::error::Error;
 use std::fs::File;
@@ -49,6 +50,7 @@ pub fn look(path: &str, file: &File) -> Result<Look, Fault> {
 pub fn batches(path: &str, file: File, wanted: Wanted) -> Result<Batches, Fault> {
     let metadata = metadata_with_pages(path, &file, wanted.condition.is_some())?;
     let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+    refuse_intervals(path, &metadata, &wanted)?;
     let groups = metadata.metadata().row_groups();
     let group = wanted.row_group.and_then(|place| groups.get(place));
     let rows = group.or(groups.first()).map_or(BATCH_ROWS, batch_rows);
@@ -80,6 +82,27 @@ pub fn batches(path: &str, file: File, wanted: Wanted) -> Result<Batches, Fault>
     let reader = builder.build().map_err(|error| explained(path, group, &error))?;
     let path = path.to_owned();
     Ok(Box::new(reader.map(move |batch| batch.map_err(|error| explained(&path, group, &error)))))
+}
+
+/// The intervals of Parquet have months, days and milliseconds, and the reader drops the months: only what Arrow has written
+/// as days and milliseconds is whole.
+fn refuse_intervals(path: &str, metadata: &ArrowReaderMetadata, wanted: &Wanted) -> Result<(), Fault> {
+    let told = metadata.metadata().file_metadata().key_value_metadata();
+    if told.is_some_and(|told| told.iter().any(|one| one.key == ARROW_SCHEMA_META_KEY)) {
+        return Ok(());
+    }
+    let leaves = metadata.parquet_schema();
+    for leaf in 0..leaves.num_columns() {
+        let name = metadata.schema().field(leaves.get_column_root_idx(leaf)).name();
+        let is_read = wanted.selected.field_with_name(name).is_ok()
+            || wanted.condition.as_ref().is_some_and(|condition| condition.schema.field_with_name(name).is_ok());
+        if is_read && leaves.column(leaf).converted_type() == ConvertedType::INTERVAL {
+            return Err(Fault::bad_data(format!("{path}: the column \"{name}\" holds intervals with months"))
+                .column(name)
+                .help("leave it out by `select`, or write it as a number or a text"));
+        }
+    }
+    Ok(())
 }
 
 fn explained(path: &str, group: Option<usize>, error: &(dyn Error + 'static)) -> Fault {

@@ -52,6 +52,15 @@ impl<'a> Cells<'a> {
                 out.write_str("\\x")?;
                 column.as_binary_view().value(row).iter().try_for_each(|byte| write!(out, "{byte:02x}"))
             }
+            Self::Plain(column, formatter) if matches!(column.data_type(), DataType::Duration(_)) => {
+                let mut length = String::new();
+                formatter.value(row).write(&mut length).map_err(|_| fmt::Error)?;
+                // PostgreSQL reads a sign before a number, and none before the whole.
+                match length.strip_prefix("-PT") {
+                    Some(below_zero) => write!(out, "PT-{below_zero}"),
+                    None => out.write_str(&length),
+                }
+            }
             Self::Plain(_, formatter) => formatter.value(row).write(out).map_err(|_| fmt::Error),
             Self::Null | Self::List(..) => Ok(()),
         }
@@ -114,7 +123,9 @@ fn array(column: &ArrayRef, items: &Cells<'_>, row: usize) -> Result<String, Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{BinaryViewArray, Float64Array, Int64Array, ListArray, NullArray, StringViewArray};
+    use arrow::array::{
+        BinaryViewArray, DurationMillisecondArray, Float64Array, Int64Array, ListArray, NullArray, StringViewArray,
+    };
     use arrow::datatypes::Int32Type;
     use std::sync::Arc;
 
@@ -133,6 +144,12 @@ mod tests {
             written.expect("spelled"),
             "a\\tb\\\\c\\n\t\\\\x00ff\tNaN\t\\N\n\t\\\\x\t0.1\t\\N\n\\N\t\\N\t\\N\t\\N\n"
         );
+    }
+
+    #[test]
+    fn a_length_of_time_has_its_sign_where_it_is_read() {
+        let lengths = DurationMillisecondArray::from(vec![1500, -1500, 0]);
+        assert_eq!(text(vec![Arc::new(lengths)]).expect("spelled"), "PT1.5S\nPT-1.5S\nP0D\n");
     }
 
     #[test]
