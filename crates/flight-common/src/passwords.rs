@@ -4,24 +4,31 @@
 /// it stay where they were.
 pub fn hidden(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    for (begin, _) in text.match_indices("://") {
-        let rest = &text[begin + 3..];
+    for (slashes, _) in text.match_indices("//") {
+        let (begin, rest) = (slashes + 2, &text[slashes + 2..]);
         let end = rest.find(|c: char| c.is_whitespace() || "\"'`<>{}".contains(c)).unwrap_or(rest.len());
         let url = &rest[..end];
-        let scheme_end = text[..begin].to_ascii_lowercase();
+        let before = text[..slashes].to_ascii_lowercase();
+        let scheme = before.strip_suffix(':');
         // A password for a database is often written as it is, with characters that end the authority of other URLs.
-        let loose = ["postgres", "postgresql", "mysql", "mariadb"].iter().any(|scheme| scheme_end.ends_with(scheme));
+        let loose = ["postgres", "postgresql", "mysql", "mariadb"]
+            .iter()
+            .any(|known| scheme.unwrap_or(&before).ends_with(known));
+        // A database may also be written with the colon forgotten.
+        if scheme.is_none() && !loose {
+            continue;
+        }
         let authority = if loose { url } else { url.split(['/', '?', '#']).next().unwrap_or_default() };
         if let Some((user, _)) = authority.rsplit_once('@')
             && let Some((name, password)) = user.split_once(':')
         {
-            let from = begin + 3 + name.len() + 1;
+            let from = begin + name.len() + 1;
             bytes[from..from + password.len()].fill(b'*');
         }
         for (place, _) in url.match_indices("password=") {
             let from = place + "password=".len();
             let value = url[from..].split('&').next().unwrap_or_default();
-            bytes[begin + 3 + from..][..value.len()].fill(b'*');
+            bytes[begin + from..][..value.len()].fill(b'*');
         }
     }
     // Whole characters only were replaced, each byte by one of ASCII.
@@ -41,6 +48,8 @@ mod tests {
             ("https://h:80/a?mail=a@b", "https://h:80/a?mail=a@b"),
             ("https://me:k@h/ and https://h/", "https://me:*@h/ and https://h/"),
             ("postgres://ann@h/db", "postgres://ann@h/db"),
+            ("postgres//ann:s3cret@h/db", "postgres//ann:******@h/db"),
+            ("https://h//a:b@c", "https://h//a:b@c"),
             ("no address: a:b@c", "no address: a:b@c"),
         ] {
             assert_eq!(hidden(text), shown);

@@ -151,23 +151,29 @@ impl Store {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<RunRow>, StoreError> {
-        let mut sql = format!("SELECT {SHOWN} FROM runs WHERE id < $1");
+        let mut wanted = Vec::new();
+        // After all others comes no id that every collation knows: without a cursor nothing is compared.
+        let texts: Vec<&str> = cursor.into_iter().chain(filter.pipeline.as_deref()).collect();
+        if cursor.is_some() {
+            wanted.push("id < $2".to_owned());
+        }
         if filter.pipeline.is_some() {
-            sql += " AND pipeline = $3";
+            wanted.push(format!("pipeline = ${}", texts.len() + 1));
         }
         if !filter.states.is_empty() {
             let names: Vec<String> = filter.states.iter().map(|state| format!("'{state}'")).collect();
-            sql += &format!(" AND state IN ({})", names.join(", "));
+            wanted.push(format!("state IN ({})", names.join(", ")));
         }
-        sql += " ORDER BY id DESC LIMIT $2";
+        let only = if wanted.is_empty() { String::new() } else { format!("WHERE {}", wanted.join(" AND ")) };
+        let mut sql = format!("SELECT {SHOWN} FROM runs {only} ORDER BY id DESC LIMIT $1");
         let list = self.dialect.json_list(&members(), "id DESC");
         if let Some(list) = &list {
             sql = format!("SELECT {list} AS items FROM ({sql})");
         }
-        // No id is greater than a tilde, and one more row tells whether there is a next part.
-        let mut query = sqlx::query(self.sql(&sql)).bind(cursor.unwrap_or("~")).bind(limit as i64 + 1);
-        if let Some(pipeline) = &filter.pipeline {
-            query = query.bind(pipeline);
+        // One more row tells whether there is a next part.
+        let mut query = sqlx::query(self.sql(&sql)).bind(limit as i64 + 1);
+        for text in texts {
+            query = query.bind(text);
         }
         let mut items: Vec<RunRow> = match list {
             Some(_) => json(&query.fetch_one(&self.reader).await?, "items")?,

@@ -44,7 +44,8 @@ fn kind(code: &str, message: &str) -> FaultKind {
         "22023" => FaultKind::BadParams,
         _ => match code.get(..2).unwrap_or_default() {
             "42" => FaultKind::BadParams,
-            "21" | "22" | "23" => FaultKind::BadData,
+            // P0: what a trigger or a function raises.
+            "21" | "22" | "23" | "P0" => FaultKind::BadData,
             "53" => FaultKind::Busy,
             "54" => FaultKind::BadParams,
             // Connections, shutdowns, conflicts between transactions, and what a server alone can be at fault for.
@@ -72,6 +73,7 @@ mod tests {
     fn codes_tell_what_may_be_tried_again() {
         assert_eq!(kind("57014", "canceling statement due to statement timeout"), FaultKind::TimedOut);
         assert_eq!(kind("57014", "canceling statement due to user request"), FaultKind::Upstream);
+        assert_eq!(kind("P0001", "no orders on Sundays"), FaultKind::BadData);
         assert_eq!(kind("57P01", "terminating connection"), FaultKind::Upstream);
         assert_eq!(kind("42P01", "relation does not exist"), FaultKind::BadParams);
         assert_eq!(kind("22012", "division by zero"), FaultKind::BadData);
