@@ -57,7 +57,10 @@ impl Postgres {
     /// The address of a new, empty database.
     pub fn database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        assert!(self.ask(&tool("psql"), &format!("CREATE DATABASE {name}")), "no database {name}");
+        // Texts are ordered as in a language, as in most databases, and not by their bytes.
+        let made =
+            format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'");
+        assert!(self.ask(&tool("psql"), &made), "no database {name}");
         format!("postgres://postgres@localhost/{name}?host={}", self.folder.path().display())
     }
 
