@@ -4,10 +4,12 @@
 use flight_common::client::StepClient;
 use flight_common::wire::Gather;
 use flight_common::{FaultKind, StepCommand};
-use quiver_tests::{Ended, House, children, eventually, signal};
+use quiver_tests::{Ended, House, Running, children, eventually, signal};
 use serde_json::json;
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 use test_servers::{Database, MariaDatabase, PostgresDatabase};
 use tokio::runtime::Runtime;
@@ -144,6 +146,47 @@ fn ctrl_c_ends_a_command_that_waits_for_an_answer() {
             assert_eq!(ended.json()["status"], "cancelled");
         }
     }
+}
+
+#[test]
+fn ctrl_c_ends_a_command_that_waits_for_its_pipeline() {
+    let house = House::new(PROGRAM);
+    for command in ["run", "validate", "plan"] {
+        let mut waiting = house.command(&[command, "-"]);
+        let mut child =
+            waiting.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        let input = child.stdin.take();
+        let waiting = Running::of(child);
+        eventually(SOON, "it listens for signals", || catches_interrupts(waiting.pid()).then_some(()));
+        waiting.signal("INT");
+        assert_eq!(waiting.end_within(SOON).code, Some(130), "{command}");
+        drop(input);
+    }
+}
+
+/// Whether a process has a handler for SIGINT: proc(5), `SigCgt`.
+fn catches_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 0b10 != 0)
+}
+
+/// Whoever reads what the command says may go away; the run goes on, and ends as it does.
+#[test]
+fn a_reader_of_standard_error_that_goes_away_changes_nothing() {
+    let house = House::new(PROGRAM);
+    for words in [
+        &["run", "examples/pipelines/hr_analytics.yaml"][..],
+        &["run", "examples/pipelines/hr_analytics.yaml", "--mesh"],
+    ] {
+        let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+        let ended = house.command(words).stdout(Stdio::null()).stderr(full).status().expect("ended");
+        assert_eq!(ended.code(), Some(0), "{words:?}");
+    }
+    house.write("wrong.yaml", "steps: []");
+    let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+    let ended = house.command(&["validate", "wrong.yaml"]).stderr(full).status().expect("ended");
+    assert_eq!(ended.code(), Some(2));
 }
 
 #[test]

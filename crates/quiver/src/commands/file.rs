@@ -5,11 +5,16 @@ use orchestrator::pipeline::Source;
 use std::io::Read;
 use std::path::Path;
 
-/// The text of a pipeline, with the name to show for it.
+/// The text of a pipeline, with the name to show for it. Whoever waits for it may give it up: a pipe may never end.
 ///
 /// # Errors
 /// Why the file cannot be read.
-pub fn read(file: &Path) -> Result<Source, Fault> {
+pub async fn read(file: &Path) -> Result<Source, Fault> {
+    let file = file.to_owned();
+    tokio::task::spawn_blocking(move || read_now(&file)).await.map_err(Fault::internal)?
+}
+
+fn read_now(file: &Path) -> Result<Source, Fault> {
     if file == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(|error| Fault::io("standard input", &error))?;

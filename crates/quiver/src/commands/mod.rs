@@ -98,7 +98,10 @@ fn to_its_end(
         ended
     });
     // A thread that still reads or computes does so for nobody.
-    runtime.shutdown_timeout(IDLE);
+    match ended {
+        Ok(Exit::Interrupted) => runtime.shutdown_background(),
+        _ => runtime.shutdown_timeout(IDLE),
+    }
     ended
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// Shows the plan of a pipeline.
 pub async fn plan(args: PlanArgs, logs: LogFormat) -> Result<Exit, Fault> {
-    let source = file::read(&args.check.file)?;
+    let source = file::read(&args.check.file).await?;
     let doors = Doors::open_for(&source, &args.check.steps, logs).await?;
     let planned = pipeline::check(&source, &args.check.arguments(), doors.planner()).await;
     doors.close().await;

@@ -12,19 +12,22 @@ use orchestrator::pipeline::{self, Plan, Problems, Source};
 use orchestrator::run::{Engine, Progress, RunOptions, RunReport, Status};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Two signals that come so close are one request: `timeout` sends one to the process and one to its group.
+const TOGETHER: Duration = Duration::from_millis(250);
 
 /// Runs a pipeline.
 pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
     let mut signals = StopSignals::listen();
-    let source = file::read(&args.check.file)?;
     let space = args.check.steps.env.open()?.space;
     let checked = tokio::select! {
-        checked = check(&source, &args, logs) => Some(checked?),
+        checked = check(&args, logs) => Some(checked?),
         () = signals.asked() => None,
     };
     let (doors, plan) = match checked {
-        Some((doors, Ok(plan))) => (doors, plan),
-        Some((doors, Err(problems))) => {
+        Some((_, doors, Ok(plan))) => (doors, plan),
+        Some((source, doors, Err(problems))) => {
             doors.close().await;
             match args.check.json {
                 true => print_json(&json!({"pipeline": source.name(), "status": "invalid", "errors": problems}))?,
@@ -34,8 +37,8 @@ pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
         }
         None => {
             match args.check.json {
-                true => print_json(&json!({"pipeline": source.name(), "status": "cancelled"}))?,
-                false => eprintln!("cancelled: nothing ran"),
+                true => print_json(&json!({"pipeline": args.check.file, "status": "cancelled"}))?,
+                false => show::tell("cancelled: nothing ran"),
             }
             return Ok(Exit::Interrupted);
         }
@@ -58,11 +61,12 @@ pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
     })
 }
 
-/// Opens the doors to the steps, and asks each what it would do.
-async fn check(source: &Source, args: &RunArgs, logs: LogFormat) -> Result<(Doors, Result<Plan, Problems>), Fault> {
-    let doors = Doors::open_for(source, &args.check.steps, logs).await?;
-    let plan = pipeline::check(source, &args.check.arguments(), doors.planner()).await;
-    Ok((doors, plan))
+/// Reads the pipeline, opens the doors to its steps, and asks each what it would do.
+async fn check(args: &RunArgs, logs: LogFormat) -> Result<(Source, Doors, Result<Plan, Problems>), Fault> {
+    let source = file::read(&args.check.file).await?;
+    let doors = Doors::open_for(&source, &args.check.steps, logs).await?;
+    let plan = pipeline::check(&source, &args.check.arguments(), doors.planner()).await;
+    Ok((source, doors, plan))
 }
 
 /// Runs a plan, shows how it goes on, and cancels it when somebody asks. Says whether they did.
@@ -80,7 +84,7 @@ async fn attended<M: Mesh>(
     };
     let progress = Arc::new(Progress::new(plan.nodes.len()));
     let engine = Engine::new(mesh, space);
-    let mut interrupted = false;
+    let mut interrupted: Option<Instant> = None;
     let report = {
         let mut running = std::pin::pin!(engine.run(plan, &options, progress.clone()));
         let shown = !args.quiet && !args.check.json;
@@ -91,13 +95,15 @@ async fn attended<M: Mesh>(
                 () = &mut watching => {}
                 () = signals.asked() => {
                     // Asked once, it lets what runs finally run; asked again, it ends.
-                    if std::mem::replace(&mut interrupted, true) {
-                        options.abandon.cancel();
+                    match interrupted {
+                        None => interrupted = Some(Instant::now()),
+                        Some(first) if first.elapsed() > TOGETHER => options.abandon.cancel(),
+                        Some(_) => {}
                     }
                     options.cancel.cancel();
                 }
             }
         }
     };
-    (report, interrupted)
+    (report, interrupted.is_some())
 }

@@ -36,7 +36,10 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
     }
     match args.command {
         RunsCommand::Submit { file, pipeline, params, sets, priority, idempotency_key, follow } => {
-            let yaml = file.as_deref().map(file::read).transpose()?.map(|source| source.text().to_owned());
+            let yaml = match file {
+                Some(file) => Some(file::read(&file).await?.text().to_owned()),
+                None => None,
+            };
             let params: BTreeMap<String, String> = params.into_iter().collect();
             let body = json!({"pipeline": pipeline, "yaml": yaml, "params": params, "set": sets, "priority": priority});
             let mut request = remote.api(Method::POST, &["runs"]).json(&body);
@@ -89,7 +92,7 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
         RunsCommand::Resume { id, file } => {
             let mut request = remote.api(Method::POST, &["runs", &id, "resume"]);
             if let Some(changed) = file {
-                let text = file::read(&changed)?.text().to_owned();
+                let text = file::read(&changed).await?.text().to_owned();
                 request = request.header("content-type", "application/yaml").body(text);
             }
             act(&remote, request, json).await?;

@@ -48,7 +48,7 @@ pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
             match args.json {
                 true => print_json(&NewToken { token, secret })?,
                 false => {
-                    eprintln!("{} may call as {}. This is shown once:", token.name, token.role.name());
+                    show::tell(format_args!("{} may call as {}. This is shown once:", token.name, token.role.name()));
                     print(format!("{secret}\n").as_bytes())?;
                 }
             }

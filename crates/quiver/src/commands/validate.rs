@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// Checks a pipeline.
 pub async fn validate(args: CheckArgs, logs: LogFormat) -> Result<Exit, Fault> {
-    let source = file::read(&args.file)?;
+    let source = file::read(&args.file).await?;
     let doors = Doors::open_for(&source, &args.steps, logs).await?;
     let checked = pipeline::check(&source, &args.arguments(), doors.planner()).await;
     doors.close().await;
@@ -19,7 +19,7 @@ pub async fn validate(args: CheckArgs, logs: LogFormat) -> Result<Exit, Fault> {
         Ok(plan) => {
             match args.json {
                 true => print_json(&json!({"valid": true, "errors": []}))?,
-                false => eprintln!("{} is good: {} steps", source.name(), plan.nodes.len()),
+                false => show::tell(format_args!("{} is good: {} steps", source.name(), plan.nodes.len())),
             }
             Ok(Exit::Done)
         }

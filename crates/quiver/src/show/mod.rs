@@ -15,6 +15,14 @@ pub use progress::progress;
 pub use report::report;
 pub use runs::{audit, event, log_line, occurrences, run, runs, schedules, tokens, when};
 
+use std::fmt::Display;
+use std::io::Write;
+
+/// Says something on standard error. That nobody reads it changes neither the run nor how the command ends.
+pub fn tell(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Columns of the terminal; 100 where there is none.
 pub fn width() -> usize {
     comfy_table::Table::new().width().map_or(100, usize::from).clamp(40, 200)

@@ -16,13 +16,13 @@ pub fn problems(source: &Source, problems: &Problems) {
             0..=LONGEST_LINE => show(&Shown { problem, text: Some(&text) }),
             _ => {
                 show(&Shown { problem, text: None });
-                eprintln!("  at {}:{}:{}\n", source.name(), problem.line, problem.column);
+                super::tell(format_args!("  at {}:{}:{}\n", source.name(), problem.line, problem.column));
             }
         }
     }
     let count = problems.iter().count();
     let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
-    eprintln!("{}: {what}; nothing has run", source.name());
+    super::tell(format_args!("{}: {what}; nothing has run", source.name()));
 }
 
 /// Shows a fault that has no place in a pipeline.
@@ -37,8 +37,8 @@ fn show(diagnostic: &dyn Diagnostic) {
         false => GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()),
     };
     match handler.with_width(super::width()).render_report(&mut text, diagnostic) {
-        Ok(()) => eprintln!("{text}"),
-        Err(_) => eprintln!("{diagnostic}"),
+        Ok(()) => super::tell(text),
+        Err(_) => super::tell(diagnostic),
     }
 }
 

@@ -38,7 +38,7 @@ pub async fn progress(plan: &Plan, progress: Arc<Progress>, shown: bool) {
             let status = step.status();
             if std::mem::replace(&mut last[place], status) != status {
                 let rows = count(step.rows_out.load(Ordering::Relaxed));
-                eprintln!("{}: {} ({rows} rows)", node.id, status.name());
+                super::tell(format_args!("{}: {} ({rows} rows)", node.id, status.name()));
             }
         }
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Shows how a run ended, on standard error. Quiet, it shows only what went wrong.
 pub fn report(report: &RunReport, quiet: bool) {
     if !quiet {
-        eprintln!("{}", table(&report.steps));
+        super::tell(table(&report.steps));
         for step in &report.steps {
             findings(step);
         }
@@ -25,11 +25,16 @@ pub fn report(report: &RunReport, quiet: bool) {
         Status::Cancelled => ("cancelled after", "; nothing half-written is left"),
         _ => ("failed after", "; nothing half-written is left"),
     };
-    eprintln!("{} {ended} {} (run {}){remark}", report.pipeline, time(report.duration_ms), report.run_id);
+    super::tell(format_args!(
+        "{} {ended} {} (run {}){remark}",
+        report.pipeline,
+        time(report.duration_ms),
+        report.run_id
+    ));
     if let Some(words) = &report.held_back_by
         && !quiet
     {
-        eprintln!("{words}");
+        super::tell(words);
     }
 }
 
@@ -69,10 +74,10 @@ fn findings(step: &StepOutcome) {
     let details = step.details.iter().filter_map(|(name, value)| Some(format!("{name} {}", plain(value)?)));
     let found: Vec<String> = counters.chain(details).collect();
     if !found.is_empty() {
-        eprintln!("{}: {}", step.id, found.join(", "));
+        super::tell(format_args!("{}: {}", step.id, found.join(", ")));
     }
     let told = |name: &str| step.receipt.as_ref()?.get(name)?.as_str();
     if let Some(place) = told("path").or(told("table")) {
-        eprintln!("{} wrote {place}", step.id);
+        super::tell(format_args!("{} wrote {place}", step.id));
     }
 }
