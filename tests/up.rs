@@ -99,7 +99,7 @@ fn a_pipeline_runs_by_itself_and_for_times_that_have_passed() {
     };
     let wrong = put("dya={{ date }}");
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
-    assert!(wrong.stderr.contains("\"dya\"") && wrong.stderr.contains("there are: day"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("\"dya\"") && wrong.stderr.contains("did you mean \"day\"?"), "{}", wrong.stderr);
     let good = put("day={{ date }}");
     assert_eq!(good.code, Some(0), "{}", good.stderr);
     let listed = service.quiver(&["schedules", "list"]).stdout;
