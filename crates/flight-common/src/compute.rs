@@ -18,15 +18,11 @@ pub fn workers() -> usize {
 
 fn pool() -> &'static Runtime {
     static POOL: OnceLock<Runtime> = OnceLock::new();
-    POOL.get_or_init(|| {
-        Builder::new_multi_thread()
-            .worker_threads(workers())
-            .thread_name("compute")
-            .enable_time()
-            .enable_io()
-            .build()
-            .expect("the operating system starts threads, or nothing works")
-    })
+    POOL.get_or_init(|| runtime("compute").expect("the operating system starts threads, or nothing works"))
+}
+
+fn runtime(name: &str) -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(workers()).thread_name(name).enable_time().enable_io().build()
 }
 
 /// Runs a future on the pool, within the current span. Dropping the handle aborts it at its next await.
@@ -36,6 +32,39 @@ where
     F::Output: Send + 'static,
 {
     AbortOnDropHandle::new(pool().spawn(work.in_current_span()))
+}
+
+/// Threads apart from the pool, one per core, for work that may hold them for long: it holds up nothing but itself.
+pub struct Threads(Option<Runtime>);
+
+impl Threads {
+    /// Threads of this name.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Busy`] if the system starts none.
+    pub fn start(name: &str) -> Result<Self, Fault> {
+        let started = runtime(name).map_err(|error| Fault::busy(format!("no thread can be started: {error}")))?;
+        Ok(Self(Some(started)))
+    }
+
+    /// Runs a future on them, within the current span. Dropping the handle aborts it at its next await.
+    pub fn spawn<F>(&self, work: F) -> AbortOnDropHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let runtime = self.0.as_ref().expect("they are there until they are dropped");
+        AbortOnDropHandle::new(runtime.spawn(work.in_current_span()))
+    }
+}
+
+/// Each ends with what it has under way, at the next await of that; nobody waits for it.
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Runs a function on the pool and returns its result.

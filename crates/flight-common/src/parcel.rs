@@ -14,6 +14,12 @@ pub trait Parcel: Clone + Send + Sync + 'static {
     /// Its rows: 0 for a message that holds none.
     fn rows(&self) -> u64;
 
+    /// Itself, to be kept: holding little more memory than its rows take.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Internal`] if it cannot be copied.
+    fn apart(self) -> Result<Self, Fault>;
+
     /// Itself as IPC messages, complete without any that came before.
     ///
     /// # Errors
@@ -37,6 +43,11 @@ impl Parcel for RecordBatch {
 
     fn rows(&self) -> u64 {
         self.num_rows() as u64
+    }
+
+    fn apart(self) -> Result<Self, Fault> {
+        let held = crate::wire::held_bytes(&self);
+        crate::wire::apart(self, held)
     }
 
     fn to_frames(&self) -> Result<Vec<Frame>, Fault> {

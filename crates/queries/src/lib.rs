@@ -10,6 +10,7 @@
 //! | [`checked`] | the same for an expression that stands alone |
 //! | [`check_text`], [`check_depth`] | queries that nest no deeper than the stack bears |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
+//! | [`run`] | a query under way, on threads of its own |
 //! | [`carried`], [`into_error`] | faults on their way through DataFusion |
 //! | [`one_line`] | its errors, as they are told to users |
 //!
@@ -19,11 +20,13 @@ mod arithmetic;
 mod average;
 mod digits;
 mod disk;
+mod endable;
 mod exact;
 mod faults;
 mod functions;
 mod measure;
 mod memory;
+mod run;
 mod session;
 mod shape;
 mod sum;
@@ -33,5 +36,6 @@ pub use arithmetic::checked;
 pub use faults::{carried, into_error, one_line};
 pub use measure::{check_depth, check_text};
 pub use memory::WorkingMemory;
+pub use run::{Running, run};
 pub use session::{fitted, row_bytes, runtime, session};
 pub use shape::shaped;

@@ -1,8 +1,7 @@
 //! Rows cut to what a query's memory bears.
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
-use flight_common::wire::{row_bytes, split};
+use arrow::array::RecordBatch;
+use flight_common::wire::{apart, split};
 use flight_common::{BatchStream, Fault};
 use futures::{StreamExt, stream};
 
@@ -11,7 +10,7 @@ const BATCH_SHARE: usize = 64;
 const MOST_BATCH_BYTES: usize = 4 << 20;
 const LEAST_BATCH_BYTES: usize = 1 << 10;
 
-/// Batches that are small beside the memory, each of which holds its own rows alone: DataFusion counts whole buffers.
+/// Batches that are small beside the memory, each of which holds its own rows alone.
 pub fn shaped(input: BatchStream, memory: usize) -> BatchStream {
     let target = (memory / BATCH_SHARE).clamp(LEAST_BATCH_BYTES, MOST_BATCH_BYTES);
     let schema = input.schema();
@@ -26,12 +25,8 @@ pub fn shaped(input: BatchStream, memory: usize) -> BatchStream {
     BatchStream::new(schema, parts.flat_map(stream::iter))
 }
 
-/// A copy of the rows of a slice, where that is much smaller than what it is a slice of.
+/// DataFusion counts the whole buffer for each column that has a part of it.
 fn own_rows(batch: RecordBatch) -> Result<RecordBatch, Fault> {
-    const SLACK: usize = 4 << 10;
-    if batch.get_array_memory_size() <= 2 * row_bytes(&batch) + SLACK {
-        return Ok(batch);
-    }
-    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
-    Ok(take_record_batch(&batch, &all)?)
+    let counted = batch.get_array_memory_size();
+    apart(batch, counted)
 }

@@ -175,8 +175,10 @@ impl Store {
         if from != RunState::Cancelling {
             let to = legal(run, from, Move::Cancel)?;
             let row = sqlx::query(self.sql(
-                "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END WHERE id = $1
-                 RETURNING *",
+                "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END,
+                   paused_ms = paused_ms + CASE WHEN $3 = 1 THEN
+                     COALESCE({now} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0) ELSE 0 END
+                 WHERE id = $1 RETURNING *",
             ))
             .bind(run)
             .bind(to.name())

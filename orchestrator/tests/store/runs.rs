@@ -148,7 +148,14 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
     store.resume("1", None, false, "ann").await.expect("queued");
     assert!(store.kept("1").await.expect("told").is_empty(), "from the beginning means that nothing is taken over");
-    assert!(!claim_one(&store, "me").await.reuse);
+    let claim = claim_one(&store, "me").await;
+    assert!(!claim.reuse);
+    store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
+    store.resume("1", None, true, "ann").await.expect("queued");
+    tokio::time::sleep(pause).await;
+    let run = store.cancel("1", "ann").await.expect("cancelled");
+    let passed = run.ended_at.expect("ended") - run.started_at.expect("begun");
+    assert!(run.took_ms(0).is_some_and(|took| took <= passed - 2 * 39), "it stood still twice: {run:?}");
 }
 
 async fn a_run_in_a_list_is_as_it_is_alone(fresh: Fresh) {

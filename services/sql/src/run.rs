@@ -2,26 +2,22 @@
 
 use crate::gather::gather;
 use crate::plan::Query;
-use crate::tables::{InputTable, Live};
+use crate::tables::Live;
 use crate::{faults, output, session};
 use async_stream::try_stream;
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::execute_stream;
 use flight_common::{BatchStream, Fault, StepContext, compute};
 use futures::StreamExt;
 use futures::executor::block_on;
-use queries::WorkingMemory;
-use std::sync::Arc;
+use queries::{Running, WorkingMemory};
 
 /// Runs a query over its inputs. Nothing is read before the output is.
 pub fn run(query: Query, inputs: Vec<BatchStream>, context: StepContext) -> BatchStream {
     let schema = query.schema.clone();
     let planned = schema.clone();
     let items = try_stream! {
-        // The tables hold the memory of their rows.
-        let Started { mut rows, live, tables: _tables } = start(query, inputs, &context).await?;
+        let Started { mut rows, live } = start(query, inputs, &context).await?;
         while let Some(batch) = rows.next().await {
-            let batch = output::conform(&batch.map_err(|error| faults::of_run(&error))?, &planned)?;
+            let batch = output::conform(&batch?, &planned)?;
             if batch.num_rows() > 0 {
                 yield batch;
             }
@@ -36,9 +32,8 @@ pub fn run(query: Query, inputs: Vec<BatchStream>, context: StepContext) -> Batc
 
 /// A query that runs.
 struct Started {
-    rows: SendableRecordBatchStream,
+    rows: BatchStream,
     live: Vec<Live>,
-    tables: Vec<Arc<InputTable>>,
 }
 
 async fn start(query: Query, inputs: Vec<BatchStream>, context: &StepContext) -> Result<Started, Fault> {
@@ -53,6 +48,8 @@ async fn start(query: Query, inputs: Vec<BatchStream>, context: &StepContext) ->
         Ok((plan.map_err(|error| faults::of_run(&error))?, state.task_ctx()))
     })
     .await?;
-    let rows = execute_stream(plan, task).map_err(|error| faults::of_run(&error))?;
-    Ok(Started { rows, live: gathered.live, tables })
+    // The tables hold the memory of their rows.
+    let running =
+        Running { budget: context.budget().clone(), limit: None, told: |error| faults::of_run(&error), held: tables };
+    Ok(Started { rows: queries::run(plan, task, running)?, live: gathered.live })
 }

@@ -62,7 +62,7 @@ impl<T: Parcel> Shelf<T> {
 
     pub(super) fn put(&self, item: T) -> Result<Kept<T>, Fault> {
         match self.space.budget.try_reserve(item.bytes()) {
-            Some(memory) => Ok(Kept::Memory { item, _memory: memory }),
+            Some(memory) => Ok(Kept::Memory { item: item.apart()?, _memory: memory }),
             None => self.write(&item).map(Kept::Disk),
         }
     }

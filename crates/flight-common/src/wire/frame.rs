@@ -143,6 +143,11 @@ impl Parcel for Frame {
         batch.and_then(|batch| u64::try_from(batch.length()).ok()).unwrap_or(0)
     }
 
+    /// A message lies alone in its memory.
+    fn apart(self) -> Result<Self, Fault> {
+        Ok(self)
+    }
+
     fn to_frames(&self) -> Result<Vec<Frame>, Fault> {
         Ok(vec![self.clone()])
     }

@@ -29,7 +29,7 @@ pub use frame::Frame;
 pub use outward::{outward, outward_schema};
 pub use read::{FrameReader, Gather};
 pub use schema::{schema_from_bytes, schema_to_bytes};
-pub use split::{row_bytes, split};
+pub use split::{apart, held_bytes, row_bytes, split};
 
 use crate::stream::EdgeStream;
 

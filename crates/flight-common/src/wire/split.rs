@@ -1,9 +1,12 @@
-//! How large rows are, and batches cut to the size of a message.
+//! How large rows are, batches cut to the size of a message, and rows apart from what they were cut from.
 //!
 //! Sizes are those of the rows, not of the buffers behind them: a slice of a large batch is small.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use crate::fault::Fault;
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::{ByteViewType, DataType};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Strings up to this length lie in the view itself.
@@ -26,6 +29,38 @@ fn view_bytes<T: ByteViewType>(column: &arrow::array::GenericByteViewArray<T>) -
     // The length of a view is its lowest 32 bits.
     let long = column.views().iter().map(|view| *view as u32).filter(|length| *length > INLINE_VIEW);
     size_of_val(&column.views()[..]) + long.map(|length| length as usize).sum::<usize>()
+}
+
+/// The bytes of memory that stay taken for as long as the batch is there: those of all the buffers that it has a part of,
+/// and of one that several columns have parts of, once. The columns of a message are parts of its body, and stay so when
+/// others are left out.
+pub fn held_bytes(batch: &RecordBatch) -> usize {
+    let mut buffers = BTreeMap::new();
+    batch.columns().iter().for_each(|column| note_buffers(&column.to_data(), &mut buffers));
+    buffers.values().sum()
+}
+
+fn note_buffers(data: &ArrayData, buffers: &mut BTreeMap<usize, usize>) {
+    let validity = data.nulls().map(|nulls| nulls.buffer());
+    for buffer in data.buffers().iter().chain(validity) {
+        buffers.insert(buffer.data_ptr().as_ptr().addr(), buffer.capacity());
+    }
+    data.child_data().iter().for_each(|child| note_buffers(child, buffers));
+}
+
+/// What may be held beside small rows.
+const SLACK: usize = 4 << 10;
+
+/// The rows without what is behind them: a copy where `held` bytes, which they keep taken, are much more than they need.
+///
+/// # Errors
+/// Arrow's, if the rows cannot be copied.
+pub fn apart(batch: RecordBatch, held: usize) -> Result<RecordBatch, Fault> {
+    if held <= 2 * row_bytes(&batch) + SLACK {
+        return Ok(batch);
+    }
+    let all = UInt32Array::from_iter_values(0..u32::try_from(batch.num_rows()).map_err(Fault::internal)?);
+    Ok(compact(take_record_batch(&batch, &all)?))
 }
 
 /// Cuts a batch so that each part takes about `target` bytes. A row is never cut: one that is larger goes alone.
@@ -87,6 +122,30 @@ mod tests {
         let rows: Vec<i64> = (0..10_000).collect();
         let whole = batch!("n" => Int64Array rows);
         assert!(row_bytes(&whole.slice(0, 10)) < 200);
+    }
+
+    #[test]
+    fn rows_apart_leave_behind_what_they_were_cut_from() {
+        let numbers: Vec<i64> = (0..10_000).collect();
+        let texts: Vec<String> = numbers.iter().map(|n| format!("number {n}")).collect();
+        let whole = batch!("n" => Int64Array numbers, "s" => StringArray texts);
+        let (held, part) = (held_bytes(&whole), whole.slice(5, 10));
+        assert_eq!(held_bytes(&part), held);
+        let own = apart(part.clone(), held_bytes(&part)).expect("rows");
+        assert_eq!(own, part);
+        assert!(held_bytes(&own) < 2_000, "{}", held_bytes(&own));
+        let same = apart(whole.clone(), held).expect("rows");
+        assert_eq!(same.column(0).to_data().buffers()[0].as_ptr(), whole.column(0).to_data().buffers()[0].as_ptr());
+    }
+
+    #[test]
+    fn a_buffer_of_several_columns_is_held_once() {
+        let whole = batch!("a" => Int64Array [1, 2], "b" => Int64Array [3, 4]);
+        let frames = crate::Parcel::to_frames(&whole).expect("messages");
+        let read: RecordBatch = crate::Parcel::from_frames(frames, &whole.schema()).expect("a batch");
+        assert_eq!(read, whole);
+        let one = read.project(&[0]).expect("a column");
+        assert_eq!(held_bytes(&one), held_bytes(&read));
     }
 
     #[test]

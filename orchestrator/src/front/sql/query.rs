@@ -10,13 +10,11 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use flight_common::queue::byte_queue;
 use flight_common::wire::outward_schema;
 use flight_common::{BatchStream, Fault, compute};
-use futures::StreamExt;
-use queries::WorkingMemory;
+use queries::{Running, WorkingMemory};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -29,8 +27,6 @@ const SETTINGS: &str = "df_settings";
 
 /// How long a query may take.
 const LIMIT: Duration = Duration::from_secs(600);
-/// Bytes of results that wait for a slow reader.
-const AHEAD: usize = 8 << 20;
 
 impl Engine {
     /// Plans a query, with its values. It may read, and nothing else.
@@ -94,38 +90,17 @@ impl Engine {
         Ok((columns(&plan), outward_schema(&parameters(&plan)?)))
     }
 
-    /// Runs a query on the compute pool. Its rows flow as they are read.
+    /// Runs a query. Its rows flow as they are read.
     pub(super) async fn run(&self, statement: &Statement) -> Result<BatchStream, Fault> {
         let seat = self.seats.clone().try_acquire_owned().map_err(|_| {
             Fault::busy("too many queries run").help("come back soon").retry_after(Duration::from_secs(2))
         })?;
         let (context, plan) = self.plan(statement).await?;
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
-        let memory = self.space.budget();
-        let (sender, results) = byte_queue(AHEAD.min(memory.limit() / 16), memory, schema);
-        let task = compute::spawn(async move {
-            let _seat = seat;
-            let work = async {
-                let (plan, task) = physical(context, plan).await?;
-                let mut rows = execute_stream(plan, task).map_err(fault)?;
-                while let Some(batch) = rows.next().await {
-                    if !sender.push(batch.map_err(fault)?).await {
-                        break;
-                    }
-                }
-                Ok(())
-            };
-            let late = || Err(Fault::timed_out(format!("the query took longer than {} s", LIMIT.as_secs())));
-            let end = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| late());
-            sender.finish(end).await;
-        });
-        Ok(results.wrap(move |rows| {
-            rows.map(move |batch| {
-                // The query ends with its reader.
-                let _owned = &task;
-                batch
-            })
-        }))
+        let (plan, task) = physical(context, plan).await?;
+        let budget = self.space.budget().clone();
+        let rows = queries::run(plan, task, Running { budget, limit: Some(LIMIT), told: fault, held: seat })?;
+        Ok(BatchStream::new(schema, rows))
     }
 }
 

@@ -1,0 +1,115 @@
+//! Plans whose work ends soon after its tasks are aborted and its reader is gone.
+//!
+//! What multiplies rows yields to the scheduler between the batches that it makes: DataFusion asks its sources to, and a
+//! source may have given all it has long before. A nested loop looks at all pairs of two batches before it gives one: its
+//! condition asks whether anybody still wants the answer.
+
+use crate::faults::into_error;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, FieldRef, Schema};
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, PiecewiseMergeJoinExec,
+    SortMergeJoinExec,
+};
+use datafusion::physical_plan::unnest::UnnestExec;
+use flight_common::Fault;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Weak};
+
+/// The plan, such that it ends soon.
+pub fn endable(plan: Arc<dyn ExecutionPlan>, reader: &Weak<()>) -> Result<Arc<dyn ExecutionPlan>> {
+    let ended = plan.transform_up(|plan| {
+        if let Some(nested) = plan.downcast_ref::<NestedLoopJoinExec>() {
+            let filter = nested.filter().map(|filter| asking(filter, reader));
+            let nested = NestedLoopJoinExecBuilder::from(nested).with_filter(filter).build()?;
+            return Ok(Transformed::yes(Arc::new(CooperativeExec::new(Arc::new(nested))) as _));
+        }
+        Ok(match multiplies(&*plan) {
+            true => Transformed::yes(Arc::new(CooperativeExec::new(plan)) as _),
+            false => Transformed::no(plan),
+        })
+    });
+    Ok(ended?.data)
+}
+
+/// Whether an operator may make any number of batches of one that it reads.
+fn multiplies(plan: &dyn ExecutionPlan) -> bool {
+    plan.is::<CrossJoinExec>()
+        || plan.is::<HashJoinExec>()
+        || plan.is::<SortMergeJoinExec>()
+        || plan.is::<PiecewiseMergeJoinExec>()
+        || plan.is::<UnnestExec>()
+}
+
+fn asking(filter: &JoinFilter, reader: &Weak<()>) -> JoinFilter {
+    let condition = Asking { condition: filter.expression().clone(), reader: reader.clone() };
+    JoinFilter::new(Arc::new(condition), filter.column_indices().to_vec(), filter.schema().clone())
+}
+
+/// A condition that is only looked at for as long as the query has a reader.
+#[derive(Debug)]
+struct Asking {
+    condition: Arc<dyn PhysicalExpr>,
+    reader: Weak<()>,
+}
+
+impl fmt::Display for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.condition.fmt(f)
+    }
+}
+
+impl PartialEq for Asking {
+    fn eq(&self, other: &Self) -> bool {
+        self.condition.eq(&other.condition)
+    }
+}
+
+impl Eq for Asking {}
+
+impl Hash for Asking {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.condition.hash(state);
+    }
+}
+
+impl PhysicalExpr for Asking {
+    fn data_type(&self, schema: &Schema) -> Result<DataType> {
+        self.condition.data_type(schema)
+    }
+
+    fn nullable(&self, schema: &Schema) -> Result<bool> {
+        self.condition.nullable(schema)
+    }
+
+    fn return_field(&self, schema: &Schema) -> Result<FieldRef> {
+        self.condition.return_field(schema)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        match self.reader.strong_count() {
+            0 => Err(into_error(Fault::cancelled("nobody reads the query's rows any more"))),
+            _ => self.condition.evaluate(batch),
+        }
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.condition]
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+        Ok(Arc::new(Self { condition: children.swap_remove(0), reader: self.reader.clone() }))
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.condition.fmt_sql(f)
+    }
+}
