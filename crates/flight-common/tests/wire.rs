@@ -156,3 +156,19 @@ async fn a_fault_resets_a_request_and_closes_a_response_with_its_status() {
     let fault = frames.next().await.expect("the fault").expect_err("the fault");
     assert_eq!((fault.kind(), fault.row_number()), (FaultKind::BadData, Some(7)));
 }
+
+#[tokio::test]
+async fn a_message_apart_lies_alone_and_holds_the_same_rows() {
+    let whole = rows(400_000);
+    let frames: Vec<Frame> = encode_stream(BatchStream::from_batches(whole.schema(), vec![whole.clone()]), false)
+        .and_then(|frame| async { frame.apart() })
+        .try_collect()
+        .await
+        .expect("encoded");
+    assert!(frames.len() > 3, "the batch is cut");
+    assert!(frames.iter().all(|frame| frame.body.len() <= 1), "each body is one piece");
+    let decoder = Decoder::from_schema_frame(&frames[0]).expect("a schema");
+    let read =
+        decode_stream(decoder, stream::iter(frames.into_iter().skip(1).map(Ok))).collect_rows().await.expect("rows");
+    assert_eq!(read, whole);
+}

@@ -97,7 +97,7 @@ impl<T: Parcel> SpoolWriter<T> {
     pub fn push(&mut self, item: T) -> Result<(), Fault> {
         self.rows += item.rows();
         self.bytes += item.bytes() as u64;
-        self.kept.push(self.shelf.put(item)?);
+        self.kept.push(self.shelf.put(item, true)?);
         Ok(())
     }
 

@@ -14,6 +14,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
+/// Bytes that wait once the reader lags: what comes after them stays for longer.
+const LAGS: usize = 4 << 20;
+
 struct Shared<T> {
     shelf: Shelf<T>,
     state: Mutex<State<T>>,
@@ -57,11 +60,12 @@ impl<T: Parcel> SpillSender<T> {
     /// # Errors
     /// [`crate::FaultKind::Busy`] when neither memory nor disk can take it.
     pub fn push(&self, item: T) -> Result<bool, Fault> {
-        if self.0.state().abandoned {
-            return Ok(false);
-        }
+        let lags = match self.waiting_bytes() {
+            Some(waiting) => waiting > LAGS,
+            None => return Ok(false),
+        };
         let bytes = item.bytes();
-        let kept = self.0.shelf.put(item)?;
+        let kept = self.0.shelf.put(item, lags)?;
         let mut state = self.0.state();
         state.waiting.push_back((kept, bytes));
         state.waiting_bytes += bytes;
@@ -145,7 +149,9 @@ mod tests {
     use super::*;
     use crate::memory::MemoryBudget;
     use crate::testing::batch;
+    use crate::wire::held_bytes;
     use arrow::array::RecordBatch;
+    use arrow::compute::concat_batches;
     use futures::TryStreamExt;
 
     fn row(n: i64) -> RecordBatch {
@@ -166,6 +172,20 @@ mod tests {
         sender.finish(Ok(()));
         let read: Vec<RecordBatch> = receiver.into_stream().try_collect().await.expect("a normal end");
         assert_eq!(read, (0..50).map(row).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_long_holds_no_more_than_its_rows() {
+        let (sender, receiver) = queue(64 << 20);
+        let numbers: Vec<i64> = (0..1_000_000).collect();
+        let whole = batch!("n" => Int64Array numbers);
+        for place in 0..10 {
+            sender.push(whole.slice(place * 100_000, 100_000)).expect("there is memory");
+        }
+        sender.finish(Ok(()));
+        let read: Vec<RecordBatch> = receiver.into_stream().try_collect().await.expect("a normal end");
+        assert_eq!(concat_batches(&whole.schema(), &read).expect("one schema"), whole);
+        assert!(read.iter().skip(6).all(|part| held_bytes(part) < 1 << 20));
     }
 
     #[tokio::test]

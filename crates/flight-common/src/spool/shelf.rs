@@ -60,9 +60,10 @@ impl<T: Parcel> Shelf<T> {
         self.schema.clone()
     }
 
-    pub(super) fn put(&self, item: T) -> Result<Kept<T>, Fault> {
+    /// Puts an item away. One that is to stay does not keep more memory taken than is booked for it.
+    pub(super) fn put(&self, item: T, to_stay: bool) -> Result<Kept<T>, Fault> {
         match self.space.budget.try_reserve(item.bytes()) {
-            Some(memory) => Ok(Kept::Memory { item: item.apart()?, _memory: memory }),
+            Some(memory) => Ok(Kept::Memory { item: if to_stay { item.apart()? } else { item }, _memory: memory }),
             None => self.write(&item).map(Kept::Disk),
         }
     }

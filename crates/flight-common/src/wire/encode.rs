@@ -1,7 +1,7 @@
 //! Record batches to Arrow IPC messages, the buffers of a batch going out as they are.
 
 use super::frame::{Frame, not_ipc};
-use super::{MESSAGE_BYTES, outward, outward_schema, split};
+use super::{MESSAGE_BYTES, held_bytes, outward, outward_schema, split};
 use crate::fault::Fault;
 use crate::spool::OwnedBuffer;
 use crate::stream::BatchStream;
@@ -74,10 +74,11 @@ pub fn encode_stream(
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let batch = if foreign { outward(&batch, &schema)? } else { batch };
+            let held = held_bytes(&batch);
             for part in split(batch, MESSAGE_BYTES) {
                 encoder.encode(&part, &mut frames)?;
                 for frame in frames.drain(..) {
-                    yield frame;
+                    yield frame.part_of(held);
                 }
             }
         }

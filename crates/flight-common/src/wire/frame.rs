@@ -5,6 +5,7 @@
 //! last, as Arrow Flight asks of every implementation.
 
 use super::FrameStream;
+use super::split::holds_much;
 use crate::fault::Fault;
 use crate::parcel::Parcel;
 use arrow::datatypes::SchemaRef;
@@ -35,12 +36,19 @@ pub struct Frame {
     /// The body of the IPC message, in pieces.
     pub body: Vec<Bytes>,
     put_result: Option<Bytes>,
+    /// The bytes of the batch that the body is a part of, all of which stays in memory with it. 0 for one that lies alone.
+    held: usize,
 }
 
 impl Frame {
     /// A message of an IPC stream.
     pub fn new(header: Bytes, app_metadata: Bytes, body: Vec<Bytes>) -> Self {
         Self { header, app_metadata, body, ..Self::default() }
+    }
+
+    /// The same message, whose body is a part of a batch of so many bytes.
+    pub fn part_of(self, held: usize) -> Self {
+        Self { held, ..self }
     }
 
     /// A message of metadata alone.
@@ -143,8 +151,13 @@ impl Parcel for Frame {
         batch.and_then(|batch| u64::try_from(batch.length()).ok()).unwrap_or(0)
     }
 
-    /// A message lies alone in its memory.
-    fn apart(self) -> Result<Self, Fault> {
+    fn apart(mut self) -> Result<Self, Fault> {
+        let length = self.body_len();
+        if holds_much(self.held, length) {
+            let mut body = BytesMut::with_capacity(length);
+            self.body.iter().for_each(|piece| body.put_slice(piece));
+            (self.body, self.held) = (vec![body.freeze()], 0);
+        }
         Ok(self)
     }
 

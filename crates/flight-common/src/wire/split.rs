@@ -48,15 +48,18 @@ fn note_buffers(data: &ArrayData, buffers: &mut BTreeMap<usize, usize>) {
     data.child_data().iter().for_each(|child| note_buffers(child, buffers));
 }
 
-/// What may be held beside small rows.
-const SLACK: usize = 4 << 10;
+/// Whether so many bytes that stay taken are much more than what is needed of them.
+pub(super) fn holds_much(held: usize, needed: usize) -> bool {
+    const SLACK: usize = 4 << 10;
+    held > 2 * needed + SLACK
+}
 
 /// The rows without what is behind them: a copy where `held` bytes, which they keep taken, are much more than they need.
 ///
 /// # Errors
 /// Arrow's, if the rows cannot be copied.
 pub fn apart(batch: RecordBatch, held: usize) -> Result<RecordBatch, Fault> {
-    if held <= 2 * row_bytes(&batch) + SLACK {
+    if !holds_much(held, row_bytes(&batch)) {
         return Ok(batch);
     }
     let all = UInt32Array::from_iter_values(0..u32::try_from(batch.num_rows()).map_err(Fault::internal)?);
