@@ -12,7 +12,7 @@ use orchestrator::mesh::Secrets;
 use orchestrator::run::Engine;
 use orchestrator::schedule::{CatchUp, Overlap, ScheduleSpec};
 use orchestrator::service::{HookSettings, RetryPolicy, Service, Settings, Submission};
-use orchestrator::store::{Definition, EventRow, RunFilter, RunState, Store};
+use orchestrator::store::{Definition, EventRow, Expected, RunFilter, RunState, Store};
 use serde_json::Value;
 use sha2::Sha256;
 use std::collections::HashSet;
@@ -273,7 +273,7 @@ async fn a_schedule_whose_pipeline_cannot_be_planned_is_told_of() {
     let hooks = format!("hooks: {{on_failure: \"{}/good\"}}", receiver.url);
     let store = replica.service.store();
     let definition = Definition::new(format!("{hooks}{}", RUNS.replace("rows", "raws")));
-    store.put_pipeline("sums", &definition, None, "ann").await.expect("stored");
+    store.put_pipeline("sums", &definition, &Expected::Any, "ann").await.expect("stored");
     let spec = ScheduleSpec {
         pipeline: "sums".to_owned(),
         version: None,

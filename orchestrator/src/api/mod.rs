@@ -21,6 +21,7 @@
 
 mod auth;
 mod body;
+mod conditions;
 mod datasets;
 mod events;
 mod extract;

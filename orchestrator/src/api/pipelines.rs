@@ -2,7 +2,8 @@
 
 use super::Api;
 use super::auth::{Operator, Viewer};
-use super::extract::{Json, Path, Query, Yaml, media_type, text_header};
+use super::conditions::{etag, expected, has};
+use super::extract::{Json, Path, Query, Yaml, media_type};
 use super::problem::{ApiError, PipelineProblem, ProblemDetails};
 use crate::pipeline::{Arguments, Problems};
 use crate::service::UNNAMED;
@@ -67,7 +68,7 @@ async fn get(
 ) -> Result<Response, ApiError> {
     let (version, definition) = api.service().store().pipeline(&name, which.version).await?;
     let tag = etag(&version.hash);
-    if headers.get(header::IF_NONE_MATCH) == Some(&tag) {
+    if has(&headers, &version.hash)? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     let wanted = media_type(&headers, header::ACCEPT);
@@ -94,8 +95,8 @@ fn yes() -> bool {
 
 /// Stores a text under a name: a new version, unless the newest is the same.
 ///
-/// With `If-Match: "HASH"` only if that is still the newest version; with `If-None-Match: *` only if there is no such
-/// pipeline yet.
+/// With `If-Match: "HASH"` only if that is still the newest version, and with `If-Match: *` if there is one; with
+/// `If-None-Match: *` only if there is no such pipeline yet.
 #[utoipa::path(put, path = "/pipelines/{name}", tag = "pipelines",
     params(
         ("name" = String, Path), Store,
@@ -120,13 +121,9 @@ async fn put(
     if how.check {
         api.service().check_unfilled(&name, &body).await?;
     }
-    let expected = match (text_header(&headers, "if-match")?, text_header(&headers, "if-none-match")?) {
-        (Some(tag), _) => Some(hash_of(&tag)),
-        (None, Some(any)) if any.trim() == "*" => Some(String::new()),
-        _ => None,
-    };
     let definition = Definition::new(body);
-    let stored = api.service().store().put_pipeline(&name, &definition, expected.as_deref(), &caller.name);
+    let expected = expected(&headers)?;
+    let stored = api.service().store().put_pipeline(&name, &definition, &expected, &caller.name);
     let Stored { version, made } = stored.await?;
     let status = if made && version.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
     let location = HeaderValue::from_str(&format!("/api/v1/pipelines/{name}")).ok();
@@ -152,8 +149,7 @@ async fn delete(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    let expected = text_header(&headers, "if-match")?.map(|tag| hash_of(&tag));
-    api.service().store().delete_pipeline(&name, expected.as_deref()).await?;
+    api.service().store().delete_pipeline(&name, &expected(&headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -245,15 +241,6 @@ async fn validate(_: Operator, State(api): State<Api>, Yaml(body): Yaml) -> Json
     responses((status = 200, body = Object), (status = 422, body = ProblemDetails)))]
 async fn plan(_: Operator, State(api): State<Api>, Yaml(body): Yaml) -> Result<Json<serde_json::Value>, ApiError> {
     Ok(Json(api.service().check(UNNAMED, &body, &Arguments::default()).await?.to_json()))
-}
-
-fn etag(hash: &str) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""))
-}
-
-/// The hash in an `If-Match`.
-fn hash_of(tag: &str) -> String {
-    tag.trim().trim_matches('"').to_owned()
 }
 
 /// The media type of a pipeline's text.

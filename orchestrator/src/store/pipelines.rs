@@ -1,6 +1,6 @@
 //! Pipelines by name. Every change of the text makes a new version; the texts themselves are kept by their hash.
 
-use super::{Store, StoreError, Tx};
+use super::{Expected, Store, StoreError, Tx};
 use crate::checksum::checksum;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
@@ -63,16 +63,13 @@ pub struct Stored {
 impl Store {
     /// Stores a text under a name: a new version, unless the newest already holds it.
     ///
-    /// `expected` is the hash that the caller believes to be the newest, if any; `Some("")` means that there must not be
-    /// such a pipeline yet.
-    ///
     /// # Errors
-    /// [`StoreError::Stale`] when somebody else was faster.
+    /// [`StoreError::Stale`] when the newest is not what was expected: somebody else was faster.
     pub async fn put_pipeline(
         &self,
         name: &str,
         definition: &Definition,
-        expected: Option<&str>,
+        expected: &Expected,
         by: &str,
     ) -> Result<Stored, StoreError> {
         let mut tx = self.begin().await?;
@@ -92,8 +89,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         let newest = newest.as_ref().map(version).transpose()?;
-        let hash = newest.as_ref().map_or("", |newest| newest.hash.as_str());
-        still_newest(name, hash, expected)?;
+        check(name, newest.as_ref().map(|newest| newest.hash.as_str()), expected)?;
         if let Some(same) = newest.as_ref().filter(|newest| newest.hash == definition.hash) {
             return Ok(Stored { version: same.clone(), made: false });
         }
@@ -175,12 +171,12 @@ impl Store {
         Ok((found, definition))
     }
 
-    /// Forgets a pipeline. Its runs stay. `expected` is the hash that the caller believes to be the newest, if any.
+    /// Forgets a pipeline. Its runs stay.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such pipeline; [`StoreError::Stale`] when somebody has changed it;
+    /// [`StoreError::NotFound`] when there is no such pipeline; [`StoreError::Stale`] when it is not what was expected;
     /// [`StoreError::Conflict`] when schedules run it.
-    pub async fn delete_pipeline(&self, name: &str, expected: Option<&str>) -> Result<(), StoreError> {
+    pub async fn delete_pipeline(&self, name: &str, expected: &Expected) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         // Deleted before its versions are looked at, so that nobody adds one meanwhile.
         let deleted = sqlx::query("DELETE FROM pipelines WHERE name = $1 RETURNING version").bind(name);
@@ -189,7 +185,7 @@ impl Store {
         };
         let newest = sqlx::query("SELECT definition FROM pipeline_versions WHERE name = $1 AND version = $2");
         let newest = newest.bind(name).bind(deleted.try_get::<i64, _>(0)?).fetch_one(&mut *tx).await?;
-        still_newest(name, newest.try_get(0)?, expected)?;
+        check(name, Some(newest.try_get(0)?), expected)?;
         sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(&mut *tx).await?;
         let used = sqlx::query("SELECT name FROM schedules WHERE pipeline = $1 ORDER BY name").bind(name);
         let used: Vec<String> =
@@ -204,16 +200,14 @@ impl Store {
     }
 }
 
-/// Whether the newest version of a pipeline is the one that the caller believes to be it. `newest` is empty where there is
-/// none.
-fn still_newest(name: &str, newest: &str, expected: Option<&str>) -> Result<(), StoreError> {
-    match expected {
-        Some(expected) if expected != newest => Err(StoreError::Stale(match newest {
-            "" => format!("there is no pipeline {name} yet"),
-            _ => format!("pipeline {name} was changed in the meantime: its newest version is {newest}"),
-        })),
-        _ => Ok(()),
+fn check(name: &str, newest: Option<&str>, expected: &Expected) -> Result<(), StoreError> {
+    if expected.holds(newest) {
+        return Ok(());
     }
+    Err(StoreError::Stale(match newest {
+        None => format!("there is no pipeline {name} yet"),
+        Some(newest) => format!("pipeline {name} was changed in the meantime: its newest version is {newest}"),
+    }))
 }
 
 /// Keeps a text. The same text is kept once.

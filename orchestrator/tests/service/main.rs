@@ -12,7 +12,7 @@ mod support;
 use orchestrator::run::Engine;
 use orchestrator::schedule::{CatchUp, Overlap, ScheduleSpec};
 use orchestrator::service::{RetryPolicy, Service, Settings, Submission};
-use orchestrator::store::{Definition, EventRow, RunFilter, RunRow, RunState, Store};
+use orchestrator::store::{Definition, EventRow, Expected, RunFilter, RunRow, RunState, Store};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -29,7 +29,7 @@ fn stalled() -> String {
 impl Replica {
     async fn store_pipeline(&self, body: &str) {
         let definition = Definition::new(body);
-        self.service.store().put_pipeline("sums", &definition, None, "ann").await.expect("stored");
+        self.service.store().put_pipeline("sums", &definition, &Expected::Any, "ann").await.expect("stored");
     }
 
     /// Stores the schedule `tick`, which comes in these minutes of each hour and has not been looked at since the first of

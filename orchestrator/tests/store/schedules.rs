@@ -2,7 +2,7 @@
 
 use crate::databases::{Fresh, new_run, on_both};
 use orchestrator::schedule::{CatchUp, Overlap, ScheduleSpec};
-use orchestrator::store::{Definition, NewRun, Store, StoreError};
+use orchestrator::store::{Definition, Expected, NewRun, Store, StoreError};
 
 on_both!(
     a_schedule_is_due_when_its_time_has_come,
@@ -12,7 +12,7 @@ on_both!(
 );
 
 async fn store_sums(store: &Store) {
-    store.put_pipeline("sums", &Definition::new("steps: []"), None, "ann").await.expect("stored");
+    store.put_pipeline("sums", &Definition::new("steps: []"), &Expected::Any, "ann").await.expect("stored");
 }
 
 fn spec() -> ScheduleSpec {
@@ -68,13 +68,13 @@ async fn a_schedule_and_its_pipeline_stay_together(fresh: Fresh) {
     for name in ["weekly", "daily"] {
         store.put_schedule(name, &spec(), None, "ann").await.expect("stored");
     }
-    let error = store.delete_pipeline("sums", None).await.expect_err("it is used");
+    let error = store.delete_pipeline("sums", &Expected::Any).await.expect_err("it is used");
     assert!(matches!(&error, StoreError::Conflict(why) if why.contains("daily, weekly")), "{error}");
     assert_eq!(store.versions("sums").await.expect("still there").len(), 1);
     for name in ["weekly", "daily"] {
         store.delete_schedule(name).await.expect("gone");
     }
-    store.delete_pipeline("sums", None).await.expect("gone");
+    store.delete_pipeline("sums", &Expected::Any).await.expect("gone");
 }
 
 async fn the_runs_of_a_range_of_times_are_found(fresh: Fresh) {
