@@ -134,19 +134,33 @@ fn next_link(header: &str) -> Option<&str> {
     let mut rest = header;
     while let Some(open) = rest.find('<') {
         let (address, after) = rest[open + 1..].split_once('>')?;
-        // A comma within quotes does not end the link.
-        let mut quoted = false;
-        let end = after.find(|mark: char| {
-            quoted ^= mark == '"';
-            mark == ',' && !quoted
-        });
-        let (attributes, next) = after.split_at(end.unwrap_or(after.len()));
-        if attributes.split(';').any(says_next) {
-            return Some(address);
-        }
+        let (attributes, next) = cut(after, ',');
         rest = next;
+        let mut left = attributes;
+        while !left.is_empty() {
+            let (attribute, others) = cut(left, ';');
+            if says_next(attribute) {
+                return Some(address);
+            }
+            left = others;
+        }
     }
     None
+}
+
+/// What stands before a mark and what comes after it; a mark within quotes is none.
+fn cut(text: &str, mark: char) -> (&str, &str) {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = text.find(|character: char| {
+        let is_literal = escaped;
+        escaped = quoted && !is_literal && character == '\\';
+        quoted ^= character == '"' && !is_literal;
+        character == mark && !quoted
+    });
+    match end {
+        Some(end) => (&text[..end], &text[end + mark.len_utf8()..]),
+        None => (text, ""),
+    }
 }
 
 fn says_next(attribute: &str) -> bool {
@@ -179,10 +193,17 @@ mod tests {
     #[test]
     fn a_link_is_found_among_others() {
         let mut turns = Turns::new(Paging::Link);
-        let links = [r#"<https://x.example/1>; rel="prev", </v2?page=2,3>; title="a, b"; rel="last next""#];
+        let links =
+            [r#"<https://x.example/1>; rel="prev", </v2?page=2,3>; title="a, \"b\"; rel=\"prev"; rel="last next""#];
         let found = next(&mut turns, &turned(2, Value::Null, &links));
         assert_eq!(found.as_deref(), Some("https://api.example/v2?page=2,3"));
-        for none in [r#"<https://x.example/1>; rel="prev""#, "", "<", r#"<x>; title="rel=next""#] {
+        for none in [
+            r#"<https://x.example/1>; rel="prev""#,
+            "",
+            "<",
+            r#"<x>; title="rel=next""#,
+            r#"<x>; title="a; rel=next; b""#,
+        ] {
             assert_eq!(next(&mut turns, &turned(2, Value::Null, &[none])), None, "{none}");
         }
     }

@@ -9,6 +9,7 @@ use crate::rows::plain;
 use arrow::datatypes::{DataType, Schema};
 use flight_common::columns::ColumnList;
 use flight_common::params::did_you_mean;
+use flight_common::values::types;
 use flight_common::{Fault, FaultKind, Violation};
 
 /// A pair of key columns, by their places.
@@ -144,7 +145,7 @@ enum Side {
     Right,
 }
 
-/// Which side to cast, and to what: text to what it is text of, the narrower number to the wider one.
+/// Which side to cast, and to what: text to what it is text of, the narrower number to the wider one, a day to a time.
 fn cast_to_use(left: &DataType, right: &DataType) -> (Side, DataType) {
     match (breadth(left), breadth(right)) {
         (left_breadth, right_breadth) if left_breadth < right_breadth => (Side::Left, right.clone()),
@@ -160,16 +161,22 @@ fn breadth(data_type: &DataType) -> usize {
         other if other.is_integer() => 10 + other.primitive_width().unwrap_or_default(),
         other if other.is_floating() => 20 + other.primitive_width().unwrap_or_default(),
         other if other.is_numeric() => 30 + other.primitive_width().unwrap_or_default(),
+        DataType::Date32 => 80,
+        DataType::Date64 => 81,
+        DataType::Timestamp(..) => 82,
         _ => 100,
     }
 }
 
+/// How one side is made the type of the other: where it comes from, if that type has a name there.
 fn remedy(column: &str, side: &str, target: &DataType) -> String {
-    let word = match target {
-        DataType::Utf8 => "string".to_owned(),
-        other => other.to_string().to_lowercase(),
-    };
-    format!(
-        "make them one type, for instance `types: {{{column}: {word}}}` in the extract-csv that the {side} input comes from"
-    )
+    let name = types::name(target);
+    if types::parse(&name).is_ok_and(|named| named == *target) {
+        let name = if name.contains(['[', '(']) { format!("\"{name}\"") } else { name };
+        let types = format!("types: {{{column}: {name}}}");
+        return format!(
+            "make them one type, for instance `{types}` in the extract-csv that the {side} input comes from"
+        );
+    }
+    format!("make them one type, for instance with CAST in a step `sql` that the {side} input goes through")
 }

@@ -2,8 +2,8 @@
 
 mod common;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, TimeUnit};
 use common::{run, sorted_rows};
 use flight_common::testing::{Bench, batch};
 use flight_common::{BatchStream, Fault, FaultKind};
@@ -122,6 +122,19 @@ async fn keys_of_different_types_are_refused_with_the_cast_to_use() {
 
     let fault = refused(json!({"join_key": "id"}), &batch!("id" => Int32Array [1]), &left).await;
     assert!(fault.help_text().is_some_and(|help| help.contains("{id: int64}` in the extract-csv that the left")));
+
+    let at =
+        |data_type: DataType| RecordBatch::try_from_iter([("at", new_null_array(&data_type, 1))]).expect("a batch");
+    let (zoned, day) = (DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Berlin".into())), at(DataType::Date32));
+    let cases = [
+        (at(zoned), "`types: {at: \"timestamp[us, Europe/Berlin]\"}` in the extract-csv that the right"),
+        (at(DataType::Timestamp(TimeUnit::Microsecond, None)), "`types: {at: timestamp}` in the extract-csv"),
+        (at(DataType::Time64(TimeUnit::Nanosecond)), "with CAST in a step `sql` that the right input"),
+    ];
+    for (left, wanted) in cases {
+        let fault = refused(json!({"join_key": "at"}), &left, &day).await;
+        assert!(fault.help_text().is_some_and(|help| help.contains(wanted)), "{fault:?}");
+    }
 }
 
 #[tokio::test]
