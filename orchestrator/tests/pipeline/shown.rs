@@ -3,6 +3,8 @@
 use super::steps::{catalog, planned};
 use orchestrator::pipeline::json_schema;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 const DIAMOND: &str = "\
 name: diamond
@@ -217,4 +219,30 @@ fn each_step_has_its_definitions_to_itself() {
         assert!(defs.contains_key(name), "{name} in {:?}", defs.keys().collect::<Vec<_>>());
     }
     assert_eq!(defs["read-rows.params"]["properties"]["mode"]["anyOf"][0]["$ref"], "#/$defs/read-rows.Mode");
+}
+
+/// The names of problems, as the sources give them.
+fn codes(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            codes(&path, found);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let quoted = text.split("Problem::at(").skip(1).filter_map(|call| call.split('"').nth(1));
+        let is_code = |text: &&str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        found.extend(quoted.filter(is_code).map(str::to_owned));
+    }
+}
+
+#[test]
+fn every_code_is_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documented = std::fs::read_to_string(root.join("../docs/errors.md")).expect("it is there");
+    let mut found = BTreeSet::new();
+    codes(&root.join("src/pipeline"), &mut found);
+    assert!(found.len() > 25, "{found:?}");
+    found.retain(|code| !documented.contains(&format!("`{code}`")));
+    assert!(found.is_empty(), "docs/errors.md lacks {found:?}");
 }
