@@ -337,6 +337,15 @@ async fn an_input_that_the_step_does_not_have_is_refused_with_its_names() {
 }
 
 #[tokio::test]
+async fn rows_are_put_into_loads_alone() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let fault = client.stage(&command("both", ""), frames(&batch!("n" => Int64Array [1]))).await.expect_err("no load");
+    assert_eq!(fault.kind(), FaultKind::BadParams);
+    assert!(fault.help_text().is_some_and(|help| help.contains("DoExchange")), "{fault:?}");
+}
+
+#[tokio::test]
 async fn who_asks_in_protobuf_is_answered_in_protobuf() {
     let (_server, address) = served(Limits::default()).await;
     let mut client = FlightServiceClient::new(channel(&address));

@@ -173,16 +173,18 @@ async fn upload(
     Ok((StatusCode::CREATED, Json(Uploaded { path, bytes })).into_response())
 }
 
+fn silent(received: u64) -> ApiError {
+    let why = format!("nothing came for {} s, after {received} bytes", PATIENCE.as_secs());
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", why).help("nothing of it is kept: send it again")
+}
+
 /// Writes a body to a file, and commits it at its end. One that is cut short leaves nothing.
 async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Result<u64, ApiError> {
     let mut pieces = body.into_data_stream();
     let mut received = 0_u64;
     loop {
         let next = tokio::time::timeout(PATIENCE, pieces.next()).await;
-        let Some(piece) = next.map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", "nothing came"))?
-        else {
-            break;
-        };
+        let Some(piece) = next.map_err(|_| silent(received))? else { break };
         let piece = piece.map_err(|_| ApiError::bad_request("the upload was cut short"))?;
         received += piece.len() as u64;
         if received > largest {

@@ -95,7 +95,7 @@ impl Target {
     /// [`flight_common::FaultKind::BadParams`] and [`flight_common::FaultKind::Denied`], each with the parameter.
     pub fn new(params: &Params, root: &DataRoot) -> Result<Self, Fault> {
         check_dataset(&params.dataset_name)?;
-        let named = params.path.as_deref().map(|path| locate(path, root)).transpose()?;
+        let named = params.path.as_deref().map(|path| root.locate(path, "path")).transpose()?;
         let (ending, packed) = named.as_deref().map_or((None, None), endings);
         let form = match (params.format, &named) {
             (Some(format), _) => format.into(),
@@ -154,16 +154,6 @@ fn check_dataset(name: &str) -> Result<(), Fault> {
     Err(Fault::bad_params(message.clone())
         .help("use 1 to 128 of A-Z a-z 0-9 . _ - for it, such as hr_employees")
         .violation("/dataset_name", message))
-}
-
-fn locate(path: &str, root: &DataRoot) -> Result<PathBuf, Fault> {
-    if path.ends_with('/') {
-        let message = format!("path: {path} is a folder, not a file");
-        return Err(Fault::bad_params(message.clone())
-            .help("add the name of a file, such as report.csv")
-            .violation("/path", message));
-    }
-    root.locate(path, "path")
 }
 
 /// `csv` and gzip of `a.csv.gz`; `csv` of `a.csv`.

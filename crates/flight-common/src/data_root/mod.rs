@@ -171,10 +171,13 @@ impl DataRoot {
                 Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refuse(outside())),
             }
         }
-        if relative.as_os_str().is_empty() {
-            return Err(refuse(Fault::bad_params(format!("{given} is a folder, not a file"))));
+        if relative.as_os_str().is_empty() || given.ends_with(['/', std::path::MAIN_SEPARATOR]) {
+            let fault = Fault::bad_params(format!("{param}: {given} is a folder, not a file"));
+            return Err(refuse(fault.help("add the name of a file, such as report.csv")));
         }
-        if relative.starts_with(OWN_FOLDER) {
+        // Some file systems take letters of either case for the same.
+        let first = relative.iter().next().unwrap_or_default();
+        if first.eq_ignore_ascii_case(OWN_FOLDER) {
             let fault = Fault::denied(format!("{OWN_FOLDER} is the orchestrator's own folder"));
             return Err(refuse(fault.help("what a run has kept is read by its API")));
         }
@@ -335,11 +338,14 @@ mod tests {
     fn what_leads_out_is_denied() {
         let (folder, root) = root();
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).expect("a link");
-        for path in ["../x", "a/../../x", "/etc/passwd", "link", ".quiver/quiver.db", "./.quiver/x", "s3://other/x"] {
+        for path in ["../x", "a/../../x", "/etc/passwd", "link", ".quiver/quiver.db", "./.Quiver/x", "s3://other/x"] {
             assert_eq!(kind(&root, path), FaultKind::Denied, "{path}");
         }
         assert_eq!(kind(&root, "a\0b"), FaultKind::BadParams);
-        assert_eq!(kind(&root, "."), FaultKind::BadParams);
+        fs::write(folder.path().join("a.csv"), "x").expect("written");
+        for folder in [".", "a.csv/"] {
+            assert_eq!(kind(&root, folder), FaultKind::BadParams, "{folder}");
+        }
         let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
         assert!(made.is_ok_and(|status| status.success()));
         assert_eq!(kind(&root, "pipe"), FaultKind::BadParams);

@@ -6,7 +6,7 @@ use super::exchange::Opened;
 use super::opening::Opening;
 use crate::command::StepCommand;
 use crate::compute;
-use crate::describe::INPUT_NAME_HELP;
+use crate::describe::{INPUT_NAME_HELP, StepKind};
 use crate::fault::Fault;
 use crate::params::did_you_mean;
 use crate::stream::BatchStream;
@@ -31,8 +31,13 @@ impl Service {
         result.unwrap_or_else(failed)
     }
 
-    /// Runs a step that takes one input, and answers with what it gave.
+    /// Runs a load, and answers with its receipt.
     async fn put_rows(self: &Arc<Self>, caller: Caller, opening: Opening) -> Result<Response<Body>, Fault> {
+        let spec = self.registry.find(&opening.command.step)?.spec();
+        if spec.kind != StepKind::Load {
+            return Err(Fault::bad_params(format!("{} gives rows back, and DoPut cannot bring them", spec.name))
+                .help("call it by DoExchange"));
+        }
         let Opened { frames, .. } = self.open(caller, opening).await?;
         // `PutResult` has its metadata in field 1: the whole answer in one message, once the load has committed.
         let results = stream::once(async move {

@@ -8,6 +8,7 @@ mod event;
 
 pub(super) use event::{About, Touched, Turn, touched_by_all};
 
+use flight_common::outbound::reason;
 use flight_common::telemetry::metrics;
 use flight_common::{Fault, FaultKind};
 use http::HeaderValue;
@@ -153,8 +154,7 @@ impl Lineage {
             request = request.header(AUTHORIZATION, value.clone());
         }
         let answer = request.body(event.to_string()).send().await;
-        // The address may hold a password.
-        let status = answer.map_err(|error| Fault::upstream(error.without_url().to_string()))?.status();
+        let status = answer.map_err(|error| Fault::upstream(reason(&error)))?.status();
         let again = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
         match status {
             _ if status.is_success() => Ok(()),
