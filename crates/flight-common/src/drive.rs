@@ -146,6 +146,9 @@ impl Stream for WatchedOutput {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let begun = Instant::now();
+        if let Some(meter) = &this.flow {
+            meter.pending(None);
+        }
         if let Some(since) = this.pending_since.take() {
             let passed = begun - since;
             if this.meter.is_idle() {
@@ -157,6 +160,9 @@ impl Stream for WatchedOutput {
         let polled = this.items.as_mut().poll_next(cx);
         let ended = Instant::now();
         this.meter.add_computing(ended - begun);
+        if let Some(meter) = &this.flow {
+            meter.pending(polled.is_pending().then_some(ended));
+        }
         match &polled {
             Poll::Pending => this.pending_since = Some(ended),
             Poll::Ready(Some(Ok(batch))) => {

@@ -110,6 +110,8 @@ pub struct Meter {
     waiting: AtomicU64,
     computing: AtomicU64,
     blocked: AtomicU64,
+    /// When the main output was last found to have nothing yet, in nanoseconds from the start; 0 if it had something.
+    pending: AtomicU64,
     /// The latest poll of an input found nothing.
     starved: AtomicBool,
     /// Work handed to the compute pool and not yet done.
@@ -148,6 +150,7 @@ impl Default for Meter {
             waiting: AtomicU64::new(0),
             computing: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
             starved: AtomicBool::new(false),
             jobs: AtomicUsize::new(0),
             own: Mutex::default(),
@@ -189,6 +192,12 @@ impl Meter {
         self.starved.load(Ordering::Relaxed) && self.jobs.load(Ordering::Relaxed) == 0
     }
 
+    /// Says since when the main output has nothing to give, if that is so: reports count that time too.
+    pub(crate) fn pending(&self, since: Option<Instant>) {
+        let since = since.map_or(0, |since| nanos(since.saturating_duration_since(self.started)).max(1));
+        self.pending.store(since, Ordering::Relaxed);
+    }
+
     pub(crate) fn add_waiting(&self, time: Duration) {
         add(&self.waiting, time);
     }
@@ -215,7 +224,13 @@ impl Meter {
     /// The figures up to now.
     pub fn report(&self, step: &str, version: &str, bytes_spilled: u64) -> StepReport {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let millis = |counter: &AtomicU64| load(counter) as f64 / 1e6;
+        let millis = |nanos: u64| nanos as f64 / 1e6;
+        let now = nanos(self.started.elapsed());
+        let pending = match load(&self.pending) {
+            0 => 0,
+            since => now.saturating_sub(since),
+        };
+        let (waits, computes) = if self.is_idle() { (pending, 0) } else { (0, pending) };
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         StepReport {
             step: step.to_owned(),
@@ -227,10 +242,10 @@ impl Meter {
             bytes_in: load(&self.input.bytes),
             bytes_out: load(&self.output.bytes),
             bytes_spilled,
-            duration_ms: self.started.elapsed().as_secs_f64() * 1e3,
-            waiting_ms: millis(&self.waiting),
-            computing_ms: millis(&self.computing),
-            blocked_ms: millis(&self.blocked),
+            duration_ms: millis(now),
+            waiting_ms: millis(load(&self.waiting) + waits),
+            computing_ms: millis(load(&self.computing) + computes),
+            blocked_ms: millis(load(&self.blocked)),
             counters: own.counters.clone(),
             details: own.details.clone(),
         }
@@ -238,5 +253,9 @@ impl Meter {
 }
 
 fn add(counter: &AtomicU64, time: Duration) {
-    counter.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    counter.fetch_add(nanos(time), Ordering::Relaxed);
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

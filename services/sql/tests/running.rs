@@ -182,3 +182,21 @@ async fn no_spill_file_has_a_name() {
     drop(first.1);
     std::fs::remove_dir(&folder).expect("nothing is in it");
 }
+
+#[tokio::test]
+async fn what_a_query_computes_is_told_before_it_gives_a_row() {
+    let rows = numbers(100_000);
+    let bench = Bench::new().called(&["a", "b"]);
+    let query = json!({"query": "SELECT a.n FROM a JOIN b ON a.n + b.n < 0"});
+    let step = flight_common::registry::erase(Sql);
+    let inputs = vec![slices(&rows, 10_000), slices(&rows, 10_000)];
+    let (_, mut driven) = bench.start(&*step, &query, inputs).await.expect("it starts");
+    let mut output = driven.outputs.remove(0).expect("the main output");
+    let reading = flight_common::compute::spawn(async move { output.next().await.is_none() });
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while driven.gauge.report().computing_ms < 200.0 {
+        assert!(std::time::Instant::now() < deadline, "{:?}", driven.gauge.report());
+        assert!(!reading.is_finished(), "all pairs take minutes");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
