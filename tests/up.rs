@@ -233,3 +233,39 @@ fn a_collector_that_is_gone_is_told_and_costs_nothing() {
     assert_eq!((&ready["ready"], &part["ok"], &part["needed"]), (&true.into(), &false.into(), &false.into()), "{part}");
     assert!(part["reason"].as_str().is_some_and(|why| why.contains("127.0.0.1:1")), "{part}");
 }
+
+#[test]
+fn what_is_downloaded_is_what_a_load_writes() {
+    let house = House::new(PROGRAM);
+    let service = Service::start(&house, &[]);
+    house.write("odd.csv", "id,note,price\n1,\"\",1234567890123456789012345678.0001\n2,NA,\n3,\"a, \"\"b\"\"\",-0.5\n");
+    house.write(
+        "odd.yaml",
+        "name: odd
+steps:
+  - {id: read, service: extract-csv, params: {file_path: odd.csv, types: {price: 'decimal(38,4)'}}}
+  - id: odd
+    service: sql
+    params:
+      query: >-
+        SELECT *, CAST(note AS BYTEA) AS bytes, INTERVAL '1 month 2 days' AS span, TIME '10:30:00' AS at FROM input
+    depends_on: read
+    checkpoint: true
+  - {id: csv, service: load-data, params: {path: out.csv}, depends_on: odd}
+  - {id: json, service: load-data, params: {path: out.json}, depends_on: odd}
+  - {id: jsonl, service: load-data, params: {path: out.jsonl}, depends_on: odd}
+",
+    );
+    let ended = service.quiver(&["runs", "submit", "odd.yaml", "--follow"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for format in ["csv", "json", "jsonl"] {
+        let loaded = std::fs::read_to_string(house.path().join(format!("out.{format}"))).expect("it was written");
+        let downloaded = service.quiver(&["runs", "download", "last", "odd", "--format", format]);
+        assert_eq!(downloaded.stdout, loaded, "{format}: {}", downloaded.stderr);
+    }
+    let lines = std::fs::read_to_string(house.path().join("out.jsonl")).expect("it was written");
+    let id = service.show("last")["id"].as_str().expect("an id").to_owned();
+    let preview = service.asked(&format!("/api/v1/runs/{id}/steps/odd/preview?limit=2"));
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&preview["rows"][0], &preview["rows"][1]["price"]), (&first, &serde_json::Value::Null));
+}

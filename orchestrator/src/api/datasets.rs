@@ -2,9 +2,10 @@
 
 use super::Api;
 use super::auth::{Operator, Viewer};
+use super::download::Format;
 use super::extract::{Json, Path, Query, text_header};
 use super::problem::{ApiError, ProblemDetails};
-use super::rows::{self, Column, Format};
+use super::rows::{self, Column};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};

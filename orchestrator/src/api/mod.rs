@@ -23,6 +23,7 @@ mod auth;
 mod body;
 mod conditions;
 mod datasets;
+mod download;
 mod events;
 mod extract;
 mod guard;

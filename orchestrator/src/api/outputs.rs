@@ -2,9 +2,10 @@
 
 use super::Api;
 use super::auth::Viewer;
+use super::download::{Format, fits, streamed};
 use super::extract::{Json, Path, Query};
 use super::problem::{ApiError, ProblemDetails};
-use super::rows::{self, Format, Preview};
+use super::rows::{self, Preview};
 use crate::store::KeptOutput;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -94,7 +95,7 @@ async fn download(
     let (file, _) = open(&api, &id, &step, wanted.output.as_deref()).await?;
     let seat = api.stream_seat()?;
     let format = wanted.format;
-    let file = compute::run(move || rows::fits(file, format)).await?;
+    let file = compute::run(move || fits(file, format)).await?;
     let named = format!("attachment; filename=\"{}.{}\"", safe(&step), format.extension());
     let disposition = HeaderValue::from_str(&named).unwrap_or(HeaderValue::from_static("attachment"));
     let headers = [
@@ -102,7 +103,7 @@ async fn download(
         (header::CONTENT_DISPOSITION, disposition),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    Ok((StatusCode::OK, headers, rows::streamed(file, format, seat)).into_response())
+    Ok((StatusCode::OK, headers, streamed(file, format, seat)).into_response())
 }
 
 /// A step's id as part of a file's name.

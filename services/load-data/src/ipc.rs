@@ -1,21 +1,14 @@
 //! Arrow IPC files, also known as Feather: the batches as they are in memory.
 
 use crate::params::Compression;
-use crate::plain::Plain;
 use crate::sink::{Sink, Trouble};
 use crate::writer::Writer;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use flight_common::Fault;
-use std::io::{self, BufWriter};
-
-/// Why a column cannot be written, if it cannot.
-pub fn refusal(field: &Field) -> Option<String> {
-    let schema = Schema::new(vec![field.clone()]);
-    FileWriter::try_new(io::sink(), &schema).err().map(|error| error.to_string())
-}
+use formats::Plain;
+use std::io::BufWriter;
 
 /// Writes an Arrow IPC file.
 pub struct IpcWriter {

@@ -1,7 +1,7 @@
 //! The `load-data` step: rows into a file that is seen whole or not at all.
 //!
-//! `params` and `target` say which file, `plan` checks columns against formats, `writer` is the one way in which all
-//! formats are written; each format has a module of its own. What is common to formats of text is in `text`.
+//! `params` and `target` say which file, `plan` how it is written, `writer` is the one way in which all formats are written;
+//! each format has a module of its own. What a format can hold, and rows as text, are in the crate `formats`.
 
 mod csv;
 mod ipc;
@@ -10,12 +10,10 @@ mod load;
 mod params;
 mod parquet;
 mod pieces;
-mod plain;
 mod plan;
 mod receipt;
 mod sink;
 mod target;
-mod text;
 mod writer;
 mod xlsx;
 

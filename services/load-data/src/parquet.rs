@@ -5,7 +5,6 @@
 //! know it get the same types back.
 
 use crate::params::Compression;
-use crate::plain::Plain;
 use crate::sink::{Sink, Trouble};
 use crate::writer::Writer;
 use ::parquet::arrow::ArrowWriter;
@@ -13,48 +12,15 @@ use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Schema, SchemaRef};
 use flight_common::{Fault, MemoryBudget, Reservation};
-use std::io;
-use std::sync::Arc;
+use formats::Plain;
 
 /// What a row group takes at most, and at least before it is worth being one.
 const ROW_GROUP: std::ops::RangeInclusive<usize> = (4 << 20)..=(64 << 20);
 
 /// What the dictionary of a column takes before it holds a value: Arrow's writer makes its table for 4096 of them.
 const EMPTY_DICTIONARY: usize = 74 << 10;
-
-/// The type that Parquet has instead of one that it lacks: it knows no seconds, and its dates are days. Written as they
-/// are, those would be plain numbers to everybody who does not read the Arrow schema.
-pub fn instead(data_type: &DataType) -> Option<DataType> {
-    Some(match data_type {
-        DataType::Timestamp(TimeUnit::Second, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
-        DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
-        DataType::Date64 => DataType::Date32,
-        _ => return None,
-    })
-}
-
-/// Why a column cannot be written, if it cannot.
-pub fn refusal(field: &Field) -> Option<String> {
-    let schema = Arc::new(Schema::new(vec![field.clone()]));
-    // Of these the writer does not say so by itself, or not before their first value.
-    let lacking = schema.flattened_fields().into_iter().find_map(|part| match part.data_type() {
-        DataType::Union(..) => Some("Parquet has no unions"),
-        DataType::Interval(IntervalUnit::MonthDayNano) => Some("the intervals of Parquet know no nanoseconds"),
-        DataType::FixedSizeBinary(0) => Some("Parquet has no values without bytes"),
-        _ => None,
-    });
-    if let Some(lacking) = lacking {
-        return Some(lacking.to_owned());
-    }
-    let mut writer = match ArrowWriter::try_new(io::sink(), schema.clone(), None) {
-        Ok(writer) => writer,
-        Err(error) => return Some(error.to_string()),
-    };
-    let written = writer.write(&RecordBatch::new_empty(schema)).and_then(|()| writer.finish());
-    written.err().map(|error| error.to_string())
-}
 
 /// Writes a Parquet file.
 pub struct ParquetWriter {

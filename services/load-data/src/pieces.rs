@@ -3,10 +3,10 @@
 //! Writers have a cost per batch, and a filter upstream may leave batches of a few rows; a client may send a million
 //! rows at once, whose text would not fit in memory. Most batches are neither and pass without a copy.
 
-use crate::plain::Plain;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use flight_common::{BatchStream, Fault, Parcel};
+use formats::Plain;
 use futures::{Stream, StreamExt};
 
 /// A batch of fewer rows is a sliver.

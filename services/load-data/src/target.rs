@@ -2,64 +2,22 @@
 
 use crate::params::{Compression, Format, Params};
 use flight_common::{DataRoot, Fault};
+use formats::Form;
 use std::path::{Path, PathBuf};
 
-/// The form of a file. Unlike in [`Format`], each has one name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// `csv`
-    Csv,
-    /// `json`
-    Json,
-    /// `jsonl`
-    Jsonl,
-    /// `xlsx`
-    Xlsx,
-    /// `parquet`
-    Parquet,
-    /// `arrow`
-    Arrow,
+/// How a file of this form may be compressed; the first is what it is unless told.
+fn compressions(form: Form) -> &'static [Compression] {
+    use Compression::{Gzip, Lz4, None, Snappy, Zstd};
+    match form {
+        Form::Csv | Form::Json | Form::Jsonl => &[None, Gzip, Zstd],
+        Form::Xlsx => &[None],
+        Form::Parquet => &[Snappy, Zstd, Gzip, Lz4, None],
+        Form::Arrow => &[None, Lz4, Zstd],
+    }
 }
 
-impl Form {
-    /// Its name, which is also the ending of its files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Json => "json",
-            Self::Jsonl => "jsonl",
-            Self::Xlsx => "xlsx",
-            Self::Parquet => "parquet",
-            Self::Arrow => "arrow",
-        }
-    }
-
-    /// How it may be compressed; the first is what it is unless told.
-    fn compressions(self) -> &'static [Compression] {
-        use Compression::{Gzip, Lz4, None, Snappy, Zstd};
-        match self {
-            Self::Csv | Self::Json | Self::Jsonl => &[None, Gzip, Zstd],
-            Self::Xlsx => &[None],
-            Self::Parquet => &[Snappy, Zstd, Gzip, Lz4, None],
-            Self::Arrow => &[None, Lz4, Zstd],
-        }
-    }
-
-    fn is_text(self) -> bool {
-        matches!(self, Self::Csv | Self::Json | Self::Jsonl)
-    }
-
-    fn from_ending(ending: &str) -> Option<Self> {
-        Some(match ending.to_ascii_lowercase().as_str() {
-            "csv" => Self::Csv,
-            "json" => Self::Json,
-            "jsonl" | "ndjson" => Self::Jsonl,
-            "xlsx" => Self::Xlsx,
-            "parquet" | "pq" => Self::Parquet,
-            "arrow" | "feather" | "ipc" => Self::Arrow,
-            _ => return None,
-        })
-    }
+fn is_text(form: Form) -> bool {
+    matches!(form, Form::Csv | Form::Json | Form::Jsonl)
 }
 
 impl From<Format> for Form {
@@ -102,8 +60,8 @@ impl Target {
             (None, None) => Form::Csv,
             (None, Some(path)) => ending.as_deref().and_then(Form::from_ending).ok_or_else(|| unknown_ending(path))?,
         };
-        let packed = packed.filter(|_| form.is_text());
-        let compression = params.compression.or(packed).unwrap_or(form.compressions()[0]);
+        let packed = packed.filter(|_| is_text(form));
+        let compression = params.compression.or(packed).unwrap_or(compressions(form)[0]);
         check_compression(form, compression)?;
         Ok(Self { form, compression, dataset: params.dataset_name.clone(), named })
     }
@@ -124,8 +82,8 @@ impl Target {
         let fresh = uuid::Uuid::now_v7().to_string();
         let run = if run_id.is_empty() { &fresh } else { run_id };
         let packed = match self.compression {
-            Compression::Gzip if self.form.is_text() => ".gz",
-            Compression::Zstd if self.form.is_text() => ".zst",
+            Compression::Gzip if is_text(self.form) => ".gz",
+            Compression::Zstd if is_text(self.form) => ".zst",
             _ => "",
         };
         let name = format!("{}_{run}.{}{packed}", self.dataset, self.form.name());
@@ -175,7 +133,7 @@ fn unknown_ending(path: &Path) -> Fault {
 }
 
 fn check_compression(form: Form, compression: Compression) -> Result<(), Fault> {
-    let known = form.compressions();
+    let known = compressions(form);
     if known.contains(&compression) {
         return Ok(());
     }

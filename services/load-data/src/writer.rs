@@ -1,10 +1,10 @@
 //! How any format is written: pieces are made ready on all cores, and appended in order by one.
 
 use crate::pieces::pieces;
-use crate::plain::Plain;
 use crate::sink::Sink;
 use arrow::array::RecordBatch;
 use flight_common::{BatchStream, Fault, StepContext};
+use formats::Plain;
 use futures::StreamExt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};

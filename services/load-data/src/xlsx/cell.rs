@@ -1,8 +1,8 @@
 //! What stands in a cell. A cell holds a double, a boolean or a text; what a double cannot hold exactly is text.
 
-use crate::text::{Out, scalar};
 use arrow::array::{Array, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::*;
+use formats::text::{Out, scalar};
 use std::borrow::Cow;
 
 /// The value of a cell.

@@ -4,19 +4,17 @@
 
 mod cell;
 
-use crate::plain::Plain;
 use crate::sink::{Sink, Trouble};
 use crate::writer::Writer;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Field;
 use cell::{Cell, CellColumn, Kind};
 use flight_common::{Fault, SpillSpace};
+use formats::Plain;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-/// The columns of a sheet, and its rows with the line of names.
-pub const MAX_COLUMNS: usize = 16_384;
 const MAX_ROWS: u32 = 1_048_576;
 /// The longest text of a cell, in UTF-16 units.
 const MAX_TEXT: usize = 32_767;

@@ -1,15 +1,12 @@
 //! CSV files.
 
-mod rows;
-
-pub use rows::{Dialect, can_hold};
-
 use crate::params::Compression;
-use crate::plain::Plain;
 use crate::sink::{Sink, TextSink, Trouble};
 use crate::writer::{Memory, Writer};
 use arrow::array::RecordBatch;
 use flight_common::Fault;
+use formats::Plain;
+use formats::csv::{Dialect, header, rows};
 use std::sync::Arc;
 
 /// Writes a CSV file.
@@ -30,7 +27,7 @@ impl CsvWriter {
         let trouble = sink.trouble();
         let mut sink = TextSink::new(sink, compression)?;
         if dialect.header {
-            sink.put(&rows::header(plain.schema(), &dialect)).map_err(|error| trouble.fault(error))?;
+            sink.put(&header(plain.schema(), &dialect)).map_err(|error| trouble.fault(error))?;
         }
         Ok(Self { sink, trouble, dialect: Arc::new(dialect), plain, memory: Memory::default() })
     }
@@ -41,7 +38,7 @@ impl Writer for CsvWriter {
 
     fn prepare(&self) -> impl Fn(RecordBatch) -> Result<Vec<u8>, Fault> + Clone + Send + Sync + 'static {
         let (plain, dialect, memory) = (self.plain.clone(), self.dialect.clone(), self.memory.clone());
-        move |batch| Ok(rows::rows(&plain.apply(batch)?, &dialect, memory.take()))
+        move |batch| Ok(rows(&plain.apply(batch)?, &dialect, memory.take()))
     }
 
     fn append(&mut self, text: Vec<u8>) -> Result<(), Fault> {

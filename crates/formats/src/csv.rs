@@ -22,6 +22,15 @@ pub struct Dialect {
     pub null: Vec<u8>,
 }
 
+impl Dialect {
+    /// What is written unless told: commas, a line of names, and nothing for a null. A table of one column would have a
+    /// blank line for it, and most readers skip those: there it is `NA`.
+    pub fn of(schema: &Schema) -> Self {
+        let null = if schema.fields().len() == 1 { "NA" } else { "" };
+        Self { delimiter: b',', header: true, null: null.into() }
+    }
+}
+
 /// Whether readers of CSV commonly take this word for a null. A text that is one of them is quoted.
 #[inline]
 fn is_null_word(text: &[u8]) -> bool {

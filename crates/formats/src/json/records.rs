@@ -21,6 +21,26 @@ pub enum Layout {
     Array,
 }
 
+impl Layout {
+    /// What is written of the next records. Each record of a list brings the comma that stands before it; the first of all
+    /// has a bracket there instead.
+    pub fn framed(self, records: &[u8], is_first: bool) -> [&[u8]; 2] {
+        match records.strip_prefix(b",") {
+            Some(rest) if self == Self::Array && is_first => [b"[", rest],
+            _ => [b"", records],
+        }
+    }
+
+    /// What is written at the end, after records or after none.
+    pub fn end(self, none: bool) -> &'static [u8] {
+        match (self, none) {
+            (Self::Lines, _) => b"",
+            (Self::Array, true) => b"[]\n",
+            (Self::Array, false) => b"\n]\n",
+        }
+    }
+}
+
 /// Records as text.
 pub struct Records {
     /// Each begins with `,\n` (array) or ends with `\n` (lines).
