@@ -31,6 +31,8 @@ impl MariaDb {
     /// A server of one's own.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        // The next one calls it, and its package does not bring it along.
+        program("my_print_defaults", "mariadb-client-core", Vec::new);
         let mut install = Command::new(program("mariadb-install-db", "mariadb-server-core", Vec::new));
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         install.arg(format!("--datadir={}", folder.path().join("data").display()));
