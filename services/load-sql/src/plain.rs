@@ -3,7 +3,8 @@
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::{
-    DataType, DurationNanosecondType, Field, Int64Type, Schema, Time64NanosecondType, TimeUnit, TimestampNanosecondType,
+    DataType, DurationNanosecondType, Field, Int64Type, IntervalMonthDayNanoType, IntervalUnit, Schema,
+    Time64NanosecondType, TimeUnit, TimestampNanosecondType,
 };
 use flight_common::Fault;
 use std::sync::Arc;
@@ -51,9 +52,6 @@ impl Plain {
 }
 
 fn apply(column: &ArrayRef, field: &Field, to: &DataType) -> Result<ArrayRef, Fault> {
-    if column.data_type() == to {
-        return Ok(column.clone());
-    }
     if let Some(row) = too_fine(column) {
         return Err(Fault::bad_data(format!("column \"{}\": a time with nanoseconds", field.name()))
             .column(field.name())
@@ -61,6 +59,9 @@ fn apply(column: &ArrayRef, field: &Field, to: &DataType) -> Result<ArrayRef, Fa
             .help(
                 "a table holds microseconds: round it before, such as date_trunc('microsecond', x) in the step sql",
             ));
+    }
+    if column.data_type() == to {
+        return Ok(column.clone());
     }
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(column, to, &strict).map_err(|error| {
@@ -72,6 +73,10 @@ fn apply(column: &ArrayRef, field: &Field, to: &DataType) -> Result<ArrayRef, Fa
 /// The first row, from 1, whose time is no whole number of microseconds.
 fn too_fine(column: &ArrayRef) -> Option<u64> {
     let nanos = match column.data_type() {
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let column = column.as_primitive::<IntervalMonthDayNanoType>();
+            column.unary::<_, Int64Type>(|span| span.nanoseconds)
+        }
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             column.as_primitive::<TimestampNanosecondType>().reinterpret_cast::<Int64Type>()
         }
@@ -104,8 +109,7 @@ fn plain(from: &DataType, nested: bool) -> Option<DataType> {
         | DataType::Float64
         | DataType::Date32
         | DataType::Decimal128(..)
-        | DataType::Decimal256(..)
-        | DataType::Interval(_) => from.clone(),
+        | DataType::Decimal256(..) => from.clone(),
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
             DataType::Decimal128(*precision, *scale)
         }
@@ -119,10 +123,12 @@ fn plain(from: &DataType, nested: bool) -> Option<DataType> {
         DataType::Time64(TimeUnit::Nanosecond)
         | DataType::Timestamp(TimeUnit::Nanosecond, _)
         | DataType::Duration(TimeUnit::Nanosecond)
+        | DataType::Interval(IntervalUnit::MonthDayNano)
             if nested =>
         {
             return None;
         }
+        DataType::Interval(_) => from.clone(),
         DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
         DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
         DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
@@ -145,7 +151,8 @@ fn plain(from: &DataType, nested: bool) -> Option<DataType> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::TimestampNanosecondArray;
+    use arrow::array::{IntervalMonthDayNanoArray, TimestampNanosecondArray};
+    use arrow::datatypes::IntervalMonthDayNano;
 
     fn nanos(values: Vec<i64>) -> RecordBatch {
         let column: ArrayRef = Arc::new(TimestampNanosecondArray::from(values));
@@ -159,6 +166,15 @@ mod tests {
         assert_eq!(column.data_type(), &DataType::Timestamp(TimeUnit::Microsecond, None));
         let fault = plain.apply(&nanos(vec![1000, 1001])).expect_err("too fine");
         assert_eq!(fault.row_number(), Some(2));
+    }
+
+    #[test]
+    fn an_interval_is_as_fine_as_a_time() {
+        let spans = |nanos| IntervalMonthDayNanoArray::from(vec![IntervalMonthDayNano::new(1, 2, nanos)]);
+        let batch = |nanos| RecordBatch::try_from_iter([("t", Arc::new(spans(nanos)) as ArrayRef)]).expect("a batch");
+        let plain = Plain::new(&batch(0).schema()).expect("plain");
+        assert!(plain.apply(&batch(5000)).is_ok());
+        assert_eq!(plain.apply(&batch(5001)).expect_err("too fine").row_number(), Some(1));
     }
 
     #[test]

@@ -214,6 +214,16 @@ async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written
     let fault = database.refused(json!({"table": "new"}), &early).await;
     assert_eq!((fault.kind(), fault.row_number(), fault.column_name()), (FaultKind::BadData, Some(2), Some("at")));
     assert_eq!(database.tables().await, ["quiver_loads", "t"], "no table, and nothing that would have become one");
+    database.run("CREATE TABLE u (at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), price DOUBLE(5,2))").await;
+    let gap = columns(vec![(
+        "at",
+        Arc::new(TimestampMicrosecondArray::from(vec![Some(1), None]).with_timezone("UTC")) as ArrayRef,
+    )]);
+    let fault = database.refused(json!({"table": "u"}), &gap).await;
+    assert_eq!((fault.kind(), fault.row_number(), fault.column_name()), (FaultKind::BadData, Some(2), Some("at")));
+    let fault = database.refused(json!({"table": "u"}), &batch!("price" => Float64Array [1.234])).await;
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("price")), "{fault:?}");
+    assert!(database.rows("SELECT * FROM u").await.is_empty());
 }
 
 #[tokio::test]

@@ -61,6 +61,9 @@ async fn values_come_through_whatever_they_are() {
             ["🦀", "0.1", "∅", "∅", "0"]
         ]
     );
+    let years = batch!("day" => Date32Array [-735_160, 2_932_897]);
+    database.load(json!({"table": "w"}), &years).await.expect("loaded");
+    assert_eq!(database.rows("SELECT day FROM w").await, [["0044-03-15 BC"], ["10000-01-01"]]);
     let spans = batch!("span" => DurationMicrosecondArray [Some(-1_500_000), Some(90_000_000), None]);
     database.load(json!({"table": "v"}), &spans).await.expect("loaded");
     assert_eq!(database.rows("SELECT span FROM v").await, [["-00:00:01.5"], ["00:01:30"], ["∅"]]);
@@ -145,6 +148,17 @@ async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written
         assert_eq!(place, (FaultKind::BadData, Some(3), Some("id")), "{fault:?}");
         assert_eq!(database.rows("SELECT * FROM t").await, [["0", "old"]]);
     }
+    database.run("CREATE TABLE u (at timestamp(0), length interval(0), months interval year to month)").await;
+    let at = batch!("at" => TimestampMicrosecondArray [1_000_000, 1_500_000]);
+    let length = batch!("length" => DurationMicrosecondArray [1_000_000, 1_500_000]);
+    for rounded in [at, length] {
+        let replace = json!({"table": "u", "mode": "replace"});
+        let fault = database.refused(replace.clone(), &rounded).await;
+        assert_eq!((fault.kind(), fault.row_number()), (FaultKind::BadData, Some(2)), "{fault:?}");
+        database.load(replace, &rounded.slice(0, 1)).await.expect("nothing is rounded");
+    }
+    let fault = database.refused(json!({"table": "u"}), &batch!("months" => DurationMicrosecondArray [1])).await;
+    assert_eq!(fault.kind(), FaultKind::BadSchema, "{fault:?}");
     let long = batch!("id" => Int64Array [1], "name" => StringArray ["abcd"]);
     assert_eq!(database.refused(json!({}), &long).await.column_name(), Some("name"));
 }

@@ -32,7 +32,7 @@ const FIND: &str = "SELECT t.table_type, t.engine, e.transactions
 /// Its columns.
 const COLUMNS: &str = "SELECT column_name, column_type, data_type, numeric_scale, datetime_precision,
         is_nullable = 'NO' AND column_default IS NULL, extra LIKE '%auto_increment%',
-        extra LIKE '%VIRTUAL GENERATED%' OR extra LIKE '%STORED GENERATED%'
+        extra LIKE '%VIRTUAL GENERATED%' OR extra LIKE '%STORED GENERATED%', is_nullable = 'NO'
     FROM information_schema.columns WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
 
 /// The columns of its unique indexes; no name for one of which only the first characters count.
@@ -178,10 +178,11 @@ fn check_kind(target: &Target, kind: (String, Option<String>, Option<String>)) -
     Err(Fault::bad_params(what.clone()).help(help).violation("/table", what))
 }
 
-type Row = (String, String, String, Option<i64>, Option<u32>, bool, bool, bool);
+type Row = (String, String, String, Option<i64>, Option<u32>, bool, bool, bool, bool);
 
-fn column((name, shown, data_type, scale, seconds, wanted, numbered, computed): Row) -> Column<Type> {
+fn column((name, shown, data_type, scale, seconds, wanted, numbered, computed, filled): Row) -> Column<Type> {
     let members = Type::members(&shown);
-    let data_type = Type { name: data_type, scale, seconds, members, numbered };
+    let stamped = filled && data_type == "timestamp";
+    let data_type = Type { name: data_type, scale, seconds, members, numbered, stamped };
     Column { name, shown, data_type, wanted: wanted && !numbered && !computed, computed }
 }

@@ -52,6 +52,8 @@ struct Steps {
     range: RangeInclusive<i64>,
     /// The column's unit, in units of the values.
     step: i64,
+    /// Whether a null would become the time of loading.
+    stamped: bool,
 }
 
 impl<'a> Cells<'a> {
@@ -59,7 +61,9 @@ impl<'a> Cells<'a> {
         let formatter = || ArrayFormatter::try_new(column, &OPTIONS);
         let micros = DAYS.start() * DAY..=DAYS.end() * DAY + (DAY - 1);
         let step = held.and_then(|held| held.seconds).map_or(1, |seconds| 10_i64.pow(6_u32.saturating_sub(seconds)));
-        let steps = |range, step| Ok::<_, Fault>(Steps { values: cast(column, &DataType::Int64)?, range, step });
+        let stamped = held.is_some_and(|held| held.stamped);
+        let steps =
+            |range, step| Ok::<_, Fault>(Steps { values: cast(column, &DataType::Int64)?, range, step, stamped });
         Ok(match column.data_type() {
             DataType::Null => Self::Null,
             DataType::Utf8View => match held.map(|held| held.members.as_slice()) {
@@ -80,6 +84,9 @@ impl<'a> Cells<'a> {
 
 impl Steps {
     fn check(&self, row: usize) -> Result<(), String> {
+        if self.values.is_null(row) {
+            return Err("a null, for which the server would write the time of loading".to_owned());
+        }
         let value = self.values.as_primitive::<Int64Type>().value(row);
         if !self.range.contains(&value) {
             return Err("a time outside of the years 1 to 9999".to_owned());
@@ -101,8 +108,9 @@ impl lines::Cells for Cells<'_> {
             | Self::Member(column, _)
             | Self::Bytes(column)
             | Self::Truth(column)
-            | Self::Time(column, ..)
             | Self::Plain(column, _) => column.is_null(row),
+            // A null that is none there is looked at as a value.
+            Self::Time(column, steps, _) => column.is_null(row) && !steps.stamped,
         }
     }
 

@@ -26,6 +26,9 @@ pub struct Type {
     pub members: Vec<String>,
     /// Whether the server numbers rows that bring none.
     pub numbered: bool,
+    /// Whether a null may become the time at which it is written: a `timestamp NOT NULL`
+    /// (MariaDB's manual, *explicit_defaults_for_timestamp*).
+    pub stamped: bool,
 }
 
 impl Type {
@@ -89,6 +92,11 @@ pub fn fits(plain: &DataType, column: &Type) -> Result<(), String> {
         }
         DataType::Int32 | DataType::UInt32 => whole || matches!(name, "decimal" | "double"),
         DataType::Int64 | DataType::UInt64 => whole || name == "decimal",
+        DataType::Float32 | DataType::Float64 if matches!(name, "float" | "double") && column.scale.is_some() => {
+            return Err(
+                "it would be rounded: load it into a column that is `double`, without decimals of its own".to_owned()
+            );
+        }
         DataType::Float32 => matches!(name, "float" | "double"),
         DataType::Float64 => name == "double",
         DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => match name {
@@ -165,6 +173,8 @@ mod tests {
         let money = Type { scale: Some(2), ..column("decimal") };
         assert!(fits(&DataType::Decimal128(10, 2), &money).is_ok());
         assert!(fits(&DataType::Decimal128(10, 3), &money).expect_err("rounded").contains("rounded to 2"));
+        let rounding = Type { scale: Some(2), ..column("double") };
+        assert!(fits(&DataType::Float64, &rounding).expect_err("rounded").contains("rounded"));
     }
 
     #[test]

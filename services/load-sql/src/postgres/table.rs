@@ -113,15 +113,20 @@ impl Table {
         }
         let rows = session.client().query(COLUMNS, &[&oid]).await.map_err(said)?;
         let columns = rows.iter().map(|row| {
-            let (name, modifier): (String, i32) = (row.get(2), row.get(4));
-            let scale = (name == "numeric" && modifier >= 4).then(|| (((modifier - 4) & 0x7ff) ^ 0x400) - 0x400);
-            let data_type = Type { name, array: row.get(3), scale };
+            let data_type = Type::new(row.get(2), row.get(3), row.get(4));
             Column { name: row.get(0), shown: row.get(1), data_type, wanted: row.get(5), computed: row.get(6) }
         });
         let columns = columns.collect();
         let rows = session.client().query(UNIQUE, &[&oid]).await.map_err(said)?;
         let unique = rows.iter().map(|row| row.get::<_, Vec<String>>(0)).collect();
         Ok(Self(Some((oid, Found { columns, unique }))))
+    }
+
+    /// The types of the columns that are written; none for a table that is not there.
+    pub fn types(&self, target: &Target) -> Vec<Type> {
+        let Some((_, found)) = &self.0 else { return Vec::new() };
+        let held = |name: &String| found.column(name, same).map(|column| column.data_type.clone());
+        target.columns.iter().map(|name| held(name).unwrap_or_default()).collect()
     }
 
     /// The statement that makes the table, if it is not there.

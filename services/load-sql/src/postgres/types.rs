@@ -32,7 +32,7 @@ pub fn made(plain: &DataType) -> String {
 }
 
 /// A type of PostgreSQL, as far as it matters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Type {
     /// Its name in `pg_type`; of a domain that of what it stands on, of an array that of its items.
     pub name: String,
@@ -40,6 +40,30 @@ pub struct Type {
     pub array: bool,
     /// Decimals of a `numeric` that has digits of its own.
     pub scale: Option<i32>,
+    /// Decimals of the seconds of a time that has fewer than six.
+    pub seconds: Option<u32>,
+    /// Whether an `interval` holds some of its fields only: years and months, say.
+    pub partial: bool,
+}
+
+impl Type {
+    /// A type with its modifier, as `pg_attribute` has it (PostgreSQL's sources: `numeric.c`, `timestamp.c`).
+    pub fn new(name: String, array: bool, modifier: i32) -> Self {
+        /// The bits of an interval's modifier that tell the decimals of its seconds; all of them set: six.
+        const DECIMALS: i32 = 0xffff;
+        /// The fields of an interval that has all.
+        const ALL_FIELDS: i32 = 0x7fff;
+        let given = modifier >= 0;
+        let scale = (name == "numeric" && modifier >= 4).then(|| (((modifier - 4) & 0x7ff) ^ 0x400) - 0x400);
+        let seconds = match name.as_str() {
+            "time" | "timestamp" | "timestamptz" if given => Some(modifier),
+            "interval" if given => Some(modifier & DECIMALS),
+            _ => None,
+        };
+        let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok()).filter(|seconds| *seconds < 6);
+        let partial = name == "interval" && given && modifier >> 16 & ALL_FIELDS != ALL_FIELDS;
+        Self { name, array, scale, seconds, partial }
+    }
 }
 
 /// Whether values of this plain type fit; else what to do about it.
@@ -83,6 +107,9 @@ pub fn fits(plain: &DataType, column: &Type) -> Result<(), String> {
         DataType::Time64(TimeUnit::Microsecond) => name == "time",
         DataType::Timestamp(_, None) => name == "timestamp",
         DataType::Timestamp(_, Some(_)) => name == "timestamptz",
+        DataType::Duration(_) | DataType::Interval(_) if column.partial => {
+            return Err("it would be cut to some of its fields: load it into a column that is `interval`".to_owned());
+        }
         DataType::Duration(_) | DataType::Interval(_) => name == "interval",
         // A text may be an enum, JSON, a UUID, an address: what has no type of its own in Arrow.
         DataType::Utf8View => !has_counterpart(name),
@@ -140,7 +167,7 @@ mod tests {
     use std::sync::Arc;
 
     fn column(name: &str) -> Type {
-        Type { name: name.to_owned(), array: false, scale: None }
+        Type { name: name.to_owned(), ..Type::default() }
     }
 
     #[test]
@@ -159,6 +186,18 @@ mod tests {
         let money = Type { scale: Some(2), ..column("numeric") };
         assert!(fits(&DataType::Decimal128(10, 2), &money).is_ok());
         assert!(fits(&DataType::Decimal128(10, 3), &money).expect_err("rounded").contains("rounded to 2"));
+    }
+
+    #[test]
+    fn a_modifier_says_what_a_column_cuts_off() {
+        let read = |name: &str, modifier| Type::new(name.to_owned(), false, modifier);
+        assert_eq!(read("numeric", ((10 << 16) | 2) + 4).scale, Some(2));
+        assert_eq!((read("timestamp", -1).seconds, read("timestamptz", 0).seconds), (None, Some(0)));
+        assert_eq!(read("time", 6).seconds, None);
+        let (all, seconds) = (read("interval", 0x7fff_0003), read("interval", -1));
+        assert_eq!((all.seconds, all.partial, seconds.seconds, seconds.partial), (Some(3), false, None, false));
+        let years_to_months = read("interval", (6 << 16) | 0xffff);
+        assert!(years_to_months.partial && fits(&DataType::Duration(TimeUnit::Second), &years_to_months).is_err());
     }
 
     #[test]

@@ -36,7 +36,9 @@ pub async fn load(
     input: BatchStream,
     context: &StepContext,
 ) -> Result<u64, Fault> {
-    let mut lines = pin!(printed(input, target, plain, context, text::lines));
+    let types = table.types(target);
+    let print = move |columns: &[_], names: &[String]| text::lines(columns, names, &types);
+    let mut lines = pin!(printed(input, target, plain, context, print));
     // Nothing is held at the server while nothing has come.
     let first = lines.next().await.transpose()?;
     let lines = stream::iter(first.map(Ok)).chain(lines);
