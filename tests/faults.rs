@@ -241,6 +241,9 @@ fn a_failed_gate_leaves_no_file() {
         assert_eq!(report["fault"]["kind"], "bad_data");
         assert_eq!(report["fault"]["step"], "quality");
         assert!(report["fault"]["message"].as_str().is_some_and(|text| text.contains("min_rows")), "{report}");
+        let quality = &report["steps"][1];
+        assert_eq!((&quality["status"], &quality["rows_in"]), (&json!("failed"), &json!(500)), "{report}");
+        assert!(quality["counters"]["checks_failed"] == 1 && quality["computing_ms"] != 0.0, "{quality}");
         assert_eq!(house.outputs(), Vec::<String>::new());
     }
 }

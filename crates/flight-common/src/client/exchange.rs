@@ -29,7 +29,7 @@ const PUT: &str = "/arrow.flight.protocol.FlightService/DoPut";
 pub struct Exchange {
     /// The schema message and the batches, as they come from the wire. It ends well only after the report has come.
     pub frames: FrameStream,
-    /// The step's figures, once `frames` has ended well.
+    /// The step's figures, once `frames` has ended well, and perhaps when it has not.
     pub report: Arc<OnceLock<StepReport>>,
 }
 

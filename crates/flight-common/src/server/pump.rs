@@ -11,7 +11,7 @@ use crate::spool::{SpillSender, SpillSpace, spill_queue};
 use crate::stream::EdgeStream;
 use crate::wire::{Frame, FrameStream};
 use arrow::datatypes::Schema;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -111,9 +111,14 @@ impl Pump {
         span.record("rows_in", report.rows_in);
         span.record("rows_out", report.rows_out);
         span.record("bytes_spilled", report.bytes_spilled);
+        let told = outlet.push(Frame::metadata(report.to_bytes(self.form)));
         let end = match end {
-            Ok(()) => outlet.push(Frame::metadata(report.to_bytes(self.form))).await.map(drop),
-            Err(fault) => Err(fault),
+            Ok(()) => told.await.map(drop),
+            Err(fault) => {
+                // What it did up to there is worth telling, but waits for no reader.
+                let _ = told.now_or_never();
+                Err(fault)
+            }
         };
         let end = end.map_err(|fault| fault.step(report.step.clone()));
         if let Err(fault) = &end {
