@@ -265,7 +265,7 @@ fn refused(node: &Node, fault: &Fault) -> Vec<Problem> {
         return vec![from_fault(&fault.clone().in_step(&node.id), &node.id_span)];
     }
     let problems = fault.violations().iter().map(|violation| {
-        let help = violation.help.clone().or_else(|| fault.help_text().map(str::to_owned));
+        let help = fault.help_for(violation).map(str::to_owned);
         from_violation(node, fault.kind(), &Violation { help, ..violation.clone() })
     });
     problems.collect()

@@ -280,6 +280,13 @@ impl Fault {
         &self.0.violations
     }
 
+    /// What to try about one of them. What the fault as a whole says is for a violation that stands alone: of several, it
+    /// may mean another.
+    pub fn help_for<'a>(&'a self, violation: &'a Violation) -> Option<&'a str> {
+        let whole = self.help_text().filter(|_| self.violations().len() == 1);
+        violation.help.as_deref().or(whole)
+    }
+
     /// When a retry makes sense.
     pub fn retry_delay(&self) -> Option<Duration> {
         self.0.retry_after_ms.map(Duration::from_millis)
@@ -330,6 +337,24 @@ mod tests {
     fn a_fault_names_its_nearest_step() {
         let fault = Fault::bad_data("gate failed").step("quality").step("run");
         assert_eq!(fault.to_string(), "quality: gate failed");
+    }
+
+    #[test]
+    fn the_help_of_a_fault_is_for_a_violation_that_stands_alone() {
+        let one = Fault::bad_params("a").help("try b").violation("/a", "a");
+        assert_eq!(one.help_for(&one.violations()[0]), Some("try b"));
+        let two = one.violation("/c", "c");
+        assert!(two.violations().iter().all(|violation| two.help_for(violation).is_none()));
+    }
+
+    #[test]
+    fn what_a_fault_quotes_is_cut_short() {
+        let endless = "é".repeat(1 << 20);
+        let whole = Fault::bad_schema(&*endless).column(&*endless).help(&*endless).violation("/a", &*endless);
+        let fault =
+            whole.clone().with_violations(vec![Violation { help: Some(endless), ..whole.violations()[0].clone() }]);
+        assert!(format!("{fault:?}").len() < 6 * LONGEST);
+        assert!(fault.message().ends_with('…'));
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Wrong {
 
 /// The violations of a fault. What is told beside others needs its own help.
 fn with_help(fault: &Fault) -> impl Iterator<Item = Violation> + '_ {
-    let help = |violation: &Violation| violation.help.clone().or_else(|| fault.help_text().map(str::to_owned));
+    let help = |violation: &Violation| fault.help_for(violation).map(str::to_owned);
     fault.violations().iter().map(move |violation| Violation { help: help(violation), ..violation.clone() })
 }
 
