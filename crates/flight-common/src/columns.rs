@@ -24,6 +24,15 @@ impl ColumnList {
             Self::Text(text) => text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect(),
         }
     }
+
+    /// The names, each with its JSON pointer, where `pointer` is that of the whole. Those of a text share its place.
+    pub fn placed(&self, pointer: &str) -> Vec<(&str, String)> {
+        let at = |place: usize| match self {
+            Self::List(_) => format!("{pointer}/{place}"),
+            Self::Text(_) => pointer.to_owned(),
+        };
+        self.names().into_iter().enumerate().map(|(place, name)| (name, at(place))).collect()
+    }
 }
 
 /// The place of a column. Names are case-sensitive; of two equal ones the first is meant. `pointer` is the JSON
@@ -45,4 +54,17 @@ pub fn find(schema: &Schema, name: &str, pointer: &str) -> Result<usize, Fault> 
 pub fn wrong_type(name: &str, found: &DataType, wanted: &str, pointer: &str) -> Fault {
     let message = format!("column \"{name}\" is {found}, not {wanted}");
     Fault::bad_schema(message.clone()).column(name).violation(pointer, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_a_list_has_its_own_place() {
+        let list = ColumnList::List(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(list.placed("/columns"), [("a", "/columns/0".to_owned()), ("b", "/columns/1".to_owned())]);
+        let text = ColumnList::Text("a, b".to_owned());
+        assert_eq!(text.placed("/columns"), [("a", "/columns".to_owned()), ("b", "/columns".to_owned())]);
+    }
 }

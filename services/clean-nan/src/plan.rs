@@ -8,7 +8,6 @@ use crate::statistic::Statistic;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
-use flight_common::columns::ColumnList;
 use flight_common::params::{Wrong, bad_param, pointer};
 use flight_common::{Fault, columns};
 use std::collections::BTreeMap;
@@ -143,15 +142,16 @@ fn assign(params: &Params, input: &Schema, wrong: &mut Wrong) -> Assigned {
         }
     }
     let strategy = params.strategy.unwrap_or_default();
-    let listed = params.columns.as_ref().map(ColumnList::names).unwrap_or_default();
+    let placed = params.columns.as_ref().map(|list| list.placed("/columns")).unwrap_or_default();
+    let listed: Vec<&str> = placed.iter().map(|(name, _)| *name).collect();
     let values = match &params.fill_value {
         Some(FillValue::Each(values)) => Some(values),
         _ => None,
     };
     match values {
-        _ if !listed.is_empty() => {
-            for name in &listed {
-                assigned.look_up(name, strategy, "/columns", input, wrong);
+        _ if !placed.is_empty() => {
+            for (name, pointer) in &placed {
+                assigned.look_up(name, strategy, pointer, input, wrong);
             }
         }
         _ if params.strategy.is_none() && !params.strategies.is_empty() => {}

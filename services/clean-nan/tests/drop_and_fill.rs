@@ -88,7 +88,7 @@ async fn refused(params: Value) -> (FaultKind, Vec<String>, String) {
 #[tokio::test]
 async fn unknown_names_are_refused_all_at_once_with_the_nearest() {
     let (kind, pointers, text) = refused(json!({"columns": ["agee", "city", "borm"]})).await;
-    assert_eq!((kind, pointers), (FaultKind::BadSchema, vec!["/columns".to_owned(), "/columns".to_owned()]));
+    assert_eq!((kind, pointers), (FaultKind::BadSchema, vec!["/columns/0".to_owned(), "/columns/2".to_owned()]));
     assert!(text.contains("agee") && text.contains("borm") && text.contains("did you mean \"age\""), "{text}");
     let (_, pointers, _) = refused(json!({"strategy": "fill_value", "fill_value": {"a/b": 1}})).await;
     assert_eq!(pointers, ["/fill_value/a~1b"]);

@@ -176,11 +176,11 @@ fn types(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<TypeCheck>
 }
 
 fn unique(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<usize> {
-    const POINTER: &str = "/rules/check_unique_columns";
+    let named = rules.check_unique_columns.iter().flat_map(|list| list.placed("/rules/check_unique_columns"));
     let mut places = Vec::new();
-    for name in rules.check_unique_columns.iter().flat_map(|list| list.names()) {
-        let Some(place) = wrong.note(columns::find(schema, name, POINTER)) else { continue };
-        refuse_unhashed(schema.field(place).data_type(), name, POINTER, wrong);
+    for (name, pointer) in named {
+        let Some(place) = wrong.note(columns::find(schema, name, &pointer)) else { continue };
+        refuse_unhashed(schema.field(place).data_type(), name, &pointer, wrong);
         if !places.contains(&place) {
             places.push(place);
         }

@@ -135,8 +135,8 @@ fn shortened(text: &str) -> String {
 /// The rules about single rows, but for ranges.
 pub fn row_rules(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<RowRule> {
     let mut found = Vec::new();
-    for name in rules.check_not_null.iter().flat_map(|list| list.names()) {
-        let place = wrong.note(columns::find(schema, name, "/rules/check_not_null"));
+    for (name, pointer) in rules.check_not_null.iter().flat_map(|list| list.placed("/rules/check_not_null")) {
+        let place = wrong.note(columns::find(schema, name, &pointer));
         found.extend(place.map(|place| RowRule { place, test: Test::NotNull }));
     }
     for (name, pattern) in &rules.check_pattern {

@@ -293,7 +293,7 @@ async fn unknown_columns_are_refused_all_at_once_with_the_nearest_name() {
         told,
         [
             ("/rules/check_column_types/a~1b", Some("there are: id, name, score")),
-            ("/rules/check_unique_columns", Some("did you mean \"id\"?")),
+            ("/rules/check_unique_columns/0", Some("did you mean \"id\"?")),
             ("/rules/check_value_range/scor", Some("did you mean \"score\"?")),
         ]
     );

@@ -217,7 +217,7 @@ async fn what_cannot_be_checked_is_refused_when_planned() {
     let with = |rules: Value| json!({"rules": rules});
     let on_failure = |rule: &str| json!({"rules": {"min_rows": 1}, "on_failure": {rule: "reject"}});
     for (params, pointer) in [
-        (with(json!({"check_not_null": ["idd"]})), "/rules/check_not_null"),
+        (with(json!({"check_not_null": ["idd"]})), "/rules/check_not_null/0"),
         (with(json!({"check_pattern": {"mail": "("}})), "/rules/check_pattern/mail"),
         (with(json!({"check_pattern": {"id": "x"}})), "/rules/check_pattern/id"),
         (with(json!({"check_allowed_values": {"amount": ["1"]}})), "/rules/check_allowed_values/amount"),

@@ -2,6 +2,7 @@
 
 use crate::params::{Missing, Params};
 use arrow::datatypes::SchemaRef;
+use flight_common::params::Wrong;
 use flight_common::{Fault, columns};
 use std::sync::Arc;
 
@@ -16,16 +17,18 @@ pub struct Kept {
 /// Looks the names up.
 ///
 /// # Errors
-/// [`flight_common::FaultKind::BadSchema`] for a name that is no column, unless those are to be ignored.
+/// [`flight_common::FaultKind::BadSchema`] for names that are no columns, unless those are to be ignored.
 pub fn kept(params: &Params, input: &SchemaRef) -> Result<Kept, Fault> {
+    let mut wrong = Wrong::default();
     let mut removed = Vec::new();
-    for name in params.columns.names() {
-        match columns::find(input, name, "/columns") {
+    for (name, pointer) in params.columns.placed("/columns") {
+        match columns::find(input, name, &pointer) {
             Ok(place) => removed.push(place),
             Err(_) if params.missing == Missing::Ignore => {}
-            Err(fault) => return Err(fault),
+            Err(fault) => wrong.push(fault),
         }
     }
+    wrong.into_result()?;
     let places: Vec<usize> = (0..input.fields().len()).filter(|place| !removed.contains(place)).collect();
     if places.is_empty() {
         return Err(Fault::bad_schema("no column would be left")

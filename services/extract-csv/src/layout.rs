@@ -10,8 +10,8 @@ use crate::source::unreadable;
 use crate::text::{Text, View};
 use crate::trouble::{About, Trouble, What, lines};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use flight_common::Fault;
 use flight_common::values::{Seen, types};
-use flight_common::{Fault, columns};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -228,8 +228,8 @@ impl Looked {
             return Ok(columns);
         }
         let schema = Schema::new(names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>());
-        for (name, data_type) in &options.types {
-            let column = &mut columns[columns::find(&schema, name, &types::pointer(name))?];
+        for (place, (_, data_type)) in types::places(&schema, &options.types)?.into_iter().zip(&options.types) {
+            let column = &mut columns[place];
             column.plan = ColumnPlan { data_type: data_type.clone(), given: true, mean_length: 0 };
             column.trial = Some(column::new(&column.plan, &options.rules, &options.forms));
         }

@@ -7,8 +7,8 @@ use crate::params::DuplicateHeaders;
 use crate::rows::Sink;
 use crate::value::Cell;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use flight_common::Fault;
 use flight_common::values::{Forms, Seen, types};
-use flight_common::{Fault, columns};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -78,8 +78,9 @@ impl<'a> Look<'a> {
             .collect();
         let text = |plan: &ColumnPlan| Field::new(&plan.name, DataType::Utf8, true);
         let named = Schema::new(columns.iter().map(text).collect::<Vec<_>>());
-        for (name, data_type) in &self.options.types {
-            let plan = &mut columns[columns::find(&named, name, &types::pointer(name))?];
+        for (place, (_, data_type)) in types::places(&named, &self.options.types)?.into_iter().zip(&self.options.types)
+        {
+            let plan = &mut columns[place];
             (plan.data_type, plan.given) = (data_type.clone(), true);
         }
         let field = |plan: &ColumnPlan| Field::new(&plan.name, plan.data_type.clone(), true);

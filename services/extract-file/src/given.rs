@@ -7,9 +7,9 @@ use crate::format::Look;
 use crate::params::Format;
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use flight_common::Fault;
 use flight_common::params::{bad_param, bad_params};
 use flight_common::values::{Column, Forms, column, types};
-use flight_common::{Fault, columns};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -82,14 +82,12 @@ impl Given {
     /// [`flight_common::FaultKind::BadSchema`] with the nearest name, [`flight_common::FaultKind::BadParams`] for a column
     /// that folders make.
     pub fn check_columns(&self, own: &Schema, made: &[Field]) -> Result<(), Fault> {
-        for (name, _) in self.0.iter() {
-            if made.iter().any(|made| made.name() == name) {
-                let message = format!("types.{name}: the column \"{name}\" is made by folders");
-                return Err(bad_param(types::pointer(name), message, "set `partition_types`"));
-            }
-            columns::find(own, name, &types::pointer(name))?;
+        let is_made = |name: &str| made.iter().any(|made| made.name() == name);
+        if let Some((name, _)) = self.0.iter().find(|(name, _)| is_made(name)) {
+            let message = format!("types.{name}: the column \"{name}\" is made by folders");
+            return Err(bad_param(types::pointer(name), message, "set `partition_types`"));
         }
-        Ok(())
+        types::places(own, &self.0).map(drop)
     }
 
     /// Those of these columns that have a given type.

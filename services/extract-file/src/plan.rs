@@ -11,6 +11,7 @@ use crate::read::{Job, Run};
 use crate::unify::Unified;
 use crate::view::FolderValue;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use flight_common::params::{Wrong, bad_param};
 use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, columns, compute, files_of};
 use std::sync::Arc;
 
@@ -116,15 +117,16 @@ fn look(params: &Params, given: &Given, root: &DataRoot) -> Result<Found, Fault>
 /// The columns that come out.
 fn selected(params: &Params, all: &SchemaRef) -> Result<SchemaRef, Fault> {
     let Some(list) = &params.select else { return Ok(all.clone()) };
+    let mut wrong = Wrong::default();
     let mut places = Vec::new();
-    for name in list.names() {
-        let place = columns::find(all, name, "/select")?;
+    for (name, pointer) in list.placed("/select") {
+        let Some(place) = wrong.note(columns::find(all, name, &pointer)) else { continue };
         if places.contains(&place) {
-            let message = format!("\"{name}\" is selected twice");
-            return Err(Fault::bad_params(message.clone()).help("leave one of them out").violation("/select", message));
+            wrong.push(bad_param(pointer, format!("\"{name}\" is selected twice"), "leave one of them out"));
         }
         places.push(place);
     }
+    wrong.into_result()?;
     if places.is_empty() {
         let message = "no column is selected";
         return Err(Fault::bad_params(message)

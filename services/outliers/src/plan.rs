@@ -3,7 +3,6 @@
 use crate::params::{Action, Method, Params};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
-use flight_common::columns::ColumnList;
 use flight_common::params::{Wrong, bad_param};
 use flight_common::{Fault, columns};
 use std::sync::Arc;
@@ -97,8 +96,8 @@ fn threshold(params: &Params, wrong: &mut Wrong) -> f64 {
 
 fn measured(params: &Params, input: &Schema, wrong: &mut Wrong) -> Vec<usize> {
     let (names, pointer) = match (&params.column, &params.columns) {
-        (Some(name), None) => (vec![name.as_str()], "/column"),
-        (None, Some(list)) => (list.names(), "/columns"),
+        (Some(name), None) => (vec![(name.as_str(), "/column".to_owned())], "/column"),
+        (None, Some(list)) => (list.placed("/columns"), "/columns"),
         (Some(_), Some(_)) => {
             let message = "column and columns: one of them is enough".to_owned();
             wrong.push(bad_param("/columns".to_owned(), message, "name all the columns in `columns`"));
@@ -110,33 +109,31 @@ fn measured(params: &Params, input: &Schema, wrong: &mut Wrong) -> Vec<usize> {
         let message = "no column is named".to_owned();
         wrong.push(bad_param(pointer.to_owned(), message, "name one in `column`, or several in `columns`"));
     }
-    look_up(&names, pointer, input, wrong, |name, found| {
+    look_up(&names, input, wrong, |name, found, pointer| {
         holds_numbers(found).then_some(()).ok_or_else(|| columns::wrong_type(name, found, "a number", pointer))
     })
 }
 
 fn groups(params: &Params, input: &Schema, wrong: &mut Wrong) -> Vec<usize> {
-    const POINTER: &str = "/group_by";
-    let names = params.group_by.as_ref().map(ColumnList::names).unwrap_or_default();
-    look_up(&names, POINTER, input, wrong, |name, found| {
+    let names = params.group_by.as_ref().map(|list| list.placed("/group_by")).unwrap_or_default();
+    look_up(&names, input, wrong, |name, found, pointer| {
         let comparable = RowConverter::supports_fields(&[SortField::new(found.clone())]);
         let wanted = "of a type whose values can be compared";
-        comparable.then_some(()).ok_or_else(|| columns::wrong_type(name, found, wanted, POINTER))
+        comparable.then_some(()).ok_or_else(|| columns::wrong_type(name, found, wanted, pointer))
     })
 }
 
 /// The places of these columns, each once.
 fn look_up(
-    names: &[&str],
-    pointer: &str,
+    names: &[(&str, String)],
     input: &Schema,
     wrong: &mut Wrong,
-    suits: impl Fn(&str, &DataType) -> Result<(), Fault>,
+    suits: impl Fn(&str, &DataType, &str) -> Result<(), Fault>,
 ) -> Vec<usize> {
     let mut places = Vec::new();
-    for name in names {
+    for (name, pointer) in names {
         let found = columns::find(input, name, pointer)
-            .and_then(|place| suits(name, input.field(place).data_type()).map(|()| place));
+            .and_then(|place| suits(name, input.field(place).data_type(), pointer).map(|()| place));
         match found {
             Ok(place) if places.contains(&place) => {}
             Ok(place) => places.push(place),

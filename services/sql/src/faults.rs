@@ -6,7 +6,7 @@
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use flight_common::Fault;
-use flight_common::params::did_you_mean;
+use flight_common::params::{Wrong, did_you_mean};
 use queries::{carried, one_line};
 use std::collections::BTreeSet;
 
@@ -35,7 +35,9 @@ pub fn of_plan(error: &DataFusionError) -> Fault {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of_plan(inner),
         DataFusionError::Shared(inner) => of_plan(inner),
         DataFusionError::Collection(all) => {
-            all.first().map_or_else(|| Fault::internal("an empty collection of errors"), of_plan)
+            let mut wrong = Wrong::default();
+            all.iter().for_each(|error| wrong.push(of_plan(error)));
+            wrong.into_result().err().unwrap_or_else(|| Fault::internal("an empty collection of errors"))
         }
         DataFusionError::External(_) => carried(error).unwrap_or_else(|| Fault::internal(error)),
         DataFusionError::SchemaError(error, _) => of_schema(error),

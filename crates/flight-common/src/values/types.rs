@@ -1,9 +1,10 @@
 //! Names of types, as users write them and as messages show them.
 
-use crate::fault::Violation;
-use crate::params::{self, did_you_mean};
+use crate::columns;
+use crate::fault::{Fault, Violation};
+use crate::params::{self, Wrong, did_you_mean};
 use arrow::array::timezone::Tz;
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Schema, TimeUnit};
 use std::collections::BTreeMap;
 
 /// The names to choose from, in the order in which they are shown.
@@ -80,6 +81,17 @@ pub fn given(types: BTreeMap<String, String>, wrong: &mut Vec<Violation>) -> Vec
         }
     }
     given
+}
+
+/// The places of the columns that types are given to, in the order of those.
+///
+/// # Errors
+/// [`crate::FaultKind::BadSchema`] with all that are no columns, and the nearest name of each.
+pub fn places(schema: &Schema, given: &[(String, DataType)]) -> Result<Vec<usize>, Fault> {
+    let mut wrong = Wrong::default();
+    let find = |(name, _): &(String, DataType)| wrong.note(columns::find(schema, name, &pointer(name)));
+    let places = given.iter().filter_map(find).collect();
+    wrong.into_result().map(|()| places)
 }
 
 /// The place of a column in the parameter `types`.

@@ -77,10 +77,10 @@ pub fn drift(rules: &Rules, schema: &SchemaRef, root: &DataRoot, wrong: &mut Wro
     let file = ReferenceFile::look(root, &asked.file_path, &pointer("file_path"));
     let file = wrong.note(file.and_then(|file| if file.is_empty { Err(empty(&file.path)) } else { Ok(file) }));
     let mut compared: Vec<DriftColumn> = Vec::new();
-    for name in asked.columns.names() {
-        let Some(column) = wrong.note(column(name, schema)) else { continue };
+    for (name, pointer) in asked.columns.placed(&pointer("columns")) {
+        let Some(column) = wrong.note(column(name, schema, &pointer)) else { continue };
         if let Some(file) = &file {
-            wrong.note(offers(file, &column));
+            wrong.note(offers(file, &column, &pointer));
         }
         if compared.iter().all(|other| other.place != column.place) {
             compared.push(column);
@@ -114,12 +114,12 @@ fn empty(path: &str) -> Fault {
     bad_param(pointer("file_path"), message, "choose a file with rows, or leave check_drift out")
 }
 
-fn column(name: &str, schema: &Schema) -> Result<DriftColumn, Fault> {
-    let place = columns::find(schema, name, &pointer("columns"))?;
+fn column(name: &str, schema: &Schema, pointer: &str) -> Result<DriftColumn, Fault> {
+    let place = columns::find(schema, name, pointer)?;
     let found = schema.field(place).data_type();
     let Some(kind) = Kind::of(found) else {
         let wanted = "numbers, dates, timestamps, text or boolean";
-        return Err(columns::wrong_type(name, found, wanted, &pointer("columns")));
+        return Err(columns::wrong_type(name, found, wanted, pointer));
     };
     let wanted = match (kind, value_type(found)) {
         (Kind::Number, _) => DataType::Float64,
@@ -131,11 +131,10 @@ fn column(name: &str, schema: &Schema) -> Result<DriftColumn, Fault> {
 }
 
 /// A column of the file must hold what the data's does. Of CSV that shows when it is read.
-fn offers(file: &ReferenceFile, column: &DriftColumn) -> Result<(), Fault> {
+fn offers(file: &ReferenceFile, column: &DriftColumn, pointer: &str) -> Result<(), Fault> {
     let (name, wanted) = &column.wanted;
-    let pointer = pointer("columns");
-    file.offers(name, wanted, &pointer)?;
-    let found = file.type_of(name, &pointer)?;
+    file.offers(name, wanted, pointer)?;
+    let found = file.type_of(name, pointer)?;
     let is_boolean = |data_type: &DataType| *value_type(data_type) == DataType::Boolean;
     if found.is_null() || (Kind::of(found) == Some(column.kind) && is_boolean(found) == is_boolean(wanted)) {
         return Ok(());
