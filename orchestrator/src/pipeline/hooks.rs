@@ -7,7 +7,6 @@ use super::values::{refuse_unknown, wrong_type};
 use super::yaml::{Node, Yaml};
 use crate::mesh::secret_name;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Where a message goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +54,6 @@ impl HookRules {
 /// One hook, or a list of them.
 fn hooks(key: &str, value: &Yaml, problems: &mut Problems) -> Vec<Hook> {
     let items = match &value.node {
-        Node::Scalar(Value::Null) => &[],
         Node::List(items) => items.as_slice(),
         _ => std::slice::from_ref(value),
     };
@@ -78,8 +76,7 @@ fn hook(value: &Yaml, problems: &mut Problems) -> Option<Hook> {
         return None;
     };
     refuse_unknown(value, &HOOK_KEYS, problems);
-    let secret = value.entry("secret").filter(|entry| !entry.value.is_null());
-    let secret = secret.and_then(|entry| reference(&entry.value, problems));
+    let secret = value.entry("secret").and_then(|entry| reference(&entry.value, problems));
     match value.entry("url") {
         Some(entry) => Some(Hook { url: address(&entry.value, problems)?, secret }),
         None => {

@@ -44,7 +44,7 @@ pub const MOST_RULED: i64 = 1_000;
 impl RunRules {
     /// Takes what a mapping says. What is wrong with it is added to `problems`.
     pub(super) fn take(&mut self, map: &Yaml, problems: &mut Problems) {
-        let value = |key: &str| map.entry(key).filter(|entry| !entry.value.is_null()).cloned();
+        let value = |key: &str| map.entry(key).cloned();
         if let Some(entry) = value("concurrency") {
             self.concurrency = whole(&entry, 1..=MOST_RULED, problems);
         }

@@ -164,13 +164,13 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                     "additionalProperties": {"$ref": "#/$defs/reference"}
                 },
                 "when": {
-                    "type": ["string", "boolean"],
+                    "type": ["string", "boolean", "null"],
                     "description": "Runs only if this holds: stage == 'prod' and steps.check.rows_out > 0"
                 },
                 "for_each": {"$ref": "#/$defs/for_each"},
                 "timeout": {"$ref": "#/$defs/timeout"},
                 "checkpoint": {
-                    "type": "boolean",
+                    "type": ["boolean", "null"],
                     "description": "Keep its outputs: a run is resumed from them, and they can be read by other programs."
                 },
                 "description": {"description": "For people."},
@@ -191,9 +191,9 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                     "properties": {
                         "items": {"type": "array", "description": "The items."},
                         "files": {"type": "string", "description": "A pattern of files: sales/*.csv"},
-                        "as": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "description": "What an item is called; else item."},
-                        "at_once": {"type": "integer", "minimum": 1, "maximum": 100, "description": "Items at a time; else 4."},
-                        "allow_empty": {"type": "boolean", "description": "Whether there may be no item."}
+                        "as": {"type": ["string", "null"], "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "description": "What an item is called; else item."},
+                        "at_once": {"type": ["integer", "null"], "minimum": 1, "maximum": 100, "description": "Items at a time; else 4."},
+                        "allow_empty": {"type": ["boolean", "null"], "description": "Whether there may be no item."}
                     },
                     "patternProperties": {"^x-": {}}
                 }

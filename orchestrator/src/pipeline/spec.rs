@@ -49,7 +49,7 @@ pub fn load(source: &Source, problems: &mut Problems) -> Spec {
     let steps = steps_of(&tree, &mut spec, problems);
     spec.take_steps(steps, problems);
     let plain = spec.steps.len();
-    let whole = tree.entry("pipeline").map(|wrapper| &wrapper.value);
+    let whole = tree.written("pipeline").map(|wrapper| &wrapper.value);
     for entry in [Some(&tree), whole].into_iter().flatten().filter_map(|map| map.entry(FINALLY)) {
         spec.take_finally(&entry.value, problems);
     }
@@ -76,7 +76,7 @@ fn file_stem(name: &str) -> String {
 
 /// The list of steps, wherever the file has it.
 fn steps_of<'a>(tree: &'a Yaml, spec: &mut Spec, problems: &mut Problems) -> &'a [Yaml] {
-    let list = match tree.entry("pipeline") {
+    let list = match tree.written("pipeline") {
         Some(wrapper) => {
             take_whole(tree, "pipeline", spec, problems);
             match wrapper.value.node {
@@ -87,7 +87,7 @@ fn steps_of<'a>(tree: &'a Yaml, spec: &mut Spec, problems: &mut Problems) -> &'a
         None if matches!(tree.node, Node::List(_)) => Some(tree),
         None => steps_entry(tree, spec, problems),
     };
-    let top = tree.entry("pipeline").map_or(tree, |wrapper| &wrapper.value);
+    let top = tree.written("pipeline").map_or(tree, |wrapper| &wrapper.value);
     let Some((steps, span)) = list.and_then(|list| Some((list.items()?, &list.span))) else {
         let help = "write `steps:` and under it a list of steps, each with id and service".to_owned();
         problems.push(Problem::at(&list.unwrap_or(top).span, "no-steps", "there is no list of steps here").help(help));
@@ -114,7 +114,7 @@ impl Spec {
 
     /// Reads what is repeated: the steps of a group, or one step by itself.
     fn take_group(&mut self, step: &Yaml, each: &Entry, problems: &mut Problems) {
-        let inner = step.entry("steps");
+        let inner = step.written("steps");
         let before = self.steps.len();
         let (id, depends_on) = match inner {
             None => {
@@ -162,7 +162,6 @@ impl Spec {
     fn take_finally(&mut self, steps: &Yaml, problems: &mut Problems) {
         match steps.items() {
             Some(items) => self.take_steps(items, problems),
-            None if steps.is_null() => {}
             None => {
                 let help = "list the steps that run at the end, however the others have ended";
                 problems.push(wrong_type(steps, FINALLY, "a list of steps", help));
@@ -183,7 +182,7 @@ impl Spec {
 
 fn steps_entry<'a>(map: &'a Yaml, spec: &mut Spec, problems: &mut Problems) -> Option<&'a Yaml> {
     take_whole(map, "steps", spec, problems);
-    map.entry("steps").map(|entry| &entry.value)
+    map.written("steps").map(|entry| &entry.value)
 }
 
 /// What a mapping says of the pipeline as a whole, beside its list of steps.

@@ -44,7 +44,7 @@ pub struct StepSpec {
     pub item: Item,
     /// Whether `depends_on` or `inputs` could not be read as a whole, which has been told.
     pub half_read: bool,
-    /// Whether a placeholder in its parameters has no value: nothing more can be said of them.
+    /// Whether its parameters are no mapping, or a placeholder in them has no value: nothing more can be said of them.
     pub unfilled: bool,
 }
 
@@ -110,8 +110,9 @@ pub(super) fn read_step(place: usize, step: &Yaml, problems: &mut Problems) -> O
     }
     let service = service_of(step, problems);
     let (service, service_span) = service.map_or((None, id_span.clone()), |(name, span)| (Some(name), span));
-    let params = step.entry("params").map(|entry| &entry.value).filter(|params| !params.is_null());
-    if let Some(wrong) = params.filter(|params| params.entries().is_none()) {
+    let params = step.entry("params").map(|entry| &entry.value);
+    let unread = params.filter(|params| params.entries().is_none());
+    if let Some(wrong) = unread {
         problems.push(wrong_type(wrong, "params", "a mapping", "write params: {name: value}, or a name on each line"));
     }
     let before = problems.len();
@@ -134,7 +135,7 @@ pub(super) fn read_step(place: usize, step: &Yaml, problems: &mut Problems) -> O
         item: Item::new(),
         checkpoint: step.entry("checkpoint").is_some_and(|entry| checkpoint(&entry.value, problems)),
         half_read,
-        unfilled: false,
+        unfilled: unread.is_some(),
     })
 }
 
@@ -182,7 +183,6 @@ pub(super) fn required_text(
 
 pub(super) fn references(value: &Yaml, problems: &mut Problems) -> Vec<Reference> {
     match &value.node {
-        Node::Scalar(Value::Null) => Vec::new(),
         Node::List(items) => items.iter().filter_map(|item| reference(item, problems)).collect(),
         _ => reference(value, problems).into_iter().collect(),
     }
@@ -202,16 +202,13 @@ fn reference(value: &Yaml, problems: &mut Problems) -> Option<Reference> {
 }
 
 fn named_inputs(value: &Yaml, problems: &mut Problems) -> Vec<(String, Span, Reference)> {
-    if value.is_null() {
-        return Vec::new();
-    }
     let Some(entries) = value.entries() else {
         let help = "write inputs: {left: a, right: b}, or list the steps in depends_on";
         problems.push(wrong_type(value, "inputs", "a mapping from inputs to steps", help));
         return Vec::new();
     };
     let read = |entry: &Entry| Some((entry.key.clone(), entry.key_span.clone(), reference(&entry.value, problems)?));
-    entries.iter().filter_map(read).collect()
+    entries.iter().filter(|entry| !entry.value.is_null()).filter_map(read).collect()
 }
 
 /// Whether outputs are kept: `true` or `false`.

@@ -26,9 +26,6 @@ pub(super) fn wrong_type(value: &Yaml, key: &str, wanted: &str, help: &str) -> P
 
 /// How long something may take: not nothing.
 pub(super) fn timeout(value: &Yaml, what: &str, problems: &mut Problems) -> Option<Duration> {
-    if value.is_null() {
-        return None;
-    }
     let parsed = duration(value).filter(|time| !time.is_zero());
     if parsed.is_none() {
         let help = "write 30s, 5m or 1h; a number is seconds".to_owned();

@@ -60,8 +60,13 @@ impl Yaml {
         matches!(self.node, Node::Scalar(Value::Null))
     }
 
-    /// The entry of that key, if it is a mapping and has it.
+    /// The entry of that key, if it is a mapping and has it. A key with nothing behind it is as one that is not there.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.written(key).filter(|entry| !entry.value.is_null())
+    }
+
+    /// The entry of that key, also with nothing behind it.
+    pub fn written(&self, key: &str) -> Option<&Entry> {
         self.entries()?.iter().find(|entry| entry.key == key)
     }
 

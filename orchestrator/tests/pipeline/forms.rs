@@ -133,7 +133,7 @@ name: «[»x]
 steps:
   - «5»
   - id: «1»
-    service: «null»
+    service: «7»
     params: «[»x]
     depends_on: «{»a: b}
     inputs: «[»a]
@@ -144,6 +144,27 @@ steps:
         &[KIND, KIND, KIND, KIND, KIND, KIND, KIND, "bad-timeout", "bad-id", "bad-timeout", "bad-id"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_key_with_nothing_behind_it_is_as_one_that_is_not_there() {
+    let whole = ["name", "params", "timeout", "retry", "hooks", "concurrency", "priority", "finally"];
+    let whole: String = whole.iter().map(|key| format!("{key}: ~\n")).collect();
+    let plan = planned(&format!(
+        "{whole}steps:\n  - {{id: a, service: read-rows, depends_on: ~, inputs: ~, when: ~, for_each: ~, timeout: ~, \
+         checkpoint: ~, params: {{columns: [x], mode: ~, absent: ~}}}}\n"
+    ))
+    .await;
+    assert_eq!((plan.name.as_str(), plan.nodes[0].checkpoint), ("test", false));
+    only("steps:\n  - {«id»: a, service: ~}\n", "missing-key").await;
+    only("steps:\n  - {id: a, service: «read-rows», params: {columns: ~}}\n", "missing-param").await;
+}
+
+#[tokio::test]
+async fn parameters_that_are_no_mapping_are_one_mistake() {
+    for params in ["«[»]", "«x»", "«7»"] {
+        only(&format!("steps:\n  - {{id: a, service: read-rows, params: {params}}}\n"), "wrong-type").await;
+    }
 }
 
 #[tokio::test]

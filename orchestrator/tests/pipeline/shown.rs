@@ -165,7 +165,7 @@ fn editors_accept_what_can_be_run() {
         json!({"x-mine": 1, "steps": [step("row_source", json!({"columns": []}))]}),
         json!({"steps": [{"id": "a", "step": "read_rows", "params": {"columns": []}}]}),
         json!({"steps": [{"id": "b", "service": "pair", "inputs": {"left": "a", "right": "a.x"}, "params": null,
-                          "timeout": "30s", "depends_on": ["a"]}]}),
+                          "timeout": "30s", "depends_on": ["a"], "when": null, "checkpoint": null}]}),
         json!({"steps": [step("drop-columns", json!({"columns": ["x"], "bounds": {"lowest": 1}}))]}),
         json!({"steps": [step("drop-columns", json!({"columns": ["{{ a }}"], "bounds": {"lowest": "{{ low }}"}}))],
                "params": {"low": {"type": "integer", "default": 1, "enum": [1, 2]}, "a": "x", "b": {}}}),

@@ -4,9 +4,12 @@
 //! orchestrator checks a pipeline against before anything runs, and what a step checks its own call against. So the
 //! same mistake reads the same in both places.
 
+mod settled;
 mod wrong;
 
 pub use wrong::{Wrong, bad_param, pointer};
+
+use settled::settled;
 
 use crate::fault::{Fault, Violation};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -22,7 +25,7 @@ pub fn schema_of<P: JsonSchema>() -> Value {
 
 /// Checks `params` against their JSON Schema and returns all that is wrong, each with its place.
 ///
-/// A `null` for the whole counts as no parameters.
+/// A `null` counts as nothing, for the whole as for a parameter that takes none; and 1000.0 is a whole number.
 ///
 /// # Errors
 /// [`crate::FaultKind::Internal`] if the schema itself is not valid.
@@ -30,10 +33,9 @@ pub fn check(schema: &Value, params: &Value) -> Result<Vec<Violation>, Fault> {
     let validator = jsonschema::draft202012::options()
         .build(schema)
         .map_err(|error| Fault::internal(format!("invalid parameter schema: {error}")))?;
-    let empty = Value::Object(serde_json::Map::new());
-    let params = if params.is_null() { &empty } else { params };
+    let params = settled(schema, params);
     let mut found: Vec<Violation> = Vec::new();
-    for error in validator.iter_errors(params) {
+    for error in validator.iter_errors(&params) {
         for violation in violations(schema, &error) {
             if !found.contains(&violation) {
                 found.push(violation);
@@ -48,12 +50,12 @@ pub fn check(schema: &Value, params: &Value) -> Result<Vec<Violation>, Fault> {
 /// # Errors
 /// [`crate::FaultKind::BadParams`] with one violation for each thing that is wrong.
 pub fn parse<P: DeserializeOwned + JsonSchema>(params: &Value) -> Result<P, Fault> {
-    let violations = check(&schema_of::<P>(), params)?;
+    let schema = schema_of::<P>();
+    let violations = check(&schema, params)?;
     if !violations.is_empty() {
         return Err(bad_params(violations));
     }
-    let params = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params.clone() };
-    serde_path_to_error::deserialize(params).map_err(|error| {
+    serde_path_to_error::deserialize(settled(&schema, params)).map_err(|error| {
         let pointer = pointer_of(&error.path().to_string());
         bad_params(vec![Violation { pointer, message: error.inner().to_string(), help: None }])
     })
@@ -139,8 +141,12 @@ fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Vi
                 TypeKind::Single(one) => one.to_string(),
                 TypeKind::Multiple(many) => many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
             };
-            let spelling = spelling(&wanted, error.instance());
-            let message = format!("{named}expected {wanted}, got {}", kind_of(error.instance()));
+            let given = error.instance();
+            let spelling = spelling(&wanted, given);
+            let message = match given.is_f64() && wanted.split(" or ").any(|one| one == "integer") {
+                true => format!("{named}{given} is no whole number"),
+                false => format!("{named}expected {wanted}, got {}", kind_of(given)),
+            };
             vec![Violation { pointer, message, help: spelling.or_else(|| describe_property(schema, &place)) }]
         }
         ValidationErrorKind::Enum { options } => {
@@ -261,7 +267,11 @@ fn describe_property(root: &Value, place: &str) -> Option<String> {
     let found = subschema(root, place)?;
     let text = found.get("description").or_else(|| resolve(root, found).get("description"))?.as_str()?;
     let paragraph = text.split("\n\n").next()?.replace('\n', " ");
-    Some(format!("{}: {}", place.rsplit('.').next().unwrap_or(place), first_sentence(&paragraph)))
+    let sentence = first_sentence(&paragraph);
+    Some(match place.rsplit('.').next().filter(|name| !name.is_empty()) {
+        Some(name) => format!("{name}: {sentence}"),
+        None => sentence.to_owned(),
+    })
 }
 
 /// Up to the first full stop that is not part of code.
@@ -416,6 +426,24 @@ mod tests {
         assert_eq!(found.len(), expected.len(), "{found:?}");
         let found = told(json!({"knobs": "x", "columns": {"a": 1}}));
         assert!(found.iter().all(|(_, message)| message.contains("this form is not understood")), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_no_mapping_is_told_without_a_name() {
+        let found = messages(json!([]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(!found[0].2.as_deref().unwrap_or_default().starts_with(':'), "{found:?}");
+    }
+
+    #[test]
+    fn a_null_is_as_nothing_and_a_whole_number_may_have_a_point() {
+        let knobs: Knobs = parse(&json!({"column": "a", "limit": 1000.0, "loud": null})).expect("good parameters");
+        assert_eq!((knobs.limit, knobs.loud), (Some(1000), false));
+        let found = messages(json!({"column": null, "limit": 1000.5}));
+        let told: Vec<&str> = found.iter().map(|one| one.1.as_str()).collect();
+        assert!(told.contains(&"missing parameter \"column\""), "{told:?}");
+        assert!(told.contains(&"limit: 1000.5 is no whole number"), "{told:?}");
+        assert_eq!(told.len(), 2, "{told:?}");
     }
 
     #[test]

@@ -13,9 +13,6 @@ const KEYS: [&str; 4] = ["type", "default", "description", "enum"];
 
 /// The parameters that a file declares. What is wrong with them is added to `problems`.
 pub(in super::super) fn declared(params: &Yaml, problems: &mut Problems) -> Vec<ParamSpec> {
-    if params.is_null() {
-        return Vec::new();
-    }
     let Some(entries) = params.entries() else {
         let help = "write params: {rows: 500}, or a name with type and default on each line";
         problems.push(wrong_type(params, "params", "a mapping from names to values", help));
@@ -66,7 +63,7 @@ fn short_form(entry: &Entry, problems: &mut Problems) -> ParamSpec {
 fn long_form(entry: &Entry, problems: &mut Problems) -> ParamSpec {
     let map = &entry.value;
     refuse_unknown(map, &KEYS, problems);
-    let default = map.entry("default").map(|entry| &entry.value).filter(|value| !value.is_null());
+    let default = map.entry("default").map(|entry| &entry.value);
     let allowed = map.entry("enum").map(|entry| allowed(&entry.value, problems)).unwrap_or_default();
     let kind = match map.entry("type") {
         Some(entry) => kind(&entry.value, problems),
