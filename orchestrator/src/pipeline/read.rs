@@ -54,8 +54,8 @@ fn options() -> Options {
         leading_zero_numbers_as_strings: true,
         // Told by us, so that they hide no other mistake.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        // JSON, which parameters travel as, has no such numbers.
-        non_finite_float_policy: NonFiniteFloatPolicy::Reject,
+        // Refused by us too: JSON, which parameters travel as, has no such numbers.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         budget: serde_saphyr::budget! {
             max_nodes: 100_000,
             max_aliases: 1_000,
@@ -74,9 +74,6 @@ fn explain(error: &Error) -> (String, String) {
             "a second document begins here, and a file holds one pipeline",
             "take the line `---` away, or make two files of it",
         ),
-        Error::NonFiniteFloat { value, .. } => {
-            (format!("{value} is no finite number"), "write a number; put it in quotes if it is a text".to_owned())
-        }
         Error::UnknownAnchor { .. } => told(
             "this alias names no anchor that stands before it",
             "put it in quotes if it is a text that begins with *",
@@ -103,12 +100,14 @@ fn explain(error: &Error) -> (String, String) {
         other => {
             let message = other.to_string();
             let message = message.split(" at line ").next().unwrap_or(&message);
-            (
-                format!("this is not good YAML: {message}"),
-                "check indentation, colons and quotes around this place; a text that begins with one of * & ! % @ ` \
-                 { [ needs quotes"
-                    .to_owned(),
-            )
+            let help = match message.contains("tabs") {
+                true => "indent with spaces",
+                false => {
+                    "check indentation, colons and quotes around this place; a text that begins with one of * & ! % @ ` \
+                     { [ needs quotes"
+                }
+            };
+            (format!("this is not good YAML: {message}"), help.to_owned())
         }
     }
 }
@@ -116,6 +115,8 @@ fn explain(error: &Error) -> (String, String) {
 /// The tree as serde reads it, before places are looked up.
 enum Tree {
     Scalar(Value),
+    /// A number that is infinite, or none at all.
+    Endless,
     List(Vec<Spanned<Tree>>),
     Map(Vec<(Spanned<String>, Spanned<Tree>)>),
 }
@@ -148,7 +149,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
-        Ok(Tree::Scalar(Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)))
+        Ok(Number::from_f64(value).map_or(Tree::Endless, |number| Tree::Scalar(number.into())))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
@@ -198,6 +199,10 @@ impl Placing<'_> {
                 self.refuse_rounded(&value, &tree.defined);
                 Node::Scalar(value)
             }
+            Tree::Endless => {
+                self.refuse_endless(&tree.defined);
+                Node::Scalar(Value::Null)
+            }
             Tree::List(items) => Node::List(items.into_iter().map(|item| self.place(item)).collect()),
             Tree::Map(entries) => Node::Map(self.entries(entries)),
         };
@@ -222,6 +227,15 @@ impl Placing<'_> {
             }
         }
         kept
+    }
+
+    fn refuse_endless(&mut self, defined: &Location) {
+        let span = span_of(defined, self.text);
+        let written = self.text.get(span.bytes.clone()).unwrap_or_default();
+        self.problems.push(
+            Problem::at(&span, "bad-number", format!("{written} is no finite number"))
+                .help("write a number; put it in quotes if it is a text".to_owned()),
+        );
     }
 
     /// A whole number that does not fit in 64 bits comes as a float, which rounds it.
@@ -333,6 +347,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_without_end_is_told_at_its_place_and_hides_nothing() {
+        let mut problems = Problems::none();
+        let text = "a: .nan\nb: [1, -.inf, 1e400]\nc: '.inf'\n";
+        let tree = read(&Source::new("test", text), &mut problems).expect("a tree");
+        assert_eq!(tree.to_json().to_string(), r#"{"a":null,"b":[1,null,null],"c":".inf"}"#);
+        let told: Vec<_> = problems.iter().map(|problem| (problem.code, problem.message.as_str())).collect();
+        let expected = [".nan", "-.inf", "1e400"].map(|number| ("bad-number", format!("{number} is no finite number")));
+        assert_eq!(told, expected.each_ref().map(|(code, message)| (*code, message.as_str())));
+    }
+
+    #[test]
     fn a_key_that_stands_twice_is_told_and_hides_nothing() {
         let mut problems = Problems::none();
         let tree = read(&Source::new("test", "a: 1\nb: {c: 1, c: 2}\na: 3\n"), &mut problems).expect("a tree");
@@ -368,7 +393,6 @@ mod tests {
             ("a: 1\nb: *x\n", 2, "no anchor"),
             ("a: 1\nb: {{ x }}\n", 2, "a key must be a text"),
             ("a: 1\n---\na: 2\n", 3, "second document"),
-            ("a: 1\nb: .nan\n", 2, ".nan is no finite number"),
             ("a: 1\n? [x]\n: 1\n", 2, "a key must be a text"),
             ("a: 1\n~: 1\n", 2, "a key must be a text"),
             ("a: \u{1}\n", 1, "unexpected character"),
