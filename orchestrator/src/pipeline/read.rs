@@ -24,6 +24,11 @@ const DEEPEST: usize = 48;
 pub fn read(source: &Source, problems: &mut Problems) -> Option<Yaml> {
     let text = source.text();
     let whole = Span { line: 1, column: 1, bytes: 0..text.len().min(1) };
+    if let Some((span, byte)) = source.no_text() {
+        let message = format!("this byte (0x{byte:02X}) is no text: a pipeline is YAML in UTF-8");
+        problems.push(Problem::at(span, "yaml", message).help("save the file as UTF-8".to_owned()));
+        return None;
+    }
     if text.len() > LARGEST {
         problems.push(
             Problem::at(&whole, "yaml", "this file is larger than 4 MiB, which no pipeline is")

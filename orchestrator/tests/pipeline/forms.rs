@@ -1,7 +1,8 @@
 //! The form of a file: what it may look like, and what it may not.
 
-use super::steps::{check, only, planned, told};
+use super::steps::{check, only, planned, planner, told};
 use flight_common::StepKind;
+use orchestrator::pipeline::{self, Arguments, Source};
 use serde_json::json;
 use std::time::Duration;
 
@@ -165,6 +166,14 @@ async fn parameters_that_are_no_mapping_are_one_mistake() {
     for params in ["«[»]", "«x»", "«7»"] {
         only(&format!("steps:\n  - {{id: a, service: read-rows, params: {params}}}\n"), "wrong-type").await;
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_text_is_told_with_the_place_of_its_first_bad_byte() {
+    let source = Source::of_bytes("test.yaml", b"steps:\n  - {id: a, service: caf\xe9}\n".to_vec());
+    let problems = pipeline::check(&source, &Arguments::default(), &planner()).await.expect_err("no text");
+    let told: Vec<_> = problems.iter().map(|one| (one.code, one.line, one.column, one.help.is_some())).collect();
+    assert_eq!(told, [("yaml", 2, 25, true)], "{problems}");
 }
 
 #[tokio::test]

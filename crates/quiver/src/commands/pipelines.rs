@@ -23,7 +23,7 @@ pub async fn pipelines(args: PipelinesArgs) -> Result<Exit, Fault> {
             }
         }
         PipelinesCommand::Put { name, file, unchecked } => {
-            let text = file::read(&file).await?.text().to_owned();
+            let text = file::text(&file).await?;
             let request = remote.api(Method::PUT, &["pipelines", &name]).header("content-type", "application/yaml");
             let stored: PipelineVersion = remote.read(request.query(&[("check", !unchecked)]).body(text)).await?;
             match args.json {

@@ -37,7 +37,7 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
     match args.command {
         RunsCommand::Submit { file, pipeline, params, sets, priority, idempotency_key, follow } => {
             let yaml = match file {
-                Some(file) => Some(file::read(&file).await?.text().to_owned()),
+                Some(file) => Some(file::text(&file).await?),
                 None => None,
             };
             let params: BTreeMap<String, String> = params.into_iter().collect();
@@ -92,7 +92,7 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
         RunsCommand::Resume { id, file } => {
             let mut request = remote.api(Method::POST, &["runs", &id, "resume"]);
             if let Some(changed) = file {
-                let text = file::read(&changed).await?.text().to_owned();
+                let text = file::text(&changed).await?;
                 request = request.header("content-type", "application/yaml").body(text);
             }
             act(&remote, request, json).await?;
