@@ -1,11 +1,11 @@
 //! The orchestrator of a cluster: the steps run elsewhere.
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use flight_common::client::StepClient;
 use flight_common::serve::{EnvOptions, runtime};
 use flight_common::signals::StopSignals;
 use flight_common::telemetry::{self, LogFormat};
-use flight_common::{Fault, serve};
+use flight_common::{Fault, serve, variables};
 use orchestrator::mesh::{FlightMesh, WithSecrets};
 use orchestrator::run::Engine;
 use orchestrator::serve::{Orchestrator, ServeOptions};
@@ -32,7 +32,8 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let called = variables::without_empty(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&called).unwrap_or_else(|error| error.exit());
     let ended = runtime().and_then(|runtime| runtime.block_on(run(cli)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,

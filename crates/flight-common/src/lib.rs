@@ -46,6 +46,7 @@ pub mod testing;
 mod uncompressed;
 #[cfg(feature = "values")]
 pub mod values;
+pub mod variables;
 pub mod wire;
 
 pub use command::StepCommand;

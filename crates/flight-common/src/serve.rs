@@ -11,6 +11,7 @@ use crate::signals::StopSignals;
 use crate::spool::SpillSpace;
 use crate::step::{Step, StepEnv};
 use crate::telemetry::{self, LogFormat};
+use crate::variables;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use std::io::Write;
@@ -159,7 +160,7 @@ pub fn main(step: impl Step) -> ExitCode {
     let spec = registry.iter().next().map(|step| step.spec());
     let (name, about) = spec.map_or(("step", ""), |spec| (spec.name, spec.summary));
     let command = Cli::command().name(name).about(about).version(env!("CARGO_PKG_VERSION"));
-    let cli = match Cli::from_arg_matches(&command.get_matches()) {
+    let cli = match Cli::from_arg_matches(&variables::without_empty(command).get_matches()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };

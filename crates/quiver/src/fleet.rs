@@ -5,7 +5,7 @@ use crate::cli::Via;
 use flight_common::client::StepClient;
 use flight_common::serve::EnvOptions;
 use flight_common::telemetry::LogFormat;
-use flight_common::{Fault, Registry};
+use flight_common::{Fault, Registry, variables};
 use futures::FutureExt;
 use futures::future::{select_all, try_join_all};
 use std::convert::Infallible;
@@ -164,7 +164,7 @@ impl Launch {
             command.args(["--log-format", "json"]);
         }
         for (name, value) in FRUGAL {
-            if std::env::var_os(name).is_none() {
+            if variables::set(name).is_none() {
                 command.env(name, value);
             }
         }

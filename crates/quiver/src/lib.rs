@@ -21,10 +21,9 @@ mod show;
 
 pub use registry::registry;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 /// The whole command.
 pub fn main() -> ExitCode {
-    commands::dispatch(cli::Cli::parse()).into()
+    commands::dispatch(cli::Cli::read()).into()
 }

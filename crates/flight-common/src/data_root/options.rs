@@ -3,6 +3,7 @@
 use super::bucket::{AwsSettings, Bucket, Keeping};
 use super::{DataRoot, Place, is_url};
 use crate::fault::Fault;
+use crate::variables;
 use bytesize::ByteSize;
 use clap::Args;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub struct RootOptions {
 impl RootOptions {
     /// This place, and the rest from the environment.
     pub fn at(data_root: impl Into<PathBuf>) -> Self {
-        let state_dir = std::env::var_os("QUIVER_STATE_DIR").map(PathBuf::from);
+        let state_dir = variables::set("QUIVER_STATE_DIR").map(PathBuf::from);
         Self { data_root: data_root.into(), state_dir, cache_size: ByteSize::gib(10), aws: AwsSettings::from_env() }
     }
 

@@ -1,6 +1,7 @@
 //! Log lines on standard error: text for people, JSON for machines, both with the trace they belong to. And which of
 //! them are sent.
 
+use crate::variables;
 use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -25,16 +26,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whether standard error is shown in colors: <https://no-color.org>.
+pub fn colors() -> bool {
+    std::io::stderr().is_terminal() && variables::set("NO_COLOR").is_none()
+}
+
 pub(super) fn layer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            lines.with_target(false).with_ansi(colour).boxed()
-        }
+        LogFormat::Text => lines.with_target(false).with_ansi(colors()).boxed(),
         LogFormat::Json => lines.event_format(JsonLines).boxed(),
     }
 }
@@ -42,7 +45,8 @@ where
 /// What is logged: as `RUST_LOG` says, or else from this level on. A command that does its work and ends says nothing of a
 /// collector that is gone; a server does.
 pub(super) fn levels(default: &str) -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| match default {
+    let asked = variables::set(EnvFilter::DEFAULT_ENV).and_then(|asked| EnvFilter::try_new(asked).ok());
+    asked.unwrap_or_else(|| match default {
         "info" => EnvFilter::new(default),
         _ => EnvFilter::new(format!("{default},opentelemetry=off")),
     })

@@ -7,7 +7,7 @@ mod log;
 pub mod metrics;
 mod otlp;
 
-pub use log::LogFormat;
+pub use log::{LogFormat, colors};
 pub use otlp::{FLUSH, Telemetry, collector};
 
 use http::{HeaderMap, HeaderName, HeaderValue};

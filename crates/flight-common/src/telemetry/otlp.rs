@@ -5,6 +5,7 @@
 //! gone costs a run nothing, and the end of a process at most [`FLUSH`].
 
 use crate::fault::Fault;
+use crate::variables;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig};
@@ -78,7 +79,7 @@ impl Telemetry {
 /// a process is started again.
 fn resource(service: &str) -> Resource {
     Resource::builder()
-        .with_service_name(std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| service.to_owned()))
+        .with_service_name(variables::set("OTEL_SERVICE_NAME").unwrap_or_else(|| service.to_owned()))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
         .build()
@@ -113,7 +114,7 @@ fn exporter<E>(
 
 /// What a variable of the environment says, with its name.
 fn set(name: &'static str) -> Option<(&'static str, String)> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value))
+    variables::set(name).map(|value| (name, value))
 }
 
 /// The collector that traces are sent to, and whether it takes connections within `patience`; nothing if there is none.

@@ -11,9 +11,10 @@ pub use runs::{RunsArgs, RunsCommand};
 pub use schedules::{BackfillArgs, SchedulesArgs, SchedulesCommand};
 
 use crate::generate::Dataset;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use flight_common::serve::{EnvOptions, ListenOptions};
 use flight_common::telemetry::LogFormat;
+use flight_common::variables;
 use orchestrator::pipeline::Arguments;
 use orchestrator::serve::ServeOptions;
 use std::path::PathBuf;
@@ -29,6 +30,14 @@ pub struct Cli {
     /// How log lines on standard error look.
     #[arg(long, global = true, env = "QUIVER_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+}
+
+impl Cli {
+    /// What this process was called with. What is no call ends it, with the reason.
+    pub fn read() -> Self {
+        let called = variables::without_empty(Self::command()).get_matches();
+        Self::from_arg_matches(&called).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// What to do.

@@ -1,6 +1,6 @@
 //! What is wrong, with the line of YAML underlined, the cause, and what to try.
 
-use flight_common::{Fault, passwords};
+use flight_common::{Fault, passwords, telemetry};
 use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, Severity, SourceCode};
 use orchestrator::pipeline::{Problem, Problems, Source};
 use std::fmt;
@@ -32,7 +32,7 @@ pub fn fault(fault: &Fault) {
 
 fn show(diagnostic: &dyn Diagnostic) {
     let mut text = String::new();
-    let handler = match color() {
+    let handler = match telemetry::colors() {
         true => GraphicalReportHandler::new(),
         false => GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()),
     };
@@ -40,11 +40,6 @@ fn show(diagnostic: &dyn Diagnostic) {
         Ok(()) => super::tell(text),
         Err(_) => super::tell(diagnostic),
     }
-}
-
-fn color() -> bool {
-    use std::io::IsTerminal;
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 struct Shown<'a> {

@@ -20,13 +20,13 @@ impl AwsSettings {
 
     /// The value of a variable that is set to something.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value)
+        self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 }
 
 impl FromIterator<(String, String)> for AwsSettings {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(all: I) -> Self {
-        Self(all.into_iter().filter(|(name, _)| name.starts_with("AWS_")).collect())
+        Self(all.into_iter().filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty()).collect())
     }
 }
 
