@@ -1,14 +1,12 @@
 //! The steps there are, and the manual of one.
 
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
-use comfy_table::{ContentArrangement, Table};
 use flight_common::{StepDescription, StepKind};
 use std::fmt::Write;
 
 /// A line for each step.
 pub fn catalog(steps: &[StepDescription]) -> String {
-    let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = super::table(NOTHING);
     for step in steps {
         table.add_row([step.name.as_str(), kind(step.kind), step.summary.as_str()]);
     }
@@ -27,8 +25,7 @@ pub fn step(step: &StepDescription) -> String {
     } else if step.inputs.len() > 1 {
         let _ = write!(text, "\nInputs: {}.\n", step.inputs.join(", "));
     }
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = super::table(UTF8_FULL_CONDENSED);
     table.set_header(["parameter", "type", "default", "meaning"]);
     for row in step.params() {
         table.add_row([row.name, row.kind.replace('`', ""), row.default, row.doc]);

@@ -27,3 +27,13 @@ pub fn tell(text: impl Display) {
 pub fn width() -> usize {
     comfy_table::Table::new().width().map_or(100, usize::from).clamp(40, 200)
 }
+
+/// A table whose cells are wrapped to the terminal. Without one nothing is, and a row is a line for programs that read it.
+fn table(preset: &str) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(preset).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    if table.width().is_some() {
+        table.set_width(u16::try_from(width()).unwrap_or(u16::MAX));
+    }
+    table
+}
