@@ -133,6 +133,13 @@ macro_rules! constructors {
     )*};
 }
 
+/// Bytes of the longest text of a fault. Some quote what they were given, and that has no bound.
+const LONGEST: usize = 8 << 10;
+
+fn shortened(text: String) -> String {
+    status::shortened(text, LONGEST)
+}
+
 /// Whether this process, or the machine, has as many files open as it may.
 fn too_many_files(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
@@ -144,7 +151,7 @@ impl Fault {
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         Self(Box::new(Details {
             kind,
-            message: message.into(),
+            message: shortened(message.into()),
             step: None,
             column: None,
             row: None,
@@ -211,7 +218,7 @@ impl Fault {
 
     /// Names the column.
     pub fn column(mut self, column: impl Into<String>) -> Self {
-        self.0.column = Some(column.into());
+        self.0.column = Some(shortened(column.into()));
         self
     }
 
@@ -223,19 +230,21 @@ impl Fault {
 
     /// Says what to try.
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.0.help = Some(help.into());
+        self.0.help = Some(shortened(help.into()));
         self
     }
 
     /// Adds one thing that is wrong with the parameters.
     pub fn violation(mut self, pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        self.0.violations.push(Violation { pointer: pointer.into(), message: message.into(), help: None });
+        let message = shortened(message.into());
+        self.0.violations.push(Violation { pointer: pointer.into(), message, help: None });
         self
     }
 
     /// Sets all that is wrong with the parameters.
     pub fn with_violations(mut self, violations: Vec<Violation>) -> Self {
-        self.0.violations = violations;
+        let short = |it: Violation| Violation { message: shortened(it.message), help: it.help.map(shortened), ..it };
+        self.0.violations = violations.into_iter().map(short).collect();
         self
     }
 

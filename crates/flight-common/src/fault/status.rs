@@ -67,9 +67,10 @@ impl FaultKind {
 }
 
 /// At most `limit` bytes of `text`, cut between characters.
-fn shortened(text: &str, limit: usize) -> String {
+pub(super) fn shortened(text: impl Into<String>, limit: usize) -> String {
+    let text = text.into();
     if text.len() <= limit {
-        return text.to_owned();
+        return text;
     }
     let end = (0..=limit - 3).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     format!("{}…", &text[..end])
@@ -100,7 +101,7 @@ impl From<Fault> for Status {
             Some(help) => format!("{fault} ({help})"),
             None => fault.to_string(),
         };
-        Status::with_error_details(fault.kind().code(), shortened(&text, MAX_MESSAGE), details)
+        Status::with_error_details(fault.kind().code(), shortened(text, MAX_MESSAGE), details)
     }
 }
 
@@ -109,7 +110,7 @@ fn field_violation(violation: &Violation) -> FieldViolation {
         Some(help) => format!("{}\n{help}", violation.message),
         None => violation.message.clone(),
     };
-    FieldViolation::new(shortened(&violation.pointer, MAX_FIELD), shortened(&text, MAX_FIELD))
+    FieldViolation::new(shortened(violation.pointer.as_str(), MAX_FIELD), shortened(text, MAX_FIELD))
 }
 
 impl Fault {
