@@ -26,6 +26,9 @@ pub fn into_error(fault: Fault) -> DataFusionError {
     DataFusionError::External(Box::new(fault))
 }
 
+/// What a query is told that got no more memory. DataFusion would name settings that nobody here can set.
+pub const TOO_LARGE: &str = "the query needs more memory than there is";
+
 /// A message of DataFusion in one line, without what it puts before it.
 pub fn one_line(text: &str) -> String {
     let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");

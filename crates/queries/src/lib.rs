@@ -12,7 +12,7 @@
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`run`] | a query under way, on threads of its own |
 //! | [`carried`], [`into_error`] | faults on their way through DataFusion |
-//! | [`one_line`] | its errors, as they are told to users |
+//! | [`one_line`], [`TOO_LARGE`] | its errors, as they are told to users |
 //!
 //! Which tables there are, and what may be asked, is the business of whoever asks.
 
@@ -33,7 +33,7 @@ mod sum;
 mod timestamps;
 
 pub use arithmetic::checked;
-pub use faults::{carried, into_error, one_line};
+pub use faults::{TOO_LARGE, carried, into_error, one_line};
 pub use measure::{check_depth, check_text};
 pub use memory::WorkingMemory;
 pub use run::{Running, run};

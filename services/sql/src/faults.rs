@@ -96,10 +96,8 @@ pub fn of_run(error: &DataFusionError) -> Fault {
     }
     let text = one_line(&error.strip_backtrace());
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => {
-            Fault::busy(format!("the query needs more memory than there is: {text}"))
-                .help("raise --memory-limit, or ask for less at once: fewer columns, smaller groups or partitions")
-        }
+        DataFusionError::ResourcesExhausted(_) => Fault::busy(queries::TOO_LARGE)
+            .help("raise --memory-limit, or ask for less at once: fewer columns, smaller groups or partitions"),
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
             let fault = Fault::bad_data(text.clone());
             match text.contains("cast") || text.contains("Cast") || text.contains("parse") {
@@ -122,7 +120,8 @@ mod tests {
     #[test]
     fn want_of_memory_is_busy_and_a_bad_value_is_bad_data() {
         let exhausted = DataFusionError::ResourcesExhausted("no more".to_owned()).context("HashJoin");
-        assert_eq!(of_run(&exhausted).kind(), FaultKind::Busy);
+        let fault = of_run(&exhausted);
+        assert_eq!((fault.kind(), fault.message()), (FaultKind::Busy, "the query needs more memory than there is"));
         let cast = ArrowError::CastError("Cannot cast string 'x' to value of Int64 type".to_owned());
         let fault = of_run(&DataFusionError::ArrowError(Box::new(cast), None));
         assert_eq!(fault.kind(), FaultKind::BadData);

@@ -14,7 +14,7 @@ pub(super) fn fault(error: DataFusionError) -> Fault {
         | DataFusionError::SchemaError(..)
         | DataFusionError::NotImplemented(_) => Fault::bad_params(error.strip_backtrace()),
         DataFusionError::ResourcesExhausted(_) => {
-            Fault::busy(error.strip_backtrace()).help("ask for less, or give the orchestrator more --memory-limit")
+            Fault::busy(queries::TOO_LARGE).help("ask for less, or give the orchestrator more --memory-limit")
         }
         DataFusionError::IoError(error) => Fault::io("a spill file", error),
         DataFusionError::ArrowError(error, _) => Fault::bad_data(error.to_string()),
