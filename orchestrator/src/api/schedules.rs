@@ -127,7 +127,8 @@ async fn resume(_: Operator, State(api): State<Api>, Path(name): Path<String>) -
     Ok(Json(api.service().pause_schedule(&name, false).await?))
 }
 
-/// A range of times. Either is a time, as in `2026-03-01T00:00:00Z`, or a date: its midnight in the schedule's time zone.
+/// A range of times, as in `2026-03-01T06:00:00Z`. Without an offset they are in the schedule's time zone: `2026-03-01T06:00`,
+/// or `2026-03-01` for midnight.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Range {

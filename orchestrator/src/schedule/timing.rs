@@ -4,7 +4,7 @@
 //! leave out as much later as they were put forward, one that they show twice the first time. A cron of every hour goes by
 //! the hours that pass: one that is left out has no times, one that is shown twice has them twice.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -108,19 +108,23 @@ impl Timing {
         utc(millis).with_timezone(&self.zone)
     }
 
-    /// A moment as people write it: a time with its offset, as in `2026-03-01T06:00:00Z`, or a date, which is its midnight in
-    /// the zone.
+    /// A moment as people write it: a time with its offset, as in `2026-03-01T06:00:00Z`; one without, as clocks in the zone
+    /// show it; or a date, which is its midnight there.
     ///
     /// # Errors
-    /// [`flight_common::FaultKind::BadParams`] for what is neither.
+    /// [`flight_common::FaultKind::BadParams`] for what is none of them.
     pub fn moment(&self, text: &str) -> Result<i64, Fault> {
         if let Ok(date) = text.parse::<NaiveDate>() {
             return Ok(self.at(date.and_time(NaiveTime::MIN).and_utc()));
         }
+        let without_seconds = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M");
+        if let Ok(local) = text.parse::<NaiveDateTime>().or_else(|_| without_seconds()) {
+            return Ok(self.at(local.and_utc()));
+        }
         let time = DateTime::parse_from_rfc3339(text);
         time.map(|time| time.timestamp_millis()).map_err(|error| {
             Fault::bad_params(format!("\"{text}\" is no time: {error}"))
-                .help("write it as in 2026-03-01T00:00:00Z, or 2026-03-01 for midnight in the schedule's time zone")
+                .help("write it as in 2026-03-01T06:00:00Z, or in the schedule's time zone: 2026-03-01T06:00, or 2026-03-01 for midnight")
         })
     }
 
@@ -267,9 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_its_midnight_in_the_zone() {
+    fn what_says_no_zone_is_in_that_of_the_schedule() {
         let moment = |text| timing("0 6 * * *", BERLIN).moment(text);
         assert_eq!(moment("2026-07-01"), moment("2026-06-30T22:00:00Z"));
+        for local in ["2026-07-01T06:30", "2026-07-01T06:30:00"] {
+            assert_eq!(moment(local), moment("2026-07-01T04:30:00Z"));
+        }
         let told = moment("yesterday").expect_err("no time");
         assert!(told.help_text().is_some_and(|help| help.contains("2026-03-01 for midnight")), "{told:?}");
     }

@@ -85,11 +85,12 @@ pub struct BackfillArgs {
     /// The schedule.
     pub name: String,
 
-    /// From this very moment on, as in 2026-03-01T00:00:00Z; a date is its midnight in the schedule's time zone.
+    /// From this very moment on, as in 2026-03-01T06:00:00Z. Without an offset it is in the schedule's time zone:
+    /// 2026-03-01T06:00, or 2026-03-01 for midnight.
     #[arg(long, value_name = "TIME")]
     pub from: String,
 
-    /// Up to this very moment.
+    /// Up to this very moment, written in the same way.
     #[arg(long, value_name = "TIME")]
     pub until: String,
 
