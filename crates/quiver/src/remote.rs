@@ -46,7 +46,10 @@ impl Remote {
             Some(file) => http.tls_certs_merge(certificates(file)?),
             None => http,
         };
-        let http = http.build().map_err(|error| Fault::internal(chain(&error)))?;
+        let http = http.build().map_err(|error| match ca_cert {
+            Some(file) => no_certificate(file),
+            None => Fault::internal(chain(&error)),
+        })?;
         Ok(Self { http, url: parsed, token })
     }
 
@@ -105,7 +108,8 @@ impl Remote {
             .map(move |piece| piece.map_err(|error| Fault::upstream(format!("{url} broke off: {}", chain(&error)))))
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Fault {
+    /// Why no answer came, and what to try.
+    pub fn unreachable(&self, error: &reqwest::Error) -> Fault {
         let why = chain(error);
         let help = match why.contains("certificate") {
             true => "name the authority that signed its certificate by --ca-cert FILE",
@@ -145,9 +149,13 @@ fn certificates(file: &Path) -> Result<Vec<Certificate>, Fault> {
     let found = Certificate::from_pem_bundle(&text).unwrap_or_default();
     match found.is_empty() {
         false => Ok(found),
-        true => Err(Fault::bad_params(format!("{} holds no certificate", file.display()))
-            .help("it is text with `-----BEGIN CERTIFICATE-----` in it: PEM")),
+        true => Err(no_certificate(file)),
     }
+}
+
+fn no_certificate(file: &Path) -> Fault {
+    Fault::bad_params(format!("{} holds no certificate", file.display()))
+        .help("it is text with `-----BEGIN CERTIFICATE-----` in it: PEM")
 }
 
 /// An error with what caused it, in one line.

@@ -127,10 +127,7 @@ async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
     };
     let response = match remote.call(Method::GET, &["ready"]).send().await {
         Ok(response) => response,
-        Err(_) => {
-            let found = format!("nobody answers at {}", remote.url());
-            return vec![Finding::bad("orchestrator", found, "`quiver up` starts one; --url names another")];
-        }
+        Err(error) => return vec![Finding::of("orchestrator", Err(remote.unreachable(&error)), "")],
     };
     let clock = response.headers().get("date").and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
     let Ok(readiness) = response.json::<Readiness>().await else {
