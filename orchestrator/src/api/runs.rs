@@ -81,6 +81,12 @@ struct Listing {
     /// At most this many, 1 to 1,000.
     #[serde(default = "fifty")]
     limit: usize,
+    /// Only those whose id ends with this.
+    ending: Option<String>,
+}
+
+fn is_of_id(byte: u8) -> bool {
+    byte.is_ascii_hexdigit() || byte == b'-'
 }
 
 fn fifty() -> usize {
@@ -97,7 +103,11 @@ async fn list(
     let names =
         listing.state.iter().flat_map(|states| states.split(',')).map(str::trim).filter(|name| !name.is_empty());
     let states = names.map(str::parse::<RunState>).collect::<Result<_, _>>().map_err(ApiError::bad_request)?;
-    let filter = RunFilter { pipeline: listing.pipeline, states };
+    if let Some(ending) = listing.ending.as_ref().filter(|ending| !ending.bytes().all(is_of_id)) {
+        return Err(ApiError::bad_request(format!("no id ends with {ending:?}"))
+            .help("ids are of digits, the letters a to f, and dashes"));
+    }
+    let filter = RunFilter { pipeline: listing.pipeline, states, ending: listing.ending };
     if let Some(cursor) = listing.cursor.as_ref().filter(|cursor| uuid::Uuid::parse_str(cursor).is_err()) {
         return Err(ApiError::bad_request(format!("{cursor:?} is no cursor"))
             .help("take it from `next` of the part before, or leave it out to begin with the youngest"));

@@ -83,6 +83,8 @@ pub struct RunFilter {
     pub pipeline: Option<String>,
     /// In one of these states; none means any.
     pub states: Vec<RunState>,
+    /// With an id that ends so: of digits, letters and dashes.
+    pub ending: Option<String>,
 }
 
 /// Where a listing goes on: the id of the last run seen.
@@ -151,15 +153,15 @@ impl Store {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<RunRow>, StoreError> {
-        let mut wanted = Vec::new();
         // After all others comes no id that every collation knows: without a cursor nothing is compared.
-        let texts: Vec<&str> = cursor.into_iter().chain(filter.pipeline.as_deref()).collect();
-        if cursor.is_some() {
-            wanted.push("id < $2".to_owned());
-        }
-        if filter.pipeline.is_some() {
-            wanted.push(format!("pipeline = ${}", texts.len() + 1));
-        }
+        let conditions = [
+            ("id <", cursor),
+            ("pipeline =", filter.pipeline.as_deref()),
+            ("id LIKE '%' ||", filter.ending.as_deref()),
+        ];
+        let given = conditions.into_iter().filter_map(|(condition, text)| Some((condition, text?))).zip(2..);
+        let (mut wanted, texts): (Vec<String>, Vec<&str>) =
+            given.map(|((condition, text), place)| (format!("{condition} ${place}"), text)).unzip();
         if !filter.states.is_empty() {
             let names: Vec<String> = filter.states.iter().map(|state| format!("'{state}'")).collect();
             wanted.push(format!("state IN ({})", names.join(", ")));

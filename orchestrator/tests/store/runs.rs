@@ -197,9 +197,16 @@ async fn runs_are_listed_in_parts_and_by_state(fresh: Fresh) {
         }
     }
     assert_eq!(seen, ["9", "8", "7", "6", "5", "4", "3", "2", "1", "0"]);
-    let filter = RunFilter { pipeline: Some("even".to_owned()), states: vec![RunState::Queued, RunState::Running] };
+    let filter = RunFilter {
+        pipeline: Some("even".to_owned()),
+        states: vec![RunState::Queued, RunState::Running],
+        ..RunFilter::default()
+    };
     let page = store.runs(&filter, None, 100).await.expect("listed");
     assert_eq!(page.items.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["8", "6", "2", "0"]);
+    let filter = RunFilter { ending: Some("6".to_owned()), ..filter };
+    let page = store.runs(&filter, Some("9"), 100).await.expect("listed");
+    assert_eq!(page.items.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["6"]);
     assert_eq!(store.unfinished().await.expect("counted"), [(RunState::Queued, 9)]);
 }
 

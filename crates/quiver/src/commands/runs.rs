@@ -22,8 +22,6 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// How long an orchestrator may be away while somebody watches a run.
 const AWAY: Duration = Duration::from_secs(120);
 
-/// The ids that an ending is looked for in: the newest.
-const NEWEST: usize = 1000;
 /// An ending that is shorter says too little.
 const SHORTEST_ENDING: usize = 4;
 
@@ -124,18 +122,19 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
 /// chance.
 async fn whole_id(remote: &Remote, given: &str) -> Result<String, Fault> {
     let last = given == "last";
-    if !last && (given.len() >= 36 || given.len() < SHORTEST_ENDING) {
+    let is_ending = given.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if !(last || is_ending && (SHORTEST_ENDING..36).contains(&given.len())) {
         return Ok(given.to_owned());
     }
-    let limit = if last { 1 } else { NEWEST };
-    let page: Page<RunRow> = remote.read(remote.api(Method::GET, &["runs"]).query(&[("limit", limit)])).await?;
+    // A second one tells that there is more than one.
+    let query = if last { [("limit", "1")].to_vec() } else { [("limit", "2"), ("ending", given)].to_vec() };
+    let page: Page<RunRow> = remote.read(remote.api(Method::GET, &["runs"]).query(&query)).await?;
     let mut meant = page.items.into_iter().map(|run| run.id).filter(|id| last || id.ends_with(given));
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
         (Some(one), Some(other)) => Err(Fault::bad_params(format!("\"{given}\" may be the run {one} or {other}"))
             .help("give more of the end of its id")),
         (None, _) if last => Err(Fault::not_found("there is no run yet")),
-        // Perhaps an older one is called so.
         (None, _) => Ok(given.to_owned()),
     }
 }
