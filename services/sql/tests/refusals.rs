@@ -32,6 +32,15 @@ async fn unknown_names_are_told_with_the_nearest() {
 }
 
 #[tokio::test]
+async fn all_columns_that_there_are_not_are_told_at_once_each_with_its_nearest() {
+    let fault = refused("SELECT Agee, nam FROM input", &people()).await;
+    let told: Vec<_> = fault.violations().iter().map(|one| (one.message.as_str(), one.help.as_deref())).collect();
+    let nearest =
+        [("no column \"Agee\"", Some("did you mean \"Age\"?")), ("no column \"nam\"", Some("did you mean \"name\"?"))];
+    assert_eq!(told, nearest);
+}
+
+#[tokio::test]
 async fn whatever_is_no_query_is_refused() {
     for query in [
         "",
