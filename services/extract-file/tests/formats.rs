@@ -43,6 +43,16 @@ async fn every_format_gives_the_rows_that_were_written() {
     }
 }
 
+/// Polars writes the schema at the beginning of a file as no message that can be told from its length.
+#[tokio::test]
+async fn an_arrow_file_is_read_by_its_footer() {
+    let folder = Folder::new();
+    let mut file = file_of(&people());
+    file[8..16].copy_from_slice(&[4, 0, 0, 0, 0xf2, 0xff, 0xff, 0xff]);
+    folder.write("a.arrow", file);
+    assert_eq!(folder.rows(json!({"file_path": "a.arrow"})).await, people());
+}
+
 #[tokio::test]
 async fn arrow_and_parquet_keep_every_type() {
     let folder = Folder::new();

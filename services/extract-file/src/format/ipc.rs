@@ -1,108 +1,158 @@
 //! Arrow IPC, as a file or as a stream.
 //!
-//! A file is a stream between its magic bytes and a footer. Read as one, its batches come in their order, and no length is
-//! trusted that the file itself does not have room for, nor one that compressed rows claim beyond all measure: no decoder
-//! could say no to it once it has asked for the memory.
+//! A file is read by its footer, which says where its batches are, and a stream from its beginning. No length is trusted
+//! that the file itself does not have room for, nor one that compressed rows claim beyond all measure: no decoder could say
+//! no to it once it has asked for the memory.
 
 use super::{BATCH_BYTES, Batches, damaged, places};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, SchemaRef};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::{Message, root_as_message};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::{FileReader, StreamReader};
+use arrow::ipc::{Message, root_as_footer, root_as_message};
 use flight_common::Fault;
 use flight_common::wire::split;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 const MAGIC: &[u8; 6] = b"ARROW1";
-/// The stream within a file begins at a multiple of this: behind the magic bytes there may be zeros.
-const STEP: u64 = 8;
-/// And no later than here.
-const LAST_START: u64 = 128;
 const BUFFER: usize = 256 << 10;
 /// The largest batch, which is in memory as a whole.
 const LARGEST: u64 = 1 << 30;
 
-type Reader = StreamReader<BufReader<File>>;
+/// The batches of either form.
+enum Reader {
+    File(FileReader<BufReader<File>>),
+    Stream(StreamReader<BufReader<File>>),
+}
+
+impl Reader {
+    fn new(file: &File, is_file: bool, projection: Option<Vec<usize>>) -> Result<Self, ArrowError> {
+        let mut file = file.try_clone()?;
+        file.rewind()?;
+        let file = BufReader::with_capacity(BUFFER, file);
+        Ok(match is_file {
+            true => Self::File(FileReader::try_new(file, projection)?),
+            false => Self::Stream(StreamReader::try_new(file, projection)?),
+        })
+    }
+
+    fn schema(&self) -> SchemaRef {
+        match self {
+            Self::File(reader) => reader.schema(),
+            Self::Stream(reader) => reader.schema(),
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::File(reader) => reader.next(),
+            Self::Stream(reader) => reader.next(),
+        }
+    }
+}
 
 fn open(path: &str, mut file: File, wanted: Option<&[FieldRef]>) -> Result<Reader, Fault> {
     let failed = |error: std::io::Error| Fault::io(path, &error);
     let size = file.metadata().map_err(failed)?.len();
-    let start = match is_file(&mut file).map_err(failed)? {
-        false => 0,
-        true if !ends_whole(&mut file).map_err(failed)? => return Err(damaged(path, "its end is missing")),
-        true => start_of_stream(&mut file).map_err(failed)?,
+    let is_file = has_magic(&mut file, SeekFrom::Start(0)).map_err(failed)?;
+    let checked = match is_file {
+        true => check_file(&mut file, size),
+        false => check_stream(&mut file, size),
     };
-    check_lengths(&mut file, start, size).map_err(|why| damaged(path, why))?;
-    let mut reader = || -> Result<BufReader<File>, Fault> {
-        file.seek(SeekFrom::Start(start)).map_err(failed)?;
-        Ok(BufReader::with_capacity(BUFFER, file.try_clone().map_err(failed)?))
-    };
-    let whole = StreamReader::try_new(reader()?, None).map_err(|error| damaged(path, error))?;
+    checked.map_err(|why| damaged(path, why))?;
+    let open = |projection| Reader::new(&file, is_file, projection).map_err(|error| damaged(path, error));
+    let whole = open(None)?;
     let Some(wanted) = wanted else { return Ok(whole) };
-    let projection = places(&whole.schema(), wanted);
-    StreamReader::try_new(reader()?, Some(projection)).map_err(|error| damaged(path, error))
+    open(Some(places(&whole.schema(), wanted)))
 }
 
-fn is_file(file: &mut File) -> std::io::Result<bool> {
+fn has_magic(file: &mut File, place: SeekFrom) -> std::io::Result<bool> {
     let mut magic = [0; MAGIC.len()];
-    file.rewind()?;
+    file.seek(place)?;
     Ok(file.read_exact(&mut magic).is_ok() && magic == *MAGIC)
 }
 
-/// A file has its magic bytes at both ends.
-fn ends_whole(file: &mut File) -> std::io::Result<bool> {
-    let mut magic = [0; MAGIC.len()];
-    file.seek(SeekFrom::End(-(MAGIC.len() as i64)))?;
-    file.read_exact(&mut magic)?;
-    Ok(magic == *MAGIC)
-}
-
-fn start_of_stream(file: &mut File) -> std::io::Result<u64> {
-    let mut start = STEP;
-    file.seek(SeekFrom::Start(start))?;
-    let mut word = [0; STEP as usize];
-    while start < LAST_START && file.read_exact(&mut word).is_ok() && word == [0; STEP as usize] {
-        start += STEP;
+/// Looks at all messages that the footer of a file names. Before it the file has its schema, which is in the footer too,
+/// and not every writer frames that one as a message.
+fn check_file(file: &mut File, size: u64) -> Result<(), String> {
+    /// The footer's length and the magic bytes, after it.
+    const END: u64 = 4 + MAGIC.len() as u64;
+    let told = |error: std::io::Error| error.to_string();
+    // A file without an end may be shorter than that.
+    if size < END || !has_magic(file, SeekFrom::End(-(MAGIC.len() as i64))).map_err(told)? {
+        return Err("its end is missing".to_owned());
     }
-    Ok(start)
+    let mut length = [0; 4];
+    file.seek(SeekFrom::Start(size - END)).map_err(told)?;
+    file.read_exact(&mut length).map_err(told)?;
+    let length = u64::from(u32::from_le_bytes(length));
+    let start = (size - END).checked_sub(length).ok_or("its footer is longer than the file")?;
+    let mut footer = vec![0; usize::try_from(length).map_err(|error| error.to_string())?];
+    file.seek(SeekFrom::Start(start)).map_err(told)?;
+    file.read_exact(&mut footer).map_err(told)?;
+    let footer = root_as_footer(&footer).map_err(|error| format!("its footer cannot be read: {error}"))?;
+    for block in footer.dictionaries().into_iter().chain(footer.recordBatches()).flatten() {
+        let lengths = [i64::from(block.metaDataLength()), block.bodyLength()].map(u64::try_from);
+        let [Ok(header), Ok(body)] = lengths else { return Err("its footer has a negative length".to_owned()) };
+        let place = u64::try_from(block.offset()).map_err(|_| "its footer has a negative place".to_owned())?;
+        let end = header.checked_add(body).and_then(|length| place.checked_add(length));
+        if end.is_none_or(|end| end > start) {
+            return Err("its footer names a batch beyond its end".to_owned());
+        }
+        check_message(file, place, start)?;
+    }
+    Ok(())
 }
 
-/// Goes from message to message, and refuses lengths that lead beyond the end of the file.
-fn check_lengths(file: &mut File, mut place: u64, size: u64) -> Result<(), String> {
+/// Goes from message to message.
+fn check_stream(file: &mut File, size: u64) -> Result<(), String> {
+    let mut place = 0;
+    while let Some(next) = check_message(file, place, size)? {
+        place = next;
+    }
+    Ok(())
+}
+
+/// Looks at the message at this place, and tells where it ends; nothing for the mark of the end. Lengths that lead beyond
+/// `size` are refused.
+fn check_message(file: &mut File, mut place: u64, size: u64) -> Result<Option<u64>, String> {
     const CONTINUATION: [u8; 4] = [0xff; 4];
     let at = |place: u64| format!("at byte {place}: ");
-    loop {
-        let mut word = [0; 4];
-        file.seek(SeekFrom::Start(place)).map_err(|error| error.to_string())?;
-        if file.read_exact(&mut word).is_err() {
-            return if place >= size { Ok(()) } else { Err(at(place) + "the file ends within a message") };
-        }
-        place += 4;
-        if word == CONTINUATION {
-            file.read_exact(&mut word).map_err(|_| at(place) + "the file ends within a message")?;
-            place += 4;
-        }
-        let length = u64::from(u32::from_le_bytes(word));
-        if length == 0 {
-            return Ok(());
-        }
-        if place + length > size {
-            return Err(at(place) + "a message is longer than the file");
-        }
-        let mut header = vec![0; usize::try_from(length).map_err(|error| error.to_string())?];
-        file.read_exact(&mut header).map_err(|error| at(place) + &error.to_string())?;
-        let message = root_as_message(&header).map_err(|error| format!("{}no Arrow message: {error}", at(place)))?;
-        let body = u64::try_from(message.bodyLength()).map_err(|_| at(place) + "a message has a negative length")?;
-        place += length;
-        if body > size - place {
-            return Err(at(place) + "the rows of a message are more than the file");
-        }
-        let bytes = decoded_bytes(file, &message, place, body).map_err(|error| at(place) + &error.to_string())?;
-        if bytes > LARGEST {
-            return Err(format!("{}a batch of {bytes} bytes ({LARGEST} is the most: write smaller ones)", at(place)));
-        }
-        place += body;
+    let mut word = [0; 4];
+    file.seek(SeekFrom::Start(place)).map_err(|error| error.to_string())?;
+    if file.read_exact(&mut word).is_err() {
+        return if place >= size { Ok(None) } else { Err(at(place) + "the file ends within a message") };
     }
+    place += 4;
+    if word == CONTINUATION {
+        file.read_exact(&mut word).map_err(|_| at(place) + "the file ends within a message")?;
+        place += 4;
+    }
+    let length = u64::from(u32::from_le_bytes(word));
+    if length == 0 {
+        return Ok(None);
+    }
+    if place + length > size {
+        return Err(at(place) + "a message is longer than the file");
+    }
+    let mut header = vec![0; usize::try_from(length).map_err(|error| error.to_string())?];
+    file.read_exact(&mut header).map_err(|error| at(place) + &error.to_string())?;
+    let message = root_as_message(&header).map_err(|error| format!("{}no Arrow message: {error}", at(place)))?;
+    let body = u64::try_from(message.bodyLength()).map_err(|_| at(place) + "a message has a negative length")?;
+    place += length;
+    if body > size - place {
+        return Err(at(place) + "the rows of a message are more than the file");
+    }
+    let bytes = decoded_bytes(file, &message, place, body).map_err(|error| at(place) + &error.to_string())?;
+    if bytes > LARGEST {
+        return Err(format!("{}a batch of {bytes} bytes ({LARGEST} is the most: write smaller ones)", at(place)));
+    }
+    Ok(Some(place + body))
 }
 
 /// The memory that a batch whose rows begin at this place asks for. Of compressed rows it is what they claim of themselves.
