@@ -1,4 +1,5 @@
-//! `TIMESTAMP` as PostgreSQL has it: in microseconds, which reach from before history past the year 9999.
+//! `TIMESTAMP` and `TIME` as PostgreSQL has them: in microseconds, which reach from before history past the year 9999, and
+//! are what the columns of most sources are in.
 //!
 //! DataFusion's own counts nanoseconds, which end in 2262. As there, whole numbers that become timestamps are seconds.
 
@@ -15,18 +16,24 @@ use std::sync::Arc;
 /// The zone of `TIMESTAMPTZ`.
 pub const ZONE: &str = "UTC";
 
-/// What `TIMESTAMP` and `TIMESTAMPTZ` are. With digits, as in `TIMESTAMP(9)`, they are DataFusion's.
+/// What `TIMESTAMP`, `TIMESTAMPTZ` and `TIME` are. With digits, as in `TIMESTAMP(9)`, they are DataFusion's.
 #[derive(Debug)]
 pub struct InMicroseconds;
 
 impl TypePlanner for InMicroseconds {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
-        let ast::DataType::Timestamp(None, zone) = sql_type else { return Ok(None) };
-        let zone = match zone {
-            TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => None,
-            TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => Some(ZONE.into()),
+        use TimezoneInfo::{None as NoZone, Tz, WithTimeZone, WithoutTimeZone};
+        let data_type = match sql_type {
+            ast::DataType::Timestamp(None, NoZone | WithoutTimeZone) => {
+                DataType::Timestamp(TimeUnit::Microsecond, None)
+            }
+            ast::DataType::Timestamp(None, WithTimeZone | Tz) => {
+                DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into()))
+            }
+            ast::DataType::Time(None, NoZone | WithoutTimeZone) => DataType::Time64(TimeUnit::Microsecond),
+            _ => return Ok(None),
         };
-        Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
+        Ok(Some(Arc::new(Field::new("", data_type, true))))
     }
 }
 

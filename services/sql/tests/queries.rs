@@ -227,3 +227,11 @@ async fn timestamps_are_in_microseconds_and_of_any_year() {
         "SELECT count(*) AS n FROM input WHERE CAST(s AS TIMESTAMP) + INTERVAL '1 day' > TIMESTAMP '9000-01-01'";
     assert_eq!(shown(&ask(later, &input).await), ["1"]);
 }
+
+#[tokio::test]
+async fn times_of_the_day_compare_with_the_columns_of_most_sources() {
+    let hours = [9, 10, 11].map(|hour| hour * 3_600_000_000);
+    let rows = batch!("t" => Time64MicrosecondArray hours.to_vec());
+    let query = "SELECT count(*) AS n FROM input WHERE t > TIME '09:30:00' AND t <= CAST('10:00:00' AS TIME)";
+    assert_eq!(shown(&ask(query, &rows).await), ["1"]);
+}
