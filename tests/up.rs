@@ -50,6 +50,11 @@ fn an_operator_lives_through_a_day() {
     let by_name = service.quiver(&["runs", "submit", "--pipeline", "hr", "--follow"]);
     assert_eq!(by_name.code, Some(0), "{}", by_name.stderr);
 
+    let rest = service.url.trim_start_matches("http://");
+    let astray = house.quiver(&["run", "examples/pipelines/hr_analytics.yaml", "--connect", rest]);
+    assert_eq!(astray.code, Some(2), "{}", astray.stderr);
+    assert!(astray.stderr.contains(rest) && astray.stderr.contains("Flight front"), "{}", astray.stderr);
+
     let doctor = service.quiver(&["doctor", "--json"]);
     assert_eq!(doctor.code, Some(0), "{}", doctor.stdout);
     assert_eq!(written(&house).len(), 2);

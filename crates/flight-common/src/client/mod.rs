@@ -207,6 +207,12 @@ impl StepClient {
     }
 
     fn explain(&self, status: &tonic::Status) -> Fault {
+        // What tonic says of an answer that is none of gRPC.
+        let foreign = ["protocol error: received message", "grpc-status header missing"];
+        if foreign.iter().any(|said| status.message().starts_with(said)) {
+            return Fault::bad_params(format!("{} is no Flight server", self.peer))
+                .help("give the address of a step or of the orchestrator's Flight front, not that of its REST API");
+        }
         let fault = Fault::from_status(status);
         if std::error::Error::source(status).is_none() {
             return fault;

@@ -85,6 +85,14 @@ impl Outlet {
         }
     }
 
+    /// Says what a step did that failed, if there is room for it. To the mesh alone: clients of pyarrow take a message
+    /// without rows for a good end.
+    fn push_aside(&self, frame: Frame) {
+        if let Self::Bounded(sender) = self {
+            let _ = sender.push(frame).now_or_never();
+        }
+    }
+
     async fn finish(self, end: Result<(), Fault>) {
         match self {
             Self::Bounded(sender) => sender.finish(end).await,
@@ -111,12 +119,11 @@ impl Pump {
         span.record("rows_in", report.rows_in);
         span.record("rows_out", report.rows_out);
         span.record("bytes_spilled", report.bytes_spilled);
-        let told = outlet.push(Frame::metadata(report.to_bytes(self.form)));
+        let told = Frame::metadata(report.to_bytes(self.form));
         let end = match end {
-            Ok(()) => told.await.map(drop),
+            Ok(()) => outlet.push(told).await.map(drop),
             Err(fault) => {
-                // What it did up to there is worth telling, but waits for no reader.
-                let _ = told.now_or_never();
+                outlet.push_aside(told);
                 Err(fault)
             }
         };
