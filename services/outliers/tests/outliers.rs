@@ -123,7 +123,7 @@ async fn what_cannot_be_measured_is_refused_when_planned() {
         let fault = refused(json!({"column": column})).await;
         assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some(column)));
     }
-    for threshold in [json!(0), json!(-3.0), json!("three"), Value::Null] {
+    for threshold in [json!(0), json!(-3.0), json!("three")] {
         let fault = refused(json!({"column": "income", "z_threshold": threshold})).await;
         assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (FaultKind::BadParams, "/z_threshold"));
     }
