@@ -52,6 +52,11 @@ pub fn columns(files: &[(&str, &Written)], given: &BTreeMap<String, PartitionTyp
     let Some(((first, written), others)) = files.split_first() else { return Ok(Vec::new()) };
     let names = |written: &Written| written.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let expected = names(written);
+    if let Some((_, twice)) = expected.iter().enumerate().find(|(place, name)| expected[..*place].contains(name)) {
+        return Err(Fault::bad_data(format!("two folders of {first} give the column \"{twice}\""))
+            .column(twice)
+            .help("give one of the folders another name"));
+    }
     if let Some((path, other)) = others.iter().find(|(_, other)| names(other) != expected) {
         let told = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         return Err(Fault::bad_data(format!(

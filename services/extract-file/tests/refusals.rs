@@ -121,6 +121,18 @@ async fn a_condition_that_is_not_of_one_row_is_refused_in_words_of_its_own() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_is_told_when_it_is_planned() {
+    let folder = Folder::new();
+    folder.write("b.parquet", include_bytes!("files/brotli.parquet"));
+    folder.write("h/a=1/a=2/x.parquet", parquet_of(&batch!("n" => Int64Array [1]), 1));
+    for (path, why) in [("b.parquet", "compressed with brotli"), ("h/**/*.parquet", "two folders of h/a=1/a=2")] {
+        let fault = folder.read(json!({"file_path": path})).await.expect_err("refused");
+        assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
+        assert!(fault.message().contains(why) && fault.help_text().is_some(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn damaged_files_are_told_by_name_and_nothing_breaks() {
     let rows = awkward(300);
     let plain = batch!("n" => Int64Array (0..300).collect::<Vec<i64>>(), "s" => StringArray vec!["some text"; 300]);

@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter,
 };
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask};
-use parquet::basic::ConvertedType;
+use parquet::basic::{Compression, ConvertedType};
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
 use std::error::Error;
 use std::fs::File;
@@ -30,7 +30,24 @@ fn metadata_with_pages(path: &str, file: &File, pages: bool) -> Result<ArrowRead
     } else {
         PageIndexPolicy::Skip
     });
-    ArrowReaderMetadata::load(file, options).map_err(|error| damaged(path, error))
+    let metadata = ArrowReaderMetadata::load(file, options).map_err(|error| damaged(path, error))?;
+    check_codecs(path, &metadata)?;
+    Ok(metadata)
+}
+
+/// Of the codecs that Parquet has, two are not built in.
+fn check_codecs(path: &str, metadata: &ArrowReaderMetadata) -> Result<(), Fault> {
+    let chunks = metadata.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
+    let lacking = chunks.map(ColumnChunkMetaData::compression).find_map(|codec| match codec {
+        Compression::BROTLI(_) => Some("brotli"),
+        Compression::LZO => Some("lzo"),
+        _ => None,
+    });
+    match lacking {
+        None => Ok(()),
+        Some(codec) => Err(Fault::bad_data(format!("{path} is compressed with {codec}, which is not read here"))
+            .help("write it with zstd, snappy, gzip or lz4")),
+    }
 }
 
 /// The columns, and the number of row groups.
