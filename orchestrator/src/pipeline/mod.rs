@@ -23,6 +23,7 @@ mod set;
 mod source;
 mod spec;
 mod step;
+mod tree;
 mod values;
 mod when;
 mod yaml;

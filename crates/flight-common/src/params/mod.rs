@@ -4,18 +4,21 @@
 //! orchestrator checks a pipeline against before anything runs, and what a step checks its own call against. So the
 //! same mistake reads the same in both places.
 
+mod lookup;
+mod nearest;
 mod settled;
+mod told;
 mod wrong;
 
+pub use nearest::{did_you_mean, nearest};
 pub use wrong::{Wrong, bad_param, pointer};
 
-use settled::settled;
-
 use crate::fault::{Fault, Violation};
-use jsonschema::error::{TypeKind, ValidationErrorKind};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use settled::settled;
+use told::violations;
 
 /// The JSON Schema (2020-12, self-contained) of a parameter type.
 pub fn schema_of<P: JsonSchema>() -> Value {
@@ -70,233 +73,6 @@ pub fn bad_params(violations: Vec<Violation>) -> Fault {
         None => fault,
     }
     .with_violations(violations)
-}
-
-/// The nearest of `known` to a misspelt `word`, if one is near.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = word.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| (likeness(&folded, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
-/// How like two words are that are taken for one.
-const NEAR: f64 = 0.75;
-
-/// From 0 to 1. Short words with one slip, such as `cvs` for `csv`, have little in common but that.
-fn likeness(word: &str, candidate: &str) -> f64 {
-    const SHORTEST: usize = 3;
-    let likeness = strsim::jaro_winkler(word, candidate);
-    let shorter = word.chars().count().min(candidate.chars().count());
-    match shorter >= SHORTEST && strsim::osa_distance(word, candidate) <= 1 {
-        true => likeness.max(NEAR),
-        false => likeness,
-    }
-}
-
-/// "did you mean …?", or the list of what there is, cut short.
-pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    if let Some(near) = nearest(word, known.clone()) {
-        return format!("did you mean \"{near}\"?");
-    }
-    let all: Vec<&str> = known.into_iter().collect();
-    const SHOWN: usize = 12;
-    match all.len() {
-        0 => "there is none".to_owned(),
-        count if count > SHOWN => format!("there are: {} and {} more", all[..SHOWN].join(", "), count - SHOWN),
-        _ => format!("there are: {}", all.join(", ")),
-    }
-}
-
-fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<Violation> {
-    let pointer = error.instance_path().to_string();
-    let place = pointer.trim_start_matches('/').replace('/', ".");
-    let named = if place.is_empty() { String::new() } else { format!("{place}: ") };
-    match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
-            .iter()
-            .map(|key| {
-                let known = known_properties(schema, &pointer);
-                Violation {
-                    pointer: pointer.clone() + &wrong::pointer([key.as_str()]),
-                    message: format!("{named}unknown parameter \"{key}\""),
-                    help: Some(did_you_mean(key, known.iter().map(String::as_str))),
-                }
-            })
-            .collect(),
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().map_or_else(|| property.to_string(), str::to_owned);
-            vec![Violation {
-                pointer,
-                message: format!("{named}missing parameter \"{name}\""),
-                help: describe_property(schema, &name),
-            }]
-        }
-        ValidationErrorKind::Type { kind } => {
-            let wanted = match kind {
-                TypeKind::Single(one) => one.to_string(),
-                TypeKind::Multiple(many) => many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
-            };
-            let given = error.instance();
-            let spelling = spelling(&wanted, given);
-            let message = match given.is_f64() && wanted.split(" or ").any(|one| one == "integer") {
-                true => format!("{named}{given} is no whole number"),
-                false => format!("{named}expected {wanted}, got {}", kind_of(given)),
-            };
-            vec![Violation { pointer, message, help: spelling.or_else(|| describe_property(schema, &place)) }]
-        }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<&str> =
-                options.as_array().map(|all| all.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
-            let given = error.instance().as_str().unwrap_or_default().to_owned();
-            vec![Violation {
-                pointer,
-                message: format!("{named}\"{given}\" is not one of {}", options.join(", ")),
-                help: nearest(&given, options).map(|near| format!("did you mean \"{near}\"?")),
-            }]
-        }
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }
-            if meant(error, context).is_some() =>
-        {
-            let inner = meant(error, context).into_iter().flatten();
-            inner.flat_map(|error| violations(schema, error)).collect()
-        }
-        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
-            let choices = string_choices(schema, &place);
-            let given = error.instance();
-            let (message, help) = match (given.as_str(), choices.is_empty()) {
-                (Some(word), false) => (
-                    format!("{named}\"{word}\" is not one of {}", choices.join(", ")),
-                    nearest(word, choices.iter().map(String::as_str)).map(|near| format!("did you mean \"{near}\"?")),
-                ),
-                _ => (
-                    format!("{named}this form is not understood: {}", kind_of(given)),
-                    describe_property(schema, &place),
-                ),
-            };
-            vec![Violation { pointer, message, help }]
-        }
-        _ => vec![Violation { pointer, message: format!("{named}{error}"), help: None }],
-    }
-}
-
-/// Of several forms the only one that the value has the type of: its mistakes are told, and not that no form fits.
-fn meant<'a>(
-    error: &jsonschema::ValidationError<'_>,
-    forms: &'a [Vec<jsonschema::ValidationError<'static>>],
-) -> Option<&'a Vec<jsonschema::ValidationError<'static>>> {
-    let is_other = |one: &jsonschema::ValidationError<'_>| {
-        one.instance_path() == error.instance_path()
-            && matches!(
-                one.kind(),
-                ValidationErrorKind::Type { .. }
-                    | ValidationErrorKind::Constant { .. }
-                    | ValidationErrorKind::Enum { .. }
-                    | ValidationErrorKind::AnyOf { .. }
-                    | ValidationErrorKind::OneOfNotValid { .. }
-            )
-    };
-    let mut fitting = forms.iter().filter(|form| !form.iter().any(is_other));
-    fitting.next().filter(|_| fitting.next().is_none())
-}
-
-/// How the value is to be written that YAML takes for something else.
-fn spelling(wanted: &str, given: &Value) -> Option<String> {
-    let wants = |kind| wanted.split(" or ").any(|one| one == kind);
-    if wants("string") && (given.is_number() || given.is_boolean()) {
-        return Some(format!("put a text in quotes: \"{given}\""));
-    }
-    // As `yes`, which older versions of YAML took for one.
-    (wants("boolean") && given.is_string()).then(|| "write true or false".to_owned())
-}
-
-/// `a number (3.5)`, cut short.
-fn kind_of(value: &Value) -> String {
-    let kind = match value {
-        Value::Null => return "nothing (null)".to_owned(),
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
-    };
-    let text: String = value.to_string().chars().take(40).collect();
-    format!("{kind} ({text})")
-}
-
-/// The part of the schema that speaks of the property at `place` (names joined by dots), following references.
-fn subschema<'a>(root: &'a Value, place: &str) -> Option<&'a Value> {
-    let mut here = root;
-    for name in place.split('.').filter(|name| !name.is_empty()) {
-        here = resolve(root, here);
-        here = here
-            .get("properties")
-            .and_then(|properties| properties.get(name))
-            .or_else(|| here.get("items").filter(|_| name.parse::<usize>().is_ok()))
-            .or_else(|| here.get("additionalProperties").filter(|more| more.is_object()))?;
-    }
-    Some(here)
-}
-
-fn resolve<'a>(root: &'a Value, here: &'a Value) -> &'a Value {
-    let target = here.get("$ref").and_then(Value::as_str).and_then(|path| root.pointer(path.strip_prefix('#')?));
-    if let Some(target) = target {
-        return resolve(root, target);
-    }
-    // `Option<T>` of a referenced type is `anyOf: [T, null]`.
-    let options = here.get("anyOf").and_then(Value::as_array);
-    match options.and_then(|all| all.iter().find(|one| one.get("$ref").is_some())) {
-        Some(reference) if here.get("properties").is_none() => resolve(root, reference),
-        _ => here,
-    }
-}
-
-fn known_properties(root: &Value, pointer: &str) -> Vec<String> {
-    let place = pointer.trim_start_matches('/').replace('/', ".");
-    let properties =
-        subschema(root, &place).map(|found| resolve(root, found)).and_then(|found| found.get("properties"));
-    properties.and_then(Value::as_object).map(|all| all.keys().cloned().collect()).unwrap_or_default()
-}
-
-/// The first sentence of the property's documentation.
-fn describe_property(root: &Value, place: &str) -> Option<String> {
-    let found = subschema(root, place)?;
-    let text = found.get("description").or_else(|| resolve(root, found).get("description"))?.as_str()?;
-    let paragraph = text.split("\n\n").next()?.replace('\n', " ");
-    let sentence = first_sentence(&paragraph);
-    Some(match place.rsplit('.').next().filter(|name| !name.is_empty()) {
-        Some(name) => format!("{name}: {sentence}"),
-        None => sentence.to_owned(),
-    })
-}
-
-/// Up to the first full stop that is not part of code.
-fn first_sentence(text: &str) -> &str {
-    let ends = |(place, _): &(usize, &str)| text[..*place].matches('`').count().is_multiple_of(2);
-    let end = text.match_indices(". ").find(ends).map_or(text.len(), |(place, _)| place);
-    text[..end].trim_end_matches('.')
-}
-
-/// The words that an enum of documented variants allows (`oneOf` of constants).
-fn string_choices(root: &Value, place: &str) -> Vec<String> {
-    let Some(found) = subschema(root, place).map(|found| resolve(root, found)) else { return Vec::new() };
-    let Some(options) = found.get("oneOf").or_else(|| found.get("anyOf")).and_then(Value::as_array) else {
-        return Vec::new();
-    };
-    let mut choices = Vec::new();
-    for option in options {
-        if let Some(word) = option.get("const").and_then(Value::as_str) {
-            choices.push(word.to_owned());
-        }
-        if let Some(words) = option.get("enum").and_then(Value::as_array) {
-            choices.extend(words.iter().filter_map(Value::as_str).map(str::to_owned));
-        }
-    }
-    choices
 }
 
 /// `rules.min_rows` or `columns[0]` as a JSON pointer.
@@ -363,17 +139,6 @@ mod tests {
     }
 
     #[test]
-    fn a_short_word_with_one_slip_is_near() {
-        let formats = ["csv", "json", "xlsx", "excel"];
-        for (word, wanted) in
-            [("cvs", Some("csv")), ("csb", Some("csv")), ("xslx", Some("xlsx")), ("Cvs", Some("csv")), ("pdf", None)]
-        {
-            assert_eq!(nearest(word, formats), wanted, "{word}");
-        }
-        assert_eq!(nearest("a", ["b"]), None);
-    }
-
-    #[test]
     fn what_older_yaml_took_for_a_boolean_is_refused_with_what_to_write() {
         for word in ["yes", "no", "on", "Off", "true"] {
             for name in ["loud", "ask"] {
@@ -399,12 +164,6 @@ mod tests {
     fn a_number_where_a_text_belongs_is_told_to_be_put_in_quotes() {
         let found = check(&schema_of::<Deep>(), &json!({"columns": ["a", 2024]})).expect("a valid schema");
         assert_eq!(found[0].help.as_deref(), Some("put a text in quotes: \"2024\""));
-    }
-
-    #[test]
-    fn a_sentence_does_not_end_within_code() {
-        assert_eq!(first_sentence("One of `a . b`. More."), "One of `a . b`");
-        assert_eq!(first_sentence("All of it."), "All of it");
     }
 
     #[test]
