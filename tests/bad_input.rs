@@ -134,8 +134,27 @@ fn two_loads_do_not_write_the_same_file() {
     let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";
     let (code, line, column, message) = only(&format!("{read}{}{}", load("b", ""), load("c", "")));
     assert_eq!((code.as_str(), line, column), ("same-target", 4, 10), "{message}");
-    let apart = format!("{read}{}{}", load("b", ", when: steps.a.rows_out > 9"), load("c", ""));
     let house = House::new(PROGRAM);
+    std::fs::create_dir(house.path().join("out")).expect("a folder");
+    std::os::unix::fs::symlink("out", house.path().join("link")).expect("a link");
+    let path = |id: &str, path: &str| {
+        format!("  - {{id: {id}, service: load-data, params: {{path: {path}}}, depends_on: a}}\n")
+    };
+    let report = |id: &str| {
+        let params = "{rules: {min_rows: 1}, report: out/x}";
+        format!("  - {{id: {id}, service: data-quality, params: {params}, depends_on: a}}\n")
+    };
+    for (first, second) in [
+        (path("b", "out/x.csv"), path("c", "link/x.csv")),
+        (path("b", "link/x.json"), report("c")),
+        (report("b"), report("c")),
+    ] {
+        house.write("same.yaml", format!("{read}{first}{second}"));
+        let told = house.quiver(&["validate", "same.yaml", "--json"]).json();
+        let codes: Vec<_> = told["errors"].as_array().expect("a list").iter().map(|one| &one["code"]).collect();
+        assert!(!codes.is_empty() && codes.iter().all(|code| *code == "same-target"), "{told}");
+    }
+    let apart = format!("{read}{}{}", load("b", ", when: steps.a.rows_out > 9"), load("c", ""));
     house.write("p.yaml", apart);
     assert_eq!(house.quiver(&["validate", "p.yaml"]).code, Some(0));
 }

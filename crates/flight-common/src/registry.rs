@@ -39,6 +39,8 @@ pub struct PlannedStep {
     pub source: Option<String>,
     /// The data outside the pipeline that it reads or writes.
     pub datasets: Vec<Dataset>,
+    /// What it writes, each file and table by itself.
+    pub writes: Vec<Dataset>,
     /// What it does to the world with these parameters.
     pub effects: Effects,
     start: Start,
@@ -92,6 +94,7 @@ impl<S: Step> AnyStep for Erased<S> {
                 outputs: planned.outputs,
                 source: planned.source,
                 datasets: planned.datasets,
+                writes: planned.writes,
                 effects: planned.effects.unwrap_or(spec.effects),
                 start: Box::new(move |inputs, context| step.process(run, inputs, context)),
             })

@@ -118,12 +118,13 @@ impl InputSchemas {
 pub struct Planned<R> {
     /// The schema of each output, in the order of [`StepSpec::outputs`].
     pub outputs: Vec<SchemaRef>,
-    /// What identifies the source of an extract at this moment: path, size and time of change; of a load, what it writes,
-    /// which no other load of the run may. Planned again before
-    /// the run, it must be the same.
+    /// What identifies the source of an extract at this moment: path, size and time of change; of a load, what it writes.
+    /// Planned again before the run, it must be the same.
     pub source: Option<String>,
     /// The data outside the pipeline that an extract reads or a load writes.
     pub datasets: Vec<Dataset>,
+    /// What it writes, each file and table by itself: no other step of a run may write the same.
+    pub writes: Vec<Dataset>,
     /// What it does to the world with these parameters, where that is less than its [`StepSpec::effects`].
     pub effects: Option<Effects>,
     /// What to run.
@@ -133,7 +134,7 @@ pub struct Planned<R> {
 impl<R> Planned<R> {
     /// A plan with one output.
     pub fn new(output: SchemaRef, run: R) -> Self {
-        Self { outputs: vec![output], source: None, datasets: Vec::new(), effects: None, run }
+        Self { outputs: vec![output], source: None, datasets: Vec::new(), writes: Vec::new(), effects: None, run }
     }
 
     /// Adds the schema of a further output.
@@ -152,6 +153,12 @@ impl<R> Planned<R> {
     /// take it for who have not planned it.
     pub fn effects(mut self, effects: Effects) -> Self {
         self.effects = Some(effects);
+        self
+    }
+
+    /// Names a file or table that is written.
+    pub fn writes(mut self, dataset: Dataset) -> Self {
+        self.writes.push(dataset);
         self
     }
 

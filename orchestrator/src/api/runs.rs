@@ -112,7 +112,10 @@ async fn list(
         return Err(ApiError::bad_request(format!("{cursor:?} is no cursor"))
             .help("take it from `next` of the part before, or leave it out to begin with the youngest"));
     }
-    let limit = listing.limit.clamp(1, MOST_ITEMS);
+    if listing.limit == 0 {
+        return Err(ApiError::bad_request("limit is 1 to 1,000").help("leave it out for 50"));
+    }
+    let limit = listing.limit.min(MOST_ITEMS);
     Ok(Json(api.service().store().runs(&filter, listing.cursor.as_deref(), limit).await?))
 }
 

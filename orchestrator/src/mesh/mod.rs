@@ -65,6 +65,8 @@ pub struct StepPlan {
     pub source: Option<String>,
     /// The data outside the pipeline that it reads or writes.
     pub datasets: Vec<Dataset>,
+    /// What it writes, each file and table by itself.
+    pub writes: Vec<Dataset>,
     /// What it does to the world with these parameters; what it describes, if nothing is said.
     pub effects: Option<Effects>,
 }

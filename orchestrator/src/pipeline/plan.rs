@@ -178,16 +178,15 @@ async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Pl
     Plan { name: graph.name.clone(), rules: graph.rules.clone(), nodes }
 }
 
-/// Refuses two loads that write the same: one would take the place of the other, and both would report success. Of those
+/// Refuses two steps that write the same: one would take the place of the other, and both would report success. Of those
 /// that have a condition, perhaps only one runs.
-fn refuse_same_target(graph: &Graph, planned: &[Option<StepPlan>], problems: &mut Problems) {
-    let mut written: HashMap<&str, &Node> = HashMap::new();
-    for (node, plan) in graph.nodes.iter().zip(planned) {
-        let loads = node.description.as_ref().is_some_and(|step| step.kind == StepKind::Load);
-        let target = plan.as_ref().and_then(|plan| plan.source.as_deref());
-        let Some(target) = target.filter(|_| loads && node.when.is_none()) else { continue };
+fn refuse_same_target<'a>(graph: &'a Graph, planned: &'a [Option<StepPlan>], problems: &mut Problems) {
+    let mut written: HashMap<&Dataset, &Node> = HashMap::new();
+    let running = graph.nodes.iter().zip(planned).filter(|(node, _)| node.when.is_none());
+    let targets = |plan: &'a Option<StepPlan>| plan.iter().flat_map(|plan| &plan.writes);
+    for (node, target) in running.flat_map(|(node, plan)| targets(plan).map(move |target| (node, target))) {
         if let Some(first) = written.insert(target, node) {
-            let message = format!("\"{}\" writes the same as \"{}\": {target}", node.id, first.id);
+            let message = format!("\"{}\" writes the same as \"{}\": {}", node.id, first.id, target.name);
             let help = "give one of them another name; what is repeated may use {{ item }} in it".to_owned();
             problems.push(Problem::at(&node.id_span, "same-target", message).help(help));
         }

@@ -25,6 +25,7 @@ async fn what_is_wrong_is_told_with_its_place() {
     problem(get("/api/v1/runs/none").await, StatusCode::NOT_FOUND).await;
     problem(get("/api/v1/runs?state=dreaming").await, StatusCode::BAD_REQUEST).await;
     problem(get("/api/v1/runs?limit=x").await, StatusCode::BAD_REQUEST).await;
+    problem(get("/api/v1/runs?limit=0").await, StatusCode::BAD_REQUEST).await;
     problem(get("/api/v1/runs?cursor=x").await, StatusCode::BAD_REQUEST).await;
     for wrong in [json!({"yaml": GOOD, "priority": 1001}), json!({"yaml": GOOD, "concurrency": 0})] {
         problem(json(wrong).await.expect("an answer"), StatusCode::BAD_REQUEST).await;

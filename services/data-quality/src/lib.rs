@@ -43,8 +43,8 @@ use async_stream::try_stream;
 use flight_common::compute;
 use flight_common::spool::SpillSender;
 use flight_common::{
-    BatchStream, Effects, Fault, INPUT, InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv, StepKind,
-    StepSpec,
+    BatchStream, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv,
+    StepKind, StepSpec,
 };
 use futures::StreamExt;
 use observe::Known;
@@ -94,15 +94,15 @@ impl Step for DataQuality {
     }
 
     async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Plan>, Fault> {
-        if let Some(path) = &params.report {
-            env.data_root.locate(path, "report")?;
-        }
+        let report = params.report.as_deref().map(|path| report::files(path, &env.data_root)).transpose()?;
         let (schema, root) = (inputs.only().clone(), env.data_root.clone());
         // Files of references are opened.
         let plan = compute::run(move || Plan::new(params, &schema, &root)).await?;
         let rejected = plan.rejected.clone();
         let (files, effects) = (plan.files(), plan.effects());
         let planned = Planned::new(plan.schema.clone(), plan).output(rejected).effects(effects);
+        let written = report.iter().flatten().map(|file| Dataset::file(&env.data_root, file));
+        let planned = written.fold(planned, Planned::writes);
         Ok(match files {
             Some(files) => planned.source(files),
             None => planned,

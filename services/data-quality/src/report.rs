@@ -3,11 +3,11 @@
 use crate::drift::Figures;
 use crate::params::OnFailure;
 use crate::tally::Verdict;
-use flight_common::{Fault, StepContext};
+use flight_common::{DataRoot, Fault, StepContext};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `path`.json and `path`.html under the data root. Each is seen whole or not at all.
 ///
@@ -26,11 +26,18 @@ pub fn write(path: &str, verdict: &Verdict, context: &StepContext) -> Result<(),
         told["drift"] = json!(drift);
     }
     let json = serde_json::to_string_pretty(&told).map_err(Fault::internal)? + "\n";
-    for (ending, text) in [("json", json), ("html", html(verdict, &context.run_id))] {
-        let path = context.env.data_root.locate(&format!("{path}.{ending}"), "report")?;
-        write_file(&path, &text, context)?;
-    }
-    Ok(())
+    let [json_file, html_file] = files(path, &context.env.data_root)?;
+    write_file(&json_file, &json, context)?;
+    write_file(&html_file, &html(verdict, &context.run_id), context)
+}
+
+/// The files of a report: JSON and HTML.
+///
+/// # Errors
+/// As [`DataRoot::locate`].
+pub fn files(path: &str, root: &DataRoot) -> Result<[PathBuf; 2], Fault> {
+    let file = |ending| root.locate(&format!("{path}.{ending}"), "report");
+    Ok([file("json")?, file("html")?])
 }
 
 fn write_file(path: &Path, text: &str, context: &StepContext) -> Result<(), Fault> {

@@ -129,6 +129,6 @@ impl Step for ExtractSql {
 }
 
 fn wrapped<Q>(planned: Planned<Q>, wrap: impl FnOnce(Q) -> Run) -> Planned<Run> {
-    let Planned { outputs, source, datasets, effects, run } = planned;
-    Planned { outputs, source, datasets, effects, run: wrap(run) }
+    let Planned { outputs, source, datasets, writes, effects, run } = planned;
+    Planned { outputs, source, datasets, writes, effects, run: wrap(run) }
 }

@@ -56,7 +56,9 @@ impl Step for LoadData {
         let load = plan::plan(&params, inputs.only(), &env.data_root)?;
         let target = load.target.path("RUN")?;
         let dataset = Dataset::file(&env.data_root, &load.target.place());
-        Ok(Planned::new(receipt::schema(), load).source(format!("to {}", target.display())).dataset(dataset))
+        let file = Dataset::file(&env.data_root, &target);
+        let planned = Planned::new(receipt::schema(), load).source(format!("to {}", target.display()));
+        Ok(planned.dataset(dataset).writes(file))
     }
 
     fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {

@@ -99,14 +99,14 @@ impl Step for LoadSql {
         let connections = self.connections.clone();
         let resolved = move || connections.resolve(&params.database);
         let address = compute::run(resolved).await?;
-        let (found, dataset) = match address.kind() {
+        let (found, dataset, table) = match address.kind() {
             Kind::Postgres => {
                 let (table, dataset) = address.blame(postgres::plan(&address, &target, &plain).await)?;
-                (Found::Postgres(table), dataset)
+                (Found::Postgres(table), dataset.clone(), dataset)
             }
             Kind::MySql => {
                 let (table, dataset) = address.blame(mysql::plan(&address, &target, &plain).await)?;
-                (Found::MySql(table), dataset)
+                (Found::MySql(table), dataset.clone(), dataset)
             }
             Kind::Sqlite => {
                 let (at, root) = (address.clone(), env.data_root.clone());
@@ -114,12 +114,15 @@ impl Step for LoadSql {
                 let planned = compute::run(move || sqlite::plan(&at, &wanted, &columns, &root)).await;
                 let table = address.blame(planned)?;
                 let path = env.data_root.locate(address.path().unwrap_or_default(), address.param())?;
-                (Found::Sqlite(table), Dataset::file(&env.data_root, &path))
+                let file = Dataset::file(&env.data_root, &path);
+                // Letters of either case are the same in its names.
+                let name = format!("{}#{}", file.name, target.table.to_lowercase());
+                (Found::Sqlite(table), file.clone(), Dataset::new(file.namespace, name))
             }
         };
         let source = format!("to {} {}", address.shown(), target.shown());
         let load = Load { address, target, plain, found };
-        Ok(Planned::new(receipt::schema(), load).source(source).dataset(dataset))
+        Ok(Planned::new(receipt::schema(), load).source(source).dataset(dataset).writes(table))
     }
 
     fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {

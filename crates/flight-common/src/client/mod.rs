@@ -50,6 +50,8 @@ pub struct RemotePlan {
     pub source: Option<String>,
     /// The data outside the pipeline that the step reads or writes.
     pub datasets: Vec<Dataset>,
+    /// What the step writes, each file and table by itself.
+    pub writes: Vec<Dataset>,
     /// What the step does to the world with these parameters, where the server says it.
     pub effects: Option<Effects>,
 }
@@ -151,8 +153,8 @@ impl StepClient {
             .map_err(|error| Fault::upstream(format!("{} answered no plan: {error}", self.peer)))?;
         let outputs = details.outputs.into_iter().map(|(name, bytes)| Ok((name, schema_from_bytes(&bytes.0)?)));
         let outputs = outputs.collect::<Result<_, Fault>>()?;
-        let PlanDetails { source, datasets, effects, .. } = details;
-        Ok(RemotePlan { outputs, source, datasets, effects })
+        let PlanDetails { source, datasets, writes, effects, .. } = details;
+        Ok(RemotePlan { outputs, source, datasets, writes, effects })
     }
 
     /// Asks the server to end an exchange.

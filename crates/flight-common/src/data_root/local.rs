@@ -34,6 +34,17 @@ impl Folder {
         &self.path
     }
 
+    /// The absolute path of a file that may not be there yet, by which it is told from all others: folders that are links
+    /// are taken for what they lead to.
+    pub fn named(&self, relative: &Path) -> PathBuf {
+        let whole = self.path.join(relative);
+        let resolved = whole.ancestors().skip(1).find_map(|folder| {
+            let found = folder.canonicalize().ok()?;
+            Some(found.join(whole.strip_prefix(folder).ok()?))
+        });
+        resolved.filter(|path| path.starts_with(&self.path)).unwrap_or(whole)
+    }
+
     /// Whether it is there, with room for more.
     pub fn check(&self) -> Result<(), Fault> {
         let shown = self.path.display();

@@ -8,6 +8,7 @@ mod bucket;
 mod data_file;
 mod draft;
 mod local;
+mod located;
 mod new_file;
 mod options;
 
@@ -20,7 +21,7 @@ pub use new_file::NewFile;
 pub use options::RootOptions;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where the system that Quiver succeeds kept its files. Paths under it are read as paths under the data root.
@@ -98,7 +99,7 @@ impl DataRoot {
     /// What a file at this path is called among all data: a namespace, and a name in it.
     pub(crate) fn name_of(&self, relative: &Path) -> (String, String) {
         match &self.0 {
-            Place::Folder(folder) => ("file".to_owned(), folder.path().join(relative).to_string_lossy().into_owned()),
+            Place::Folder(folder) => ("file".to_owned(), folder.named(relative).to_string_lossy().into_owned()),
             Place::Bucket(bucket) => bucket.name_of(relative),
         }
     }
@@ -140,48 +141,6 @@ impl DataRoot {
             Place::Folder(folder) => Ok(folder),
             Place::Bucket(_) => Err(Fault::denied(format!("objects of {self} are written whole, and not {done}"))),
         }
-    }
-
-    /// The place that a user's path means, relative to the root. `param` is named in errors.
-    ///
-    /// # Errors
-    /// [`crate::FaultKind::Denied`] for a path that leads out, [`crate::FaultKind::BadParams`] for one that is none.
-    pub fn locate(&self, given: &str, param: &str) -> Result<PathBuf, Fault> {
-        let refuse = |fault: Fault| {
-            let message = fault.message().to_owned();
-            fault.violation(format!("/{param}"), message)
-        };
-        if given.is_empty() || given.contains('\0') {
-            return Err(refuse(Fault::bad_params(format!("{param} is not a path: {given:?}"))));
-        }
-        let path = Path::new(given);
-        let inside = path.strip_prefix(LEGACY_ROOT).or_else(|_| path.strip_prefix(self.path())).unwrap_or(path);
-        let outside = || {
-            Fault::denied(format!("{given} lies outside the data root {self}"))
-                .help("use a path relative to the data root, or set another one with --data-root")
-        };
-        if is_url(inside) {
-            return Err(refuse(outside()));
-        }
-        let mut relative = PathBuf::new();
-        for part in inside.components() {
-            match part {
-                Component::Normal(name) => relative.push(name),
-                Component::CurDir => {}
-                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refuse(outside())),
-            }
-        }
-        if relative.as_os_str().is_empty() || given.ends_with(['/', std::path::MAIN_SEPARATOR]) {
-            let fault = Fault::bad_params(format!("{param}: {given} is a folder, not a file"));
-            return Err(refuse(fault.help("add the name of a file, such as report.csv")));
-        }
-        // Some file systems take letters of either case for the same.
-        let first = relative.iter().next().unwrap_or_default();
-        if first.eq_ignore_ascii_case(OWN_FOLDER) {
-            let fault = Fault::denied(format!("{OWN_FOLDER} is the orchestrator's own folder"));
-            return Err(refuse(fault.help("what a run has kept is read by its API")));
-        }
-        Ok(relative)
     }
 
     /// Opens a user's file for reading. Of a bucket it is a copy of the object as it is now, which is fetched if it is not
@@ -226,34 +185,6 @@ impl DataRoot {
         Ok(found)
     }
 
-    /// The files whose paths match a user's pattern, in the order of their paths: `*` and `?` stand for what lies within a
-    /// folder, `**` for any folders, `[ab]` for one of these characters. `param` is named in errors.
-    ///
-    /// # Errors
-    /// [`crate::FaultKind::BadParams`] for a pattern that is none, or that more than `most` files match; otherwise as
-    /// [`DataRoot::locate`].
-    pub fn matching(&self, pattern: &str, param: &str, most: usize) -> Result<Vec<String>, Fault> {
-        let refuse = |fault: Fault, what: &str| fault.violation(format!("/{param}"), format!("{pattern}: {what}"));
-        let located = self.locate(pattern, param)?;
-        let compiled = glob::Pattern::new(&located.to_string_lossy()).map_err(|error| {
-            refuse(Fault::bad_params(format!("{pattern} is no pattern of files: {}", error.msg)), error.msg)
-        })?;
-        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
-        let mut found = Vec::new();
-        self.walk(literal_folder(&located), |file| {
-            if compiled.matches_path_with(&file.path, options) {
-                found.push(file.path.to_string_lossy().into_owned());
-            }
-            found.len() <= most
-        })?;
-        if found.len() > most {
-            let what = format!("more than {most} files match");
-            return Err(refuse(Fault::bad_params(format!("{pattern}: {what}")).help("choose a narrower one"), &what));
-        }
-        found.sort();
-        Ok(found)
-    }
-
     /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
     /// left out.
     fn walk(&self, from: PathBuf, see: impl FnMut(FileEntry) -> bool) -> Result<(), Fault> {
@@ -281,11 +212,6 @@ impl fmt::Display for DataRoot {
     }
 }
 
-/// Whether this is the URL of a bucket or of something in it, and no path of a file.
-fn is_url(path: &Path) -> bool {
-    path.to_str().is_some_and(|text| text.starts_with(bucket::SCHEME))
-}
-
 /// What to try where no file was found.
 fn looked_up(near: Option<&str>, root: &Path) -> String {
     let root = root.display();
@@ -297,13 +223,6 @@ fn looked_up(near: Option<&str>, root: &Path) -> String {
 
 fn is_a_folder(shown: &str) -> Fault {
     Fault::bad_params(format!("{shown} is a folder, not a file")).help("move the folder away, or choose another name")
-}
-
-/// The folder of a pattern up to which nothing in it stands for something else.
-fn literal_folder(pattern: &Path) -> PathBuf {
-    let folder = pattern.parent().unwrap_or(Path::new(""));
-    let literal = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
-    folder.components().take_while(literal).collect()
 }
 
 /// A file beneath the data root.
@@ -349,6 +268,19 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status();
         assert!(made.is_ok_and(|status| status.success()));
         assert_eq!(kind(&root, "pipe"), FaultKind::BadParams);
+    }
+
+    #[test]
+    fn a_file_has_one_name_whatever_links_lead_to_it() {
+        let (folder, root) = root();
+        fs::create_dir(folder.path().join("a")).expect("a folder");
+        std::os::unix::fs::symlink("a", folder.path().join("b")).expect("a link");
+        std::os::unix::fs::symlink("/etc", folder.path().join("out")).expect("a link");
+        let name = |path: &str| root.name_of(Path::new(path)).1;
+        for file in ["x.csv", "new/x.csv"] {
+            assert_eq!(name(&format!("b/{file}")), name(&format!("a/{file}")));
+        }
+        assert!(name("out/x.csv").ends_with("/out/x.csv"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Which data root a process is given: the knobs of every command that has one.
 
 use super::bucket::{AwsSettings, Bucket, Keeping};
-use super::{DataRoot, Place, is_url};
+use super::located::is_url;
+use super::{DataRoot, Place};
 use crate::fault::Fault;
 use crate::variables;
 use bytesize::ByteSize;

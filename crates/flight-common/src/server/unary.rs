@@ -40,6 +40,9 @@ pub struct PlanDetails {
     /// The data outside the pipeline that the step reads or writes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,
+    /// What the step writes, each file and table by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<Dataset>,
     /// What the step does to the world with these parameters; where a server does not say, what its description says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<Effects>,
@@ -105,8 +108,13 @@ impl FlightService for Unary {
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let (command, planned) = self.plan(request.get_ref()).await?;
         let place = output_place(&planned, &command.output)?;
-        let (source, datasets) = (planned.source.clone(), planned.datasets.clone());
-        let mut details = PlanDetails { outputs: BTreeMap::new(), source, datasets, effects: Some(planned.effects) };
+        let mut details = PlanDetails {
+            outputs: BTreeMap::new(),
+            source: planned.source.clone(),
+            datasets: planned.datasets.clone(),
+            writes: planned.writes.clone(),
+            effects: Some(planned.effects),
+        };
         for (name, schema) in planned.spec.outputs.iter().zip(&planned.outputs) {
             let bytes = schema_result(&request, schema)?;
             details.outputs.insert((*name).to_owned(), crate::command::SchemaBytes(bytes));

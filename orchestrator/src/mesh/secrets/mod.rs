@@ -119,7 +119,8 @@ impl<M: Planner> Planner for WithSecrets<M> {
             let plan = self.mesh.plan(command, inputs).await.map_err(|fault| redactor.fault(&fault))?;
             let source = plan.source.map(|source| redactor.referred(&source));
             let clean = |one: Dataset| Dataset::new(redactor.text(&one.namespace), redactor.text(&one.name));
-            Ok(StepPlan { source, datasets: plan.datasets.into_iter().map(clean).collect(), ..plan })
+            let all_clean = |all: Vec<Dataset>| all.into_iter().map(clean).collect();
+            Ok(StepPlan { source, datasets: all_clean(plan.datasets), writes: all_clean(plan.writes), ..plan })
         }
         .boxed()
     }

@@ -1,0 +1,89 @@
+//! Which place a user's path means, and which files a pattern.
+
+use super::{DataRoot, LEGACY_ROOT, OWN_FOLDER, bucket};
+use crate::fault::Fault;
+use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
+
+impl DataRoot {
+    /// The place that a user's path means, relative to the root. `param` is named in errors.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::Denied`] for a path that leads out, [`crate::FaultKind::BadParams`] for one that is none.
+    pub fn locate(&self, given: &str, param: &str) -> Result<PathBuf, Fault> {
+        let refuse = |fault: Fault| {
+            let message = fault.message().to_owned();
+            fault.violation(format!("/{param}"), message)
+        };
+        if given.is_empty() || given.contains('\0') {
+            return Err(refuse(Fault::bad_params(format!("{param} is not a path: {given:?}"))));
+        }
+        let path = Path::new(given);
+        let inside = path.strip_prefix(LEGACY_ROOT).or_else(|_| path.strip_prefix(self.path())).unwrap_or(path);
+        let outside = || {
+            Fault::denied(format!("{given} lies outside the data root {self}"))
+                .help("use a path relative to the data root, or set another one with --data-root")
+        };
+        if is_url(inside) {
+            return Err(refuse(outside()));
+        }
+        let mut relative = PathBuf::new();
+        for part in inside.components() {
+            match part {
+                Component::Normal(name) => relative.push(name),
+                Component::CurDir => {}
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refuse(outside())),
+            }
+        }
+        if relative.as_os_str().is_empty() || given.ends_with(['/', MAIN_SEPARATOR]) {
+            let fault = Fault::bad_params(format!("{param}: {given} is a folder, not a file"));
+            return Err(refuse(fault.help("add the name of a file, such as report.csv")));
+        }
+        // Some file systems take letters of either case for the same.
+        let first = relative.iter().next().unwrap_or_default();
+        if first.eq_ignore_ascii_case(OWN_FOLDER) {
+            let fault = Fault::denied(format!("{OWN_FOLDER} is the orchestrator's own folder"));
+            return Err(refuse(fault.help("what a run has kept is read by its API")));
+        }
+        Ok(relative)
+    }
+
+    /// The files whose paths match a user's pattern, in the order of their paths: `*` and `?` stand for what lies within a
+    /// folder, `**` for any folders, `[ab]` for one of these characters. `param` is named in errors.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::BadParams`] for a pattern that is none, or that more than `most` files match; otherwise as
+    /// [`DataRoot::locate`].
+    pub fn matching(&self, pattern: &str, param: &str, most: usize) -> Result<Vec<String>, Fault> {
+        let refuse = |fault: Fault, what: &str| fault.violation(format!("/{param}"), format!("{pattern}: {what}"));
+        let located = self.locate(pattern, param)?;
+        let compiled = glob::Pattern::new(&located.to_string_lossy()).map_err(|error| {
+            refuse(Fault::bad_params(format!("{pattern} is no pattern of files: {}", error.msg)), error.msg)
+        })?;
+        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
+        let mut found = Vec::new();
+        self.walk(literal_folder(&located), |file| {
+            if compiled.matches_path_with(&file.path, options) {
+                found.push(file.path.to_string_lossy().into_owned());
+            }
+            found.len() <= most
+        })?;
+        if found.len() > most {
+            let what = format!("more than {most} files match");
+            return Err(refuse(Fault::bad_params(format!("{pattern}: {what}")).help("choose a narrower one"), &what));
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// Whether this is the URL of a bucket or of something in it, and no path of a file.
+pub(super) fn is_url(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.starts_with(bucket::SCHEME))
+}
+
+/// The folder of a pattern up to which nothing in it stands for something else.
+fn literal_folder(pattern: &Path) -> PathBuf {
+    let folder = pattern.parent().unwrap_or(Path::new(""));
+    let literal = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    folder.components().take_while(literal).collect()
+}
