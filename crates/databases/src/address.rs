@@ -125,6 +125,14 @@ impl Address {
         &self.shown
     }
 
+    /// What to try when its user has no right to do something.
+    pub fn grant(&self) -> String {
+        format!(
+            "let an owner of {} grant it to the user of the connection: SELECT to read; INSERT, UPDATE and DELETE to write",
+            self.shown
+        )
+    }
+
     /// Where its tables are, as OpenLineage names it: `postgres://host:5432`, `file`.
     pub fn namespace(&self) -> &str {
         &self.namespace

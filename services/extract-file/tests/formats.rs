@@ -4,7 +4,7 @@ mod common;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
-use common::{Folder, avro_of, file_of, parquet_of, shown, stream_of, tight_file_of};
+use common::{Folder, avro_of, compressed_parquet_of, file_of, parquet_of, shown, stream_of, tight_file_of};
 use flight_common::FaultKind;
 use flight_common::testing::batch;
 use flight_common::testing::contract::awkward;
@@ -184,13 +184,31 @@ async fn numbers_of_json_keep_every_digit() {
 }
 
 #[tokio::test]
+async fn parquet_is_read_in_every_codec() {
+    use parquet::basic::Compression::{BROTLI, GZIP, LZ4, LZ4_RAW, SNAPPY, UNCOMPRESSED, ZSTD};
+    let folder = Folder::new();
+    for codec in [
+        UNCOMPRESSED,
+        SNAPPY,
+        GZIP(Default::default()),
+        LZ4,
+        LZ4_RAW,
+        ZSTD(Default::default()),
+        BROTLI(Default::default()),
+    ] {
+        folder.write("a.parquet", compressed_parquet_of(&people(), 2, codec));
+        let rows = folder.rows(json!({"file_path": "a.parquet", "where": "id > 2"})).await;
+        assert_eq!(shown(&rows), ["9007199254740993|Zoë|∅"], "{codec}");
+    }
+}
+
+#[tokio::test]
 async fn avro_keeps_types_in_blocks_of_every_codec() {
     use arrow_avro::compression::CompressionCodec;
     use arrow_avro::writer::WriterBuilder;
     let folder = Folder::new();
-    for (place, codec) in
-        [CompressionCodec::Deflate, CompressionCodec::Snappy, CompressionCodec::ZStandard].into_iter().enumerate()
-    {
+    use CompressionCodec::{Bzip2, Deflate, Snappy, ZStandard};
+    for (place, codec) in [Deflate, Snappy, ZStandard, Bzip2].into_iter().enumerate() {
         let builder = WriterBuilder::new(people().schema().as_ref().clone()).with_compression(Some(codec));
         let mut writer = builder.build::<_, arrow_avro::writer::format::AvroOcfFormat>(Vec::new()).expect("a writer");
         for _ in 0..3 {

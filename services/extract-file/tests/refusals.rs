@@ -123,9 +123,27 @@ async fn a_condition_that_is_not_of_one_row_is_refused_in_words_of_its_own() {
 #[tokio::test]
 async fn what_cannot_be_read_is_told_when_it_is_planned() {
     let folder = Folder::new();
-    folder.write("b.parquet", include_bytes!("files/brotli.parquet"));
+    // Nobody writes it today: the codec that the footer names is another.
+    let mut lzo = include_bytes!("files/brotli.parquet").to_vec();
+    let codec = lzo.windows(3).rposition(|bytes| bytes == [0x15, 0x08, 0x16]).expect("a codec") + 1;
+    lzo[codec] = 0x06;
+    folder.write("b.parquet", lzo);
+    let mut xz = b"Obj\x01\x04".to_vec();
+    for text in
+        ["avro.schema", r#"{"type":"record","name":"r","fields":[{"name":"n","type":"int"}]}"#, "avro.codec", "xz"]
+    {
+        // Zigzag, in two bytes.
+        xz.extend([((2 * text.len()) & 0x7f) as u8 | 0x80, (text.len() >> 6) as u8]);
+        xz.extend(text.as_bytes());
+    }
+    xz.extend([0; 17]);
+    folder.write("c.avro", xz);
     folder.write("h/a=1/a=2/x.parquet", parquet_of(&batch!("n" => Int64Array [1]), 1));
-    for (path, why) in [("b.parquet", "compressed with brotli"), ("h/**/*.parquet", "two folders of h/a=1/a=2")] {
+    for (path, why) in [
+        ("b.parquet", "compressed with lzo"),
+        ("c.avro", "compressed with xz"),
+        ("h/**/*.parquet", "two folders of h/a=1/a=2"),
+    ] {
         let fault = folder.read(json!({"file_path": path})).await.expect_err("refused");
         assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
         assert!(fault.message().contains(why) && fault.help_text().is_some(), "{fault:?}");

@@ -32,6 +32,7 @@ fn refused(said: &ServerError, address: &Address) -> Fault {
             fault.help(format!("check user and password of {}", address.shown())).violation(address.pointer(), message)
         }
         1049 => fault.violation(address.pointer(), message),
+        1142 | 1143 => fault.help(address.grant()),
         1792 => fault.help("this step only reads: it asks within a read-only transaction"),
         1205 => fault.help("another transaction holds the rows or the table: run it again when that is done"),
         _ if fault.kind() == FaultKind::TimedOut => {

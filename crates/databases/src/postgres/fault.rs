@@ -28,6 +28,7 @@ fn refused(said: &DbError, address: &Address) -> Fault {
             fault.help(format!("check user and password of {}", address.shown())).violation(address.pointer(), message)
         }
         ("3D000", _) => fault.violation(address.pointer(), message),
+        ("42501", None) => fault.help(address.grant()),
         (_, Some(help)) => fault.help(help),
         (_, None) => fault,
     }

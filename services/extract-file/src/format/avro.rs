@@ -2,6 +2,7 @@
 
 use super::{Batches, damaged, places};
 use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow_avro::compression::CompressionCodec;
 use arrow_avro::reader::ReaderBuilder;
 use flight_common::Fault;
 use flight_common::wire::split;
@@ -31,7 +32,13 @@ pub fn look(path: &str, file: File) -> Result<SchemaRef, Fault> {
     let size = again.metadata().map_err(|error| Fault::io(path, &error))?.len();
     check_blocks(rewound(path, again)?, size).map_err(|why| damaged(path, why))?;
     let reader = ReaderBuilder::new().build(rewound(path, file)?).map_err(|error| damaged(path, error))?;
-    Ok(reader.schema())
+    match reader.avro_header().compression() {
+        Ok(Some(CompressionCodec::Xz)) => {
+            Err(Fault::bad_data(format!("{path} is compressed with xz, which is not read here"))
+                .help("write it with zstandard, snappy, deflate or bzip2"))
+        }
+        _ => Ok(reader.schema()),
+    }
 }
 
 /// Goes from block to block: a reader takes a file that was cut within one for whole.

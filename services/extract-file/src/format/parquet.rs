@@ -35,19 +35,14 @@ fn metadata_with_pages(path: &str, file: &File, pages: bool) -> Result<ArrowRead
     Ok(metadata)
 }
 
-/// Of the codecs that Parquet has, two are not built in.
+/// Of the codecs that Parquet has, one is not built in.
 fn check_codecs(path: &str, metadata: &ArrowReaderMetadata) -> Result<(), Fault> {
-    let chunks = metadata.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
-    let lacking = chunks.map(ColumnChunkMetaData::compression).find_map(|codec| match codec {
-        Compression::BROTLI(_) => Some("brotli"),
-        Compression::LZO => Some("lzo"),
-        _ => None,
-    });
-    match lacking {
-        None => Ok(()),
-        Some(codec) => Err(Fault::bad_data(format!("{path} is compressed with {codec}, which is not read here"))
-            .help("write it with zstd, snappy, gzip or lz4")),
+    let mut chunks = metadata.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
+    if chunks.any(|chunk| chunk.compression() == Compression::LZO) {
+        return Err(Fault::bad_data(format!("{path} is compressed with lzo, which is not read here"))
+            .help("write it with zstd, snappy, gzip, brotli or lz4"));
     }
+    Ok(())
 }
 
 /// The columns, and the number of row groups.

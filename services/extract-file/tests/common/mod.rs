@@ -10,6 +10,7 @@ use extract_file::ExtractFile;
 use flight_common::Fault;
 use flight_common::testing::{Bench, Ran};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 use std::fs;
@@ -48,7 +49,13 @@ impl Folder {
 
 /// A Parquet file with row groups of so many rows.
 pub fn parquet_of(rows: &RecordBatch, group: usize) -> Vec<u8> {
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+    compressed_parquet_of(rows, group, Compression::UNCOMPRESSED)
+}
+
+/// The same, compressed.
+pub fn compressed_parquet_of(rows: &RecordBatch, group: usize, codec: Compression) -> Vec<u8> {
+    let properties =
+        WriterProperties::builder().set_max_row_group_row_count(Some(group)).set_compression(codec).build();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).expect("a writer");
     writer.write(rows).expect("written");
