@@ -3,10 +3,9 @@
 //! A value of such a column is read as it is written, text, number or boolean, and becomes one of its type by the rules
 //! that all extracts of text share.
 
-use crate::format::Look;
 use crate::params::Format;
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use flight_common::Fault;
 use flight_common::params::{bad_param, bad_params};
 use flight_common::values::{Column, Forms, column, types};
@@ -50,13 +49,18 @@ impl Given {
         }
     }
 
-    /// What a file holds, in the given types.
+    /// Whether a column has a given type.
+    pub fn names(&self, column: &str) -> bool {
+        self.of(column).is_some()
+    }
+
+    /// The columns of a file, in the given types.
     ///
     /// # Errors
     /// [`flight_common::FaultKind::BadParams`] for a column of lists or records.
-    pub fn applied(&self, path: &str, look: Look) -> Result<Look, Fault> {
+    pub fn applied(&self, path: &str, schema: SchemaRef) -> Result<SchemaRef, Fault> {
         if self.0.is_empty() {
-            return Ok(look);
+            return Ok(schema);
         }
         let field = |field: &FieldRef| match (self.of(field.name()), field.data_type()) {
             (None, _) => Ok(field.clone()),
@@ -71,9 +75,8 @@ impl Given {
             }
             (Some(data_type), _) => Ok(Arc::new(Field::clone(field).with_data_type(data_type.clone()))),
         };
-        let fields = look.schema.fields().iter().map(field).collect::<Result<Vec<_>, Fault>>()?;
-        let numbers = look.numbers.into_iter().filter(|name| self.of(name).is_none()).collect();
-        Ok(Look { schema: Arc::new(Schema::new(fields)), numbers, ..look })
+        let fields = schema.fields().iter().map(field).collect::<Result<Vec<_>, Fault>>()?;
+        Ok(Arc::new(Schema::new(fields)))
     }
 
     /// Whether there are the columns that types are given to. `made` are those of folders.

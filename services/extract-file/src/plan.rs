@@ -7,9 +7,8 @@ use crate::given::Given;
 use crate::params::{Format, Params};
 use crate::partitions::{self, Written};
 use crate::prune::may_hold;
-use crate::read::{Job, Run};
+use crate::read::{Job, Run, Seen};
 use crate::unify::Unified;
-use crate::view::FolderValue;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use flight_common::params::{Wrong, bad_param};
 use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, columns, compute, files_of};
@@ -20,17 +19,6 @@ struct Found {
     files: Vec<Seen>,
     /// All columns, of the files and of their folders.
     schema: SchemaRef,
-}
-
-/// A file, as it was when it was looked into.
-pub struct Seen {
-    /// What tells it from others.
-    pub identity: FileIdentity,
-    /// What it is.
-    pub format: Format,
-    /// What its folders say.
-    pub folders: Vec<FolderValue>,
-    row_groups: Option<usize>,
 }
 
 /// Opens the files and finds out what they hold, and which parts of them are to be read.
@@ -90,7 +78,7 @@ fn look(params: &Params, given: &Given, root: &DataRoot) -> Result<Found, Fault>
         let (file, identity) = files::open(root, &path)?;
         given.check_format(&path, format)?;
         let look = Opened { path: path.clone(), file: file.into_std(), format }.look(params.sample_rows)?;
-        let look = given.applied(&path, look)?;
+        let look = look.typed(given, &path)?;
         unified.add(&path, &look)?;
         let written = partitions::of_path(&path);
         looked_at.push((identity, format, look.row_groups, written));

@@ -5,13 +5,12 @@ use crate::files;
 use crate::format::{Opened, Wanted};
 use crate::given::Given;
 use crate::params::{Format, UnknownFields};
-use crate::plan::Seen;
-use crate::view::seen;
+use crate::view::{FolderValue, seen};
 use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use flight_common::queue::{QueueSender, byte_queue};
-use flight_common::{BatchStream, Fault, StepContext, compute};
+use flight_common::{BatchStream, Fault, FileIdentity, StepContext, compute};
 use futures::{FutureExt, StreamExt, stream};
 use std::sync::Arc;
 
@@ -44,6 +43,18 @@ pub struct Run {
     pub jobs: Vec<Job>,
     /// The parts that there are, read or not.
     pub parts: usize,
+}
+
+/// A file, as it was when it was looked into.
+pub struct Seen {
+    /// What tells it from others.
+    pub identity: FileIdentity,
+    /// What it is.
+    pub format: Format,
+    /// What its folders say.
+    pub folders: Vec<FolderValue>,
+    /// The row groups of a Parquet file.
+    pub row_groups: Option<usize>,
 }
 
 /// A part of a file.

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `keys`, `layout` | what is joined on, and what comes out: all that planning checks |
 //! | `rows`, `assembly` | rows in the engine's form, and back in the promised one |
-//! | `run`, `pass`, `routing` | one side as hash tables in memory, if it fits |
-//! | `partition`, `pairs` | else both on disk, partition by partition |
+//! | `run` | the way: one side as hash tables in memory, if it fits; else both on disk |
+//! | `pass`, `passes`, `routing` | one hash join |
+//! | `partition`, `pairs` | spool by spool |
 //! | `engine`, `memory`, `kept` | DataFusion, and the memory it may use |
 
 mod assembly;
@@ -18,6 +19,7 @@ mod pairs;
 mod params;
 mod partition;
 mod pass;
+mod passes;
 mod routing;
 mod rows;
 mod run;
@@ -28,8 +30,8 @@ use datafusion_common::NullEquality;
 use flight_common::{
     Effects, Fault, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv, StepKind, StepSpec,
 };
+use passes::Plan;
 use rows::Form;
-use run::Plan;
 
 /// Joins two inputs.
 pub struct Join;

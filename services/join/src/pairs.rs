@@ -6,7 +6,7 @@
 
 use crate::kept::{Kept, Rows};
 use crate::pass::{Pass, Side};
-use crate::run::Join;
+use crate::passes::Join;
 use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use datafusion_common::JoinType;

@@ -48,6 +48,16 @@ impl Look {
     fn at(schema: SchemaRef) -> Self {
         Self { schema, row_groups: None, is_guess: false, numbers: BTreeSet::new() }
     }
+
+    /// The same, in the types that the user gave.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] for a type of a column of lists or records.
+    pub fn typed(mut self, given: &Given, path: &str) -> Result<Self, Fault> {
+        self.schema = given.applied(path, self.schema)?;
+        self.numbers.retain(|name| !given.names(name));
+        Ok(self)
+    }
 }
 
 /// What is wanted of a file.
