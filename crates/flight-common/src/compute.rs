@@ -13,7 +13,8 @@ use tracing::Instrument;
 
 /// The number of workers: one per core that this process may use.
 pub fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 fn pool() -> &'static Runtime {

@@ -4,7 +4,7 @@ use crate::command::StepCommand;
 use crate::dataset::Dataset;
 use crate::describe::{Effects, StepDescription, StepSpec};
 use crate::fault::Fault;
-use crate::params;
+use crate::params::{ParamsSchema, did_you_mean};
 use crate::step::{InputSchemas, Inputs, Outputs, Step, StepContext, StepEnv};
 use arrow::datatypes::SchemaRef;
 use futures::FutureExt;
@@ -18,7 +18,7 @@ pub trait AnyStep: Send + Sync + 'static {
     fn spec(&self) -> StepSpec;
 
     /// Its description.
-    fn description(&self) -> &StepDescription;
+    fn description(&self) -> &Arc<StepDescription>;
 
     /// Reads the parameters, checks the inputs, and plans.
     fn plan<'a>(
@@ -60,7 +60,7 @@ impl PlannedStep {
 
 struct Erased<S> {
     step: Arc<S>,
-    description: StepDescription,
+    description: Arc<StepDescription>,
 }
 
 impl<S: Step> AnyStep for Erased<S> {
@@ -68,7 +68,7 @@ impl<S: Step> AnyStep for Erased<S> {
         self.step.spec()
     }
 
-    fn description(&self) -> &StepDescription {
+    fn description(&self) -> &Arc<StepDescription> {
         &self.description
     }
 
@@ -85,7 +85,7 @@ impl<S: Step> AnyStep for Erased<S> {
             if inputs.len() != names.len() {
                 return Err(named(wrong_inputs(&spec, inputs.len())));
             }
-            let params: S::Params = params::parse(params).map_err(named)?;
+            let params: S::Params = self.description.params_schema.parse(params).map_err(named)?;
             let inputs = inputs.clone().called(&names);
             let planned = self.step.plan(params, &inputs, env).await.map_err(named)?;
             let (step, run) = (self.step.clone(), planned.run);
@@ -143,7 +143,7 @@ impl Registry {
             return Ok(step.clone());
         }
         let known: Vec<&str> = self.0.iter().map(|step| step.description().name.as_str()).collect();
-        Err(Fault::not_found(format!("no step \"{name}\" here")).help(params::did_you_mean(name, known)))
+        Err(Fault::not_found(format!("no step \"{name}\" here")).help(did_you_mean(name, known)))
     }
 
     /// Only these steps, each once.
@@ -191,6 +191,6 @@ pub fn erase(step: impl Step) -> Arc<dyn AnyStep> {
 }
 
 fn typed<S: Step>(step: S) -> Erased<S> {
-    let description = StepDescription::new(&step.spec(), params::schema_of::<S::Params>());
-    Erased { step: Arc::new(step), description }
+    let description = StepDescription::new(&step.spec(), ParamsSchema::of::<S::Params>());
+    Erased { step: Arc::new(step), description: Arc::new(description) }
 }

@@ -8,6 +8,7 @@ use axum::extract::State;
 use flight_common::{Fault, StepDescription, params};
 use serde::Serialize;
 use serde_json::Value;
+use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Serialize)]
 struct Listed {
     #[serde(flatten)]
-    step: StepDescription,
+    step: Arc<StepDescription>,
     ok: bool,
     /// Why not.
     reason: Option<String>,
@@ -47,7 +48,11 @@ async fn list(_: Viewer, State(api): State<Api>) -> Result<Json<Vec<Listed>>, Ap
     (status = 200, body = Object),
     (status = 404, body = ProblemDetails),
 ))]
-async fn get(_: Viewer, State(api): State<Api>, Path(name): Path<String>) -> Result<Json<StepDescription>, ApiError> {
+async fn get(
+    _: Viewer,
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<Json<Arc<StepDescription>>, ApiError> {
     let catalog = api.service().runner().planner().catalog().await?;
     match catalog.iter().find(|step| step.answers_to(&name)) {
         Some(step) => Ok(Json(step.clone())),

@@ -213,7 +213,7 @@ mod tests {
             aliases: &[],
             examples: &[],
         };
-        StepDescription::new(&spec, serde_json::Value::Null)
+        StepDescription::new(&spec, serde_json::Value::Null.into())
     }
 
     fn named(id: &str) -> StepCommand {

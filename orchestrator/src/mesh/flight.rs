@@ -34,7 +34,7 @@ struct Server {
 /// What a server said of its steps, and when it was asked last.
 #[derive(Default)]
 struct Said {
-    steps: Option<Arc<[StepDescription]>>,
+    steps: Option<Arc<[Arc<StepDescription>]>>,
     asked: Option<Instant>,
 }
 
@@ -43,7 +43,7 @@ impl Server {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn steps(&self) -> Option<Arc<[StepDescription]>> {
+    fn steps(&self) -> Option<Arc<[Arc<StepDescription>]>> {
         self.said().steps.clone()
     }
 
@@ -58,7 +58,7 @@ impl Server {
         }
         let late = |_| Fault::timed_out(format!("{} does not say what steps it has", self.client.peer()));
         let steps = tokio::time::timeout(PATIENCE, self.client.describe()).await.map_err(late)??;
-        self.said().steps = Some(steps.into());
+        self.said().steps = Some(steps.into_iter().map(Arc::new).collect());
         Ok(())
     }
 }
@@ -80,9 +80,9 @@ impl FlightMesh {
         Self { servers: clients.into_iter().map(server).collect(), data_root }
     }
 
-    fn find(&self, name: &str) -> Result<(StepDescription, &StepClient), Fault> {
+    fn find(&self, name: &str) -> Result<(Arc<StepDescription>, &StepClient), Fault> {
         let described = self.servers.iter().filter_map(|server| Some((server.steps()?, &server.client)));
-        let steps: Vec<(Arc<[StepDescription]>, &StepClient)> = described.collect();
+        let steps: Vec<(Arc<[Arc<StepDescription>]>, &StepClient)> = described.collect();
         for (steps, client) in &steps {
             if let Some(found) = steps.iter().find(|step| step.answers_to(name)) {
                 return Ok((found.clone(), client));
@@ -102,7 +102,7 @@ impl FlightMesh {
     /// # Errors
     /// [`flight_common::FaultKind::NotFound`] when no server has it, [`flight_common::FaultKind::Upstream`] while one that
     /// might does not answer.
-    pub async fn server_of(&self, step: &str) -> Result<(StepDescription, StepClient), Fault> {
+    pub async fn server_of(&self, step: &str) -> Result<(Arc<StepDescription>, StepClient), Fault> {
         if self.find(step).is_err() {
             // Whoever does not answer is told of below.
             let _ = self.catalog().await;
@@ -207,7 +207,7 @@ fn input_names(step: &StepDescription, command: &mut StepCommand) -> Vec<String>
 }
 
 impl Planner for FlightMesh {
-    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<Arc<StepDescription>>, Fault>> {
         async move {
             let asked = join_all(self.servers.iter().map(Server::refresh)).await;
             let steps: Vec<_> = self.servers.iter().filter_map(Server::steps).collect();

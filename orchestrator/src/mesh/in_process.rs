@@ -86,7 +86,7 @@ async fn pump(mut stream: BatchStream, sender: QueueSender<RecordBatch>, meter: 
 }
 
 impl Planner for InProcess {
-    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<Arc<StepDescription>>, Fault>> {
         let descriptions = self.registry.iter().map(|step| step.description().clone()).collect();
         std::future::ready(Ok(descriptions)).boxed()
     }

@@ -23,13 +23,13 @@ use std::time::Duration;
 /// Knows which steps there are, and plans them. Enough to check a pipeline.
 pub trait Planner: Send + Sync {
     /// What the steps say of themselves.
-    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>>;
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<Arc<StepDescription>>, Fault>>;
 
     /// Whether each step answers, by its name; a server of which nothing is known yet, by its address.
     fn health(&self) -> BoxFuture<'_, Vec<(String, Result<(), Fault>)>> {
         async move {
             match self.catalog().await {
-                Ok(steps) => steps.into_iter().map(|step| (step.name, Ok(()))).collect(),
+                Ok(steps) => steps.iter().map(|step| (step.name.clone(), Ok(()))).collect(),
                 Err(fault) => vec![("steps".to_owned(), Err(fault))],
             }
         }
@@ -81,7 +81,7 @@ pub trait Mesh: Planner + 'static {
 }
 
 impl<M: Planner> Planner for Arc<M> {
-    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<Arc<StepDescription>>, Fault>> {
         M::catalog(self)
     }
 

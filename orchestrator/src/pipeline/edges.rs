@@ -6,6 +6,7 @@ use flight_common::describe::{INPUT_NAME_HELP, is_input_name};
 use flight_common::params::did_you_mean;
 use flight_common::{INPUT, StepDescription};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Problems beyond which no nearest name is looked for: among a thousand wrong names nobody misses it.
 const MOST_HINTS: usize = 100;
@@ -39,7 +40,7 @@ pub struct Joiner<'a> {
     /// The first step of each id.
     pub ids: &'a HashMap<&'a str, usize>,
     /// The service of each step.
-    pub services: &'a [Option<&'a StepDescription>],
+    pub services: &'a [Option<&'a Arc<StepDescription>>],
     /// The place of the step in the file.
     pub place: usize,
     /// The step.

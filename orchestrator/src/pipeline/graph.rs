@@ -16,6 +16,7 @@ use super::yaml::Yaml;
 use flight_common::StepDescription;
 use flight_common::params::did_you_mean;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The shape of a pipeline. Nodes stand in an order in which each comes after what it needs, unless there is a cycle.
@@ -39,7 +40,7 @@ pub struct Node {
     /// Where its service stood.
     pub service_span: Span,
     /// What its service says of itself; nothing for an unknown one.
-    pub description: Option<StepDescription>,
+    pub description: Option<Arc<StepDescription>>,
     /// Its parameters.
     pub(super) params: Option<Yaml>,
     /// Whether one of them has no value yet.
@@ -63,12 +64,12 @@ pub struct Node {
 impl Graph {
     /// Joins the steps of a pipeline, as far as they can be joined. Unknown services, unknown and repeated ids, wrong
     /// inputs and outputs, and cycles are added to `problems`.
-    pub fn build(spec: &Spec, catalog: &[StepDescription], problems: &mut Problems) -> Self {
+    pub fn build(spec: &Spec, catalog: &[Arc<StepDescription>], problems: &mut Problems) -> Self {
         let mut spec = spec.clone();
         spec.join_conditions(problems);
         let spec = &spec;
         let ids = ids(spec, problems);
-        let services: Vec<Option<&StepDescription>> =
+        let services: Vec<Option<&Arc<StepDescription>>> =
             spec.steps.iter().map(|step| service(step, catalog, problems)).collect();
         let edges: Vec<Edges> = (spec.steps.iter().enumerate())
             .map(|(place, step)| Joiner { ids: &ids, services: &services, place, step }.join(problems))
@@ -125,7 +126,7 @@ impl Graph {
     }
 }
 
-fn node(step: &StepSpec, edges: &Edges, description: Option<&StepDescription>, new_place: &[usize]) -> Node {
+fn node(step: &StepSpec, edges: &Edges, description: Option<&Arc<StepDescription>>, new_place: &[usize]) -> Node {
     let fed = description.is_some_and(|description| match description.takes_any_inputs() {
         true => edges.inputs.len() == step.inputs.len().max(1),
         false => edges.inputs.len() == description.inputs.len(),
@@ -209,9 +210,9 @@ fn ids<'a>(spec: &'a Spec, problems: &mut Problems) -> HashMap<&'a str, usize> {
 
 fn service<'a>(
     step: &StepSpec,
-    catalog: &'a [StepDescription],
+    catalog: &'a [Arc<StepDescription>],
     problems: &mut Problems,
-) -> Option<&'a StepDescription> {
+) -> Option<&'a Arc<StepDescription>> {
     let name = step.service.as_deref()?;
     let found = catalog.iter().find(|description| description.answers_to(name));
     if found.is_none() {

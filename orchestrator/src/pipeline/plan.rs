@@ -11,7 +11,7 @@ use super::when::When;
 use super::yaml::Yaml;
 use crate::mesh::{Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Dataset, Effects, Fault, FaultKind, StepCommand, StepKind, Violation, params};
+use flight_common::{Dataset, Effects, Fault, FaultKind, StepCommand, StepKind, Violation};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -235,8 +235,8 @@ enum Asked {
 async fn plan_node(node: &Node, asked: Asked, steps: &dyn Planner) -> Result<Option<StepPlan>, Vec<Problem>> {
     let Some(description) = node.description.as_ref().filter(|_| !node.unfilled) else { return Ok(None) };
     let given = node_params(node);
-    let wrong = params::check(&description.params_schema, &given)
-        .map_err(|fault| vec![from_fault(&fault, &node.service_span)])?;
+    let checked = description.params_schema.check(&given);
+    let wrong = checked.map_err(|fault| vec![from_fault(&fault, &node.service_span)])?;
     if !wrong.is_empty() {
         return Err(wrong.iter().map(|violation| from_violation(node, FaultKind::BadParams, violation)).collect());
     }

@@ -8,9 +8,10 @@
 use super::params::ParamKind;
 use flight_common::StepDescription;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// The schema of pipeline files for these steps. Each service's parameters are checked where it is named.
-pub fn json_schema(catalog: &[StepDescription]) -> Value {
+pub fn json_schema(catalog: &[Arc<StepDescription>]) -> Value {
     let mut definitions = forms(catalog);
     for step in catalog {
         definitions.extend(own_definitions(step));
@@ -46,7 +47,7 @@ pub fn json_schema(catalog: &[StepDescription]) -> Value {
 }
 
 /// The forms that do not depend on a step's own schema.
-fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
+fn forms(catalog: &[Arc<StepDescription>]) -> Map<String, Value> {
     let services: Vec<Value> =
         catalog.iter().map(|step| json!({"enum": names(step), "description": step.summary})).collect();
     let forms = json!({
@@ -177,7 +178,7 @@ fn forms(catalog: &[StepDescription]) -> Map<String, Value> {
                 "name": {"description": "For people."}
             },
             "patternProperties": {"^x-": {}},
-            "allOf": catalog.iter().map(params_of).collect::<Vec<_>>()
+            "allOf": catalog.iter().map(|step| params_of(step)).collect::<Vec<_>>()
         },
         "for_each": {
             "description": "Repeats it for each item of a list, or for each file that matches a pattern.",
@@ -290,7 +291,7 @@ fn definition(step: &StepDescription, name: &str) -> String {
 
 /// The schema of a step's parameters and all that it refers to, under names of their own.
 fn own_definitions(step: &StepDescription) -> Map<String, Value> {
-    let mut params = step.params_schema.clone();
+    let mut params = Value::clone(&step.params_schema);
     rename_references(step, &mut params);
     allow_placeholders(&mut params);
     let mut found = Map::new();

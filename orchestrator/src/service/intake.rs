@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a pipeline is called that has no name, neither of its own nor in the store.
@@ -285,7 +286,7 @@ impl Known {
     }
 
     /// As far as the text can be read.
-    fn read(name: &str, body: &str, catalog: &[StepDescription]) -> Self {
+    fn read(name: &str, body: &str, catalog: &[Arc<StepDescription>]) -> Self {
         let spec = pipeline::load(&Source::new(name, body), &mut Problems::none());
         let named = |service: String| {
             let found = catalog.iter().find(|step| step.answers_to(&service));

@@ -92,12 +92,13 @@ impl Dialect {
         text.replace("{now}", now)
     }
 
-    /// What makes one JSON list of all rows, in their order: each an object with these names and expressions. Only where that
-    /// is faster than the rows themselves: SQLite's driver is asked for each value of each row by itself.
-    pub fn json_list(self, members: &[(&str, String)], order: &str) -> Option<String> {
+    /// What makes one JSON list of all rows, in any order: each an object with these names and expressions. Only where that is
+    /// faster than the rows themselves: SQLite's driver is asked for each value of each row by itself. (PostgreSQL takes three
+    /// times as long for the JSON as for the rows.)
+    pub fn json_list(self, members: &[(&str, String)]) -> Option<String> {
         let members: Vec<String> = members.iter().map(|(name, value)| format!("'{name}', {value}")).collect();
         match self {
-            Self::Sqlite => Some(format!("json_group_array(json_object({}) ORDER BY {order})", members.join(", "))),
+            Self::Sqlite => Some(format!("json_group_array(json_object({}))", members.join(", "))),
             Self::Postgres => None,
         }
     }

@@ -168,7 +168,7 @@ impl Store {
         }
         let only = if wanted.is_empty() { String::new() } else { format!("WHERE {}", wanted.join(" AND ")) };
         let mut sql = format!("SELECT {SHOWN} FROM runs {only} ORDER BY id DESC LIMIT $1");
-        let list = self.dialect.json_list(&members(), "id DESC");
+        let list = self.dialect.json_list(&members());
         if let Some(list) = &list {
             sql = format!("SELECT {list} AS items FROM ({sql})");
         }
@@ -178,7 +178,11 @@ impl Store {
             query = query.bind(text);
         }
         let mut items: Vec<RunRow> = match list {
-            Some(_) => json(&query.fetch_one(&self.reader).await?, "items")?,
+            Some(_) => {
+                let mut items: Vec<RunRow> = json(&query.fetch_one(&self.reader).await?, "items")?;
+                items.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+                items
+            }
             None => query.fetch_all(&self.reader).await?.iter().map(run_row).collect::<Result<_, _>>()?,
         };
         let more = items.len() > limit;

@@ -38,7 +38,7 @@ steps:
 struct BreaksFurther<M>(M);
 
 impl<M: Planner> Planner for BreaksFurther<M> {
-    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<Arc<StepDescription>>, Fault>> {
         self.0.catalog()
     }
 

@@ -128,7 +128,7 @@ async fn a_step_that_plans_other_outputs_than_it_describes_is_refused() {
 struct Together(InProcess, Barrier);
 
 impl Planner for Together {
-    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<Arc<StepDescription>>, Fault>> {
         self.0.catalog()
     }
 

@@ -215,7 +215,7 @@ pub fn registry() -> Registry {
     Registry::new().with(Read).with(Drop).with(Pair).with(Gather).with(Split).with(Store)
 }
 
-pub fn catalog() -> Vec<StepDescription> {
+pub fn catalog() -> Vec<Arc<StepDescription>> {
     registry().iter().map(|step| step.description().clone()).collect()
 }
 
@@ -241,7 +241,7 @@ pub struct Odd {
 }
 
 impl Planner for Odd {
-    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<Arc<StepDescription>>, Fault>> {
         match self.silent {
             true => Box::pin(std::future::ready(Err(Fault::upstream("nobody at 127.0.0.1:9").help("start it")))),
             false => self.inner.catalog(),

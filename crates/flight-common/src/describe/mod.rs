@@ -6,6 +6,7 @@ pub use manual::ParamRow;
 
 use crate::command::{Form, json_to_struct};
 use crate::fault::Fault;
+use crate::params::ParamsSchema;
 use crate::proto;
 use bytes::Bytes;
 use prost::Message;
@@ -145,7 +146,7 @@ pub struct StepDescription {
     /// Other names it answers to.
     pub aliases: Vec<String>,
     /// JSON Schema of its parameters.
-    pub params_schema: Value,
+    pub params_schema: ParamsSchema,
     /// Ways of using it.
     pub examples: Vec<Example>,
 }
@@ -162,7 +163,7 @@ pub struct Example {
 impl StepDescription {
     /// Puts together what the author wrote and the schema of the parameters. Examples that are not JSON become
     /// strings; the contract check refuses them.
-    pub fn new(spec: &StepSpec, params_schema: Value) -> Self {
+    pub fn new(spec: &StepSpec, params_schema: ParamsSchema) -> Self {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let examples = spec.examples.iter().map(|(title, params)| Example {
             title: (*title).to_owned(),

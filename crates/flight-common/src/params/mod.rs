@@ -6,62 +6,26 @@
 
 mod lookup;
 mod nearest;
+mod schema;
 mod settled;
 mod told;
 mod wrong;
 
 pub use nearest::{did_you_mean, nearest};
+pub use schema::ParamsSchema;
 pub use wrong::{Wrong, bad_param, pointer};
 
 use crate::fault::{Fault, Violation};
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use settled::settled;
-use told::violations;
-
-/// The JSON Schema (2020-12, self-contained) of a parameter type.
-pub fn schema_of<P: JsonSchema>() -> Value {
-    let generator = SchemaSettings::draft2020_12().into_generator();
-    generator.into_root_schema_for::<P>().to_value()
-}
-
-/// Checks `params` against their JSON Schema and returns all that is wrong, each with its place.
-///
-/// A `null` counts as nothing, for the whole as for a parameter that takes none; and 1000.0 is a whole number.
-///
-/// # Errors
-/// [`crate::FaultKind::Internal`] if the schema itself is not valid.
-pub fn check(schema: &Value, params: &Value) -> Result<Vec<Violation>, Fault> {
-    let validator = jsonschema::draft202012::options()
-        .build(schema)
-        .map_err(|error| Fault::internal(format!("invalid parameter schema: {error}")))?;
-    let params = settled(schema, params);
-    let mut found: Vec<Violation> = Vec::new();
-    for error in validator.iter_errors(&params) {
-        for violation in violations(schema, &error) {
-            if !found.contains(&violation) {
-                found.push(violation);
-            }
-        }
-    }
-    Ok(found)
-}
 
 /// Reads `params` as `P`.
 ///
 /// # Errors
-/// [`crate::FaultKind::BadParams`] with one violation for each thing that is wrong.
+/// As [`ParamsSchema::parse`].
 pub fn parse<P: DeserializeOwned + JsonSchema>(params: &Value) -> Result<P, Fault> {
-    let schema = schema_of::<P>();
-    let violations = check(&schema, params)?;
-    if !violations.is_empty() {
-        return Err(bad_params(violations));
-    }
-    serde_path_to_error::deserialize(settled(&schema, params)).map_err(|error| {
-        let pointer = pointer_of(&error.path().to_string());
-        bad_params(vec![Violation { pointer, message: error.inner().to_string(), help: None }])
-    })
+    ParamsSchema::of::<P>().parse(params)
 }
 
 /// A fault whose message lists the violations in one line.
@@ -117,7 +81,7 @@ mod tests {
     }
 
     fn messages(params: Value) -> Vec<(String, String, Option<String>)> {
-        let found = check(&schema_of::<Knobs>(), &params).expect("a valid schema");
+        let found = ParamsSchema::of::<Knobs>().check(&params).expect("a valid schema");
         found.into_iter().map(|one| (one.pointer, one.message, one.help)).collect()
     }
 
@@ -162,14 +126,14 @@ mod tests {
 
     #[test]
     fn a_number_where_a_text_belongs_is_told_to_be_put_in_quotes() {
-        let found = check(&schema_of::<Deep>(), &json!({"columns": ["a", 2024]})).expect("a valid schema");
+        let found = ParamsSchema::of::<Deep>().check(&json!({"columns": ["a", 2024]})).expect("a valid schema");
         assert_eq!(found[0].help.as_deref(), Some("put a text in quotes: \"2024\""));
     }
 
     #[test]
     fn of_several_forms_the_one_that_is_meant_tells_its_mistakes() {
         let told = |params: Value| {
-            let found = check(&schema_of::<Deep>(), &params).expect("a valid schema");
+            let found = ParamsSchema::of::<Deep>().check(&params).expect("a valid schema");
             found.into_iter().map(|one| (one.pointer, one.message)).collect::<Vec<_>>()
         };
         let found = told(json!({"knobs": {"column": 1, "li/mit": 2}, "columns": ["a", 5]}));

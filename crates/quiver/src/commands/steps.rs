@@ -7,6 +7,7 @@ use crate::show;
 use flight_common::telemetry::LogFormat;
 use flight_common::{Fault, StepDescription, params};
 use orchestrator::pipeline;
+use std::sync::Arc;
 
 /// Lists the steps, or explains one.
 pub async fn steps(args: StepsArgs, logs: LogFormat) -> Result<Exit, Fault> {
@@ -35,7 +36,7 @@ pub async fn schema(args: WhereArgs, logs: LogFormat) -> Result<Exit, Fault> {
     Ok(Exit::Done)
 }
 
-async fn catalog(args: &WhereArgs, logs: LogFormat) -> Result<Vec<StepDescription>, Fault> {
+async fn catalog(args: &WhereArgs, logs: LogFormat) -> Result<Vec<Arc<StepDescription>>, Fault> {
     let doors = Doors::open(args, logs).await?;
     let catalog = doors.planner().catalog().await;
     doors.close().await;

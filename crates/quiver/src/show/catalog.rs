@@ -3,9 +3,10 @@
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use flight_common::{StepDescription, StepKind};
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// A line for each step.
-pub fn catalog(steps: &[StepDescription]) -> String {
+pub fn catalog(steps: &[Arc<StepDescription>]) -> String {
     let mut table = super::table(NOTHING);
     for step in steps {
         table.add_row([step.name.as_str(), kind(step.kind), step.summary.as_str()]);

@@ -97,7 +97,7 @@ fn find(value: &Value, pointer: String, found: &mut Vec<(String, String)>) {
 }
 
 impl<M: Planner> Planner for WithSecrets<M> {
-    fn catalog(&self) -> BoxFuture<'_, Result<Vec<StepDescription>, Fault>> {
+    fn catalog(&self) -> BoxFuture<'_, Result<Vec<Arc<StepDescription>>, Fault>> {
         self.mesh.catalog()
     }
 

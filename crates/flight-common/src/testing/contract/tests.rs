@@ -1,11 +1,13 @@
 //! The check itself: a step that keeps the contract passes, and each way of breaking it is told by its name.
 
 use super::{Breach, ContractCase, awkward, check};
+use crate::Parcel;
 use crate::describe::{Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
 use crate::fault::Fault;
+use crate::params::ParamsSchema;
 use crate::step::{InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv};
 use crate::stream::BatchStream;
-use crate::{Parcel, params};
+
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use async_stream::try_stream;
@@ -245,7 +247,7 @@ impl Step for Careless {
 fn readme<S: Step>(step: &S) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("README.md");
-    let description = StepDescription::new(&step.spec(), params::schema_of::<S::Params>());
+    let description = StepDescription::new(&step.spec(), ParamsSchema::of::<S::Params>());
     std::fs::write(&path, description.readme()).expect("written");
     (folder, path)
 }
