@@ -106,10 +106,9 @@ steps:
     return "### Join of 1M × 1M rows, CSV to Parquet\n\n" + table(results, {"quiver"}, ["polars", "duckdb"])
 
 
-def wire():
-    """DoExchange echo of 5M rows × 8 columns: our server and pyarrow's, driven by our client and by pyarrow's."""
+def wire(count):
+    """DoExchange echo of 5M rows × 8 columns: our server and pyarrow's, driven by our client and by pyarrow's, in turns."""
     path = WORK / "wire.sock"
-    path.unlink(missing_ok=True)
     ours, theirs = [WIRE, "drive"], [PYTHON, CONTENDERS, "echo-drive"]
     pairs = [
         ("quiver", "quiver, TCP", ours, [WIRE, "serve"], None),
@@ -118,19 +117,31 @@ def wire():
         ("pyarrow (C++)", "quiver, TCP", theirs, [WIRE, "serve"], None),
         ("pyarrow (C++)", "pyarrow (C++), TCP", theirs, [PYTHON, CONTENDERS, "echo-server"], None),
     ]
-    lines = ["| client | server | GB/s one way, median | p50 of 500 rows, µs | p99, µs |", "|---|---|---|---|---|"]
-    for client, name, driver, command, address in pairs:
+
+    def driven(driver, command, address):
+        """The speeds of the rounds but for the first, and the latencies."""
+        path.unlink(missing_ok=True)
         server = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             told = server.stdout.readline().split()[-1]
-            address = address or told
-            driven = [str(word) for word in [*driver, address]]
-            out = subprocess.run(driven, check=True, capture_output=True, text=True).stdout
+            words = [str(word) for word in [*driver, address or told]]
+            out = subprocess.run(words, check=True, capture_output=True, text=True).stdout
         finally:
             server.kill()
+            server.wait()
         *runs, latency = [json.loads(line) for line in out.splitlines()]
-        speed = statistics.median(run["gb_per_s"] for run in runs[1:])
-        lines.append(f"| {client} | {name} | {speed:.2f} | {latency['p50_us']} | {latency['p99_us']} |")
+        return [run["gb_per_s"] for run in runs[1:]], latency
+
+    results = [[driven(*pair[2:]) for pair in pairs] for _ in range(count)]
+    turns = list(zip(*results))
+    speeds = [[statistics.median(speed) for speed, _ in turn] for turn in turns]
+    lines = ["| client | server | GB/s one way, median | of C++ at both ends | p50 of 500 rows, µs | p99, µs |",
+             "|---|---|---|---|---|---|"]
+    for (client, name, *_), turn, of_turns in zip(pairs, turns, speeds):
+        speed = statistics.median(one for speed, _ in turn for one in speed)
+        ratio = statistics.median(mine / cpp for mine, cpp in zip(of_turns, speeds[-1]))
+        p50, p99 = [statistics.median(latency[which] for _, latency in turn) for which in ("p50_us", "p99_us")]
+        lines.append(f"| {client} | {name} | {speed:.2f} | {ratio:.2f} | {p50:.0f} | {p99:.0f} |")
     return "### The wire: echo of 5M rows × 8 columns\n\n" + "\n".join(lines)
 
 
@@ -211,7 +222,7 @@ def main():
         "hr": lambda: hr(args.rows, args.rounds),
         "memory": lambda: memory(2),
         "join": lambda: join(args.rounds),
-        "wire": wire,
+        "wire": lambda: wire(args.rounds),
         "startup": lambda: startup(args.rounds),
         "telemetry": lambda: telemetry(4 * args.rounds),
     }

@@ -37,7 +37,7 @@ use crate::stream::EdgeStream;
 pub type FrameStream = EdgeStream<Frame>;
 
 /// Bytes to aim at in one message: large enough that its fixed costs vanish, small enough to flow.
-pub const MESSAGE_BYTES: usize = 2 << 20;
+pub const MESSAGE_BYTES: usize = 4 << 20;
 
 /// The largest message body that is taken, also once it is decompressed. One row larger than this cannot travel.
 pub const MAX_MESSAGE_BYTES: usize = 512 << 20;
