@@ -159,7 +159,7 @@ async fn a_fault_resets_a_request_and_closes_a_response_with_its_status() {
 
 #[tokio::test]
 async fn a_message_apart_lies_alone_and_holds_the_same_rows() {
-    let whole = rows(400_000);
+    let whole = rows(800_000);
     let frames: Vec<Frame> = encode_stream(BatchStream::from_batches(whole.schema(), vec![whole.clone()]), false)
         .and_then(|frame| async { frame.apart() })
         .try_collect()
