@@ -57,8 +57,9 @@ pub struct Claim {
     pub cancelling: bool,
 }
 
-/// Of each pipeline, this many are looked at: more are never chosen at once.
-const HEAD: i64 = 64;
+/// Of each pipeline, this many are looked at, or as many as are wanted: limits may hold up the first ones while others could
+/// go. Nobody else writes meanwhile.
+const HEAD: usize = 16;
 
 impl Store {
     /// Takes up to `want` runs for the replica `owner`: first those whose replica is gone, then queued ones.
@@ -86,7 +87,7 @@ impl Store {
         let want = want.saturating_sub(claims.len());
         if want > 0 {
             let under_way = self.under_way(&mut tx).await?;
-            let waiting = self.waiting(&mut tx).await?;
+            let waiting = self.waiting(&mut tx, HEAD.max(want)).await?;
             let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
             for id in chosen {
                 claims.push(self.take(&mut tx, owner, lease, &id, RunState::Queued).await?);
@@ -122,7 +123,7 @@ impl Store {
     }
 
     /// The head of each pipeline's queue, oldest runs first.
-    async fn waiting(&self, tx: &mut Tx) -> Result<Vec<Waiting>, StoreError> {
+    async fn waiting(&self, tx: &mut Tx, head: usize) -> Result<Vec<Waiting>, StoreError> {
         // Steps from name to name along the index, however long the queue is.
         let pipelines = sqlx::query(
             "WITH RECURSIVE names (pipeline) AS (
@@ -139,7 +140,7 @@ impl Store {
                 "SELECT id, pipeline, priority, concurrency, services FROM runs
                  WHERE state = 'queued' AND pipeline = $1 AND not_before <= {now} ORDER BY priority DESC, id LIMIT $2",
             ));
-            let rows = rows.bind(pipeline).bind(HEAD).fetch_all(&mut **tx).await?;
+            let rows = rows.bind(pipeline).bind(head as i64).fetch_all(&mut **tx).await?;
             for row in &rows {
                 all.push(waiting(row)?);
             }
