@@ -1,10 +1,12 @@
 //! A disk that is full. A limit on the size of files stands in for it: it fails writes in the same place, and needs no
 //! rights. It holds for the whole process, so that this is the only test in its binary.
 
-mod common;
+#[allow(dead_code, reason = "it needs a part of it")]
+#[path = "step/support.rs"]
+mod support;
 
+use crate::support::Root;
 use arrow::array::{Int64Array, StringArray};
-use common::Root;
 use flight_common::FaultKind;
 use flight_common::testing::make_batch;
 use rustix::process::{Resource, Rlimit, setrlimit};

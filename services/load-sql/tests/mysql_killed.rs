@@ -1,8 +1,11 @@
 //! Loads into a real MariaDB that are killed, by a signal that nothing can answer: what they leave, and what the next makes of
 //! it.
 
+#[allow(dead_code, reason = "it needs a part of it")]
+#[path = "step/support.rs"]
 mod support;
 
+use crate::support::{Loaded, eventually, params, people};
 use flight_common::testing::Bench;
 use flight_common::{BatchStream, Fault, FaultKind};
 use futures::{StreamExt, stream};
@@ -11,7 +14,6 @@ use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use support::{Loaded, eventually, params, people};
 use test_servers::{Database, MariaDatabase, MariaDb};
 
 const ASKED: &str = "QUIVER_TEST_ASKED";

@@ -1,0 +1,4 @@
+//! The tests of this step, as one program.
+
+mod contract;
+mod meaning;

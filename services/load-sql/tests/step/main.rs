@@ -1,0 +1,7 @@
+//! The tests of this step, as one program; `mysql_killed.rs` needs a process of its own.
+
+mod contract;
+mod mysql;
+mod postgres;
+mod sqlite;
+mod support;

@@ -1,0 +1,8 @@
+//! The tests of this step, as one program.
+
+mod contract;
+mod overflow;
+mod queries;
+mod refusals;
+mod running;
+mod support;

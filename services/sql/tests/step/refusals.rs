@@ -1,0 +1,213 @@
+//! What is refused before anything runs, and where it points.
+
+use crate::support::{ask_on, refused};
+use arrow::array::RecordBatch;
+use flight_common::FaultKind;
+use flight_common::testing::{Bench, batch};
+
+fn people() -> RecordBatch {
+    batch!("Age" => Int64Array [1], "name" => StringArray ["a"])
+}
+
+#[tokio::test]
+async fn unknown_names_are_told_with_the_nearest() {
+    for (query, kind, hint) in [
+        ("SELECT Agee FROM input", FaultKind::BadSchema, "Age"),
+        ("SELECT age FROM input", FaultKind::BadSchema, "Age"),
+        ("SELECT input.nam FROM input", FaultKind::BadSchema, "name"),
+        ("SELECT * FROM input WHERE nme = 'x'", FaultKind::BadSchema, "name"),
+        ("SELECT * FROM inputs", FaultKind::BadSchema, "input"),
+        ("SELECT * FROM public.input", FaultKind::BadSchema, "input"),
+        ("SELECT * FROM information_schema.tables, input", FaultKind::BadSchema, "input"),
+        ("SELECT uper(name) FROM input", FaultKind::BadParams, "upper"),
+    ] {
+        let fault = refused(query, &people()).await;
+        assert_eq!(fault.kind(), kind, "{query}: {fault:?}");
+        let said = format!("{} {}", fault.message(), fault.help_text().unwrap_or_default());
+        assert!(said.contains(hint), "{query}: {said}");
+        assert!(!said.contains('\n') && !said.contains("DataFusion"), "{query}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn all_columns_that_there_are_not_are_told_at_once_each_with_its_nearest() {
+    let fault = refused("SELECT Agee, nam FROM input", &people()).await;
+    let told: Vec<_> = fault.violations().iter().map(|one| (one.message.as_str(), one.help.as_deref())).collect();
+    let nearest =
+        [("no column \"Agee\"", Some("did you mean \"Age\"?")), ("no column \"nam\"", Some("did you mean \"name\"?"))];
+    assert_eq!(told, nearest);
+}
+
+#[tokio::test]
+async fn whatever_is_no_query_is_refused() {
+    for query in [
+        "",
+        ";",
+        "SELEC 1",
+        "SELECT 1; SELECT 2",
+        "SELECT * FROM input; DROP TABLE input",
+        "CREATE TABLE t AS SELECT * FROM input",
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "CREATE VIEW v AS SELECT * FROM input",
+        "INSERT INTO input SELECT * FROM input",
+        "UPDATE input SET Age = 1",
+        "DELETE FROM input",
+        "COPY input TO 'out.csv'",
+        "COPY (SELECT * FROM input) TO '/tmp/x.parquet'",
+        "SET datafusion.execution.batch_size = 1",
+        "SHOW TABLES",
+        "EXPLAIN SELECT * FROM input",
+        "EXPLAIN ANALYZE SELECT * FROM input",
+        "DESCRIBE input",
+        "PREPARE p AS SELECT * FROM input",
+        "EXECUTE p",
+        "SELECT * INTO t FROM input",
+        "WITH t AS (INSERT INTO input VALUES (1, 'x') RETURNING *) SELECT * FROM input",
+        "BEGIN",
+        "SELECT * FROM input WHERE Age = $1",
+        "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT * FROM t, input",
+    ] {
+        refused(query, &people()).await;
+    }
+}
+
+#[tokio::test]
+async fn clauses_that_would_be_passed_over_are_refused() {
+    for (query, word) in [
+        ("SELECT Age FROM input GROUP BY Age WITH ROLLUP", "WITH ROLLUP"),
+        ("SELECT Age FROM input GROUP BY Age WITH CUBE", "WITH CUBE"),
+        ("SELECT Age FROM input GROUP BY Age WITH TOTALS", "WITH TOTALS"),
+        ("SELECT * FROM input TABLESAMPLE (0 PERCENT)", "TABLESAMPLE"),
+        ("SELECT * FROM (SELECT * FROM input) TABLESAMPLE (0 PERCENT)", "TABLESAMPLE"),
+        ("SELECT * FROM input SAMPLE 0.1", "SAMPLE"),
+        ("SELECT * FROM input PREWHERE Age > 100", "PREWHERE"),
+        ("SELECT * FROM input START WITH Age = 1 CONNECT BY Age = PRIOR Age", "CONNECT BY"),
+        ("SELECT * FROM input SETTINGS max_threads = 1", "SETTINGS"),
+        ("SELECT * FROM input FORMAT JSON", "FORMAT"),
+        ("SELECT * FROM input FOR UPDATE", "FOR UPDATE"),
+        ("SELECT * FROM (SELECT * FROM input FOR SHARE) AS x", "FOR SHARE"),
+        ("SELECT * FROM input WHERE Age IN (SELECT Age FROM input FOR UPDATE)", "FOR UPDATE"),
+        ("WITH x AS (SELECT * FROM input FOR UPDATE) SELECT * FROM x", "FOR UPDATE"),
+        ("SELECT * FROM input WITH (nolock)", "WITH (…)"),
+        ("SELECT * FROM input UNION ALL SELECT * FROM input WITH (nolock)", "WITH (…)"),
+        ("SELECT TOP 1 * FROM input", "TOP"),
+        ("SELECT * FROM input LATERAL VIEW explode(x) t AS y", "LATERAL VIEW"),
+        ("SELECT * FROM input SORT BY Age", "SORT BY"),
+        ("SELECT * FROM input CLUSTER BY Age", "CLUSTER BY"),
+        ("SELECT * FROM input DISTRIBUTE BY Age", "DISTRIBUTE BY"),
+        ("SELECT * FROM input FETCH FIRST 1 ROW ONLY", "FETCH"),
+        ("SELECT * FROM input LIMIT 1 BY Age", "LIMIT … BY"),
+        ("SELECT * FROM input ORDER BY Age WITH FILL", "WITH FILL"),
+        ("SELECT quantile(0.5)(Age) FROM input", "a second list of arguments"),
+        ("SELECT a.Age FROM input a GLOBAL JOIN input b USING (Age)", "GLOBAL"),
+    ] {
+        let fault = refused(query, &people()).await;
+        assert!(
+            fault.message().contains(word) && fault.message().ends_with("is not understood here"),
+            "{query}: {fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_the_wrong_place_is_told_by_its_name_and_place() {
+    for (query, words) in [
+        (
+            "SELECT Age FROM input WHERE row_number() OVER () = 1",
+            "the window function row_number may not stand in WHERE",
+        ),
+        ("SELECT a.Age FROM input a JOIN input b ON sum(a.Age) = b.Age", "the aggregate sum may not stand in ON"),
+        ("SELECT count(*) FROM input GROUP BY sum(Age)", "the aggregate sum may not stand in GROUP BY"),
+        ("SELECT Age FROM input, (VALUES (sum(1))) AS v(x)", "the aggregate sum may not stand in VALUES"),
+        (
+            "SELECT Age FROM input GROUP BY Age HAVING row_number() OVER () = 1",
+            "row_number may not stand in WHERE, HAVING",
+        ),
+        (
+            "SELECT Age FROM input WHERE Age IN (SELECT Age FROM input WHERE lag(Age) OVER () = 1)",
+            "lag may not stand in",
+        ),
+        ("SELECT Age FROM input WHERE unnest([1]) = 1", "unnest may not stand in WHERE"),
+        ("SELECT row_number() FROM input", "row_number is a function of windows, and stands without OVER"),
+        ("SELECT LAG(Age) FROM input", "lag is a function of windows"),
+        ("SELECT upper(name) OVER () FROM input", "OVER means nothing with upper"),
+        ("SELECT abs(Age) FILTER (WHERE Age > 1) FROM input", "FILTER means nothing with abs"),
+        ("SELECT upper(DISTINCT name) FROM input", "DISTINCT or ALL means nothing with upper"),
+        ("SELECT CASE WHEN Age IN (SELECT Age FROM input) THEN 1 END AS x FROM input", "IN (SELECT …)"),
+        ("SELECT EXISTS (SELECT 1 FROM input b WHERE b.Age > a.Age) AS x FROM input a", "EXISTS"),
+        ("SELECT (SELECT b.Age FROM input b WHERE b.Age > a.Age LIMIT 1) AS x FROM input a", "a subquery"),
+        ("SELECT uper(name) FROM input", "there is no function \"uper\""),
+    ] {
+        let fault = refused(query, &people()).await;
+        assert!(fault.message().contains(words), "{query}: {fault:?}");
+        assert!(!fault.message().contains(['{', '}']) && fault.help_text().is_some(), "{query}: {fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_file_is_read() {
+    for table in ["'/etc/passwd'", "\"/etc/passwd\"", "read_csv('/etc/passwd')", "parquet_metadata('x')", "'data.csv'"]
+    {
+        refused(&format!("SELECT * FROM {table}, input"), &people()).await;
+    }
+}
+
+#[tokio::test]
+async fn types_that_do_not_go_together_are_told_before_anything_runs() {
+    for query in [
+        "SELECT Age + name FROM input WHERE name > DATE '2024-01-01'",
+        "SELECT sum(name) FROM input",
+        "SELECT Age FROM input UNION ALL SELECT Age, name FROM input",
+        "SELECT name FROM input GROUP BY Age",
+        "SELECT Age, count(*) FROM input",
+        "SELECT upper(name, 1) FROM input",
+        "SELECT CAST('x' AS BIGINT) FROM input",
+        "SELECT Age FROM input ORDER BY 5",
+    ] {
+        refused(query, &people()).await;
+    }
+}
+
+#[tokio::test]
+async fn two_columns_of_one_name_are_refused_in_inputs_and_results() {
+    let fault = refused("SELECT a.Age, b.Age FROM input a JOIN input b ON a.name = b.name", &people()).await;
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("Age")));
+    let fault = refused("SELECT Age FROM input a JOIN input b ON a.name = b.name", &people()).await;
+    assert!(fault.message().contains("more than one table"), "{fault:?}");
+    let twice = batch!("x" => Int64Array [1], "x" => Int64Array [2]);
+    let fault = ask_on(Bench::new(), "SELECT * FROM input", &[("input", twice)]).await.expect_err("refused");
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("x")));
+}
+
+#[tokio::test]
+async fn an_input_that_the_query_does_not_read_is_a_mistake() {
+    let fault =
+        ask_on(Bench::new(), "SELECT * FROM a", &[("a", people()), ("b", people())]).await.expect_err("refused");
+    assert_eq!(fault.kind(), FaultKind::BadParams);
+    assert!(fault.message().contains("\"b\"") && fault.help_text().is_some_and(|help| help.contains("depends_on")));
+    let fault = ask_on(Bench::new(), "SELECT * FROM a", &[("b", people())]).await.expect_err("refused");
+    assert!(fault.message().contains("\"a\""), "{fault:?}");
+}
+
+#[tokio::test]
+async fn deep_and_long_queries_are_refused_and_do_no_harm() {
+    let deep = |count: usize| format!("SELECT {} FROM input", vec!["Age"; count].join(" + "));
+    for query in [
+        deep(1_000),
+        deep(100_000),
+        format!("SELECT {}Age{} FROM input", "(".repeat(10_000), ")".repeat(10_000)),
+        format!("SELECT {}Age{} FROM input", "abs(".repeat(300), ")".repeat(300)),
+        format!("SELECT * FROM input WHERE {}", vec!["Age = 1"; 1_000].join(" OR ")),
+        format!("{}SELECT 1 FROM input", "SELECT 1 UNION ALL ".repeat(1_000)),
+        format!("SELECT {}Age FROM input", "-".repeat(3_000).replace('-', "- ")),
+        format!("SELECT 1 FROM {}input{}", "(SELECT * FROM ".repeat(300), ")".repeat(300)),
+        "SELECT Age ".repeat(50_000),
+    ] {
+        refused(&query, &people()).await;
+    }
+    let listed: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+    let query =
+        format!("SELECT {} FROM input WHERE Age IN ({})", vec!["Age"; 100].join(" + ") + " AS a", listed.join(", "));
+    let rows = ask_on(Bench::new(), &query, &[("input", people())]).await.expect("long lists are no nests").rows();
+    assert_eq!(crate::support::shown(&rows), ["100"]);
+}
