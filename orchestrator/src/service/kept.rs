@@ -160,7 +160,7 @@ pub(super) async fn tidy(service: &Service, run: &str) -> Result<(), StoreError>
     })
     .await
     .unwrap_or_else(|error| Err(Fault::internal(error)));
-    over.release().await?;
+    over.release();
     if let Err(fault) = tidied {
         tracing::warn!(run, fault = %fault, "the folder of kept outputs could not be tidied");
     }

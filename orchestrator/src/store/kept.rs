@@ -50,11 +50,8 @@ pub struct Over {
 
 impl Over {
     /// Lets others go on.
-    ///
-    /// # Errors
-    /// As [`Store::ping`].
-    pub async fn release(self) -> Result<(), StoreError> {
-        Ok(self.tx.rollback().await?)
+    pub fn release(self) {
+        drop(self.tx);
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`audit`] | what ran, step by step |
 //! | [`schedules`] | what runs by itself, and when it is due |
 //! | [`tokens`] | who may call |
+//! | [`writer`] | who writes, and when it is on the disk |
 
 mod audit;
 mod choose;
@@ -36,6 +37,7 @@ mod schedules;
 pub mod state;
 mod submit;
 mod tokens;
+mod writer;
 
 pub use audit::AuditRecord;
 pub use choose::Limits;
@@ -56,10 +58,11 @@ pub use tokens::{Role, Token};
 use choose::Turns;
 use dialect::Dialect;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Row, Transaction};
+use sqlx::{AnyPool, AssertSqlSafe, Connection, Row};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
+use writer::{Tx, Writer};
 
 /// How long a call waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,16 +71,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Store {
     dialect: Dialect,
-    /// SQLite has one writer; a second one would only wait for it.
-    writer: AnyPool,
+    writer: Writer,
     reader: AnyPool,
     /// Counts what this process wrote: whoever waits for news need not ask again and again.
     changed: watch::Sender<u64>,
     /// Whose turn it is where several pipelines wait.
     turns: Arc<Mutex<Turns>>,
 }
-
-type Tx = Transaction<'static, Any>;
 
 impl Store {
     /// Opens the store at this address, makes it if it is a SQLite file that is not there, and brings its tables up to
@@ -108,7 +108,13 @@ impl Store {
         let writer = pool(dialect.writers())?;
         let reader = if dialect.writers() == 1 { pool(4)? } else { writer.clone() };
         sqlx::migrate!("src/store/migrations").run(&writer).await.map_err(StoreError::migrating)?;
-        Ok(Self { dialect, writer, reader, changed: watch::Sender::new(0), turns: Arc::default() })
+        Ok(Self {
+            dialect,
+            writer: Writer::new(writer, dialect),
+            reader,
+            changed: watch::Sender::new(0),
+            turns: Arc::default(),
+        })
     }
 
     /// What kind it is: `sqlite` or `postgres`.
@@ -143,7 +149,7 @@ impl Store {
 
     /// Begins to write. Dropped without [`Store::commit`], nothing was written.
     async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.writer.begin_with(self.dialect.begin()).await?)
+        self.writer.begin().await
     }
 
     async fn commit(&self, tx: Tx) -> Result<(), StoreError> {

@@ -91,6 +91,7 @@ impl Store {
         let newest = newest.as_ref().map(version).transpose()?;
         check(name, newest.as_ref().map(|newest| newest.hash.as_str()), expected)?;
         if let Some(same) = newest.as_ref().filter(|newest| newest.hash == definition.hash) {
+            tx.undo().await?;
             return Ok(Stored { version: same.clone(), made: false });
         }
         put_definition(self, &mut tx, definition).await?;

@@ -94,7 +94,7 @@ impl Store {
             }
         }
         match claims.is_empty() {
-            true => tx.rollback().await?,
+            true => drop(tx),
             false => self.commit(tx).await?,
         }
         claims.iter().for_each(|claim| self.turns().took(&claim.pipeline));
@@ -207,11 +207,15 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn heartbeat(&self, owner: &str, lease: Duration) -> Result<Vec<(Lease, RunState)>, StoreError> {
+        let mut tx = self.begin().await?;
         let rows = sqlx::query(self.sql(
             "UPDATE runs SET lease_until = {now} + $2 WHERE owner = $1 AND state IN ('running', 'cancelling')
              RETURNING id, fence, state",
         ));
-        rows.bind(owner).bind(millis(lease)).fetch_all(&self.writer).await?.iter().map(held).collect()
+        let rows = rows.bind(owner).bind(millis(lease)).fetch_all(&mut *tx).await?;
+        // Nothing that anybody waits to hear of.
+        tx.commit().await?;
+        rows.iter().map(held).collect()
     }
 
     /// As [`Store::heartbeat`], and prolongs nothing.

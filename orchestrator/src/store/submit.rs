@@ -91,7 +91,7 @@ impl Store {
             self.commit(tx).await?;
             return Ok(Submitted { run: run_row(&row)?, fresh: true });
         }
-        drop(tx);
+        tx.undo().await?;
         let key = new.idempotency_key.as_deref().unwrap_or_default();
         let run = self.run_of_key(key).await?;
         if run.definition != new.definition.hash || run.sets != new.sets || run.params != new.params {

@@ -6,4 +6,5 @@ mod pipelines;
 mod queue;
 mod runs;
 mod schedules;
+mod together;
 mod tokens;

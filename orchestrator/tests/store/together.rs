@@ -1,0 +1,92 @@
+//! Many callers write at the same time.
+
+use crate::databases::{Fresh, kinds, new_run, on_both, sqlite};
+use futures::future::join_all;
+use orchestrator::store::{Lease, RunFilter, Store, StoreError};
+use serde_json::json;
+use std::path::Path;
+use tokio::task::JoinSet;
+
+on_both!(those_who_are_refused_leave_the_others_alone, callers_who_go_away_write_all_or_nothing,);
+
+async fn queued(store: &Store) -> Vec<String> {
+    let page = store.runs(&RunFilter::default(), None, 1000).await.expect("listed");
+    let mut ids: Vec<String> = page.items.into_iter().map(|run| run.id).collect();
+    ids.sort();
+    for id in &ids {
+        assert_eq!(kinds(store, id).await, ["queued"]);
+    }
+    ids
+}
+
+async fn those_who_are_refused_leave_the_others_alone(fresh: Fresh) {
+    let store = &fresh.store;
+    store.submit(&new_run("taken", "hr")).await.expect("queued");
+    let lost = Lease { run: "taken".to_owned(), fence: 7 };
+    join_all((0..60).map(|number| {
+        let lost = &lost;
+        async move {
+            match number % 3 {
+                0 => assert!(store.submit(&new_run(&format!("{number:02}"), "hr")).await.expect("queued").fresh),
+                1 => assert!(matches!(store.note(lost, "step", &json!({})).await, Err(StoreError::LeaseLost(_)))),
+                // It has written a definition by then.
+                _ => assert!(matches!(store.submit(&new_run("taken", "hr")).await, Err(StoreError::Unavailable(_)))),
+            }
+        }
+    }))
+    .await;
+    fresh.store.close().await;
+    let again = Store::open(&fresh.url).await.expect("it opens");
+    let good = (0..20).map(|number| format!("{:02}", 3 * number));
+    assert_eq!(queued(&again).await, good.chain(["taken".to_owned()]).collect::<Vec<_>>());
+}
+
+async fn callers_who_go_away_write_all_or_nothing(fresh: Fresh) {
+    let mut told = Vec::new();
+    for round in 0..10 {
+        let mut callers = JoinSet::new();
+        for number in 0..20 {
+            let (store, id) = (fresh.store.clone(), format!("{round}-{number:02}"));
+            let caller = callers.spawn(async move { store.submit(&new_run(&id, "hr")).await.map(|made| made.run.id) });
+            if number % 2 == 1 {
+                // At some point of what it does.
+                (0..number * round).for_each(|_| std::thread::yield_now());
+                caller.abort();
+            }
+        }
+        while let Some(joined) = callers.join_next().await {
+            match joined {
+                Ok(outcome) => told.push(outcome.expect("queued")),
+                Err(error) => assert!(error.is_cancelled(), "{error}"),
+            }
+        }
+    }
+    let there = queued(&fresh.store).await;
+    assert!(told.iter().all(|id| there.contains(id)), "whoever was told of success has written");
+    assert!(told.len() >= 100, "those who stayed were served");
+}
+
+/// The transactions in the write-ahead log of this file: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
+fn commits(database: &Path) -> usize {
+    let log = std::fs::read(database.with_extension("db-wal")).expect("there is one");
+    let (header, frames) = log.split_at(32);
+    let page = u32::from_be_bytes(header[8..12].try_into().expect("four")) as usize;
+    let frames = frames.chunks_exact(24 + page).take_while(|frame| frame[8..16] == header[16..24]);
+    frames.filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_who_write_at_once_wait_for_the_disk_together() {
+    let fresh = sqlite().await;
+    let (store, file) = (&fresh.store, fresh.url.trim_start_matches("sqlite://"));
+    let before = commits(Path::new(file));
+    store.submit(&new_run("alone", "hr")).await.expect("queued");
+    assert_eq!(commits(Path::new(file)), before + 1);
+    join_all((0..30).map(|number| async move {
+        store.submit(&new_run(&format!("{number:02}"), "hr")).await.expect("queued");
+    }))
+    .await;
+    let together = commits(Path::new(file)) - before - 1;
+    assert!((1..=5).contains(&together), "{together} transactions");
+    assert_eq!(queued(store).await.len(), 31);
+}
