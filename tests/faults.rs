@@ -120,6 +120,43 @@ fn assert_ctrl_c_ends(runtime: &Runtime, database: &impl Database, query: &str, 
     }
 }
 
+/// A load in this process has not asked for the end of its rows while it waits for a table: it is not committing. One behind
+/// Flight was sent all of them and may be: it is waited for, and that is told.
+#[test]
+fn ctrl_c_ends_a_load_that_waits_for_a_table() {
+    let runtime = Runtime::new().expect("threads");
+    let database = runtime.block_on(PostgresDatabase::with("CREATE TABLE people (id bigint, name text)"));
+    runtime.block_on(database.run("BEGIN; LOCK TABLE people"));
+    let house = House::new(PROGRAM);
+    house.write("in.csv", "id,name\n1,Ann\n2,Bo\n");
+    let pipeline = json!({"steps": [
+        {"id": "read", "service": "extract-csv", "params": {"file_path": "in.csv"}},
+        {"id": "write", "service": "load-sql", "params": {"db_url": database.url(), "table": "people"}, "depends_on": "read"},
+    ]});
+    house.write("p.yaml", pipeline.to_string());
+    let waiting = |wanted: i64| {
+        let locks = runtime.block_on(database.figure("SELECT count(*) FROM pg_locks WHERE NOT granted"));
+        (locks == wanted).then_some(())
+    };
+    for (words, at_once) in [(&["run", "p.yaml"][..], true), (&["run", "p.yaml", "--mesh"], false)] {
+        let run = house.start(words);
+        eventually(SOON, "it waits for the table", || waiting(1));
+        run.signal("INT");
+        let ended = run.end_within(SOON);
+        assert_eq!(ended.code, Some(130), "{words:?} {}", ended.stderr);
+        for (part, is_told) in [
+            ("nothing half-written is left", at_once),
+            ("Ctrl-C again ends it all at once", !at_once),
+            ("it was committing when the run was stopped, and has not ended", !at_once),
+        ] {
+            assert_eq!(ended.stderr.contains(part), is_told, "{words:?} {}", ended.stderr);
+        }
+        eventually(SOON, "nobody waits any more", || waiting(0));
+    }
+    runtime.block_on(database.run("ROLLBACK"));
+    assert_eq!(runtime.block_on(database.figure("SELECT count(*) FROM people")), 0);
+}
+
 #[test]
 fn ctrl_c_cancels_cleanly() {
     for words in [&["run", "p.yaml", "--json"][..], &["run", "p.yaml", "--mesh", "--json"]] {

@@ -94,6 +94,16 @@ pub fn lines(cells: &[impl Cells], names: &[String], count: usize) -> Result<Lin
     Ok(Lines { text: text.0, rows })
 }
 
+/// The input, once some of it has come. Until then nothing is held at a server. And its end is not asked for before the server
+/// takes rows: by that a load is let commit, and while it waits for a table it can still be stopped.
+///
+/// # Errors
+/// The input's.
+pub async fn begun(mut input: BatchStream) -> Result<BatchStream, Fault> {
+    let first = input.next().await.transpose()?;
+    Ok(input.wrap(|rest| stream::iter(first.map(Ok)).chain(rest)))
+}
+
 /// The rows of the input printed on all cores, in order. `print` is given plain columns and their names.
 pub fn printed(
     input: BatchStream,

@@ -88,7 +88,7 @@ async fn attended<M: Mesh>(
     let report = {
         let mut running = std::pin::pin!(engine.run(plan, &options, progress.clone()));
         let shown = !args.quiet && !args.check.json;
-        let mut watching = std::pin::pin!(show::progress(plan, progress, shown));
+        let mut watching = std::pin::pin!(show::progress(plan, progress, &options.cancel, shown));
         loop {
             tokio::select! {
                 report = &mut running => break report,

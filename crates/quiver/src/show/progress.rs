@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How often figures are looked at.
 const BEAT: Duration = Duration::from_millis(100);
@@ -16,8 +17,11 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Runs shorter than this show none.
 const QUICK: Duration = Duration::from_millis(500);
 
-/// Shows a run until it is dropped.
-pub async fn progress(plan: &Plan, progress: Arc<Progress>, shown: bool) {
+/// What is said of a run that is being stopped.
+const STOPPING: &str = "stopping; what is committing may end that first. Ctrl-C again ends it all at once";
+
+/// Shows a run until it is dropped, and that it is being stopped.
+pub async fn progress(plan: &Plan, progress: Arc<Progress>, stop: &CancellationToken, shown: bool) {
     if !shown {
         return std::future::pending().await;
     }
@@ -27,9 +31,10 @@ pub async fn progress(plan: &Plan, progress: Arc<Progress>, shown: bool) {
         let lines = Lines::new(plan);
         loop {
             beat.tick().await;
-            lines.refresh(&progress);
+            lines.refresh(&progress, stop);
         }
     }
+    let mut told = false;
     let mut last = vec![Status::Waiting; plan.nodes.len()];
     loop {
         beat.tick().await;
@@ -41,6 +46,9 @@ pub async fn progress(plan: &Plan, progress: Arc<Progress>, shown: bool) {
                 super::tell(format_args!("{}: {} ({rows} rows)", node.id, status.name()));
             }
         }
+        if stop.is_cancelled() && !std::mem::replace(&mut told, true) {
+            super::tell(STOPPING);
+        }
     }
 }
 
@@ -48,6 +56,7 @@ pub async fn progress(plan: &Plan, progress: Arc<Progress>, shown: bool) {
 struct Lines {
     lines: MultiProgress,
     bars: Vec<ProgressBar>,
+    foot: ProgressBar,
 }
 
 impl Lines {
@@ -60,10 +69,16 @@ impl Lines {
             bar.set_prefix(node.id.clone());
             bar
         });
-        Self { bars: bars.collect(), lines }
+        let bars = bars.collect();
+        let foot = lines.add(ProgressBar::new_spinner());
+        foot.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self { bars, foot, lines }
     }
 
-    fn refresh(&self, progress: &Progress) {
+    fn refresh(&self, progress: &Progress, stop: &CancellationToken) {
+        if stop.is_cancelled() {
+            self.foot.set_message(STOPPING);
+        }
         for (place, bar) in self.bars.iter().enumerate() {
             let step = progress.step(place);
             let rows = |counter: &std::sync::atomic::AtomicU64| count(counter.load(Ordering::Relaxed));

@@ -3,6 +3,7 @@
 use super::numbers::{count, time};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
+use flight_common::Fault;
 use orchestrator::run::{RunReport, Status, StepOutcome};
 use serde_json::Value;
 
@@ -17,11 +18,16 @@ pub fn report(report: &RunReport, quiet: bool) {
     if let Some(fault) = &report.fault {
         super::fault(fault);
     }
+    // What a step was at when the run was stopped under it.
+    let unsettled = report.steps.iter().filter(|step| step.status == Status::Cancelled);
+    let unsettled: Vec<Fault> = unsettled.filter_map(|step| Some(step.fault.clone()?.in_step(&step.id))).collect();
+    unsettled.iter().for_each(super::fault);
     if quiet && report.status == Status::Done {
         return;
     }
     let (ended, remark) = match report.status {
         Status::Done => ("done in", ""),
+        Status::Cancelled if !unsettled.is_empty() => ("cancelled after", ""),
         Status::Cancelled => ("cancelled after", "; nothing half-written is left"),
         _ => ("failed after", "; nothing half-written is left"),
     };

@@ -7,14 +7,14 @@ use super::staging::{Staging, Tidy};
 use super::table::Table;
 use super::text;
 use crate::ledger::Rows;
-use crate::lines::{Lines, counted, printed};
+use crate::lines::{Lines, begun, counted, printed};
 use crate::params::Mode;
 use crate::plain::Plain;
 use crate::target::Target;
 use databases::mysql::Session;
 use databases::{Address, quote};
 use flight_common::{BatchStream, Fault, StepContext};
-use futures::{Stream, StreamExt, stream};
+use futures::Stream;
 use mysql_async::prelude::Queryable;
 use std::pin::{Pin, pin};
 
@@ -34,10 +34,7 @@ pub async fn load(
 ) -> Result<u64, Fault> {
     let types = table.types(target);
     let print = move |columns: &[_], names: &[String]| text::lines(columns, names, &types);
-    let mut lines = pin!(printed(input, target, plain, context, print));
-    // Nothing is held at the server while nothing has come.
-    let first = lines.next().await.transpose()?;
-    let lines = pin!(stream::iter(first.map(Ok)).chain(lines));
+    let lines = pin!(printed(begun(input).await?, target, plain, context, print));
     let run = Some(&*context.run_id).filter(|run| target.mode == Mode::Append && !run.is_empty());
     let load = Load { target, plain, table, run, staging: Staging::new(&table.database, target) };
     let mut tidy = Tidy::new(address);

@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::text;
 use crate::ledger::{COLUMNS, LEDGER, Rows, Written};
-use crate::lines::{Lines, counted, printed};
+use crate::lines::{Lines, begun, counted, printed};
 use crate::params::Mode;
 use crate::plain::Plain;
 use crate::target::Target;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use databases::postgres::Session;
 use databases::{Address, quote};
 use flight_common::{BatchStream, Fault, FaultKind, StepContext};
-use futures::{SinkExt, Stream, StreamExt, stream};
+use futures::{SinkExt, Stream, StreamExt};
 use std::pin::pin;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
@@ -38,10 +38,7 @@ pub async fn load(
 ) -> Result<u64, Fault> {
     let types = table.types(target);
     let print = move |columns: &[_], names: &[String]| text::lines(columns, names, &types);
-    let mut lines = pin!(printed(input, target, plain, context, print));
-    // Nothing is held at the server while nothing has come.
-    let first = lines.next().await.transpose()?;
-    let lines = stream::iter(first.map(Ok)).chain(lines);
+    let lines = printed(begun(input).await?, target, plain, context, print);
     let session = Session::open(address).await?;
     let appended = target.mode == Mode::Append && !context.run_id.is_empty();
     if appended {
