@@ -15,6 +15,9 @@ use std::io::{self, ErrorKind, Read};
 /// How long a record may be.
 pub const RECORD_LIMIT: usize = 256 << 20;
 
+/// Bytes that are read at first.
+const FIRST: usize = 64 << 10;
+
 // Places in a text are kept in 32 bits, and in 31 in a column of text.
 const _: () = assert!(RECORD_LIMIT < (i32::MAX as usize) / 4);
 
@@ -102,13 +105,15 @@ impl<R: Read> Cutter<R> {
         }
     }
 
-    /// Reads until there are `goal` bytes, or the source ends.
+    /// Reads until there are `goal` bytes, or the source ends. The buffer grows with what comes: a small file takes little.
     fn fill(&mut self, goal: usize) -> io::Result<()> {
-        if self.buffer.len() < goal + SLACK {
-            self.buffer.resize(goal + SLACK, 0);
-        }
+        self.hold(self.filled);
         while self.filled < goal && !self.ended {
-            match self.source.read(&mut self.buffer[self.filled..goal]) {
+            if self.filled + SLACK == self.buffer.len() {
+                self.hold((2 * self.filled).clamp(FIRST.min(goal), goal));
+            }
+            let room = goal.min(self.buffer.len() - SLACK);
+            match self.source.read(&mut self.buffer[self.filled..room]) {
                 Ok(0) => self.ended = true,
                 Ok(count) => self.filled += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -116,6 +121,13 @@ impl<R: Read> Cutter<R> {
             }
         }
         Ok(())
+    }
+
+    /// Makes room for so many bytes of text.
+    fn hold(&mut self, bytes: usize) {
+        if self.buffer.len() < bytes + SLACK {
+            self.buffer.resize(bytes + SLACK, 0);
+        }
     }
 
     /// All the rest, with a line break at its end.

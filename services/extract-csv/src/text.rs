@@ -76,10 +76,9 @@ impl Shelf {
         Self { spare: Arc::default(), size: size + SLACK }
     }
 
-    /// Memory for a piece, filled with whatever it held before.
+    /// Memory for a piece, filled with whatever it held before; none, if none waits.
     pub fn take(&self) -> Vec<u8> {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.unwrap_or_else(|| vec![0; self.size])
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
     /// Makes a text of the first `len` bytes, behind which there is slack.
