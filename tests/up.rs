@@ -185,9 +185,15 @@ fn a_full_disk_is_told_and_got_over() {
         assert!(set.is_ok_and(|status| status.success()), "prlimit");
     };
     limit("0");
-    let refused = service.quiver(&["runs", "submit", "tiny.yaml"]);
-    assert_eq!(refused.code, Some(1), "{}{}", refused.stdout, refused.stderr);
-    assert!(refused.stderr.contains("the store cannot be used"), "{}", refused.stderr);
+    // Several at once: they share a transaction.
+    let refused = std::thread::scope(|scope| {
+        let asked = [(); 4].map(|()| scope.spawn(|| service.quiver(&["runs", "submit", "tiny.yaml"])));
+        asked.map(|asked| asked.join().expect("no panic"))
+    });
+    for refused in refused {
+        assert_eq!(refused.code, Some(1), "{}{}", refused.stdout, refused.stderr);
+        assert!(refused.stderr.contains("the store cannot be used"), "{}", refused.stderr);
+    }
     // It can still be asked.
     assert_eq!(service.show(&first)["state"], "done");
     limit("unlimited");

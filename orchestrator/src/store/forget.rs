@@ -21,34 +21,35 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn forget(&self, age: Duration, most: usize) -> Result<usize, StoreError> {
-        let mut tx = self.begin().await?;
-        let old = sqlx::query(self.sql(
-            "SELECT id FROM runs WHERE ended_at < {now} - $1 AND state IN ('done', 'failed', 'cancelled')
-               AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.run_id = runs.id)
-               AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.run_id = runs.id)
-             ORDER BY ended_at LIMIT $2",
-        ));
-        let old = old.bind(super::millis(age)).bind(most as i64).fetch_all(&mut *tx).await?;
-        let ids: Vec<String> = old.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
-        for id in &ids {
-            // Somebody may have resumed it meanwhile.
-            if self.locked(&mut tx, id).await?.is_final() {
-                for statement in ALL_OF_IT {
-                    sqlx::query(statement).bind(id).execute(&mut *tx).await?;
+        self.write(async |tx| {
+            let old = sqlx::query(self.sql(
+                "SELECT id FROM runs WHERE ended_at < {now} - $1 AND state IN ('done', 'failed', 'cancelled')
+                   AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.run_id = runs.id)
+                   AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.run_id = runs.id)
+                 ORDER BY ended_at LIMIT $2",
+            ));
+            let old = old.bind(super::millis(age)).bind(most as i64).fetch_all(&mut **tx).await?;
+            let ids: Vec<String> = old.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
+            for id in &ids {
+                // Somebody may have resumed it meanwhile.
+                if self.locked(tx, id).await?.is_final() {
+                    for statement in ALL_OF_IT {
+                        sqlx::query(statement).bind(id).execute(&mut **tx).await?;
+                    }
                 }
             }
-        }
-        if !ids.is_empty() {
-            sqlx::query(self.sql(
-                "DELETE FROM definitions WHERE created_at < {now} - $1
-                   AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.definition = definitions.hash)
-                   AND NOT EXISTS (SELECT 1 FROM pipeline_versions v WHERE v.definition = definitions.hash)",
-            ))
-            .bind(super::millis(age))
-            .execute(&mut *tx)
-            .await?;
-        }
-        self.commit(tx).await?;
-        Ok(ids.len())
+            if !ids.is_empty() {
+                sqlx::query(self.sql(
+                    "DELETE FROM definitions WHERE created_at < {now} - $1
+                       AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.definition = definitions.hash)
+                       AND NOT EXISTS (SELECT 1 FROM pipeline_versions v WHERE v.definition = definitions.hash)",
+                ))
+                .bind(super::millis(age))
+                .execute(&mut **tx)
+                .await?;
+            }
+            Ok(ids.len())
+        })
+        .await
     }
 }

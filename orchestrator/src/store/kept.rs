@@ -41,7 +41,7 @@ pub struct Committed {
     pub receipt: Value,
 }
 
-/// A run that is over, and stays so until this is released: whoever resumes it waits.
+/// A run that is over, and stays so until this is released: whoever resumes it waits. All of it is on the disk.
 pub struct Over {
     /// What it has kept.
     pub kept: Vec<KeptOutput>,
@@ -61,7 +61,7 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn over(&self, run: &str) -> Result<Option<Over>, StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.writer.begin_alone().await?;
         match self.locked(&mut tx, run).await {
             Ok(state) if state.is_final() => {}
             Ok(_) | Err(StoreError::NotFound(_)) => return Ok(None),
@@ -76,26 +76,28 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn keep(&self, lease: &Lease, kept: &KeptOutput) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        self.held(&mut tx, lease).await?;
-        sqlx::query(self.sql(
-            "INSERT INTO kept (run_id, step, output, fingerprint, path, row_count, bytes, checksum, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {now})
-             ON CONFLICT (run_id, step, output) DO UPDATE SET fingerprint = excluded.fingerprint, path = excluded.path,
-               row_count = excluded.row_count, bytes = excluded.bytes, checksum = excluded.checksum,
-               created_at = excluded.created_at",
-        ))
-        .bind(&lease.run)
-        .bind(&kept.step)
-        .bind(&kept.output)
-        .bind(&kept.fingerprint)
-        .bind(&kept.path)
-        .bind(kept.rows)
-        .bind(kept.bytes)
-        .bind(&kept.checksum)
-        .execute(&mut *tx)
-        .await?;
-        self.commit(tx).await
+        self.write(async |tx| {
+            self.held(tx, lease).await?;
+            sqlx::query(self.sql(
+                "INSERT INTO kept (run_id, step, output, fingerprint, path, row_count, bytes, checksum, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {now})
+                 ON CONFLICT (run_id, step, output) DO UPDATE SET fingerprint = excluded.fingerprint, path = excluded.path,
+                   row_count = excluded.row_count, bytes = excluded.bytes, checksum = excluded.checksum,
+                   created_at = excluded.created_at",
+            ))
+            .bind(&lease.run)
+            .bind(&kept.step)
+            .bind(&kept.output)
+            .bind(&kept.fingerprint)
+            .bind(&kept.path)
+            .bind(kept.rows)
+            .bind(kept.bytes)
+            .bind(&kept.checksum)
+            .execute(&mut **tx)
+            .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Notes that a load has committed.
@@ -103,20 +105,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn committed(&self, lease: &Lease, done: &Committed) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        self.held(&mut tx, lease).await?;
-        sqlx::query(self.sql(
-            "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) VALUES ($1, $2, $3, $4, {now})
-             ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, receipt = excluded.receipt,
-               created_at = excluded.created_at",
-        ))
-        .bind(&lease.run)
-        .bind(&done.step)
-        .bind(&done.fingerprint)
-        .bind(done.receipt.to_string())
-        .execute(&mut *tx)
-        .await?;
-        self.commit(tx).await
+        self.write(async |tx| {
+            self.held(tx, lease).await?;
+            sqlx::query(self.sql(
+                "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) VALUES ($1, $2, $3, $4, {now})
+                 ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, receipt = excluded.receipt,
+                   created_at = excluded.created_at",
+            ))
+            .bind(&lease.run)
+            .bind(&done.step)
+            .bind(&done.fingerprint)
+            .bind(done.receipt.to_string())
+            .execute(&mut **tx)
+            .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// What a run has kept, in the order in which it was.
@@ -150,30 +154,31 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn expire(&self, age: Duration, bytes: u64) -> Result<Vec<KeptOutput>, StoreError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query(self.sql(
-            "SELECT k.*, CASE WHEN k.created_at < {now} - $1 THEN 1 ELSE 0 END AS old FROM kept k
-             JOIN runs r ON r.id = k.run_id WHERE r.state IN ('done', 'failed', 'cancelled')
-             ORDER BY k.created_at DESC, k.run_id DESC, k.step",
-        ));
-        let rows = rows.bind(super::millis(age)).fetch_all(&mut *tx).await?;
-        let mut room = i64::try_from(bytes).unwrap_or(i64::MAX);
-        let mut expired = Vec::new();
-        for row in &rows {
-            let one = kept(row)?;
-            room = room.saturating_sub(one.bytes);
-            if row.try_get::<i64, _>("old")? == 1 || room < 0 {
-                sqlx::query("DELETE FROM kept WHERE run_id = $1 AND step = $2 AND output = $3")
-                    .bind(&one.run_id)
-                    .bind(&one.step)
-                    .bind(&one.output)
-                    .execute(&mut *tx)
-                    .await?;
-                expired.push(one);
+        self.write(async |tx| {
+            let rows = sqlx::query(self.sql(
+                "SELECT k.*, CASE WHEN k.created_at < {now} - $1 THEN 1 ELSE 0 END AS old FROM kept k
+                 JOIN runs r ON r.id = k.run_id WHERE r.state IN ('done', 'failed', 'cancelled')
+                 ORDER BY k.created_at DESC, k.run_id DESC, k.step",
+            ));
+            let rows = rows.bind(super::millis(age)).fetch_all(&mut **tx).await?;
+            let mut room = i64::try_from(bytes).unwrap_or(i64::MAX);
+            let mut expired = Vec::new();
+            for row in &rows {
+                let one = kept(row)?;
+                room = room.saturating_sub(one.bytes);
+                if row.try_get::<i64, _>("old")? == 1 || room < 0 {
+                    sqlx::query("DELETE FROM kept WHERE run_id = $1 AND step = $2 AND output = $3")
+                        .bind(&one.run_id)
+                        .bind(&one.step)
+                        .bind(&one.output)
+                        .execute(&mut **tx)
+                        .await?;
+                    expired.push(one);
+                }
             }
-        }
-        self.commit(tx).await?;
-        Ok(expired)
+            Ok(expired)
+        })
+        .await
     }
 }
 

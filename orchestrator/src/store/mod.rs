@@ -73,8 +73,6 @@ pub struct Store {
     dialect: Dialect,
     writer: Writer,
     reader: AnyPool,
-    /// Counts what this process wrote: whoever waits for news need not ask again and again.
-    changed: watch::Sender<u64>,
     /// Whose turn it is where several pipelines wait.
     turns: Arc<Mutex<Turns>>,
 }
@@ -89,32 +87,10 @@ impl Store {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(url)?;
         let address = dialect.address(url);
-        let pool = |size: u32| {
-            AnyPoolOptions::new()
-                .max_connections(size)
-                .acquire_timeout(PATIENCE)
-                .after_connect(move |connection, _| {
-                    Box::pin(async move {
-                        for setting in dialect.settings() {
-                            sqlx::query(*setting).execute(&mut *connection).await?;
-                        }
-                        Ok(())
-                    })
-                })
-                // A full disk may leave a connection within a transaction that is over; nobody could begin another one.
-                .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
-                .connect_lazy(&address)
-        };
-        let writer = pool(dialect.writers())?;
-        let reader = if dialect.writers() == 1 { pool(4)? } else { writer.clone() };
+        let writer = pool(dialect, &address, dialect.writers())?;
+        let reader = if dialect.writers() == 1 { pool(dialect, &address, 4)? } else { writer.clone() };
         sqlx::migrate!("src/store/migrations").run(&writer).await.map_err(StoreError::migrating)?;
-        Ok(Self {
-            dialect,
-            writer: Writer::new(writer, dialect),
-            reader,
-            changed: watch::Sender::new(0),
-            turns: Arc::default(),
-        })
+        Ok(Self { dialect, writer: Writer::new(writer, dialect), reader, turns: Arc::default() })
     }
 
     /// What kind it is: `sqlite` or `postgres`.
@@ -124,7 +100,7 @@ impl Store {
 
     /// Told whenever this process has written something.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+        self.writer.changes()
     }
 
     /// Whether it answers.
@@ -147,16 +123,30 @@ impl Store {
         AssertSqlSafe(self.dialect.words(text))
     }
 
-    /// Begins to write. Dropped without [`Store::commit`], nothing was written.
-    async fn begin(&self) -> Result<Tx, StoreError> {
-        self.writer.begin().await
+    /// Writes what this work writes, all of it; nothing if it is refused.
+    async fn write<T>(&self, work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut tx = self.writer.begin().await?;
+        let done = work(&mut tx).await;
+        self.writer.end(tx, done).await
     }
+}
 
-    async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
-        tx.commit().await?;
-        self.changed.send_modify(|count| *count += 1);
-        Ok(())
-    }
+/// Up to `size` connections to the database at this address.
+fn pool(dialect: Dialect, address: &str, size: u32) -> Result<AnyPool, sqlx::Error> {
+    AnyPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(PATIENCE)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                for setting in dialect.settings() {
+                    sqlx::query(*setting).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
+        // A full disk may leave a connection within a transaction that is over; nobody could begin another one.
+        .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
+        .connect_lazy(address)
 }
 
 /// A column that holds JSON.

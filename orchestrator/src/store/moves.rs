@@ -89,35 +89,36 @@ impl Store {
             Some(fault) => json!({"fault": fault, "retry_in_ms": delay.as_millis() as u64}),
             None => json!({}),
         };
-        let mut tx = self.begin().await?;
-        let from = self.event_if_held(&mut tx, lease, event, &body).await?;
-        let to = legal(&lease.run, from, ending.step())?;
-        sqlx::query(self.sql(
-            "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
-             WHERE run_id = $1 AND attempt = (SELECT attempt FROM runs WHERE id = $1)",
-        ))
-        .bind(&lease.run)
-        .bind(attempt_state)
-        .bind(report.to_string())
-        .execute(&mut *tx)
-        .await?;
-        let row = sqlx::query(self.sql(
-            "UPDATE runs SET state = $2, owner = NULL, lease_until = NULL, fault = $3, not_before = {now} + $4,
-               tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END
-             WHERE id = $1 RETURNING *",
-        ))
-        .bind(&lease.run)
-        .bind(to.name())
-        .bind(fault.map(fault_json))
-        .bind(millis(delay))
-        .bind(i64::from(matches!(ending, Ending::Retry(..))))
-        .bind(i64::from(to.is_final()))
-        .fetch_one(&mut *tx)
-        .await?;
-        self.write_audit(&mut tx, lease, audit).await?;
-        self.tell_hooks(&mut tx, &row, report).await?;
-        self.commit(tx).await?;
-        run_row(&row)
+        self.write(async |tx| {
+            let from = self.event_if_held(tx, lease, event, &body).await?;
+            let to = legal(&lease.run, from, ending.step())?;
+            sqlx::query(self.sql(
+                "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
+                 WHERE run_id = $1 AND attempt = (SELECT attempt FROM runs WHERE id = $1)",
+            ))
+            .bind(&lease.run)
+            .bind(attempt_state)
+            .bind(report.to_string())
+            .execute(&mut **tx)
+            .await?;
+            let row = sqlx::query(self.sql(
+                "UPDATE runs SET state = $2, owner = NULL, lease_until = NULL, fault = $3, not_before = {now} + $4,
+                   tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END
+                 WHERE id = $1 RETURNING *",
+            ))
+            .bind(&lease.run)
+            .bind(to.name())
+            .bind(fault.map(fault_json))
+            .bind(millis(delay))
+            .bind(i64::from(matches!(ending, Ending::Retry(..))))
+            .bind(i64::from(to.is_final()))
+            .fetch_one(&mut **tx)
+            .await?;
+            self.write_audit(tx, lease, audit).await?;
+            self.tell_hooks(tx, &row, report).await?;
+            run_row(&row)
+        })
+        .await
     }
 
     /// Notes something that happened in a run.
@@ -125,9 +126,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn note(&self, lease: &Lease, kind: &str, body: &Value) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        self.event_if_held(&mut tx, lease, kind, body).await?;
-        self.commit(tx).await
+        self.write(async |tx| {
+            self.event_if_held(tx, lease, kind, body).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Asks whether the holder of this lease may let a load commit. From here on the load is known to have begun, and the
@@ -154,15 +157,17 @@ impl Store {
         step: &str,
         length: Duration,
     ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        // From here on nobody can take it: that would change its fence, and so waits for the end of this transaction.
-        let state = self.event_if_held(&mut tx, lease, "committing", &json!({"step": step})).await?;
-        if !states.contains(&state) {
-            return Err(StoreError::LeaseLost(lease.run.clone()));
-        }
-        let prolong = sqlx::query(self.sql("UPDATE runs SET lease_until = {now} + $2 WHERE id = $1"));
-        prolong.bind(&lease.run).bind(millis(length)).execute(&mut *tx).await?;
-        self.commit(tx).await
+        self.write(async |tx| {
+            // From here on nobody can take it: that would change its fence, and so waits for the end of this transaction.
+            let state = self.event_if_held(tx, lease, "committing", &json!({"step": step})).await?;
+            if !states.contains(&state) {
+                return Err(StoreError::LeaseLost(lease.run.clone()));
+            }
+            let prolong = sqlx::query(self.sql("UPDATE runs SET lease_until = {now} + $2 WHERE id = $1"));
+            prolong.bind(&lease.run).bind(millis(length)).execute(&mut **tx).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Asks for the end of a run. One that waits ends at once, one that runs when its replica has stopped it.
@@ -170,25 +175,27 @@ impl Store {
     /// # Errors
     /// [`StoreError::Illegal`] for a run that has ended already.
     pub async fn cancel(&self, run: &str, by: &str) -> Result<RunRow, StoreError> {
-        let mut tx = self.begin().await?;
-        let from = self.locked(&mut tx, run).await?;
-        if from != RunState::Cancelling {
-            let to = legal(run, from, Move::Cancel)?;
-            let row = sqlx::query(self.sql(
-                "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END,
-                   paused_ms = paused_ms + CASE WHEN $3 = 1 THEN
-                     COALESCE({now} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0) ELSE 0 END
-                 WHERE id = $1 RETURNING *",
-            ))
-            .bind(run)
-            .bind(to.name())
-            .bind(i64::from(to.is_final()))
-            .fetch_one(&mut *tx)
-            .await?;
-            self.event(&mut tx, run, to.name(), &json!({"by": by})).await?;
-            self.tell_hooks(&mut tx, &row, &Value::Null).await?;
-        }
-        self.commit(tx).await?;
+        self.write(async |tx| {
+            let from = self.locked(tx, run).await?;
+            if from != RunState::Cancelling {
+                let to = legal(run, from, Move::Cancel)?;
+                let row = sqlx::query(self.sql(
+                    "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END,
+                       paused_ms = paused_ms + CASE WHEN $3 = 1 THEN
+                         COALESCE({now} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0) ELSE 0 END
+                     WHERE id = $1 RETURNING *",
+                ))
+                .bind(run)
+                .bind(to.name())
+                .bind(i64::from(to.is_final()))
+                .fetch_one(&mut **tx)
+                .await?;
+                self.event(tx, run, to.name(), &json!({"by": by})).await?;
+                self.tell_hooks(tx, &row, &Value::Null).await?;
+            }
+            Ok(())
+        })
+        .await?;
         self.run(run).await
     }
 
@@ -204,35 +211,37 @@ impl Store {
         reuse: bool,
         by: &str,
     ) -> Result<RunRow, StoreError> {
-        let mut tx = self.begin().await?;
-        let from = self.locked(&mut tx, run).await?;
-        let to = legal(run, from, Move::Resume)?;
-        if let Some(Changed { definition, services, hooks }) = changed {
-            put_definition(self, &mut tx, definition).await?;
-            sqlx::query("UPDATE runs SET definition = $2, services = $3, hooks = $4, version = NULL WHERE id = $1")
-                .bind(run)
-                .bind(&definition.hash)
-                .bind(json!(services).to_string())
-                .bind(json!(hooks).to_string())
-                .execute(&mut *tx)
-                .await?;
-        }
-        sqlx::query(
-            "UPDATE runs SET state = $2, tries = 0, reuse = $3, not_before = 0, ended_at = NULL, fault = NULL WHERE id = $1",
-        )
-        .bind(run)
-        .bind(to.name())
-        .bind(i64::from(reuse))
-        .execute(&mut *tx)
-        .await?;
-        if !reuse {
-            // What was kept for the earlier attempts is not what this one makes.
-            for table in ["DELETE FROM kept WHERE run_id = $1", "DELETE FROM commits WHERE run_id = $1"] {
-                sqlx::query(table).bind(run).execute(&mut *tx).await?;
+        self.write(async |tx| {
+            let from = self.locked(tx, run).await?;
+            let to = legal(run, from, Move::Resume)?;
+            if let Some(Changed { definition, services, hooks }) = changed {
+                put_definition(self, tx, definition).await?;
+                sqlx::query("UPDATE runs SET definition = $2, services = $3, hooks = $4, version = NULL WHERE id = $1")
+                    .bind(run)
+                    .bind(&definition.hash)
+                    .bind(json!(services).to_string())
+                    .bind(json!(hooks).to_string())
+                    .execute(&mut **tx)
+                    .await?;
             }
-        }
-        self.event(&mut tx, run, "resumed", &json!({"by": by, "reuse": reuse, "changed": changed.is_some()})).await?;
-        self.commit(tx).await?;
+            sqlx::query(
+                "UPDATE runs SET state = $2, tries = 0, reuse = $3, not_before = 0, ended_at = NULL, fault = NULL WHERE id = $1",
+            )
+            .bind(run)
+            .bind(to.name())
+            .bind(i64::from(reuse))
+            .execute(&mut **tx)
+            .await?;
+            if !reuse {
+                // What was kept for the earlier attempts is not what this one makes.
+                for table in ["DELETE FROM kept WHERE run_id = $1", "DELETE FROM commits WHERE run_id = $1"] {
+                    sqlx::query(table).bind(run).execute(&mut **tx).await?;
+                }
+            }
+            self.event(tx, run, "resumed", &json!({"by": by, "reuse": reuse, "changed": changed.is_some()})).await?;
+            Ok(())
+        })
+        .await?;
         self.run(run).await
     }
 

@@ -83,17 +83,18 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn take_messages(&self, lease: Duration, want: usize) -> Result<Vec<Message>, StoreError> {
-        let mut tx = self.begin().await?;
         let skip = self.dialect.skip_locked();
         let sql = format!(
             "UPDATE outbox SET tries = tries + 1, fence = fence + 1, not_before = {{now}} + $1 WHERE id IN (
                SELECT id FROM outbox WHERE not_before <= {{now}} ORDER BY not_before, id LIMIT $2 {skip}
              ) RETURNING *"
         );
-        let rows = sqlx::query(self.sql(&sql)).bind(millis(lease)).bind(want as i64).fetch_all(&mut *tx).await?;
-        let taken = rows.iter().map(taken).collect::<Result<_, _>>()?;
-        self.commit(tx).await?;
-        Ok(taken)
+        let take = sqlx::query(self.sql(&sql)).bind(millis(lease)).bind(want as i64);
+        self.write(async |tx| {
+            let rows = take.fetch_all(&mut **tx).await?;
+            rows.iter().map(taken).collect()
+        })
+        .await
     }
 
     /// Notes what became of a try. Nothing is noted by a replica that has the message no more.
@@ -101,22 +102,24 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn settle_message(&self, message: &Message, sent: &Sent) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let (kind, body, sql) = match sent {
-            Sent::Delivered(body) => ("hook_delivered", body, "DELETE FROM outbox WHERE id = $1 AND fence = $2"),
-            Sent::GivenUp(body) => ("hook_given_up", body, "DELETE FROM outbox WHERE id = $1 AND fence = $2"),
-            Sent::Again(body, _) => {
-                ("hook_failed", body, "UPDATE outbox SET not_before = {now} + $3 WHERE id = $1 AND fence = $2")
+        self.write(async |tx| {
+            let (kind, body, sql) = match sent {
+                Sent::Delivered(body) => ("hook_delivered", body, "DELETE FROM outbox WHERE id = $1 AND fence = $2"),
+                Sent::GivenUp(body) => ("hook_given_up", body, "DELETE FROM outbox WHERE id = $1 AND fence = $2"),
+                Sent::Again(body, _) => {
+                    ("hook_failed", body, "UPDATE outbox SET not_before = {now} + $3 WHERE id = $1 AND fence = $2")
+                }
+            };
+            let mut query = sqlx::query(self.sql(sql)).bind(&message.id).bind(message.fence);
+            if let Sent::Again(_, pause) = sent {
+                query = query.bind(millis(*pause));
             }
-        };
-        let mut query = sqlx::query(self.sql(sql)).bind(&message.id).bind(message.fence);
-        if let Sent::Again(_, pause) = sent {
-            query = query.bind(millis(*pause));
-        }
-        if query.execute(&mut *tx).await?.rows_affected() == 1 {
-            self.event(&mut tx, &message.run, kind, body).await?;
-        }
-        self.commit(tx).await
+            if query.execute(&mut **tx).await?.rows_affected() == 1 {
+                self.event(tx, &message.run, kind, body).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

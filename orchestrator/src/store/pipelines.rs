@@ -72,47 +72,47 @@ impl Store {
         expected: &Expected,
         by: &str,
     ) -> Result<Stored, StoreError> {
-        let mut tx = self.begin().await?;
-        // Taken before it is looked at, so that two writers cannot both believe to be first.
-        sqlx::query(self.sql(
-            "INSERT INTO pipelines (name, version, updated_at) VALUES ($1, 0, {now})
-             ON CONFLICT (name) DO UPDATE SET updated_at = {now}",
-        ))
-        .bind(name)
-        .execute(&mut *tx)
-        .await?;
-        let newest = sqlx::query(
-            "SELECT v.name, v.version, v.definition, v.created_at, v.created_by FROM pipelines p
-             JOIN pipeline_versions v ON v.name = p.name AND v.version = p.version WHERE p.name = $1",
-        )
-        .bind(name)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let newest = newest.as_ref().map(version).transpose()?;
-        check(name, newest.as_ref().map(|newest| newest.hash.as_str()), expected)?;
-        if let Some(same) = newest.as_ref().filter(|newest| newest.hash == definition.hash) {
-            tx.undo().await?;
-            return Ok(Stored { version: same.clone(), made: false });
-        }
-        put_definition(self, &mut tx, definition).await?;
-        let next = newest.map_or(1, |newest| newest.version + 1);
-        let made = sqlx::query(self.sql(
-            "INSERT INTO pipeline_versions (name, version, definition, created_at, created_by)
-             VALUES ($1, $2, $3, {now}, $4) RETURNING name, version, definition, created_at, created_by",
-        ))
-        .bind(name)
-        .bind(next)
-        .bind(&definition.hash)
-        .bind(by)
-        .fetch_one(&mut *tx)
-        .await?;
-        sqlx::query("UPDATE pipelines SET version = $2 WHERE name = $1")
+        self.write(async |tx| {
+            // Taken before it is looked at, so that two writers cannot both believe to be first.
+            sqlx::query(self.sql(
+                "INSERT INTO pipelines (name, version, updated_at) VALUES ($1, 0, {now})
+                 ON CONFLICT (name) DO UPDATE SET version = pipelines.version",
+            ))
+            .bind(name)
+            .execute(&mut **tx)
+            .await?;
+            let newest = sqlx::query(
+                "SELECT v.name, v.version, v.definition, v.created_at, v.created_by FROM pipelines p
+                 JOIN pipeline_versions v ON v.name = p.name AND v.version = p.version WHERE p.name = $1",
+            )
+            .bind(name)
+            .fetch_optional(&mut **tx)
+            .await?;
+            let newest = newest.as_ref().map(version).transpose()?;
+            check(name, newest.as_ref().map(|newest| newest.hash.as_str()), expected)?;
+            if let Some(same) = newest.as_ref().filter(|newest| newest.hash == definition.hash) {
+                return Ok(Stored { version: same.clone(), made: false });
+            }
+            put_definition(self, tx, definition).await?;
+            let next = newest.map_or(1, |newest| newest.version + 1);
+            let made = sqlx::query(self.sql(
+                "INSERT INTO pipeline_versions (name, version, definition, created_at, created_by)
+                 VALUES ($1, $2, $3, {now}, $4) RETURNING name, version, definition, created_at, created_by",
+            ))
             .bind(name)
             .bind(next)
-            .execute(&mut *tx)
+            .bind(&definition.hash)
+            .bind(by)
+            .fetch_one(&mut **tx)
             .await?;
-        self.commit(tx).await?;
-        Ok(Stored { version: version(&made)?, made: true })
+            sqlx::query(self.sql("UPDATE pipelines SET version = $2, updated_at = {now} WHERE name = $1"))
+                .bind(name)
+                .bind(next)
+                .execute(&mut **tx)
+                .await?;
+            Ok(Stored { version: version(&made)?, made: true })
+        })
+        .await
     }
 
     /// All pipelines, by name.
@@ -178,26 +178,28 @@ impl Store {
     /// [`StoreError::NotFound`] when there is no such pipeline; [`StoreError::Stale`] when it is not what was expected;
     /// [`StoreError::Conflict`] when schedules run it.
     pub async fn delete_pipeline(&self, name: &str, expected: &Expected) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        // Deleted before its versions are looked at, so that nobody adds one meanwhile.
-        let deleted = sqlx::query("DELETE FROM pipelines WHERE name = $1 RETURNING version").bind(name);
-        let Some(deleted) = deleted.fetch_optional(&mut *tx).await? else {
-            return Err(StoreError::NotFound(format!("there is no pipeline {name}")));
-        };
-        let newest = sqlx::query("SELECT definition FROM pipeline_versions WHERE name = $1 AND version = $2");
-        let newest = newest.bind(name).bind(deleted.try_get::<i64, _>(0)?).fetch_one(&mut *tx).await?;
-        check(name, Some(newest.try_get(0)?), expected)?;
-        sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(&mut *tx).await?;
-        let used = sqlx::query("SELECT name FROM schedules WHERE pipeline = $1 ORDER BY name").bind(name);
-        let used: Vec<String> =
-            used.fetch_all(&mut *tx).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        if !used.is_empty() {
-            let used = used.join(", ");
-            return Err(StoreError::Conflict(format!(
-                "pipeline {name} is run by schedules: {used}; delete them first, or let them run another one"
-            )));
-        }
-        self.commit(tx).await
+        self.write(async |tx| {
+            // Deleted before its versions are looked at, so that nobody adds one meanwhile.
+            let deleted = sqlx::query("DELETE FROM pipelines WHERE name = $1 RETURNING version").bind(name);
+            let Some(deleted) = deleted.fetch_optional(&mut **tx).await? else {
+                return Err(StoreError::NotFound(format!("there is no pipeline {name}")));
+            };
+            let newest = sqlx::query("SELECT definition FROM pipeline_versions WHERE name = $1 AND version = $2");
+            let newest = newest.bind(name).bind(deleted.try_get::<i64, _>(0)?).fetch_one(&mut **tx).await?;
+            check(name, Some(newest.try_get(0)?), expected)?;
+            sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(&mut **tx).await?;
+            let used = sqlx::query("SELECT name FROM schedules WHERE pipeline = $1 ORDER BY name").bind(name);
+            let used: Vec<String> =
+                used.fetch_all(&mut **tx).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+            if !used.is_empty() {
+                let used = used.join(", ");
+                return Err(StoreError::Conflict(format!(
+                    "pipeline {name} is run by schedules: {used}; delete them first, or let them run another one"
+                )));
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -74,30 +74,43 @@ impl Store {
         want: usize,
         limits: &Limits,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.writer.begin().await?;
+        let taken = self.take_next(&mut tx, owner, lease, want, limits).await;
+        if taken.as_ref().is_ok_and(Vec::is_empty) {
+            // Nothing is written, and nobody is told of news.
+            return taken;
+        }
+        let claims = self.writer.end(tx, taken).await?;
+        claims.iter().for_each(|claim| self.turns().took(&claim.pipeline));
+        Ok(claims)
+    }
+
+    async fn take_next(
+        &self,
+        tx: &mut Tx,
+        owner: &str,
+        lease: Duration,
+        want: usize,
+        limits: &Limits,
+    ) -> Result<Vec<Claim>, StoreError> {
         if let Some(lock) = self.dialect.lock_queue() {
-            sqlx::query(lock).execute(&mut *tx).await?;
+            sqlx::query(lock).execute(&mut **tx).await?;
         }
         let mut claims = Vec::new();
-        for (id, state) in self.abandoned(&mut tx, owner, want).await? {
+        for (id, state) in self.abandoned(tx, owner, want).await? {
             let sql = "UPDATE attempts SET state = 'lost', ended_at = {now} WHERE run_id = $1 AND state = 'running'";
-            sqlx::query(self.sql(sql)).bind(&id).execute(&mut *tx).await?;
-            claims.push(self.take(&mut tx, owner, lease, &id, state).await?);
+            sqlx::query(self.sql(sql)).bind(&id).execute(&mut **tx).await?;
+            claims.push(self.take(tx, owner, lease, &id, state).await?);
         }
         let want = want.saturating_sub(claims.len());
         if want > 0 {
-            let under_way = self.under_way(&mut tx).await?;
-            let waiting = self.waiting(&mut tx, HEAD.max(want)).await?;
+            let under_way = self.under_way(tx).await?;
+            let waiting = self.waiting(tx, HEAD.max(want)).await?;
             let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
             for id in chosen {
-                claims.push(self.take(&mut tx, owner, lease, &id, RunState::Queued).await?);
+                claims.push(self.take(tx, owner, lease, &id, RunState::Queued).await?);
             }
         }
-        match claims.is_empty() {
-            true => drop(tx),
-            false => self.commit(tx).await?,
-        }
-        claims.iter().for_each(|claim| self.turns().took(&claim.pipeline));
         Ok(claims)
     }
 
@@ -207,15 +220,15 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn heartbeat(&self, owner: &str, lease: Duration) -> Result<Vec<(Lease, RunState)>, StoreError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query(self.sql(
-            "UPDATE runs SET lease_until = {now} + $2 WHERE owner = $1 AND state IN ('running', 'cancelling')
-             RETURNING id, fence, state",
-        ));
-        let rows = rows.bind(owner).bind(millis(lease)).fetch_all(&mut *tx).await?;
-        // Nothing that anybody waits to hear of.
-        tx.commit().await?;
-        rows.iter().map(held).collect()
+        self.write(async |tx| {
+            let rows = sqlx::query(self.sql(
+                "UPDATE runs SET lease_until = {now} + $2 WHERE owner = $1 AND state IN ('running', 'cancelling')
+                 RETURNING id, fence, state",
+            ));
+            let rows = rows.bind(owner).bind(millis(lease)).fetch_all(&mut **tx).await?;
+            rows.iter().map(held).collect()
+        })
+        .await
     }
 
     /// As [`Store::heartbeat`], and prolongs nothing.

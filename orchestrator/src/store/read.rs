@@ -4,8 +4,8 @@ use super::{RunState, Store, StoreError, json, json_or_none};
 use flight_common::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Executor, Row};
 use std::collections::BTreeMap;
 
 /// A run. Times are milliseconds since 1970.
@@ -128,9 +128,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when there is none.
     pub async fn run_of_key(&self, key: &str) -> Result<RunRow, StoreError> {
-        let sql = format!("SELECT {SHOWN} FROM runs WHERE idempotency_key = $1");
-        let row = sqlx::query(self.sql(&sql)).bind(key).fetch_optional(&self.reader).await?;
-        run_row(&row.ok_or_else(|| StoreError::NotFound(format!("no run has the idempotency key \"{key}\"")))?)
+        run_of_key(&self.reader, key).await
     }
 
     /// The text that a run runs.
@@ -237,6 +235,13 @@ fn members() -> Vec<(&'static str, String)> {
 pub(super) fn state(row: &AnyRow) -> Result<RunState, StoreError> {
     let name: String = row.try_get("state")?;
     name.parse().map_err(StoreError::Corrupt)
+}
+
+/// As [`Store::run_of_key`], asked there.
+pub(super) async fn run_of_key(at: impl Executor<'_, Database = Any>, key: &str) -> Result<RunRow, StoreError> {
+    let sql = format!("SELECT {SHOWN} FROM runs WHERE idempotency_key = $1");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(key).fetch_optional(at).await?;
+    run_row(&row.ok_or_else(|| StoreError::NotFound(format!("no run has the idempotency key \"{key}\"")))?)
 }
 
 pub(super) fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {

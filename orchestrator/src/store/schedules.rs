@@ -52,36 +52,38 @@ impl Store {
         next_at: Option<i64>,
         by: &str,
     ) -> Result<Schedule, StoreError> {
-        let mut tx = self.begin().await?;
-        // Held, so that nobody deletes it in the meantime.
-        let held = sqlx::query("UPDATE pipelines SET updated_at = updated_at WHERE name = $1").bind(&spec.pipeline);
-        if held.execute(&mut *tx).await?.rows_affected() == 0 {
-            return Err(StoreError::NotFound(format!("there is no pipeline {}", spec.pipeline)));
-        }
-        sqlx::query(self.sql(
-            "INSERT INTO schedules (name, pipeline, version, sets, cron, zone, overlap, catch_up, jitter_ms, paused, next_at,
-               updated_at, updated_by, params)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, {now}, $11, $12)
-             ON CONFLICT (name) DO UPDATE SET pipeline = excluded.pipeline, version = excluded.version,
-               sets = excluded.sets, cron = excluded.cron, zone = excluded.zone, overlap = excluded.overlap,
-               catch_up = excluded.catch_up, jitter_ms = excluded.jitter_ms, paused = 0, next_at = excluded.next_at,
-               last_error = NULL, params = excluded.params, updated_at = excluded.updated_at, updated_by = excluded.updated_by",
-        ))
-        .bind(name)
-        .bind(&spec.pipeline)
-        .bind(spec.version)
-        .bind(json!(spec.set).to_string())
-        .bind(&spec.cron)
-        .bind(&spec.zone)
-        .bind(json!(spec.overlap).to_string())
-        .bind(json!(spec.catch_up).to_string())
-        .bind(i64::from(spec.jitter_seconds) * 1000)
-        .bind(next_at)
-        .bind(by)
-        .bind(json!(spec.params).to_string())
-        .execute(&mut *tx)
+        self.write(async |tx| {
+            // Held, so that nobody deletes it in the meantime.
+            let held = sqlx::query("UPDATE pipelines SET updated_at = updated_at WHERE name = $1").bind(&spec.pipeline);
+            if held.execute(&mut **tx).await?.rows_affected() == 0 {
+                return Err(StoreError::NotFound(format!("there is no pipeline {}", spec.pipeline)));
+            }
+            sqlx::query(self.sql(
+                "INSERT INTO schedules (name, pipeline, version, sets, cron, zone, overlap, catch_up, jitter_ms, paused, next_at,
+                   updated_at, updated_by, params)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, {now}, $11, $12)
+                 ON CONFLICT (name) DO UPDATE SET pipeline = excluded.pipeline, version = excluded.version,
+                   sets = excluded.sets, cron = excluded.cron, zone = excluded.zone, overlap = excluded.overlap,
+                   catch_up = excluded.catch_up, jitter_ms = excluded.jitter_ms, paused = 0, next_at = excluded.next_at,
+                   last_error = NULL, params = excluded.params, updated_at = excluded.updated_at, updated_by = excluded.updated_by",
+            ))
+            .bind(name)
+            .bind(&spec.pipeline)
+            .bind(spec.version)
+            .bind(json!(spec.set).to_string())
+            .bind(&spec.cron)
+            .bind(&spec.zone)
+            .bind(json!(spec.overlap).to_string())
+            .bind(json!(spec.catch_up).to_string())
+            .bind(i64::from(spec.jitter_seconds) * 1000)
+            .bind(next_at)
+            .bind(by)
+            .bind(json!(spec.params).to_string())
+            .execute(&mut **tx)
+            .await?;
+            Ok(())
+        })
         .await?;
-        self.commit(tx).await?;
         self.schedule(name).await
     }
 
@@ -119,11 +121,13 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn advance_schedule(&self, name: &str, from: i64, to: Option<i64>) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        let moved = sqlx::query("UPDATE schedules SET next_at = $3 WHERE name = $1 AND next_at = $2 AND paused = 0");
-        let moved = moved.bind(name).bind(from).bind(to).execute(&mut *tx).await?.rows_affected() == 1;
-        self.commit(tx).await?;
-        Ok(moved)
+        self.write(async |tx| {
+            let moved =
+                sqlx::query("UPDATE schedules SET next_at = $3 WHERE name = $1 AND next_at = $2 AND paused = 0");
+            let moved = moved.bind(name).bind(from).bind(to).execute(&mut **tx).await?.rows_affected() == 1;
+            Ok(moved)
+        })
+        .await
     }
 
     /// Notes what became of a time of a schedule.
@@ -131,15 +135,17 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn note_schedule(&self, name: &str, at: i64, outcome: Result<&str, &str>) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        sqlx::query("UPDATE schedules SET last_at = $2, last_run = $3, last_error = $4 WHERE name = $1")
-            .bind(name)
-            .bind(at)
-            .bind(outcome.ok())
-            .bind(outcome.err())
-            .execute(&mut *tx)
-            .await?;
-        self.commit(tx).await
+        self.write(async |tx| {
+            sqlx::query("UPDATE schedules SET last_at = $2, last_run = $3, last_error = $4 WHERE name = $1")
+                .bind(name)
+                .bind(at)
+                .bind(outcome.ok())
+                .bind(outcome.err())
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Pauses a schedule, or lets it go on: then it is due at `next_at`.
@@ -147,13 +153,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when there is none of this name.
     pub async fn pause_schedule(&self, name: &str, paused: bool, next_at: Option<i64>) -> Result<Schedule, StoreError> {
-        let mut tx = self.begin().await?;
-        let changed = sqlx::query("UPDATE schedules SET paused = $2, next_at = $3 WHERE name = $1");
-        let changed = changed.bind(name).bind(i64::from(paused)).bind(next_at).execute(&mut *tx).await?;
-        if changed.rows_affected() == 0 {
-            return Err(missing(name));
-        }
-        self.commit(tx).await?;
+        self.write(async |tx| {
+            let changed = sqlx::query("UPDATE schedules SET paused = $2, next_at = $3 WHERE name = $1");
+            let changed = changed.bind(name).bind(i64::from(paused)).bind(next_at).execute(&mut **tx).await?;
+            if changed.rows_affected() == 0 {
+                return Err(missing(name));
+            }
+            Ok(())
+        })
+        .await?;
         self.schedule(name).await
     }
 
@@ -162,12 +170,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when there is none of this name.
     pub async fn delete_schedule(&self, name: &str) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let deleted = sqlx::query("DELETE FROM schedules WHERE name = $1").bind(name).execute(&mut *tx).await?;
-        if deleted.rows_affected() == 0 {
-            return Err(missing(name));
-        }
-        self.commit(tx).await
+        self.write(async |tx| {
+            let deleted = sqlx::query("DELETE FROM schedules WHERE name = $1").bind(name).execute(&mut **tx).await?;
+            if deleted.rows_affected() == 0 {
+                return Err(missing(name));
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// The runs from these origins for the times from the one to the other, the youngest first.

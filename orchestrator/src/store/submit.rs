@@ -1,8 +1,8 @@
 //! A run enters, once: a repeated request with the same key finds the run that the first one made.
 
 use super::pipelines::put_definition;
-use super::read::run_row;
-use super::{Definition, RunRow, Store, StoreError};
+use super::read::{run_of_key, run_row};
+use super::{Definition, RunRow, Store, StoreError, Tx};
 use crate::pipeline::HookRules;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -58,8 +58,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] when the key was used for another pipeline, version or parameters.
     pub async fn submit(&self, new: &NewRun) -> Result<Submitted, StoreError> {
-        let mut tx = self.begin().await?;
-        put_definition(self, &mut tx, &new.definition).await?;
+        self.write(async |tx| self.submit_in(tx, new).await).await
+    }
+
+    async fn submit_in(&self, tx: &mut Tx, new: &NewRun) -> Result<Submitted, StoreError> {
+        put_definition(self, tx, &new.definition).await?;
         let sets = json!(new.sets).to_string();
         let fresh = sqlx::query(self.sql(
             "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
@@ -83,17 +86,15 @@ impl Store {
         .bind(json!(new.params).to_string())
         .bind(json!(new.hooks).to_string())
         .bind(new.scheduled_at)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         if let Some(row) = fresh {
             let body = json!({"pipeline": new.pipeline, "by": new.submitted_by, "origin": new.origin});
-            self.write_event(&mut tx, &new.id, row.try_get("event_seq")?, "queued", &body).await?;
-            self.commit(tx).await?;
+            self.write_event(tx, &new.id, row.try_get("event_seq")?, "queued", &body).await?;
             return Ok(Submitted { run: run_row(&row)?, fresh: true });
         }
-        tx.undo().await?;
         let key = new.idempotency_key.as_deref().unwrap_or_default();
-        let run = self.run_of_key(key).await?;
+        let run = run_of_key(&mut **tx, key).await?;
         if run.definition != new.definition.hash || run.sets != new.sets || run.params != new.params {
             return Err(StoreError::Conflict(format!(
                 "the idempotency key \"{key}\" was used for run {}, with another pipeline or other parameters",

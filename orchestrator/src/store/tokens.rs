@@ -75,20 +75,17 @@ impl Store {
         // Two version 4 UUIDs from the system's source of randomness: 244 bits.
         let secret: String = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|part| hex(part.as_bytes())).concat();
         let secret = format!("qv_{id}_{secret}");
-        let mut tx = self.begin().await?;
         let sql = format!(
             "INSERT INTO tokens (id, name, hash, role, created_at, expires_at)
              VALUES ($1, $2, $3, $4, {{now}}, {{now}} + $5) RETURNING {COLUMNS}"
         );
-        let row = sqlx::query(self.sql(&sql))
+        let new = sqlx::query(self.sql(&sql))
             .bind(&id)
             .bind(name)
             .bind(checksum(secret.as_bytes()))
             .bind(role.name())
-            .bind(good_for.map(super::millis))
-            .fetch_one(&mut *tx)
-            .await?;
-        self.commit(tx).await?;
+            .bind(good_for.map(super::millis));
+        let row = self.write(async |tx| Ok(new.fetch_one(&mut **tx).await?)).await?;
         Ok((token(&row)?, secret))
     }
 
@@ -120,12 +117,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such token.
     pub async fn revoke_token(&self, id: &str) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let revoked = sqlx::query(self.sql("UPDATE tokens SET revoked_at = COALESCE(revoked_at, {now}) WHERE id = $1"));
-        if revoked.bind(id).execute(&mut *tx).await?.rows_affected() == 0 {
-            return Err(StoreError::NotFound(format!("there is no token {id}")));
-        }
-        self.commit(tx).await
+        let sql = self.sql("UPDATE tokens SET revoked_at = COALESCE(revoked_at, {now}) WHERE id = $1");
+        self.write(async |tx| match sqlx::query(sql).bind(id).execute(&mut **tx).await?.rows_affected() {
+            0 => Err(StoreError::NotFound(format!("there is no token {id}"))),
+            _ => Ok(()),
+        })
+        .await
     }
 }
 

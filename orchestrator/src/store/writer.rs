@@ -2,41 +2,48 @@
 //!
 //! SQLite has one writer, and each transaction ends with a wait for the disk. Callers who write at the same time share a
 //! transaction, and so wait once: the first one begins it, the others write within savepoints, and it is committed by the
-//! first of them to get the turn again, when all who stood behind it have had theirs. Nobody is told of success before.
+//! first of them to get the turn again, when all who stood behind it have had theirs. Nobody is answered before: neither
+//! who has written, nor who was refused, perhaps because of what another had just written.
 //!
 //! PostgreSQL has many writers, and gathers their commits itself.
 
 use super::dialect::Dialect;
 use super::{PATIENCE, StoreError};
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
-use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 use tokio::time::timeout;
 
-/// Where transactions that write begin. Cheap to clone.
+/// Where transactions that write begin and end. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     pool: AnyPool,
     dialect: Dialect,
     /// Whoever holds it has the turn. Of use where there is one writer.
-    turn: Arc<Mutex<Shared>>,
+    turn: Arc<Mutex<Turn>>,
+    /// Counts what this process wrote: whoever waits for news need not ask again and again.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    open: Option<Shared>,
+    /// Transactions there were so far.
+    count: u64,
 }
 
 /// A transaction that several callers share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    open: Option<Transaction<'static, Any>>,
-    /// How many there were.
-    number: u64,
-    /// Those who have written, and wait to hear that it is on the disk.
+    transaction: Transaction<'static, Any>,
+    /// Those who have had their turn, and wait to hear that it is on the disk.
     waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
     /// Whether the last one gave up within its savepoint.
     given_up: bool,
 }
 
-/// What one caller writes: dropped without [`Tx::commit`], nothing.
+/// What one caller writes: dropped without [`Writer::end`], nothing.
 pub(super) enum Tx {
     Own(Transaction<'static, Any>),
     Shared(Member),
@@ -44,7 +51,7 @@ pub(super) enum Tx {
 
 /// A caller whose turn it is to write into a shared transaction.
 pub(super) struct Member {
-    shared: OwnedMutexGuard<Shared>,
+    turn: OwnedMutexGuard<Turn>,
     /// The one who began it needs none.
     savepoint: bool,
     over: bool,
@@ -52,122 +59,163 @@ pub(super) struct Member {
 
 impl Writer {
     pub fn new(pool: AnyPool, dialect: Dialect) -> Self {
-        Self { pool, dialect, turn: Arc::default() }
+        Self { pool, dialect, turn: Arc::default(), changed: watch::Sender::new(0) }
     }
 
+    /// Told whenever this process has written something.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Begins to write, perhaps among others who do.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return Ok(Tx::Own(self.pool.begin_with(self.dialect.begin()).await?));
+            return Ok(Tx::Own(self.own().await?));
         }
-        let turn = timeout(PATIENCE, Arc::clone(&self.turn).lock_owned()).await;
-        let mut shared = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        shared.tidy().await;
-        if shared.open.is_none() {
-            shared.open = Some(self.pool.begin_with(self.dialect.begin()).await?);
-            shared.number += 1;
-            return Ok(Tx::Shared(Member { shared, savepoint: false, over: false }));
+        let mut turn = self.turn().await?;
+        if turn.open.as_ref().is_some_and(|shared| shared.given_up) {
+            turn = apart(async move {
+                turn.tidy().await;
+                Ok(turn)
+            })
+            .await?;
         }
-        let mut member = Member { shared, savepoint: true, over: false };
+        if turn.open.is_none() {
+            return self.first(turn).await;
+        }
+        let mut member = Member { turn, savepoint: true, over: false };
         sqlx::query("SAVEPOINT member").execute(&mut *member).await?;
         Ok(Tx::Shared(member))
+    }
+
+    /// Begins to write when all that was written is on the disk: for a caller who changes more than the database by what it
+    /// reads, or takes long.
+    pub async fn begin_alone(&self) -> Result<Tx, StoreError> {
+        if self.dialect.writers() > 1 {
+            return Ok(Tx::Own(self.own().await?));
+        }
+        let mut turn = self.turn().await?;
+        let turn = apart(async move {
+            turn.commit().await;
+            Ok(turn)
+        });
+        self.first(turn.await?).await
+    }
+
+    /// Commits what went well, and undoes what did not. Returns when all that the caller wrote and saw is on the disk.
+    pub async fn end<T>(&self, tx: Tx, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        let good = done.is_ok();
+        let changed = self.changed.clone();
+        let ended = async move {
+            match tx {
+                Tx::Own(own) if good => own.commit().await?,
+                Tx::Own(own) => own.rollback().await?,
+                Tx::Shared(member) => member.end(good).await?,
+            }
+            if good {
+                changed.send_modify(|count| *count += 1);
+            }
+            Ok(())
+        };
+        apart(ended).await?;
+        done
     }
 
     pub async fn close(&self) {
         self.pool.close().await;
     }
+
+    async fn own(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.pool.begin_with(self.dialect.begin()).await
+    }
+
+    async fn turn(&self) -> Result<OwnedMutexGuard<Turn>, StoreError> {
+        let turn = timeout(PATIENCE, Arc::clone(&self.turn).lock_owned()).await;
+        Ok(turn.map_err(|_| sqlx::Error::PoolTimedOut)?)
+    }
+
+    async fn first(&self, mut turn: OwnedMutexGuard<Turn>) -> Result<Tx, StoreError> {
+        turn.open = Some(Shared { transaction: self.own().await?, waiting: Vec::new(), given_up: false });
+        turn.count += 1;
+        Ok(Tx::Shared(Member { turn, savepoint: false, over: false }))
+    }
 }
 
-impl Tx {
-    /// Returns when it is on the disk.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Own(own) => Ok(own.commit().await?),
-            // In a task of its own: others depend on it, even if this caller goes away.
-            Self::Shared(member) => tokio::spawn(member.commit()).await.unwrap_or_else(|_| Err(lost())),
+impl Turn {
+    /// Undoes what was given up. Where that fails, the database has undone the whole transaction, as on a full disk.
+    async fn tidy(&mut self) {
+        let Some(shared) = self.open.as_mut().filter(|shared| shared.given_up) else { return };
+        for undo in ["ROLLBACK TO member", "RELEASE member"] {
+            if let Err(error) = sqlx::query(undo).execute(&mut *shared.transaction).await {
+                tracing::warn!(%error, "a transaction was lost");
+                return self.lose();
+            }
+        }
+        shared.given_up = false;
+    }
+
+    async fn commit(&mut self) {
+        self.tidy().await;
+        if let Some(Shared { transaction, waiting, .. }) = self.open.take() {
+            let outcome = transaction.commit().await.map_err(StoreError::from);
+            tell(waiting, &outcome);
         }
     }
 
-    /// Undoes what was written. Returns when all that was seen is on the disk: others may have written it just before.
-    pub async fn undo(self) -> Result<(), StoreError> {
-        match self {
-            Self::Own(own) => Ok(own.rollback().await?),
-            Self::Shared(member) => tokio::spawn(member.undo()).await.unwrap_or_else(|_| Err(lost())),
+    fn lose(&mut self) {
+        if let Some(shared) = self.open.take() {
+            tell(shared.waiting, &Err(lost()));
         }
     }
 }
 
 impl Member {
-    async fn commit(mut self) -> Result<(), StoreError> {
-        if self.savepoint {
-            sqlx::query("RELEASE member").execute(&mut *self).await?;
+    /// As [`Writer::end`].
+    async fn end(mut self, good: bool) -> Result<(), StoreError> {
+        match (good, self.savepoint) {
+            (true, true) => drop(sqlx::query("RELEASE member").execute(&mut *self).await?),
+            (true, false) => {}
+            (false, true) => {
+                self.give_up();
+                self.turn.tidy().await;
+            }
+            // Nobody else has written: it is undone when it is dropped.
+            (false, false) => return Ok(()),
         }
-        self.written().await
-    }
-
-    async fn undo(mut self) -> Result<(), StoreError> {
-        if !self.savepoint {
-            return Ok(());
-        }
-        self.shared.given_up = true;
-        self.shared.tidy().await;
-        self.written().await
-    }
-
-    /// Waits for the end of the transaction.
-    async fn written(mut self) -> Result<(), StoreError> {
         self.over = true;
-        let (tell, told) = oneshot::channel();
-        self.shared.waiting.push(tell);
-        let (turn, number) = (Arc::clone(OwnedMutexGuard::mutex(&self.shared)), self.shared.number);
-        drop(self);
-        // Who waited for the turn has it before this.
-        let mut shared = turn.lock().await;
-        if shared.number == number {
-            shared.commit().await;
+        let (tell, mut told) = oneshot::channel();
+        match &mut self.turn.open {
+            Some(shared) => shared.waiting.push(tell),
+            None => return Err(lost()),
         }
-        drop(shared);
-        told.await.unwrap_or_else(|_| Err(lost()))
-    }
-}
-
-impl Shared {
-    /// Undoes what was given up. Where that fails, the database has undone the whole transaction, as on a full disk.
-    async fn tidy(&mut self) {
-        let Some(open) = self.open.as_mut().filter(|_| mem::take(&mut self.given_up)) else { return };
-        for undo in ["ROLLBACK TO member", "RELEASE member"] {
-            if let Err(error) = sqlx::query(undo).execute(&mut **open).await {
-                self.open = None;
-                return self.tell(&Err(error.into()));
+        let (queue, count) = (Arc::clone(OwnedMutexGuard::mutex(&self.turn)), self.turn.count);
+        drop(self);
+        tokio::select! {
+            biased;
+            outcome = &mut told => return outcome.unwrap_or_else(|_| Err(lost())),
+            // Who waited for the turn has it before this.
+            mut turn = queue.lock() => {
+                if turn.count == count {
+                    turn.commit().await;
+                }
             }
         }
+        told.await.unwrap_or_else(|_| Err(lost()))
     }
 
-    async fn commit(&mut self) {
-        self.tidy().await;
-        let outcome = match self.open.take() {
-            Some(open) => open.commit().await.map_err(StoreError::from),
-            None => Err(lost()),
-        };
-        self.tell(&outcome);
-    }
-
-    fn tell(&mut self, outcome: &Result<(), StoreError>) {
-        for tell in self.waiting.drain(..) {
-            // Whoever no longer listens has gone away.
-            tell.send(outcome.clone()).ok();
+    fn give_up(&mut self) {
+        match &mut self.turn.open {
+            Some(shared) if self.savepoint => shared.given_up = true,
+            // It is rolled back.
+            open => *open = None,
         }
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if self.over {
-            return;
-        }
-        match self.savepoint {
-            true => self.shared.given_up = true,
-            // Nobody else has written yet: it is rolled back.
-            false => self.shared.open = None,
+        if !self.over {
+            self.give_up();
         }
     }
 }
@@ -176,13 +224,13 @@ impl Deref for Member {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        self.shared.open.as_ref().expect("it is open while a caller writes")
+        &self.turn.open.as_ref().expect("it is open while a caller writes").transaction
     }
 }
 
 impl DerefMut for Member {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        self.shared.open.as_mut().expect("it is open while a caller writes")
+        &mut self.turn.open.as_mut().expect("it is open while a caller writes").transaction
     }
 }
 
@@ -206,6 +254,146 @@ impl DerefMut for Tx {
     }
 }
 
+/// Does it to its end, even if the caller goes away: others depend on it.
+async fn apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(lost()))
+}
+
+fn tell(waiting: Vec<oneshot::Sender<Result<(), StoreError>>>, outcome: &Result<(), StoreError>) {
+    for tell in waiting {
+        // Whoever no longer listens has gone away.
+        tell.send(outcome.clone()).ok();
+    }
+}
+
 fn lost() -> StoreError {
-    StoreError::Unavailable("the transaction was lost".to_owned())
+    StoreError::Unavailable("the database gave up a transaction; it can be tried again".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pool;
+    use super::*;
+    use sqlx::Row;
+    use tempfile::TempDir;
+    use tokio::task::JoinHandle;
+
+    async fn writer() -> (Writer, TempDir) {
+        sqlx::any::install_default_drivers();
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = format!("sqlite://{}?mode=rwc", folder.path().join("t.db").display());
+        let pool = pool(Dialect::Sqlite, &address, 1).expect("an address");
+        let tables = "CREATE TABLE t (name TEXT, of TEXT REFERENCES t2 (name) DEFERRABLE INITIALLY DEFERRED);
+                      CREATE TABLE t2 (name TEXT PRIMARY KEY)";
+        sqlx::raw_sql(tables).execute(&pool).await.expect("made");
+        (Writer::new(pool, Dialect::Sqlite), folder)
+    }
+
+    async fn put(tx: &mut Tx, name: &str) {
+        sqlx::query("INSERT INTO t (name) VALUES ($1)").bind(name).execute(&mut **tx).await.expect("written");
+    }
+
+    async fn names(writer: &Writer) -> Vec<String> {
+        let rows = sqlx::query("SELECT name FROM t ORDER BY name").fetch_all(&writer.pool).await.expect("read");
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Somebody who has written this name and waits, in a transaction that is still open: the turn goes to the other one.
+    async fn one_waits(writer: &Writer, name: &str) -> (JoinHandle<Result<(), StoreError>>, Tx) {
+        let mut one = writer.begin().await.expect("begun");
+        put(&mut one, name).await;
+        let other = tokio::spawn({
+            let writer = writer.clone();
+            async move { writer.begin().await.expect("begun") }
+        });
+        // One thread: the other one stands in the queue before the first has the turn again.
+        tokio::task::yield_now().await;
+        let writer = writer.clone();
+        let waits = tokio::spawn(async move { writer.end(one, Ok(())).await });
+        (waits, other.await.expect("no panic"))
+    }
+
+    #[tokio::test]
+    async fn nobody_is_answered_before_the_commit() {
+        let (writer, _folder) = writer().await;
+        let (one, mut other) = one_waits(&writer, "a").await;
+        put(&mut other, "b").await;
+        assert!(!one.is_finished());
+        // Refused, because of what the first has written: it must not be told of that before it is there.
+        let refused = writer.end::<()>(other, Err(StoreError::Conflict("a is there".to_owned()))).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+        assert_eq!(names(&writer).await, ["a"]);
+        one.await.expect("no panic").expect("written");
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_takes_nobody_along() {
+        let (writer, _folder) = writer().await;
+        let (one, mut other) = one_waits(&writer, "a").await;
+        put(&mut other, "b").await;
+        drop(other);
+        one.await.expect("no panic").expect("written");
+        assert_eq!(names(&writer).await, ["a"]);
+        let mut alone = writer.begin().await.expect("begun");
+        put(&mut alone, "c").await;
+        drop(alone);
+        assert_eq!(names(&writer).await, ["a"]);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_the_database_undoes_is_told_as_lost_to_all() {
+        for refused in [false, true] {
+            let (writer, _folder) = writer().await;
+            let (one, mut other) = one_waits(&writer, "a").await;
+            // What SQLite does by itself on a full disk, and sqlx does not know of.
+            sqlx::query("ROLLBACK").execute(&mut *other).await.expect("undone");
+            match refused {
+                true => {
+                    let told = writer.end::<()>(other, Err(StoreError::Conflict("no".to_owned()))).await;
+                    assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+                }
+                false => drop(other),
+            }
+            let told = one.await.expect("no panic");
+            assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+            let mut next = writer.begin().await.expect("begun");
+            put(&mut next, "c").await;
+            writer.end(next, Ok(())).await.expect("written");
+            assert_eq!(names(&writer).await, ["c"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_is_told_to_all() {
+        let (writer, _folder) = writer().await;
+        let (one, mut other) = one_waits(&writer, "a").await;
+        let broken = sqlx::query("INSERT INTO t VALUES ('b', 'nobody')");
+        broken.execute(&mut *other).await.expect("it is checked by the commit");
+        assert!(writer.end(other, Ok(())).await.is_err());
+        assert!(one.await.expect("no panic").is_err());
+        assert_eq!(names(&writer).await, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn who_begins_alone_sees_what_is_on_the_disk() {
+        let (writer, _folder) = writer().await;
+        let mut one = writer.begin().await.expect("begun");
+        put(&mut one, "a").await;
+        let alone = tokio::spawn({
+            let writer = writer.clone();
+            async move { writer.begin_alone().await.expect("begun") }
+        });
+        tokio::task::yield_now().await;
+        let ended = tokio::spawn({
+            let writer = writer.clone();
+            async move { writer.end(one, Ok(())).await }
+        });
+        let alone = alone.await.expect("no panic");
+        // It has the turn, and still the first one is answered.
+        ended.await.expect("no panic").expect("written");
+        drop(alone);
+        assert_eq!(names(&writer).await, ["a"]);
+    }
 }

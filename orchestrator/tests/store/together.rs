@@ -63,7 +63,6 @@ async fn callers_who_go_away_write_all_or_nothing(fresh: Fresh) {
     }
     let there = queued(&fresh.store).await;
     assert!(told.iter().all(|id| there.contains(id)), "whoever was told of success has written");
-    assert!(told.len() >= 100, "those who stayed were served");
 }
 
 /// The transactions in the write-ahead log of this file: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
