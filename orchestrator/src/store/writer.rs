@@ -173,7 +173,9 @@ impl Member {
     /// As [`Writer::end`].
     async fn end(mut self, good: bool) -> Result<(), StoreError> {
         match (good, self.savepoint) {
-            (true, true) => drop(sqlx::query("RELEASE member").execute(&mut *self).await?),
+            (true, true) => {
+                sqlx::query("RELEASE member").execute(&mut *self).await?;
+            }
             (true, false) => {}
             (false, true) => {
                 self.give_up();
