@@ -276,3 +276,25 @@ async fn compressed_rows_that_claim_more_than_there_can_be_are_refused() {
         }
     }
 }
+
+#[tokio::test]
+async fn text_that_is_no_json_is_told_with_its_line_and_record() {
+    let folder = Folder::new();
+    let many = |count: usize| "{\"a\": 1}\n".repeat(count);
+    for (text, line, row) in [
+        (many(3) + "{\"a\": xx}\n", 4, Some(4)),
+        ("[\n".to_owned() + &"{\"a\": 1},\n".repeat(2) + "{\"a\":\n xx}]", 5, Some(3)),
+        ("\n\n".to_owned() + &many(2) + "\n{\"a\" 1}\n" + &many(9), 6, Some(3)),
+        (many(100) + "{\"a\": 1", 101, None),
+        (many(100) + "}\n", 101, None),
+        // Beyond the records that the types are found from.
+        (many(30_000) + "{\"a\": xx}\n" + &many(9), 30_001, Some(30_001)),
+        (many(3) + "7\n", 4, Some(4)),
+    ] {
+        folder.write("a.json", &text);
+        let fault = folder.read(json!({"file_path": "a.json"})).await.expect_err("no JSON");
+        let place = format!("a.json, line {line}: ");
+        assert!(fault.message().starts_with(&place), "{place} {}", fault.message());
+        assert_eq!((fault.kind(), fault.row_number()), (FaultKind::BadData, row), "{}", fault.message());
+    }
+}

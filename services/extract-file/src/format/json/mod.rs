@@ -22,7 +22,8 @@ use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
 use exact::{Exact, Offence, Wrong};
 use expected::Whole;
 use flight_common::{BATCH_ROWS, Fault, uncompressed};
-use records::{Block, Records};
+use records::{Block, Broken, Records};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -32,6 +33,9 @@ use std::sync::Arc;
 const BUFFER: usize = 256 << 10;
 /// Text that types are found from, at most.
 const SAMPLE_BYTES: usize = 16 << 20;
+
+/// What to try with a file that is no JSON from some place on.
+const NO_JSON: &str = "is it cut short, or of another format? Mend it, or make or fetch it again";
 
 type Text = BufReader<Box<dyn Read + Send>>;
 
@@ -57,17 +61,18 @@ pub fn look(path: &str, file: File, sample_rows: usize) -> Result<Look, Fault> {
     let mut records = records(path, file)?;
     let (mut sample, mut blocks, mut bytes): (Vec<Value>, Vec<(u64, Block)>, usize) = (Vec::new(), Vec::new(), 0);
     while sample.len() < sample_rows && bytes < SAMPLE_BYTES {
-        let at = |why: String, seen: usize| damaged(path, format!("after record {seen}: {why}"));
-        let Some(mut block) = records.next_block().map_err(|why| at(why, sample.len()))? else { break };
+        let Some(mut block) = records.next_block().map_err(|broken| cut(path, broken))? else { break };
         bytes += block.text.len();
         let before = sample.len() as u64;
         let mut values = serde_json::Deserializer::from_slice(&block.text).into_iter::<Value>();
         while sample.len() < sample_rows
             && let Some(record) = values.next()
         {
-            let record = record.map_err(|error| at(error.to_string(), sample.len()))?;
+            let record = record.map_err(|error| misread(path, &block, &error, sample.len() as u64))?;
             if !record.is_object() {
-                return Err(at(format!("{record:.40} is no record"), sample.len())
+                let line = block.line(values.byte_offset().saturating_sub(1));
+                return Err(Fault::bad_data(format!("{path}, line {line}: {record:.40} is no record"))
+                    .row(sample.len() as u64 + 1)
                     .help("each record is an object: {\"id\": 1, \"name\": \"Ann\"}"));
             }
             sample.push(record);
@@ -127,8 +132,9 @@ pub fn batches(path: &str, file: File, wanted: Wanted) -> Result<Batches, Fault>
         .build_decoder()
         .map_err(|error| damaged(path, error))?;
     let path = path.to_owned();
+    let records = records(&path, file)?;
     let mut reader =
-        Decoding { records: records(&path, file)?, exact, decoder, typed, block: Vec::new(), taken: 0, rows: 0, path };
+        Decoding { records, exact, decoder, typed, block: Block::default(), before: 0, taken: 0, rows: 0, path };
     Ok(Box::new(std::iter::from_fn(move || reader.next().transpose())))
 }
 
@@ -138,7 +144,9 @@ struct Decoding<R> {
     exact: Exact,
     decoder: Decoder,
     typed: Vec<(String, DataType)>,
-    block: Vec<u8>,
+    block: Block,
+    /// Records before the block.
+    before: u64,
     taken: usize,
     rows: u64,
 }
@@ -147,16 +155,15 @@ impl<R: BufRead> Decoding<R> {
     /// The next batch: of a block, or of as many rows as a batch may have.
     fn next(&mut self) -> Result<Option<RecordBatch>, Fault> {
         loop {
-            if self.taken == self.block.len() {
-                let next = self.records.next_block().map_err(|why| self.undecoded(why))?;
+            if self.taken == self.block.text.len() {
+                let next = self.records.next_block().map_err(|broken| cut(&self.path, broken))?;
                 let Some(block) = next else { return Ok(None) };
                 self.check(&block)?;
-                (self.block, self.taken) = (block.text, 0);
+                (self.block, self.before, self.taken) = (block, self.rows, 0);
             }
-            let told = |error: ArrowError| error.to_string();
-            let taken = self.decoder.decode(&self.block[self.taken..]).map_err(told);
-            self.taken += taken.map_err(|why| self.undecoded(why))?;
-            let batch = self.decoder.flush().map_err(told).map_err(|why| self.undecoded(why))?;
+            let taken = self.decoder.decode(&self.block.text[self.taken..]);
+            self.taken += taken.map_err(|error| self.undecoded(&error))?;
+            let batch = self.decoder.flush().map_err(|error| self.undecoded(&error))?;
             if let Some(batch) = batch {
                 let batch = given::typed(batch, &self.typed, &self.path, self.rows)?;
                 self.rows += batch.num_rows() as u64;
@@ -165,9 +172,15 @@ impl<R: BufRead> Decoding<R> {
         }
     }
 
-    fn undecoded(&self, why: String) -> Fault {
-        damaged(&self.path, format!("after record {}: {why}", self.rows))
-            .help("a type is found from the first records: raise `sample_rows`, or mend the file")
+    /// Why the decoder did not take the block. It does not tell where it stood.
+    fn undecoded(&self, why: &ArrowError) -> Fault {
+        let mut records = serde_json::Deserializer::from_slice(&self.block.text).into_iter::<IgnoredAny>();
+        let mut before = self.before;
+        match records.find_map(|record| record.map(|_| before += 1).err()) {
+            Some(error) => misread(&self.path, &self.block, &error, before),
+            None => damaged(&self.path, format!("after record {}: {why}", self.rows))
+                .help("a type is found from the first records: raise `sample_rows`, or mend the file"),
+        }
     }
 
     /// Refuses what the decoder would change or leave out.
@@ -179,6 +192,18 @@ impl<R: BufRead> Decoding<R> {
         });
         first.map_or(Ok(()), |offence| Err(explain(&self.path, &offence, block, self.rows)))
     }
+}
+
+/// The fault of a text that is cut short, or not of records.
+fn cut(path: &str, Broken { line, why }: Broken) -> Fault {
+    Fault::bad_data(format!("{path}, line {line}: {why}")).help(NO_JSON)
+}
+
+/// The fault of a record that is no JSON, after so many that are.
+fn misread(path: &str, block: &Block, error: &serde_json::Error, before: u64) -> Fault {
+    let (line, told) = (block.line_of(error), error.to_string());
+    let why = told.rsplit_once(" at line ").map_or(told.as_str(), |(why, _)| why);
+    Fault::bad_data(format!("{path}, line {line}: {why}")).row(before + 1).help(NO_JSON)
 }
 
 /// The fault of what is wrong in a block, before which there are so many records.

@@ -27,6 +27,22 @@ impl Block {
     pub fn line(&self, at: usize) -> u64 {
         self.lines + self.breaks.partition_point(|&end| (end as usize) < at) as u64 + 1
     }
+
+    /// The line of the file that an error in the text is on.
+    pub fn line_of(&self, error: &serde_json::Error) -> u64 {
+        let lines = self.text.split_inclusive(|&byte| byte == b'\n');
+        let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+        self.line(before + error.column().saturating_sub(1))
+    }
+}
+
+/// Text that is not of records.
+#[derive(Debug)]
+pub struct Broken {
+    /// The line of the file, counted from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// Records of a text, in blocks.
@@ -45,15 +61,27 @@ impl<R: BufRead> Records<R> {
     /// The next whole records: about a block of them, or one if that is larger. Nothing after the last one.
     ///
     /// # Errors
-    /// What is wrong with the text.
-    pub fn next_block(&mut self) -> Result<Option<Block>, String> {
+    /// What is wrong with the text, and where.
+    pub fn next_block(&mut self) -> Result<Option<Block>, Broken> {
         let mut block = Block { lines: self.lines, ..Block::default() };
+        let filled = self.fill(&mut block);
+        let line = self.lines + block.breaks.len() as u64 + 1;
+        self.lines = line - 1;
+        match filled {
+            Ok(some) => Ok(some.then_some(block)),
+            Err(why) => Err(Broken { line, why }),
+        }
+    }
+
+    /// Adds to a block until it is full. Whether there is any record in it.
+
+    fn fill(&mut self, block: &mut Block) -> Result<bool, String> {
         loop {
             let text = self.text.fill_buf().map_err(|error| error.to_string())?;
             if text.is_empty() {
                 self.scanner.end()?;
                 let has_records = block.text.iter().any(|byte: &u8| !byte.is_ascii_whitespace());
-                return Ok(has_records.then_some(block));
+                return Ok(has_records);
             }
             let (mut taken, mut full) = (0, false);
             while taken < text.len() && !full {
@@ -66,8 +94,7 @@ impl<R: BufRead> Records<R> {
             }
             self.text.consume(taken);
             if full {
-                self.lines += block.breaks.len() as u64;
-                return Ok(Some(block));
+                return Ok(true);
             }
             if block.text.len() > LONGEST {
                 return Err(format!("a record is longer than {LONGEST} bytes"));
@@ -148,7 +175,7 @@ mod tests {
         // A buffer of one byte cuts the text everywhere.
         let mut records = Records::new(BufReader::with_capacity(1, text.as_bytes()));
         let mut all = Vec::new();
-        while let Some(block) = records.next_block()? {
+        while let Some(block) = records.next_block().map_err(|broken| broken.why)? {
             all.extend(block.text);
         }
         let text = String::from_utf8(all).expect("it was text");
