@@ -1,7 +1,9 @@
 //! The service as operators run it: real processes, asked and told by the command.
 
 use quiver_tests::service::{SOON, Service, written};
-use quiver_tests::{House, signal};
+use quiver_tests::{House, eventually, signal};
+use serde_json::json;
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
 
@@ -163,6 +165,37 @@ fn a_server_that_hangs_is_given_up_in_time() {
     assert!(refused.stderr.contains("outliers"), "{}", refused.stderr);
     let next = service.submit("again.yaml");
     assert_eq!(service.until(&next, &["done", "failed"])["state"], "done");
+}
+
+#[test]
+fn whoever_asks_twice_for_the_end_does_not_wait_for_runs() {
+    let house = House::new(PROGRAM);
+    let rows: String = (0..3000).map(|id| format!("{id}\n")).collect();
+    house.write("in.csv", format!("id\n{rows}"));
+    let query = "SELECT count(*) AS n FROM input AS a, input AS b, input AS c WHERE a.id + b.id * c.id = -1";
+    house.write(
+        "long.yaml",
+        json!({"steps": [
+            {"id": "read", "service": "extract-csv", "params": {"file_path": "in.csv"}},
+            {"id": "count", "service": "sql", "params": {"query": query}, "depends_on": "read"},
+            {"id": "write", "service": "load-data", "params": {"format": "csv", "dataset_name": "n"}, "depends_on": "count"},
+        ]})
+        .to_string(),
+    );
+    let words = ["up", "--embedded", "--api", "127.0.0.1:0", "--front", "127.0.0.1:0", "--drain", "10m", "--json"];
+    let mut service = Service::spawn(&house, house.command(&words));
+    let run = service.submit("long.yaml");
+    service.until_event(&run, "started");
+    let ended = eventually(SOON, "it ends", || {
+        let ended = service.process.child().try_wait().expect("its state");
+        if ended.is_none() {
+            service.process.signal("INT");
+            // Two that come together are one request.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        ended
+    });
+    assert_eq!(ended.code(), Some(130));
 }
 
 #[test]

@@ -58,6 +58,10 @@ async fn run(cli: Cli) -> Result<(), Fault> {
     let orchestrator = Orchestrator::start(&cli.serve, Arc::new(engine), mesh, env).await?;
     println!("listening on {} and {}", orchestrator.url(), orchestrator.front());
     signals.asked().await;
-    orchestrator.stop().await;
+    tokio::select! {
+        () = orchestrator.stop() => {}
+        // Whoever asks again is in a hurry: its runs are taken over when their leases end.
+        () = signals.asked() => {}
+    }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::store::{Limits, Store};
 use bytesize::ByteSize;
 use clap::Args;
 use flight_common::serve::address;
-use flight_common::{DataRoot, Fault, StepEnv, params};
+use flight_common::{DataRoot, Fault, FaultKind, StepEnv, params};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -275,6 +275,14 @@ fn guarded(address: SocketAddr, access: Access, encrypted: bool) -> Result<(), F
     Ok(())
 }
 
+/// Names the option for an address that is taken.
+fn elsewhere(fault: Fault, option: &str) -> Fault {
+    match fault.kind() {
+        FaultKind::Busy => fault.help(format!("choose another address with {option}; port 0 takes a free one")),
+        _ => fault,
+    }
+}
+
 /// An orchestrator at work.
 pub struct Orchestrator {
     service: Service,
@@ -310,8 +318,9 @@ impl Orchestrator {
         for address in [options.api, options.front] {
             guarded(address, access, tls.is_some() || options.plaintext)?;
         }
-        let api = ApiServer::start(&api, options.api, tls.as_ref()).await?;
-        let front = FrontServer::start(service.clone(), steps, env.space, access, options.front, tls.as_ref()).await?;
+        let api = ApiServer::start(&api, options.api, tls.as_ref()).await.map_err(|fault| elsewhere(fault, "--api"))?;
+        let front = FrontServer::start(service.clone(), steps, env.space, access, options.front, tls.as_ref()).await;
+        let front = front.map_err(|fault| elsewhere(fault, "--front"))?;
         let stop = CancellationToken::new();
         let working = service.start(stop.clone());
         Ok(Self { service, api, front, stop, working })
@@ -347,7 +356,6 @@ impl Orchestrator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flight_common::FaultKind;
 
     #[test]
     fn an_address_open_to_others_needs_tokens_and_tls() {

@@ -111,9 +111,12 @@ impl Remote {
     /// Why no answer came, and what to try.
     pub fn unreachable(&self, error: &reqwest::Error) -> Fault {
         let why = chain(error);
-        let help = match why.contains("certificate") {
-            true => "name the authority that signed its certificate by --ca-cert FILE",
-            false => "is it running? `quiver up` starts one on this machine; --url names another",
+        let help = if why.contains("CaUsedAsEndEntity") {
+            "its certificate is one for an authority: make one for a server, which has `basicConstraints=CA:FALSE`"
+        } else if why.contains("certificate") {
+            "name the authority that signed its certificate by --ca-cert FILE"
+        } else {
+            "is it running? `quiver up` starts one on this machine; --url names another"
         };
         Fault::upstream(format!("{} is not reachable: {why}", self.url())).help(help)
     }
@@ -133,9 +136,14 @@ impl Remote {
             message = format!("{} things are wrong with the pipeline", problem.errors.len());
             for error in &problem.errors {
                 message += &format!("\n  line {}, column {}: {}", error.line, error.column, error.message);
+                message.extend(error.help.iter().map(|help| format!("\n    help: {help}")));
             }
         }
-        let help = problem.help.or_else(|| problem.errors.first().and_then(|first| first.help.clone()));
+        let help = match (status, &problem.errors[..]) {
+            (StatusCode::UNAUTHORIZED, _) => Some("name a token with --token, or in QUIVER_TOKEN".to_owned()),
+            (_, [only]) => problem.help.or_else(|| only.help.clone()),
+            _ => problem.help,
+        };
         let fault = Fault::new(kind, message);
         match help {
             Some(help) => fault.help(help),

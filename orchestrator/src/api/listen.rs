@@ -38,7 +38,9 @@ impl ApiServer {
     /// Why it cannot listen there.
     pub async fn start(api: &Api, address: SocketAddr, tls: Option<&Tls>) -> Result<Self, Fault> {
         let failed = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => Fault::busy(format!("{address} is taken")).help("listen on another port"),
+            std::io::ErrorKind::AddrInUse => {
+                Fault::busy(format!("{address} is taken")).help("choose another address; port 0 takes a free one")
+            }
             _ => Fault::io(address, &error),
         };
         let listener = TcpListener::bind(address).map_err(failed)?;

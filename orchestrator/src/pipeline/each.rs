@@ -72,7 +72,11 @@ fn repeat(group: &Group, inner: &[StepSpec], files: Option<&[String]>, problems:
             None => "there is no item to repeat this for".to_owned(),
         };
         let span = group.pattern().map_or(&group.name_span, |(_, span)| span);
-        let look = if group.pattern().is_some() { "look at the path, which is beneath the data root; " } else { "" };
+        let look = if group.pattern().is_some() {
+            "look at the path, which is beneath the data root of this command; "
+        } else {
+            ""
+        };
         let help = format!("{look}for_each: {{…, allow_empty: true}} lets it do nothing");
         problems.push(Problem::at(span, "empty-for-each", message).help(help));
     }

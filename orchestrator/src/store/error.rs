@@ -69,7 +69,9 @@ impl From<StoreError> for Fault {
             StoreError::NotFound(_) => Self::not_found(message),
             StoreError::Conflict(_) | StoreError::Stale(_) | StoreError::Illegal { .. } => Self::bad_params(message),
             StoreError::LeaseLost(_) => Self::cancelled(message),
-            StoreError::Unavailable(_) => Self::upstream(message),
+            StoreError::Unavailable(_) => Self::upstream(message).help(
+                "does its server run, may this user write it, is its disk full? `--store` names it; `quiver doctor` looks",
+            ),
             StoreError::Corrupt(_) => Self::internal(message),
         }
     }

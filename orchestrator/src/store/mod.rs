@@ -57,11 +57,13 @@ pub use tokens::{Role, Token};
 
 use choose::Turns;
 use dialect::Dialect;
+use flight_common::passwords;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{AnyPool, AssertSqlSafe, Connection, Row};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use writer::{Tx, Writer};
 
 /// How long a call waits for a connection.
@@ -87,6 +89,9 @@ impl Store {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(url)?;
         let address = dialect.address(url);
+        // A pool tries until its patience is over, and then does not tell why.
+        let there = timeout(PATIENCE, connect(dialect, &address)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        there.map_err(|error| StoreError::Unavailable(format!("{}: {error}", passwords::hidden(url))))?;
         let writer = pool(dialect, &address, dialect.writers())?;
         let reader = if dialect.writers() == 1 { pool(dialect, &address, 4)? } else { writer.clone() };
         sqlx::migrate!("src/store/migrations").run(&writer).await.map_err(StoreError::migrating)?;
@@ -103,12 +108,15 @@ impl Store {
         self.writer.changes()
     }
 
-    /// Whether it answers.
+    /// Whether it answers, and can be written.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] with the reason.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.reader).await?;
+        let mut tx = self.writer.begin().await?;
+        // Of no run: it only asks for the right.
+        sqlx::query("UPDATE runs SET fence = fence WHERE id = ''").execute(&mut *tx).await?;
         Ok(())
     }
 
@@ -131,19 +139,26 @@ impl Store {
     }
 }
 
+/// Whether the database takes a connection.
+async fn connect(dialect: Dialect, address: &str) -> Result<(), sqlx::Error> {
+    let mut connection = AnyConnection::connect(address).await?;
+    prepare(dialect, &mut connection).await?;
+    connection.close().await
+}
+
+async fn prepare(dialect: Dialect, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    for setting in dialect.settings() {
+        sqlx::query(*setting).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
 /// Up to `size` connections to the database at this address.
 fn pool(dialect: Dialect, address: &str, size: u32) -> Result<AnyPool, sqlx::Error> {
     AnyPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(PATIENCE)
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                for setting in dialect.settings() {
-                    sqlx::query(*setting).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        })
+        .after_connect(move |connection, _| Box::pin(prepare(dialect, connection)))
         // A full disk may leave a connection within a transaction that is over; nobody could begin another one.
         .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
         .connect_lazy(address)

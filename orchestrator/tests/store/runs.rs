@@ -8,7 +8,7 @@ use orchestrator::store::{
 };
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 on_both!(
     a_run_that_ended_long_ago_is_forgotten_and_nothing_else,
@@ -277,4 +277,21 @@ async fn a_run_that_ended_long_ago_is_forgotten_and_nothing_else(fresh: Fresh) {
     assert_eq!(store.expire(Duration::from_secs(60), 0).await.expect("it answers").len(), 1);
     while store.forget(Duration::ZERO, 10).await.expect("it answers") == 0 {}
     assert!(store.run("kept").await.is_err());
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_told_at_once_with_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = folder.path().join("other.db");
+    std::fs::write(&other, "no database ".repeat(100)).expect("written");
+    for (url, parts) in [
+        (format!("sqlite://{}", other.display()), ["other.db", "not a database"]),
+        ("sqlite:///nowhere/quiver.db".to_owned(), ["/nowhere/quiver.db", "unable to open"]),
+        ("postgres://ann:secret@127.0.0.1:1/runs".to_owned(), ["127.0.0.1:1/runs", "refused"]),
+    ] {
+        let begun = Instant::now();
+        let told = Store::open(&url).await.expect_err("there is none").to_string();
+        assert!(parts.iter().all(|part| told.contains(part)) && !told.contains("secret"), "{told}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{told}");
+    }
 }

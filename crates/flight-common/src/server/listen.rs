@@ -76,7 +76,7 @@ impl Listener {
     pub async fn tcp(address: SocketAddr) -> Result<Self, Fault> {
         let failed = |error: std::io::Error| {
             Fault::upstream(format!("cannot listen on {address}: {error}"))
-                .help("choose another address with --listen; port 0 takes a free one")
+                .help("choose another address; port 0 takes a free one")
         };
         let tcp = TcpListener::bind(address).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;

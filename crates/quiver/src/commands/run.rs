@@ -12,10 +12,6 @@ use orchestrator::pipeline::{self, Plan, Problems, Source};
 use orchestrator::run::{Engine, Progress, RunOptions, RunReport, Status};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Two signals that come so close are one request: `timeout` sends one to the process and one to its group.
-const TOGETHER: Duration = Duration::from_millis(250);
 
 /// Runs a pipeline.
 pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
@@ -84,7 +80,7 @@ async fn attended<M: Mesh>(
     };
     let progress = Arc::new(Progress::new(plan.nodes.len()));
     let engine = Engine::new(mesh, space);
-    let mut interrupted: Option<Instant> = None;
+    let mut interrupted = false;
     let report = {
         let mut running = std::pin::pin!(engine.run(plan, &options, progress.clone()));
         let shown = !args.quiet && !args.check.json;
@@ -95,15 +91,13 @@ async fn attended<M: Mesh>(
                 () = &mut watching => {}
                 () = signals.asked() => {
                     // Asked once, it lets what runs finally run; asked again, it ends.
-                    match interrupted {
-                        None => interrupted = Some(Instant::now()),
-                        Some(first) if first.elapsed() > TOGETHER => options.abandon.cancel(),
-                        Some(_) => {}
+                    if std::mem::replace(&mut interrupted, true) {
+                        options.abandon.cancel();
                     }
                     options.cancel.cancel();
                 }
             }
         }
     };
-    (report, interrupted.is_some())
+    (report, interrupted)
 }

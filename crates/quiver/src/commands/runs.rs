@@ -13,7 +13,9 @@ use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, RunState};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::Permissions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -220,7 +222,13 @@ async fn save(remote: &Remote, response: Response, to: Option<&Path>) -> Result<
     };
     let failed = |error: &std::io::Error| Fault::io(path.display(), error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
+    // As others are made here; one that is there keeps its own.
+    let mode = std::fs::metadata(path).map_or(0o666, |there| there.permissions().mode() & 0o777);
+    let made = tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder);
+    let mut file = made.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Fault::not_found(format!("no folder {}", folder.display())).help("make it first"),
+        _ => failed(&error),
+    })?;
     while let Some(piece) = pieces.next().await {
         file.write_all(&piece?).map_err(|error| failed(&error))?;
     }

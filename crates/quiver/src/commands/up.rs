@@ -4,7 +4,7 @@ use super::print_json;
 use crate::cli::{UpArgs, Via};
 use crate::exit::Exit;
 use crate::fleet::Fleet;
-use crate::registry;
+use crate::{registry, show};
 use flight_common::client::StepClient;
 use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::signals::StopSignals;
@@ -22,6 +22,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long step servers may take to end what they do.
 const DRAIN_SERVERS: Duration = Duration::from_secs(30);
+
+/// An end that takes longer is explained.
+const QUICK: Duration = Duration::from_millis(500);
 
 /// Runs the whole of Quiver on this machine, until Ctrl-C or SIGTERM.
 pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
@@ -66,7 +69,9 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
             never = fleet.watch() => match never {},
         },
     }
-    orchestrator.stop().await;
+    if !stopped(orchestrator, args.serve.drain, &mut signals).await {
+        return Ok(Exit::Interrupted);
+    }
     if let Some(fleet) = fleet {
         fleet.stop(DRAIN_SERVERS).await;
     }
@@ -74,6 +79,22 @@ pub async fn up(args: UpArgs, logs: LogFormat) -> Result<Exit, Fault> {
         own.server.stop().await?;
     }
     Ok(Exit::Done)
+}
+
+/// Lets the orchestrator end what it is at, unless somebody asks again. Whether it did.
+async fn stopped(orchestrator: Orchestrator, drain: Duration, signals: &mut StopSignals) -> bool {
+    let mut stopping = std::pin::pin!(orchestrator.stop());
+    if tokio::time::timeout(QUICK, &mut stopping).await.is_ok() {
+        return true;
+    }
+    show::tell(format_args!(
+        "stopping: runs under way have {}, and are then given back to the queue. Ctrl-C again ends it at once",
+        humantime::format_duration(drain)
+    ));
+    tokio::select! {
+        () = stopping => true,
+        () = signals.asked() => false,
+    }
 }
 
 /// The steps of this process behind Flight, for those who call them one by one.

@@ -15,12 +15,18 @@ pub use progress::progress;
 pub use report::report;
 pub use runs::{audit, event, log_line, occurrences, run, runs, schedules, tokens, when};
 
+use serde_json::Value;
 use std::fmt::Display;
 use std::io::Write;
 
 /// Says something on standard error. That nobody reads it changes neither the run nor how the command ends.
 pub fn tell(text: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Where a load wrote, by its receipt.
+fn written(receipt: &Value) -> Option<&str> {
+    receipt["path"].as_str().or(receipt["table"].as_str())
 }
 
 /// Columns of the terminal; 100 where there is none.

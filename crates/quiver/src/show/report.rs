@@ -82,8 +82,7 @@ fn findings(step: &StepOutcome) {
     if !found.is_empty() {
         super::tell(format_args!("{}: {}", step.id, found.join(", ")));
     }
-    let told = |name: &str| step.receipt.as_ref()?.get(name)?.as_str();
-    if let Some(place) = told("path").or(told("table")) {
+    if let Some(place) = step.receipt.as_ref().and_then(super::written) {
         super::tell(format_args!("{} wrote {place}", step.id));
     }
 }

@@ -58,6 +58,11 @@ pub fn run(details: &RunDetails) -> String {
     if !steps.is_empty() {
         let _ = writeln!(text, "\n{}", table(steps));
     }
+    for step in steps {
+        if let Some(place) = super::written(&step["receipt"]) {
+            let _ = writeln!(text, "{} wrote {place}", word(&step["id"]));
+        }
+    }
     if let Some(words) = &details.held_back_by {
         let _ = writeln!(text, "{words}");
     }
