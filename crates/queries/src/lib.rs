@@ -24,6 +24,7 @@ mod endable;
 mod exact;
 mod faults;
 mod functions;
+mod lengths;
 mod measure;
 mod memory;
 mod run;

@@ -4,9 +4,10 @@ use crate::arithmetic::CheckArithmetic;
 use crate::average::check_averages;
 use crate::disk::Disk;
 use crate::functions;
+use crate::lengths::LengthsCompare;
 use crate::memory::WorkingMemory;
 use crate::sum::check_sums;
-use crate::timestamps::{InMicroseconds, NumbersAreSeconds, ZONE};
+use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -14,6 +15,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::prelude::SessionConfig;
@@ -54,6 +56,7 @@ pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionSt
         .with_type_planner(Arc::new(InMicroseconds));
     if let Some(scalar) = builder.scalar_functions() {
         functions::hold_to_measure(scalar);
+        count_microseconds(scalar);
     }
     if let Some(aggregate) = builder.aggregate_functions() {
         check_sums(aggregate);
@@ -68,7 +71,13 @@ struct Rewrites;
 
 impl AnalyzerRule for Rewrites {
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        ApplyFunctionRewrites::new(vec![Arc::new(CheckArithmetic), Arc::new(NumbersAreSeconds)]).analyze(plan, config)
+        let rewrites: Vec<Arc<dyn FunctionRewrite + Send + Sync>> = vec![
+            Arc::new(CheckArithmetic),
+            Arc::new(NumbersAreSeconds),
+            Arc::new(DaysOfAnyYear),
+            Arc::new(LengthsCompare),
+        ];
+        ApplyFunctionRewrites::new(rewrites).analyze(plan, config)
     }
 
     fn name(&self) -> &str {

@@ -6,10 +6,14 @@
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::planner::TypePlanner;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, TryCast};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::{
+    BinaryExpr, Cast, ColumnarValue, Documentation, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TryCast,
+};
 use datafusion::sql::sqlparser::ast::{self, TimezoneInfo};
 use std::sync::Arc;
 
@@ -35,6 +39,84 @@ impl TypePlanner for InMicroseconds {
         };
         Ok(Some(Arc::new(Field::new("", data_type, true))))
     }
+}
+
+/// Lets `now()` count microseconds, so that what is compared with it may be of any year.
+pub(crate) fn count_microseconds(functions: &mut [Arc<ScalarUDF>]) {
+    for function in functions.iter_mut().filter(|function| function.name() == "now") {
+        *function = Arc::new(ScalarUDF::new_from_impl(Now { inner: function.as_ref().clone() }));
+    }
+}
+
+/// When the query began.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Now {
+    inner: ScalarUDF,
+}
+
+impl ScalarUDFImpl for Now {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let Some(begun) = info.query_execution_start_time() else { return Ok(ExprSimplifyResult::Original(args)) };
+        let begun = ScalarValue::TimestampMicrosecond(Some(begun.timestamp_micros()), Some(ZONE.into()));
+        Ok(ExprSimplifyResult::Simplified(Expr::Literal(begun, None)))
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        internal_err!("now() becomes a constant before the query runs")
+    }
+}
+
+/// Compares days and timestamps in microseconds: DataFusion would turn both into nanoseconds, which most days have not.
+#[derive(Debug)]
+pub struct DaysOfAnyYear;
+
+impl FunctionRewrite for DaysOfAnyYear {
+    fn name(&self) -> &str {
+        "days_of_any_year"
+    }
+
+    fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
+        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = &expr else { return Ok(Transformed::no(expr)) };
+        let (Some(one), Some(other)) = (coarser(left, schema)?, coarser(right, schema)?) else {
+            return Ok(Transformed::no(expr));
+        };
+        match op.supports_propagation() {
+            true => Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(one), *op, Box::new(other))))),
+            false => Ok(Transformed::no(expr)),
+        }
+    }
+}
+
+/// The same in microseconds, of what becomes nanoseconds only to be compared.
+fn coarser(expr: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let Expr::Cast(Cast { expr, field }) = expr else { return Ok(None) };
+    let DataType::Timestamp(TimeUnit::Nanosecond, zone) = field.data_type() else { return Ok(None) };
+    Ok(match expr.get_type(schema)? {
+        DataType::Date32 | DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond, _) => {
+            Some(Expr::Cast(Cast::new(expr.clone(), DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))))
+        }
+        _ => None,
+    })
 }
 
 /// Reads whole numbers that become timestamps as seconds.

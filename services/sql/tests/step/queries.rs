@@ -1,6 +1,6 @@
 //! What queries give: all that needs no step of its own, and what becomes of types and names.
 
-use crate::support::{ask, ask_on, shown};
+use crate::support::{ask, ask_on, refused, shown};
 use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, RecordBatch, StringViewArray, TimestampMicrosecondArray,
 };
@@ -224,6 +224,48 @@ async fn timestamps_are_in_microseconds_and_of_any_year() {
     let later =
         "SELECT count(*) AS n FROM input WHERE CAST(s AS TIMESTAMP) + INTERVAL '1 day' > TIMESTAMP '9000-01-01'";
     assert_eq!(shown(&ask(later, &input).await), ["1"]);
+}
+
+#[tokio::test]
+async fn now_compares_with_days_of_any_year() {
+    let days = batch!("day" => Date32Array [2_932_896, 0, -719_162]);
+    let rows = ask(
+        "SELECT day, day > now() AS later, CAST(now() AS TIMESTAMP) < day AS so, now() = current_timestamp AS same
+         FROM input ORDER BY day",
+        &days,
+    )
+    .await;
+    assert_eq!(
+        shown(&rows),
+        ["0001-01-01|false|false|true", "1970-01-01|false|false|true", "9999-12-31|true|true|true",]
+    );
+    let since =
+        ask("SELECT now() - TIMESTAMPTZ '2024-01-01 00:00:00Z' > INTERVAL '1 day' AS s FROM input LIMIT 1", &days);
+    assert_eq!(shown(&since.await), ["true"]);
+}
+
+#[tokio::test]
+async fn intervals_are_compared_by_their_length() {
+    let times = batch!(
+        "a" => TimestampMicrosecondArray [Some(60 * 86_400_000_000), Some(3_600_000_000), None],
+        "b" => TimestampMicrosecondArray [0, 0, 0]
+    );
+    let rows = ask(
+        "SELECT a - b > INTERVAL '1 day' AS day, a - b = INTERVAL '60 days' AS sixty, INTERVAL '1 hour' >= a - b AS hour,
+           a - b BETWEEN INTERVAL '59 minutes' AND INTERVAL '1 day' AS within,
+           a - b NOT BETWEEN INTERVAL '59 minutes' AND INTERVAL '1 day' AS outside,
+           INTERVAL '30 hours' > INTERVAL '1 day' AS more, a - b > -INTERVAL '1 day' AS less FROM input",
+        &times,
+    );
+    let wanted = ["true|true|false|false|true|true|true", "false|false|true|true|false|true|true", "∅|∅|∅|∅|∅|true|∅"];
+    assert_eq!(shown(&rows.await), wanted);
+    for query in [
+        "SELECT a FROM input WHERE a - b > INTERVAL '1 month'",
+        "SELECT a FROM input WHERE a - b IN (INTERVAL '1 day')",
+    ] {
+        let fault = refused(query, &times).await;
+        assert!(fault.message().contains("has no length that could be compared"), "{fault:?}");
+    }
 }
 
 #[tokio::test]

@@ -74,7 +74,6 @@ impl<R: BufRead> Records<R> {
     }
 
     /// Adds to a block until it is full. Whether there is any record in it.
-
     fn fill(&mut self, block: &mut Block) -> Result<bool, String> {
         loop {
             let text = self.text.fill_buf().map_err(|error| error.to_string())?;
