@@ -168,6 +168,17 @@ fn a_server_that_hangs_is_given_up_in_time() {
 }
 
 #[test]
+fn a_server_that_hangs_is_replaced() {
+    let house = House::new(PROGRAM);
+    let service = Service::start(&house, &[]);
+    let hangs = service.server("outliers");
+    signal(hangs, "STOP");
+    eventually(SOON, "another one is there", || (service.server("outliers") != hangs).then_some(()));
+    let run = service.submit("examples/pipelines/hr_analytics.yaml");
+    assert_eq!(service.until(&run, &["done", "failed"])["state"], "done");
+}
+
+#[test]
 fn whoever_asks_twice_for_the_end_does_not_wait_for_runs() {
     let house = House::new(PROGRAM);
     let rows: String = (0..3000).map(|id| format!("{id}\n")).collect();
@@ -196,6 +207,30 @@ fn whoever_asks_twice_for_the_end_does_not_wait_for_runs() {
         ended
     });
     assert_eq!(ended.code(), Some(130));
+}
+
+#[test]
+fn a_data_set_is_described_as_pipelines_read_it() {
+    let house = House::new(PROGRAM);
+    house.write("a.csv", "zip,n\n00001,1\n00002,\n");
+    house.write("b.csv", "zip;n\n\"0\n1\";1\n");
+    house.write("c.json", r#"[{"id": 1, "at": {"x": 2.5}}, {"id": 12345678901234567890}]"#);
+    house.write("d.jsonl", "{\"id\": 1}\n{\"id\": 2}\n");
+    house.write("e.csv", "a,a\n1,2\n");
+    let service = Service::start(&house, &["--embedded"]);
+    let told = |path: &str| service.asked(&format!("/api/v1/datasets/{path}?count=true"));
+    let types = |path: &str| {
+        let told = told(path);
+        let columns = told["columns"].as_array().unwrap_or_else(|| panic!("{told}")).clone();
+        columns.iter().map(|column| format!("{} {}", column["name"], column["type"])).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!((types("a.csv").as_str(), &told("a.csv")["rows"]), (r#""zip" "Utf8", "n" "Int64""#, &json!(2)));
+    assert!(types("c.json").starts_with(r#""id" "Utf8", "at" "Struct("#), "{}", types("c.json"));
+    assert_eq!((types("d.jsonl").as_str(), &told("d.jsonl")["rows"]), (r#""id" "Int64""#, &json!(2)));
+    // The step says what is wrong with a file.
+    for (path, part) in [("b.csv", "set `delimiter: "), ("e.csv", "\"a\\\"")] {
+        assert!(told(path).to_string().contains(part), "{}", told(path));
+    }
 }
 
 #[test]

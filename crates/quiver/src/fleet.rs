@@ -9,7 +9,7 @@ use flight_common::{Fault, Registry, variables};
 use futures::FutureExt;
 use futures::future::{select_all, try_join_all};
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -27,6 +27,10 @@ const EXCHANGES: &str = "1000";
 const ANY_PORT: &str = "127.0.0.1:0";
 /// Pauses before a server that has died is started again: the first, and the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How often a server is asked whether it takes calls.
+const ASKED: Duration = Duration::from_secs(5);
+/// A server that has not answered for so long hangs.
+const SILENT: Duration = Duration::from_secs(30);
 /// A server that has lived as long as this has not died of its start.
 const LIVED: Duration = Duration::from_secs(30);
 
@@ -67,6 +71,31 @@ impl StepServer {
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
+
+    /// Waits for its end, and tells how it came. One that hangs is killed.
+    async fn ended(&mut self) -> String {
+        tokio::select! {
+            ended = self.child.wait() => return ended.map_or_else(|error| error.to_string(), |status| status.to_string()),
+            () = silent(&self.socket) => {}
+        }
+        // It may have ended in the meantime.
+        let _ = self.child.kill().await;
+        format!("it did not answer for {} s, and was killed", SILENT.as_secs())
+    }
+}
+
+/// Returns once the server at this socket has not answered for too long.
+async fn silent(socket: &Path) {
+    let Ok(client) = StepClient::unix(socket) else { return std::future::pending().await };
+    let mut heard = Instant::now();
+    loop {
+        tokio::time::sleep(ASKED).await;
+        match client.check().await {
+            Ok(()) => heard = Instant::now(),
+            Err(_) if heard.elapsed() > SILENT => return,
+            Err(_) => {}
+        }
+    }
 }
 
 impl Fleet {
@@ -85,13 +114,12 @@ impl Fleet {
         Ok(Self { servers, launch })
     }
 
-    /// Starts each server that dies again, at its old address. Never ends.
+    /// Starts each server again that dies or hangs, at its old address. Never ends.
     pub async fn watch(&mut self) -> Infallible {
         loop {
-            let ends = self.servers.iter_mut().map(|server| server.child.wait().boxed());
-            let (ended, place, _) = select_all(ends).await;
+            let ends = self.servers.iter_mut().map(|server| server.ended().boxed());
+            let (how, place, _) = select_all(ends).await;
             let server = &mut self.servers[place];
-            let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
             let pause = if server.begun.elapsed() > LIVED { AGAIN.0 } else { server.pause };
             tracing::warn!(step = server.step, how, "a server has died and is started again");
             tokio::time::sleep(pause).await;
