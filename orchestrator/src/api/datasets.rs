@@ -9,10 +9,11 @@ use super::rows::{self, Column};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use flight_common::{Fault, FileEntry, NewFile, compute};
+use flight_common::{Fault, FileEntry, NewFile, StepCommand, compute};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 use utoipa::{IntoParams, ToSchema};
@@ -87,7 +88,7 @@ pub struct DatasetDetails {
     bytes: u64,
     /// What it is.
     format: &'static str,
-    /// Its columns, of text formats as far as the rows that were read tell; none for a JSON array.
+    /// Its columns, as the step has them that reads it in a pipeline: `extract-csv` or `extract-file`.
     columns: Vec<Column>,
     /// Its rows, where the file says so or they were counted.
     rows: Option<u64>,
@@ -97,7 +98,7 @@ pub struct DatasetDetails {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Look {
-    /// Read all of a CSV or NDJSON file, and count its rows; else its first 1,000 are read.
+    /// Read all of a CSV or NDJSON file, and count its rows.
     #[serde(default)]
     count: bool,
 }
@@ -122,17 +123,22 @@ async fn describe(
     };
     let _seat = if look.count { Some(api.stream_seat()?) } else { None };
     let root = api.service().data_root().clone();
-    let details = compute::run(move || {
-        let file = root.open_file(&path, "path")?.into_std();
-        let bytes = file.metadata().map_err(|error| Fault::io(&path, &error))?.len();
+    let shown = path.clone();
+    let (bytes, rows) = compute::run(move || {
+        let file = root.open_file(&shown, "path")?.into_std();
+        let bytes = file.metadata().map_err(|error| Fault::io(&shown, &error))?.len();
         if look.count && bytes > MOST_COUNTED {
-            let why = format!("{path} has {bytes} bytes, and files of up to {MOST_COUNTED} are counted here");
+            let why = format!("{shown} has {bytes} bytes, and files of up to {MOST_COUNTED} are counted here");
             return Err(Fault::bad_params(why).help("count them in a pipeline"));
         }
-        let (columns, rows) = rows::describe(file, format, look.count)?;
-        Ok(DatasetDetails { path, bytes, format: format.extension(), columns, rows })
-    });
-    Ok(Json(details.await?))
+        Ok((bytes, rows::count(file, &shown, format, look.count)?))
+    })
+    .await?;
+    let step = if format == Format::Csv { "extract-csv" } else { "extract-file" };
+    let command = StepCommand { step: step.to_owned(), params: json!({"file_path": path}), ..StepCommand::default() };
+    let plan = api.service().runner().planner().plan(command, Vec::new()).await?;
+    let columns = plan.outputs.first().map(|schema| rows::columns(schema)).unwrap_or_default();
+    Ok(Json(DatasetDetails { path, bytes, format: format.extension(), columns, rows }))
 }
 
 /// A file that was uploaded.

@@ -1,15 +1,16 @@
 //! What is told of rows: the columns of a file, and the first rows of an output.
 
 use super::download::{Format, reader, spoilt};
-use arrow::csv;
 use arrow::datatypes::Schema;
 use flight_common::Fault;
 use formats::json::{Layout, records};
 use formats::{Form, fitted};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use std::fmt::Display;
 use std::fs::File;
-use std::io::{BufReader, Seek};
+use std::io::{self, BufRead, BufReader};
 use utoipa::ToSchema;
 
 /// A column, as it is shown.
@@ -70,43 +71,60 @@ pub fn preview(file: File, limit: usize, total_rows: Option<u64>) -> Result<Prev
     Ok(Preview { columns: columns(&schema), rows, total_rows })
 }
 
-/// The columns of a file, and its rows where it says so. No more than its beginning is read, unless the rows are to be
-/// counted: then text is read as a whole.
+/// The rows of a file, where it tells them. Text is read as a whole to count them, if that is asked for.
 ///
 /// # Errors
 /// That it is no such file.
-pub fn describe(file: File, format: Format, count: bool) -> Result<(Vec<Column>, Option<u64>), Fault> {
-    let sample = if count { None } else { Some(1000) };
-    let counted = |rows: usize| u64::try_from(rows).ok().filter(|_| count);
-    let wrong = |error: &dyn std::fmt::Display| Fault::bad_data(format!("it cannot be read: {error}"));
+pub fn count(file: File, path: &str, format: Format, all: bool) -> Result<Option<u64>, Fault> {
+    let wrong = |error: &dyn Display| Fault::bad_data(format!("{path} cannot be read: {error}"));
     match format {
         Format::Parquet => {
             let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file)
                 .map_err(|error| wrong(&error))?;
-            let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
-            Ok((columns(builder.schema()), rows))
+            Ok(u64::try_from(builder.metadata().file_metadata().num_rows()).ok())
         }
-        Format::Arrow => {
-            let mut again = file.try_clone().map_err(|error| Fault::io("it", &error))?;
-            match arrow::ipc::reader::FileReader::try_new(file, None) {
-                Ok(reader) => Ok((columns(&reader.schema()), None)),
-                Err(_) => {
-                    again.rewind().map_err(|error| Fault::io("it", &error))?;
-                    Ok((columns(&reader(again)?.schema()), None))
-                }
+        Format::Csv if all => {
+            let records = csv_records(BufReader::new(file)).map_err(|error| Fault::io(path, &error))?;
+            Ok(Some(records.saturating_sub(1)))
+        }
+        Format::Jsonl if all => {
+            let records = serde_json::Deserializer::from_reader(BufReader::new(file)).into_iter::<IgnoredAny>();
+            let counted = records.into_iter().try_fold(0, |count, record| record.map(|_| count + 1));
+            Ok(Some(counted.map_err(|error| wrong(&error))?))
+        }
+        Format::Arrow | Format::Csv | Format::Json | Format::Jsonl => Ok(None),
+    }
+}
+
+/// Lines that are not empty, where a quoted field may hold line breaks.
+fn csv_records(mut text: impl BufRead) -> io::Result<u64> {
+    let (mut records, mut quoted, mut some) = (0, false, false);
+    loop {
+        let piece = text.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(records + u64::from(some));
+        }
+        for byte in piece {
+            quoted ^= *byte == b'"';
+            if *byte == b'\n' && !quoted {
+                records += u64::from(std::mem::take(&mut some));
+            } else if *byte != b'\r' {
+                some = true;
             }
         }
-        Format::Csv => {
-            let format = csv::reader::Format::default().with_header(true);
-            let (schema, rows) = format.infer_schema(BufReader::new(file), sample).map_err(|error| wrong(&error))?;
-            Ok((columns(&schema), counted(rows)))
+        let taken = piece.len();
+        text.consume(taken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_counted_whatever_is_in_quotes() {
+        for (text, count) in [("", 0), ("a\n", 1), ("a\n1\n\n2", 3), ("a;b\r\n\"x\n\"\"y\n\";1\r\n", 2)] {
+            assert_eq!(csv_records(BufReader::with_capacity(1, text.as_bytes())).expect("text"), count, "{text:?}");
         }
-        Format::Jsonl => {
-            let (schema, rows) =
-                arrow::json::reader::infer_json_schema(BufReader::new(file), sample).map_err(|error| wrong(&error))?;
-            Ok((columns(&schema), counted(rows)))
-        }
-        // An array has to be read as a whole.
-        Format::Json => Ok((Vec::new(), None)),
     }
 }

@@ -9,10 +9,6 @@ async fn data_sets_are_uploaded_whole_or_not_at_all() {
         |path: &str, body: String| running.request(Method::PUT, &format!("/api/v1/datasets/{path}")).body(body).send();
     let made = put("in/a.csv", "id,name\n1,Ann\n2,Bo\n".to_owned()).await.expect("an answer");
     assert_eq!(made.status(), StatusCode::CREATED);
-    let shown = running.get("/api/v1/datasets/in/a.csv").await;
-    assert_eq!(shown["columns"][0], json!({"name": "id", "type": "Int64", "nullable": true}));
-    assert_eq!(shown["rows"], Value::Null);
-    assert_eq!(running.get("/api/v1/datasets/in/a.csv?count=true").await["rows"], 2);
     let listed = running.get("/api/v1/datasets?prefix=in/").await;
     assert_eq!((&listed[0]["path"], &listed[0]["format"]), (&json!("in/a.csv"), &json!("csv")));
     let own = running.get("/api/v1/datasets").await;
