@@ -275,10 +275,12 @@ fn guarded(address: SocketAddr, access: Access, encrypted: bool) -> Result<(), F
     Ok(())
 }
 
-/// Names the option for an address that is taken.
+/// Names the option for an address that cannot be listened on.
 fn elsewhere(fault: Fault, option: &str) -> Fault {
     match fault.kind() {
-        FaultKind::Busy => fault.help(format!("choose another address with {option}; port 0 takes a free one")),
+        FaultKind::Busy | FaultKind::Upstream => {
+            fault.help(format!("choose another address with {option}; port 0 takes a free one"))
+        }
         _ => fault,
     }
 }
