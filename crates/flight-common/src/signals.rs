@@ -37,7 +37,8 @@ impl StopSignals {
                 () = next(&mut self.terminated) => {}
                 () = next(&mut self.interrupted) => {}
             }
-            if self.last.replace(Instant::now()).is_none_or(|last| last.elapsed() > TOGETHER) {
+            if self.last.is_none_or(|last| last.elapsed() > TOGETHER) {
+                self.last = Some(Instant::now());
                 return;
             }
         }

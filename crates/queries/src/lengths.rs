@@ -46,7 +46,8 @@ impl FunctionRewrite for LengthsCompare {
     }
 }
 
-fn is_comparison(op: Operator) -> bool {
+/// Whether it compares two values.
+pub fn is_comparison(op: Operator) -> bool {
     is_equality(op) || matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq)
 }
 

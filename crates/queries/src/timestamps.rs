@@ -3,6 +3,7 @@
 //!
 //! DataFusion's own counts nanoseconds, which end in 2262. As there, whole numbers that become timestamps are seconds.
 
+use crate::lengths::is_comparison;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
@@ -11,8 +12,8 @@ use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, ColumnarValue, Documentation, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, TryCast,
+    Between, BinaryExpr, Cast, ColumnarValue, Documentation, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, TryCast,
 };
 use datafusion::sql::sqlparser::ast::{self, TimezoneInfo};
 use std::sync::Arc;
@@ -96,14 +97,19 @@ impl FunctionRewrite for DaysOfAnyYear {
     }
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
-        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = &expr else { return Ok(Transformed::no(expr)) };
-        let (Some(one), Some(other)) = (coarser(left, schema)?, coarser(right, schema)?) else {
-            return Ok(Transformed::no(expr));
+        let coarser = |expr: &Expr| -> Result<_> { Ok(coarser(expr, schema)?.map(Box::new)) };
+        let made = match &expr {
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+                let sides = coarser(left)?.zip(coarser(right)?);
+                sides.map(|(left, right)| Expr::BinaryExpr(BinaryExpr::new(left, *op, right)))
+            }
+            Expr::Between(Between { expr, negated, low, high }) => {
+                let parts = coarser(expr)?.zip(coarser(low)?).zip(coarser(high)?);
+                parts.map(|((expr, low), high)| Expr::Between(Between::new(expr, *negated, low, high)))
+            }
+            _ => None,
         };
-        match op.supports_propagation() {
-            true => Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(one), *op, Box::new(other))))),
-            false => Ok(Transformed::no(expr)),
-        }
+        Ok(made.map_or_else(|| Transformed::no(expr), Transformed::yes))
     }
 }
 

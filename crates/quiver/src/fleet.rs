@@ -29,8 +29,8 @@ const ANY_PORT: &str = "127.0.0.1:0";
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How often a server is asked whether it takes calls.
 const ASKED: Duration = Duration::from_secs(5);
-/// A server that has not answered for so long hangs.
-const SILENT: Duration = Duration::from_secs(30);
+/// A server that does not answer so often, one time after the other, hangs: 30 seconds.
+const MISSED: u32 = 6;
 /// A server that has lived as long as this has not died of its start.
 const LIVED: Duration = Duration::from_secs(30);
 
@@ -80,21 +80,17 @@ impl StepServer {
         }
         // It may have ended in the meantime.
         let _ = self.child.kill().await;
-        format!("it did not answer for {} s, and was killed", SILENT.as_secs())
+        format!("it did not answer for {} s, and was killed", (ASKED * MISSED).as_secs())
     }
 }
 
-/// Returns once the server at this socket has not answered for too long.
+/// Returns once the server at this socket hangs. Answers are counted, and not the time: this process may have stood still itself.
 async fn silent(socket: &Path) {
     let Ok(client) = StepClient::unix(socket) else { return std::future::pending().await };
-    let mut heard = Instant::now();
-    loop {
+    let mut missed = 0;
+    while missed < MISSED {
         tokio::time::sleep(ASKED).await;
-        match client.check().await {
-            Ok(()) => heard = Instant::now(),
-            Err(_) if heard.elapsed() > SILENT => return,
-            Err(_) => {}
-        }
+        missed = if client.check().await.is_ok() { 0 } else { missed + 1 };
     }
 }
 

@@ -230,14 +230,15 @@ async fn timestamps_are_in_microseconds_and_of_any_year() {
 async fn now_compares_with_days_of_any_year() {
     let days = batch!("day" => Date32Array [2_932_896, 0, -719_162]);
     let rows = ask(
-        "SELECT day, day > now() AS later, CAST(now() AS TIMESTAMP) < day AS so, now() = current_timestamp AS same
+        "SELECT day, day > now() AS later, CAST(now() AS TIMESTAMP) < day AS so,
+           day BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '1999-01-01 00:00:00' AS old, now() = current_timestamp AS same
          FROM input ORDER BY day",
         &days,
     )
     .await;
     assert_eq!(
         shown(&rows),
-        ["0001-01-01|false|false|true", "1970-01-01|false|false|true", "9999-12-31|true|true|true",]
+        ["0001-01-01|false|false|true|true", "1970-01-01|false|false|true|true", "9999-12-31|true|true|false|true",]
     );
     let since =
         ask("SELECT now() - TIMESTAMPTZ '2024-01-01 00:00:00Z' > INTERVAL '1 day' AS s FROM input LIMIT 1", &days);
