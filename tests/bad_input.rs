@@ -69,6 +69,24 @@ fn parameters_are_checked_against_the_service() {
 }
 
 #[test]
+fn a_wrong_word_of_a_query_is_told_where_it_stands() {
+    let query = |text: &str| {
+        format!("{EXTRACT}  - id: ask\n    service: sql\n    params:\n      query: {text}\n    depends_on: extract\n")
+    };
+    let (code, line, column, help) = only(
+        &query("|\n        SELECT Age, '{{ day }}' AS day,\n          Agee AS a\n        FROM input")
+            .replace("steps:", "params: {day: {default: '2024-01-01'}}\nsteps:"),
+    );
+    assert_eq!((code.as_str(), line, column), ("bad-schema", 11, 11));
+    assert!(help.contains("Age"), "{help}");
+    let (code, line, column, _) = only(&query("\"SELECT Age FRM input\""));
+    assert_eq!((code.as_str(), line, column), ("bad-params", 8, 30));
+    let (code, line, column, _) =
+        only(&query("SELECT Age,\n        sum(Gender) AS s\n        FROM input GROUP BY Age"));
+    assert_eq!((code.as_str(), line, column), ("bad-params", 9, 9));
+}
+
+#[test]
 fn an_unknown_dependency_is_told_with_the_nearest_one() {
     let yaml = format!("{EXTRACT}  - {{id: cut, service: outliers, params: {{column: Age}}, depends_on: [extrct]}}\n");
     let (code, line, _, help) = only(&yaml);

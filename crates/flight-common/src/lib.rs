@@ -53,7 +53,7 @@ pub use command::StepCommand;
 pub use data_root::{AwsSettings, DataFile, DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER, RootOptions};
 pub use dataset::Dataset;
 pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
-pub use fault::{Fault, FaultKind, Violation};
+pub use fault::{Fault, FaultKind, TextPlace, Violation};
 #[cfg(feature = "files")]
 pub use identity::{FileIdentity, files_of};
 pub use memory::{MemoryBudget, Reservation};

@@ -1,7 +1,13 @@
-//! Faults on their way through DataFusion, and its errors in one line.
+//! Faults on their way through DataFusion, and its errors as faults.
 
+use crate::words::{in_words, one_line};
+use datafusion::common::{SchemaError, Span};
 use datafusion::error::DataFusionError;
-use flight_common::Fault;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use flight_common::params::did_you_mean;
+use flight_common::{Fault, FaultKind, TextPlace};
+use std::collections::BTreeSet;
 use std::error::Error;
 
 /// The fault somewhere inside an error: one that passed through DataFusion is the fault that it was.
@@ -26,22 +32,117 @@ pub fn into_error(fault: Fault) -> DataFusionError {
     DataFusionError::External(Box::new(fault))
 }
 
-/// What a query is told that got no more memory. DataFusion would name settings that nobody here can set.
-pub const TOO_LARGE: &str = "the query needs more memory than there is";
+/// Why a query is refused, and which word of it is to blame, where that is known.
+pub struct Refusal {
+    /// What is wrong.
+    pub fault: Fault,
+    /// Where in the query.
+    pub place: Option<TextPlace>,
+}
 
-/// A message of DataFusion in one line, without what it puts before it.
-pub fn one_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    let prefixes = [
-        "Error during planning: ",
-        "This feature is not implemented: ",
-        "Optimizer rule ",
-        "sql parser error: ",
-        "Arrow error: ",
-        "Execution error: ",
-        "Arithmetic overflow: ",
-    ];
-    prefixes.iter().fold(line.as_str(), |line, prefix| line.strip_prefix(prefix).unwrap_or(line)).to_owned()
+/// What planning this query said, one by one.
+pub fn refusals(error: &DataFusionError, query: &str) -> Vec<Refusal> {
+    match error {
+        DataFusionError::Context(_, inner) => refusals(inner, query),
+        DataFusionError::Shared(inner) => refusals(inner, query),
+        DataFusionError::Collection(all) => all.iter().flat_map(|error| refusals(error, query)).collect(),
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            let start = diagnostic.span.map(|Span { start, .. }| TextPlace { line: start.line, column: start.column });
+            let mut found = refusals(inner, query);
+            found.iter_mut().for_each(|refusal| refusal.place = start.or(refusal.place));
+            found
+        }
+        _ => {
+            let told = told(error);
+            let place = told.place.or_else(|| place_of(told.word.as_deref()?, query));
+            vec![Refusal { fault: told.fault, place }]
+        }
+    }
+}
+
+/// What a query said that runs, or one of which nobody holds the text.
+pub fn fault(error: DataFusionError) -> Fault {
+    told(&error).fault
+}
+
+/// The place of a word in a query that names it once.
+pub fn place_of(word: &str, query: &str) -> Option<TextPlace> {
+    let tokens = Tokenizer::new(&GenericDialect {}, query).tokenize_with_location().ok()?;
+    let mut named = tokens.iter().filter(|it| matches!(&it.token, Token::Word(found) if found.value == word));
+    let start = named.next().filter(|_| named.next().is_none())?.span.start;
+    Some(TextPlace { line: start.line, column: start.column })
+}
+
+struct Told {
+    fault: Fault,
+    place: Option<TextPlace>,
+    word: Option<String>,
+}
+
+fn told(error: &DataFusionError) -> Told {
+    if let Some(fault) = carried(error) {
+        return Told { fault, place: None, word: None };
+    }
+    let root = error.find_root();
+    match root {
+        DataFusionError::SchemaError(error, _) => of_schema(error),
+        DataFusionError::SQL(error, _) => of_parser(&one_line(&error.to_string())),
+        DataFusionError::ResourcesExhausted(_) => Told { fault: too_large(), place: None, word: None },
+        DataFusionError::IoError(error) => Told { fault: Fault::io("a spill file", error), place: None, word: None },
+        _ => {
+            let words = in_words(&root.strip_backtrace());
+            let kind = match root {
+                DataFusionError::ArrowError(..) | DataFusionError::Execution(_) | DataFusionError::External(_) => {
+                    FaultKind::BadData
+                }
+                DataFusionError::Plan(_) | DataFusionError::NotImplemented(_) => FaultKind::BadParams,
+                _ if words.known => FaultKind::BadParams,
+                _ => return Told { fault: Fault::internal(error), place: None, word: None },
+            };
+            let fault = Fault::new(kind, words.message);
+            let fault = words.help.into_iter().fold(fault, Fault::help);
+            Told { fault, place: None, word: words.function }
+        }
+    }
+}
+
+fn of_schema(error: &SchemaError) -> Told {
+    let (name, fault) = match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let known: BTreeSet<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+            let fault = Fault::bad_schema(format!("no column \"{}\"", field.flat_name()));
+            (field.name(), fault.help(did_you_mean(field.name(), known)))
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let fault = Fault::bad_schema(format!("\"{}\" is a column of more than one table", field.flat_name()));
+            (field.name(), fault.help("name the table too: orders.id"))
+        }
+        other => {
+            let fault = Fault::bad_schema(one_line(&other.to_string()));
+            return Told { fault, place: None, word: None };
+        }
+    };
+    Told { fault: fault.column(name), place: None, word: Some(name.to_owned()) }
+}
+
+/// `Expected: …, found: … at Line: 1, Column: 15`
+fn of_parser(said: &str) -> Told {
+    let place = said.rsplit_once(" at Line: ").and_then(|(said, place)| {
+        let (line, column) = place.split_once(", Column: ")?;
+        Some((said, TextPlace { line: line.parse().ok()?, column: column.parse().ok()? }))
+    });
+    let said = match place {
+        Some((said, TextPlace { line, column })) => format!("{said} (line {line}, column {column} of the query)"),
+        None => said.to_owned(),
+    };
+    let fault = Fault::bad_params(format!("this is no SQL: {said}"));
+    Told { fault, place: place.map(|(_, place)| place), word: None }
+}
+
+/// DataFusion would name settings that nobody here can set.
+fn too_large() -> Fault {
+    Fault::busy("the query needs more memory than there is")
+        .help("raise --memory-limit, or ask for less at once: fewer columns, smaller groups or partitions")
 }
 
 #[cfg(test)]
@@ -67,5 +168,24 @@ mod tests {
         for error in wrapped {
             assert_eq!(carried(&error), Some(*fault()), "{error:?}");
         }
+    }
+
+    #[test]
+    fn want_of_memory_is_busy_and_a_bad_value_is_bad_data() {
+        let exhausted = DataFusionError::ResourcesExhausted("no more".to_owned()).context("HashJoin");
+        let told = fault(exhausted);
+        assert_eq!((told.kind(), told.message()), (FaultKind::Busy, "the query needs more memory than there is"));
+        let cast = ArrowError::CastError("Cannot cast string 'x' to value of Int64 type".to_owned());
+        let told = fault(DataFusionError::ArrowError(Box::new(cast), None));
+        assert_eq!((told.kind(), told.message()), (FaultKind::BadData, "'x' is no Int64"));
+        assert!(told.help_text().is_some_and(|help| help.contains("TRY_CAST")));
+    }
+
+    #[test]
+    fn a_word_is_found_where_it_stands_alone() {
+        let query = "SELECT 'nme', a.nme -- nme\nFROM a JOIN b";
+        assert_eq!(place_of("nme", query), Some(TextPlace { line: 1, column: 17 }));
+        assert_eq!(place_of("a", query), None);
+        assert_eq!(place_of("b", query), Some(TextPlace { line: 2, column: 13 }));
     }
 }

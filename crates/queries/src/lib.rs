@@ -6,13 +6,13 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
-//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`) |
+//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), and times are of any year (`timestamps`, `truncate`) |
 //! | [`checked`] | the same for an expression that stands alone |
 //! | [`check_text`], [`check_depth`] | queries that nest no deeper than the stack bears |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`run`] | a query under way, on threads of its own |
-//! | [`carried`], [`into_error`] | faults on their way through DataFusion |
-//! | [`one_line`], [`TOO_LARGE`] | its errors, as they are told to users |
+//! | [`into_error`] | faults on their way through DataFusion |
+//! | [`refusals`], [`fault`] | its errors as faults, in the words of [`in_words`], and [`place_of`] what is to blame |
 //!
 //! Which tables there are, and what may be asked, is the business of whoever asks.
 
@@ -32,11 +32,14 @@ mod session;
 mod shape;
 mod sum;
 mod timestamps;
+mod truncate;
+mod words;
 
 pub use arithmetic::checked;
-pub use faults::{TOO_LARGE, carried, into_error, one_line};
+pub use faults::{Refusal, fault, into_error, place_of, refusals};
 pub use measure::{check_depth, check_text};
 pub use memory::WorkingMemory;
 pub use run::{Running, run};
 pub use session::{fitted, row_bytes, runtime, session};
 pub use shape::shaped;
+pub use words::{Words, in_words};

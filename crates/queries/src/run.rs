@@ -3,7 +3,7 @@
 //! It has threads of its own, since DataFusion may hold a thread for long, and ends with its reader or at its limit.
 
 use crate::endable::endable;
-use datafusion::error::DataFusionError;
+use crate::faults::fault;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use flight_common::compute::{self, Threads};
@@ -23,8 +23,6 @@ pub struct Running<H> {
     pub budget: MemoryBudget,
     /// How long it may take, if there is a limit.
     pub limit: Option<Duration>,
-    /// What its errors are told as.
-    pub told: fn(DataFusionError) -> Fault,
     /// Let go of with the query.
     pub held: H,
 }
@@ -39,10 +37,10 @@ pub fn run<H: Send + 'static>(
     task: Arc<TaskContext>,
     running: Running<H>,
 ) -> Result<BatchStream, Fault> {
-    let Running { budget, limit, told, held } = running;
+    let Running { budget, limit, held } = running;
     let reader = Arc::new(());
     let (sender, results) = byte_queue(AHEAD.min(budget.limit() / 16), &budget, plan.schema());
-    let plan = endable(plan, &Arc::downgrade(&reader)).map_err(told)?;
+    let plan = endable(plan, &Arc::downgrade(&reader)).map_err(fault)?;
     let threads = Threads::start("query")?;
     let (rows, mut computed) = mpsc::channel(1);
     let work = threads.spawn(async move {
@@ -62,7 +60,7 @@ pub fn run<H: Send + 'static>(
                     break;
                 }
             }
-            work.await.map_err(Fault::internal)?.map_err(told)
+            work.await.map_err(Fault::internal)?.map_err(fault)
         };
         let end = match limit {
             None => forwarded.await,
@@ -123,8 +121,7 @@ mod tests {
             context.register_table(name, Arc::new(table)).expect("a new name");
         }
         let plan = context.sql(sql).await.expect("a query").create_physical_plan().await.expect("a plan");
-        let told = |error: DataFusionError| Fault::bad_data(error.to_string());
-        let running = Running { budget: budget.clone(), limit, told, held: () };
+        let running = Running { budget: budget.clone(), limit, held: () };
         Query { rows: run(plan, context.task_ctx(), running).expect("threads"), budget }
     }
 

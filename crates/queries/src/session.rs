@@ -8,6 +8,7 @@ use crate::lengths::LengthsCompare;
 use crate::memory::WorkingMemory;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
+use crate::truncate::truncate_any_year;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -45,6 +46,8 @@ pub fn runtime(memory: &WorkingMemory, space: &SpillSpace) -> std::result::Resul
 /// A session with all that a query may use, in which numbers that do not fit are errors, and with nothing that no memory
 /// bounds.
 pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBuilder {
+    // So that errors tell where.
+    config.options_mut().sql_parser.collect_spans = true;
     let execution = &mut config.options_mut().execution;
     execution.enable_recursive_ctes = false;
     // Without it the zone of a literal is lost: TIMESTAMPTZ '2024-02-29T12:00:00Z'.
@@ -57,6 +60,7 @@ pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionSt
     if let Some(scalar) = builder.scalar_functions() {
         functions::hold_to_measure(scalar);
         count_microseconds(scalar);
+        truncate_any_year(scalar);
     }
     if let Some(aggregate) = builder.aggregate_functions() {
         check_sums(aggregate);

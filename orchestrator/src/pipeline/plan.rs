@@ -125,7 +125,7 @@ async fn checked(
     };
     let graph = Graph::build(&spec, &catalog, &mut problems);
     problems.blame_silent(&steps.silent());
-    let plan = plan(&graph, steps, &mut problems).await;
+    let plan = plan(source, &graph, steps, &mut problems).await;
     problems.or(plan)
 }
 
@@ -149,7 +149,7 @@ fn looked_up(spec: &Spec, missing: Missing, steps: &dyn Planner, problems: &mut 
 const AT_ONCE: usize = 16;
 
 /// Plans every step that can be, each with the schemas of what feeds it.
-async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Plan {
+async fn plan(source: &Source, graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Plan {
     let mut planned: Vec<Option<StepPlan>> = vec![None; graph.nodes.len()];
     let left_out = graph.left_out();
     for wave in waves(graph) {
@@ -159,7 +159,7 @@ async fn plan(graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Pl
                 true => Asked::Nothing,
                 false => input_schemas(graph, node, &planned).map_or(Asked::Params, Asked::Plan),
             };
-            async move { (place, plan_node(node, asked, steps).await) }
+            async move { (place, plan_node(source, node, asked, steps).await) }
         });
         let answers: Vec<_> = stream::iter(calls).buffered(AT_ONCE).collect().await;
         for (place, answer) in answers {
@@ -232,13 +232,21 @@ enum Asked {
 
 /// Plans one step. Nothing comes of one whose service, values or inputs are not known, which has been told; without its
 /// inputs its parameters are checked all the same.
-async fn plan_node(node: &Node, asked: Asked, steps: &dyn Planner) -> Result<Option<StepPlan>, Vec<Problem>> {
+async fn plan_node(
+    source: &Source,
+    node: &Node,
+    asked: Asked,
+    steps: &dyn Planner,
+) -> Result<Option<StepPlan>, Vec<Problem>> {
     let Some(description) = node.description.as_ref().filter(|_| !node.unfilled) else { return Ok(None) };
     let given = node_params(node);
     let checked = description.params_schema.check(&given);
     let wrong = checked.map_err(|fault| vec![from_fault(&fault, &node.service_span)])?;
     if !wrong.is_empty() {
-        return Err(wrong.iter().map(|violation| from_violation(node, FaultKind::BadParams, violation)).collect());
+        return Err(wrong
+            .iter()
+            .map(|violation| from_violation(source, node, FaultKind::BadParams, violation))
+            .collect());
     }
     let inputs = match asked {
         Asked::Nothing => return Ok(Some(StepPlan::default())),
@@ -248,7 +256,7 @@ async fn plan_node(node: &Node, asked: Asked, steps: &dyn Planner) -> Result<Opt
     let names = node.inputs.iter().flatten().map(|input| input.name.clone()).collect();
     let command =
         StepCommand { step: description.name.clone(), params: given, inputs: names, ..StepCommand::default() };
-    let plan = steps.plan(command, inputs).await.map_err(|fault| refused(node, &fault))?;
+    let plan = steps.plan(command, inputs).await.map_err(|fault| refused(source, node, &fault))?;
     if plan.outputs.len() != description.outputs.len() {
         let (promised, planned) = (description.outputs.len(), plan.outputs.len());
         let message = format!("{}: it describes {promised} outputs and plans {planned}", node.id);
@@ -259,13 +267,13 @@ async fn plan_node(node: &Node, asked: Asked, steps: &dyn Planner) -> Result<Opt
 }
 
 /// What a step said when it was planned: one problem for each parameter that it points to.
-fn refused(node: &Node, fault: &Fault) -> Vec<Problem> {
+fn refused(source: &Source, node: &Node, fault: &Fault) -> Vec<Problem> {
     if fault.violations().is_empty() {
         return vec![from_fault(&fault.clone().in_step(&node.id), &node.id_span)];
     }
     let problems = fault.violations().iter().map(|violation| {
         let help = fault.help_for(violation).map(str::to_owned);
-        from_violation(node, fault.kind(), &Violation { help, ..violation.clone() })
+        from_violation(source, node, fault.kind(), &violation.clone().help(help))
     });
     problems.collect()
 }
@@ -274,7 +282,7 @@ fn node_params(node: &Node) -> Value {
     node.params.as_ref().map_or_else(|| Value::Object(Map::new()), Yaml::to_json)
 }
 
-fn from_violation(node: &Node, kind: FaultKind, violation: &Violation) -> Problem {
+fn from_violation(source: &Source, node: &Node, kind: FaultKind, violation: &Violation) -> Problem {
     let code = match violation.message.as_str() {
         text if kind == FaultKind::BadParams && text.contains("unknown parameter") => "unknown-param",
         text if kind == FaultKind::BadParams && text.contains("missing parameter") => "missing-param",
@@ -283,11 +291,19 @@ fn from_violation(node: &Node, kind: FaultKind, violation: &Violation) -> Proble
     let span = match &node.params {
         Some(params) if code == "unknown-param" => params.locate_key(&violation.pointer),
         // What is missing has no place of its own.
-        Some(params) if !violation.pointer.is_empty() => params.locate(&violation.pointer),
+        Some(params) if !violation.pointer.is_empty() => located(source, params, violation),
         _ => node.service_span.clone(),
     };
     let manual = || Some(format!("`quiver steps {}` explains its parameters", node.description.as_ref()?.name));
     Problem::at(&span, code, format!("{}: {}", node.id, violation.message)).help(violation.help.clone().or_else(manual))
+}
+
+/// Where the value stands that a violation is about, or the word in it.
+fn located(source: &Source, params: &Yaml, violation: &Violation) -> Span {
+    let span = params.locate(&violation.pointer);
+    let value = params.at(&violation.pointer).and_then(Yaml::text);
+    let word = value.zip(violation.place).and_then(|(text, place)| source.word_within(&span, text, place));
+    word.unwrap_or(span)
 }
 
 fn from_fault(fault: &Fault, span: &Span) -> Problem {

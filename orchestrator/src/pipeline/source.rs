@@ -1,5 +1,6 @@
 //! The text of a pipeline, and places in it.
 
+use flight_common::TextPlace;
 use std::ops::Range;
 
 /// A pipeline's text under the name by which errors call it.
@@ -27,6 +28,13 @@ impl Span {
     pub fn start() -> Self {
         Self { line: 1, column: 1, bytes: 0..0 }
     }
+
+    /// The place of these bytes of a text.
+    fn of(text: &str, bytes: Range<usize>) -> Self {
+        let before = &text[..bytes.start];
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        Self { line: before.matches('\n').count() + 1, column: before[line..].chars().count() + 1, bytes }
+    }
 }
 
 impl Source {
@@ -44,13 +52,7 @@ impl Source {
         let at = bytes.utf8_error().valid_up_to();
         let byte = bytes.as_bytes()[at];
         let text = String::from_utf8_lossy(bytes.as_bytes()).into_owned();
-        let before = &text[..at];
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        let span = Span {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            bytes: at..at + char::REPLACEMENT_CHARACTER.len_utf8(),
-        };
+        let span = Span::of(&text, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
         Self { no_text: Some((span, byte)), ..Self::new(name, text) }
     }
 
@@ -76,6 +78,63 @@ impl Source {
         let end = after.find('\n').map_or(self.text.len(), |end| before.len() + end);
         &self.text[begin..end]
     }
+
+    /// The place of a word within a value that is a text, where the value was written from `written` on. It is followed
+    /// through line breaks and indentation, quotes, and values that were filled in. Nothing if it cannot be followed.
+    pub fn word_within(&self, written: &Span, value: &str, place: TextPlace) -> Option<Span> {
+        let source = self.text.get(written.bytes.start..)?;
+        let target = offset_of(value, place)?;
+        let quoted = || followed(source.strip_prefix(['"', '\''])?, source.chars().next(), value, target);
+        let source = followed(source, None, value, target).or_else(quoted)?;
+        let start = self.text.len() - source.len();
+        let word = source.find(|it: char| !(it.is_alphanumeric() || it == '_')).unwrap_or(source.len());
+        let first = source.chars().next().map_or(0, char::len_utf8);
+        Some(Span::of(&self.text, start..start + word.max(first)))
+    }
+}
+
+/// The rest of a source from where it writes the byte of the value that is looked for.
+fn followed<'a>(mut source: &'a str, quote: Option<char>, value: &str, target: usize) -> Option<&'a str> {
+    let mut rest = value;
+    loop {
+        (source, rest) = (source.trim_start(), rest.trim_start());
+        if value.len() - rest.len() >= target {
+            return Some(source);
+        }
+        if source.starts_with("{{") {
+            let (behind, value_behind) = behind_filled(source, rest)?;
+            if value.len() - value_behind.len() > target {
+                return Some(source);
+            }
+            (source, rest) = (behind, value_behind);
+            continue;
+        }
+        let escape = match quote {
+            Some('"') => "\\",
+            Some(_) if source.starts_with("''") => "'",
+            _ => "",
+        };
+        source = source.strip_prefix(escape).unwrap_or(source);
+        let next = rest.chars().next()?;
+        (source, rest) = (source.strip_prefix(next)?, &rest[next.len_utf8()..]);
+    }
+}
+
+/// Where that character of a text begins, in bytes. Its end is that of what goes on behind it.
+fn offset_of(text: &str, place: TextPlace) -> Option<usize> {
+    let line = text.split_inclusive('\n').nth(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
+    let before = usize::try_from(place.column).ok()?.checked_sub(1)?;
+    let within = line.char_indices().nth(before).map_or(line.trim_end().len(), |(at, _)| at);
+    Some(line.as_ptr() as usize - text.as_ptr() as usize + within)
+}
+
+/// What follows a `{{ name }}` in the source, and the same in the value that it was filled into.
+fn behind_filled<'a, 'b>(source: &'a str, value: &'b str) -> Option<(&'a str, &'b str)> {
+    let (_, source) = source.split_once("}}")?;
+    let line = source.lines().next().unwrap_or_default();
+    let known = line.split("{{").next().unwrap_or_default().trim();
+    let at = if known.is_empty() { value.find('\n')? } else { value.find(known)? };
+    Some((source, &value[at..]))
 }
 
 #[cfg(test)]
@@ -89,6 +148,39 @@ mod tests {
         assert_eq!((span.line, span.column, byte), (2, 5, 0xe4));
         assert_eq!(&source.text()[span.bytes.clone()], "\u{fffd}");
         assert!(Source::of_bytes("test", "ä".into()).no_text().is_none());
+    }
+
+    /// What is marked where this word of the value stands.
+    fn marked(text: &str, value: &str, line: u64, column: u64) -> Option<(usize, usize, String)> {
+        let source = Source::new("test", text);
+        let start = text.find("q: ").expect("a key") + 3;
+        let content = start + text[start..].find(|it: char| !it.is_whitespace() && it != '|').unwrap_or_default();
+        let span = source.word_within(&Span::of(text, content..content), value, TextPlace { line, column })?;
+        Some((span.line, span.column, text[span.bytes].to_owned()))
+    }
+
+    #[test]
+    fn a_word_of_a_value_is_found_where_it_was_written() {
+        let found = |line, column, word: &str| Some((line, column, word.to_owned()));
+        let block = "a: 1\nq: |\n    SELECT ä, nmae\n      FROM t\nb: 2\n";
+        let value = "SELECT ä, nmae\n  FROM t\n";
+        assert_eq!(marked(block, value, 1, 11), found(3, 15, "nmae"));
+        assert_eq!(marked(block, value, 2, 8), found(4, 12, "t"));
+        assert_eq!(marked(block, value, 2, 9), found(5, 1, "b"));
+        assert_eq!(marked("q: SELECT a,\n  b FROM t", "SELECT a, b FROM t", 1, 11), found(2, 3, "b"));
+        assert_eq!(marked("q: 'it''s b'", "it's b", 1, 6), found(1, 11, "b"));
+        assert_eq!(marked(r#"q: "\"A\" b""#, r#""A" b"#, 1, 5), found(1, 11, "b"));
+    }
+
+    #[test]
+    fn a_word_is_followed_through_what_was_filled_in() {
+        let found = |line, column, word: &str| Some((line, column, word.to_owned()));
+        let text = "q: |\n  SELECT '{{ day }}', {{ n }}\n  FROM t WHERE x\n";
+        let value = "SELECT '2024-01-01', 12\nFROM t WHERE x\n";
+        assert_eq!(marked(text, value, 1, 9), found(2, 11, "{"));
+        assert_eq!(marked(text, value, 2, 14), found(3, 16, "x"));
+        assert_eq!(marked("q: other", value, 2, 14), None);
+        assert_eq!(marked(text, value, 9, 1), None);
     }
 
     #[test]

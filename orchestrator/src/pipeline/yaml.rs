@@ -93,16 +93,21 @@ impl Yaml {
     /// The place of the value that a JSON pointer from here leads to, or the nearest place on the way there. A list or
     /// a mapping is shown by its key.
     pub fn locate(&self, pointer: &str) -> Span {
-        self.walk(pointer).0
+        self.walk(pointer).span
     }
 
     /// The place of the key of that value.
     pub fn locate_key(&self, pointer: &str) -> Span {
-        let (value, key) = self.walk(pointer);
-        key.unwrap_or(value)
+        let Walk { key, span, .. } = self.walk(pointer);
+        key.unwrap_or(span)
     }
 
-    fn walk(&self, pointer: &str) -> (Span, Option<Span>) {
+    /// The value itself, if the pointer leads to one.
+    pub fn at(&self, pointer: &str) -> Option<&Self> {
+        self.walk(pointer).value
+    }
+
+    fn walk(&self, pointer: &str) -> Walk<'_> {
         let mut here = self;
         let mut span = self.span.clone();
         let mut key = None;
@@ -119,7 +124,7 @@ impl Yaml {
                             entry.key_span.clone()
                         };
                     }
-                    None => return (span, None),
+                    None => return Walk::not_to_the_end(span),
                 },
                 Node::List(items) => match part.parse::<usize>().ok().and_then(|place| items.get(place)) {
                     Some(item) => {
@@ -127,11 +132,24 @@ impl Yaml {
                         key = None;
                         span = item.span.clone();
                     }
-                    None => return (span, None),
+                    None => return Walk::not_to_the_end(span),
                 },
-                Node::Scalar(_) => return (span, None),
+                Node::Scalar(_) => return Walk::not_to_the_end(span),
             }
         }
-        (span, key)
+        Walk { value: Some(here), span, key }
+    }
+}
+
+/// How far a pointer led: the place it came to, and what it means if it came to its end.
+struct Walk<'a> {
+    value: Option<&'a Yaml>,
+    span: Span,
+    key: Option<Span>,
+}
+
+impl Walk<'_> {
+    fn not_to_the_end(span: Span) -> Self {
+        Self { value: None, span, key: None }
     }
 }

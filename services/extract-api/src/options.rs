@@ -124,7 +124,7 @@ struct Wrong(Vec<Violation>);
 
 impl Wrong {
     fn add(&mut self, pointer: impl Into<String>, message: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Violation { pointer: pointer.into(), message: message.into(), help: Some(help.into()) });
+        self.0.push(Violation::new(pointer, message).help(help.into()));
     }
 }
 

@@ -46,5 +46,5 @@ fn plain(given: &str, param: &str) -> Result<u8, Violation> {
 }
 
 fn refused(param: &str, what: &str, help: &str) -> Violation {
-    Violation { pointer: format!("/{param}"), message: format!("{param}: {what}"), help: Some(help.to_owned()) }
+    Violation::new(format!("/{param}"), format!("{param}: {what}")).help(help.to_owned())
 }

@@ -52,11 +52,9 @@ impl Options {
             None => NullWords::new(USUAL_NULLS),
         };
         let encoding = decode::by_name(&params.encoding).unwrap_or_else(|| {
-            wrong.push(Violation {
-                pointer: "/encoding".to_owned(),
-                message: format!("encoding: \"{}\" is not known", params.encoding),
-                help: Some("use utf-8, latin1, windows-1252, utf-16le, shift_jis, gb18030 or alike".to_owned()),
-            });
+            let message = format!("encoding: \"{}\" is not known", params.encoding);
+            let help = "use utf-8, latin1, windows-1252, utf-16le, shift_jis, gb18030 or alike";
+            wrong.push(Violation::new("/encoding", message).help(help.to_owned()));
             encoding_rs::UTF_8
         });
         let forms = Forms {
@@ -86,11 +84,8 @@ fn form(param: &str, example: &str, pattern: Option<&str>, wrong: &mut Vec<Viola
     let pattern = pattern?;
     let form = Form::new(pattern);
     if form.is_none() {
-        wrong.push(Violation {
-            pointer: format!("/{param}"),
-            message: format!("{param}: \"{pattern}\" is no strftime pattern"),
-            help: Some(format!("write it like \"{example}\"")),
-        });
+        let message = format!("{param}: \"{pattern}\" is no strftime pattern");
+        wrong.push(Violation::new(format!("/{param}"), message).help(format!("write it like \"{example}\"")));
     }
     form
 }

@@ -94,5 +94,5 @@ impl Options {
 }
 
 fn violation(param: &str, message: String, help: &str) -> Violation {
-    Violation { pointer: format!("/{param}"), message, help: Some(help.to_owned()) }
+    Violation::new(format!("/{param}"), message).help(help.to_owned())
 }

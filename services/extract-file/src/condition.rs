@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, SchemaError};
+use datafusion::common::{Column, DFSchema};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -11,8 +11,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionConfig;
-use flight_common::Fault;
-use flight_common::params::did_you_mean;
+use flight_common::{Fault, FaultKind};
+use queries::{Refusal, Words};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -49,34 +49,32 @@ impl Condition {
             return Err(refused(format!("the condition has {} bytes, and {LONGEST} is the most", text.len()))
                 .help("read all rows, and join them with what you list"));
         }
+        let of_plan = |error: DataFusionError| of_plan(&error, text);
         let state = state();
-        let all = DFSchema::try_from(columns.as_ref().clone()).map_err(|error| of_plan(&error))?;
-        let expression = state.create_logical_expr(text, &all).map_err(|error| of_plan(&error))?;
+        let all = DFSchema::try_from(columns.as_ref().clone()).map_err(of_plan)?;
+        let expression = state.create_logical_expr(text, &all).map_err(of_plan)?;
         check_depth(&expression)?;
         check_kinds(&expression)?;
         check_placeholders(&expression)?;
         let named: BTreeSet<&Column> = expression.column_refs().into_iter().collect();
         let looked_at = |field: &&Arc<Field>| named.iter().any(|column| column.name() == field.name());
         let schema = Arc::new(Schema::new(columns.fields().iter().filter(looked_at).cloned().collect::<Vec<_>>()));
-        let own = DFSchema::try_from(schema.as_ref().clone()).map_err(|error| of_plan(&error))?;
-        let found = expression.get_type(&own).map_err(|error| of_plan(&error))?;
+        let own = DFSchema::try_from(schema.as_ref().clone()).map_err(of_plan)?;
+        let found = expression.get_type(&own).map_err(of_plan)?;
         if found != DataType::Boolean {
             return Err(
                 refused(format!("a condition is true or false, and this is {found}")).help("compare it: amount > 100")
             );
         }
-        let [expression, bounds] = simplified(&state, expression, &own).map_err(|error| of_plan(&error))?;
+        let [expression, bounds] = simplified(&state, expression, &own).map_err(of_plan)?;
         check_depth(&expression)?;
-        let compiled = |expression| state.create_physical_expr(expression, &own).map_err(|error| of_plan(&error));
+        let compiled = |expression| state.create_physical_expr(expression, &own).map_err(of_plan);
         let condition = Self { expression: compiled(expression)?, bounds: compiled(bounds)?, schema };
         // What is wrong with a constant is wrong without rows too.
         let without_rows = condition.computed(&RecordBatch::new_empty(condition.schema.clone()));
         match without_rows {
             Ok(_) => Ok(condition),
-            Err(why) => {
-                let help = help_of(&why);
-                Err(refused(why).help(help))
-            }
+            Err(error) => Err(of_plan(error)),
         }
     }
 
@@ -85,15 +83,15 @@ impl Condition {
     /// # Errors
     /// [`flight_common::FaultKind::BadData`] for values that it cannot be computed of.
     pub fn holds(&self, rows: &RecordBatch, path: &str) -> Result<BooleanArray, Fault> {
-        self.computed(rows).map_err(|why| {
-            let help = help_of(&why);
-            Fault::bad_data(format!("{path}: the condition `where` cannot be computed of a value: {why}")).help(help)
+        self.computed(rows).map_err(|error| {
+            let Words { message, help, .. } = queries::in_words(&error.strip_backtrace());
+            let message = format!("{path}: the condition `where` cannot be computed of a value: {message}");
+            help.into_iter().fold(Fault::bad_data(message), Fault::help)
         })
     }
 
-    fn computed(&self, rows: &RecordBatch) -> Result<BooleanArray, String> {
-        let holds = self.expression.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()));
-        let holds = holds.map_err(|error| queries::one_line(&error.strip_backtrace()))?;
+    fn computed(&self, rows: &RecordBatch) -> datafusion::common::Result<BooleanArray> {
+        let holds = self.expression.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()))?;
         let holds = holds.as_boolean();
         // A row for which it is not known whether the condition holds is left out.
         Ok(match holds.nulls() {
@@ -108,6 +106,8 @@ fn state() -> SessionState {
     let options = config.options_mut();
     // `MonthlyIncome` is called so, and not `monthlyincome`.
     options.sql_parser.enable_ident_normalization = false;
+    // So that errors tell where.
+    options.sql_parser.collect_spans = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     // Without one, TIMESTAMPTZ '…Z' would lose its zone.
     options.execution.time_zone = Some("UTC".to_owned());
@@ -135,7 +135,7 @@ fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> dat
 }
 
 fn check_depth(expression: &Expr) -> Result<(), Fault> {
-    let depth = depth_of(expression).map_err(|error| of_plan(&error))?;
+    let depth = depth_of(expression).map_err(queries::fault)?;
     match depth > DEEPEST {
         true => Err(refused(format!("the condition nests {depth} levels deep, and {DEEPEST} is the most"))
             .help("write x IN (…) for x = … OR x = …")),
@@ -156,34 +156,21 @@ fn refused(message: String) -> Fault {
     Fault::bad_params(message.clone()).violation(POINTER, message)
 }
 
-fn of_plan(error: &DataFusionError) -> Fault {
-    match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of_plan(inner),
-        DataFusionError::Collection(all) if !all.is_empty() => of_plan(&all[0]),
-        DataFusionError::SchemaError(wrong, _) => match wrong.as_ref() {
-            SchemaError::FieldNotFound { field, valid_fields } => {
-                let message = format!("no column \"{}\"", field.flat_name());
-                let known: BTreeSet<&str> = valid_fields.iter().map(|column| column.name()).collect();
-                let fault = Fault::bad_schema(message.clone()).column(field.name());
-                fault.help(did_you_mean(field.name(), known)).violation(POINTER, message)
-            }
-            other => refused(other.to_string()),
-        },
-        DataFusionError::SQL(error, _) => {
-            refused(format!("this is no SQL: {}", queries::one_line(&error.to_string()))).help(EXAMPLE)
+/// What reading this condition said: the first that it is wrong with.
+fn of_plan(error: &DataFusionError, text: &str) -> Fault {
+    let Some(Refusal { fault, place }) = queries::refusals(error, text).into_iter().next() else {
+        return Fault::internal(error);
+    };
+    let fault = match fault.kind() {
+        FaultKind::BadParams | FaultKind::BadSchema => {
+            let message = fault.message().to_owned();
+            fault.violation(POINTER, message)
         }
-        DataFusionError::Internal(text) => Fault::internal(text),
-        other => refused(queries::one_line(&other.strip_backtrace())).help(EXAMPLE),
-    }
-}
-
-/// What to try about a value that a condition cannot be computed of.
-fn help_of(why: &str) -> &'static str {
-    match why {
-        _ if why.contains("too large") => "compute it in a wider type: CAST(a AS DECIMAL(38, 0)) * b",
-        _ if why.contains("ivide by zero") => "NULLIF(b, 0) gives a null for 0: a / NULLIF(b, 0)",
-        _ => "TRY_CAST gives a null for what cannot be cast",
-    }
+        FaultKind::BadData => fault.help_text().into_iter().fold(refused(fault.message().to_owned()), Fault::help),
+        _ => return fault,
+    };
+    let fault = place.into_iter().fold(fault, Fault::in_text);
+    if fault.help_text().is_none() { fault.help(EXAMPLE) } else { fault }
 }
 
 /// Whether it can be computed of one row.
@@ -200,7 +187,7 @@ fn check_kinds(expression: &Expr) -> Result<(), Fault> {
         };
         Ok(TreeNodeRecursion::Stop)
     });
-    walked.map_err(|error| of_plan(&error))?;
+    walked.map_err(queries::fault)?;
     match found {
         Some(why) => Err(refused(format!("a condition is computed of one row at a time, and {why}"))
             .help("read the rows, and do it in the step `sql`")),
@@ -217,7 +204,7 @@ fn check_placeholders(expression: &Expr) -> Result<(), Fault> {
         }
         _ => Ok(TreeNodeRecursion::Continue),
     });
-    walked.map_err(|error| of_plan(&error))?;
+    walked.map_err(queries::fault)?;
     match named {
         Some(name) => Err(refused(format!("nothing gives {name} a value"))
             .help("write the value, or a parameter of the pipeline: '{{ day }}'")),

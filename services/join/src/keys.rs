@@ -118,7 +118,7 @@ impl Wrong {
 
     fn add(&mut self, column: &str, pointer: &str, message: String, help: String) {
         self.column.get_or_insert_with(|| column.to_owned());
-        self.violations.push(Violation { pointer: pointer.to_owned(), message, help: Some(help) });
+        self.violations.push(Violation::new(pointer, message).help(help));
     }
 
     fn into_result(self) -> Result<(), Fault> {

@@ -3,7 +3,8 @@
 use crate::chat::{Completion, Usage};
 use crate::params::Params;
 use crate::trouble::Trouble;
-use flight_common::{Fault, StepContext, StepEnv, Violation, params};
+use flight_common::params::bad_param;
+use flight_common::{Fault, StepContext, StepEnv};
 use std::time::Duration;
 
 /// A model that was chosen: there is none.
@@ -22,11 +23,8 @@ impl Chosen {
 /// # Errors
 /// [`flight_common::FaultKind::BadParams`] always.
 pub async fn choose(_path: &str, _params: &Params, _env: &StepEnv) -> Result<Chosen, Fault> {
-    Err(params::bad_params(vec![Violation {
-        pointer: "/model_file".to_owned(),
-        message: "this build has no local models".to_owned(),
-        help: Some("build with --features local-model, or ask a server: `base_url`".to_owned()),
-    }]))
+    let help = "build with --features local-model, or ask a server: `base_url`";
+    Err(bad_param("/model_file", "this build has no local models", help))
 }
 
 /// The models that are loaded: none.

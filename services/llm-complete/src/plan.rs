@@ -121,7 +121,7 @@ pub fn run(
 }
 
 fn violation(pointer: &str, message: impl Into<String>, help: &str) -> Violation {
-    Violation { pointer: pointer.to_owned(), message: message.into(), help: Some(help.to_owned()) }
+    Violation::new(pointer, message).help(help.to_owned())
 }
 
 /// Parameters that do not go together.

@@ -7,7 +7,8 @@ use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArgumentClause, FunctionArguments, ObjectNamePart, Statement, Visit, Visitor,
 };
-use flight_common::Fault;
+use datafusion::sql::sqlparser::tokenizer::Location;
+use flight_common::{Fault, TextPlace};
 use std::ops::ControlFlow;
 
 /// Checks all calls of a query.
@@ -30,20 +31,22 @@ impl Visitor for Calls<'_> {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Fault> {
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
-        match self.offence(function) {
-            Some(fault) => ControlFlow::Break(fault),
+        let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return ControlFlow::Continue(()) };
+        match self.offence(function, &name.value.to_lowercase()) {
+            Some(fault) => {
+                let Location { line, column } = name.span.start;
+                ControlFlow::Break(fault.in_text(TextPlace { line, column }))
+            }
             None => ControlFlow::Continue(()),
         }
     }
 }
 
 impl Calls<'_> {
-    fn offence(&self, function: &Function) -> Option<Fault> {
-        let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
-        let name = name.value.to_lowercase();
-        let is_scalar = self.state.scalar_functions().contains_key(&name);
-        let is_aggregate = self.state.aggregate_functions().contains_key(&name);
-        let is_window = self.state.window_functions().contains_key(&name);
+    fn offence(&self, function: &Function, name: &str) -> Option<Fault> {
+        let is_scalar = self.state.scalar_functions().contains_key(name);
+        let is_aggregate = self.state.aggregate_functions().contains_key(name);
+        let is_window = self.state.window_functions().contains_key(name);
         if is_window && !is_aggregate && !is_scalar && function.over.is_none() {
             let fault = faults::query(format!("{name} is a function of windows, and stands without OVER"));
             return Some(fault.help(format!("write {name}(…) OVER (ORDER BY …)")));

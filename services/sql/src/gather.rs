@@ -46,7 +46,7 @@ pub async fn gather(
     memory: &WorkingMemory,
     context: &StepContext,
 ) -> Result<Gathered, Fault> {
-    let uses = uses(&query.plan).map_err(|error| crate::faults::of_run(&error))?;
+    let uses = uses(&query.plan).map_err(queries::fault)?;
     let times = |table: &InputTable| uses.times.get(&table.name).copied().unwrap_or(0);
     if query.tables.iter().any(|table| times(table) > 1) {
         memory.keep_back();

@@ -11,21 +11,21 @@ use flight_common::Fault;
 ///
 /// # Errors
 /// [`flight_common::FaultKind::BadParams`] for the first that stands elsewhere.
-pub fn check(plan: &LogicalPlan) -> Result<(), Fault> {
+pub fn check(plan: &LogicalPlan, query: &str) -> Result<(), Fault> {
     let mut offence = None;
     let walked = plan.apply_with_subqueries(|node| {
-        offence = misplaced(node)?;
+        offence = misplaced(node, query)?;
         Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
-    walked.map_err(|error| faults::of_plan(&error))?;
+    walked.map_err(|error| faults::of_plan(&error, query))?;
     offence.map_or(Ok(()), Err)
 }
 
-fn misplaced(node: &LogicalPlan) -> Found<Option<Fault>> {
+fn misplaced(node: &LogicalPlan, query: &str) -> Found<Option<Fault>> {
     let mut offence = None;
     let mut look = |expr: &Expr| {
         expr.apply(|part| {
-            offence = told(part, place(node));
+            offence = told(part, place(node), query);
             Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     };
@@ -49,18 +49,17 @@ fn place(node: &LogicalPlan) -> &'static str {
     }
 }
 
-fn told(expr: &Expr, place: &str) -> Option<Fault> {
-    let (what, help) = match expr {
-        Expr::AggregateFunction(call) => (
-            format!("the aggregate {}", call.func.name()),
-            "compute it in a subquery, or write HAVING for what holds of groups",
-        ),
-        Expr::WindowFunction(call) => (
-            format!("the window function {}", call.fun.name()),
-            "compute it in a subquery, or write QUALIFY for what holds of it",
-        ),
-        Expr::Unnest(_) => ("unnest".to_owned(), "write it in a subquery, after SELECT"),
+fn told(expr: &Expr, place: &str, query: &str) -> Option<Fault> {
+    let (kind, name, help) = match expr {
+        Expr::AggregateFunction(call) => {
+            ("the aggregate ", call.func.name(), "compute it in a subquery, or write HAVING for what holds of groups")
+        }
+        Expr::WindowFunction(call) => {
+            ("the window function ", call.fun.name(), "compute it in a subquery, or write QUALIFY for what holds of it")
+        }
+        Expr::Unnest(_) => ("", "unnest", "write it in a subquery, after SELECT"),
         _ => return None,
     };
-    Some(faults::query(format!("{what} may not stand in {place}")).help(help))
+    let fault = faults::query(format!("{kind}{name} may not stand in {place}")).help(help);
+    Some(faults::at_word(fault, name, query))
 }

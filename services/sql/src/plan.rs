@@ -53,18 +53,18 @@ fn planned(text: &str, tables: Vec<Arc<InputTable>>) -> Result<Query, Fault> {
     let state = session::for_planning(&tables)?.state();
     let statement = statement::parse(&state, text)?;
     let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
-    statement::check_tables(&state, &statement, &names)?;
-    let plan = block_on(state.statement_to_plan(statement)).map_err(|error| faults::of_plan(&error))?;
-    check_reads_only(&plan)?;
+    statement::check_tables(&state, &statement, text, &names)?;
+    let plan = block_on(state.statement_to_plan(statement)).map_err(|error| faults::of_plan(&error, text))?;
+    check_reads_only(&plan, text)?;
     queries::check_depth(&plan).map_err(faults::of_query)?;
-    places::check(&plan)?;
-    let plan = state.optimize(&plan).map_err(|error| faults::of_plan(&error))?;
+    places::check(&plan, text)?;
+    let plan = state.optimize(&plan).map_err(|error| faults::of_plan(&error, text))?;
     queries::check_depth(&plan).map_err(faults::of_query)?;
     let schema = output::schema(plan.schema().as_arrow(), tables.iter().map(|table| table.columns()))?;
     if schema.fields().is_empty() {
         return Err(faults::schema("the result has no columns".to_owned()).help("name at least one after SELECT"));
     }
-    physical(&state, &plan).map_err(|error| faults::of_plan(&error))?;
+    physical(&state, &plan).map_err(|error| faults::of_plan(&error, text))?;
     Ok(Query { tables, plan, schema })
 }
 
@@ -73,13 +73,13 @@ fn physical(state: &SessionState, plan: &LogicalPlan) -> datafusion::common::Res
     block_on(state.query_planner().create_physical_plan(plan, state)).map(drop)
 }
 
-fn check_reads_only(plan: &LogicalPlan) -> Result<(), Fault> {
+fn check_reads_only(plan: &LogicalPlan, text: &str) -> Result<(), Fault> {
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reading.verify_plan(plan).map_err(|error| {
-        let fault = faults::query(format!("this is no query: {}", error.strip_backtrace()));
+        let fault = faults::query(format!("this is no query: {}", queries::in_words(&error.strip_backtrace()).message));
         fault.help("a step asks, and changes nothing: begin with SELECT or WITH")
     })?;
-    let placeholders = plan.get_parameter_names().map_err(|error| faults::of_plan(&error))?;
+    let placeholders = plan.get_parameter_names().map_err(|error| faults::of_plan(&error, text))?;
     match placeholders.into_iter().min() {
         Some(name) => Err(faults::query(format!("nothing gives {name} a value"))
             .help("write the value, or a parameter of the pipeline: '{{ day }}'")),

@@ -3,7 +3,7 @@
 use crate::gather::gather;
 use crate::plan::Query;
 use crate::tables::Live;
-use crate::{faults, output, session};
+use crate::{output, session};
 use async_stream::try_stream;
 use flight_common::{BatchStream, Fault, StepContext, compute};
 use futures::StreamExt;
@@ -45,11 +45,10 @@ async fn start(query: Query, inputs: Vec<BatchStream>, context: &StepContext) ->
     let (plan, task) = compute::run_deep(move || {
         let state = session::state(settings, runtime);
         let plan = block_on(state.query_planner().create_physical_plan(&plan, &state));
-        Ok((plan.map_err(|error| faults::of_run(&error))?, state.task_ctx()))
+        Ok((plan.map_err(queries::fault)?, state.task_ctx()))
     })
     .await?;
     // The tables hold the memory of their rows.
-    let running =
-        Running { budget: context.budget().clone(), limit: None, told: |error| faults::of_run(&error), held: tables };
+    let running = Running { budget: context.budget().clone(), limit: None, held: tables };
     Ok(Started { rows: queries::run(plan, task, running)?, live: gathered.live })
 }

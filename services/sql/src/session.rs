@@ -1,6 +1,5 @@
 //! DataFusion's settings.
 
-use crate::faults;
 use crate::tables::InputTable;
 use crate::window::ByPartition;
 use datafusion::catalog::TableProvider;
@@ -57,7 +56,7 @@ pub fn for_planning(tables: &[Arc<InputTable>]) -> Result<SessionContext, Fault>
     for table in tables {
         let provider: Arc<dyn TableProvider> = table.clone();
         let name = TableReference::bare(table.name.as_str());
-        context.register_table(name, provider).map_err(|error| faults::of_plan(&error))?;
+        context.register_table(name, provider).map_err(queries::fault)?;
     }
     Ok(context)
 }

@@ -18,7 +18,7 @@ const TABLE_FUNCTIONS: [&str; 2] = ["generate_series", "range"];
 /// [`flight_common::FaultKind::BadParams`] for what is no query, or too much of one.
 pub fn parse(state: &SessionState, query: &str) -> Result<Statement, Fault> {
     queries::check_text(query).map_err(faults::of_query)?;
-    let statement = state.sql_to_statement(query, &Dialect::Generic).map_err(|error| faults::of_plan(&error))?;
+    let statement = state.sql_to_statement(query, &Dialect::Generic).map_err(|error| faults::of_plan(&error, query))?;
     match &statement {
         Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
             clauses::check(inner)?;
@@ -39,8 +39,8 @@ fn first_words(text: &str) -> String {
 /// # Errors
 /// [`flight_common::FaultKind::BadSchema`] for a table that is no input, [`flight_common::FaultKind::BadParams`] for an
 /// input that the query does not name.
-pub fn check_tables(state: &SessionState, statement: &Statement, inputs: &[String]) -> Result<(), Fault> {
-    let named = state.resolve_table_references(statement).map_err(|error| faults::of_plan(&error))?;
+pub fn check_tables(state: &SessionState, statement: &Statement, query: &str, inputs: &[String]) -> Result<(), Fault> {
+    let named = state.resolve_table_references(statement).map_err(|error| faults::of_plan(&error, query))?;
     for table in &named {
         let known = match table {
             TableReference::Bare { table } => {
@@ -51,7 +51,8 @@ pub fn check_tables(state: &SessionState, statement: &Statement, inputs: &[Strin
         if !known {
             let name = table.to_string().replace('"', "");
             let fault = faults::schema(format!("there is no table \"{name}\" among the inputs"));
-            return Err(fault.help(did_you_mean(&name, inputs.iter().map(String::as_str))));
+            let fault = fault.help(did_you_mean(&name, inputs.iter().map(String::as_str)));
+            return Err(faults::at_word(fault, table.table(), query));
         }
     }
     match inputs.iter().find(|input| !named.iter().any(|table| table.table() == input.as_str())) {

@@ -99,6 +99,37 @@ pub struct Violation {
     /// What to try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// Where in the value, if that is a long text: a query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<TextPlace>,
+}
+
+/// A character of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextPlace {
+    /// Its line, from 1.
+    pub line: u64,
+    /// Which character of the line it is, from 1.
+    pub column: u64,
+}
+
+impl Violation {
+    /// Something wrong at this pointer.
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into(), help: None, place: None }
+    }
+
+    /// Says where in the text that the pointer leads to.
+    pub fn place(mut self, place: Option<TextPlace>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// Says what to try.
+    pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
+        self.help = help.into();
+        self
+    }
 }
 
 /// A failure, told so that a user can act on it.
@@ -236,8 +267,13 @@ impl Fault {
 
     /// Adds one thing that is wrong with the parameters.
     pub fn violation(mut self, pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        let message = shortened(message.into());
-        self.0.violations.push(Violation { pointer: pointer.into(), message, help: None });
+        self.0.violations.push(Violation::new(pointer, shortened(message.into())));
+        self
+    }
+
+    /// Says where in the texts that its violations point to.
+    pub fn in_text(mut self, place: TextPlace) -> Self {
+        self.0.violations.iter_mut().for_each(|violation| violation.place = Some(place));
         self
     }
 

@@ -4,7 +4,7 @@
 //! would blame the service for a mistake in the data. What the code cannot say rides in `google.rpc.ErrorInfo`
 //! (`reason` is the fault's kind), `BadRequest` (one violation for each wrong parameter) and `RetryInfo`.
 
-use super::{Fault, FaultKind, Violation};
+use super::{Fault, FaultKind, TextPlace, Violation};
 use std::collections::HashMap;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -110,7 +110,11 @@ fn field_violation(violation: &Violation) -> FieldViolation {
         Some(help) => format!("{}\n{help}", violation.message),
         None => violation.message.clone(),
     };
-    FieldViolation::new(shortened(violation.pointer.as_str(), MAX_FIELD), shortened(text, MAX_FIELD))
+    let mut field = shortened(violation.pointer.as_str(), MAX_FIELD);
+    if let Some(TextPlace { line, column }) = violation.place {
+        field += &format!("#{line}:{column}");
+    }
+    FieldViolation::new(field, shortened(text, MAX_FIELD))
 }
 
 impl Fault {
@@ -171,7 +175,17 @@ fn from_field_violation(violation: &FieldViolation) -> Violation {
         Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
         None => (violation.description.clone(), None),
     };
-    Violation { pointer: violation.field.clone(), message, help }
+    let (pointer, place) = match violation.field.rsplit_once('#') {
+        Some((pointer, place)) if text_place(place).is_some() => (pointer, text_place(place)),
+        _ => (violation.field.as_str(), None),
+    };
+    Violation::new(pointer, message).help(help).place(place)
+}
+
+/// `3:14`
+fn text_place(text: &str) -> Option<TextPlace> {
+    let (line, column) = text.split_once(':')?;
+    Some(TextPlace { line: line.parse().ok()?, column: column.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -186,7 +200,10 @@ mod tests {
                 .column("agee")
                 .row(7)
                 .help("did you mean \"age\"?")
-                .violation("/column", "unknown");
+                .violation("/column#a", "unknown")
+                .violation("/query", "no column")
+                .in_text(TextPlace { line: 2, column: 14 })
+                .violation("/column#3", "unknown");
             assert_eq!(Fault::from_status(&Status::from(fault.clone())), fault);
         }
     }

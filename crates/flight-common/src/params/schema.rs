@@ -52,7 +52,7 @@ impl ParamsSchema {
         }
         serde_path_to_error::deserialize(params).map_err(|error| {
             let pointer = pointer_of(&error.path().to_string());
-            bad_params(vec![Violation { pointer, message: error.inner().to_string(), help: None }])
+            bad_params(vec![Violation::new(pointer, error.inner().to_string())])
         })
     }
 

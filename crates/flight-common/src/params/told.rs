@@ -17,20 +17,15 @@ pub(super) fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>
             .iter()
             .map(|key| {
                 let known = known_properties(schema, &pointer);
-                Violation {
-                    pointer: pointer.clone() + &wrong::pointer([key.as_str()]),
-                    message: format!("{named}unknown parameter \"{key}\""),
-                    help: Some(did_you_mean(key, known.iter().map(String::as_str))),
-                }
+                let pointer = pointer.clone() + &wrong::pointer([key.as_str()]);
+                Violation::new(pointer, format!("{named}unknown parameter \"{key}\""))
+                    .help(did_you_mean(key, known.iter().map(String::as_str)))
             })
             .collect(),
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().map_or_else(|| property.to_string(), str::to_owned);
-            vec![Violation {
-                pointer,
-                message: format!("{named}missing parameter \"{name}\""),
-                help: describe_property(schema, &name),
-            }]
+            let message = format!("{named}missing parameter \"{name}\"");
+            vec![Violation::new(pointer, message).help(describe_property(schema, &name))]
         }
         ValidationErrorKind::Type { kind } => {
             let wanted = match kind {
@@ -43,17 +38,15 @@ pub(super) fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>
                 true => format!("{named}{given} is no whole number"),
                 false => format!("{named}expected {wanted}, got {}", kind_of(given)),
             };
-            vec![Violation { pointer, message, help: spelling.or_else(|| describe_property(schema, &place)) }]
+            vec![Violation::new(pointer, message).help(spelling.or_else(|| describe_property(schema, &place)))]
         }
         ValidationErrorKind::Enum { options } => {
             let options: Vec<&str> =
                 options.as_array().map(|all| all.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
             let given = error.instance().as_str().unwrap_or_default().to_owned();
-            vec![Violation {
-                pointer,
-                message: format!("{named}\"{given}\" is not one of {}", options.join(", ")),
-                help: nearest(&given, options).map(|near| format!("did you mean \"{near}\"?")),
-            }]
+            let message = format!("{named}\"{given}\" is not one of {}", options.join(", "));
+            let help = nearest(&given, options).map(|near| format!("did you mean \"{near}\"?"));
+            vec![Violation::new(pointer, message).help(help)]
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }
             if meant(error, context).is_some() =>
@@ -74,9 +67,9 @@ pub(super) fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>
                     describe_property(schema, &place),
                 ),
             };
-            vec![Violation { pointer, message, help }]
+            vec![Violation::new(pointer, message).help(help)]
         }
-        _ => vec![Violation { pointer, message: format!("{named}{error}"), help: None }],
+        _ => vec![Violation::new(pointer, format!("{named}{error}"))],
     }
 }
 

@@ -44,13 +44,13 @@ impl Wrong {
 /// The violations of a fault. What is told beside others needs its own help.
 fn with_help(fault: &Fault) -> impl Iterator<Item = Violation> + '_ {
     let help = |violation: &Violation| fault.help_for(violation).map(str::to_owned);
-    fault.violations().iter().map(move |violation| Violation { help: help(violation), ..violation.clone() })
+    fault.violations().iter().map(move |violation| violation.clone().help(help(violation)))
 }
 
 /// A fault in the parameter at this pointer.
 pub fn bad_param(pointer: impl Into<String>, message: impl Into<String>, help: impl Display) -> Fault {
     let (message, help) = (message.into(), help.to_string());
-    let violation = Violation { pointer: pointer.into(), message: message.clone(), help: Some(help.clone()) };
+    let violation = Violation::new(pointer, message.as_str()).help(help.clone());
     Fault::bad_params(message).help(help).with_violations(vec![violation])
 }
 

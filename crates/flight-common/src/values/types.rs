@@ -73,11 +73,9 @@ pub fn given(types: BTreeMap<String, String>, wrong: &mut Vec<Violation>) -> Vec
     for (column, name) in types {
         match parse(&name) {
             Ok(data_type) => given.push((column, data_type)),
-            Err((message, help)) => wrong.push(Violation {
-                message: format!("types.{column}: {message}"),
-                pointer: pointer(&column),
-                help: Some(help),
-            }),
+            Err((message, help)) => {
+                wrong.push(Violation::new(pointer(&column), format!("types.{column}: {message}")).help(help));
+            }
         }
     }
     given

@@ -8,14 +8,12 @@
 //! | [`tables`] | which kept output a name means, and its rows as a table |
 //! | [`statement`] | a query's text and the values of its parameters |
 //! | [`query`] | one query, planned and run under a memory limit and a time-out |
-//! | [`told`] | what DataFusion says, as a fault |
 //! | [`service`] | what JDBC, ODBC and ADBC drivers ask |
 
 mod query;
 mod service;
 mod statement;
 mod tables;
-mod told;
 
 use crate::service::Service;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};

@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::statement::{Statement, numbered, parameters};
-use super::told::fault;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::common::TableReference;
@@ -50,10 +49,10 @@ impl Engine {
         let context = SessionContext::new_with_state(session.build());
         let state = context.state();
         let dialect = datafusion::config::Dialect::PostgreSQL;
-        let statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(fault)?;
+        let statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(queries::fault)?;
         let mut row_bytes = 0;
         let mut all = false;
-        for table in state.resolve_table_references(&statement).map_err(fault)? {
+        for table in state.resolve_table_references(&statement).map_err(queries::fault)? {
             if is_about_tables(&table) {
                 all = true;
                 continue;
@@ -64,11 +63,11 @@ impl Engine {
             self.register_all(&context).await?;
         }
         fit(&context, &memory, row_bytes);
-        let plan = context.state().statement_to_plan(statement).await.map_err(fault)?;
+        let plan = context.state().statement_to_plan(statement).await.map_err(queries::fault)?;
         queries::check_depth(&plan)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(|error| {
-            Fault::denied(format!("this is no query: {}", error.strip_backtrace()))
+            Fault::denied(format!("this is no query: {}", queries::in_words(&error.strip_backtrace()).message))
                 .help("kept outputs can only be read")
         })?;
         if shows_settings(&plan)? {
@@ -99,7 +98,7 @@ impl Engine {
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
         let (plan, task) = physical(context, plan).await?;
         let budget = self.space.budget().clone();
-        let rows = queries::run(plan, task, Running { budget, limit: Some(LIMIT), told: fault, held: seat })?;
+        let rows = queries::run(plan, task, Running { budget, limit: Some(LIMIT), held: seat })?;
         Ok(BatchStream::new(schema, rows))
     }
 }
@@ -112,9 +111,9 @@ async fn physical(
     let here = Handle::current();
     compute::run_deep(move || {
         let state = context.state();
-        let plan = state.optimize(&plan).map_err(fault)?;
+        let plan = state.optimize(&plan).map_err(queries::fault)?;
         queries::check_depth(&plan)?;
-        let plan = here.block_on(state.query_planner().create_physical_plan(&plan, &state)).map_err(fault)?;
+        let plan = here.block_on(state.query_planner().create_physical_plan(&plan, &state)).map_err(queries::fault)?;
         Ok((plan, state.task_ctx()))
     })
     .await
@@ -138,7 +137,7 @@ fn shows_settings(plan: &LogicalPlan) -> Result<bool, Fault> {
         }
         Ok(TreeNodeRecursion::Continue)
     })
-    .map_err(fault)?;
+    .map_err(queries::fault)?;
     Ok(found)
 }
 

@@ -3,7 +3,6 @@
 //! Nothing is kept between calls, so that any replica can answer the next one: a handle is the text of its statement, and
 //! once values are bound, those too.
 
-use super::told::fault;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::reader::StreamReader;
@@ -98,8 +97,8 @@ impl Statement {
         }
         let Some(values) = self.values.as_ref().filter(|_| wanted > 0) else { return Ok(plan) };
         let values = values.columns().iter().map(|column| ScalarValue::try_from_array(column, 0));
-        let values: Vec<ScalarValue> = values.collect::<Result<_, _>>().map_err(fault)?;
-        plan.with_param_values(ParamValues::from(values)).map_err(fault)
+        let values: Vec<ScalarValue> = values.collect::<Result<_, _>>().map_err(queries::fault)?;
+        plan.with_param_values(ParamValues::from(values)).map_err(queries::fault)
     }
 }
 
@@ -114,7 +113,7 @@ pub(super) fn one_row() -> Fault {
 /// [`flight_common::FaultKind::BadParams`] for parameters that have names.
 pub(super) fn parameters(plan: &LogicalPlan) -> Result<SchemaRef, Fault> {
     let mut found = BTreeMap::new();
-    for (name, kind) in plan.get_parameter_types().map_err(fault)? {
+    for (name, kind) in plan.get_parameter_types().map_err(queries::fault)? {
         let place: usize = name.trim_start_matches('$').parse().map_err(|_| {
             Fault::bad_params(format!("the parameter {name} has a name")).help("write parameters as $1, $2, or as ?")
         })?;

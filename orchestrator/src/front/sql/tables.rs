@@ -3,7 +3,6 @@
 use super::super::kept::{columns_of, rows_of};
 use super::Engine;
 use super::query::CATALOG;
-use super::told::fault;
 use crate::service::Service;
 use crate::store::{KeptOutput, RunFilter};
 use arrow::datatypes::SchemaRef;
@@ -61,12 +60,12 @@ impl Engine {
         let kept = self.find(schema, name.table()).await?;
         let kept = kept.ok_or_else(|| missing(format!("{schema} has kept no output {}", name.table())))?;
         let tables = tables_of(context, schema)?;
-        if let Some(table) = tables.table(name.table()).await.map_err(fault)? {
+        if let Some(table) = tables.table(name.table()).await.map_err(queries::fault)? {
             return Ok(table.schema());
         }
         let table = self.table(&kept).await?;
         let columns = table.schema();
-        tables.register_table(name.table().to_owned(), table).map_err(fault)?;
+        tables.register_table(name.table().to_owned(), table).map_err(queries::fault)?;
         Ok(columns)
     }
 
@@ -77,7 +76,7 @@ impl Engine {
             // It may have expired meanwhile.
             let Ok(table) = self.table(&one.kept).await else { continue };
             if !tables.table_exist(&one.table) {
-                tables.register_table(one.table, table).map_err(fault)?;
+                tables.register_table(one.table, table).map_err(queries::fault)?;
             }
         }
         Ok(())
@@ -101,7 +100,7 @@ impl Engine {
         let schema = self.schema_of(kept).await?;
         let (service, kept, memory) = (self.service.clone(), kept.clone(), self.space.budget().clone());
         let part = Rows { schema: schema.clone(), service, kept, memory };
-        Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(part)]).map_err(fault)?))
+        Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(part)]).map_err(queries::fault)?))
     }
 
     /// The columns of a kept output, as clients see them.
@@ -117,7 +116,7 @@ fn tables_of(context: &SessionContext, schema: &str) -> Result<Arc<dyn SchemaPro
         return Ok(tables);
     }
     let tables: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
-    catalog.register_schema(schema, tables.clone()).map_err(fault)?;
+    catalog.register_schema(schema, tables.clone()).map_err(queries::fault)?;
     Ok(tables)
 }
 

@@ -70,8 +70,7 @@ impl<M> WithSecrets<M> {
 }
 
 fn violation((pointer, fault): &(String, Fault)) -> Violation {
-    let help = fault.help_text().map(str::to_owned);
-    Violation { pointer: pointer.clone(), message: fault.message().to_owned(), help }
+    Violation::new(pointer.as_str(), fault.message()).help(fault.help_text().map(str::to_owned))
 }
 
 /// The JSON pointers of all references under a value, with the names they have.

@@ -71,9 +71,9 @@ impl Redactor {
             return fault.clone();
         }
         let violation = |one: &Violation| Violation {
-            pointer: one.pointer.clone(),
             message: self.text(&one.message),
             help: one.help.as_deref().map(|help| self.text(help)),
+            ..one.clone()
         };
         let mut clean = Fault::new(fault.kind(), self.text(fault.message()))
             .with_violations(fault.violations().iter().map(violation).collect());

@@ -23,13 +23,10 @@ pub fn manner(params: &Params) -> Result<Manner, Vec<Violation>> {
             own if OWN_FIELDS.contains(&own) => Ok(()),
             _ => Err("no option of a local model"),
         };
-        wrong.extend(said.err().map(|expected| Violation {
-            pointer: format!("/options/{name}"),
-            message: match expected.starts_with("no ") {
-                true => format!("{name} is {expected}"),
-                false => format!("{name} must be {expected}"),
-            },
-            help: Some("local models know temperature, top_p and seed".to_owned()),
+        wrong.extend(said.err().map(|expected| {
+            let verb = if expected.starts_with("no ") { "is" } else { "must be" };
+            let help = "local models know temperature, top_p and seed".to_owned();
+            Violation::new(format!("/options/{name}"), format!("{name} {verb} {expected}")).help(help)
         }));
     }
     if wrong.is_empty() { Ok(manner) } else { Err(wrong) }

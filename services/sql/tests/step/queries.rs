@@ -227,6 +227,29 @@ async fn timestamps_are_in_microseconds_and_of_any_year() {
 }
 
 #[tokio::test]
+async fn times_of_any_year_are_truncated() {
+    // A Monday, a Friday, and days on both sides of where nanoseconds end.
+    let days = batch!("day" => Date32Array [Some(-719_162), Some(2_932_896), Some(106_751), Some(106_752), Some(19_782), None]);
+    let truncated = |part: &str| {
+        let query = format!("SELECT date_trunc('{part}', day) AS t FROM input ORDER BY day NULLS FIRST");
+        let days = days.clone();
+        async move { shown(&ask(&query, &days).await).iter().map(|time| time.replace("T00:00:00", "")).collect::<Vec<_>>() }
+    };
+    let [year, day] = [truncated("year").await, truncated("day").await];
+    assert_eq!(year, ["∅", "0001-01-01", "2024-01-01", "2262-01-01", "2262-01-01", "9999-01-01"]);
+    assert_eq!(day, ["∅", "0001-01-01", "2024-02-29", "2262-04-11", "2262-04-12", "9999-12-31"]);
+    let [quarter, week] = [truncated("quarter").await, truncated("week").await];
+    assert_eq!(quarter, ["∅", "0001-01-01", "2024-01-01", "2262-04-01", "2262-04-01", "9999-10-01"]);
+    assert_eq!(week, ["∅", "0001-01-01", "2024-02-26", "2262-04-07", "2262-04-07", "9999-12-27"]);
+    let constants = "SELECT date_trunc('month', TIMESTAMP '9999-12-31 23:59:59.5') AS m, \
+                     date_trunc('hour', TIMESTAMPTZ '0001-01-01 12:34:56Z') AS h, \
+                     date_trunc('minute', CAST('2300-05-06 07:08:09' AS TIMESTAMP(0))) AS s, \
+                     date_trunc('year', '2300-05-06') AS t, date_trunc('hour', TIME '12:34:56') AS c FROM input LIMIT 1";
+    let told = "9999-12-01T00:00:00|0001-01-01T12:00:00Z|2300-05-06T07:08:00|2300-01-01T00:00:00|12:00:00";
+    assert_eq!(shown(&ask(constants, &days).await), [told]);
+}
+
+#[tokio::test]
 async fn now_compares_with_days_of_any_year() {
     let days = batch!("day" => Date32Array [2_932_896, 0, -719_162]);
     let rows = ask(

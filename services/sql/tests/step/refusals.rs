@@ -2,8 +2,8 @@
 
 use crate::support::{ask_on, refused};
 use arrow::array::RecordBatch;
-use flight_common::FaultKind;
 use flight_common::testing::{Bench, batch};
+use flight_common::{FaultKind, TextPlace};
 
 fn people() -> RecordBatch {
     batch!("Age" => Int64Array [1], "name" => StringArray ["a"])
@@ -36,6 +36,28 @@ async fn all_columns_that_there_are_not_are_told_at_once_each_with_its_nearest()
     let nearest =
         [("no column \"Agee\"", Some("did you mean \"Age\"?")), ("no column \"nam\"", Some("did you mean \"name\"?"))];
     assert_eq!(told, nearest);
+}
+
+#[tokio::test]
+async fn the_word_that_is_to_blame_is_pointed_to() {
+    for (query, line, column) in [
+        ("SELECT Age,\n  nme\nFROM input", 2, 3),
+        ("SELECT Age FROM input\nWHERE input.nme = 'x'", 2, 7),
+        ("SELECT a.Age FROM input a JOIN input b\n ON Age = 1", 2, 5),
+        ("SELECT Age\nFROM inputs", 2, 6),
+        ("SELECT Age,\n uper(name) FROM input", 2, 2),
+        ("SELECT Age, sum(name)\nFROM input GROUP BY Age", 1, 13),
+        ("SELECT Age FROM input\nWHERE row_number() OVER () > 1", 2, 7),
+        ("SELECT\nrow_number() FROM input", 2, 1),
+        ("SELECT Age\nFRM input", 2, 5),
+        ("SELECT Age FROM input\nWHERE Age ! 3", 2, 11),
+        ("SELECT Age, name\nFROM input GROUP BY Age", 1, 13),
+        ("SELECT Age\n  + name FROM input", 1, 8),
+    ] {
+        let fault = refused(query, &people()).await;
+        let place = fault.violations().first().and_then(|violation| violation.place);
+        assert_eq!(place, Some(TextPlace { line, column }), "{query}: {fault:?}");
+    }
 }
 
 #[tokio::test]
@@ -137,6 +159,23 @@ async fn what_stands_in_the_wrong_place_is_told_by_its_name_and_place() {
         ("SELECT EXISTS (SELECT 1 FROM input b WHERE b.Age > a.Age) AS x FROM input a", "EXISTS"),
         ("SELECT (SELECT b.Age FROM input b WHERE b.Age > a.Age LIMIT 1) AS x FROM input a", "a subquery"),
         ("SELECT uper(name) FROM input", "there is no function \"uper\""),
+        ("SELECT sum(name) FROM input", "sum does not take Utf8"),
+        ("SELECT Age FROM input WHERE sum(Age) > 1", "an aggregate may not stand in WHERE"),
+        ("SELECT round(name, 1) FROM input", "round does not take Utf8"),
+        ("SELECT sqrt(name) FROM input", "sqrt does not take Utf8"),
+        ("SELECT power(Age, 'x') FROM input", "power does not take Int64, Utf8"),
+        ("SELECT approx_percentile_cont(Age) FROM input", "approx_percentile_cont takes 3 values, and not 1"),
+        ("SELECT name + 1 FROM input", "Utf8 + Int64 cannot be computed"),
+        ("SELECT Age FROM input WHERE (Age > 1) > 3", "Boolean > Int64 cannot be compared"),
+        ("SELECT Age FROM input WHERE name", "is Utf8, and a condition is true or false"),
+        ("SELECT Age, name FROM input GROUP BY Age", "neither in GROUP BY nor within an aggregate"),
+        ("SELECT Age FROM input HAVING Age > 1", "neither in GROUP BY nor within an aggregate"),
+        ("SELECT Age, Age FROM input", "two columns of the result are called"),
+        ("SELECT Age FROM input UNION SELECT Age, name FROM input", "different numbers of columns"),
+        ("SELECT substr(name) FROM input", "substr is not told where to begin"),
+        ("SELECT Age FROM input WHERE name ~ '('", "this is no regular expression"),
+        ("SELECT DATE '2024-02-30' FROM input", "'2024-02-30' is no Date32"),
+        ("SELECT INTERVAL '1 foo' FROM input", "\"1 foo\" is no interval"),
     ] {
         let fault = refused(query, &people()).await;
         assert!(fault.message().contains(words), "{query}: {fault:?}");
