@@ -164,7 +164,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("date_format", "to_char(day, '%Y-%m')"),
     ("date_sub", "day - INTERVAL '1 day'"),
     ("dateadd", "day + INTERVAL '1 day'"),
-    ("datediff", "date_part('day', b - a)"),
+    ("datediff", "b - a, which of two days is a number of days"),
     ("day", "date_part('day', x)"),
     ("getdate", "now()"),
     ("group_concat", "string_agg(x, ',')"),

@@ -80,6 +80,15 @@ pub async fn check(source: &Source, arguments: &Arguments, steps: &dyn Planner) 
     checked(source, arguments, Missing::Refused, steps).await
 }
 
+/// Plans what runs finally, of a run whose other steps do not run any more: they are in the plan as left out, whatever may
+/// be wrong with them. Nothing where nothing runs finally, or where it cannot be planned itself.
+pub async fn check_finally(source: &Source, arguments: &Arguments, steps: &dyn Planner) -> Option<Plan> {
+    let (graph, mut problems) = graph(source, arguments, Missing::Refused, steps).await.ok()?;
+    let plan = plan(source, &graph, Scope::Finally, steps, &mut problems).await;
+    let is_whole = plan.nodes.len() == graph.nodes.len();
+    (is_whole && plan.nodes.iter().any(|node| node.finally)).then_some(plan)
+}
+
 /// Checks a pipeline that is to be kept, not run: a parameter may still lack its value, and then the steps that use it
 /// are not planned.
 ///
@@ -108,6 +117,18 @@ async fn checked(
     missing: Missing,
     steps: &dyn Planner,
 ) -> Result<Plan, Problems> {
+    let (graph, mut problems) = graph(source, arguments, missing, steps).await?;
+    let plan = plan(source, &graph, Scope::All, steps, &mut problems).await;
+    problems.or(plan)
+}
+
+/// The steps joined to each other, and what is wrong with them so far.
+async fn graph(
+    source: &Source,
+    arguments: &Arguments,
+    missing: Missing,
+    steps: &dyn Planner,
+) -> Result<(Graph, Problems), Problems> {
     let mut problems = Problems::none();
     let mut spec = load(source, &mut problems);
     spec.apply(&arguments.sets, &mut problems);
@@ -125,8 +146,7 @@ async fn checked(
     };
     let graph = Graph::build(&spec, &catalog, &mut problems);
     problems.blame_silent(&steps.silent());
-    let plan = plan(source, &graph, steps, &mut problems).await;
-    problems.or(plan)
+    Ok((graph, problems))
 }
 
 /// The files of each group that is repeated for files. Those of a pipeline that is to be kept may come later.
@@ -148,12 +168,23 @@ fn looked_up(spec: &Spec, missing: Missing, steps: &dyn Planner, problems: &mut 
 /// Steps that are planned at the same time: extracts may have to wait for what they connect to.
 const AT_ONCE: usize = 16;
 
+/// Which steps are planned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    /// Those that run finally. The others are left out unseen.
+    Finally,
+}
+
 /// Plans every step that can be, each with the schemas of what feeds it.
-async fn plan(source: &Source, graph: &Graph, steps: &dyn Planner, problems: &mut Problems) -> Plan {
-    let mut planned: Vec<Option<StepPlan>> = vec![None; graph.nodes.len()];
-    let left_out = graph.left_out();
+async fn plan(source: &Source, graph: &Graph, scope: Scope, steps: &dyn Planner, problems: &mut Problems) -> Plan {
+    let unseen = |place: usize| scope == Scope::Finally && !graph.nodes[place].finally;
+    let mut planned: Vec<Option<StepPlan>> =
+        (0..graph.nodes.len()).map(|place| unseen(place).then(StepPlan::default)).collect();
+    let left_out: Vec<bool> =
+        graph.left_out().into_iter().enumerate().map(|(place, left_out)| left_out || unseen(place)).collect();
     for wave in waves(graph) {
-        let calls = wave.into_iter().map(|place| {
+        let calls = wave.into_iter().filter(|place| !unseen(*place)).map(|place| {
             let node = &graph.nodes[place];
             let asked = match left_out[place] {
                 true => Asked::Nothing,

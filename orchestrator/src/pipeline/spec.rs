@@ -64,6 +64,11 @@ pub fn services(source: &Source) -> Vec<String> {
     load(source, &mut Problems::none()).steps.into_iter().filter_map(|step| step.service).collect()
 }
 
+/// Whether anything of it runs finally.
+pub fn has_finally(source: &Source) -> bool {
+    load(source, &mut Problems::none()).steps.iter().any(|step| step.finally)
+}
+
 /// What a text says of its runs, as far as it can be read.
 pub fn rules(source: &Source) -> RunRules {
     load(source, &mut Problems::none()).rules

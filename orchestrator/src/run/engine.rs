@@ -27,6 +27,15 @@ pub trait Runner: Send + Sync + 'static {
 
     /// As [`Engine::run`].
     fn run<'a>(&'a self, plan: &'a Plan, options: &'a RunOptions, progress: Arc<Progress>) -> BoxFuture<'a, RunReport>;
+
+    /// As [`Engine::finish`].
+    fn finish<'a>(
+        &'a self,
+        plan: &'a Plan,
+        options: &'a RunOptions,
+        progress: Arc<Progress>,
+        ended: (Status, Option<Fault>),
+    ) -> BoxFuture<'a, RunReport>;
 }
 
 impl<M: Mesh> Runner for Engine<M> {
@@ -36,6 +45,16 @@ impl<M: Mesh> Runner for Engine<M> {
 
     fn run<'a>(&'a self, plan: &'a Plan, options: &'a RunOptions, progress: Arc<Progress>) -> BoxFuture<'a, RunReport> {
         Self::run(self, plan, options, progress).boxed()
+    }
+
+    fn finish<'a>(
+        &'a self,
+        plan: &'a Plan,
+        options: &'a RunOptions,
+        progress: Arc<Progress>,
+        ended: (Status, Option<Fault>),
+    ) -> BoxFuture<'a, RunReport> {
+        Self::finish(self, plan, options, progress, ended).boxed()
     }
 }
 
@@ -77,6 +96,15 @@ fn verdict(plan: &Plan, staged: &Staged, cancelled: bool) -> (Status, Option<Fau
     }
 }
 
+fn run_span(plan: &Plan, options: &RunOptions) -> tracing::Span {
+    tracing::info_span!(
+        "run",
+        otel.name = %plan.name,
+        run_id = %options.run_id,
+        otel.status_code = tracing::field::Empty,
+    )
+}
+
 /// Runs plans on a mesh.
 pub struct Engine<M> {
     mesh: Arc<M>,
@@ -91,13 +119,18 @@ impl<M: Mesh> Engine<M> {
 
     /// Runs a plan to its end. It never fails by itself: what went wrong is in the report.
     pub async fn run(&self, plan: &Plan, options: &RunOptions, progress: Arc<Progress>) -> RunReport {
-        let span = tracing::info_span!(
-            "run",
-            otel.name = %plan.name,
-            run_id = %options.run_id,
-            otel.status_code = tracing::field::Empty,
-        );
-        self.run_within(plan, options, progress).instrument(span).await
+        self.run_within(plan, options, progress).instrument(run_span(plan, options)).await
+    }
+
+    /// Runs what runs finally, of a run that has ended so before any of its steps began.
+    pub async fn finish(
+        &self,
+        plan: &Plan,
+        options: &RunOptions,
+        progress: Arc<Progress>,
+        ended: (Status, Option<Fault>),
+    ) -> RunReport {
+        self.finish_within(plan, options, progress, ended).instrument(run_span(plan, options)).await
     }
 
     async fn run_within(&self, plan: &Plan, options: &RunOptions, progress: Arc<Progress>) -> RunReport {
@@ -108,28 +141,52 @@ impl<M: Mesh> Engine<M> {
         let (status, fault) = verdict(plan, &first, options.cancel.is_cancelled());
         let mut outcomes = first.outcomes;
         let finally = plan.nodes.iter().any(|node| node.finally);
-        let last = match finally && options.attendant.is_over(status, fault.as_ref()) {
-            false => None,
-            true => {
-                let told = |fault: &Fault| json!(fault);
-                let none = || json!({"kind": null, "step": null, "message": null});
-                let run = json!({"status": status.name(), "fault": fault.as_ref().map_or_else(none, told)});
-                let shared = Shared::new(options, &self.space, options.abandon.child_token(), progress, plan)
-                    .following(&first.shared, run);
-                let last = self.stage(plan, Stage::Finally, shared, Some(FINALLY)).await;
-                let ended = verdict(plan, &last, options.abandon.is_cancelled());
-                for (outcome, late) in outcomes.iter_mut().zip(last.outcomes) {
-                    *outcome = late.or(outcome.take());
-                }
-                Some(ended)
-            }
-        };
+        if !finally || !options.attendant.is_over(status, fault.as_ref()) {
+            return Self::report(plan, options, outcomes, (status, fault), begun.elapsed());
+        }
+        let last = self.last_stage(plan, options, progress, &first.shared, (status, fault.as_ref())).await;
         // What failed first is what the run failed of.
-        let (status, fault) = match last {
-            Some(last) if status == Status::Done => last,
+        let ended = match status {
+            Status::Done => verdict(plan, &last, options.abandon.is_cancelled()),
             _ => (status, fault),
         };
-        Self::report(plan, options, outcomes, (status, fault), begun.elapsed())
+        for (outcome, late) in outcomes.iter_mut().zip(last.outcomes) {
+            *outcome = late.or(outcome.take());
+        }
+        Self::report(plan, options, outcomes, ended, begun.elapsed())
+    }
+
+    async fn finish_within(
+        &self,
+        plan: &Plan,
+        options: &RunOptions,
+        progress: Arc<Progress>,
+        (status, fault): (Status, Option<Fault>),
+    ) -> RunReport {
+        let begun = Instant::now();
+        let first = Shared::new(options, &self.space, options.cancel.child_token(), progress.clone(), plan);
+        for (node, end) in plan.nodes.iter().zip(&first.ends).filter(|(node, _)| Stage::Steps.has(node)) {
+            end.send_replace(Some(Arc::new(StepOutcome::bare(&node.id, &node.step, Status::Skipped))));
+        }
+        let last = self.last_stage(plan, options, progress, &first, (status, fault.as_ref())).await;
+        Self::report(plan, options, last.outcomes, (status, fault), begun.elapsed())
+    }
+
+    /// Runs what runs finally, after a stage that ended so.
+    async fn last_stage(
+        &self,
+        plan: &Plan,
+        options: &RunOptions,
+        progress: Arc<Progress>,
+        first: &Shared,
+        (status, fault): (Status, Option<&Fault>),
+    ) -> Staged {
+        let told = |fault: &Fault| json!(fault);
+        let none = || json!({"kind": null, "step": null, "message": null});
+        let run = json!({"status": status.name(), "fault": fault.map_or_else(none, told)});
+        let stop = options.abandon.child_token();
+        let shared = Shared::new(options, &self.space, stop, progress, plan).following(first, run);
+        self.stage(plan, Stage::Finally, shared, Some(FINALLY)).await
     }
 
     /// Runs the steps of one stage to their ends.

@@ -44,6 +44,10 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
         true => Ended::before_it_ran(Ending::Cancelled),
         false => run(&service, &claim, &under_way).await,
     };
+    let ended = match ended.ran {
+        true => ended,
+        false => finish(&service, &claim, &under_way, ended).await,
+    };
     if under_way.lost.is_cancelled() {
         return;
     }
@@ -191,9 +195,47 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         never = watch(service, claim, &plan, &progress) => match never {},
     };
     let ending = judge(&report, under_way, failed);
-    let audit = audit::written_down(service, claim, &plan, &report).await;
-    let touched = tell_steps(service, claim, &plan, &report);
-    Ended { ending, report: serde_json::to_value(&report).unwrap_or_default(), audit, touched }
+    written_down(service, claim, &plan, &report, ending).await
+}
+
+/// What runs finally, of a run that is over although this attempt of it could not begin.
+async fn finish(service: &Service, claim: &Claim, under_way: &UnderWay, ended: Ended) -> Ended {
+    let over = match &ended.ending {
+        Ending::Failed(fault) => (Status::Failed, Some(fault.clone())),
+        Ending::Cancelled => (Status::Cancelled, Some(Fault::cancelled("the run was cancelled"))),
+        _ => return ended,
+    };
+    let source = Source::new(&claim.pipeline, &claim.definition);
+    let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
+    let plan = tokio::select! {
+        plan = pipeline::check_finally(&source, &arguments, service.0.runner.planner()) => plan,
+        () = under_way.abandon.cancelled() => None,
+    };
+    let Some(plan) = plan else { return ended };
+    let attendant =
+        Durable::new(service, &claim.lease, &plan, &fingerprints(&plan), HashMap::new(), Box::new(|_| true));
+    let options = RunOptions {
+        run_id: claim.lease.run.clone(),
+        cancel: under_way.stop.clone(),
+        abandon: under_way.abandon.clone(),
+        limit: None,
+        attendant: Arc::new(attendant),
+    };
+    let progress = Arc::new(Progress::new(plan.nodes.len()));
+    let report = service.0.runner.finish(&plan, &options, progress, over).await;
+    let finished = written_down(service, claim, &plan, &report, ended.ending).await;
+    let mut told = finished.report;
+    if let (Some(errors), Some(told)) = (ended.report.get("errors"), told.as_object_mut()) {
+        told.insert("errors".to_owned(), errors.clone());
+    }
+    Ended { report: told, ..finished }
+}
+
+/// An attempt of which something ran.
+async fn written_down(service: &Service, claim: &Claim, plan: &Plan, report: &RunReport, ending: Ending) -> Ended {
+    let audit = audit::written_down(service, claim, plan, report).await;
+    let touched = tell_steps(service, claim, plan, report);
+    Ended { ending, report: serde_json::to_value(report).unwrap_or_default(), audit, touched, ran: true }
 }
 
 /// How an attempt ended, and what is stored and told of it.
@@ -202,12 +244,14 @@ struct Ended {
     report: Value,
     audit: Vec<AuditRecord>,
     touched: Touched,
+    /// Whether any of it ran.
+    ran: bool,
 }
 
 impl Ended {
     /// Nothing of it ran.
     fn before_it_ran(ending: Ending) -> Self {
-        Self { ending, report: Value::Null, audit: Vec::new(), touched: Touched::default() }
+        Self { ending, report: Value::Null, audit: Vec::new(), touched: Touched::default(), ran: false }
     }
 }
 

@@ -231,7 +231,10 @@ impl Service {
     /// # Errors
     /// As [`crate::store::Store::cancel`].
     pub async fn cancel(&self, run: &str, by: &str) -> Result<RunRow, StoreError> {
-        let row = self.0.store.cancel(run, by).await?;
+        let text = self.0.store.definition_of(run).await?;
+        let finally = pipeline::has_finally(&Source::new(run, text));
+        let row = self.0.store.cancel(run, finally, by).await?;
+        self.0.wake.notify_one();
         if let Some(under_way) = self.under_way().get(run) {
             under_way.stop.cancel();
         }

@@ -6,6 +6,7 @@ use super::{AuditRecord, Definition, Lease, Move, RunRow, RunState, Store, Store
 use crate::pipeline::HookRules;
 use flight_common::Fault;
 use serde_json::{Value, json};
+use sqlx::Row;
 use std::time::Duration;
 
 /// How an attempt ended.
@@ -170,15 +171,27 @@ impl Store {
         .await
     }
 
-    /// Asks for the end of a run. One that waits ends at once, one that runs when its replica has stopped it.
+    /// Asks for the end of a run. One that waits ends at once, one that runs when its replica has stopped it. One that
+    /// waits for another attempt, and of which something runs `finally`, ends when a replica has let that run.
     ///
     /// # Errors
     /// [`StoreError::Illegal`] for a run that has ended already.
-    pub async fn cancel(&self, run: &str, by: &str) -> Result<RunRow, StoreError> {
+    pub async fn cancel(&self, run: &str, finally: bool, by: &str) -> Result<RunRow, StoreError> {
         self.write(async |tx| {
             let from = self.locked(tx, run).await?;
             if from != RunState::Cancelling {
-                let to = legal(run, from, Move::Cancel)?;
+                let attempts = sqlx::query("SELECT attempt FROM runs WHERE id = $1").bind(run).fetch_one(&mut **tx);
+                let has_begun = attempts.await?.try_get::<i64, _>(0)? > 0;
+                let step = match from {
+                    RunState::Queued if finally && has_begun => Move::CancelBegun,
+                    _ => Move::Cancel,
+                };
+                let to = legal(run, from, step)?;
+                if step == Move::CancelBegun {
+                    // A lease of nobody, which is over.
+                    let sql = "UPDATE runs SET owner = '', lease_until = 0 WHERE id = $1";
+                    sqlx::query(sql).bind(run).execute(&mut **tx).await?;
+                }
                 let row = sqlx::query(self.sql(
                     "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END,
                        paused_ms = paused_ms + CASE WHEN $3 = 1 THEN

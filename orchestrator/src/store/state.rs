@@ -80,6 +80,8 @@ pub enum Move {
     Release,
     /// Somebody asks for its end.
     Cancel,
+    /// Somebody asks for the end of one that waits for another attempt, and of which something runs finally.
+    CancelBegun,
     /// The replica that ran it has stopped it.
     ConfirmCancel,
     /// Somebody asks for another attempt.
@@ -88,7 +90,7 @@ pub enum Move {
 
 impl Move {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Claim,
         Self::TakeOver,
         Self::Succeed,
@@ -96,6 +98,7 @@ impl Move {
         Self::Retry,
         Self::Release,
         Self::Cancel,
+        Self::CancelBegun,
         Self::ConfirmCancel,
         Self::Resume,
     ];
@@ -110,6 +113,7 @@ impl Move {
             Self::Retry => "retry",
             Self::Release => "release",
             Self::Cancel => "cancel",
+            Self::CancelBegun => "cancel what has begun",
             Self::ConfirmCancel => "confirm the cancel",
             Self::Resume => "resume",
         }
@@ -130,6 +134,8 @@ impl Move {
             (Self::Release, Running) => Queued,
             (Self::Cancel, Queued) => Cancelled,
             (Self::Cancel, Running) => Cancelling,
+            // Who takes it over lets that run.
+            (Self::CancelBegun, Queued) => Cancelling,
             (Self::ConfirmCancel, Cancelling) => Cancelled,
             (Self::Resume, Failed | Cancelled) => Queued,
             _ => return None,

@@ -127,6 +127,56 @@ finally:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_runs_finally_runs_also_if_the_run_cannot_be_planned_any_more() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let root = house.env.data_root.path();
+    std::fs::write(root.join("in.csv"), "").expect("written");
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10, needs: ready.txt}, for_each: {files: 'in*.csv'}}
+finally:
+  - {id: told, service: numbers, params: {rows: 5}, when: run.status == 'failed'}
+  - {id: wrote, service: sum, depends_on: told}
+";
+    let run = replica.submit(body).await;
+    replica.until(&run, RunState::Failed).await;
+    assert_eq!(house.sum(), Some(10));
+    for file in ["in.csv", "sum.txt"] {
+        std::fs::remove_file(root.join(file)).expect("it was there");
+    }
+    replica.service.resume(&run, None, true, "ann").await.expect("it can be resumed");
+    let row = replica.until(&run, RunState::Failed).await;
+    assert!(row.fault.expect("a fault")["message"].as_str().is_some_and(|told| told.contains("in*.csv")));
+    assert_eq!(house.sum(), Some(10), "again");
+    let attempts = replica.service.store().attempts(&run).await.expect("told");
+    let report = attempts.last().and_then(|attempt| attempt.report.clone()).expect("a report");
+    assert_eq!(report["errors"].as_array().map(Vec::len), Some(1), "{report}");
+    assert_eq!(replica.steps(&run).await, pairs(&[("told", "done"), ("wrote", "done")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cancelled_between_two_attempts_does_what_it_does_finally() {
+    let house = House::new();
+    let hour = Duration::from_secs(3600);
+    let retry = RetryPolicy { attempts: 3, first: hour, longest: hour };
+    let replica = replica(&house, Settings { retry, ..settings() }).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10, needs: ready.txt}}
+finally:
+  - {id: told, service: numbers, params: {rows: 5}, when: run.status == 'cancelled' and steps.n.status == 'skipped'}
+  - {id: wrote, service: sum, depends_on: told}
+";
+    let run = replica.submit(body).await;
+    replica.until_true(&run, |row| row.state == RunState::Queued && row.attempt == 1).await;
+    assert_eq!(house.sum(), None, "it goes on");
+    replica.service.cancel(&run, "ann").await.expect("it can be cancelled");
+    replica.until(&run, RunState::Cancelled).await;
+    assert_eq!(house.sum(), Some(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_condition_remembers_the_figures_of_a_step_that_is_not_done_again() {
     let house = House::new();
     let replica = replica(&house, settings()).await;

@@ -48,7 +48,7 @@ async fn a_message_is_there_from_the_end_of_the_run_until_it_is_settled(fresh: F
     assert_eq!(told[told.len() - 3..], ["failed", "hook_failed", "hook_delivered"]);
 
     store.submit(&with_hooks("2")).await.expect("queued");
-    store.cancel("2", "ann").await.expect("cancelled while it waits");
+    store.cancel("2", false, "ann").await.expect("cancelled while it waits");
     assert_eq!(store.take_messages(LEASE, 9).await.expect("taken")[0].hook.url, "http://c/");
 }
 
@@ -56,7 +56,7 @@ async fn each_message_is_taken_once(fresh: Fresh) {
     let store = fresh.store;
     for n in 0..20 {
         store.submit(&with_hooks(&n.to_string())).await.expect("queued");
-        store.cancel(&n.to_string(), "ann").await.expect("cancelled");
+        store.cancel(&n.to_string(), false, "ann").await.expect("cancelled");
     }
     let other = Store::open(&fresh.url).await.expect("it opens");
     let mut ids = Vec::new();

@@ -61,7 +61,7 @@ async fn a_cancel_outlives_the_replica_that_should_have_confirmed_it(fresh: Fres
     let store = fresh.store;
     store.submit(&new_run("1", "hr")).await.expect("queued");
     store.claim("old", Duration::ZERO, 1, &Limits::default()).await.expect("it answers");
-    store.cancel("1", "ann").await.expect("asked");
+    store.cancel("1", false, "ann").await.expect("asked");
     let new = until_claimed(&store, "new").await;
     assert!(new.cancelling);
     store.end(&new.lease, &Ending::Cancelled, &json!({})).await.expect("confirmed");

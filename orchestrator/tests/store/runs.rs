@@ -15,6 +15,7 @@ on_both!(
     a_run_goes_from_the_queue_to_its_end,
     a_repeated_request_finds_the_run_of_the_first,
     what_failed_is_tried_again_when_it_is_due,
+    a_begun_run_with_something_that_runs_finally_is_taken_once_more_to_be_cancelled,
     a_run_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_has_stopped,
     a_failed_run_is_resumed_with_what_it_kept,
     a_run_in_a_list_is_as_it_is_alone,
@@ -44,7 +45,7 @@ async fn a_run_goes_from_the_queue_to_its_end(fresh: Fresh) {
     // What is over is over.
     let error = store.end(&claim.lease, &Ending::Done, &json!({})).await.expect_err("it has ended");
     assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
-    let error = store.cancel("1", "ann").await.expect_err("it has ended");
+    let error = store.cancel("1", false, "ann").await.expect_err("it has ended");
     assert_eq!(error.to_string(), "run 1 is done: it cannot cancel");
 }
 
@@ -88,14 +89,34 @@ async fn what_failed_is_tried_again_when_it_is_due(fresh: Fresh) {
     assert_eq!(store.attempts("2").await.expect("told").len(), 2);
 }
 
+async fn a_begun_run_with_something_that_runs_finally_is_taken_once_more_to_be_cancelled(fresh: Fresh) {
+    let store = fresh.store;
+    let hour = Duration::from_secs(3600);
+    for (run, finally) in [("1", false), ("2", true)] {
+        store.submit(&new_run(run, "hr")).await.expect("queued");
+        let claim = claim_one(&store, "me").await;
+        let retry = Ending::Retry(Fault::upstream("down"), hour);
+        store.end(&claim.lease, &retry, &json!({})).await.expect("ended");
+        let state = store.cancel(run, finally, "ann").await.expect("cancelled").state;
+        assert_eq!(state, if finally { RunState::Cancelling } else { RunState::Cancelled });
+    }
+    let claim = claim_one(&store, "me").await;
+    assert_eq!((claim.lease.run.as_str(), claim.attempt, claim.cancelling), ("2", 2, true));
+    store.permit_finally(&claim.lease, "load", LEASE).await.expect("what runs finally may commit");
+    store.end(&claim.lease, &Ending::Cancelled, &json!({})).await.expect("confirmed");
+    assert_eq!(store.run("2").await.expect("there").state, RunState::Cancelled);
+    store.submit(&new_run("3", "hr")).await.expect("queued");
+    assert_eq!(store.cancel("3", true, "ann").await.expect("cancelled").state, RunState::Cancelled, "it never began");
+}
+
 async fn a_run_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_has_stopped(fresh: Fresh) {
     let store = fresh.store;
     store.submit(&new_run("1", "hr")).await.expect("queued");
-    assert_eq!(store.cancel("1", "ann").await.expect("cancelled").state, RunState::Cancelled);
+    assert_eq!(store.cancel("1", false, "ann").await.expect("cancelled").state, RunState::Cancelled);
     store.submit(&new_run("2", "hr")).await.expect("queued");
     let claim = claim_one(&store, "me").await;
-    assert_eq!(store.cancel("2", "ann").await.expect("asked").state, RunState::Cancelling);
-    assert_eq!(store.cancel("2", "ann").await.expect("asked again").state, RunState::Cancelling);
+    assert_eq!(store.cancel("2", false, "ann").await.expect("asked").state, RunState::Cancelling);
+    assert_eq!(store.cancel("2", false, "ann").await.expect("asked again").state, RunState::Cancelling);
     let held = store.heartbeat("me", Duration::from_secs(60)).await.expect("it answers");
     assert_eq!(held, [(claim.lease.clone(), RunState::Cancelling)]);
     let error = store.permit(&claim.lease, "load", LEASE).await.expect_err("no load may commit any more");
@@ -153,7 +174,7 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
     store.resume("1", None, true, "ann").await.expect("queued");
     tokio::time::sleep(pause).await;
-    let run = store.cancel("1", "ann").await.expect("cancelled");
+    let run = store.cancel("1", false, "ann").await.expect("cancelled");
     let passed = run.ended_at.expect("ended") - run.started_at.expect("begun");
     assert!(run.took_ms(0).is_some_and(|took| took <= passed - 2 * 39), "it stood still twice: {run:?}");
 }
@@ -184,7 +205,7 @@ async fn runs_are_listed_in_parts_and_by_state(fresh: Fresh) {
     for n in 0..10 {
         store.submit(&new_run(&format!("{n}"), if n % 2 == 0 { "even" } else { "odd" })).await.expect("queued");
     }
-    store.cancel("4", "ann").await.expect("cancelled");
+    store.cancel("4", false, "ann").await.expect("cancelled");
     let all = RunFilter::default();
     let mut seen = Vec::new();
     let mut cursor = None;
