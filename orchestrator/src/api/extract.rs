@@ -1,6 +1,7 @@
 //! What handlers take from a request. Whatever does not fit is told as a problem.
 
 use super::problem::ApiError;
+use crate::service::RunRequest;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -33,6 +34,16 @@ pub enum JsonOrYaml<T> {
     Json(T),
     /// `application/yaml`, `text/yaml`, `text/plain`, or no type at all.
     Yaml(String),
+}
+
+impl JsonOrYaml<RunRequest> {
+    /// What is to be run.
+    pub fn into_request(self) -> RunRequest {
+        match self {
+            Self::Json(request) => request,
+            Self::Yaml(text) => RunRequest { yaml: Some(text), ..RunRequest::default() },
+        }
+    }
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonOrYaml<T> {

@@ -3,10 +3,10 @@
 use super::Api;
 use super::auth::{Operator, Viewer};
 use super::conditions::{etag, expected, has};
-use super::extract::{Json, Path, Query, Yaml, media_type};
+use super::extract::{Json, JsonOrYaml, Path, Query, Yaml, media_type};
 use super::problem::{ApiError, PipelineProblem, ProblemDetails};
 use crate::pipeline::{Arguments, Problems};
-use crate::service::UNNAMED;
+use crate::service::{Refused, RunRequest, UNNAMED};
 use crate::store::{Definition, Pipeline, PipelineVersion, Stored};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -202,7 +202,7 @@ pub(super) fn unified(from: &str, old: &str, to: &str, new: &str) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/x-diff; charset=utf-8"))], text).into_response()
 }
 
-/// The plan of a stored pipeline: its graph, and the columns on each edge.
+/// The plan of a stored pipeline: its graph, and the columns on each edge. With values of its parameters: `POST /plan`.
 #[utoipa::path(get, path = "/pipelines/{name}/plan", tag = "pipelines", params(("name" = String, Path), Which), responses(
     (status = 200, body = Object),
     (status = 422, body = ProblemDetails),
@@ -226,21 +226,39 @@ pub struct Verdict {
     errors: Vec<PipelineProblem>,
 }
 
-/// Checks a pipeline through the live steps, and stores nothing. Parameters may lack a value.
+/// Checks a pipeline through the live steps, and stores nothing: a text (`application/yaml`), whose parameters may lack a
+/// value, or what the JSON says, as it would be run.
 #[utoipa::path(post, path = "/validate", tag = "pipelines",
-    request_body(content = String, content_type = "application/yaml"), responses((status = 200, body = Verdict)))]
-async fn validate(_: Operator, State(api): State<Api>, Yaml(body): Yaml) -> Json<Verdict> {
-    let checked = api.service().check_unfilled(UNNAMED, &body).await;
+    request_body(content((RunRequest = "application/json"), (String = "application/yaml"))),
+    responses((status = 200, body = Verdict), (status = 404, body = ProblemDetails)))]
+async fn validate(
+    _: Operator,
+    State(api): State<Api>,
+    request: JsonOrYaml<RunRequest>,
+) -> Result<Json<Verdict>, ApiError> {
+    let checked = match request {
+        JsonOrYaml::Yaml(text) => api.service().check_unfilled(UNNAMED, &text).await,
+        JsonOrYaml::Json(request) => match api.service().plan_request(request).await {
+            Ok(_) => Ok(()),
+            Err(Refused::Wrong(problems)) => Err(problems),
+            Err(refused) => return Err(refused.into()),
+        },
+    };
     let problems = checked.err().unwrap_or_else(Problems::none);
-    Json(Verdict { valid: problems.is_empty(), errors: problems.iter().map(PipelineProblem::from).collect() })
+    Ok(Json(Verdict { valid: problems.is_empty(), errors: problems.iter().map(PipelineProblem::from).collect() }))
 }
 
-/// Plans a pipeline, and stores nothing: its graph, and the columns on each edge.
+/// Plans a pipeline, and stores nothing: its graph, and the columns on each edge. What is planned is said as for a run: a
+/// text (`application/yaml`), or JSON with a name or a text, and with values of its parameters.
 #[utoipa::path(post, path = "/plan", tag = "pipelines",
-    request_body(content = String, content_type = "application/yaml"),
-    responses((status = 200, body = Object), (status = 422, body = ProblemDetails)))]
-async fn plan(_: Operator, State(api): State<Api>, Yaml(body): Yaml) -> Result<Json<serde_json::Value>, ApiError> {
-    Ok(Json(api.service().check(UNNAMED, &body, &Arguments::default()).await?.to_json()))
+    request_body(content((RunRequest = "application/json"), (String = "application/yaml"))),
+    responses((status = 200, body = Object), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+async fn plan(
+    _: Operator,
+    State(api): State<Api>,
+    request: JsonOrYaml<RunRequest>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    Ok(Json(api.service().plan_request(request.into_request()).await?.to_json()))
 }
 
 /// The media type of a pipeline's text.

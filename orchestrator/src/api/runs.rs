@@ -52,15 +52,11 @@ async fn submit(
     headers: HeaderMap,
     request: JsonOrYaml<RunRequest>,
 ) -> Result<Response, ApiError> {
-    let request = match request {
-        JsonOrYaml::Json(request) => request,
-        JsonOrYaml::Yaml(text) => RunRequest { yaml: Some(text), ..RunRequest::default() },
-    };
     let idempotency_key = text_header(&headers, "idempotency-key")?;
     if idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > LONGEST_KEY) {
         return Err(ApiError::bad_request(format!("an idempotency key has 1 to {LONGEST_KEY} characters")));
     }
-    let submitted = api.service().submit_request(request, idempotency_key, &caller.name, "api").await?;
+    let submitted = api.service().submit_request(request.into_request(), idempotency_key, &caller.name, "api").await?;
     let location = HeaderValue::from_str(&format!("/api/v1/runs/{}", submitted.run.id)).ok();
     let status = if submitted.fresh { StatusCode::ACCEPTED } else { StatusCode::OK };
     let mut response = (status, Json(submitted.run)).into_response();

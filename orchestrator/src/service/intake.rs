@@ -126,18 +126,7 @@ impl Service {
         if let Some(concurrency) = request.concurrency.filter(|concurrency| !(1..=most).contains(concurrency)) {
             return Err(out_of_range("concurrency", concurrency, 1));
         }
-        let (version, body) = match (&request.pipeline, request.yaml) {
-            (Some(name), None) => {
-                let (version, definition) = self.0.store.pipeline(name, request.version).await?;
-                (Some(version.version), definition.body)
-            }
-            (None, Some(text)) if request.version.is_none() => (None, text),
-            _ => {
-                let why = "a run is either of a `pipeline`, by its name, or of a `yaml`";
-                let help = "send one of the two; a `version` goes with a name";
-                return Err(Refused::Request(Fault::bad_params(why).help(help)));
-            }
-        };
+        let (version, body) = self.asked(request.pipeline.as_deref(), request.version, request.yaml).await?;
         let submission = Submission {
             pipeline: request.pipeline,
             version,
@@ -153,6 +142,38 @@ impl Service {
             unplanned: false,
         };
         self.submit(submission).await
+    }
+
+    /// Plans what a caller asks for, and queues nothing.
+    ///
+    /// # Errors
+    /// As [`Service::submit_request`].
+    pub async fn plan_request(&self, request: RunRequest) -> Result<Plan, Refused> {
+        let (_, body) = self.asked(request.pipeline.as_deref(), request.version, request.yaml).await?;
+        let name = request.pipeline.as_deref().unwrap_or(UNNAMED);
+        let arguments = Arguments { sets: request.set, params: request.params };
+        self.check(name, &body, &arguments).await.map_err(Refused::Wrong)
+    }
+
+    /// The text that is asked for, and its version if it is a stored one.
+    async fn asked(
+        &self,
+        name: Option<&str>,
+        version: Option<i64>,
+        text: Option<String>,
+    ) -> Result<(Option<i64>, String), Refused> {
+        match (name, text) {
+            (Some(name), None) => {
+                let (version, definition) = self.0.store.pipeline(name, version).await?;
+                Ok((Some(version.version), definition.body))
+            }
+            (None, Some(text)) if version.is_none() => Ok((None, text)),
+            _ => {
+                let why = "a run is either of a `pipeline`, by its name, or of a `yaml`";
+                let help = "send one of the two; a `version` goes with a name";
+                Err(Refused::Request(Fault::bad_params(why).help(help)))
+            }
+        }
     }
 
     /// Checks a pipeline, unless it is to be queued unplanned, and queues a run of it.

@@ -62,6 +62,16 @@ async fn pipelines_have_versions_and_nobody_overwrites_unseen() {
     assert!(diff.contains("+  - {id: read, service: numbers, params: {rows: 100}"), "{diff}");
     assert_eq!(running.get("/api/v1/pipelines/sums/plan").await["nodes"][0]["id"], "read");
 
+    let planned = json!({"pipeline": "sums", "version": 1, "set": ["read.rows=7"]});
+    let plan = running.request(Method::POST, "/api/v1/plan").json(&planned).send().await.expect("an answer");
+    assert_eq!(plan.json::<Value>().await.expect("JSON")["nodes"][0]["params"], json!({"rows": 7}));
+    let wrong = json!({"pipeline": "sums", "params": {"day": "2024-01-01"}});
+    let plan = running.request(Method::POST, "/api/v1/plan").json(&wrong).send().await.expect("an answer");
+    problem(plan, StatusCode::UNPROCESSABLE_ENTITY).await;
+    let verdict = running.request(Method::POST, "/api/v1/validate").json(&wrong).send().await.expect("an answer");
+    let verdict: Value = verdict.json().await.expect("JSON");
+    assert_eq!((&verdict["valid"], &verdict["errors"][0]["code"]), (&json!(false), &json!("unknown-param")));
+
     let run = running.request(Method::POST, "/api/v1/runs").json(&json!({"pipeline": "sums"})).send().await;
     let run: Value = run.expect("an answer").json().await.expect("JSON");
     assert_eq!((&run["pipeline"], &run["version"]), (&json!("sums"), &json!(2)));
