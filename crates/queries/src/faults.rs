@@ -40,6 +40,25 @@ pub struct Refusal {
     pub place: Option<TextPlace>,
 }
 
+impl Refusal {
+    /// The fault of the parameter that has the query. What is wrong with a value while a query is planned is wrong with the
+    /// query.
+    pub fn at(self, pointer: &str) -> Fault {
+        let Self { fault, place } = self;
+        let fault = match fault.kind() {
+            FaultKind::BadParams | FaultKind::BadSchema => fault,
+            FaultKind::BadData => {
+                let refused = Fault::bad_params(fault.message());
+                fault.help_text().into_iter().fold(refused, Fault::help)
+            }
+            _ => return fault,
+        };
+        let message = fault.message().to_owned();
+        let fault = fault.violation(pointer, message);
+        place.into_iter().fold(fault, Fault::in_text)
+    }
+}
+
 /// What planning this query said, one by one.
 pub fn refusals(error: &DataFusionError, query: &str) -> Vec<Refusal> {
     match error {

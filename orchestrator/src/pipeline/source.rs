@@ -31,9 +31,8 @@ impl Span {
 
     /// The place of these bytes of a text.
     fn of(text: &str, bytes: Range<usize>) -> Self {
-        let before = &text[..bytes.start];
-        let line = before.rfind('\n').map_or(0, |end| end + 1);
-        Self { line: before.matches('\n').count() + 1, column: before[line..].chars().count() + 1, bytes }
+        let TextPlace { line, column } = TextPlace::of(text, bytes.start);
+        Self { line: line as usize, column: column as usize, bytes }
     }
 }
 

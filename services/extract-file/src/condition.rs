@@ -11,8 +11,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionConfig;
-use flight_common::{Fault, FaultKind};
-use queries::{Refusal, Words};
+use flight_common::Fault;
+use queries::Words;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -158,18 +158,8 @@ fn refused(message: String) -> Fault {
 
 /// What reading this condition said: the first that it is wrong with.
 fn of_plan(error: &DataFusionError, text: &str) -> Fault {
-    let Some(Refusal { fault, place }) = queries::refusals(error, text).into_iter().next() else {
-        return Fault::internal(error);
-    };
-    let fault = match fault.kind() {
-        FaultKind::BadParams | FaultKind::BadSchema => {
-            let message = fault.message().to_owned();
-            fault.violation(POINTER, message)
-        }
-        FaultKind::BadData => fault.help_text().into_iter().fold(refused(fault.message().to_owned()), Fault::help),
-        _ => return fault,
-    };
-    let fault = place.into_iter().fold(fault, Fault::in_text);
+    let first = queries::refusals(error, text).into_iter().next();
+    let fault = first.map_or_else(|| Fault::internal(error), |refusal| refusal.at(POINTER));
     if fault.help_text().is_none() { fault.help(EXAMPLE) } else { fault }
 }
 

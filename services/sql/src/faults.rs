@@ -1,9 +1,8 @@
 //! What is wrong with a query, as faults that point to it.
 
 use datafusion::error::DataFusionError;
+use flight_common::Fault;
 use flight_common::params::Wrong;
-use flight_common::{Fault, FaultKind, TextPlace};
-use queries::Refusal;
 
 /// Where the query stands.
 const QUERY: &str = "/query";
@@ -26,26 +25,12 @@ pub fn of_query(fault: Fault) -> Fault {
 
 /// A fault that points to the query, and there to this word, if it stands there once.
 pub fn at_word(fault: Fault, word: &str, query: &str) -> Fault {
-    at(fault, queries::place_of(word, query))
+    queries::place_of(word, query).into_iter().fold(fault, Fault::in_text)
 }
 
-/// A fault that points to the query, and there to this place.
-pub fn at(fault: Fault, place: Option<TextPlace>) -> Fault {
-    place.into_iter().fold(fault, Fault::in_text)
-}
-
-/// What planning this query said: all of it, each at its place. What is wrong with a value then, is wrong with the query.
+/// What planning this query said: all of it, each at its place.
 pub fn of_plan(error: &DataFusionError, query: &str) -> Fault {
     let mut wrong = Wrong::default();
-    for Refusal { fault, place } in queries::refusals(error, query) {
-        wrong.push(match fault.kind() {
-            FaultKind::BadParams | FaultKind::BadSchema => at(of_query(fault), place),
-            FaultKind::BadData => {
-                let refused = self::query(fault.message().to_owned());
-                at(fault.help_text().into_iter().fold(refused, |refused, help| refused.help(help)), place)
-            }
-            _ => fault,
-        });
-    }
+    queries::refusals(error, query).into_iter().for_each(|refusal| wrong.push(refusal.at(QUERY)));
     wrong.into_result().err().unwrap_or_else(|| Fault::internal(error))
 }

@@ -113,6 +113,15 @@ pub struct TextPlace {
     pub column: u64,
 }
 
+impl TextPlace {
+    /// The place of the character that begins at this byte of a text; that of the end for a byte behind it.
+    pub fn of(text: &str, byte: usize) -> Self {
+        let before = text.get(..byte).unwrap_or(text);
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        Self { line: before.matches('\n').count() as u64 + 1, column: before[line..].chars().count() as u64 + 1 }
+    }
+}
+
 impl Violation {
     /// Something wrong at this pointer.
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
@@ -382,6 +391,15 @@ mod tests {
     fn a_fault_names_its_nearest_step() {
         let fault = Fault::bad_data("gate failed").step("quality").step("run");
         assert_eq!(fault.to_string(), "quality: gate failed");
+    }
+
+    #[test]
+    fn a_place_is_counted_in_lines_and_characters() {
+        let text = "é,\n  x";
+        let places = [(0, 1, 1), (2, 1, 2), (4, 2, 1), (6, 2, 3), (99, 2, 4)];
+        for (byte, line, column) in places {
+            assert_eq!(TextPlace::of(text, byte), TextPlace { line, column }, "{byte}");
+        }
     }
 
     #[test]

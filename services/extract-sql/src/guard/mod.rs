@@ -8,7 +8,7 @@ mod tree;
 mod words;
 
 use databases::Kind;
-use flight_common::Fault;
+use flight_common::{Fault, TextPlace};
 use sqlparser::ast::Ident;
 use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::keywords::Keyword;
@@ -77,7 +77,8 @@ fn end(query: &str, tokens: &[&TokenWithSpan]) -> Result<usize, Fault> {
     let meant = tokens.iter().rposition(|token| token.token != Token::SemiColon).map_or(0, |last| last + 1);
     if let Some(between) = tokens[..meant].iter().find(|token| token.token == Token::SemiColon) {
         let what = format!("more than one statement: the first ends {}", at(between.span.start));
-        return Err(refuse(Fault::bad_params(what), "write one query; a further one is a step of its own"));
+        let fault = refuse(Fault::bad_params(what), "write one query; a further one is a step of its own");
+        return Err(fault.in_text(text_place(between.span.start)));
     }
     Ok(tokens[..meant].last().map_or(0, |last| offset(query, last.span.end)))
 }
@@ -217,15 +218,21 @@ fn at(place: Location) -> String {
     format!("at line {}, column {}", place.line, place.column)
 }
 
+fn text_place(Location { line, column }: Location) -> TextPlace {
+    TextPlace { line, column }
+}
+
 fn denied(word: &str, place: Option<Location>, why: &str) -> Fault {
-    let place = place.map(|place| format!(" {}", at(place))).unwrap_or_default();
-    refuse(Fault::denied(format!("{word}{place} is refused: {why}")), "leave it out: the step only reads")
+    let told = place.map(|place| format!(" {}", at(place))).unwrap_or_default();
+    let fault = refuse(Fault::denied(format!("{word}{told} is refused: {why}")), "leave it out: the step only reads");
+    place.map(text_place).into_iter().fold(fault, Fault::in_text)
 }
 
 fn denied_after_dot(word: &str, place: Location, why: &str) -> Fault {
-    let place = at(place);
+    let told = at(place);
     let help = "leave it out; a column of this name is read without the name of its table before it";
-    refuse(Fault::denied(format!("{word} {place} is refused: after a dot it is called as a function, and {why}")), help)
+    refuse(Fault::denied(format!("{word} {told} is refused: after a dot it is called as a function, and {why}")), help)
+        .in_text(text_place(place))
 }
 
 fn unreadable(why: &str) -> Fault {

@@ -5,7 +5,7 @@ use super::types::form;
 use crate::columns;
 use crate::options::Options;
 use databases::postgres::Session;
-use flight_common::{Fault, FaultKind};
+use flight_common::{Fault, FaultKind, TextPlace};
 use tokio_postgres::error::ErrorPosition;
 use tokio_postgres::{Column, Error};
 
@@ -51,32 +51,17 @@ pub fn said(session: &Session, error: &Error, query: &str) -> Fault {
         return fault;
     }
     let place = match error.as_db_error().and_then(|said| said.position()) {
-        Some(ErrorPosition::Original(at)) if !query.is_empty() => place(query, *at),
-        _ => String::new(),
+        Some(ErrorPosition::Original(at)) if !query.is_empty() => {
+            let byte = query.char_indices().nth((*at as usize).saturating_sub(1)).map_or(query.len(), |(byte, _)| byte);
+            Some(TextPlace::of(query, byte))
+        }
+        _ => None,
     };
-    let message = format!("{}{place}", fault.message());
-    let told = Fault::new(fault.kind(), message.clone()).violation("/query", message);
-    match fault.help_text() {
-        Some(help) => told.help(help),
-        None => told,
-    }
-}
-
-/// Where a character (counted from 1) stands.
-fn place(query: &str, at: u32) -> String {
-    let before: Vec<char> = query.chars().take((at as usize).saturating_sub(1)).collect();
-    let line = before.iter().filter(|letter| **letter == '\n').count() + 1;
-    let column = before.iter().rev().take_while(|letter| **letter != '\n').count() + 1;
-    format!(" (line {line}, column {column})")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::place;
-
-    #[test]
-    fn a_place_is_told_by_line_and_column() {
-        assert_eq!(place("SELECT 1", 8), " (line 1, column 8)");
-        assert_eq!(place("SELECT é,\n  x", 13), " (line 2, column 3)");
-    }
+    let message = match place {
+        Some(TextPlace { line, column }) => format!("{} (line {line}, column {column})", fault.message()),
+        None => fault.message().to_owned(),
+    };
+    let told = Fault::new(fault.kind(), message.as_str()).violation("/query", message);
+    let told = place.into_iter().fold(told, Fault::in_text);
+    fault.help_text().into_iter().fold(told, Fault::help)
 }

@@ -4,7 +4,7 @@
 use crate::guard;
 use crate::options::Options;
 use databases::{Address, sqlite};
-use flight_common::{DataRoot, Fault, FaultKind};
+use flight_common::{DataRoot, Fault, FaultKind, TextPlace};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, Statement};
@@ -74,7 +74,14 @@ impl Open {
                 .help("raise timeout, or ask for less; the time in which later steps hold up the rows counts too"),
             FaultKind::BadParams | FaultKind::Denied => {
                 let message = fault.message().to_owned();
-                fault.violation("/query", message)
+                let fault = fault.violation("/query", message);
+                match error {
+                    rusqlite::Error::SqlInputError { sql, offset, .. } => {
+                        let byte = usize::try_from(*offset).ok();
+                        byte.map(|byte| TextPlace::of(sql, byte)).into_iter().fold(fault, Fault::in_text)
+                    }
+                    _ => fault,
+                }
             }
             _ => fault,
         }

@@ -9,7 +9,7 @@ use arrow::datatypes::Int64Type;
 use extract_sql::ExtractSql;
 use flight_common::registry::erase;
 use flight_common::testing::Bench;
-use flight_common::{FaultKind, InputSchemas};
+use flight_common::{FaultKind, InputSchemas, TextPlace};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +41,11 @@ async fn mistakes_in_a_query_are_told_with_their_place() {
     assert!(fault.message().contains("\"salery\" does not exist (line 2, column 3)"), "{fault}");
     assert!(fault.help_text().is_some_and(|help| help.contains("staff.salary")), "{fault:?}");
     assert_eq!(fault.violations()[0].pointer, "/query");
+    assert_eq!(fault.violations()[0].place, Some(TextPlace { line: 2, column: 3 }));
+    let fault = database.refused("SELECT id\nFROM staff; SELECT 1", json!({})).await;
+    assert_eq!(fault.violations()[0].place, Some(TextPlace { line: 2, column: 11 }), "{fault:?}");
+    let fault = database.refused("SELECT id,\n pg_read_file('x') FROM staff", json!({})).await;
+    assert_eq!(fault.violations()[0].place, Some(TextPlace { line: 2, column: 2 }), "{fault:?}");
     let fault = database.refused("SELECT * FROM stuff", json!({})).await;
     assert!(fault.message().contains("\"stuff\" does not exist"), "{fault}");
     let fault =

@@ -7,7 +7,7 @@ use extract_sql::ExtractSql;
 use flight_common::drive::drive;
 use flight_common::registry::erase;
 use flight_common::testing::{Bench, Ran};
-use flight_common::{Fault, FaultKind, InputSchemas, compute};
+use flight_common::{Fault, FaultKind, InputSchemas, TextPlace, compute};
 use futures::TryStreamExt;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -142,14 +142,15 @@ async fn nothing_but_reading_passes() {
 #[tokio::test]
 async fn mistakes_are_told_before_the_run() {
     let folder = shop("CREATE TABLE t (n INTEGER)");
-    for (query, word) in [
-        ("SELECT m FROM t", "no such column: m"),
-        ("SELECT n FROM u", "no such table: u"),
-        ("SELECT n, n FROM t", "two of this name"),
+    for (query, word, place) in [
+        ("SELECT n,\n m FROM t", "no such column: m", Some(TextPlace { line: 2, column: 2 })),
+        ("SELECT n FROM u", "no such table: u", None),
+        ("SELECT n, n FROM t", "two of this name", None),
     ] {
         let fault = refused(&folder, query).await;
         assert!(fault.message().contains(word), "{fault}");
-        assert_eq!(fault.violations()[0].pointer, "/query");
+        let [told] = fault.violations() else { panic!("{fault:?}") };
+        assert_eq!((told.pointer.as_str(), told.place), ("/query", place), "{query}");
     }
     for (url, kind) in [
         ("sqlite:shpo.db", FaultKind::NotFound),
