@@ -9,6 +9,7 @@ use crate::report::{Flow, Meter, StepReport};
 use crate::step::{Inputs, StepContext, StepEnv};
 use crate::stream::BatchStream;
 use arrow::array::RecordBatch;
+use futures::stream::Fuse;
 use futures::{Stream, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -75,16 +76,16 @@ pub fn drive(
 type Items = futures::stream::BoxStream<'static, Result<RecordBatch, Fault>>;
 
 fn watch_input(input: BatchStream, meter: Arc<Meter>) -> BatchStream {
-    input.wrap(|items| WatchedInput { items: items.boxed(), meter })
+    input.wrap(|items| WatchedInput { items: items.boxed().fuse(), meter })
 }
 
 fn count(flow: &Flow, batch: &RecordBatch) {
     flow.add(batch.num_rows() as u64, batch.bytes());
 }
 
-/// Counts what comes in, and notes when there is nothing.
+/// Counts what comes in, and notes when there is nothing. Steps may ask again after the end.
 struct WatchedInput {
-    items: Items,
+    items: Fuse<Items>,
     meter: Arc<Meter>,
 }
 
@@ -92,7 +93,7 @@ impl Stream for WatchedInput {
     type Item = Result<RecordBatch, Fault>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.items.as_mut().poll_next(cx);
+        let polled = self.items.poll_next_unpin(cx);
         self.meter.starved(polled.is_pending());
         if let Poll::Ready(Some(Ok(batch))) = &polled {
             count(&self.meter.input, batch);
@@ -173,5 +174,23 @@ impl Stream for WatchedOutput {
             Poll::Ready(_) => {}
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::batch;
+    use futures::stream;
+
+    #[tokio::test]
+    async fn an_input_may_be_asked_again_after_its_end() {
+        let rows = batch!("n" => Int64Array [1]);
+        // One that panics then.
+        let once = stream::unfold(Some(rows.clone()), |rows| async move { Some((Ok(rows?), None)) });
+        let mut input = watch_input(BatchStream::new(rows.schema(), once), Arc::default());
+        assert!(input.next().await.is_some());
+        assert!(input.next().await.is_none());
+        assert!(input.next().await.is_none());
     }
 }

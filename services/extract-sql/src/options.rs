@@ -45,9 +45,15 @@ impl Options {
     /// # Errors
     /// [`flight_common::FaultKind::BadParams`], and what the guard says of the query.
     pub fn new(params: Params, kind: Kind) -> Result<Self, Fault> {
-        let Checked { text: query, tables } = guard::checked(kind, &params.query)?;
+        let Checked { text: query, tables, unsteady } = guard::checked(kind, &params.query)?;
         let timeout = timeout(&params.timeout)?;
         let partition = partition(params.partition_column, params.partitions, kind)?;
+        if let Some(word) = unsteady.filter(|_| partition.is_some()) {
+            let what = format!("the query is asked once for each range, and {word} may give each of them other rows");
+            return Err(
+                refuse("/query", what).help("choose rows by WHERE, or leave partition_column and partitions out")
+            );
+        }
         if params.max_rows == Some(0) {
             return Err(refuse("/max_rows", "max_rows is 0, so that every query with a row would fail"));
         }
@@ -134,5 +140,31 @@ mod tests {
         assert_eq!(pointer(json!({"partition_column": "id", "partitions": 1}), Kind::Postgres), "/partitions");
         assert_eq!(pointer(json!({"partition_column": "id", "partitions": 2}), Kind::Sqlite), "/partition_column");
         assert!(options(json!({"partition_column": "id", "partitions": 8}), Kind::Postgres).is_ok());
+    }
+
+    #[test]
+    fn what_may_give_other_rows_each_time_is_not_read_in_ranges() {
+        let asked = |query: &str, ranges: Value| {
+            let mut more = ranges;
+            more["query"] = query.into();
+            options(more, Kind::Postgres)
+        };
+        let ranges = || json!({"partition_column": "id", "partitions": 2});
+        for (query, word) in [
+            ("SELECT * FROM t LIMIT 10", "LIMIT"),
+            ("SELECT * FROM (SELECT * FROM t ORDER BY x OFFSET 2) AS a", "OFFSET"),
+            ("SELECT * FROM t FETCH FIRST 2 ROWS ONLY", "FETCH"),
+            ("WITH a AS (SELECT DISTINCT ON (k) * FROM t) SELECT * FROM a", "DISTINCT ON"),
+            ("SELECT * FROM t TABLESAMPLE SYSTEM (10)", "TABLESAMPLE"),
+            ("SELECT row_number() OVER () AS id FROM t", "OVER"),
+            ("SELECT (pg_catalog.random() * 10)::int AS id FROM t", "random"),
+            ("SELECT id FROM t WHERE x IN (SELECT Gen_Random_UUID())", "gen_random_uuid"),
+        ] {
+            let fault = asked(query, ranges()).expect_err(query);
+            assert_eq!(fault.violations()[0].pointer, "/query", "{query}");
+            assert!(fault.message().contains(word), "{query}: {fault:?}");
+            assert!(asked(query, json!({})).is_ok(), "{query}");
+        }
+        assert!(asked("SELECT id, now() AS at, sum(x) FROM t GROUP BY id ORDER BY id", ranges()).is_ok());
     }
 }

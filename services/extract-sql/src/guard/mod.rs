@@ -4,6 +4,7 @@
 //! Functions are looked for among the tokens, so that none hides in a corner of the grammar. This is one of three walls:
 //! the database is asked within a read-only transaction, under a time-out.
 
+mod steady;
 mod tree;
 mod words;
 
@@ -23,6 +24,8 @@ pub struct Checked {
     pub text: String,
     /// The tables that it names, each by the parts of its name.
     pub tables: Vec<Vec<Ident>>,
+    /// The word by which it may give other rows when it is asked again, if there is one.
+    pub unsteady: Option<String>,
 }
 
 /// Checks a query.
@@ -46,7 +49,7 @@ pub fn checked(kind: Kind, query: &str) -> Result<Checked, Fault> {
     })?;
     let tables = tree::check(&statements)
         .map_err(|offence| denied(&offence.word, place(&tokens, offence.keyword), offence.why))?;
-    Ok(Checked { text: without_comments(&query[..end], &all), tables })
+    Ok(Checked { text: without_comments(&query[..end], &all), tables, unsteady: steady::unsteady(&statements) })
 }
 
 /// Whether SQLite may call this function: asked again while it prepares the query, for views and triggers too.
