@@ -31,8 +31,35 @@ pub fn hidden(text: &str) -> String {
             bytes[begin + from..][..value.len()].fill(b'*');
         }
     }
+    for (key, _) in text.match_indices(ADDRESS) {
+        let behind = text[key + ADDRESS.len()..].trim_start_matches(['"', '\'']).trim_start_matches(' ');
+        let Some(value) = behind.strip_prefix(':').map(|value| value.trim_start_matches(' ')) else { continue };
+        let value = value.lines().next().unwrap_or_default();
+        let value = match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => value[1..].split(quote).next().unwrap_or_default(),
+            _ => value,
+        };
+        if let Some(unread) = unread(value) {
+            let from = unread.as_ptr() as usize - text.as_ptr() as usize;
+            bytes[from..from + unread.len()].fill(b'*');
+        }
+    }
     // Whole characters only were replaced, each byte by one of ASCII.
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The parameter that is the address of a database.
+const ADDRESS: &str = "db_url";
+
+/// What is not shown of an address that has not the form of one: nobody can tell what of it is a password.
+fn unread(address: &str) -> Option<&str> {
+    let (scheme, rest) = match address.split_once(':') {
+        Some((scheme, rest)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+') => (scheme, rest),
+        _ => ("", address),
+    };
+    let is_url = rest.starts_with("//") && !rest.contains(char::is_whitespace);
+    let is_good = is_url || scheme.eq_ignore_ascii_case("sqlite") || scheme == "secret";
+    (!is_good).then_some(rest).filter(|rest| rest.contains(['@', '=']))
 }
 
 #[cfg(test)]
@@ -51,6 +78,13 @@ mod tests {
             ("postgres//ann:s3cret@h/db", "postgres//ann:******@h/db"),
             ("https://h//a:b@c", "https://h//a:b@c"),
             ("no address: a:b@c", "no address: a:b@c"),
+            ("db_url: \"postgres://u:sek ret@h/q\" # x", "db_url: \"postgres:***************\" # x"),
+            ("{db_url: u:sekret@h/q, query: x}", "{db_url: u:*********************"),
+            ("\"db_url\": 'host=h password=se kr'", "\"db_url\": '*********************'"),
+            ("db_url: postgres:/u:sekret@h\nquery: a@b", "db_url: postgres:***********\nquery: a@b"),
+            ("db_url: sqlite:a@b.db", "db_url: sqlite:a@b.db"),
+            ("db_url: secret://a", "db_url: secret://a"),
+            ("db_url: pg", "db_url: pg"),
         ] {
             assert_eq!(hidden(text), shown);
             assert_eq!(hidden(text).len(), text.len());

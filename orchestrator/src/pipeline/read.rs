@@ -169,11 +169,9 @@ impl Placing<'_> {
         );
     }
 
-    /// A whole number that does not fit in 64 bits comes as a float, which rounds it.
+    /// A whole number that does not fit in 64 bits comes as a float, which rounds it; and a float keeps some 16 digits.
     fn refuse_rounded(&mut self, value: &Value, defined: &Location) {
-        if !value.is_f64() {
-            return;
-        }
+        let Some(kept) = value.as_f64().filter(|_| value.is_f64()) else { return };
         let span = span_of(defined, self.text);
         let written = self.text.get(span.bytes.clone()).unwrap_or_default();
         let digits = written.strip_prefix(['+', '-']).unwrap_or(written);
@@ -182,8 +180,24 @@ impl Placing<'_> {
                 Problem::at(&span, "bad-number", "this whole number does not fit in 64 bits")
                     .help("put it in quotes if it is a text, or write it as a float: 1e20".to_owned()),
             );
+        } else if significant(written).len() > KEPT_DIGITS && significant(written) != significant(&format!("{kept:e}"))
+        {
+            self.problems.push(
+                Problem::at(&span, "bad-number", "this number has more digits than are kept")
+                    .help(format!("write {kept}; or put it in quotes, where a text is taken for an exact number")),
+            );
         }
     }
+}
+
+/// Digits that a 64-bit float always keeps.
+const KEPT_DIGITS: usize = 15;
+
+/// The digits of a number that say more than how large it is.
+fn significant(number: &str) -> String {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0').to_owned()
 }
 
 fn span_of(location: &Location, text: &str) -> Span {
@@ -274,7 +288,28 @@ mod tests {
         let text = "a: 18446744073709551616\nb: [-99999999999999999999, 1e20, 99999999999999999999.0, '99999999999999999999']\n";
         assert!(read(&Source::new("test", text), &mut problems).is_some());
         let told: Vec<_> = problems.iter().map(|problem| (problem.code, &text[problem.span.clone()])).collect();
-        assert_eq!(told, [("bad-number", "18446744073709551616"), ("bad-number", "-99999999999999999999")]);
+        let rounded = ["18446744073709551616", "-99999999999999999999", "99999999999999999999.0"];
+        assert_eq!(told, rounded.map(|number| ("bad-number", number)));
+    }
+
+    #[test]
+    fn a_number_of_more_digits_than_are_kept_is_refused() {
+        let refused = |number: &str| {
+            let mut problems = Problems::none();
+            let tree = read(&Source::new("test", format!("a: {number}\n")), &mut problems);
+            assert!(tree.is_some(), "{number}");
+            problems.iter().map(|problem| problem.help.clone().unwrap_or_default()).next()
+        };
+        for kept in
+            ["0.1", "1234567.890123456789e-3", "0.30000000000000004", "1e300", "100000000000000000000.0", "-2.50"]
+        {
+            let is_kept = kept != "1234567.890123456789e-3";
+            assert_eq!(refused(kept).is_none(), is_kept, "{kept}");
+        }
+        let help = refused("3.14159265358979323846").expect("rounded");
+        assert!(help.contains("write 3.141592653589793;"), "{help}");
+        assert!(refused("12345678901234567.25").is_some());
+        assert!(refused("'12345678901234567.25'").is_none());
     }
 
     #[test]

@@ -51,7 +51,7 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
     if under_way.lost.is_cancelled() {
         return;
     }
-    match tell(&service, &claim, &ended).await {
+    match tell_until_told(&service, &claim, &under_way, &ended).await {
         Ok(run) => {
             tell_lineage(&service, &claim, run.state, &ended);
             count(&run);
@@ -59,6 +59,24 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
             tidy_after(&service, &claim, run.state).await;
         }
         Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it will be taken over"),
+    }
+}
+
+/// Tells the store how the attempt ended, for as long as it takes: its disk may be full for a night. Whoever has the run by
+/// then runs it anew; so does the next replica after this one has gone down.
+async fn tell_until_told(
+    service: &Service,
+    claim: &Claim,
+    under_way: &UnderWay,
+    ended: &Ended,
+) -> Result<RunRow, StoreError> {
+    loop {
+        match tell(service, claim, ended).await {
+            Err(StoreError::Unavailable(why)) if !under_way.is_given_up() => {
+                tracing::warn!(why, "how the run ended could not be stored yet");
+            }
+            told => return told,
+        }
     }
 }
 

@@ -100,6 +100,11 @@ struct UnderWay {
 }
 
 impl UnderWay {
+    /// Whether this replica has no more to do with the run: another one has it, or will have it.
+    fn is_given_up(&self) -> bool {
+        self.lost.is_cancelled() || self.released.is_cancelled()
+    }
+
     /// Ends it at once, with all that would run finally.
     fn end(&self) {
         self.abandon.cancel();

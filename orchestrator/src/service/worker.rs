@@ -1,8 +1,10 @@
 //! Takes runs while there is room, keeps their leases, hands on what others ask of them, and drains at the end.
 
 use super::{Pulse, Service, UnderWay, attempt, hooks, retention, scheduler};
-use crate::store::{Claim, Lease, RunState};
+use crate::store::{Claim, Ending, Lease, RunState};
+use flight_common::Fault;
 use flight_common::telemetry::metrics;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -43,7 +45,7 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
             () = service.0.wake.notified(), if attempts.len() < service.0.settings.slots => {}
             Some(ended) = attempts.join_next() => {
                 if let Err(error) = ended {
-                    tracing::error!(%error, "an attempt panicked; its run will be taken over");
+                    tracing::error!(%error, "an attempt panicked; its run will be given back");
                 }
             }
             () = tokio::time::sleep(POLL) => {}
@@ -141,19 +143,20 @@ async fn count(service: Service) {
     }
 }
 
-/// Prolongs leases, and passes on cancels that were asked of other replicas. Never ends.
+/// Prolongs leases, passes on cancels that were asked of other replicas, and gives back runs that the store says are this
+/// replica's, and that it does not run: those of attempts that panicked. Never ends.
 async fn beat(service: Service) {
     let lease = service.0.settings.lease;
     let mut prolonged = Instant::now();
+    let mut strays: Vec<Lease> = Vec::new();
     let mut ticks = tokio::time::interval(POLL.min(lease / 3));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if service.under_way().is_empty() {
-            prolonged = Instant::now();
+        let due = prolonged.elapsed() >= lease / 3;
+        if !due && service.under_way().is_empty() {
             continue;
         }
-        let due = prolonged.elapsed() >= lease / 3;
         let before: HashMap<String, UnderWay> = service.under_way().clone();
         let store = &service.0.store;
         let held = match due {
@@ -166,10 +169,33 @@ async fn beat(service: Service) {
                     prolonged = Instant::now();
                 }
                 pass_on(&before, &held);
+                strays = give_back(&service, &strays, &held).await;
             }
             Err(error) => tracing::warn!(%error, "the leases could not be looked after"),
         }
     }
+}
+
+/// Gives back the runs that nobody here runs, seen for the second time: one that was just taken begins in a moment. Tells those
+/// that were seen for the first time.
+async fn give_back(service: &Service, seen: &[Lease], held: &[(Lease, RunState)]) -> Vec<Lease> {
+    let is_stray = |lease: &Lease| service.under_way().get(&lease.run).is_none_or(|one| one.fence != lease.fence);
+    let strays: Vec<&(Lease, RunState)> = held.iter().filter(|(lease, _)| is_stray(lease)).collect();
+    for (lease, state) in strays.iter().filter(|(lease, _)| seen.contains(lease)) {
+        let ending = match state {
+            RunState::Cancelling => Ending::Cancelled,
+            // Counted as an attempt: it may break off each time.
+            _ => {
+                Ending::Retry(Fault::upstream("the attempt broke off; the log of its replica says why"), Duration::ZERO)
+            }
+        };
+        match service.0.store.end(lease, &ending, &Value::Null).await {
+            Ok(state) => tracing::warn!(run_id = %lease.run, %state, "a run that nobody ran was given back"),
+            Err(error) => tracing::warn!(run_id = %lease.run, %error, "a run that nobody runs could not be given back"),
+        }
+        service.0.wake.notify_one();
+    }
+    strays.into_iter().map(|(lease, _)| lease.clone()).collect()
 }
 
 /// Stops attempts whose run was lost or is to be cancelled.

@@ -12,7 +12,7 @@ mod support;
 use orchestrator::run::Engine;
 use orchestrator::schedule::{CatchUp, Overlap, ScheduleSpec};
 use orchestrator::service::{RetryPolicy, Service, Settings, Submission};
-use orchestrator::store::{Definition, EventRow, Expected, RunFilter, RunRow, RunState, Store};
+use orchestrator::store::{Definition, EventRow, Expected, Limits, RunFilter, RunRow, RunState, Store};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,12 +36,20 @@ fn settings() -> Settings {
     Settings { lease: Duration::from_millis(600), drain: Duration::from_millis(200), retry, ..Settings::default() }
 }
 
-async fn replica(house: &House, settings: Settings) -> Replica {
+/// A service that does not work yet.
+async fn idle(house: &House, settings: Settings) -> Service {
     let root = house.env.data_root.clone();
     let own = root.own_folder().expect("a folder");
     let store = Store::open(&format!("sqlite://{}/quiver.db", own.path().display())).await.expect("it opens");
     let engine = Engine::new(Arc::new(house.in_process()), house.env.space.clone());
-    let service = Service::new(store, Arc::new(engine), root, settings).expect("it begins");
+    Service::new(store, Arc::new(engine), root, settings).expect("it begins")
+}
+
+async fn replica(house: &House, settings: Settings) -> Replica {
+    at_work(idle(house, settings).await)
+}
+
+fn at_work(service: Service) -> Replica {
     let stop = CancellationToken::new();
     let working = service.start(stop.clone());
     Replica { service, working, _guard: stop.clone().drop_guard(), stop }

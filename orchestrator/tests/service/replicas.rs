@@ -19,6 +19,21 @@ async fn the_runs_of_a_replica_that_died_are_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_its_replica_has_and_does_not_run_is_run() {
+    let house = House::new();
+    let service = idle(&house, settings()).await;
+    let submission = Submission { pipeline: Some("test".to_owned()), body: CHAIN.to_owned(), ..Submission::default() };
+    let run = service.submit(submission).await.expect("a good pipeline").run.id;
+    // As if its attempt had panicked.
+    let claimed = service.store().claim(service.owner(), Duration::from_secs(600), 1, &Limits::default()).await;
+    assert_eq!(claimed.expect("it is there").len(), 1);
+    let replica = at_work(service);
+    let row = replica.until(&run, RunState::Done).await;
+    assert_eq!(row.attempt, 2);
+    assert_eq!(house.sum(), Some(99_999 * 100_000 / 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_replicas_die_again_and_again_is_given_up() {
     let house = House::new();
     let body = CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 5000");
