@@ -31,8 +31,8 @@ pub struct Caller {
     pub role: Role,
 }
 
-/// A caller who may look.
-pub struct Viewer;
+/// A caller who may look: who it is, so that nobody takes all there is.
+pub struct Viewer(pub Caller);
 
 /// A caller who may run: who it is, to be noted.
 pub struct Operator(pub Caller);
@@ -53,7 +53,7 @@ macro_rules! callers {
 }
 
 callers! {
-    Viewer: |_| Self;
+    Viewer: Self;
     Operator: Self;
     Admin: |_| Self;
 }
@@ -68,7 +68,11 @@ async fn allowed(parts: &Parts, api: &Api, needed: Role) -> Result<Caller, ApiEr
     Ok(caller)
 }
 
-async fn caller(headers: &HeaderMap, api: &Api) -> Result<Caller, ApiError> {
+/// Who calls with these headers.
+///
+/// # Errors
+/// 401 without a good token, where tokens are asked for.
+pub async fn caller(headers: &HeaderMap, api: &Api) -> Result<Caller, ApiError> {
     if api.access() == Access::Open {
         return Ok(Caller { name: "local".to_owned(), role: Role::Admin });
     }

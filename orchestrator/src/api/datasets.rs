@@ -111,7 +111,7 @@ struct Look {
     (status = 422, body = ProblemDetails, description = "It is no data set that can be read."),
 ))]
 async fn describe(
-    _: Viewer,
+    Viewer(caller): Viewer,
     State(api): State<Api>,
     Path(path): Path<String>,
     Query(look): Query<Look>,
@@ -121,7 +121,7 @@ async fn describe(
             "what can be looked into here ends in .csv, .json, .jsonl, .arrow or .parquet; pipelines read more",
         ));
     };
-    let _seat = if look.count { Some(api.stream_seat()?) } else { None };
+    let _seat = if look.count { Some(api.seat(&caller)?) } else { None };
     let root = api.service().data_root().clone();
     let shown = path.clone();
     let (bytes, rows) = compute::run(move || {
@@ -160,7 +160,7 @@ pub struct Uploaded {
         (status = 413, body = ProblemDetails, description = "It is larger than the service takes."),
     ))]
 async fn upload(
-    _: Operator,
+    Operator(caller): Operator,
     State(api): State<Api>,
     Path(path): Path<String>,
     headers: HeaderMap,
@@ -173,7 +173,7 @@ async fn upload(
     if fresh && compute::run(move || of.length_of(&asked, "path")).await.is_ok() {
         return Err(ApiError::precondition_failed(format!("there is a file {path} already")));
     }
-    let seat = api.stream_seat()?;
+    let seat = api.seat(&caller)?;
     let file = compute::run(move || root.new_file(&place)).await?;
     let bytes = receive(body, file, api.largest_upload(), &path).await?;
     drop(seat);

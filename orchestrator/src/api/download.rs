@@ -1,6 +1,7 @@
 //! Rows of an Arrow IPC stream as files of other formats, made while they are sent: the same bytes that the step
 //! `load-data` writes.
 
+use super::seats::Seat;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
@@ -18,7 +19,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Seek, Write};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 /// Bytes handed on at a time, and how many such pieces wait for a slow reader.
@@ -116,7 +117,7 @@ pub fn spoilt(error: ArrowError) -> Fault {
 }
 
 /// A body that is made while it is sent, and cut off, not ended, when that fails. The seat is given up at its end.
-pub fn streamed(file: File, format: Format, seat: OwnedSemaphorePermit) -> Body {
+pub fn streamed(file: File, format: Format, seat: Seat) -> Body {
     let (sender, pieces) = mpsc::channel(WAITING);
     let handle = Handle::current();
     tokio::task::spawn_blocking(move || {

@@ -1,7 +1,7 @@
 //! What happens to a run, while it happens.
 
 use super::Api;
-use super::auth::Viewer;
+use super::auth::{self, Viewer};
 use super::extract::{Json, Path, Query, media_type, text_header};
 use super::problem::{ApiError, ProblemDetails};
 use crate::store::{EventRow, Store, StoreError};
@@ -21,6 +21,9 @@ const PART: usize = 200;
 const POLL: Duration = Duration::from_millis(500);
 /// How long one stream lasts at most. Whoever still listens then asks for the rest.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How often it is asked whether the listener still may listen.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(events))
@@ -46,7 +49,7 @@ struct From {
         (status = 429, body = ProblemDetails, description = "Too many listen already."),
     ))]
 async fn events(
-    _: Viewer,
+    Viewer(caller): Viewer,
     State(api): State<Api>,
     Path(id): Path<String>,
     Query(from): Query<From>,
@@ -62,13 +65,23 @@ async fn events(
     if media_type(&headers, header::ACCEPT).as_deref() == Some("application/json") {
         return Ok(Json(store.events(&id, after, usize::from(u16::MAX)).await?).into_response());
     }
-    let seat = api.stream_seat()?;
+    let seat = api.seat(&caller)?;
     let until = tokio::time::Instant::now() + LONGEST;
     let stream = async_stream::stream! {
         let _seat = seat;
         let mut follow = Follow { store, run: id, after };
+        let mut asked = tokio::time::Instant::now();
         while tokio::time::Instant::now() < until {
-            match follow.next().await {
+            let next = tokio::time::timeout(ASK_AGAIN, follow.next()).await;
+            // A token may be revoked meanwhile, or expire.
+            if asked.elapsed() >= ASK_AGAIN {
+                if auth::caller(&headers, &api).await.is_err() {
+                    return;
+                }
+                asked = tokio::time::Instant::now();
+            }
+            let Ok(next) = next else { continue };
+            match next {
                 Ok(Next::Events(events)) => {
                     for event in events {
                         let told = Event::default().id(event.seq.to_string()).event(event.kind.clone());

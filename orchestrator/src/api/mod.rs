@@ -6,13 +6,14 @@
 //! | [`runs`] | submit, list, look, compare, cancel, retry, resume |
 //! | [`events`] | what happens to a run, while it happens |
 //! | [`outputs`], [`rows`] | kept outputs: a first look, and whole, as files |
+//! | [`seats`] | places for those whose answers take long |
 //! | [`schedules`] | what runs by itself |
 //! | [`steps`] | the catalog |
 //! | [`datasets`] | files under the data root |
 //! | [`tokens`], [`auth`] | who may call |
 //! | [`health`] | live, ready, version |
 //! | [`problem`] | what went wrong, as RFC 9457 has it |
-//! | [`extract`], [`guard`] | what is taken from requests; limits around all of them |
+//! | [`extract`], [`guard`], [`seats`] | what is taken from requests; limits around all of them, and around those that take long |
 //! | [`listen`] | the socket, TLS, and an end that drains |
 //!
 //! `docs/openapi.json` is generated from here.
@@ -36,6 +37,7 @@ mod problem;
 mod rows;
 mod runs;
 mod schedules;
+mod seats;
 mod steps;
 mod tokens;
 
@@ -48,11 +50,13 @@ pub use schedules::{Backfilled, Times};
 pub use tokens::NewToken;
 
 use crate::service::Service;
+use auth::Caller;
 use axum::Router;
 use flight_common::Fault;
+use seats::{Seat, Seats};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -69,7 +73,7 @@ pub struct ApiLimits {
     pub patience: Duration,
     /// Requests under way.
     pub requests: usize,
-    /// Event streams, uploads and downloads under way.
+    /// Event streams, uploads and downloads under way; half of them for a caller.
     pub streams: usize,
 }
 
@@ -87,16 +91,18 @@ struct Inner {
     service: Service,
     access: Access,
     limits: ApiLimits,
-    streams: Arc<Semaphore>,
+    seats: Seats,
     requests: Semaphore,
 }
 
 impl Api {
     /// The API of this service.
     pub fn new(service: Service, access: Access, limits: ApiLimits) -> Self {
-        let streams = Arc::new(Semaphore::new(limits.streams));
+        // Without tokens nobody is told from others.
+        let each = if access == Access::Open { limits.streams } else { limits.streams.div_ceil(2) };
+        let seats = Seats::new(limits.streams, each);
         let requests = Semaphore::new(limits.requests);
-        Self(Arc::new(Inner { service, access, limits, streams, requests }))
+        Self(Arc::new(Inner { service, access, limits, seats, requests }))
     }
 
     fn service(&self) -> &Service {
@@ -112,12 +118,8 @@ impl Api {
     }
 
     /// A place among those whose answers take long.
-    fn stream_seat(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        self.0.streams.clone().try_acquire_owned().map_err(|_| {
-            Fault::busy("too many streams, uploads and downloads are under way")
-                .help("come back soon")
-                .retry_after(Duration::from_secs(5))
-        })
+    fn seat(&self, caller: &Caller) -> Result<Seat, Fault> {
+        self.0.seats.take(&caller.name)
     }
 
     /// All routes.

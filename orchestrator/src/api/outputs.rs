@@ -87,13 +87,13 @@ struct Wanted {
         (status = 429, body = ProblemDetails, description = "Too many download already."),
     ))]
 async fn download(
-    _: Viewer,
+    Viewer(caller): Viewer,
     State(api): State<Api>,
     Path((id, step)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, ApiError> {
     let (file, _) = open(&api, &id, &step, wanted.output.as_deref()).await?;
-    let seat = api.stream_seat()?;
+    let seat = api.seat(&caller)?;
     let format = wanted.format;
     let file = compute::run(move || fits(file, format)).await?;
     let named = format!("attachment; filename=\"{}.{}\"", safe(&step), format.extension());

@@ -202,13 +202,14 @@ pub(super) fn unified(from: &str, old: &str, to: &str, new: &str) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/x-diff; charset=utf-8"))], text).into_response()
 }
 
-/// The plan of a stored pipeline: its graph, and the columns on each edge. With values of its parameters: `POST /plan`.
+/// The plan of a stored pipeline: its graph, and the columns on each edge. For operators, as its sources are asked. With values of its parameters: `POST /plan`.
 #[utoipa::path(get, path = "/pipelines/{name}/plan", tag = "pipelines", params(("name" = String, Path), Which), responses(
     (status = 200, body = Object),
     (status = 422, body = ProblemDetails),
 ))]
 async fn plan_stored(
-    _: Viewer,
+    // Planning calls the sources, with the secrets of the pipeline.
+    _: Operator,
     State(api): State<Api>,
     Path(name): Path<String>,
     Query(which): Query<Which>,
