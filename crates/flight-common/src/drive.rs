@@ -5,7 +5,7 @@
 use crate::fault::Fault;
 use crate::parcel::Parcel;
 use crate::registry::PlannedStep;
-use crate::report::{Flow, Meter, StepReport};
+use crate::report::{Flow, Meter, Pending, StepReport};
 use crate::step::{Inputs, StepContext, StepEnv};
 use crate::stream::BatchStream;
 use arrow::array::RecordBatch;
@@ -67,7 +67,7 @@ pub fn drive(
         stream.map(|stream| {
             let checked = stream.wrap(|items| Checked { items: items.boxed(), schema, step: spec.name });
             let flow = (place == 0).then(|| meter.clone());
-            checked.wrap(|items| WatchedOutput { items: items.boxed(), meter, flow, pending_since: None })
+            checked.wrap(|items| WatchedOutput { items: items.boxed(), meter, flow, pending: None })
         })
     });
     Ok(Driven { outputs: outputs.collect(), gauge: Gauge { step: spec.name, version: spec.version, context } })
@@ -138,7 +138,7 @@ struct WatchedOutput {
     meter: Arc<Meter>,
     /// Set for the main output, whose rows are the step's rows.
     flow: Option<Arc<Meter>>,
-    pending_since: Option<Instant>,
+    pending: Option<Pending>,
 }
 
 impl Stream for WatchedOutput {
@@ -150,28 +150,23 @@ impl Stream for WatchedOutput {
         if let Some(meter) = &this.flow {
             meter.pending(None);
         }
-        if let Some(since) = this.pending_since.take() {
-            let passed = begun - since;
-            if this.meter.is_idle() {
-                this.meter.add_waiting(passed);
-            } else {
-                this.meter.add_computing(passed);
-            }
+        if let Some(pending) = this.pending.take() {
+            this.meter.add_pending(pending);
         }
         let polled = this.items.as_mut().poll_next(cx);
         let ended = Instant::now();
         this.meter.add_computing(ended - begun);
+        this.pending = polled.is_pending().then(|| this.meter.pending_from(ended));
         if let Some(meter) = &this.flow {
-            meter.pending(polled.is_pending().then_some(ended));
+            meter.pending(this.pending);
         }
         match &polled {
-            Poll::Pending => this.pending_since = Some(ended),
             Poll::Ready(Some(Ok(batch))) => {
                 if let Some(meter) = &this.flow {
                     count(&meter.output, batch);
                 }
             }
-            Poll::Ready(_) => {}
+            _ => {}
         }
         polled
     }

@@ -25,6 +25,7 @@ pub mod farewell;
 mod fault;
 #[cfg(feature = "files")]
 mod identity;
+mod idle;
 mod memory;
 pub mod outbound;
 pub mod params;

@@ -6,6 +6,7 @@
 
 use crate::command::{Form, json_to_struct};
 use crate::fault::Fault;
+use crate::idle::IdleClock;
 use crate::proto;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,13 @@ pub fn first_row(batch: &RecordBatch) -> Result<Value, Fault> {
     serde_json::from_slice(&line).map_err(Fault::internal)
 }
 
+/// Since when an output has nothing to give, and how long the step had been idle until then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    since: Instant,
+    idle: Duration,
+}
+
 /// Counts while a step runs. Shared by the kit's wrappers around its streams and by the step itself.
 #[derive(Debug)]
 pub struct Meter {
@@ -110,12 +118,9 @@ pub struct Meter {
     waiting: AtomicU64,
     computing: AtomicU64,
     blocked: AtomicU64,
-    /// When the main output was last found to have nothing yet, in nanoseconds from the start; 0 if it had something.
-    pending: AtomicU64,
-    /// The latest poll of an input found nothing.
-    starved: AtomicBool,
-    /// Work handed to the compute pool and not yet done.
-    jobs: AtomicUsize,
+    /// Since when the main output has nothing to give, if that is so.
+    pending: Mutex<Option<Pending>>,
+    idle: IdleClock,
     own: Mutex<Own>,
 }
 
@@ -150,9 +155,8 @@ impl Default for Meter {
             waiting: AtomicU64::new(0),
             computing: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
-            pending: AtomicU64::new(0),
-            starved: AtomicBool::new(false),
-            jobs: AtomicUsize::new(0),
+            pending: Mutex::default(),
+            idle: IdleClock::default(),
             own: Mutex::default(),
         }
     }
@@ -173,33 +177,34 @@ impl Meter {
 
     /// Says that work is under way on other threads until the guard is dropped, so that this is not taken for waiting.
     pub fn job(&self) -> impl Drop + '_ {
-        struct Guard<'a>(&'a AtomicUsize);
-        impl Drop for Guard<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        self.jobs.fetch_add(1, Ordering::Relaxed);
-        Guard(&self.jobs)
+        self.idle.job()
     }
 
     pub(crate) fn starved(&self, starved: bool) {
-        self.starved.store(starved, Ordering::Relaxed);
+        self.idle.starved(starved);
     }
 
-    /// Whether the step has nothing to do but wait for an input.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.starved.load(Ordering::Relaxed) && self.jobs.load(Ordering::Relaxed) == 0
+    /// An output that has nothing to give from now on.
+    pub(crate) fn pending_from(&self, since: Instant) -> Pending {
+        Pending { since, idle: self.idle.counted() }
     }
 
     /// Says since when the main output has nothing to give, if that is so: reports count that time too.
-    pub(crate) fn pending(&self, since: Option<Instant>) {
-        let since = since.map_or(0, |since| nanos(since.saturating_duration_since(self.started)).max(1));
-        self.pending.store(since, Ordering::Relaxed);
+    pub(crate) fn pending(&self, pending: Option<Pending>) {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = pending;
     }
 
-    pub(crate) fn add_waiting(&self, time: Duration) {
-        add(&self.waiting, time);
+    /// Adds the time for which an output had nothing to give: it waited for as long as the step was idle, and computed else.
+    pub(crate) fn add_pending(&self, pending: Pending) {
+        let (waited, computed) = self.split(pending);
+        add(&self.waiting, waited);
+        add(&self.computing, computed);
+    }
+
+    fn split(&self, pending: Pending) -> (Duration, Duration) {
+        let passed = pending.since.elapsed();
+        let waited = self.idle.counted().saturating_sub(pending.idle).min(passed);
+        (waited, passed - waited)
     }
 
     pub(crate) fn add_computing(&self, time: Duration) {
@@ -226,11 +231,8 @@ impl Meter {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let millis = |nanos: u64| nanos as f64 / 1e6;
         let now = nanos(self.started.elapsed());
-        let pending = match load(&self.pending) {
-            0 => 0,
-            since => now.saturating_sub(since),
-        };
-        let (waits, computes) = if self.is_idle() { (pending, 0) } else { (0, pending) };
+        let pending = *self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let (waits, computes) = pending.map(|pending| self.split(pending)).unwrap_or_default();
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         StepReport {
             step: step.to_owned(),
@@ -243,8 +245,8 @@ impl Meter {
             bytes_out: load(&self.output.bytes),
             bytes_spilled,
             duration_ms: millis(now),
-            waiting_ms: millis(load(&self.waiting) + waits),
-            computing_ms: millis(load(&self.computing) + computes),
+            waiting_ms: millis(load(&self.waiting) + nanos(waits)),
+            computing_ms: millis(load(&self.computing) + nanos(computes)),
             blocked_ms: millis(load(&self.blocked)),
             counters: own.counters.clone(),
             details: own.details.clone(),
