@@ -7,7 +7,8 @@
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
 //! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), and times are of any year (`timestamps`, `truncate`) |
-//! | [`checked`] | the same for an expression that stands alone |
+//! | [`checked`], [`exact`] | the same for an expression that stands alone |
+//! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`] | queries that nest no deeper than the stack bears |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`run`] | a query under way, on threads of its own |
@@ -25,6 +26,7 @@ mod exact;
 mod faults;
 mod functions;
 mod lengths;
+mod literals;
 mod measure;
 mod memory;
 mod run;
@@ -37,6 +39,7 @@ mod words;
 
 pub use arithmetic::checked;
 pub use faults::{Refusal, fault, into_error, place_of, refusals};
+pub use literals::{check_numbers, exact};
 pub use measure::{check_depth, check_text};
 pub use memory::WorkingMemory;
 pub use run::{Running, run};

@@ -1,6 +1,7 @@
 //! A query of a length and depth that can be worked with: what DataFusion does with it, it does by recursion, and a stack
 //! that overflows ends the process. Within these bounds [`flight_common::compute::run_deep`] has the stack to plan it.
 
+use crate::literals::check_numbers;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -19,7 +20,7 @@ const DEEPEST: usize = 200;
 /// Whether a query's text can be planned.
 ///
 /// # Errors
-/// [`flight_common::FaultKind::BadParams`] for one that is too long, or nests too much.
+/// [`flight_common::FaultKind::BadParams`] for one that is too long, or nests too much, or has numbers that would be rounded.
 pub fn check_text(query: &str) -> Result<(), Fault> {
     if query.len() > LONGEST {
         return Err(Fault::bad_params(format!("the query has {} bytes, and {LONGEST} is the most", query.len()))
@@ -32,7 +33,7 @@ pub fn check_text(query: &str) -> Result<(), Fault> {
         ))
         .help("write x IN (…) for x = … OR x = …, or join with an input"));
     }
-    Ok(())
+    check_numbers(query)
 }
 
 /// What cannot be read as tokens is told by the parser.

@@ -5,6 +5,7 @@ use crate::average::check_averages;
 use crate::disk::Disk;
 use crate::functions;
 use crate::lengths::LengthsCompare;
+use crate::literals::ExactLiterals;
 use crate::memory::WorkingMemory;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
@@ -57,6 +58,7 @@ pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionSt
         .with_runtime_env(runtime)
         .with_analyzer_rule(Arc::new(Rewrites))
         .with_type_planner(Arc::new(InMicroseconds));
+    builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
     if let Some(scalar) = builder.scalar_functions() {
         functions::hold_to_measure(scalar);
         count_microseconds(scalar);

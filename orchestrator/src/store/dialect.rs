@@ -1,6 +1,7 @@
 //! The few words in which SQLite and PostgreSQL differ.
 
 use super::StoreError;
+use flight_common::passwords;
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +15,7 @@ impl Dialect {
         match url.split(':').next() {
             Some("sqlite") => Ok(Self::Sqlite),
             Some("postgres" | "postgresql") => Ok(Self::Postgres),
-            _ => Err(StoreError::Unavailable(
-                "the address of the store begins with sqlite: or postgres:, as in sqlite:///data/quiver.db".to_owned(),
-            )),
+            _ => Err(StoreError::Unaddressed(passwords::hidden(url))),
         }
     }
 

@@ -31,6 +31,9 @@ pub enum StoreError {
     /// The database does not answer, or cannot write.
     #[error("the store cannot be used: {0}")]
     Unavailable(String),
+    /// The address is that of no store.
+    #[error("--store {0} is no address of a store")]
+    Unaddressed(String),
     /// What it holds cannot be read.
     #[error("the store holds what cannot be read: {0}")]
     Corrupt(String),
@@ -57,6 +60,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
                 Self::Corrupt(error.to_string())
             }
+            sqlx::Error::PoolTimedOut => Self::Unavailable("no connection to it could be made in time".to_owned()),
             error => Self::Unavailable(error.to_string()),
         }
     }
@@ -69,9 +73,11 @@ impl From<StoreError> for Fault {
             StoreError::NotFound(_) => Self::not_found(message),
             StoreError::Conflict(_) | StoreError::Stale(_) | StoreError::Illegal { .. } => Self::bad_params(message),
             StoreError::LeaseLost(_) => Self::cancelled(message),
-            StoreError::Unavailable(_) => Self::upstream(message).help(
-                "does its server run, may this user write it, is its disk full? `--store` names it; `quiver doctor` looks",
-            ),
+            StoreError::Unaddressed(_) => {
+                Self::bad_params(message).help("write sqlite:///data/quiver.db or postgres://user@host/quiver")
+            }
+            StoreError::Unavailable(_) => Self::upstream(message)
+                .help("does its server run, may this user write it, is its disk full? `--store` names it"),
             StoreError::Corrupt(_) => Self::internal(message),
         }
     }

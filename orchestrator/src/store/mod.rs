@@ -84,7 +84,7 @@ impl Store {
     /// date: `sqlite:///folder/quiver.db`, `postgres://user@host/database`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it cannot be reached or used.
+    /// [`StoreError::Unaddressed`] for what is no address, [`StoreError::Unavailable`] when it cannot be reached or used.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(url)?;

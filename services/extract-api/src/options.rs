@@ -256,6 +256,7 @@ fn delimiter(given: &str, wrong: &mut Wrong) -> u8 {
 fn paging(given: Option<Pagination>, wrong: &mut Wrong) -> Paging {
     match given {
         None => Paging::One,
+        Some(Pagination::None) => Paging::First,
         Some(Pagination::Link) => Paging::Link,
         Some(Pagination::Page { param, start }) => Paging::Page { param, start },
         Some(Pagination::Offset { param, start }) => Paging::Offset { param, start },

@@ -69,7 +69,8 @@ pub struct Params {
     /// How there is more than one page: `{type: link}` (the `Link` header with `rel="next"`), `{type: cursor, path:
     /// /meta/next, param: cursor}` (what stands at `path` in the answer becomes this parameter of the next query; without
     /// `param` it is the next address), `{type: page}` or `{type: offset}` (a parameter counts pages, or records, until a
-    /// page is empty; `param` and `start` say how).
+    /// page is empty; `param` and `start` say how). An answer whose `Link` header names a next page is refused if nothing is
+    /// said here; with `{type: none}` its first page is read alone.
     #[serde(default)]
     pub pagination: Option<Pagination>,
 
@@ -216,6 +217,8 @@ pub enum Format {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pagination {
+    /// The first page is all that is wanted.
+    None,
     /// The `Link` header names the next page.
     Link,
     /// The answer names the next page.

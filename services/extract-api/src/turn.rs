@@ -9,8 +9,10 @@ use serde_json::Value;
 /// How there is more than one page, as it is used.
 #[derive(Clone, Debug)]
 pub enum Paging {
-    /// There is one.
+    /// There is one, as far as anybody has said.
     One,
+    /// The first is all that is wanted.
+    First,
     /// The `Link` header names the next.
     Link,
     /// The answer does.
@@ -77,7 +79,12 @@ impl Turns {
     /// What names the next page, and cannot be followed.
     pub fn next(&mut self, turned: &Turned, target: &Target) -> Result<Option<Ask>, Fault> {
         match &self.paging {
-            Paging::One => Ok(None),
+            Paging::First => Ok(None),
+            Paging::One => match turned.links.iter().find_map(|link| next_link(link)) {
+                None => Ok(None),
+                Some(_) => Err(Fault::bad_data("the answer has a next page, and `pagination` does not say to read it")
+                    .help("set pagination: {type: link} to read all pages, or {type: none} for the first one alone")),
+            },
             Paging::Link => match turned.links.iter().find_map(|link| next_link(link)) {
                 Some(link) => Ok(Some(target.page(next_address(&turned.url, link)?))),
                 None => Ok(None),
@@ -206,6 +213,15 @@ mod tests {
         ] {
             assert_eq!(next(&mut turns, &turned(2, Value::Null, &[none])), None, "{none}");
         }
+    }
+
+    #[test]
+    fn pages_that_nobody_asked_for_are_not_left_out_unseen() {
+        let more = turned(2, Value::Null, &[r#"</v2?page=2>; rel="next""#]);
+        let fault = Turns::new(Paging::One).next(&more, &target()).err().expect("there is more");
+        assert!(fault.help_text().is_some_and(|help| help.contains("{type: none}")), "{fault:?}");
+        assert_eq!(next(&mut Turns::new(Paging::First), &more), None);
+        assert_eq!(next(&mut Turns::new(Paging::One), &turned(2, Value::Null, &[r#"</>; rel="prev""#])), None);
     }
 
     #[test]

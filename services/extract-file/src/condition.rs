@@ -50,6 +50,10 @@ impl Condition {
                 .help("read all rows, and join them with what you list"));
         }
         let of_plan = |error: DataFusionError| of_plan(&error, text);
+        queries::check_numbers(text).map_err(|fault| {
+            let message = fault.message().to_owned();
+            fault.violation(POINTER, message)
+        })?;
         let state = state();
         let all = DFSchema::try_from(columns.as_ref().clone()).map_err(of_plan)?;
         let expression = state.create_logical_expr(text, &all).map_err(of_plan)?;
@@ -129,7 +133,7 @@ fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> dat
         .with_query_execution_start_time(state.execution_props().query_execution_start_time)
         .build();
     let simplifier = ExprSimplifier::new(context);
-    let coerced = simplifier.coerce(expression, columns)?;
+    let coerced = simplifier.coerce(queries::exact(expression, columns)?, columns)?;
     let checked = simplifier.simplify(queries::checked(coerced.clone(), columns)?)?;
     Ok([checked, simplifier.simplify(coerced)?])
 }

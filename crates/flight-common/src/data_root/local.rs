@@ -152,7 +152,8 @@ impl Folder {
     }
 
     /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
-    /// left out.
+    /// left out, and so are links to folders, which may lead in circles. Links to files are shown, also those that lead to
+    /// nothing or out of here: whoever opens one is told.
     pub fn walk(&self, from: PathBuf, mut see: impl FnMut(FileEntry) -> bool) -> Result<(), Fault> {
         let mut folders = vec![from];
         while let Some(folder) = folders.pop() {
@@ -176,8 +177,13 @@ impl Folder {
                     folders.push(path);
                     continue;
                 }
+                let metadata = match metadata.is_symlink() {
+                    true => self.dir.metadata(&path).unwrap_or(metadata),
+                    false => metadata,
+                };
                 let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
-                if metadata.is_file() && !see(FileEntry { path, bytes: metadata.len(), modified }) {
+                let is_shown = metadata.is_file() || metadata.is_symlink();
+                if is_shown && !see(FileEntry { path, bytes: metadata.len(), modified }) {
                     return Ok(());
                 }
             }

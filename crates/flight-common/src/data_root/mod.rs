@@ -312,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_finds_links_to_files_and_whoever_opens_one_that_leads_out_is_told() {
+        use std::os::unix::fs::symlink;
+        let (folder, root) = root();
+        fs::create_dir(folder.path().join("in")).expect("made");
+        fs::write(folder.path().join("a.csv"), "x").expect("written");
+        for (to, link) in
+            [("../a.csv", "in/a.csv"), ("/etc/passwd", "in/out.csv"), ("gone", "in/gone.csv"), ("..", "in/up.csv")]
+        {
+            symlink(to, folder.path().join(link)).expect("linked");
+        }
+        assert_eq!(root.matching("in/*.csv", "files", 9).expect("found"), ["in/a.csv", "in/gone.csv", "in/out.csv"]);
+        assert!(root.open_file("in/a.csv", "files").is_ok());
+        assert_eq!(kind(&root, "in/out.csv"), FaultKind::Denied);
+        assert_eq!(kind(&root, "in/gone.csv"), FaultKind::NotFound);
+    }
+
+    #[test]
     fn a_missing_file_names_its_neighbour() {
         let (folder, root) = root();
         fs::write(folder.path().join("employees.csv"), "x").expect("written");

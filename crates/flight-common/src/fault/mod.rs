@@ -324,6 +324,17 @@ impl Fault {
         self.0.row
     }
 
+    /// It as people read it, with the row and the column that it is about, where its message does not name them.
+    pub fn with_place(&self) -> String {
+        let named = |part: String| self.message().contains(&part);
+        let is_new = |row: &u64| !["row", "line", "record"].iter().any(|word| named(format!("{word} {row}")));
+        let row = self.row_number().filter(is_new).map(|row| format!("row {row}"));
+        let column = self.column_name().map(|column| format!("\"{column}\""));
+        let column = column.filter(|column| !named(column.clone())).map(|column| format!("column {column}"));
+        let place: Vec<String> = row.into_iter().chain(column).collect();
+        if place.is_empty() { self.to_string() } else { format!("{self} ({})", place.join(", ")) }
+    }
+
     /// What to try.
     pub fn help_text(&self) -> Option<&str> {
         self.0.help.as_deref()
@@ -391,6 +402,14 @@ mod tests {
     fn a_fault_names_its_nearest_step() {
         let fault = Fault::bad_data("gate failed").step("quality").step("run");
         assert_eq!(fault.to_string(), "quality: gate failed");
+    }
+
+    #[test]
+    fn people_read_the_row_and_the_column_once() {
+        let fault = || Fault::bad_data("value \"100000\" is out of range").step("s").column("i").row(70_001);
+        assert_eq!(fault().with_place(), "s: value \"100000\" is out of range (row 70001, column \"i\")");
+        assert_eq!(Fault::bad_data("no \"i\"").column("i").with_place(), "no \"i\"");
+        assert_eq!(Fault::bad_data("line 3: ragged").row(3).with_place(), "line 3: ragged");
     }
 
     #[test]

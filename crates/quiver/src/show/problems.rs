@@ -95,7 +95,7 @@ impl fmt::Debug for ShownFault<'_> {
 
 impl fmt::Display for ShownFault<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        f.write_str(&self.0.with_place())
     }
 }
 

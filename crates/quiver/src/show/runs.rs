@@ -4,6 +4,7 @@ use super::numbers::{count, time};
 use chrono::{DateTime, Local, TimeZone};
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, CellAlignment, Table};
+use flight_common::Fault;
 use orchestrator::api::RunDetails;
 use orchestrator::service::Occurrence;
 use orchestrator::service::log::{LogLine, told};
@@ -228,10 +229,9 @@ pub(super) fn took(run: &RunRow) -> String {
 }
 
 pub(super) fn fault_text(fault: &Value) -> String {
-    let message = word(&fault["message"]);
-    match fault["step"].as_str() {
-        Some(step) => format!("{step}: {message}"),
-        None => message,
+    match serde_json::from_value::<Fault>(fault.clone()) {
+        Ok(fault) => fault.with_place(),
+        Err(_) => word(&fault["message"]),
     }
 }
 

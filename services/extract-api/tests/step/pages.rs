@@ -33,7 +33,9 @@ async fn links_are_followed_to_the_last_page() {
     })
     .await;
     assert_eq!(ids(&server, json!({"pagination": {"type": "link"}})).await, ALL);
-    assert_eq!(ids(&server, json!({})).await, ALL[..3], "one page, unless told");
+    assert_eq!(ids(&server, json!({"pagination": {"type": "none"}})).await, ALL[..3]);
+    let fault = read_with(&server, json!({})).await.expect_err("there is more");
+    assert!(fault.message().contains("has a next page"), "{fault:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use crate::support::{ask, ask_on, refused, shown};
 use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, Int64Array, RecordBatch, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
 use flight_common::testing::contract::awkward;
@@ -224,6 +225,39 @@ async fn timestamps_are_in_microseconds_and_of_any_year() {
     let later =
         "SELECT count(*) AS n FROM input WHERE CAST(s AS TIMESTAMP) + INTERVAL '1 day' > TIMESTAMP '9000-01-01'";
     assert_eq!(shown(&ask(later, &input).await), ["1"]);
+}
+
+#[tokio::test]
+async fn numbers_beside_decimals_are_what_is_written() {
+    let prices = Decimal128Array::from(vec![250, 100_005, -250]).with_precision_and_scale(10, 2).expect("decimals");
+    let wide = Decimal128Array::from(vec![12_345_678_901_234_567_890_123_456_789_i128, 2, 3])
+        .with_precision_and_scale(38, 10)
+        .expect("decimals");
+    let whole = Int64Array::from(vec![9_007_199_254_740_993, 9_007_199_254_740_992, 1]);
+    let rows = RecordBatch::try_from_iter([
+        ("price", Arc::new(prices) as ArrayRef),
+        ("wide", Arc::new(wide) as ArrayRef),
+        ("n", Arc::new(whole) as ArrayRef),
+    ])
+    .expect("rows");
+    let of = async |query: &str| shown(&ask(query, &rows).await);
+    let taxed = "SELECT CAST(price * 1.19 AS DECIMAL(10,2)) AS a, price * (1 + 0.19) AS b, 1.1 * price AS c, price / 4.0 AS d \
+                 FROM input ORDER BY n DESC";
+    assert_eq!(
+        of(taxed).await,
+        ["2.98|2.9750|2.750|0.625", "1190.06|1190.0595|1100.055|250.0125", "-2.98|-2.9750|-2.750|-0.625"]
+    );
+    assert_eq!(of("SELECT CAST(1.005 AS DECIMAL(10,2)) AS a FROM input LIMIT 1").await, ["1.01"]);
+    assert_eq!(of("SELECT n FROM input WHERE n = 9007199254740992.0").await, ["9007199254740992"]);
+    assert_eq!(of("SELECT n FROM input WHERE price BETWEEN 2.4 AND 2.6 OR price IN (1000.05)").await.len(), 2);
+    let chosen = "SELECT coalesce(price, 0.0) AS a, CASE WHEN n > 1 THEN price ELSE 0.5 END AS b FROM input ORDER BY n";
+    assert_eq!(of(chosen).await, ["-2.50|0.50", "1000.05|1000.05", "2.50|2.50"]);
+    let types = ask("SELECT n * 1.5 AS a, 0.5 AS b, CAST(n AS DOUBLE) * 1.1 AS c FROM input", &rows).await;
+    assert!(types.schema().fields().iter().all(|field| *field.data_type() == DataType::Float64));
+    let equal = "SELECT count(*) AS n FROM input WHERE wide = CAST('1234567890123456789.0123456789' AS DECIMAL(38,10))";
+    assert_eq!(of(equal).await, ["1"]);
+    let fault = refused("SELECT n FROM input WHERE wide = 1234567890123456789.0123456789", &rows).await;
+    assert!(fault.help_text().is_some_and(|help| help.contains("CAST('1234567890123456789.0123456789'")), "{fault:?}");
 }
 
 #[tokio::test]
