@@ -160,13 +160,8 @@ impl Stream for WatchedOutput {
         if let Some(meter) = &this.flow {
             meter.pending(this.pending);
         }
-        match &polled {
-            Poll::Ready(Some(Ok(batch))) => {
-                if let Some(meter) = &this.flow {
-                    count(&meter.output, batch);
-                }
-            }
-            _ => {}
+        if let (Poll::Ready(Some(Ok(batch))), Some(meter)) = (&polled, &this.flow) {
+            count(&meter.output, batch);
         }
         polled
     }

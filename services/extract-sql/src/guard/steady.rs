@@ -20,8 +20,7 @@ const VOLATILE: [&str; 9] = [
 /// The first word by which the rows may be others at the next time. Orders are not looked into: of rows that are equal in
 /// them, any may come first.
 pub fn unsteady(statements: &[Statement]) -> Option<String> {
-    let found = statements.iter().find_map(|statement| statement.visit(&mut Steady).break_value());
-    found
+    statements.iter().find_map(|statement| statement.visit(&mut Steady).break_value())
 }
 
 struct Steady;
