@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn pages_that_nobody_asked_for_are_not_left_out_unseen() {
         let more = turned(2, Value::Null, &[r#"</v2?page=2>; rel="next""#]);
-        let fault = Turns::new(Paging::One).next(&more, &target()).err().expect("there is more");
+        let Err(fault) = Turns::new(Paging::One).next(&more, &target()) else { panic!("there is more") };
         assert!(fault.help_text().is_some_and(|help| help.contains("{type: none}")), "{fault:?}");
         assert_eq!(next(&mut Turns::new(Paging::First), &more), None);
         assert_eq!(next(&mut Turns::new(Paging::One), &turned(2, Value::Null, &[r#"</>; rel="prev""#])), None);
