@@ -20,26 +20,37 @@ pub struct ParamRow {
 impl StepDescription {
     /// Its parameters, in the order in which the author wrote them.
     pub fn params(&self) -> Vec<ParamRow> {
-        let Some(properties) = self.params_schema.get("properties").and_then(Value::as_object) else {
-            return Vec::new();
-        };
-        let required: Vec<&str> = self
-            .params_schema
-            .get("required")
-            .and_then(Value::as_array)
-            .map(|names| names.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default();
-        let row = |(name, schema): (&String, &Value)| ParamRow {
-            name: name.clone(),
-            kind: kind_name(&self.params_schema, schema),
-            default: match schema.get("default") {
-                _ if required.contains(&name.as_str()) => "required".to_owned(),
-                None | Some(Value::Null) => String::new(),
-                Some(value) => value.to_string(),
-            },
-            doc: documentation(&self.params_schema, schema),
-        };
-        properties.iter().map(row).collect()
+        self.params_in_depth().into_iter().filter(|row| !row.name.contains('.')).collect()
+    }
+
+    /// The same, and after one that is a mapping of known keys those: `rules`, `rules.min_rows`.
+    pub fn params_in_depth(&self) -> Vec<ParamRow> {
+        let mut rows = Vec::new();
+        self.add_rows("", &self.params_schema, &mut rows);
+        rows
+    }
+
+    fn add_rows(&self, before: &str, mapping: &Value, rows: &mut Vec<ParamRow>) {
+        let properties = mapping.get("properties").and_then(Value::as_object);
+        let required = mapping.get("required").and_then(Value::as_array);
+        let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|one| one == name));
+        for (name, schema) in properties.into_iter().flatten() {
+            let row = ParamRow {
+                name: format!("{before}{name}"),
+                kind: kind_name(&self.params_schema, schema),
+                default: match schema.get("default") {
+                    _ if is_required(name) => "required".to_owned(),
+                    None | Some(Value::Null) => String::new(),
+                    Some(value) => value.to_string(),
+                },
+                doc: documentation(&self.params_schema, schema),
+            };
+            let within = format!("{}.", row.name);
+            rows.push(row);
+            if let Some(mapping) = mapping_of(&self.params_schema, schema) {
+                self.add_rows(&within, mapping, rows);
+            }
+        }
     }
 
     /// The README of the step's folder. It is written from the description and checked against it.
@@ -60,7 +71,7 @@ impl StepDescription {
             names(&self.aliases),
         );
         text.push_str("\n## Parameters\n\n| name | type | default | meaning |\n|---|---|---|---|\n");
-        for row in self.params() {
+        for row in self.params_in_depth() {
             let doc = row.doc.replace("\n\n", "<br>").replace('\n', " ").replace('|', "\\|");
             let default = match row.default.as_str() {
                 "" | "required" => row.default.clone(),
@@ -84,6 +95,17 @@ const ANY_INPUTS_IN_WORDS: &str = "one or more, under names of your own";
 
 fn referenced<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
     root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
+}
+
+/// The schema with the keys, of a value that is a mapping of known keys or nothing.
+fn mapping_of<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    let here = referenced(root, schema).unwrap_or(schema);
+    if here.get("properties").is_some() {
+        return Some(here);
+    }
+    let mut options = here.get("anyOf")?.as_array()?.iter().filter(|one| one["type"] != "null");
+    let only = options.next().filter(|_| options.next().is_none())?;
+    mapping_of(root, only)
 }
 
 fn documentation(root: &Value, schema: &Value) -> String {

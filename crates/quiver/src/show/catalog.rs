@@ -28,7 +28,7 @@ pub fn step(step: &StepDescription) -> String {
     }
     let mut table = super::table(UTF8_FULL_CONDENSED);
     table.set_header(["parameter", "type", "default", "meaning"]);
-    for row in step.params() {
+    for row in step.params_in_depth() {
         table.add_row([row.name, row.kind.replace('`', ""), row.default, row.doc]);
     }
     let _ = write!(text, "\n{table}\n");
