@@ -1,6 +1,6 @@
 //! Columns named by parameters, and looked up by name with errors that show the nearest one.
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Violation};
 use crate::params::did_you_mean;
 use arrow::datatypes::{DataType, Schema};
 use schemars::JsonSchema;
@@ -46,7 +46,8 @@ pub fn find(schema: &Schema, name: &str, pointer: &str) -> Result<usize, Fault> 
     }
     let message = format!("no column \"{name}\"");
     let help = did_you_mean(name, schema.fields().iter().map(|field| field.name().as_str()));
-    Err(Fault::bad_schema(message.as_str()).column(name).help(help).violation(pointer, message))
+    let violation = Violation::new(pointer, message.as_str()).help(help.clone());
+    Err(Fault::bad_schema(message).column(name).help(help).with_violations(vec![violation]))
 }
 
 /// The fault for a column whose type a step cannot take. `wanted` says which it can: "a number".

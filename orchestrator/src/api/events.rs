@@ -25,6 +25,9 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// How often it is asked whether the listener still may listen.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
+/// How long events are still waited for when nothing more happens here.
+const AT_THE_END: Duration = Duration::from_millis(100);
+
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(events))
 }
@@ -67,12 +70,22 @@ async fn events(
     }
     let seat = api.seat(&caller)?;
     let until = tokio::time::Instant::now() + LONGEST;
+    let over = api.service().over();
     let stream = async_stream::stream! {
         let _seat = seat;
         let mut follow = Follow { store, run: id, after };
         let mut asked = tokio::time::Instant::now();
         while tokio::time::Instant::now() < until {
-            let next = tokio::time::timeout(ASK_AGAIN, follow.next()).await;
+            // When this replica is gone, what it did last is told, and whoever still listens asks the next one for the rest.
+            let is_over = over.is_cancelled();
+            let patience = if is_over { AT_THE_END } else { ASK_AGAIN };
+            let next = tokio::select! {
+                next = tokio::time::timeout(patience, follow.next()) => next,
+                () = over.cancelled(), if !is_over => continue,
+            };
+            if is_over && next.is_err() {
+                return;
+            }
             // A token may be revoked meanwhile, or expire.
             if asked.elapsed() >= ASK_AGAIN {
                 if auth::caller(&headers, &api).await.is_err() {

@@ -70,6 +70,8 @@ struct Inner {
     wake: Notify,
     under_way: Mutex<HashMap<String, UnderWay>>,
     pulse: Mutex<Pulse>,
+    /// Nothing more happens to runs of this replica: it has gone down.
+    over: CancellationToken,
     whole: kept::Whole,
 }
 
@@ -113,6 +115,11 @@ impl UnderWay {
 }
 
 impl Service {
+    /// Told when this replica has gone down, and nothing more happens to its runs.
+    pub fn over(&self) -> CancellationToken {
+        self.0.over.clone()
+    }
+
     /// A replica that keeps its runs in `store` and runs them by `runner`.
     ///
     /// # Errors
@@ -130,6 +137,7 @@ impl Service {
             wake: Notify::new(),
             under_way: Mutex::default(),
             pulse: Mutex::default(),
+            over: CancellationToken::new(),
             whole: kept::Whole::default(),
         })))
     }

@@ -60,6 +60,7 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
             tracing::error!(%error, "the telling of {what} ended badly");
         }
     }
+    service.0.over.cancel();
     drop((beating, retaining, counting));
 }
 

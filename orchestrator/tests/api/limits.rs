@@ -58,3 +58,15 @@ async fn listeners_that_never_read_hold_nothing_up() {
     let stopping = running.orchestrator.stop();
     tokio::time::timeout(SOON, stopping).await.expect("it stops, whoever listens");
 }
+
+#[tokio::test]
+async fn a_listener_is_let_go_whole_when_the_replica_goes_down() {
+    let running = Running::start(&[]).await;
+    let run = running.submit(ENDLESS).await;
+    let events = running.request(Method::GET, &format!("/api/v1/runs/{run}/events")).send().await.expect("an answer");
+    let (told, ()) = tokio::time::timeout(SOON, async { tokio::join!(events.text(), running.orchestrator.stop()) })
+        .await
+        .expect("it stops");
+    let told = told.expect("the stream is not cut off");
+    assert!(told.contains("event: released") && !told.contains("event: end"), "{told}");
+}

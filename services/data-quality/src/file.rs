@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 use flight_common::params::{bad_param, did_you_mean};
 use flight_common::values::{USUAL_NULLS, types};
-use flight_common::{DataRoot, Fault, FileIdentity, peek, uncompressed};
+use flight_common::{DataRoot, Fault, FileIdentity, Violation, peek, uncompressed};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use regex::Regex;
@@ -76,7 +76,8 @@ impl ReferenceFile {
         }
         let message = format!("{} has no column \"{name}\"", self.path);
         let help = did_you_mean(name, self.schema.fields().iter().map(|field| field.name().as_str()));
-        Err(Fault::bad_schema(message.as_str()).column(name).help(help).violation(pointer, message))
+        let violation = Violation::new(pointer, message.as_str()).help(help.clone());
+        Err(Fault::bad_schema(message).column(name).help(help).with_violations(vec![violation]))
     }
 
     /// Whether its column of this name can be read in this type.

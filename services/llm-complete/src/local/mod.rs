@@ -12,7 +12,7 @@ pub use mind::Local;
 pub use shelf::Shelf;
 
 use crate::params::Params;
-use flight_common::{DataFile, DataRoot, Fault, FileIdentity, StepEnv, compute, params};
+use flight_common::{DataFile, DataRoot, Fault, FileIdentity, StepEnv, Violation, compute, params};
 use local_model::{Card, Flaw, Manner};
 use std::time::Duration;
 
@@ -88,8 +88,8 @@ fn shown(bytes: usize) -> String {
 }
 
 fn at_its_place(fault: Fault) -> Fault {
-    let message = fault.message().to_owned();
-    fault.violation(format!("/{PARAM}"), message)
+    let violation = Violation::new(format!("/{PARAM}"), fault.message()).help(fault.help_text().map(str::to_owned));
+    fault.with_violations(vec![violation])
 }
 
 /// What is wrong with this file.
