@@ -334,7 +334,7 @@ async fn numbers_that_do_not_fit_are_told() {
     door.keep(GOOD).await;
     for query in ["SELECT n + 9223372036854775807 FROM sums.read", "SELECT sum(n * 9223372036854775) FROM sums.read"] {
         let told = ask(&mut door.client, query).await.try_collect::<Vec<_>>().await.expect_err("it does not fit");
-        assert!(told.to_string().contains("verflow"), "{query}: {told}");
+        assert!(told.to_string().contains("too large"), "{query}: {told}");
     }
     door.orchestrator.stop().await;
 }
@@ -346,7 +346,7 @@ async fn no_query_takes_the_orchestrator_along() {
     let refused = [
         (format!("SELECT {}1", "1+".repeat(200_000)), "is the most"),
         (format!("SELECT {}1", "1+".repeat(1_000)), "levels deep"),
-        (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "RecursionLimit"),
+        (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "nests too deeply"),
         (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "levels deep"),
         ("SELECT length(repeat('x', 2000000000))".to_owned(), "at once"),
         ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r".to_owned(), "ecursive"),

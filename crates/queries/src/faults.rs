@@ -146,6 +146,10 @@ fn of_schema(error: &SchemaError) -> Told {
 
 /// `Expected: …, found: … at Line: 1, Column: 15`
 fn of_parser(said: &str) -> Told {
+    if said.eq_ignore_ascii_case("recursion limit exceeded") {
+        let fault = Fault::bad_params("the query nests too deeply").help("use fewer brackets, or a subquery");
+        return Told { fault, place: None, word: None };
+    }
     let place = said.rsplit_once(" at Line: ").and_then(|(said, place)| {
         let (line, column) = place.split_once(", Column: ")?;
         Some((said, TextPlace { line: line.parse().ok()?, column: column.parse().ok()? }))
