@@ -339,7 +339,14 @@ steps:
         let loaded = std::fs::read_to_string(house.path().join(format!("out.{format}"))).expect("it was written");
         let downloaded = service.quiver(&["runs", "download", "last", "odd", "--format", format]);
         assert_eq!(downloaded.stdout, loaded, "{format}: {}", downloaded.stderr);
+        // Unless told, the format is that which the file is called after.
+        let file = format!("down.{format}");
+        let saved = service.quiver(&["runs", "download", "last", "odd", "-o", &file]);
+        assert_eq!(saved.code, Some(0), "{}", saved.stderr);
+        assert_eq!(std::fs::read_to_string(house.path().join(file)).expect("it was written"), loaded);
     }
+    let unknown = service.quiver(&["runs", "download", "last", "odd", "-o", "down.xml"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains(".xml"), "{unknown:?}");
     let lines = std::fs::read_to_string(house.path().join("out.jsonl")).expect("it was written");
     let id = service.show("last")["id"].as_str().expect("an id").to_owned();
     let preview = service.asked(&format!("/api/v1/runs/{id}/steps/odd/preview?limit=2"));

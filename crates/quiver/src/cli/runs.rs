@@ -115,9 +115,9 @@ pub enum RunsCommand {
         id: String,
         /// The step.
         step: String,
-        /// `csv`, `json`, `jsonl`, `arrow` or `parquet`.
-        #[arg(long, default_value = "csv", value_name = "FORMAT")]
-        format: String,
+        /// `csv`, `json`, `jsonl`, `arrow` or `parquet` [default: as the file ends, else csv]
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
         /// The output, if it is not the main one.
         #[arg(long, value_name = "NAME")]
         output: Option<String>,

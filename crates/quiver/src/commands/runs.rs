@@ -13,6 +13,7 @@ use orchestrator::store::{AuditRecord, EventRow, Page, RunRow, RunState};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -111,13 +112,27 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
             }
         }
         RunsCommand::Download { id, step, format, output, to } => {
-            let mut query = vec![("format", format)];
+            let mut query = vec![("format", format.map_or_else(|| format_of(to.as_deref()), Ok)?)];
             query.extend(output.map(|output| ("output", output)));
             let request = remote.api(Method::GET, &["runs", &id, "steps", &step, "download"]).query(&query);
             save(&remote, remote.send(request).await?, to.as_deref()).await?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// The format that a file is called after.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] for a file that is called like none of them.
+fn format_of(file: Option<&Path>) -> Result<String, Fault> {
+    let ending = file.and_then(Path::extension).and_then(OsStr::to_str).unwrap_or("csv").to_ascii_lowercase();
+    match ending.as_str() {
+        "csv" | "json" | "jsonl" | "arrow" | "parquet" => Ok(ending),
+        "ndjson" => Ok("jsonl".to_owned()),
+        _ => Err(Fault::bad_params(format!("no format is known by .{ending}"))
+            .help("name one: --format csv, json, jsonl, arrow or parquet")),
+    }
 }
 
 /// The id of the run that is meant by `last`, by an id, or by the end of one: ids of runs begin with the time, and end by
