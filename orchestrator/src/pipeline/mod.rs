@@ -17,6 +17,7 @@ mod params;
 mod plan;
 mod problem;
 mod read;
+mod refusal;
 mod rules;
 mod schema;
 mod set;

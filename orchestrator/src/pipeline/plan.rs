@@ -4,6 +4,7 @@ use super::edges::Input;
 use super::graph::{Graph, Node};
 use super::params::{Arguments, Missing};
 use super::problem::{Problem, Problems};
+use super::refusal::{from_fault, from_violation, refused};
 use super::rules::RunRules;
 use super::source::{Source, Span};
 use super::spec::{Spec, load};
@@ -11,7 +12,7 @@ use super::when::When;
 use super::yaml::Yaml;
 use crate::mesh::{Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Dataset, Effects, Fault, FaultKind, StepCommand, StepKind, Violation};
+use flight_common::{Dataset, Effects, FaultKind, StepCommand, StepKind};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -297,64 +298,8 @@ async fn plan_node(
     Ok(Some(plan))
 }
 
-/// What a step said when it was planned: one problem for each parameter that it points to.
-fn refused(source: &Source, node: &Node, fault: &Fault) -> Vec<Problem> {
-    if fault.violations().is_empty() {
-        return vec![from_fault(&fault.clone().in_step(&node.id), &node.id_span)];
-    }
-    let problems = fault.violations().iter().map(|violation| {
-        let help = fault.help_for(violation).map(str::to_owned);
-        from_violation(source, node, fault.kind(), &violation.clone().help(help))
-    });
-    problems.collect()
-}
-
 fn node_params(node: &Node) -> Value {
     node.params.as_ref().map_or_else(|| Value::Object(Map::new()), Yaml::to_json)
-}
-
-fn from_violation(source: &Source, node: &Node, kind: FaultKind, violation: &Violation) -> Problem {
-    let code = match violation.message.as_str() {
-        text if kind == FaultKind::BadParams && text.contains("unknown parameter") => "unknown-param",
-        text if kind == FaultKind::BadParams && text.contains("missing parameter") => "missing-param",
-        _ => code(kind),
-    };
-    let span = match &node.params {
-        Some(params) if code == "unknown-param" => params.locate_key(&violation.pointer),
-        // What is missing has no place of its own.
-        Some(params) if !violation.pointer.is_empty() => located(source, params, violation),
-        _ => node.service_span.clone(),
-    };
-    let manual = || Some(format!("`quiver steps {}` explains its parameters", node.description.as_ref()?.name));
-    Problem::at(&span, code, format!("{}: {}", node.id, violation.message)).help(violation.help.clone().or_else(manual))
-}
-
-/// Where the value stands that a violation is about, or the word in it.
-fn located(source: &Source, params: &Yaml, violation: &Violation) -> Span {
-    let span = params.locate(&violation.pointer);
-    let value = params.at(&violation.pointer).and_then(Yaml::text);
-    let word = value.zip(violation.place).and_then(|(text, place)| source.word_within(&span, text, place));
-    word.unwrap_or(span)
-}
-
-fn from_fault(fault: &Fault, span: &Span) -> Problem {
-    Problem::at(span, code(fault.kind()), fault.to_string()).help(fault.help_text().map(str::to_owned))
-}
-
-fn code(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::BadParams => "bad-params",
-        FaultKind::BadSchema => "bad-schema",
-        FaultKind::BadData => "bad-data",
-        FaultKind::Denied => "denied",
-        FaultKind::Unauthenticated => "unauthenticated",
-        FaultKind::NotFound => "not-found",
-        FaultKind::Upstream => "unreachable",
-        FaultKind::Busy => "busy",
-        FaultKind::Cancelled => "cancelled",
-        FaultKind::TimedOut => "timed-out",
-        FaultKind::Internal => "internal",
-    }
 }
 
 /// What a step does to the world: what it planned, else what it describes.
