@@ -11,6 +11,7 @@
 //! | [`outbound`] | requests to addresses that somebody else has chosen |
 //! | [`api`] | REST, for people, scripts and the web page |
 //! | [`front`] | the Flight front door: steps, kept outputs, Flight SQL |
+//! | `tls` | the certificate of both doors |
 //! | [`serve`] | all of it put together: `quiver up`, `quiver-orchestrator` |
 //!
 //! It knows the kit and no step: what it knows of steps it learns from their descriptions.
@@ -26,3 +27,4 @@ pub mod schedule;
 pub mod serve;
 pub mod service;
 pub mod store;
+mod tls;

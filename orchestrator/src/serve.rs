@@ -1,14 +1,15 @@
 //! The whole orchestrator: store, service and API put together, for `quiver up` and for `quiver-orchestrator`.
 
-use crate::api::{Access, Api, ApiLimits, ApiServer, Tls};
+use crate::api::{Access, Api, ApiLimits, ApiServer};
 use crate::front::FrontServer;
 use crate::mesh::{FlightMesh, Planner, Secrets};
 use crate::run::Runner;
 use crate::service::{HookSettings, LineageSettings, RetryPolicy, Service, Settings};
 use crate::store::{Limits, Store};
+use crate::tls::Tls;
 use bytesize::ByteSize;
 use clap::Args;
-use flight_common::serve::address;
+use flight_common::arguments::{address, count, deadline, duration};
 use flight_common::{DataRoot, Fault, FaultKind, StepEnv, params};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -56,15 +57,15 @@ pub struct ServeOptions {
     pub plaintext: bool,
 
     /// Runs of this orchestrator at a time.
-    #[arg(long, env = "QUIVER_SLOTS", default_value_t = Settings::default().slots, value_parser = count, value_name = "N")]
+    #[arg(long, env = "QUIVER_SLOTS", default_value_t = Settings::default().slots, value_parser = count::<usize>, value_name = "N")]
     pub slots: usize,
 
     /// Runs at a time, over all orchestrators that share the store.
-    #[arg(long, env = "QUIVER_MAX_RUNS", default_value_t = Limits::default().runs, value_parser = count, value_name = "N")]
+    #[arg(long, env = "QUIVER_MAX_RUNS", default_value_t = Limits::default().runs, value_parser = count::<usize>, value_name = "N")]
     pub max_runs: usize,
 
     /// Runs of one pipeline at a time, unless it says otherwise.
-    #[arg(long, env = "QUIVER_MAX_RUNS_PER_PIPELINE", default_value_t = Limits::default().per_pipeline, value_parser = count, value_name = "N")]
+    #[arg(long, env = "QUIVER_MAX_RUNS_PER_PIPELINE", default_value_t = Limits::default().per_pipeline, value_parser = count::<usize>, value_name = "N")]
     pub max_runs_per_pipeline: usize,
 
     /// Runs at a time that use a step: `extract-sql=2`. May be given several times.
@@ -72,11 +73,11 @@ pub struct ServeOptions {
     pub max_runs_per_step: Vec<(String, usize)>,
 
     /// How long a run may take [default: any time]
-    #[arg(long, env = "QUIVER_RUN_TIMEOUT", value_parser = duration, value_name = "TIME")]
+    #[arg(long, env = "QUIVER_RUN_TIMEOUT", value_parser = deadline, value_name = "TIME")]
     pub run_timeout: Option<Duration>,
 
     /// How often a run is tried whose failure may pass.
-    #[arg(long, env = "QUIVER_ATTEMPTS", default_value_t = RetryPolicy::default().attempts, value_name = "N")]
+    #[arg(long, env = "QUIVER_ATTEMPTS", default_value_t = RetryPolicy::default().attempts, value_parser = count::<u32>, value_name = "N")]
     pub attempts: u32,
 
     /// How long a run belongs to an orchestrator that is not heard of.
@@ -104,11 +105,11 @@ pub struct ServeOptions {
     pub allow_private_hooks: bool,
 
     /// Where people reach the REST API: what links in hooks begin with.
-    #[arg(long, env = "QUIVER_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "QUIVER_PUBLIC_URL", value_parser = web_address, value_name = "URL")]
     pub public_url: Option<String>,
 
     /// How long a request may take until its answer begins: uploads may take longer, but not stand still.
-    #[arg(long, env = "QUIVER_REQUEST_TIMEOUT", value_parser = duration, default_value = "60s", value_name = "TIME")]
+    #[arg(long, env = "QUIVER_REQUEST_TIMEOUT", value_parser = deadline, default_value = "60s", value_name = "TIME")]
     pub request_timeout: Duration,
 
     /// The largest file that may be uploaded.
@@ -152,10 +153,6 @@ impl LineageOptions {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s or 5m"))
-}
-
 /// Heartbeats come three times as often: a shorter one would be lost to any pause of the machine.
 fn lease(text: &str) -> Result<Duration, String> {
     const SHORTEST: Duration = Duration::from_secs(1);
@@ -163,11 +160,11 @@ fn lease(text: &str) -> Result<Duration, String> {
         .and_then(|lease| if lease < SHORTEST { Err("1s is the shortest; 15s is usual".to_owned()) } else { Ok(lease) })
 }
 
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("nothing would ever run; write 1 or more".to_owned()),
-        Ok(count) => Ok(count),
-        Err(_) => Err("write a whole number, such as 4".to_owned()),
+/// Where a browser finds this: what begins a link.
+fn web_address(text: &str) -> Result<String, String> {
+    match text.parse::<http::Uri>() {
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => Ok(text.to_owned()),
+        _ => Err("write it like https://quiver.example".to_owned()),
     }
 }
 
@@ -222,9 +219,11 @@ impl ServeOptions {
         })
     }
 
-    fn tls(&self) -> Option<Tls> {
-        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
-        Some(Tls { certificate, key })
+    fn tls(&self) -> Result<Option<Tls>, Fault> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Tls::read(certificate, key).map(Some),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -310,13 +309,16 @@ impl Orchestrator {
         check_limited(&options.max_runs_per_step, runner.planner()).await?;
         let service = Service::new(store, runner, env.data_root.clone(), options.settings()?)?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
+        if options.tokens && service.store().tokens().await?.is_empty() {
+            tracing::warn!("nobody may call yet: `quiver token create NAME --role admin` makes the first token");
+        }
         let limits = ApiLimits {
             upload: options.max_upload.as_u64(),
             patience: options.request_timeout,
             ..ApiLimits::default()
         };
         let api = Api::new(service.clone(), access, limits);
-        let tls = options.tls();
+        let tls = options.tls()?;
         for address in [options.api, options.front] {
             guarded(address, access, tls.is_some() || options.plaintext)?;
         }
@@ -376,9 +378,12 @@ mod tests {
         assert_eq!(lease("2s"), Ok(Duration::from_secs(2)));
         assert!(lease("0s").is_err() && lease("900ms").is_err());
         assert_eq!(step_limit("extract-sql=2"), Ok(("extract-sql".to_owned(), 2)));
+        assert!(web_address("https://quiver.example/etl").is_ok());
+        for wrong in ["foo", "quiver.example:80", "ftp://quiver.example", "https://"] {
+            assert!(web_address(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["extract-sql=0", "extract-sql", "extract-sql=x", "=2"] {
             assert!(step_limit(wrong).is_err(), "{wrong}");
         }
-        assert!(count("0").is_err() && count("-1").is_err());
     }
 }

@@ -66,6 +66,16 @@ impl FileIdentity {
         Ok(Self { path: path.to_owned(), size: found.len(), version })
     }
 
+    /// That of an object of a bucket.
+    pub(crate) fn of_object(path: &str, size: u64, version: String) -> Self {
+        Self { path: path.to_owned(), size, version: Version::Object(version) }
+    }
+
+    /// A short text that tells this content of the file from others: 32 hexadecimal digits.
+    pub fn tag(&self) -> String {
+        shortened(Sha256::digest(self.to_string()))
+    }
+
     /// That of several files together, as text: of one as it is, of more their number, their bytes and a checksum.
     pub fn of_all(files: &[Self]) -> String {
         if let [only] = files {
@@ -73,9 +83,8 @@ impl FileIdentity {
         }
         let mut sum = Sha256::new();
         files.iter().for_each(|file| sum.update(format!("{file}\n")));
-        let mut text = format!("{} files of {} bytes, ", files.len(), files.iter().map(Self::size).sum::<u64>());
-        sum.finalize().iter().take(16).for_each(|byte| text.push_str(&format!("{byte:02x}")));
-        text
+        let bytes: u64 = files.iter().map(Self::size).sum();
+        format!("{} files of {bytes} bytes, {}", files.len(), shortened(sum.finalize()))
     }
 
     /// The path, as the user wrote it or a pattern found it.
@@ -101,6 +110,11 @@ impl FileIdentity {
         let replaced = if now.to_string() == self.to_string() { " (another file in its place)" } else { "" };
         Err(Fault::bad_data(message + replaced).help("run the pipeline again, when nobody writes to the source"))
     }
+}
+
+/// The first half of a checksum, in hexadecimal digits.
+fn shortened(sum: impl AsRef<[u8]>) -> String {
+    sum.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for FileIdentity {

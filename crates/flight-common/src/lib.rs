@@ -13,6 +13,7 @@
 //! | [`farewell`] | what is to be said elsewhere before the process ends |
 //! | [`registry`], [`drive`] | how a step is called, in this process or behind a server |
 
+pub mod arguments;
 pub mod client;
 pub mod columns;
 pub mod command;
@@ -23,7 +24,6 @@ pub mod describe;
 pub mod drive;
 pub mod farewell;
 mod fault;
-#[cfg(feature = "files")]
 mod identity;
 mod idle;
 mod memory;
@@ -55,7 +55,6 @@ pub use data_root::{AwsSettings, DataFile, DataRoot, FileEntry, LEGACY_ROOT, New
 pub use dataset::Dataset;
 pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
 pub use fault::{Fault, FaultKind, TextPlace, Violation};
-#[cfg(feature = "files")]
 pub use identity::{FileIdentity, files_of};
 pub use memory::{MemoryBudget, Reservation};
 pub use parcel::Parcel;

@@ -1,5 +1,6 @@
 //! The `main` of a step's own binary, and the knobs that every server of steps has.
 
+use crate::arguments::{address, memory};
 use crate::data_root::RootOptions;
 use crate::farewell::farewells;
 use crate::fault::Fault;
@@ -15,7 +16,7 @@ use crate::variables;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub struct EnvOptions {
     pub root: RootOptions,
 
     /// Memory for rows that must wait. What does not fit goes to disk.
-    #[arg(long, env = "QUIVER_MEMORY_LIMIT", default_value_t = ByteSize::mib(256), value_name = "SIZE")]
+    #[arg(long, env = "QUIVER_MEMORY_LIMIT", default_value_t = ByteSize::mib(256), value_parser = memory, value_name = "SIZE")]
     pub memory_limit: ByteSize,
 
     /// The folder for spill files [default: the system's temporary folder]
@@ -64,17 +65,6 @@ impl EnvOptions {
         let space = SpillSpace::new(MemoryBudget::new(limit), spill_dir, quota);
         Ok(StepEnv { data_root, space, http_allow: self.http_allow.clone() })
     }
-}
-
-/// An address to listen on, as people write it: a host by number or by name, and a port.
-///
-/// # Errors
-/// What is wrong with it, and how one looks.
-pub fn address(text: &str) -> Result<SocketAddr, String> {
-    let like = "write it like 127.0.0.1:8815, [::1]:8815, 0.0.0.0:8815 or localhost:8815";
-    let found: Vec<SocketAddr> = text.to_socket_addrs().map_err(|error| format!("{error}; {like}"))?.collect();
-    // A name of both kinds is the one that clients try.
-    found.iter().find(|one| one.is_ipv4()).or(found.first()).copied().ok_or_else(|| format!("no address; {like}"))
 }
 
 /// Where to listen, and how to end.

@@ -9,7 +9,10 @@ use flight_common::{Fault, FaultKind};
 use futures::{Stream, StreamExt};
 use orchestrator::api::ProblemDetails;
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, Url};
+use rustls::{CertificateError, Error as TlsError};
 use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -110,15 +113,14 @@ impl Remote {
 
     /// Why no answer came, and what to try.
     pub fn unreachable(&self, error: &reqwest::Error) -> Fault {
-        let why = chain(error);
-        let help = if why.contains("CaUsedAsEndEntity") {
-            "its certificate is one for an authority: make one for a server, which has `basicConstraints=CA:FALSE`"
-        } else if why.contains("certificate") {
-            "name the authority that signed its certificate by --ca-cert FILE"
-        } else {
-            "is it running? `quiver up` starts one on this machine; --url names another"
+        let encrypted = self.url.scheme() == "https";
+        let help = match tls_error(error) {
+            Some(error) => trust(error),
+            // A server that wants TLS hangs up on anything else, or answers in it.
+            None if !encrypted && !error.is_connect() => "does it speak TLS? then its URL begins with https",
+            None => "is it running? `quiver up` starts one on this machine; --url names another",
         };
-        Fault::upstream(format!("{} is not reachable: {why}", self.url())).help(help)
+        Fault::upstream(format!("{} is not reachable: {}", self.url(), chain(error))).help(help)
     }
 
     async fn refused(&self, response: Response) -> Fault {
@@ -166,8 +168,42 @@ fn no_certificate(file: &Path) -> Fault {
         .help("it is text with `-----BEGIN CERTIFICATE-----` in it: PEM")
 }
 
+/// What to do about what TLS says against a server.
+fn trust(error: &TlsError) -> &'static str {
+    let TlsError::InvalidCertificate(why) = error else { return "does it speak TLS? if not, its URL begins with http" };
+    match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired, or this machine's clock is wrong: renew it, and start the orchestrator again"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet, or this machine's clock is wrong"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "call it by a name that its certificate is for, or make one for this name"
+        }
+        // What is no error of its own.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "its certificate is one for an authority: make one for a server, which has `basicConstraints=CA:FALSE`"
+        }
+        _ => "name the authority that signed its certificate by --ca-cert FILE",
+    }
+}
+
+/// What TLS says, among the causes of an error.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    // What is within an error of the operating system's kind is not told as its cause.
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match within {
+        Some(inner) => tls_error(inner),
+        None => tls_error(error.source()?),
+    }
+}
+
 /// An error with what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

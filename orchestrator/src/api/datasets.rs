@@ -2,16 +2,19 @@
 
 use super::Api;
 use super::auth::{Operator, Viewer};
+use super::conditions::{etag, expected, has};
 use super::download::Format;
-use super::extract::{Json, Path, Query, text_header};
+use super::extract::{Json, Path, Query};
 use super::problem::{ApiError, ProblemDetails};
 use super::rows::{self, Column};
+use crate::store::Expected;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use flight_common::{Fault, FileEntry, NewFile, StepCommand, compute};
+use flight_common::{DataRoot, Fault, FaultKind, FileEntry, NewFile, StepCommand, compute};
 use futures::StreamExt;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
+use http_body::Body as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::io::Write;
@@ -105,7 +108,8 @@ struct Look {
 
 /// A data set: its columns, and its rows where the file tells them.
 #[utoipa::path(get, path = "/datasets/{*path}", tag = "datasets", params(("path" = String, Path), Look), responses(
-    (status = 200, body = DatasetDetails),
+    (status = 200, body = DatasetDetails, headers(("ETag" = String, description = "What `If-Match` takes."))),
+    (status = 304, description = "The caller has it already: `If-None-Match`."),
     (status = 403, body = ProblemDetails, description = "It lies outside the data root."),
     (status = 404, body = ProblemDetails),
     (status = 422, body = ProblemDetails, description = "It is no data set that can be read."),
@@ -115,14 +119,20 @@ async fn describe(
     State(api): State<Api>,
     Path(path): Path<String>,
     Query(look): Query<Look>,
-) -> Result<Json<DatasetDetails>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let Some(format) = Format::of(&path) else {
         return Err(ApiError::bad_request(format!("{path} is not called like a data set")).help(
             "what can be looked into here ends in .csv, .json, .jsonl, .arrow or .parquet; pipelines read more",
         ));
     };
-    let _seat = if look.count { Some(api.seat(&caller)?) } else { None };
     let root = api.service().data_root().clone();
+    let (asked, of) = (path.clone(), root.clone());
+    let tag = compute::run(move || of.identity_of(&asked, "path")).await?.tag();
+    if has(&headers, &tag)? {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&tag))]).into_response());
+    }
+    let _seat = if look.count { Some(api.seat(&caller)?) } else { None };
     let shown = path.clone();
     let (bytes, rows) = compute::run(move || {
         let file = root.open_file(&shown, "path")?.into_std();
@@ -138,7 +148,8 @@ async fn describe(
     let command = StepCommand { step: step.to_owned(), params: json!({"file_path": path}), ..StepCommand::default() };
     let plan = api.service().runner().planner().plan(command, Vec::new()).await?;
     let columns = plan.outputs.first().map(|schema| rows::columns(schema)).unwrap_or_default();
-    Ok(Json(DatasetDetails { path, bytes, format: format.extension(), columns, rows }))
+    let details = DatasetDetails { path, bytes, format: format.extension(), columns, rows };
+    Ok(([(header::ETAG, etag(&tag))], Json(details)).into_response())
 }
 
 /// A file that was uploaded.
@@ -150,13 +161,20 @@ pub struct Uploaded {
     bytes: u64,
 }
 
-/// Uploads a file. It is seen once it is whole; one that was there is replaced, unless `If-None-Match: *` says not to.
-#[utoipa::path(put, path = "/datasets/{*path}", tag = "datasets", params(("path" = String, Path)),
+/// Uploads a file. It is seen once it is whole; one that was there is replaced.
+///
+/// With `If-Match: "TAG"` only if the file is still the one of this `ETag`, and with `If-Match: *` if there is one; with
+/// `If-None-Match: *` only if there is no such file yet.
+#[utoipa::path(put, path = "/datasets/{*path}", tag = "datasets",
+    params(
+        ("path" = String, Path),
+        ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header),
+    ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
-        (status = 201, body = Uploaded),
+        (status = 201, body = Uploaded, headers(("ETag" = String, description = "What `If-Match` takes."))),
         (status = 403, body = ProblemDetails, description = "It lies outside the data root."),
-        (status = 412, body = ProblemDetails, description = "There is such a file already."),
+        (status = 412, body = ProblemDetails, description = "The file that is there is not the expected one."),
         (status = 413, body = ProblemDetails, description = "It is larger than the service takes."),
     ))]
 async fn upload(
@@ -168,16 +186,61 @@ async fn upload(
 ) -> Result<Response, ApiError> {
     let root = api.service().data_root().clone();
     let place = root.locate(&path, "path")?;
-    let fresh = text_header(&headers, "if-none-match")?.is_some_and(|any| any.trim() == "*");
-    let (asked, of) = (path.clone(), root.clone());
-    if fresh && compute::run(move || of.length_of(&asked, "path")).await.is_ok() {
-        return Err(ApiError::precondition_failed(format!("there is a file {path} already")));
-    }
+    let expected = expected(&headers)?;
+    check(&root, &path, &expected).await?;
+    // So many are promised; more may come.
+    fits(body.size_hint().lower(), api.largest_upload(), &path)?;
     let seat = api.seat(&caller)?;
-    let file = compute::run(move || root.new_file(&place)).await?;
-    let bytes = receive(body, file, api.largest_upload(), &path).await?;
+    let file = {
+        let root = root.clone();
+        compute::run(move || root.new_file(&place)).await?
+    };
+    let (file, bytes) = receive(body, file, api.largest_upload(), &path).await?;
+    let tag = {
+        let _turn = api.publishing().await;
+        check(&root, &path, &expected).await?;
+        let shown = path.clone();
+        compute::run(move || {
+            file.commit()?;
+            Ok(root.identity_of(&shown, "path")?.tag())
+        })
+        .await?
+    };
     drop(seat);
-    Ok((StatusCode::CREATED, Json(Uploaded { path, bytes })).into_response())
+    Ok((StatusCode::CREATED, [(header::ETAG, etag(&tag))], Json(Uploaded { path, bytes })).into_response())
+}
+
+/// Refuses to replace a file that is not the one that the caller expects.
+async fn check(root: &DataRoot, path: &str, expected: &Expected) -> Result<(), ApiError> {
+    if *expected == Expected::Any {
+        return Ok(());
+    }
+    let (root, asked) = (root.clone(), path.to_owned());
+    let now = match compute::run(move || root.identity_of(&asked, "path")).await {
+        Ok(file) => Some(file.tag()),
+        Err(fault) if fault.kind() == FaultKind::NotFound => None,
+        Err(fault) => return Err(fault.into()),
+    };
+    if expected.holds(now.as_deref()) {
+        return Ok(());
+    }
+    Err(match now {
+        Some(_) if *expected == Expected::NotThere => {
+            ApiError::precondition_failed(format!("there is a file {path} already"))
+        }
+        Some(_) => ApiError::precondition_failed(format!("the file {path} is not the expected one any more"))
+            .help("look at what there is now, and send its ETag"),
+        None => ApiError::precondition_failed(format!("there is no file {path}")),
+    })
+}
+
+/// Refuses a file of more bytes than are taken.
+fn fits(bytes: u64, largest: u64, path: &str) -> Result<(), ApiError> {
+    if bytes <= largest {
+        return Ok(());
+    }
+    let limit = format!("{path} is larger than the {largest} bytes that this service takes");
+    Err(ApiError::too_large(limit).help("copy it to the data root, or raise --max-upload"))
 }
 
 fn silent(received: u64) -> ApiError {
@@ -185,8 +248,8 @@ fn silent(received: u64) -> ApiError {
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", why).help("nothing of it is kept: send it again")
 }
 
-/// Writes a body to a file, and commits it at its end. One that is cut short leaves nothing.
-async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Result<u64, ApiError> {
+/// Writes a body to a file. One that is cut short leaves nothing.
+async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Result<(NewFile, u64), ApiError> {
     let mut pieces = body.into_data_stream();
     let mut received = 0_u64;
     loop {
@@ -194,11 +257,7 @@ async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Res
         let Some(piece) = next.map_err(|_| silent(received))? else { break };
         let piece = piece.map_err(|_| ApiError::bad_request("the upload was cut short"))?;
         received += piece.len() as u64;
-        if received > largest {
-            let limit = format!("{path} is larger than the {largest} bytes that this service takes");
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", limit)
-                .help("copy it to the data root, or raise --max-upload"));
-        }
+        fits(received, largest, path)?;
         let shown = path.to_owned();
         file = compute::run(move || {
             file.write_all(&piece).map_err(|error| Fault::io(shown, &error))?;
@@ -206,6 +265,5 @@ async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Res
         })
         .await?;
     }
-    compute::run(move || file.commit()).await?;
-    Ok(received)
+    Ok((file, received))
 }

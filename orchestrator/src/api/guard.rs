@@ -16,12 +16,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+/// Bytes of the largest body of a request, but for uploads.
+pub(super) const LARGEST_BODY: usize = 4 << 20;
+
 /// Puts the guards around these routes.
 pub(super) fn guarded(router: Router, api: &Api) -> Router {
     router
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(api.0.limits.body))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn_with_state(api.clone(), in_time))
         .layer(from_fn_with_state(api.clone(), same_site))
         .layer(CatchPanicLayer::custom(panicked))

@@ -7,6 +7,7 @@ use axum::extract::State;
 use flight_common::{Fault, compute, telemetry};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -96,7 +97,12 @@ async fn readiness(api: &Api) -> Readiness {
     let root = async {
         let root = service.data_root().clone();
         let own = service.own_folder().clone();
-        let look = move || root.check().and_then(|()| own.check());
+        let look = move || {
+            root.check()?;
+            own.check()?;
+            // It has no name until it is committed, which this one never is.
+            own.new_file(Path::new("probe")).map(drop)
+        };
         in_time(async { compute::run(look).await.map_err(|fault| fault.to_string()) }).await
     };
     let (mut parts, steps, collector, root): (Vec<Part>, Vec<Part>, Option<Part>, _) =

@@ -1,12 +1,12 @@
 //! The socket of the REST API, with TLS or without, and an end that drains.
 
 use super::Api;
+use crate::tls::Tls;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use flight_common::Fault;
 use hyper_util::rt::TokioTimer;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -14,15 +14,6 @@ use tokio::task::JoinHandle;
 const HEAD: Duration = Duration::from_secs(10);
 /// How long answers under way may take at the end.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// A certificate, and its key: PEM files.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The certificate, with those between it and a root.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
 
 /// A REST API that listens.
 pub struct ApiServer {
@@ -56,7 +47,7 @@ impl ApiServer {
                 tokio::spawn(server.serve(routes))
             }
             Some(tls) => {
-                let config = config(tls).await?;
+                let config = RustlsConfig::from_config(tls.config());
                 let mut server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?.handle(handle.clone());
                 server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
                 server.http_builder().http2().timer(TokioTimer::new());
@@ -79,13 +70,4 @@ impl ApiServer {
             tracing::warn!(%error, "the REST API ended badly");
         }
     }
-}
-
-async fn config(tls: &Tls) -> Result<RustlsConfig, Fault> {
-    // Another part of the process may have chosen it already: it is the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await.map_err(|error| {
-        let files = format!("{} and {}", tls.certificate.display(), tls.key.display());
-        Fault::bad_params(format!("no TLS from {files}: {error}")).help("both are PEM files: a certificate and its key")
-    })
 }

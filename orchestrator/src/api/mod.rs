@@ -43,7 +43,7 @@ mod tokens;
 
 pub use auth::Access;
 pub use health::{Part, Readiness, Version};
-pub use listen::{ApiServer, Tls};
+pub use listen::ApiServer;
 pub use problem::{PipelineProblem, ProblemDetails};
 pub use runs::{Comparison, RunDetails};
 pub use schedules::{Backfilled, Times};
@@ -56,7 +56,7 @@ use flight_common::Fault;
 use seats::{Seat, Seats};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -65,8 +65,6 @@ use utoipa_swagger_ui::SwaggerUi;
 /// What protects the service.
 #[derive(Clone, Debug)]
 pub struct ApiLimits {
-    /// Bytes of the largest body of a request, but for uploads.
-    pub body: usize,
     /// Bytes of the largest upload.
     pub upload: u64,
     /// How long a request may take until its answer begins.
@@ -79,7 +77,7 @@ pub struct ApiLimits {
 
 impl Default for ApiLimits {
     fn default() -> Self {
-        Self { body: 4 << 20, upload: 10 << 30, patience: Duration::from_secs(60), requests: 512, streams: 128 }
+        Self { upload: 10 << 30, patience: Duration::from_secs(60), requests: 512, streams: 128 }
     }
 }
 
@@ -93,6 +91,8 @@ struct Inner {
     limits: ApiLimits,
     seats: Seats,
     requests: Semaphore,
+    /// Held by the upload whose file is put into its place.
+    publishing: Mutex<()>,
 }
 
 impl Api {
@@ -102,7 +102,7 @@ impl Api {
         let each = if access == Access::Open { limits.streams } else { limits.streams.div_ceil(2) };
         let seats = Seats::new(limits.streams, each);
         let requests = Semaphore::new(limits.requests);
-        Self(Arc::new(Inner { service, access, limits, seats, requests }))
+        Self(Arc::new(Inner { service, access, limits, seats, requests, publishing: Mutex::default() }))
     }
 
     fn service(&self) -> &Service {
@@ -120,6 +120,11 @@ impl Api {
     /// A place among those whose answers take long.
     fn seat(&self, caller: &Caller) -> Result<Seat, Fault> {
         self.0.seats.take(&caller.name)
+    }
+
+    /// Waits for the turn to look what is there, and to replace it.
+    async fn publishing(&self) -> MutexGuard<'_, ()> {
+        self.0.publishing.lock().await
     }
 
     /// All routes.

@@ -84,7 +84,7 @@ async fn get(
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Store {
-    /// Whether it must be fit to run: `false` stores what the steps cannot plan yet, for want of a file, say.
+    /// Whether it must be fit to run, also by its schedules: `false` stores what the steps cannot plan yet, for want of a file, say.
     #[serde(default = "yes")]
     check: bool,
 }
@@ -106,6 +106,7 @@ fn yes() -> bool {
     responses(
         (status = 200, body = PipelineVersion),
         (status = 201, body = PipelineVersion, description = "It is the first version."),
+        (status = 409, body = ProblemDetails, description = "A schedule runs it, and could not run this text."),
         (status = 412, body = ProblemDetails, description = "Somebody else was faster."),
         (status = 422, body = ProblemDetails, description = "It cannot run."),
     ))]
@@ -120,6 +121,10 @@ async fn put(
     fit(&name, "pipeline")?;
     if how.check {
         api.service().check_unfilled(&name, &body).await?;
+        api.service().check_schedules(&name, &body).await.map_err(|error| {
+            ApiError::from(error)
+                .help("let the schedule run a fixed version, or store this unchecked and then change the schedule")
+        })?;
     }
     let definition = Definition::new(body);
     let expected = expected(&headers)?;

@@ -1,5 +1,6 @@
 //! What went wrong, as RFC 9457 has it: `application/problem+json`.
 
+use super::guard::LARGEST_BODY;
 use crate::pipeline::{Problem, Problems};
 use crate::service::Refused;
 use crate::store::StoreError;
@@ -88,6 +89,11 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, FaultKind::BadParams.name(), detail)
     }
 
+    /// More bytes than are taken.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    }
+
     /// Somebody else changed it first.
     pub fn precondition_failed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
@@ -130,7 +136,11 @@ impl From<StoreError> for ApiError {
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, error.to_string());
         match &error {
             StoreError::Conflict(_) => conflict("conflict"),
-            StoreError::Illegal { .. } => conflict("illegal_move"),
+            StoreError::Illegal { .. } => {
+                let mut answer = conflict("illegal_move");
+                answer.details.help = Fault::from(error).help_text().map(str::to_owned);
+                answer
+            }
             StoreError::LeaseLost(_) => conflict("lease_lost"),
             StoreError::Stale(_) => {
                 Self::precondition_failed(error.to_string()).help("look at what there is now, and send its ETag")
@@ -178,11 +188,11 @@ macro_rules! rejections {
     ($($rejection:ty),*) => {$(
         impl From<$rejection> for ApiError {
             fn from(rejection: $rejection) -> Self {
-                let code = match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => "too_large",
-                    _ => FaultKind::BadParams.name(),
-                };
-                Self::new(rejection.status(), code, rejection.body_text())
+                match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(format!("the body has more than {LARGEST_BODY} bytes"))
+                        .help("a pipeline is a text; data goes to PUT /api/v1/datasets/{path}"),
+                    status => Self::new(status, FaultKind::BadParams.name(), rejection.body_text()),
+                }
             }
         }
     )*};

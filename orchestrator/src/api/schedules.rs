@@ -69,6 +69,9 @@ async fn delete(_: Operator, State(api): State<Api>, Path(name): Path<String>) -
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Times of a schedule that are told at once.
+const MOST_TIMES: usize = 1000;
+
 /// How many times.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +97,7 @@ pub struct Times {
 /// The next times of a schedule, be it paused or not.
 #[utoipa::path(get, path = "/schedules/{name}/next", tag = "schedules", params(("name" = String, Path), HowMany), responses(
     (status = 200, body = Times),
+    (status = 400, body = ProblemDetails),
     (status = 404, body = ProblemDetails),
 ))]
 async fn next(
@@ -102,9 +106,12 @@ async fn next(
     Path(name): Path<String>,
     Query(how): Query<HowMany>,
 ) -> Result<Json<Times>, ApiError> {
+    if how.count > MOST_TIMES {
+        return Err(ApiError::bad_request(format!("at most {MOST_TIMES} times are told at once, not {}", how.count)));
+    }
     let store = api.service().store();
     let timing = store.schedule(&name).await?.spec.timing()?;
-    let times = timing.between(store.now().await?, i64::MAX, how.count.min(1000));
+    let times = timing.between(store.now().await?, i64::MAX, how.count);
     let times = times.into_iter().map(|time| timing.local(time).to_rfc3339()).collect();
     Ok(Json(Times { description: timing.describe(), times }))
 }
@@ -166,11 +173,14 @@ async fn backfill(
     Path(name): Path<String>,
     Json(range): Json<Range>,
 ) -> Result<(StatusCode, Json<Backfilled>), ApiError> {
+    if range.concurrency.is_some_and(|most| most < 1) {
+        return Err(ApiError::bad_request("with a concurrency of less than 1 nothing would ever run"));
+    }
     let timing = api.service().store().schedule(&name).await?.spec.timing()?;
     let range = Backfill {
         from: timing.moment(&range.from)?,
         until: timing.moment(&range.until)?,
-        concurrency: range.concurrency.map(|most| most.max(1)),
+        concurrency: range.concurrency,
         again: range.again,
     };
     let occurrences = api.service().backfill(&name, &range, &caller.name).await?;

@@ -4,7 +4,7 @@ use super::Api;
 use super::auth::Admin;
 use super::extract::{Json, Path};
 use super::problem::{ApiError, ProblemDetails};
-use crate::store::{Role, Token};
+use crate::store::{Role, Token, TokenName};
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -56,11 +56,9 @@ async fn make(
     State(api): State<Api>,
     Json(request): Json<TokenRequest>,
 ) -> Result<(StatusCode, Json<NewToken>), ApiError> {
-    if request.name.trim().is_empty() || request.name.len() > 255 {
-        return Err(ApiError::bad_request("a token needs a name of 1 to 255 characters"));
-    }
+    let name: TokenName = request.name.parse().map_err(|why: String| ApiError::bad_request(why))?;
     let good_for = request.good_for_seconds.map(Duration::from_secs);
-    let (token, secret) = api.service().store().make_token(&request.name, request.role, good_for).await?;
+    let (token, secret) = api.service().store().make_token(&name, request.role, good_for).await?;
     Ok((StatusCode::CREATED, Json(NewToken { token, secret })))
 }
 

@@ -18,9 +18,10 @@ mod sql;
 mod submit;
 mod upload;
 
-use crate::api::{Access, Tls};
+use crate::api::Access;
 use crate::mesh::FlightMesh;
 use crate::service::Service;
+use crate::tls::Tls;
 use access::Caller;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use arrow_flight::{FlightData, Ticket};
@@ -43,7 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::transport::{Identity, ServerTlsConfig};
+use tonic::transport::ServerTlsConfig;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -216,9 +217,7 @@ impl FrontServer {
         let address = listener.address().ok_or_else(|| Fault::internal("a listener without an address"))?;
         let mut server = listener.server();
         if let Some(tls) = tls {
-            let read = |path: &std::path::Path| std::fs::read(path).map_err(|error| Fault::io(path.display(), &error));
-            let identity = Identity::from_pem(read(&tls.certificate)?, read(&tls.key)?);
-            let configured = server.tls_config(ServerTlsConfig::new().identity(identity));
+            let configured = server.tls_config(ServerTlsConfig::new().identity(tls.identity()));
             server = configured.map_err(|error| Fault::bad_params(format!("no TLS for the front door: {error}")))?;
         }
         let stop = CancellationToken::new();

@@ -64,6 +64,11 @@ pub fn services(source: &Source) -> Vec<String> {
     load(source, &mut Problems::none()).steps.into_iter().filter_map(|step| step.service).collect()
 }
 
+/// The ids of its steps, as far as they can be read and as they are written.
+pub fn step_ids(source: &Source) -> Vec<String> {
+    load(source, &mut Problems::none()).steps.into_iter().map(|step| step.id).collect()
+}
+
 /// Whether anything of it runs finally.
 pub fn has_finally(source: &Source) -> bool {
     load(source, &mut Problems::none()).steps.iter().any(|step| step.finally)

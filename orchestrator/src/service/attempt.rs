@@ -1,16 +1,15 @@
 //! One attempt of a run, from planning to its end.
 
-use super::attendant::{Durable, open, patiently};
+use super::attendant::{Durable, patiently};
 use super::fingerprint::fingerprints;
 use super::lineage::{About, Lineage, Touched, Turn, touched_by_all};
-use super::reuse::{Past, settle};
-use super::{Service, UnderWay, audit, kept};
-use crate::pipeline::{self, Arguments, Plan, PlannedNode, Problem, Problems, Source};
-use crate::run::{Progress, RunOptions, RunReport, Settled, Status};
-use crate::store::{AttemptRow, AuditRecord, Claim, Committed, Ending, RunRow, RunState, StoreError};
+use super::{Service, UnderWay, audit, earlier, kept};
+use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
+use crate::run::{Progress, RunOptions, RunReport, Status};
+use crate::store::{AuditRecord, Claim, Ending, RunRow, RunState, StoreError};
 use chrono::Utc;
 use flight_common::telemetry::metrics;
-use flight_common::{DataRoot, Effects, Fault, FaultKind, compute, telemetry};
+use flight_common::{Fault, FaultKind, telemetry};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -188,14 +187,11 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         }
     };
     let prints = fingerprints(&plan);
-    let settled = match past(service, claim, &plan).await {
-        Ok(past) => match settled(service, &plan, prints.clone(), past).await {
-            Ok(settled) => settled,
-            Err(fault) => return Ended::before_it_ran(failed(fault)),
-        },
-        Err(error) => return Ended::before_it_ran(failed(error.into())),
+    let settled = match earlier::settled(service, claim, &plan, &prints).await {
+        Ok(settled) => settled,
+        Err(fault) => return Ended::before_it_ran(failed(fault)),
     };
-    match begun_before(service, claim, &plan, &settled).await {
+    match earlier::begun_before(service, claim, &plan, &settled).await {
         Ok(None) => {}
         Ok(Some(fault)) => return Ended::before_it_ran(Ending::Failed(fault)),
         Err(error) => return Ended::before_it_ran(failed(error.into())),
@@ -305,94 +301,6 @@ fn unplanned(problems: &Problems) -> Fault {
         Some(help) => fault.help(help),
         None => fault,
     }
-}
-
-/// Why the run may not go on by itself: a step that cannot take back what it does was begun by an earlier attempt, since
-/// somebody last asked for the run, and what came of it is not known.
-async fn begun_before(
-    service: &Service,
-    claim: &Claim,
-    plan: &Plan,
-    settled: &HashMap<String, Settled>,
-) -> Result<Option<Fault>, StoreError> {
-    let external = |node: &&PlannedNode| node.effects == Effects::External && !settled.contains_key(&node.id);
-    let external: Vec<&str> = plan.nodes.iter().filter(external).map(|node| node.id.as_str()).collect();
-    if external.is_empty() {
-        return Ok(None);
-    }
-    let (store, run) = (&service.0.store, &claim.lease.run);
-    let asked = store.newest_event(run, "resumed").await?.map_or(0, |event| event.seq);
-    let begun = store.begun(run, asked).await?;
-    let repeated = external.into_iter().find(|id| begun.iter().any(|begun| begun == id));
-    Ok(repeated.map(|id| {
-        Fault::upstream(format!(
-            "\"{id}\" cannot take back what it does, and an earlier attempt has begun it: it is not done again unasked"
-        ))
-        .help("look at what it has done; `quiver runs resume` does it again")
-    }))
-}
-
-async fn past(service: &Service, claim: &Claim, plan: &Plan) -> Result<Past, StoreError> {
-    if !claim.reuse {
-        return Ok(Past::default());
-    }
-    let (store, run) = (&service.0.store, &claim.lease.run);
-    let (kept, commits) = tokio::try_join!(store.kept(run), store.commits(run))?;
-    let told = match plan.nodes.iter().all(|node| node.asks.is_empty()) {
-        true => HashMap::new(),
-        false => told(&store.attempts(run).await?),
-    };
-    Ok(Past { kept, commits, told })
-}
-
-/// What the last report says of each step that has ended well in some attempt.
-fn told(attempts: &[AttemptRow]) -> HashMap<String, Value> {
-    let reports = attempts.iter().filter_map(|attempt| attempt.report.as_ref());
-    let steps = reports.filter_map(|report| report["steps"].as_array()).flatten();
-    let well = steps.filter(|step| matches!(step["status"].as_str(), Some("done" | "reused")));
-    well.filter_map(|step| Some((step["id"].as_str()?.to_owned(), step.clone()))).collect()
-}
-
-/// What need not be done again, with its files open. An output whose file is not what it was is made again, and so is
-/// a load whose file is gone.
-async fn settled(
-    service: &Service,
-    plan: &Plan,
-    prints: Vec<String>,
-    mut past: Past,
-) -> Result<HashMap<String, Settled>, Fault> {
-    if past.kept.is_empty() && past.commits.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let (own, root, plan) = (service.0.own.clone(), service.0.data_root.clone(), plan.clone());
-    compute::run(move || {
-        past.commits.retain(|commit| still_there(&root, commit));
-        loop {
-            let mut opened = HashMap::new();
-            let mut broken = None;
-            for (id, settlement) in settle(&plan, &prints, &past) {
-                match open(&own, settlement) {
-                    Some(settled) => {
-                        let earlier = past.told.get(&id).cloned();
-                        opened.insert(id, Settled { earlier, ..settled });
-                    }
-                    None => broken = Some(id),
-                }
-            }
-            match broken {
-                None => return Ok(opened),
-                Some(id) => past.kept.retain(|kept| kept.step != id),
-            }
-        }
-    })
-    .await
-}
-
-/// Whether the file that a load wrote is still as long as it was. What is no file is taken at its word.
-fn still_there(root: &DataRoot, commit: &Committed) -> bool {
-    let Some(path) = commit.receipt["path"].as_str() else { return true };
-    root.length_of(path, "path")
-        .is_ok_and(|length| commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == length))
 }
 
 /// Tells the store which steps have begun or ended, and how far they are. Never ends.

@@ -1,12 +1,11 @@
 //! What the engine asks and tells while it runs, answered by the store.
 
-use super::kept::{checked, place};
-use super::reuse::Settlement;
+use super::kept::place;
 use super::{Inner, Service};
 use crate::pipeline::Plan;
 use crate::run::{Attendant, Kept, Settled, Status};
 use crate::store::{Committed, KeptOutput, Lease, StoreError};
-use flight_common::{DataRoot, Fault, NewFile};
+use flight_common::{Fault, NewFile};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -132,22 +131,4 @@ impl Attendant for Durable {
         }
         .boxed()
     }
-}
-
-/// Opens the files of what need not be done again. Nothing for a step one of whose files is not what was kept.
-pub(super) fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {
-    let mut settled = Settled { receipt: settlement.receipt, ..Settled::default() };
-    for kept in settlement.replayed {
-        match checked(own, &kept) {
-            Ok(file) => {
-                settled.rows = u64::try_from(kept.rows).unwrap_or(0);
-                settled.outputs.insert(kept.output, file);
-            }
-            Err(fault) => {
-                tracing::warn!(step = kept.step, fault = %fault, "a kept output cannot be used; it is made again");
-                return None;
-            }
-        }
-    }
-    Some(settled)
 }

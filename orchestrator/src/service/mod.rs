@@ -8,6 +8,7 @@
 //! | [`worker`] | takes runs while there is room, and keeps their leases |
 //! | [`attempt`] | one attempt of a run, from planning to its end |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
+//! | [`earlier`] | what earlier attempts have left for the next one |
 //! | [`kept`] | the files of kept outputs: where they lie, whether they are whole, when they go |
 //! | [`audit`] | what ran, written down |
 //! | [`log`] | what happened to a run, line by line: pure |
@@ -23,6 +24,7 @@ mod attempt;
 mod attendant;
 mod audit;
 mod backfill;
+mod earlier;
 mod fingerprint;
 mod hooks;
 mod intake;

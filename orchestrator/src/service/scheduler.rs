@@ -71,6 +71,30 @@ impl Service {
         Ok(store.put_schedule(name, spec, Some(next), by).await?)
     }
 
+    /// Whether the schedules that run the newest version of a pipeline could run this text.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] with the first that could not, and why.
+    pub async fn check_schedules(&self, pipeline: &str, body: &str) -> Result<(), StoreError> {
+        let now = self.0.store.now().await?;
+        let schedules = self.0.store.schedules().await?.into_iter();
+        for one in schedules.filter(|one| one.spec.pipeline == pipeline && one.spec.version.is_none()) {
+            // One that never comes again runs nothing.
+            let Ok(timing) = one.spec.timing() else { continue };
+            let Some(next) = timing.next_after(now) else { continue };
+            let (params, sets) = one.spec.filled(&timing, next);
+            if let Err(problems) = pipeline::check_arguments(&Source::new(pipeline, body), &Arguments { sets, params })
+            {
+                let why = problems.iter().next().map(|first| first.message.clone()).unwrap_or_default();
+                return Err(StoreError::Conflict(format!(
+                    "the schedule {} runs it, and could not run this text: {why}",
+                    one.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Pauses a schedule, or lets it go on from now.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub enum StoreError {
     #[error("{0}")]
     Stale(String),
     /// The run is in a state from which it cannot do that.
-    #[error("run {run} is {state}: it cannot {}", step.name())]
+    #[error("run {run} is {state}: it cannot {}", step.asked())]
     Illegal {
         /// The run.
         run: String,
@@ -71,7 +71,14 @@ impl From<StoreError> for Fault {
         let message = error.to_string();
         match error {
             StoreError::NotFound(_) => Self::not_found(message),
-            StoreError::Conflict(_) | StoreError::Stale(_) | StoreError::Illegal { .. } => Self::bad_params(message),
+            StoreError::Conflict(_) | StoreError::Stale(_) => Self::bad_params(message),
+            StoreError::Illegal { state, step, .. } => {
+                let fault = Self::bad_params(message);
+                match tries(step, state) {
+                    Some(help) => fault.help(help),
+                    None => fault,
+                }
+            }
             StoreError::LeaseLost(_) => Self::cancelled(message),
             StoreError::Unaddressed(_) => {
                 Self::bad_params(message).help("write sqlite:///data/quiver.db or postgres://user@host/quiver")
@@ -80,5 +87,14 @@ impl From<StoreError> for Fault {
                 .help("does its server run, may this user write it, is its disk full? `--store` names it"),
             StoreError::Corrupt(_) => Self::internal(message),
         }
+    }
+}
+
+/// What to try instead of what is not legal.
+fn tries(step: Move, state: RunState) -> Option<&'static str> {
+    match (step, state) {
+        (Move::Resume, RunState::Done) => Some("only a failed or cancelled run is; submit it as a run of its own"),
+        (Move::Resume, _) => Some("it has not ended yet: cancel it first, or wait"),
+        _ => None,
     }
 }

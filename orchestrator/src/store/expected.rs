@@ -1,6 +1,6 @@
 //! What a caller believes of a pipeline before it changes it, so that nobody overwrites what they have not seen.
 
-/// What the newest version of a pipeline must be.
+/// What must be there before it is replaced: the newest version of a pipeline, or a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Expected {
     /// Anything, or nothing.
@@ -22,7 +22,7 @@ impl Expected {
         Self::OneOf(vec![hash.to_owned()])
     }
 
-    /// Whether that is so of the newest version, by its hash.
+    /// Whether that is so of what there is, by its hash.
     pub fn holds(&self, newest: Option<&str>) -> bool {
         let among = |hashes: &[String]| newest.is_some_and(|newest| hashes.iter().any(|hash| hash == newest));
         match self {

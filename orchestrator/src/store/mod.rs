@@ -53,7 +53,7 @@ pub use read::{AttemptRow, Cursor, Page, RunFilter, RunRow};
 pub use schedules::Schedule;
 pub use state::{Move, RunState};
 pub use submit::{NewRun, Submitted};
-pub use tokens::{Role, Token};
+pub use tokens::{Role, Token, TokenName};
 
 use choose::Turns;
 use dialect::Dialect;

@@ -119,6 +119,15 @@ impl Move {
         }
     }
 
+    /// What cannot be done where it is not legal.
+    pub fn asked(self) -> &'static str {
+        match self {
+            Self::Cancel => "be cancelled",
+            Self::Resume => "be run again",
+            own => own.name(),
+        }
+    }
+
     /// Where it leads from here; nothing if it is not legal.
     pub fn from(self, state: RunState) -> Option<RunState> {
         use RunState::{Cancelled, Cancelling, Done, Failed, Queued, Running};

@@ -41,6 +41,21 @@ impl FromStr for Role {
     }
 }
 
+/// Whose a token is, or what for: 1 to 255 characters, and not only spaces.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenName(String);
+
+impl FromStr for TokenName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name.trim().is_empty() || name.chars().count() > 255 {
+            true => Err("a token needs a name of 1 to 255 characters".to_owned()),
+            false => Ok(Self(name.to_owned())),
+        }
+    }
+}
+
 /// A token as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Token {
@@ -67,7 +82,7 @@ impl Store {
     /// As [`Store::ping`].
     pub async fn make_token(
         &self,
-        name: &str,
+        name: &TokenName,
         role: Role,
         good_for: Option<Duration>,
     ) -> Result<(Token, String), StoreError> {
@@ -81,7 +96,7 @@ impl Store {
         );
         let new = sqlx::query(self.sql(&sql))
             .bind(&id)
-            .bind(name)
+            .bind(&name.0)
             .bind(checksum(secret.as_bytes()))
             .bind(role.name())
             .bind(good_for.map(super::millis));

@@ -20,6 +20,16 @@ async fn data_sets_are_uploaded_whole_or_not_at_all() {
     let again = running.request(Method::PUT, "/api/v1/datasets/in/a.csv").header("if-none-match", "*").body("x").send();
     problem(again.await.expect("an answer"), StatusCode::PRECONDITION_FAILED).await;
 
+    // Only in place of what the caller has seen.
+    let tag = made.headers()["etag"].to_str().expect("text").to_owned();
+    let matching = |tag: &str, body: &'static str| {
+        running.request(Method::PUT, "/api/v1/datasets/in/a.csv").header("if-match", tag).body(body).send()
+    };
+    assert_eq!(matching(&tag, "id,name\n1,Cy\n").await.expect("an answer").status(), StatusCode::CREATED);
+    problem(matching(&tag, "id,name\n1,Di\n").await.expect("an answer"), StatusCode::PRECONDITION_FAILED).await;
+    let known = running.request(Method::GET, "/api/v1/datasets/in/a.csv").header("if-none-match", "*").send();
+    assert_eq!(known.await.expect("an answer").status(), StatusCode::NOT_MODIFIED);
+
     // Cut short: less comes than was promised.
     let mut socket = TcpStream::connect(running.orchestrator.url().trim_start_matches("http://")).await.expect("open");
     let head = "PUT /api/v1/datasets/in/c.csv HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900\r\n\r\nid\n1\n";

@@ -69,7 +69,7 @@ impl Running {
 
     async fn with_token(mut self, role: Role) -> Self {
         let store = self.orchestrator.service().store();
-        self.token = Some(store.make_token(role.name(), role, None).await.expect("made").1);
+        self.token = Some(store.make_token(&role.name().parse().expect("a name"), role, None).await.expect("made").1);
         self
     }
 

@@ -46,7 +46,7 @@ async fn a_run_goes_from_the_queue_to_its_end(fresh: Fresh) {
     let error = store.end(&claim.lease, &Ending::Done, &json!({})).await.expect_err("it has ended");
     assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
     let error = store.cancel("1", false, "ann").await.expect_err("it has ended");
-    assert_eq!(error.to_string(), "run 1 is done: it cannot cancel");
+    assert_eq!(error.to_string(), "run 1 is done: it cannot be cancelled");
 }
 
 async fn a_repeated_request_finds_the_run_of_the_first(fresh: Fresh) {
@@ -165,7 +165,7 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (2, 0, true, "steps: [changed]"));
     assert_eq!((store.kept("1").await.expect("told").len(), store.commits("1").await.expect("told").len()), (1, 1));
     let error = store.resume("1", None, true, "ann").await.expect_err("it runs");
-    assert_eq!(error.to_string(), "run 1 is running: it cannot resume");
+    assert_eq!(error.to_string(), "run 1 is running: it cannot be run again");
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
     store.resume("1", None, false, "ann").await.expect("queued");
     assert!(store.kept("1").await.expect("told").is_empty(), "from the beginning means that nothing is taken over");

@@ -13,6 +13,7 @@ mod new_file;
 mod options;
 
 use crate::fault::Fault;
+use crate::identity::FileIdentity;
 pub use bucket::AwsSettings;
 use bucket::Bucket;
 pub use data_file::DataFile;
@@ -156,18 +157,15 @@ impl DataRoot {
         }
     }
 
-    /// The length of a user's file, of which nothing is fetched.
+    /// What identifies the content of a user's file, of which nothing is fetched.
     ///
     /// # Errors
-    /// As [`DataRoot::open_file`].
-    pub fn length_of(&self, given: &str, param: &str) -> Result<u64, Fault> {
+    /// As [`DataRoot::open_file`]; [`crate::FaultKind::BadParams`] if it is a folder or the like.
+    pub fn identity_of(&self, given: &str, param: &str) -> Result<FileIdentity, Fault> {
         let path = self.locate(given, param)?;
         match &self.0 {
-            Place::Folder(folder) => {
-                let found = folder.open_file(&path, given, param)?.metadata();
-                Ok(found.map_err(|error| Fault::io(given, &error))?.len())
-            }
-            Place::Bucket(bucket) => bucket.length_of(&path, given, param),
+            Place::Folder(folder) => FileIdentity::of(&DataFile::new(folder.open_file(&path, given, param)?), given),
+            Place::Bucket(bucket) => bucket.identity_of(&path, given, param),
         }
     }
 

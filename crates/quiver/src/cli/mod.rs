@@ -12,6 +12,7 @@ pub use schedules::{BackfillArgs, SchedulesArgs, SchedulesCommand};
 
 use crate::generate::Dataset;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use flight_common::arguments::deadline;
 use flight_common::serve::{EnvOptions, ListenOptions};
 use flight_common::telemetry::LogFormat;
 use flight_common::variables;
@@ -159,7 +160,7 @@ pub struct RunArgs {
     pub run_id: Option<String>,
 
     /// Stop the run after this time: `30s`, `5m`.
-    #[arg(long, value_parser = duration, value_name = "TIME")]
+    #[arg(long, value_parser = deadline, value_name = "TIME")]
     pub timeout: Option<std::time::Duration>,
 
     /// Show neither progress nor the closing table.
@@ -268,10 +269,6 @@ fn run_id(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let good = (1..=128).contains(&text.len()) && text.bytes().all(plain) && !matches!(text, "." | "..");
     good.then(|| text.to_owned()).ok_or_else(|| "use up to 128 of A-Z a-z 0-9 . _ - for it".to_owned())
-}
-
-fn duration(text: &str) -> Result<std::time::Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s or 5m"))
 }
 
 #[cfg(test)]

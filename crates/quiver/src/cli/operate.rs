@@ -1,11 +1,11 @@
 //! The words of `quiver token` and `quiver doctor`.
 
-use super::duration;
 use crate::remote::RemoteOptions;
 use clap::{Args, Subcommand};
 use flight_common::RootOptions;
+use flight_common::arguments::deadline;
 use flight_common::serve::EnvOptions;
-use orchestrator::store::Role;
+use orchestrator::store::{Role, TokenName};
 
 /// `quiver token`.
 #[derive(Debug, Args)]
@@ -38,12 +38,12 @@ pub enum TokenCommand {
     /// Make one. It is shown this once.
     Create {
         /// Whose it is, or what for.
-        name: String,
+        name: TokenName,
         /// What its bearer may do: `viewer`, `operator` or `admin`.
         #[arg(long, default_value = "operator", value_parser = <Role as std::str::FromStr>::from_str, value_name = "ROLE")]
         role: Role,
         /// How long it is good [default: for ever]
-        #[arg(long, value_parser = duration, value_name = "TIME")]
+        #[arg(long, value_parser = deadline, value_name = "TIME")]
         good_for: Option<std::time::Duration>,
     },
     /// List them.

@@ -93,6 +93,9 @@ pub enum RunsCommand {
     Retry {
         /// Its id, the end of it, or `last`.
         id: String,
+        /// Watch it to its end, and exit as it does.
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Run a failed run again from where it stopped: what did not change since is not done again.
     Resume {
@@ -101,6 +104,9 @@ pub enum RunsCommand {
         /// The changed pipeline.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Watch it to its end, and exit as it does.
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Show in what two runs differ.
     Diff {
@@ -136,7 +142,7 @@ impl RunsCommand {
             | Self::Logs { id, .. }
             | Self::Audit { id }
             | Self::Cancel { id }
-            | Self::Retry { id }
+            | Self::Retry { id, .. }
             | Self::Resume { id, .. }
             | Self::Download { id, .. } => vec![id],
             Self::Diff { left, right } => vec![left, right],

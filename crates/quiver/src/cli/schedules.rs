@@ -3,6 +3,7 @@
 use super::param;
 use crate::remote::RemoteOptions;
 use clap::{Args, Subcommand};
+use flight_common::arguments::count;
 
 /// `quiver schedules`.
 #[derive(Debug, Args)]
@@ -95,7 +96,7 @@ pub struct BackfillArgs {
     pub until: String,
 
     /// At most this many run at a time.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = count::<i64>, value_name = "N")]
     pub concurrency: Option<i64>,
 
     /// Run again for what has run well with the same pipeline and parameters.

@@ -49,7 +49,7 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
             }
             let run: RunRow = remote.read(request).await?;
             match (follow, json) {
-                (true, _) => return watch(&remote, &run.id, json).await,
+                (true, _) => return watch(&remote, &run.id, 0, json).await,
                 (false, true) => print_json(&run)?,
                 (false, false) => print(format!("{}\n", run.id).as_bytes())?,
             }
@@ -71,7 +71,7 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
                 false => print(show::run(&details).as_bytes())?,
             }
         }
-        RunsCommand::Logs { id, follow: true, .. } => return watch(&remote, &id, json).await,
+        RunsCommand::Logs { id, follow: true, .. } => return watch(&remote, &id, 0, json).await,
         RunsCommand::Logs { id, step, follow: false } => {
             let query: Vec<_> = step.iter().map(|step| ("step", step)).collect();
             let request = remote.api(Method::GET, &["runs", &id, "logs"]).query(&query);
@@ -88,15 +88,19 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
                 false => print(show::audit(&records).as_bytes())?,
             }
         }
-        RunsCommand::Cancel { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "cancel"]), json).await?,
-        RunsCommand::Retry { id } => act(&remote, remote.api(Method::POST, &["runs", &id, "retry"]), json).await?,
-        RunsCommand::Resume { id, file } => {
+        RunsCommand::Cancel { id } => {
+            act(&remote, remote.api(Method::POST, &["runs", &id, "cancel"]), false, json).await?;
+        }
+        RunsCommand::Retry { id, follow } => {
+            return act(&remote, remote.api(Method::POST, &["runs", &id, "retry"]), follow, json).await;
+        }
+        RunsCommand::Resume { id, file, follow } => {
             let mut request = remote.api(Method::POST, &["runs", &id, "resume"]);
             if let Some(changed) = file {
                 let text = file::text(&changed).await?;
                 request = request.header("content-type", "application/yaml").body(text);
             }
-            act(&remote, request, json).await?;
+            return act(&remote, request, follow, json).await;
         }
         RunsCommand::Diff { left, right } => {
             let request = || remote.api(Method::GET, &["runs", &left, "compare", &right]);
@@ -156,12 +160,17 @@ async fn whole_id(remote: &Remote, given: &str) -> Result<String, Fault> {
     }
 }
 
-async fn act(remote: &Remote, request: reqwest::RequestBuilder, json: bool) -> Result<(), Fault> {
+async fn act(remote: &Remote, request: reqwest::RequestBuilder, follow: bool, json: bool) -> Result<Exit, Fault> {
     let run: RunRow = remote.read(request).await?;
-    match json {
-        true => print_json(&run),
-        false => print(format!("run {} is {}\n", run.id, run.state).as_bytes()),
+    if follow {
+        // What happened before is known.
+        return watch(remote, &run.id, run.attempt, json).await;
     }
+    match json {
+        true => print_json(&run)?,
+        false => print(format!("run {} is {}\n", run.id, run.state).as_bytes())?,
+    }
+    Ok(Exit::Done)
 }
 
 fn tell(event: &EventRow, json: bool) -> Result<(), Fault> {
@@ -172,20 +181,21 @@ fn tell(event: &EventRow, json: bool) -> Result<(), Fault> {
     print(format!("{line}\n").as_bytes())
 }
 
-/// Shows what happens to a run until it ends. An orchestrator that goes away meanwhile is waited for.
-async fn watch(remote: &Remote, id: &str, json: bool) -> Result<Exit, Fault> {
-    let mut seen = 0;
+/// Shows what happens to a run, from the attempt after this one on, until it ends. An orchestrator that goes away meanwhile
+/// is waited for.
+async fn watch(remote: &Remote, id: &str, attempt: i64, json: bool) -> Result<Exit, Fault> {
+    let mut seen = Seen { event: 0, attempt, reached: attempt == 0 };
     let mut pause = AGAIN.0;
     let mut heard = tokio::time::Instant::now();
     loop {
-        let before = seen;
+        let before = seen.event;
         match listen(remote, id, &mut seen, json).await {
             Ok(Some(state)) => return Ok(exit(state)),
             Ok(None) => {}
             Err(fault) if !fault.kind().retryable() || heard.elapsed() > AWAY => return Err(fault),
             Err(fault) => tracing::warn!(fault = %fault, "listening again"),
         }
-        if seen > before {
+        if seen.event > before {
             (pause, heard) = (AGAIN.0, tokio::time::Instant::now());
         }
         tokio::time::sleep(pause).await;
@@ -200,9 +210,19 @@ fn exit(state: RunState) -> Exit {
     }
 }
 
-/// Shows the events after `seen`. Returns how the run ended; nothing if the stream did before.
-async fn listen(remote: &Remote, id: &str, seen: &mut i64, json: bool) -> Result<Option<RunState>, Fault> {
-    let request = remote.api(Method::GET, &["runs", id, "events"]).header("last-event-id", *seen);
+/// How far a run was watched.
+struct Seen {
+    /// The number of the last event.
+    event: i64,
+    /// Events are shown from the attempt after this one on.
+    attempt: i64,
+    /// Whether it has begun.
+    reached: bool,
+}
+
+/// Shows the events after those that were seen. Returns how the run ended; nothing if the stream did before.
+async fn listen(remote: &Remote, id: &str, seen: &mut Seen, json: bool) -> Result<Option<RunState>, Fault> {
+    let request = remote.api(Method::GET, &["runs", id, "events"]).header("last-event-id", seen.event);
     let mut pieces = std::pin::pin!(remote.pieces(remote.send(request).await?));
     let mut text = Vec::new();
     while let Some(piece) = pieces.next().await {
@@ -219,8 +239,11 @@ async fn listen(remote: &Remote, id: &str, seen: &mut i64, json: bool) -> Result
                 return Ok(end["state"].as_str().and_then(|state| state.parse().ok()));
             }
             let event: EventRow = serde_json::from_str(data).map_err(garbled)?;
-            tell(&event, json)?;
-            *seen = event.seq;
+            seen.reached |= event.body["attempt"].as_i64().is_some_and(|attempt| attempt > seen.attempt);
+            if seen.reached {
+                tell(&event, json)?;
+            }
+            seen.event = event.seq;
         }
     }
     Ok(None)

@@ -15,6 +15,7 @@ mod version;
 
 use super::{DataFile, FileEntry, NewFile, looked_up};
 use crate::fault::{Fault, FaultKind};
+use crate::identity::FileIdentity;
 use address::Address;
 pub(super) use address::SCHEME;
 use blocking::{blocking, wait};
@@ -109,9 +110,10 @@ impl Bucket {
         blocking(opened).map_err(|fault: Fault| of_param(fault, param))
     }
 
-    pub fn length_of(&self, path: &Path, given: &str, param: &str) -> Result<u64, Fault> {
+    /// That of the object as it is now, as a copy of it would have it.
+    pub fn identity_of(&self, path: &Path, given: &str, param: &str) -> Result<FileIdentity, Fault> {
         let found = blocking(|| self.object(path, given)).map_err(|fault| of_param(fault, param))?;
-        Ok(found.size)
+        Ok(FileIdentity::of_object(given, found.size, version::version(&found)))
     }
 
     /// What the server says of an object.

@@ -1,0 +1,118 @@
+//! What earlier attempts of a run have left for the next one.
+
+use super::Service;
+use super::kept::checked;
+use super::reuse::{Past, Settlement, settle};
+use crate::pipeline::{Plan, PlannedNode};
+use crate::run::Settled;
+use crate::store::{AttemptRow, Claim, Committed, StoreError};
+use flight_common::{DataRoot, Effects, Fault, compute};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// What need not be done again, with its files open. An output whose file is not what it was is made again, and so is
+/// a load whose file is gone.
+pub(super) async fn settled(
+    service: &Service,
+    claim: &Claim,
+    plan: &Plan,
+    prints: &[String],
+) -> Result<HashMap<String, Settled>, Fault> {
+    let mut past = past(service, claim, plan).await?;
+    if past.kept.is_empty() && past.commits.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (own, root, plan, prints) = (service.0.own.clone(), service.0.data_root.clone(), plan.clone(), prints.to_vec());
+    compute::run(move || {
+        past.commits.retain(|commit| still_there(&root, commit));
+        loop {
+            let mut opened = HashMap::new();
+            let mut broken = None;
+            for (id, settlement) in settle(&plan, &prints, &past) {
+                match open(&own, settlement) {
+                    Some(settled) => {
+                        let earlier = past.told.get(&id).cloned();
+                        opened.insert(id, Settled { earlier, ..settled });
+                    }
+                    None => broken = Some(id),
+                }
+            }
+            match broken {
+                None => return Ok(opened),
+                Some(id) => past.kept.retain(|kept| kept.step != id),
+            }
+        }
+    })
+    .await
+}
+
+async fn past(service: &Service, claim: &Claim, plan: &Plan) -> Result<Past, StoreError> {
+    if !claim.reuse {
+        return Ok(Past::default());
+    }
+    let (store, run) = (&service.0.store, &claim.lease.run);
+    let (kept, commits) = tokio::try_join!(store.kept(run), store.commits(run))?;
+    let told = match plan.nodes.iter().all(|node| node.asks.is_empty()) {
+        true => HashMap::new(),
+        false => told(&store.attempts(run).await?),
+    };
+    Ok(Past { kept, commits, told })
+}
+
+/// What the last report says of each step that has ended well in some attempt.
+fn told(attempts: &[AttemptRow]) -> HashMap<String, Value> {
+    let reports = attempts.iter().filter_map(|attempt| attempt.report.as_ref());
+    let steps = reports.filter_map(|report| report["steps"].as_array()).flatten();
+    let well = steps.filter(|step| matches!(step["status"].as_str(), Some("done" | "reused")));
+    well.filter_map(|step| Some((step["id"].as_str()?.to_owned(), step.clone()))).collect()
+}
+
+/// Opens the files of what need not be done again. Nothing for a step one of whose files is not what was kept.
+fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {
+    let mut settled = Settled { receipt: settlement.receipt, ..Settled::default() };
+    for kept in settlement.replayed {
+        match checked(own, &kept) {
+            Ok(file) => {
+                settled.rows = u64::try_from(kept.rows).unwrap_or(0);
+                settled.outputs.insert(kept.output, file);
+            }
+            Err(fault) => {
+                tracing::warn!(step = kept.step, fault = %fault, "a kept output cannot be used; it is made again");
+                return None;
+            }
+        }
+    }
+    Some(settled)
+}
+
+/// Whether the file that a load wrote is still as long as it was. What is no file is taken at its word.
+fn still_there(root: &DataRoot, commit: &Committed) -> bool {
+    let Some(path) = commit.receipt["path"].as_str() else { return true };
+    root.identity_of(path, "path")
+        .is_ok_and(|file| commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == file.size()))
+}
+
+/// Why the run may not go on by itself: a step that cannot take back what it does was begun by an earlier attempt, since
+/// somebody last asked for the run, and what came of it is not known.
+pub(super) async fn begun_before(
+    service: &Service,
+    claim: &Claim,
+    plan: &Plan,
+    settled: &HashMap<String, Settled>,
+) -> Result<Option<Fault>, StoreError> {
+    let external = |node: &&PlannedNode| node.effects == Effects::External && !settled.contains_key(&node.id);
+    let external: Vec<&str> = plan.nodes.iter().filter(external).map(|node| node.id.as_str()).collect();
+    if external.is_empty() {
+        return Ok(None);
+    }
+    let (store, run) = (&service.0.store, &claim.lease.run);
+    let asked = store.newest_event(run, "resumed").await?.map_or(0, |event| event.seq);
+    let begun = store.begun(run, asked).await?;
+    let repeated = external.into_iter().find(|id| begun.iter().any(|begun| begun == id));
+    Ok(repeated.map(|id| {
+        Fault::upstream(format!(
+            "\"{id}\" cannot take back what it does, and an earlier attempt has begun it: it is not done again unasked"
+        ))
+        .help("look at what it has done; `quiver runs resume` does it again")
+    }))
+}
