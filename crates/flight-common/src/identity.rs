@@ -71,9 +71,14 @@ impl FileIdentity {
         Self { path: path.to_owned(), size, version: Version::Object(version) }
     }
 
-    /// A short text that tells this content of the file from others: 32 hexadecimal digits.
+    /// A short text that tells this content of the file from others: 32 hexadecimal digits. Two files that were written one
+    /// after the other may have one time and size.
     pub fn tag(&self) -> String {
-        shortened(Sha256::digest(self.to_string()))
+        let inode = match self.version {
+            Version::File { place: (_, inode), .. } => inode,
+            Version::Object(_) => 0,
+        };
+        shortened(Sha256::digest(format!("{self}, {inode}")))
     }
 
     /// That of several files together, as text: of one as it is, of more their number, their bytes and a checksum.

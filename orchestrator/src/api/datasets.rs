@@ -127,8 +127,7 @@ async fn describe(
         ));
     };
     let root = api.service().data_root().clone();
-    let (asked, of) = (path.clone(), root.clone());
-    let tag = compute::run(move || of.identity_of(&asked, "path")).await?.tag();
+    let tag = tag_of(&root, &path).await?;
     if has(&headers, &tag)? {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(&tag))]).into_response());
     }
@@ -199,15 +198,17 @@ async fn upload(
     let tag = {
         let _turn = api.publishing().await;
         check(&root, &path, &expected).await?;
-        let shown = path.clone();
-        compute::run(move || {
-            file.commit()?;
-            Ok(root.identity_of(&shown, "path")?.tag())
-        })
-        .await?
+        compute::run(move || file.commit()).await?;
+        tag_of(&root, &path).await?
     };
     drop(seat);
     Ok((StatusCode::CREATED, [(header::ETAG, etag(&tag))], Json(Uploaded { path, bytes })).into_response())
+}
+
+/// What `If-Match` takes for the file that is there now.
+async fn tag_of(root: &DataRoot, path: &str) -> Result<String, Fault> {
+    let (root, path) = (root.clone(), path.to_owned());
+    Ok(compute::run(move || root.identity_of(&path, "path")).await?.tag())
 }
 
 /// Refuses to replace a file that is not the one that the caller expects.
@@ -215,9 +216,8 @@ async fn check(root: &DataRoot, path: &str, expected: &Expected) -> Result<(), A
     if *expected == Expected::Any {
         return Ok(());
     }
-    let (root, asked) = (root.clone(), path.to_owned());
-    let now = match compute::run(move || root.identity_of(&asked, "path")).await {
-        Ok(file) => Some(file.tag()),
+    let now = match tag_of(root, path).await {
+        Ok(tag) => Some(tag),
         Err(fault) if fault.kind() == FaultKind::NotFound => None,
         Err(fault) => return Err(fault.into()),
     };

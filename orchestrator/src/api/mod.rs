@@ -6,7 +6,6 @@
 //! | [`runs`] | submit, list, look, compare, cancel, retry, resume |
 //! | [`events`] | what happens to a run, while it happens |
 //! | [`outputs`], [`rows`] | kept outputs: a first look, and whole, as files |
-//! | [`seats`] | places for those whose answers take long |
 //! | [`schedules`] | what runs by itself |
 //! | [`steps`] | the catalog |
 //! | [`datasets`] | files under the data root |

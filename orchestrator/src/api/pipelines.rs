@@ -84,7 +84,7 @@ async fn get(
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Store {
-    /// Whether it must be fit to run, also by its schedules: `false` stores what the steps cannot plan yet, for want of a file, say.
+    /// Whether it must be fit to run, also by its schedules: `false` stores what cannot be planned yet, for want of a file, say.
     #[serde(default = "yes")]
     check: bool,
 }

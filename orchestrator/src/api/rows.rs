@@ -96,16 +96,21 @@ pub fn count(file: File, path: &str, format: Format, all: bool) -> Result<Option
     }
 }
 
-/// Lines that are not empty, where a quoted field may hold line breaks.
+/// Lines that are not empty, where a quoted field may hold line breaks. A quote within a field is a character of it: `5"`.
 fn csv_records(mut text: impl BufRead) -> io::Result<u64> {
     let (mut records, mut quoted, mut some) = (0, false, false);
+    // What a quote opens after: where a field begins; and the quote that has just ended one, which both stand for a quote.
+    let (mut before, mut closed) = (b'\n', false);
     loop {
         let piece = text.fill_buf()?;
         if piece.is_empty() {
             return Ok(records + u64::from(some));
         }
         for byte in piece {
-            quoted ^= *byte == b'"';
+            let turns = *byte == b'"' && (quoted || closed || b"\r\n,;|\t".contains(&before));
+            closed = turns && quoted;
+            quoted ^= turns;
+            before = *byte;
             if *byte == b'\n' && !quoted {
                 records += u64::from(std::mem::take(&mut some));
             } else if *byte != b'\r' {
@@ -123,7 +128,13 @@ mod tests {
 
     #[test]
     fn records_are_counted_whatever_is_in_quotes() {
-        for (text, count) in [("", 0), ("a\n", 1), ("a\n1\n\n2", 3), ("a;b\r\n\"x\n\"\"y\n\";1\r\n", 2)] {
+        for (text, count) in [
+            ("", 0),
+            ("a\n", 1),
+            ("a\n1\n\n2", 3),
+            ("a;b\r\n\"x\n\"\"y\n\";1\r\n", 2),
+            ("id,size\n1,5\"\n2,6\"\"\n3,\"\"\n", 4),
+        ] {
             assert_eq!(csv_records(BufReader::with_capacity(1, text.as_bytes())).expect("text"), count, "{text:?}");
         }
     }
