@@ -21,6 +21,7 @@ pub mod compute;
 mod data_root;
 mod dataset;
 pub mod describe;
+pub mod digits;
 pub mod drive;
 pub mod farewell;
 mod fault;

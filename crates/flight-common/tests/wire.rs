@@ -95,6 +95,29 @@ async fn garbage_is_told_and_never_taken_for_rows() {
     let mut decoder = Decoder::new(rows(1).schema());
     let nonsense = Frame::new(Bytes::from_static(b"not a flatbuffer"), Bytes::new(), vec![]);
     assert_eq!(decoder.decode(nonsense).expect_err("nonsense").kind(), FaultKind::BadData);
+    let headless = Frame::new(Bytes::new(), Bytes::new(), vec![Bytes::from_static(b"rows")]);
+    assert_eq!(decoder.decode(headless).expect_err("rows that nobody can read").kind(), FaultKind::BadData);
+    assert_eq!(decoder.decode(Frame::metadata(&b"{}"[..])), Ok(None));
+}
+
+#[test]
+fn a_damaged_schema_is_a_fault_wherever_it_is_damaged() {
+    let header = Encoder::schema_frame(&rows(1).schema()).expect("a schema").header;
+    let mut refused = 0;
+    for place in 0..header.len() {
+        for value in [0, 1, 7, 127, 255] {
+            let mut damaged = header.to_vec();
+            damaged[place] = value;
+            match Decoder::from_schema_frame(&Frame::new(damaged.into(), Bytes::new(), vec![])) {
+                Ok(_) => {}
+                Err(fault) => {
+                    assert_eq!(fault.kind(), FaultKind::BadData, "{value} at {place}: {fault}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > header.len(), "{refused} of {}", header.len() * 5);
 }
 
 #[tokio::test]

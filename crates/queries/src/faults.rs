@@ -7,8 +7,12 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use flight_common::params::did_you_mean;
 use flight_common::{Fault, FaultKind, TextPlace};
-use std::collections::BTreeSet;
+use std::cell::LazyCell;
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
+
+/// Mistakes of one query that are told at once.
+const MOST: usize = 32;
 
 /// The fault somewhere inside an error: one that passed through DataFusion is the fault that it was.
 pub fn carried(error: &DataFusionError) -> Option<Fault> {
@@ -59,22 +63,33 @@ impl Refusal {
     }
 }
 
-/// What planning this query said, one by one.
+/// What planning this query said, one by one: the first [`MOST`].
 pub fn refusals(error: &DataFusionError, query: &str) -> Vec<Refusal> {
+    let words = LazyCell::new(|| Words::of(query));
+    let mut found = Vec::new();
+    gather(error, None, &words, &mut found);
+    found
+}
+
+fn gather<'q>(
+    error: &DataFusionError,
+    place: Option<TextPlace>,
+    words: &LazyCell<Words, impl FnOnce() -> Words + 'q>,
+    found: &mut Vec<Refusal>,
+) {
     match error {
-        DataFusionError::Context(_, inner) => refusals(inner, query),
-        DataFusionError::Shared(inner) => refusals(inner, query),
-        DataFusionError::Collection(all) => all.iter().flat_map(|error| refusals(error, query)).collect(),
+        _ if found.len() == MOST => {}
+        DataFusionError::Context(_, inner) => gather(inner, place, words, found),
+        DataFusionError::Shared(inner) => gather(inner, place, words, found),
+        DataFusionError::Collection(all) => all.iter().for_each(|error| gather(error, place, words, found)),
         DataFusionError::Diagnostic(diagnostic, inner) => {
             let start = diagnostic.span.map(|Span { start, .. }| TextPlace { line: start.line, column: start.column });
-            let mut found = refusals(inner, query);
-            found.iter_mut().for_each(|refusal| refusal.place = start.or(refusal.place));
-            found
+            gather(inner, place.or(start), words, found);
         }
         _ => {
             let told = told(error);
-            let place = told.place.or_else(|| place_of(told.word.as_deref()?, query));
-            vec![Refusal { fault: told.fault, place }]
+            let place = place.or(told.place).or_else(|| words.place_of(told.word.as_deref()?));
+            found.push(Refusal { fault: told.fault, place });
         }
     }
 }
@@ -86,10 +101,28 @@ pub fn fault(error: DataFusionError) -> Fault {
 
 /// The place of a word in a query that names it once.
 pub fn place_of(word: &str, query: &str) -> Option<TextPlace> {
-    let tokens = Tokenizer::new(&GenericDialect {}, query).tokenize_with_location().ok()?;
-    let mut named = tokens.iter().filter(|it| matches!(&it.token, Token::Word(found) if found.value == word));
-    let start = named.next().filter(|_| named.next().is_none())?.span.start;
-    Some(TextPlace { line: start.line, column: start.column })
+    Words::of(query).place_of(word)
+}
+
+/// The words of a query, and where each stands; nothing for one that stands in several places.
+struct Words(HashMap<String, Option<TextPlace>>);
+
+impl Words {
+    /// None of what cannot be read.
+    fn of(query: &str) -> Self {
+        let mut words = HashMap::new();
+        for it in Tokenizer::new(&GenericDialect {}, query).tokenize_with_location().unwrap_or_default() {
+            let Token::Word(word) = it.token else { continue };
+            let start = it.span.start;
+            let place = Some(TextPlace { line: start.line, column: start.column });
+            words.entry(word.value).and_modify(|known| *known = None).or_insert(place);
+        }
+        Self(words)
+    }
+
+    fn place_of(&self, word: &str) -> Option<TextPlace> {
+        *self.0.get(word)?
+    }
 }
 
 struct Told {
@@ -202,6 +235,13 @@ mod tests {
         let told = fault(DataFusionError::ArrowError(Box::new(cast), None));
         assert_eq!((told.kind(), told.message()), (FaultKind::BadData, "'x' is no Int64"));
         assert!(told.help_text().is_some_and(|help| help.contains("TRY_CAST")));
+    }
+
+    #[test]
+    fn of_very_many_mistakes_the_first_are_told() {
+        let wrong = |n: usize| DataFusionError::Plan(format!("mistake {n}"));
+        let told = refusals(&DataFusionError::Collection((0..100_000).map(wrong).collect()), "SELECT 1");
+        assert_eq!((told.len(), told[0].fault.message().contains("mistake 0")), (MOST, true));
     }
 
     #[test]

@@ -14,11 +14,10 @@ use datafusion::logical_expr::{Between, BinaryExpr, Case, Cast, Expr, ExprSchema
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use flight_common::Fault;
+use flight_common::digits::float_keeps;
 
 use crate::lengths::is_comparison;
 
-/// Digits that a float always keeps.
-const KEPT: usize = 15;
 /// Whole numbers up to here are floats too.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 /// Functions that give one of their arguments.
@@ -45,29 +44,26 @@ pub fn exact(expression: Expr, columns: &DFSchema) -> Result<Expr> {
 pub fn check_numbers(query: &str) -> std::result::Result<(), Fault> {
     // What cannot be read at all is told by the parser.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, query).tokenize() else { return Ok(()) };
-    let numbers = tokens.iter().filter_map(|token| match token {
-        Token::Number(number, _) => Some(number.as_str()),
-        _ => None,
-    });
-    let is_lost = |number: &&str| {
-        number.parse::<u64>().is_err()
-            && number.parse::<f64>().is_ok_and(|kept| {
-                let digits = significant(number);
-                digits.len() > KEPT && digits != significant(&format!("{kept:e}"))
-            })
-    };
-    match numbers.into_iter().find(is_lost) {
+    let (mut negative, mut lost) = (false, None);
+    for token in &tokens {
+        if let Token::Number(number, _) = token {
+            // DataFusion takes a minus before a number for a part of it.
+            let is_whole =
+                if negative { format!("-{number}").parse::<i64>().is_ok() } else { number.parse::<u64>().is_ok() };
+            if !is_whole && !float_keeps(number) {
+                lost = Some(number);
+                break;
+            }
+        }
+        if !matches!(token, Token::Whitespace(_)) {
+            negative = *token == Token::Minus;
+        }
+    }
+    match lost {
         Some(number) => Err(Fault::bad_params(format!("{number} has more digits than a number of a query keeps"))
             .help(format!("write CAST('{number}' AS DECIMAL(38, 10)), or fewer digits"))),
         None => Ok(()),
     }
-}
-
-/// The digits of a number that say more than how large it is.
-fn significant(number: &str) -> String {
-    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    digits.trim_matches('0').to_owned()
 }
 
 impl FunctionRewrite for ExactLiterals {
@@ -194,7 +190,10 @@ mod tests {
         {
             assert!(check_numbers(kept).is_ok(), "{kept}");
         }
+        assert!(check_numbers("SELECT -9223372036854775808, a - 1, - 9223372036854775807").is_ok());
         for lost in [
+            "SELECT -9999999999999999999",
+            "SELECT - 18446744073709551615",
             "SELECT 1234567890123456789012345678.01",
             "SELECT 99999999999999999999999",
             "SELECT 3.14159265358979323846",

@@ -36,6 +36,7 @@ pub use hooks::{Hook, HookRules};
 pub use params::{Arguments, ParamKind, ParamSpec};
 pub use plan::{Plan, PlannedNode, check, check_arguments, check_finally, check_unfilled};
 pub use problem::{Problem, Problems};
+pub use read::LARGEST;
 pub use rules::{MOST_RULED, RetryRules, RunRules};
 pub use schema::json_schema;
 pub use source::{Source, Span};

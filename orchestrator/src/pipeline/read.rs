@@ -7,6 +7,7 @@ use super::problem::{Problem, Problems};
 use super::source::{Source, Span};
 use super::tree::Tree;
 use super::yaml::{Entry, Node, Yaml};
+use flight_common::digits::float_keeps;
 use serde_json::Value;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
@@ -14,7 +15,7 @@ use serde_saphyr::{Error, Location, Options, Spanned};
 use std::collections::HashMap;
 
 /// Bytes of the largest file.
-const LARGEST: usize = 4 << 20;
+pub const LARGEST: usize = 4 << 20;
 /// Mappings and lists within each other.
 const DEEPEST: usize = 48;
 
@@ -180,24 +181,13 @@ impl Placing<'_> {
                 Problem::at(&span, "bad-number", "this whole number does not fit in 64 bits")
                     .help("put it in quotes if it is a text, or write it as a float: 1e20".to_owned()),
             );
-        } else if significant(written).len() > KEPT_DIGITS && significant(written) != significant(&format!("{kept:e}"))
-        {
+        } else if !float_keeps(written) {
             self.problems.push(
                 Problem::at(&span, "bad-number", "this number has more digits than are kept")
                     .help(format!("write {kept}; or put it in quotes, where a text is taken for an exact number")),
             );
         }
     }
-}
-
-/// Digits that a 64-bit float always keeps.
-const KEPT_DIGITS: usize = 15;
-
-/// The digits of a number that say more than how large it is.
-fn significant(number: &str) -> String {
-    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    digits.trim_matches('0').to_owned()
 }
 
 fn span_of(location: &Location, text: &str) -> Span {

@@ -3,7 +3,7 @@
 use super::attendant::{Durable, patiently};
 use super::fingerprint::fingerprints;
 use super::lineage::{About, Lineage, Touched, Turn, touched_by_all};
-use super::{Service, UnderWay, audit, earlier, kept};
+use super::{RetryPolicy, Service, UnderWay, audit, earlier, kept};
 use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Status};
 use crate::store::{AuditRecord, Claim, Ending, RunRow, RunState, StoreError};
@@ -43,7 +43,7 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
         true => Ended::before_it_ran(Ending::Cancelled),
         false => run(&service, &claim, &under_way).await,
     };
-    let ended = match ended.ran {
+    let ended = match ended.ran || is_hopeless(&service, &claim) {
         true => ended,
         false => finish(&service, &claim, &under_way, ended).await,
     };
@@ -57,7 +57,7 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
             tracing::info!(state = %run.state, "run ended");
             tidy_after(&service, &claim, run.state).await;
         }
-        Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it will be taken over"),
+        Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it is given back"),
     }
 }
 
@@ -152,10 +152,24 @@ async fn tell(service: &Service, claim: &Claim, ended: &Ended) -> Result<RunRow,
     }
 }
 
+/// When an attempt of this pipeline is followed by another one, and how many were begun before.
+fn policy_of(service: &Service, claim: &Claim, source: &Source) -> (RetryPolicy, u32) {
+    let policy = service.0.settings.retry.ruled(&pipeline::rules(source).retry);
+    (policy, u32::try_from(claim.tries).unwrap_or(u32::MAX))
+}
+
+/// Whether what runs finally was begun after the last attempt already, and its replica ended with it: it would again.
+fn is_hopeless(service: &Service, claim: &Claim) -> bool {
+    let (policy, tries) = policy_of(service, claim, &Source::new(&claim.pipeline, &claim.definition));
+    if tries > policy.attempts {
+        tracing::warn!(tries, "what runs finally is not begun again: its replicas end with it");
+    }
+    tries > policy.attempts
+}
+
 async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
     let source = Source::new(&claim.pipeline, &claim.definition);
-    let policy = service.0.settings.retry.ruled(&pipeline::rules(&source).retry);
-    let tries = u32::try_from(claim.tries).unwrap_or(u32::MAX);
+    let (policy, tries) = policy_of(service, claim, &source);
     if tries >= policy.attempts {
         let fault =
             Fault::upstream(format!("given up after {tries} attempts, the last of which ended with its replica"))

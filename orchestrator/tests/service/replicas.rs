@@ -55,6 +55,26 @@ async fn a_run_whose_replicas_die_again_and_again_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_runs_finally_is_given_up_too_when_replicas_die_of_it() {
+    let house = House::new();
+    let body = CHAIN.replace("rows: 100000", "rows: 1000, fail_after: 1")
+        + "finally:
+  - {id: bell, service: numbers, params: {rows: 100000, stall_after: 5000}}
+";
+    let once = || Settings { retry: RetryPolicy { attempts: 1, ..settings().retry }, ..settings() };
+    let first = replica(&house, once()).await;
+    let run = first.submit(&body).await;
+    first.until_true(&run, |row| row.attempt == 1).await;
+    first.working.abort();
+    let second = replica(&house, once()).await;
+    second.until_true(&run, |row| row.attempt == 2).await;
+    second.working.abort();
+    let third = replica(&house, once()).await;
+    let row = third.until(&run, RunState::Failed).await;
+    assert_eq!(row.attempt, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_goes_down_gives_its_runs_back() {
     let house = House::new();
     let first = replica(&house, settings()).await;

@@ -60,7 +60,9 @@ impl Target {
             (None, None) => Form::Csv,
             (None, Some(path)) => ending.as_deref().and_then(Form::from_ending).ok_or_else(|| unknown_ending(path))?,
         };
-        let packed = packed.filter(|_| is_text(form));
+        if let (Some(path), Some(_)) = (&named, packed.filter(|_| !is_text(form))) {
+            return Err(packed_within(path, form));
+        }
         let compression = params.compression.or(packed).unwrap_or(compressions(form)[0]);
         check_compression(form, compression)?;
         Ok(Self { form, compression, dataset: params.dataset_name.clone(), named })
@@ -123,6 +125,16 @@ fn endings(path: &Path) -> (Option<String>, Option<Compression>) {
         _ => return (ending(path), None),
     };
     (ending(Path::new(path.file_stem().unwrap_or_default())), Some(packed))
+}
+
+/// Such files are compressed within, and readers take the ending at its word.
+fn packed_within(path: &Path, form: Form) -> Fault {
+    let message = format!("path: {} says that a whole {} file is compressed", path.display(), form.name());
+    let help = match compressions(form) {
+        [_] => "leave .gz or .zst out",
+        _ => "leave .gz or .zst out; what is within is compressed as `compression` says",
+    };
+    Fault::bad_params(message.clone()).help(help).violation("/path", message)
 }
 
 fn unknown_ending(path: &Path) -> Fault {

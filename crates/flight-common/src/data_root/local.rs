@@ -202,8 +202,14 @@ impl Folder {
         })?;
         let name =
             relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?.to_owned();
-        if dir.metadata(&name).is_ok_and(|found| found.is_dir()) {
-            return Err(super::is_a_folder(&shown.to_string()));
+        if let Ok(found) = dir.metadata(&name) {
+            if found.is_dir() {
+                return Err(super::is_a_folder(&shown.to_string()));
+            }
+            if !found.is_file() {
+                return Err(Fault::bad_params(format!("{shown} is a pipe or a device, not a file"))
+                    .help("choose another name, or remove it"));
+            }
         }
         NewFile::in_folder(dir, name).map_err(|error| Fault::io(shown, &error))
     }

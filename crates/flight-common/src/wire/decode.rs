@@ -1,6 +1,6 @@
 //! Arrow IPC messages to record batches. What arrives is checked: a client's mistake is a fault, never undefined.
 
-use super::frame::{Frame, not_ipc};
+use super::frame::{Frame, caught, not_ipc};
 use super::{MAX_MESSAGE_BYTES, schema_from_bytes};
 use crate::fault::Fault;
 use crate::stream::BatchStream;
@@ -44,7 +44,11 @@ impl Decoder {
     /// [`crate::FaultKind::BadData`] for what is not Arrow, [`crate::FaultKind::BadSchema`] for a schema that changes.
     pub fn decode(&mut self, frame: Frame) -> Result<Option<RecordBatch>, Fault> {
         if frame.header.is_empty() {
-            return Ok(None);
+            // Metadata alone. Rows that nothing says how to read would be lost unseen.
+            return match frame.body_len() {
+                0 => Ok(None),
+                bytes => Err(not_ipc(format!("a body of {bytes} bytes without a header"))),
+            };
         }
         let message = root_as_message(&frame.header).map_err(not_ipc)?;
         let version = message.version();
@@ -79,8 +83,7 @@ impl Decoder {
     }
 }
 
-/// Reads a body whose header promises these buffers. Arrow takes some of what it is given for granted, and panics where
-/// that is not so: then the message is garbage, as much as where it says so itself.
+/// Reads a body whose header promises these buffers. Where Arrow panics, the message is garbage as much as where it says so.
 fn sound<T>(
     body: &Buffer,
     header: arrow_ipc::RecordBatch<'_>,
@@ -100,8 +103,8 @@ fn sound<T>(
         );
         return Err(Fault::bad_data(what).help("send smaller batches"));
     }
-    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
-    read.unwrap_or_else(|_| Err(ArrowError::IpcError("its buffers are not as its header says".to_owned())))
+    caught(read)
+        .unwrap_or_else(|| Err(ArrowError::IpcError("its buffers are not as its header says".to_owned())))
         .map_err(not_ipc)
 }
 

@@ -135,6 +135,11 @@ pub(super) fn not_ipc(error: impl std::fmt::Display) -> Fault {
         .help("send the stream with an Arrow Flight client; the schema comes first, then the batches")
 }
 
+/// What reading a message gives; nothing if Arrow panics at it, as it does where a message is not what it takes for granted.
+pub(super) fn caught<T>(read: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).ok()
+}
+
 fn field_len(tag: u64, bytes: usize) -> usize {
     encoded_len_varint(tag) + encoded_len_varint(bytes as u64) + bytes
 }

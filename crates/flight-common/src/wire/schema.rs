@@ -1,7 +1,7 @@
 //! Schemas as Arrow IPC messages: what `GetSchema` answers, and what a command gives for its inputs.
 
 use super::encode::Encoder;
-use super::frame::not_ipc;
+use super::frame::{caught, not_ipc};
 use crate::fault::Fault;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow_ipc::convert::fb_to_schema;
@@ -39,6 +39,6 @@ pub fn schema_from_bytes(bytes: &[u8]) -> Result<SchemaRef, Fault> {
     let schema = message
         .header_as_schema()
         .ok_or_else(|| not_ipc(format!("a {:?} where the schema was due", message.header_type())))?;
-    let fields: Schema = fb_to_schema(schema);
-    Ok(Arc::new(fields))
+    let fields: Option<Schema> = caught(|| fb_to_schema(schema));
+    fields.map(Arc::new).ok_or_else(|| not_ipc("its schema has types that there are not"))
 }

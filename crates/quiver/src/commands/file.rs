@@ -1,7 +1,7 @@
 //! A pipeline file, read: what `run`, `plan` and `validate` begin with.
 
 use flight_common::Fault;
-use orchestrator::pipeline::Source;
+use orchestrator::pipeline::{LARGEST, Source};
 use std::io::Read;
 use std::path::Path;
 
@@ -29,13 +29,33 @@ pub async fn text(file: &Path) -> Result<String, Fault> {
     }
 }
 
+/// Refuses to put a new file into the place of what is no file: a pipe, a device.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] for what is there and no file.
+pub fn check_target(path: &Path) -> Result<(), Fault> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            Err(Fault::bad_params(format!("{} is a pipe or a device, not a file", path.display()))
+                .help("leave it out for standard output, and send that where it is to go"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn read_now(file: &Path) -> Result<Source, Fault> {
     if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map_err(|error| Fault::io("standard input", &error))?;
-        return Ok(Source::of_bytes("standard input", bytes));
+        return read_from(std::io::stdin(), "standard input".to_owned());
     }
     let shown = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| Fault::io(&shown, &error))?;
+    let open = std::fs::File::open(file).map_err(|error| Fault::io(&shown, &error))?;
+    read_from(open, shown)
+}
+
+/// One byte more than a pipeline may have tells that it has too many: some files never end.
+fn read_from(from: impl Read, shown: String) -> Result<Source, Fault> {
+    let mut bytes = Vec::new();
+    let read = from.take(LARGEST as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Fault::io(&shown, &error))?;
     Ok(Source::of_bytes(shown, bytes))
 }

@@ -1,5 +1,6 @@
 //! `quiver generate`: example data of any size.
 
+use super::file::check_target;
 use crate::cli::GenerateArgs;
 use crate::exit::Exit;
 use crate::generate::write;
@@ -23,6 +24,7 @@ pub fn generate(args: &GenerateArgs) -> Result<Exit, Fault> {
         let message = format!("{} cannot be written: there is no folder {}", path.display(), folder.display());
         return Err(Fault::not_found(message).help("make the folder first, or choose another one"));
     }
+    check_target(path)?;
     let shown = path.display().to_string();
     // Seen whole or not at all, like everything that is written here.
     let mut file = BufWriter::with_capacity(1 << 20, root.open()?.new_file(Path::new(name))?);

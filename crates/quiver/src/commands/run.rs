@@ -51,8 +51,9 @@ pub async fn run(args: RunArgs, logs: LogFormat) -> Result<Exit, Fault> {
         fleet.stop(IDLE).await;
     }
     Ok(match report.status {
-        _ if interrupted => Exit::Interrupted,
+        // It was asked to end when it had ended.
         Status::Done => Exit::Done,
+        _ if interrupted => Exit::Interrupted,
         _ => Exit::RunFailed,
     })
 }

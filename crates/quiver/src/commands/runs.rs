@@ -258,6 +258,7 @@ async fn save(remote: &Remote, response: Response, to: Option<&Path>) -> Result<
         }
         return Ok(());
     };
+    file::check_target(path)?;
     let failed = |error: &std::io::Error| Fault::io(path.display(), error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // As others are made here; one that is there keeps its own.

@@ -143,6 +143,9 @@ async fn a_folder_in_the_place_of_the_file_is_told_before_any_row_is_read() {
     let fault = root.load_stream(json!({"path": "out/a.csv"}), unread).await.expect_err("a folder");
     assert_eq!(fault.kind(), FaultKind::BadParams);
     assert!(fault.message().contains("folder"), "{fault}");
+    let _listening = std::os::unix::net::UnixListener::bind(root.0.path().join("socket.csv")).expect("a socket");
+    let fault = root.load(json!({"path": "socket.csv"}), &some()).await.expect_err("no file");
+    assert!(fault.message().contains("not a file"), "{fault}");
     fs::write(root.0.path().join("file"), "x").expect("written");
     let fault = root.load(json!({"path": "file/a.csv"}), &some()).await.expect_err("a file");
     assert_eq!(fault.kind(), FaultKind::BadParams);

@@ -68,6 +68,10 @@ async fn the_ending_of_a_path_tells_the_format() {
     // What is told outright counts for more.
     assert!(root.bytes(json!({"path": "b.csv", "format": "arrow"}), &some(), 1).await.starts_with(b"ARROW1"));
     assert!(root.bytes(json!({"path": "c.csv.gz", "compression": "none"}), &some(), 1).await.starts_with(b"n\n"));
+    for path in ["e.parquet.gz", "e.arrow.zst", "e.xlsx.gz"] {
+        let fault = root.load(json!({"path": path}), &some()).await.expect_err("it would not be compressed");
+        assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (FaultKind::BadParams, "/path"), "{path}");
+    }
     assert!(root.bytes(json!({"path": "/app/data/old/d.csv"}), &some(), 1).await.starts_with(b"n\n"));
     assert!(root.files().contains(&"old/d.csv".to_owned()));
 }
