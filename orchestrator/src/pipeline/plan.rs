@@ -82,12 +82,17 @@ pub async fn check(source: &Source, arguments: &Arguments, steps: &dyn Planner) 
 }
 
 /// Plans what runs finally, of a run whose other steps do not run any more: they are in the plan as left out, whatever may
-/// be wrong with them. Nothing where nothing runs finally, or where it cannot be planned itself.
-pub async fn check_finally(source: &Source, arguments: &Arguments, steps: &dyn Planner) -> Option<Plan> {
-    let (graph, mut problems) = graph(source, arguments, Missing::Refused, steps).await.ok()?;
+/// be wrong with them.
+///
+/// # Errors
+/// All that is wrong, in the order of the text, if something that runs finally cannot be planned.
+pub async fn check_finally(source: &Source, arguments: &Arguments, steps: &dyn Planner) -> Result<Plan, Problems> {
+    let (graph, mut problems) = graph(source, arguments, Missing::Refused, steps).await?;
     let plan = plan(source, &graph, Scope::Finally, steps, &mut problems).await;
-    let is_whole = plan.nodes.len() == graph.nodes.len();
-    (is_whole && plan.nodes.iter().any(|node| node.finally)).then_some(plan)
+    match plan.nodes.len() == graph.nodes.len() {
+        true => Ok(plan),
+        false => Err(problems.in_order()),
+    }
 }
 
 /// Checks a pipeline that is to be kept, not run: a parameter may still lack its value, and then the steps that use it

@@ -3,7 +3,7 @@
 use super::attendant::{Durable, patiently};
 use super::fingerprint::fingerprints;
 use super::lineage::{About, Lineage, Touched, Turn, touched_by_all};
-use super::{RetryPolicy, Service, UnderWay, audit, earlier, kept};
+use super::{RetryPolicy, Service, UnderWay, audit, earlier, finally, kept};
 use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Status};
 use crate::store::{AuditRecord, Claim, Ending, RunRow, RunState, StoreError};
@@ -11,7 +11,6 @@ use chrono::Utc;
 use flight_common::telemetry::metrics;
 use flight_common::{Fault, FaultKind, telemetry};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,21 +42,39 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
         true => Ended::before_it_ran(Ending::Cancelled),
         false => run(&service, &claim, &under_way).await,
     };
-    let ended = match ended.ran || is_hopeless(&service, &claim) {
-        true => ended,
-        false => finish(&service, &claim, &under_way, ended).await,
-    };
-    if under_way.lost.is_cancelled() {
-        return;
-    }
-    match tell_until_told(&service, &claim, &under_way, &ended).await {
-        Ok(run) => {
+    match end(&service, &claim, &under_way, ended).await {
+        Ok((run, ended)) => {
             tell_lineage(&service, &claim, run.state, &ended);
             count(&run);
             tracing::info!(state = %run.state, "run ended");
             tidy_after(&service, &claim, run.state).await;
         }
+        Err(StoreError::LeaseLost(_)) => tracing::info!("the run belongs to another replica now"),
         Err(error) => tracing::warn!(%error, "how the run ended could not be stored; it is given back"),
+    }
+}
+
+/// Ends an attempt: what runs finally has its turn, if the run is over with it, and the store is told.
+async fn end(
+    service: &Service,
+    claim: &Claim,
+    under_way: &UnderWay,
+    mut ended: Ended,
+) -> Result<(RunRow, Ended), StoreError> {
+    loop {
+        ended = finally::finish(service, claim, under_way, ended).await;
+        if under_way.lost.is_cancelled() {
+            return Err(StoreError::LeaseLost(claim.lease.run.clone()));
+        }
+        match tell_until_told(service, claim, under_way, &ended).await {
+            // Its cancelling was asked for at the last moment: it did not end well, so that is how it ended.
+            Err(StoreError::Illegal { state: RunState::Cancelling, .. })
+                if !matches!(ended.ending, Ending::Cancelled) =>
+            {
+                ended.ending = Ending::Cancelled;
+            }
+            told => return told.map(|run| (run, ended)),
+        }
     }
 }
 
@@ -69,8 +86,9 @@ async fn tell_until_told(
     under_way: &UnderWay,
     ended: &Ended,
 ) -> Result<RunRow, StoreError> {
+    let tell = || service.0.store.end_attempt(&claim.lease, &ended.ending, &ended.report, &ended.audit);
     loop {
-        match tell(service, claim, ended).await {
+        match patiently(tell).await {
             Err(StoreError::Unavailable(why)) if !under_way.is_given_up() => {
                 tracing::warn!(why, "how the run ended could not be stored yet");
             }
@@ -141,30 +159,10 @@ fn count(run: &RunRow) {
     metrics::run_ended(&run.pipeline, run.state.name(), took);
 }
 
-async fn tell(service: &Service, claim: &Claim, ended: &Ended) -> Result<RunRow, StoreError> {
-    let (store, Ended { ending, report, audit, .. }) = (&service.0.store, ended);
-    match patiently(|| store.end_attempt(&claim.lease, ending, report, audit)).await {
-        // Its cancelling was asked for at the last moment: it did not end well, so that is how it ended.
-        Err(StoreError::Illegal { state: RunState::Cancelling, .. }) => {
-            patiently(|| store.end_attempt(&claim.lease, &Ending::Cancelled, report, audit)).await
-        }
-        ended => ended,
-    }
-}
-
 /// When an attempt of this pipeline is followed by another one, and how many were begun before.
-fn policy_of(service: &Service, claim: &Claim, source: &Source) -> (RetryPolicy, u32) {
+pub(super) fn policy_of(service: &Service, claim: &Claim, source: &Source) -> (RetryPolicy, u32) {
     let policy = service.0.settings.retry.ruled(&pipeline::rules(source).retry);
     (policy, u32::try_from(claim.tries).unwrap_or(u32::MAX))
-}
-
-/// Whether what runs finally was begun after the last attempt already, and its replica ended with it: it would again.
-fn is_hopeless(service: &Service, claim: &Claim) -> bool {
-    let (policy, tries) = policy_of(service, claim, &Source::new(&claim.pipeline, &claim.definition));
-    if tries > policy.attempts {
-        tracing::warn!(tries, "what runs finally is not begun again: its replicas end with it");
-    }
-    tries > policy.attempts
 }
 
 async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
@@ -205,7 +203,7 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         Ok(settled) => settled,
         Err(fault) => return Ended::before_it_ran(failed(fault)),
     };
-    match earlier::begun_before(service, claim, &plan, &settled).await {
+    match earlier::begun(service, claim, &plan, &settled).await.map(|begun| earlier::may_not_go_on(&begun)) {
         Ok(None) => {}
         Ok(Some(fault)) => return Ended::before_it_ran(Ending::Failed(fault)),
         Err(error) => return Ended::before_it_ran(failed(error.into())),
@@ -223,63 +221,39 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         never = watch(service, claim, &plan, &progress) => match never {},
     };
     let ending = judge(&report, under_way, failed);
-    written_down(service, claim, &plan, &report, ending).await
+    written_down(service, claim, &plan, &report, ending, Vec::new()).await
 }
 
-/// What runs finally, of a run that is over although this attempt of it could not begin.
-async fn finish(service: &Service, claim: &Claim, under_way: &UnderWay, ended: Ended) -> Ended {
-    let over = match &ended.ending {
-        Ending::Failed(fault) => (Status::Failed, Some(fault.clone())),
-        Ending::Cancelled => (Status::Cancelled, Some(Fault::cancelled("the run was cancelled"))),
-        _ => return ended,
-    };
-    let source = Source::new(&claim.pipeline, &claim.definition);
-    let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
-    let plan = tokio::select! {
-        plan = pipeline::check_finally(&source, &arguments, service.0.runner.planner()) => plan,
-        () = under_way.abandon.cancelled() => None,
-    };
-    let Some(plan) = plan else { return ended };
-    let attendant =
-        Durable::new(service, &claim.lease, &plan, &fingerprints(&plan), HashMap::new(), Box::new(|_| true));
-    let options = RunOptions {
-        run_id: claim.lease.run.clone(),
-        cancel: under_way.stop.clone(),
-        abandon: under_way.abandon.clone(),
-        limit: None,
-        attendant: Arc::new(attendant),
-    };
-    let progress = Arc::new(Progress::new(plan.nodes.len()));
-    let report = service.0.runner.finish(&plan, &options, progress, over).await;
-    let finished = written_down(service, claim, &plan, &report, ended.ending).await;
-    let mut told = finished.report;
-    if let (Some(errors), Some(told)) = (ended.report.get("errors"), told.as_object_mut()) {
-        told.insert("errors".to_owned(), errors.clone());
-    }
-    Ended { report: told, ..finished }
-}
-
-/// An attempt of which something ran.
-async fn written_down(service: &Service, claim: &Claim, plan: &Plan, report: &RunReport, ending: Ending) -> Ended {
-    let audit = audit::written_down(service, claim, plan, report).await;
+/// An attempt of which something ran, of which these records were written before.
+pub(super) async fn written_down(
+    service: &Service,
+    claim: &Claim,
+    plan: &Plan,
+    report: &RunReport,
+    ending: Ending,
+    before: Vec<AuditRecord>,
+) -> Ended {
+    let audit = audit::written_down(service, claim, plan, report, before).await;
     let touched = tell_steps(service, claim, plan, report);
-    Ended { ending, report: serde_json::to_value(report).unwrap_or_default(), audit, touched, ran: true }
+    // A run that goes on, here or elsewhere, has more to do first.
+    let finished = !matches!(ending, Ending::Retry(..) | Ending::Released);
+    Ended { ending, report: serde_json::to_value(report).unwrap_or_default(), audit, touched, finished }
 }
 
 /// How an attempt ended, and what is stored and told of it.
-struct Ended {
-    ending: Ending,
-    report: Value,
-    audit: Vec<AuditRecord>,
-    touched: Touched,
-    /// Whether any of it ran.
-    ran: bool,
+pub(super) struct Ended {
+    pub ending: Ending,
+    pub report: Value,
+    pub audit: Vec<AuditRecord>,
+    pub touched: Touched,
+    /// Whether what runs finally has had its turn.
+    pub finished: bool,
 }
 
 impl Ended {
     /// Nothing of it ran.
-    fn before_it_ran(ending: Ending) -> Self {
-        Self { ending, report: Value::Null, audit: Vec::new(), touched: Touched::default(), ran: false }
+    pub fn before_it_ran(ending: Ending) -> Self {
+        Self { ending, report: Value::Null, audit: Vec::new(), touched: Touched::default(), finished: false }
     }
 }
 
@@ -300,7 +274,7 @@ fn stopped(under_way: &UnderWay) -> Ending {
 }
 
 /// What stands in the way of planning, as one fault: the first problem, and how many there are.
-fn unplanned(problems: &Problems) -> Fault {
+pub(super) fn unplanned(problems: &Problems) -> Fault {
     let Some(first) = problems.iter().next() else { return Fault::internal("no plan, and no problem") };
     let more = match problems.len() {
         1 => String::new(),

@@ -13,22 +13,25 @@ use flight_common::{compute, passwords};
 use serde_json::Value;
 use std::path::Path;
 
-/// The records of an attempt, which are in its file already. What cannot be written is logged, and costs the run nothing.
+/// The records of an attempt, which are in its file already; `before` are those that were written earlier, whose steps have
+/// theirs. What cannot be written is logged, and costs the run nothing.
 pub(super) async fn written_down(
     service: &Service,
     claim: &Claim,
     plan: &Plan,
     report: &RunReport,
+    mut before: Vec<AuditRecord>,
 ) -> Vec<AuditRecord> {
     let run = match service.0.store.run(&claim.lease.run).await {
         Ok(run) => run,
         Err(error) => {
             tracing::warn!(%error, "an attempt was not written down");
-            return Vec::new();
+            return before;
         }
     };
     let now = Utc::now();
     let steps = plan.nodes.iter().zip(&report.steps);
+    let steps = steps.filter(|(node, _)| before.iter().all(|record| record.id != node.id));
     let records: Vec<AuditRecord> =
         steps.map(|(node, step)| record(&now.to_rfc3339(), &run, claim.attempt, node, step)).collect();
     let mut lines = String::new();
@@ -42,7 +45,8 @@ pub(super) async fn written_down(
     if let Err(fault) = written {
         tracing::warn!(fault = %fault, "an attempt was not written to the file of its day");
     }
-    records
+    before.extend(records);
+    before
 }
 
 /// The value without the passwords of addresses that are written out in it. What is referred to is not in it anyway.

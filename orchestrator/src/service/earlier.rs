@@ -92,27 +92,31 @@ fn still_there(root: &DataRoot, commit: &Committed) -> bool {
         .is_ok_and(|file| commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == file.size()))
 }
 
-/// Why the run may not go on by itself: a step that cannot take back what it does was begun by an earlier attempt, since
-/// somebody last asked for the run, and what came of it is not known.
-pub(super) async fn begun_before(
+/// The steps that cannot take back what they do and were begun by an earlier attempt, since somebody last asked for the run:
+/// what came of them is not known.
+pub(super) async fn begun(
     service: &Service,
     claim: &Claim,
     plan: &Plan,
     settled: &HashMap<String, Settled>,
-) -> Result<Option<Fault>, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let external = |node: &&PlannedNode| node.effects == Effects::External && !settled.contains_key(&node.id);
     let external: Vec<&str> = plan.nodes.iter().filter(external).map(|node| node.id.as_str()).collect();
     if external.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let (store, run) = (&service.0.store, &claim.lease.run);
     let asked = store.newest_event(run, "resumed").await?.map_or(0, |event| event.seq);
-    let begun = store.begun(run, asked).await?;
-    let repeated = external.into_iter().find(|id| begun.iter().any(|begun| begun == id));
-    Ok(repeated.map(|id| {
-        Fault::upstream(format!(
-            "\"{id}\" cannot take back what it does, and an earlier attempt has begun it: it is not done again unasked"
-        ))
-        .help("look at what it has done; `quiver runs resume` does it again")
-    }))
+    let mut begun = store.begun(run, asked).await?;
+    begun.retain(|id| external.contains(&id.as_str()));
+    Ok(begun)
+}
+
+/// Why the run may not go on by itself: one of its steps is among these.
+pub(super) fn may_not_go_on(begun: &[String]) -> Option<Fault> {
+    let id = begun.first()?;
+    let fault = Fault::upstream(format!(
+        "\"{id}\" cannot take back what it does, and an earlier attempt has begun it: it is not done again unasked"
+    ));
+    Some(fault.help("look at what it has done; `quiver runs resume` does it again"))
 }

@@ -25,6 +25,7 @@ mod attendant;
 mod audit;
 mod backfill;
 mod earlier;
+mod finally;
 mod fingerprint;
 mod hooks;
 mod intake;

@@ -184,7 +184,8 @@ async fn give_back(service: &Service, seen: &[Lease], held: &[(Lease, RunState)]
     let strays: Vec<&(Lease, RunState)> = held.iter().filter(|(lease, _)| is_stray(lease)).collect();
     for (lease, state) in strays.iter().filter(|(lease, _)| seen.contains(lease)) {
         let ending = match state {
-            RunState::Cancelling => Ending::Cancelled,
+            // What runs finally may still be to do.
+            RunState::Cancelling => Ending::Released,
             // Counted as an attempt: it may break off each time.
             _ => {
                 Ending::Retry(Fault::upstream("the attempt broke off; the log of its replica says why"), Duration::ZERO)

@@ -47,6 +47,9 @@ impl Ending {
     }
 }
 
+/// The owner and the end of a lease of nobody, which is over: any replica takes such a run over.
+const NOBODYS_LEASE: (&str, i64) = ("", 0);
+
 /// What a run runs from now on instead.
 #[derive(Clone, Debug)]
 pub struct Changed {
@@ -93,6 +96,7 @@ impl Store {
         self.write(async |tx| {
             let from = self.event_if_held(tx, lease, event, &body).await?;
             let to = legal(&lease.run, from, ending.step())?;
+            let nobodys = (to == RunState::Cancelling).then_some(NOBODYS_LEASE);
             sqlx::query(self.sql(
                 "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
                  WHERE run_id = $1 AND attempt = (SELECT attempt FROM runs WHERE id = $1)",
@@ -103,7 +107,7 @@ impl Store {
             .execute(&mut **tx)
             .await?;
             let row = sqlx::query(self.sql(
-                "UPDATE runs SET state = $2, owner = NULL, lease_until = NULL, fault = $3, not_before = {now} + $4,
+                "UPDATE runs SET state = $2, owner = $7, lease_until = $8, fault = $3, not_before = {now} + $4,
                    tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END
                  WHERE id = $1 RETURNING *",
             ))
@@ -113,6 +117,8 @@ impl Store {
             .bind(millis(delay))
             .bind(i64::from(matches!(ending, Ending::Retry(..))))
             .bind(i64::from(to.is_final()))
+            .bind(nobodys.map(|(owner, _)| owner))
+            .bind(nobodys.map(|(_, until)| until))
             .fetch_one(&mut **tx)
             .await?;
             self.write_audit(tx, lease, audit).await?;
@@ -188,9 +194,9 @@ impl Store {
                 };
                 let to = legal(run, from, step)?;
                 if step == Move::CancelBegun {
-                    // A lease of nobody, which is over.
-                    let sql = "UPDATE runs SET owner = '', lease_until = 0 WHERE id = $1";
-                    sqlx::query(sql).bind(run).execute(&mut **tx).await?;
+                    let (owner, until) = NOBODYS_LEASE;
+                    let sql = "UPDATE runs SET owner = $2, lease_until = $3 WHERE id = $1";
+                    sqlx::query(sql).bind(run).bind(owner).bind(until).execute(&mut **tx).await?;
                 }
                 let row = sqlx::query(self.sql(
                     "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END,

@@ -53,7 +53,7 @@ pub struct Claim {
     pub reuse: bool,
     /// The span that asked for it.
     pub traceparent: Option<String>,
-    /// Whether only its cancelling is left to confirm.
+    /// Whether it is being cancelled: of its steps, only those that run finally are still to run.
     pub cancelling: bool,
 }
 

@@ -14,7 +14,7 @@ pub enum RunState {
     Queued,
     /// A replica runs it, for as long as its lease lasts.
     Running,
-    /// Somebody asked for its end; the replica that runs it has not confirmed it yet.
+    /// Somebody asked for its end; no replica has confirmed it yet, with what runs finally behind it.
     Cancelling,
     /// All its steps ended well.
     Done,
@@ -134,13 +134,14 @@ impl Move {
         Some(match (self, state) {
             (Self::Claim, Queued) => Running,
             (Self::TakeOver, Running) => Running,
-            // Who takes it over confirms the cancel.
             (Self::TakeOver, Cancelling) => Cancelling,
             // All its outputs were committed before the request came.
             (Self::Succeed, Running | Cancelling) => Done,
             (Self::Fail, Running) => Failed,
             (Self::Retry, Running) => Queued,
             (Self::Release, Running) => Queued,
+            // Who takes it over confirms the cancel.
+            (Self::Release, Cancelling) => Cancelling,
             (Self::Cancel, Queued) => Cancelled,
             (Self::Cancel, Running) => Cancelling,
             // Who takes it over lets that run.

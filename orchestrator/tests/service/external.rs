@@ -52,3 +52,48 @@ async fn nothing_is_paid_before_what_comes_before_has_ended_well() {
     assert_eq!(house.paid(), 0);
     assert_eq!(replica.steps(&run).await, pairs(&[("n", "failed"), ("p", "skipped"), ("s", "skipped")]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paid_for_finally_is_not_paid_again_by_the_replica_that_takes_over() {
+    let house = House::new();
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10, fail_after: 5}}
+finally:
+  - {id: told, service: numbers, params: {rows: 5}}
+  - {id: bell, service: pays, depends_on: told}
+  - {id: long, service: numbers, params: {rows: 5000, stall_after: 1000}, depends_on: bell}
+  - {id: count, service: numbers, params: {rows: 3}}
+  - {id: wrote, service: sum, depends_on: count}
+";
+    let first = replica(&house, settings()).await;
+    let run = first.submit(body).await;
+    until_paid(&house).await;
+    first.working.abort();
+    std::fs::remove_file(house.env.data_root.path().join("sum.txt")).ok();
+    let second = replica(&house, settings()).await;
+    let row = second.until(&run, RunState::Failed).await;
+    assert_eq!((row.attempt, house.paid()), (2, 1));
+    assert!(
+        row.fault.expect("a fault")["message"].as_str().is_some_and(|told| told.contains("\"bell\" cannot take back"))
+    );
+    let ended = [
+        ("n", "skipped"),
+        ("told", "done"),
+        ("bell", "skipped"),
+        ("long", "skipped"),
+        ("count", "done"),
+        ("wrote", "done"),
+    ];
+    assert_eq!(second.steps(&run).await, pairs(&ended));
+    assert_eq!(house.sum(), Some(3), "what is safe to repeat is repeated");
+}
+
+async fn until_paid(house: &House) {
+    let paid = async {
+        while house.paid() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, paid).await.expect("it pays");
+}

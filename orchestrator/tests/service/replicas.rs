@@ -85,3 +85,27 @@ async fn a_replica_that_goes_down_gives_its_runs_back() {
     let row = first.service.store().run(&run).await.expect("there");
     assert_eq!((row.state, row.owner, row.attempt), (RunState::Queued, None, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_goes_down_while_something_runs_finally_gives_its_run_back() {
+    let house = House::new();
+    let hour = Duration::from_secs(3600);
+    let patient = || Settings { retry: RetryPolicy { attempts: 5, first: hour, longest: hour }, ..settings() };
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 10, needs: never.txt}}
+finally:
+  - {id: told, service: numbers, params: {rows: 10000, stall_after: 5000}}
+";
+    let first = replica(&house, patient()).await;
+    let run = first.submit(body).await;
+    first.until_true(&run, |row| row.state == RunState::Queued && row.attempt == 1).await;
+    first.service.cancel(&run, "ann").await.expect("it can be cancelled");
+    first.until_true(&run, |row| row.attempt == 2).await;
+    first.stop.cancel();
+    tokio::time::timeout(SOON, first.working).await.expect("it drains").expect("without a panic");
+    let row = first.service.store().run(&run).await.expect("there");
+    assert_eq!((row.state, row.owner.as_deref()), (RunState::Cancelling, Some("")));
+    let second = replica(&house, patient()).await;
+    second.until_true(&run, |row| row.attempt == 3 && row.state == RunState::Cancelling).await;
+}

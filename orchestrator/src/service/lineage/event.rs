@@ -68,6 +68,14 @@ pub(in crate::service) struct Touched {
     outputs: Vec<Value>,
 }
 
+impl Touched {
+    /// This, and what was touched later.
+    pub fn and(self, later: Self) -> Self {
+        let both = |first: Vec<Value>, second: Vec<Value>| first.into_iter().chain(second).collect();
+        Self { inputs: both(self.inputs, later.inputs), outputs: both(self.outputs, later.outputs) }
+    }
+}
+
 impl About {
     /// What is told of the whole pipeline.
     pub fn pipeline(&self, turn: Turn, now: DateTime<Utc>, fault: Option<&str>, touched: Touched) -> Value {
