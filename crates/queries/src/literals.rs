@@ -1,10 +1,12 @@
 //! Numbers with a point, as they are written, beside decimals.
 //!
 //! DataFusion reads `1.19` as a float, and a decimal that meets a float becomes one: `price * 1.19` would be a cent off now
-//! and then. So where such a number meets a decimal, it is a decimal too; where it meets a whole number that a float does not
+//! and then. So where such a number meets a decimal, it is a decimal too, if there is one that holds both; where it meets a whole number that a float does not
 //! hold, it is compared as one. Beside floats, in `/`, and alone it stays a float. A float keeps 15 digits, whatever they are;
 //! a number of more digits, of which some would be lost, is refused.
 
+use crate::lengths::is_comparison;
+use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -15,8 +17,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use flight_common::Fault;
 use flight_common::digits::float_keeps;
-
-use crate::lengths::is_comparison;
+use std::{iter, mem};
 
 /// Whole numbers up to here are floats too.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
@@ -72,11 +73,18 @@ impl FunctionRewrite for ExactLiterals {
     }
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
-        let decimal = |expr: &Expr| expr.get_type(schema).is_ok_and(|it| it.is_decimal());
+        let decimal = |expr: &Expr| expr.get_type(schema).ok().filter(DataType::is_decimal);
+        // What a number is compared with exactly.
+        let compared = |expr: &Expr, numbers: &[&Expr]| match expr.get_type(schema).ok()? {
+            it if it.is_decimal() => Some(it),
+            it if it.is_integer() && numbers.iter().any(|number| is_beyond(number)) => Some(it),
+            _ => None,
+        };
         let mut changed = false;
-        let mut put = |part: &mut Expr| {
-            if let Some(exact) = constant(part) {
-                changed |= *part != exact;
+        let mut put = |part: &mut Expr, fits: &dyn Fn(&DataType) -> bool| {
+            let exact = constant(part).filter(|it| it.get_type(schema).is_ok_and(|it| fits(&it)));
+            if let Some(exact) = exact.filter(|exact| part != exact) {
+                changed = true;
                 *part = exact;
             }
         };
@@ -86,34 +94,49 @@ impl FunctionRewrite for ExactLiterals {
                 let op = *op;
                 let exactly = |side: &Expr, other: &Expr| match op {
                     Operator::Plus | Operator::Minus | Operator::Multiply => decimal(side),
-                    _ if is_comparison(op) => decimal(side) || is_beyond(other) && is_whole(side, schema),
-                    _ => false,
+                    _ if is_comparison(op) => compared(side, &[other]),
+                    _ => None,
                 };
-                if exactly(left, right) {
-                    put(right);
-                } else if exactly(right, left) {
-                    put(left);
+                let fits = |side: DataType| {
+                    move |it: &DataType| if op == Operator::Multiply { multiplies(&side, it) } else { agree(&side, it) }
+                };
+                if let Some(side) = exactly(left, right) {
+                    put(right, &fits(side));
+                } else if let Some(side) = exactly(right, left) {
+                    put(left, &fits(side));
+                }
+                if is_comparison(op) {
+                    changed |= as_floats(&mut [left, right], schema);
                 }
             }
-            Expr::Between(Between { expr, low, high, .. }) if decimal(expr) => {
-                [low, high].into_iter().for_each(|it| put(it))
+            Expr::Between(Between { expr, low, high, .. }) => {
+                if let Some(side) = compared(expr, &[low, high]) {
+                    [&mut *low, &mut *high].into_iter().for_each(|it| put(it, &|it| agree(&side, it)));
+                }
+                changed |= as_floats(&mut [expr, low, high], schema);
             }
-            Expr::InList(InList { expr, list, .. }) if decimal(expr) => list.iter_mut().for_each(put),
-            Expr::ScalarFunction(ScalarFunction { func, args })
-                if CHOOSING.contains(&func.name()) && args.iter().any(decimal) =>
-            {
-                args.iter_mut().for_each(put);
+            Expr::InList(InList { expr, list, .. }) => {
+                if let Some(side) = compared(expr, &list.iter().collect::<Vec<_>>()) {
+                    list.iter_mut().for_each(|it| put(it, &|it| agree(&side, it)));
+                }
+                changed |= as_floats(&mut iter::once(&mut **expr).chain(list).collect::<Vec<_>>(), schema);
             }
-            Expr::Case(Case { when_then_expr, else_expr, .. })
-                if when_then_expr.iter().map(|(_, then)| &**then).chain(else_expr.as_deref()).any(decimal) =>
-            {
-                when_then_expr.iter_mut().for_each(|(_, then)| put(then));
-                else_expr.iter_mut().for_each(|otherwise| put(otherwise));
+            Expr::ScalarFunction(ScalarFunction { func, args }) if CHOOSING.contains(&func.name()) => {
+                if let Some(side) = args.iter().find_map(decimal) {
+                    args.iter_mut().for_each(|it| put(it, &|it| agree(&side, it)));
+                }
+            }
+            Expr::Case(Case { when_then_expr, else_expr, .. }) => {
+                let given = when_then_expr.iter().map(|(_, then)| &**then).chain(else_expr.as_deref());
+                if let Some(side) = given.into_iter().find_map(decimal) {
+                    let given = when_then_expr.iter_mut().map(|(_, then)| &mut **then).chain(else_expr.as_deref_mut());
+                    given.for_each(|it| put(it, &|it| agree(&side, it)));
+                }
             }
             Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })
                 if field.data_type().is_decimal() =>
             {
-                put(expr);
+                put(expr, &|_| true);
             }
             _ => {}
         }
@@ -121,8 +144,48 @@ impl FunctionRewrite for ExactLiterals {
     }
 }
 
-fn is_whole(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema).is_ok_and(|it| it.is_integer())
+/// Makes decimals that are compared with floats floats too, as PostgreSQL does. DataFusion would make decimals of the floats,
+/// and most floats do not fit into one.
+fn as_floats(compared: &mut [&mut Expr], schema: &DFSchema) -> bool {
+    let is = |expr: &Expr, of: fn(&DataType) -> bool| expr.get_type(schema).is_ok_and(|it| of(&it));
+    if !compared.iter().any(|expr| is(expr, DataType::is_floating)) {
+        return false;
+    }
+    let mut changed = false;
+    for decimal in compared.iter_mut().filter(|expr| is(expr, DataType::is_decimal)) {
+        changed = true;
+        let exact = mem::take(&mut **decimal);
+        **decimal = Expr::Cast(Cast::new(Box::new(exact), DataType::Float64));
+    }
+    changed
+}
+
+/// Digits and scale of a decimal; nothing of what has no scale.
+fn digits(it: &DataType) -> Option<(i16, i16)> {
+    use DataType::{Decimal32, Decimal64, Decimal128, Decimal256};
+    match it {
+        Decimal32(digits, scale) | Decimal64(digits, scale) | Decimal128(digits, scale) | Decimal256(digits, scale) => {
+            Some((i16::from(*digits), i16::from(*scale)))
+        }
+        _ => None,
+    }
+}
+
+fn most_digits(left: &DataType, right: &DataType) -> i16 {
+    let is_wide = |it: &DataType| matches!(it, DataType::Decimal256(..));
+    i16::from(if is_wide(left) || is_wide(right) { DECIMAL256_MAX_PRECISION } else { DECIMAL128_MAX_PRECISION })
+}
+
+/// Whether a number fits into the decimal that both become. Where it does not, floats tell them apart.
+fn agree(side: &DataType, number: &DataType) -> bool {
+    let (Some((_, scale)), Some((digits, own))) = (digits(side), digits(number)) else { return true };
+    digits - own + scale.max(own) <= most_digits(side, number)
+}
+
+/// Whether their product is a decimal.
+fn multiplies(side: &DataType, number: &DataType) -> bool {
+    let (Some((_, scale)), Some((_, own))) = (digits(side), digits(number)) else { return true };
+    scale + own <= most_digits(side, number)
 }
 
 /// Whether it is a number that has neighbours which a float does not tell from it.

@@ -154,14 +154,12 @@ const SAID: &[(&str, &str, &str)] = &[
         "$1",
         "give the type more digits before the point: DECIMAL(38, 2)",
     ),
-    (r"^(.*(?:[cC]ast|parse|convert).*)$", "$1", TRY_CAST),
 ];
 
 /// What other databases call a function, and what to write instead.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("charindex", "strpos(text, part)"),
     ("date_add", "day + INTERVAL '1 day'"),
-    ("date_format", "to_char(day, '%Y-%m')"),
     ("date_sub", "day - INTERVAL '1 day'"),
     ("dateadd", "day + INTERVAL '1 day'"),
     ("datediff", "b - a, which of two days is a number of days"),
@@ -188,12 +186,17 @@ static PATTERNS: LazyLock<Vec<(Regex, &str, &str)>> = LazyLock::new(|| {
     SAID.iter().map(|(said, message, help)| (compiled(said), *message, *help)).collect()
 });
 
+/// What is said of a value that is none of its type, in whatever words.
+static OF_A_CAST: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b(?:[cC]ast|[pP]arse|[cC]onvert)\b").expect("a constant, which a test compiles"));
+
 /// What DataFusion or Arrow says, in words of our own where there are some.
 pub fn in_words(said: &str) -> Words {
     let said = one_line(said);
     let known = PATTERNS.iter().find_map(|(pattern, message, help)| Some((pattern.captures(&said)?, message, help)));
     let Some((groups, message, help)) = known else {
-        return Words { message: said, help: None, function: None, known: false };
+        let help = OF_A_CAST.is_match(&said).then(|| TRY_CAST.to_owned());
+        return Words { message: said, help, function: None, known: false };
     };
     let filled = |template: &str| {
         let mut filled = String::new();
@@ -277,5 +280,8 @@ mod tests {
     fn what_is_not_known_stays_as_it_is_but_for_its_line_breaks() {
         assert_eq!(told("Execution error: Arrow error: a\n  b\n"), ("a; b".to_owned(), String::new()));
         assert!(!in_words("Optimizer rule 'x' failed").known);
+        let cast = in_words("Cast error: Cannot cast the forecast");
+        assert_eq!((cast.known, cast.help.as_deref()), (false, Some(TRY_CAST)));
+        assert_eq!(in_words("no forecast of the parser").help, None);
     }
 }

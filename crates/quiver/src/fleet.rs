@@ -112,19 +112,9 @@ impl Fleet {
 
     /// Starts each server again that dies or hangs, at its old address. Never ends.
     pub async fn watch(&mut self) -> Infallible {
-        loop {
-            let ends = self.servers.iter_mut().map(|server| server.ended().boxed());
-            let (how, place, _) = select_all(ends).await;
-            let server = &mut self.servers[place];
-            let pause = if server.begun.elapsed() > LIVED { AGAIN.0 } else { server.pause };
-            tracing::warn!(step = server.step, how, "a server has died and is started again");
-            tokio::time::sleep(pause).await;
-            match self.launch.start(&server.step, &server.address).await {
-                Ok(again) => *server = again,
-                Err(fault) => tracing::error!(step = server.step, fault = %fault, "it could not be started"),
-            }
-            server.pause = (pause * 2).min(AGAIN.1);
-        }
+        let Self { servers, launch } = self;
+        // Each by itself: one that dies again and again keeps nobody from seeing that another one hangs.
+        select_all(servers.iter_mut().map(|server| launch.keep(server).boxed())).await.0
     }
 
     /// The servers.
@@ -162,6 +152,21 @@ impl Fleet {
 }
 
 impl Launch {
+    /// Starts a server again whenever it dies or hangs. Never ends.
+    async fn keep(&self, server: &mut StepServer) -> Infallible {
+        loop {
+            let how = server.ended().await;
+            let pause = if server.begun.elapsed() > LIVED { AGAIN.0 } else { server.pause };
+            tracing::warn!(step = server.step, how, "a server has died and is started again");
+            tokio::time::sleep(pause).await;
+            match self.start(&server.step, &server.address).await {
+                Ok(again) => *server = again,
+                Err(fault) => tracing::error!(step = server.step, fault = %fault, "it could not be started"),
+            }
+            server.pause = (pause * 2).min(AGAIN.1);
+        }
+    }
+
     async fn start(&self, step: &str, listen: &str) -> Result<StepServer, Fault> {
         let program = std::env::current_exe().map_err(|error| Fault::io("the quiver program", &error))?;
         let socket = self.folder.path().join(format!("{step}.sock"));

@@ -256,6 +256,18 @@ async fn numbers_beside_decimals_are_what_is_written() {
     assert!(types.schema().fields().iter().all(|field| *field.data_type() == DataType::Float64));
     let equal = "SELECT count(*) AS n FROM input WHERE wide = CAST('1234567890123456789.0123456789' AS DECIMAL(38,10))";
     assert_eq!(of(equal).await, ["1"]);
+    for whole in ["n IN (9007199254740992.0, 5.0)", "n BETWEEN 9007199254740992.0 AND 9007199254740992.0"] {
+        assert_eq!(of(&format!("SELECT n FROM input WHERE {whole}")).await, ["9007199254740992"], "{whole}");
+    }
+    // Where no decimal holds both, floats tell them apart.
+    assert_eq!(of("SELECT count(*) AS n FROM input WHERE wide < 1e30 AND price BETWEEN -1e37 AND 1e38").await, ["3"]);
+    let types =
+        "SELECT CAST(price AS DECIMAL(38,30)) * 0.000000001 AS a, CAST(price AS DECIMAL(38,2)) + 1.191 AS b FROM input";
+    let types = ask(types, &rows).await.schema();
+    assert_eq!(
+        types.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>(),
+        [DataType::Float64, DataType::Decimal128(38, 3)]
+    );
     let fault = refused("SELECT n FROM input WHERE wide = 1234567890123456789.0123456789", &rows).await;
     assert!(fault.help_text().is_some_and(|help| help.contains("CAST('1234567890123456789.0123456789'")), "{fault:?}");
 }
