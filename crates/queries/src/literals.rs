@@ -1,9 +1,9 @@
 //! Numbers with a point, as they are written, beside decimals.
 //!
 //! DataFusion reads `1.19` as a float, and a decimal that meets a float becomes one: `price * 1.19` would be a cent off now
-//! and then. So where such a number meets a decimal, it is a decimal too, if there is one that holds both; where it meets a whole number that a float does not
-//! hold, it is compared as one. Beside floats, in `/`, and alone it stays a float. A float keeps 15 digits, whatever they are;
-//! a number of more digits, of which some would be lost, is refused.
+//! and then. So where such a number meets a decimal, it is a decimal too, if there is one that holds both; where it meets a
+//! whole number that a float does not hold, it is compared as one. Beside floats, in `/`, and alone it stays a float. A float
+//! keeps 15 digits, whatever they are; a number of more digits, of which some would be lost, is refused.
 
 use crate::lengths::is_comparison;
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
