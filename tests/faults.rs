@@ -285,6 +285,28 @@ fn a_failed_gate_leaves_no_file() {
     }
 }
 
+/// MariaDB cannot make a table in a transaction: the one that was being made is taken away before the command ends.
+#[test]
+fn a_failed_run_leaves_no_table_that_was_being_made() {
+    let runtime = Runtime::new().expect("threads");
+    let database = runtime.block_on(MariaDatabase::new());
+    let house = House::new(PROGRAM);
+    let rows: String = (0..300_000).map(|n| format!("{n}\n")).collect();
+    house.write("in.csv", format!("id\n{rows}x\n"));
+    let pipeline = json!({"steps": [
+        {"id": "read", "service": "extract-csv", "params": {"file_path": "in.csv"}},
+        {"id": "write", "service": "load-sql", "params": {"db_url": database.url(), "table": "people"}, "depends_on": "read"},
+    ]});
+    house.write("p.yaml", pipeline.to_string());
+    for words in [&["run", "p.yaml", "--json"][..], &["run", "p.yaml", "--json", "--mesh"]] {
+        let ended = house.quiver(words);
+        assert_eq!((ended.code, &ended.json()["fault"]["step"]), (Some(1), &json!("read")), "{}", ended.stderr);
+        let left: Vec<String> =
+            runtime.block_on(database.tables()).into_iter().filter(|table| table != "quiver_loads").collect();
+        assert_eq!(left, Vec::<String>::new(), "{words:?}");
+    }
+}
+
 #[test]
 fn two_runs_at_once_both_keep_their_output() {
     let house = House::new(PROGRAM);

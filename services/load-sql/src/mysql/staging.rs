@@ -8,8 +8,10 @@ use crate::plain::Plain;
 use crate::target::Target;
 use databases::Address;
 use databases::mysql::Session;
-use flight_common::{Fault, compute};
+use flight_common::Fault;
+use flight_common::farewell::Farewell;
 use mysql_async::prelude::Queryable;
+use tokio::sync::oneshot;
 use twox_hash::XxHash3_64;
 
 /// What the name of such a table begins with.
@@ -128,37 +130,50 @@ async fn is_there(session: &mut Session, target: &Target) -> Result<bool, Fault>
     Ok(found.is_some())
 }
 
-/// Takes a staging table away when its load fails, or is given up.
+/// Takes a staging table away when its load fails, or is given up. The end of the process waits for it.
 pub struct Tidy {
     address: Address,
     /// Nothing when there is nothing to do.
-    staging: Option<Staging>,
+    left: Option<(Staging, Farewell)>,
 }
 
 impl Tidy {
     /// With nothing to do yet.
     pub fn new(address: &Address) -> Self {
-        Self { address: address.clone(), staging: None }
+        Self { address: address.clone(), left: None }
     }
 
     /// From now on there is this to take away.
     pub fn arm(&mut self, staging: &Staging) {
-        self.staging = Some(staging.clone());
+        self.left = Some((staging.clone(), Farewell::default()));
     }
 
-    /// The load has ended: takes away what there is if it has failed.
+    /// The load has ended: takes away what there is if it has failed. Whoever does not wait for that leaves it to itself.
     pub async fn end(mut self, failed: bool) {
-        let Some(staging) = self.staging.take().filter(|_| failed) else { return };
-        tidy(&self.address, &staging).await;
+        match failed {
+            true => drop(self.tidied().await),
+            false => self.left = None,
+        }
+    }
+
+    /// Told when it is done.
+    fn tidied(&mut self) -> oneshot::Receiver<()> {
+        let (done, told) = oneshot::channel();
+        if let Some((staging, farewell)) = self.left.take() {
+            let address = self.address.clone();
+            farewell.say(async move {
+                tidy(&address, &staging).await;
+                // Perhaps nobody waits.
+                let _ = done.send(());
+            });
+        }
+        told
     }
 }
 
 impl Drop for Tidy {
     fn drop(&mut self) {
-        let Some(staging) = self.staging.take() else { return };
-        let address = self.address.clone();
-        // Nobody is left to wait for it; it ends by itself.
-        drop(compute::spawn(async move { tidy(&address, &staging).await }).detach());
+        drop(self.tidied());
     }
 }
 
