@@ -33,8 +33,9 @@ impl Failure {
 
     /// What an answer means that is neither a success nor a redirect.
     pub fn of_answer(host: &str, status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Self {
-        let message = format!("{host} answered {status}");
         let delay = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
+        let wait = delay.map(|delay| format!(", and wants to be asked again in {} s", delay.as_secs()));
+        let message = format!("{host} answered {status}{}", wait.unwrap_or_default());
         let fault = match status.as_u16() {
             401 => Fault::denied(message).help("check `auth`"),
             403 => Fault::denied(message).help("check `auth`, and what it may read"),

@@ -91,7 +91,8 @@ fn look(params: &Params, given: &Given, root: &DataRoot) -> Result<Found, Fault>
     let of_files = own.fields().iter().filter(|field| !made.iter().any(|made| made.name() == field.name())).cloned();
     let fields: Vec<FieldRef> = of_files.chain(made.iter().cloned().map(Arc::new)).collect();
     if fields.is_empty() {
-        return Err(Fault::bad_data(format!("{} has no columns", params.file_path)).help("is it empty?"));
+        return Err(Fault::bad_data(format!("{} has no columns", params.file_path))
+            .help("is it empty? For JSON that may be, name the columns in `types`"));
     }
     let files = looked_at.into_iter().map(|(identity, format, row_groups, written)| {
         let values = written.into_iter().zip(&made);

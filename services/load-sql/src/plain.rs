@@ -1,16 +1,34 @@
 //! Columns made plain before they are written: one type of text, one unit of time, no dictionaries. Nothing is rounded.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::{
-    DataType, DurationNanosecondType, Field, Int64Type, IntervalMonthDayNanoType, IntervalUnit, Schema,
-    Time64NanosecondType, TimeUnit, TimestampNanosecondType,
+    DataType, DurationNanosecondType, Field, Float32Type, Float64Type, Int64Type, IntervalMonthDayNanoType,
+    IntervalUnit, Schema, Time64NanosecondType, TimeUnit, TimestampNanosecondType,
 };
-use flight_common::Fault;
+use flight_common::{Fault, Meter};
 use std::sync::Arc;
 
 /// How instants are written.
 const UTC: &str = "+00:00";
+
+/// Counts the values of plain columns that are NaN, for a database that takes them as null.
+pub fn count_nans(columns: &[ArrayRef], meter: &Meter) {
+    fn of<T: ArrowPrimitiveType<Native: PartialEq>>(column: &ArrayRef) -> usize {
+        // NaN is equal to nothing, not even to itself.
+        #[allow(clippy::eq_op, reason = "see above")]
+        column.as_primitive::<T>().iter().flatten().filter(|value| value != value).count()
+    }
+    let found = columns.iter().map(|column| match column.data_type() {
+        DataType::Float32 => of::<Float32Type>(column),
+        DataType::Float64 => of::<Float64Type>(column),
+        _ => 0,
+    });
+    let found: usize = found.sum();
+    if found > 0 {
+        meter.count("nan_written_as_null", found as u64);
+    }
+}
 
 /// The types that columns are made.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ pub fn fault(error: &Error, address: &Address) -> Fault {
         Error::Server(said) => refused(said, address),
         Error::Driver(DriverError::Params(_) | DriverError::MixedParams) => {
             let help = "write ? for each value, and a space between / or - and a text in quotes that holds a colon";
-            Fault::bad_params(format!("MySQL: {error}")).help(help)
+            Fault::bad_params(format!("MariaDB or MySQL: {error}")).help(help)
         }
         Error::Io(IoError::Io(error)) => broken(error, address),
         other => broken(other, address),
@@ -26,7 +26,7 @@ fn broken(error: &dyn Display, address: &Address) -> Fault {
 
 fn refused(said: &ServerError, address: &Address) -> Fault {
     let message = address.clean(&said.message);
-    let fault = Fault::new(kind(said.code, &said.state), format!("MySQL: {message}"));
+    let fault = Fault::new(kind(said.code, &said.state), format!("MariaDB or MySQL: {message}"));
     match said.code {
         1045 | 1044 | 1698 => {
             fault.help(format!("check user and password of {}", address.shown())).violation(address.pointer(), message)

@@ -117,6 +117,13 @@ async fn json_is_of_the_types_that_are_given() {
     assert_eq!(shown(&ran.rows()), wanted);
     let some = json!({"file_path": "a.ndjson", "types": types, "select": ["n", "d"], "where": "x > 7.1"});
     assert_eq!(shown(&folder.rows(some).await), ["1|2024-02-29"]);
+    for (name, text) in [("none.ndjson", ""), ("none.json", "[]")] {
+        folder.write(name, text);
+        let ran = folder.read(json!({"file_path": name, "types": types})).await.expect("it reads");
+        let found: Vec<_> = ran.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        assert_eq!(found, [DataType::Date32, DataType::Utf8, DataType::Decimal128(18, 2)], "{name}");
+        assert_eq!(ran.rows().num_rows(), 0);
+    }
 }
 
 #[tokio::test]

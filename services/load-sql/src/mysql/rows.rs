@@ -141,11 +141,14 @@ async fn check(session: &mut Session, target: &Target, before: u64, sent: u64) -
             Some((_, DUPLICATE, message)) => refused(message, target, before)
                 .help("another row has it: leave one of them out, or set mode: upsert with these keys"),
             Some((.., message)) => refused(message, target, before),
-            None => Fault::bad_data(format!("MySQL: {warnings} values or rows of {} were refused", target.shown())),
+            None => Fault::bad_data(format!(
+                "MariaDB or MySQL: {warnings} values or rows of {} were refused",
+                target.shown()
+            )),
         });
     }
     if taken != sent {
-        let message = format!("MySQL: the server took {taken} of {sent} rows into {}", target.shown());
+        let message = format!("MariaDB or MySQL: the server took {taken} of {sent} rows into {}", target.shown());
         return Err(Fault::bad_data(message).help("see whether a trigger or a rule of the server leaves rows out"));
     }
     Ok(())
@@ -156,7 +159,7 @@ fn refused(message: &str, target: &Target, before: u64) -> Fault {
     let place = message.rsplit_once(" at row ").and_then(|(what, row)| Some((what, row.parse::<u64>().ok()?)));
     let (what, row) = place.map_or((message, None), |(what, row)| (what, Some(row)));
     let ends = |name: &String| what.ends_with(&format!("'{name}'")) || what.ends_with(&format!("`{name}`"));
-    let fault = Fault::bad_data(format!("MySQL: {what}")).help("mend the value, or leave the row out");
+    let fault = Fault::bad_data(format!("MariaDB or MySQL: {what}")).help("mend the value, or leave the row out");
     let fault = row.into_iter().fold(fault, |fault, row| fault.row(before + row));
     target.columns.iter().filter(|name| ends(name)).fold(fault, |fault, name| fault.column(name))
 }

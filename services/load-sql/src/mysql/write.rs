@@ -9,7 +9,7 @@ use super::text;
 use crate::ledger::Rows;
 use crate::lines::{Lines, begun, counted, printed};
 use crate::params::Mode;
-use crate::plain::Plain;
+use crate::plain::{Plain, count_nans};
 use crate::target::Target;
 use databases::mysql::Session;
 use databases::{Address, quote};
@@ -20,6 +20,7 @@ use std::pin::{Pin, pin};
 
 /// Where the rows of an upsert wait: a table that ends with the connection.
 const WAITING: &str = "quiver_staging";
+
 /// Writes all rows, and tells how many there were.
 ///
 /// # Errors
@@ -33,7 +34,11 @@ pub async fn load(
     context: &StepContext,
 ) -> Result<u64, Fault> {
     let types = table.types(target);
-    let print = move |columns: &[_], names: &[String]| text::lines(columns, names, &types);
+    let meter = context.meter.clone();
+    let print = move |columns: &[_], names: &[String]| {
+        count_nans(columns, &meter);
+        text::lines(columns, names, &types)
+    };
     let lines = pin!(printed(begun(input).await?, target, plain, context, print));
     let run = Some(&*context.run_id).filter(|run| target.mode == Mode::Append && !run.is_empty());
     let load = Load { target, plain, table, run, staging: Staging::new(&table.database, target) };

@@ -8,7 +8,7 @@ use super::cells::{self, Refused};
 use super::table::Table;
 use crate::ledger::{COLUMNS, LEDGER, Rows, Written};
 use crate::params::Mode;
-use crate::plain::Plain;
+use crate::plain::{Plain, count_nans};
 use crate::target::Target;
 use arrow::array::RecordBatch;
 use databases::{Address, sqlite};
@@ -112,6 +112,7 @@ impl Work {
                         None => fault,
                     };
                     let columns = self.plain.apply(&batch).map_err(at)?;
+                    count_nans(&columns, &self.context.meter);
                     cells::insert(&columns, &mut statement, &mut rows).map_err(|refused| match refused {
                         Refused::Sqlite(row, error) => self.fault(&error).row(before + row),
                         Refused::Fault(fault) => fault,

@@ -71,7 +71,8 @@ async fn values_come_through_whatever_they_are() {
         "group" => BooleanArray [Some(true), Some(false), None],
         "small" => Int8Array [-128, 127, 0],
     );
-    database.load(json!({"table": "select"}), &plain).await.expect("loaded");
+    let loaded = database.load(json!({"table": "select"}), &plain).await.expect("loaded");
+    assert_eq!(loaded.report.counters["nan_written_as_null"], 1);
     let shown = "SELECT `a.b`, A, HEX(`ü \" x`), day, big, `float` = CAST(3.4028234663852886e38 AS FLOAT), `group`, small FROM `select`";
     assert_eq!(
         database.rows(shown).await,
