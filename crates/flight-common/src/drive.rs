@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::parcel::Parcel;
 use crate::registry::PlannedStep;
 use crate::report::{Flow, Meter, Pending, StepReport};
+use crate::spool::SpillSpace;
 use crate::step::{Inputs, StepContext, StepEnv};
 use crate::stream::BatchStream;
 use arrow::array::RecordBatch;
@@ -36,6 +37,11 @@ impl Gauge {
     /// The figures up to now.
     pub fn report(&self) -> StepReport {
         self.context.meter.report(self.step, self.version, self.context.space().bytes_spilled())
+    }
+
+    /// Where the step may spill: what goes there is told as its own.
+    pub fn space(&self) -> &SpillSpace {
+        self.context.space()
     }
 
     /// The step's meter.

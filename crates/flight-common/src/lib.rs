@@ -11,6 +11,7 @@
 //! | [`outbound`] | requests to addresses that somebody else has chosen |
 //! | `values` (feature `values`) | texts that are numbers, dates, nulls: guessed and read |
 //! | [`farewell`] | what is to be said elsewhere before the process ends |
+//! | [`panics`] | libraries that panic over damaged bytes |
 //! | [`registry`], [`drive`] | how a step is called, in this process or behind a server |
 
 pub mod arguments;
@@ -29,6 +30,7 @@ mod identity;
 mod idle;
 mod memory;
 pub mod outbound;
+pub mod panics;
 pub mod params;
 mod parcel;
 pub mod passwords;

@@ -38,7 +38,7 @@ pub struct EnvOptions {
     #[arg(long, env = "QUIVER_SPILL_DIR", value_name = "DIR")]
     pub spill_dir: Option<PathBuf>,
 
-    /// Disk that spill files may take in all [default: no limit]
+    /// Disk that spill files may take in all [default: all but the last GiB, or the last twentieth of a small disk]
     #[arg(long, env = "QUIVER_SPILL_QUOTA", value_name = "SIZE")]
     pub spill_quota: Option<ByteSize>,
 

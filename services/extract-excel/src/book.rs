@@ -14,11 +14,10 @@ use calamine::{
     Data, Dimensions, Ods, Range, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsb, XlsbError, Xlsx, XlsxError,
 };
 use flight_common::params::did_you_mean;
-use flight_common::{Fault, MemoryBudget, Reservation};
+use flight_common::{Fault, MemoryBudget, Reservation, panics};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Source = BufReader<File>;
 
@@ -277,5 +276,5 @@ fn broken_after(path: &str, sheet: &str, last: Option<Address>, error: &dyn std:
 
 /// Runs what reads bytes that somebody else has written. That it panics means that they are damaged.
 fn guarded<T>(path: &str, read: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(path, &"its content is damaged")))
+    panics::caught(read).unwrap_or_else(|_| Err(damaged(path, &"its content is damaged")))
 }

@@ -168,7 +168,7 @@ impl Service {
     /// Pumps an output into the answer of a call.
     fn opened(&self, pump: Pump, output: BatchStream, caller: &Caller, span: tracing::Span) -> Opened {
         let encoded = encode_stream(output, !caller.mesh);
-        let (outlet, frames) = Outlet::new(caller, &self.limits, &self.env.space);
+        let (outlet, frames) = Outlet::new(caller, &self.limits, pump.gauge.space());
         let task = compute::spawn(pump.run(encoded, outlet, span));
         Opened { frames: attached(frames, task) }
     }

@@ -11,12 +11,21 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What to try when a disk is full.
+const ROOM: &str = "free disk space, raise the memory limit, or set another folder for spill files";
+/// What spill files leave of a disk to all others: this, or a twentieth of a small disk.
+const LEFT_TO_OTHERS: u64 = 1 << 30;
+/// Bytes after which a file looks again how much is left.
+const LOOK: u64 = 16 << 20;
+
 /// A nameless file that is written at its end and read anywhere.
 #[derive(Debug)]
 pub struct ScratchFile {
     space: SpillSpace,
     file: Arc<File>,
     end: u64,
+    /// Where it looks again how much of the disk is left.
+    look: u64,
 }
 
 impl ScratchFile {
@@ -27,7 +36,7 @@ impl ScratchFile {
     pub fn new(space: &SpillSpace) -> Result<Self, Fault> {
         let file = tempfile::tempfile_in(space.dir())
             .map_err(|error| Fault::io(format!("a spill file in {}", space.dir().display()), &error))?;
-        Ok(Self { space: space.clone(), file: Arc::new(file), end: 0 })
+        Ok(Self { space: space.clone(), file: Arc::new(file), end: 0, look: 0 })
     }
 
     /// Its length.
@@ -47,12 +56,28 @@ impl ScratchFile {
                 .help("give the service more memory or a larger spill quota, or send less at once")
                 .retry_after(Fault::RETRY_SOON));
         }
-        self.file.write_all_at(bytes, self.end).map_err(|error| {
-            Fault::io(format!("a spill file in {}", space.dir().display()), &error)
-                .help("free disk space, raise the memory limit, or set another folder for spill files")
-        })?;
+        if self.end >= self.look {
+            self.look_at_the_disk()?;
+            self.look = self.end + LOOK;
+        }
+        self.file
+            .write_all_at(bytes, self.end)
+            .map_err(|error| Fault::io(format!("a spill file in {}", space.dir().display()), &error).help(ROOM))?;
         self.book(length);
         Ok(())
+    }
+
+    fn look_at_the_disk(&self) -> Result<(), Fault> {
+        let dir = self.space.dir().display();
+        let disk = rustix::fs::fstatvfs(&self.file).map_err(|error| Fault::io(&dir, &error.into()))?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        let (free, all) = (bytes(disk.f_bavail), bytes(disk.f_blocks));
+        match free < LEFT_TO_OTHERS.min(all / 20) {
+            true => Err(Fault::busy(format!("spill files leave the last {free} bytes of the disk of {dir} to others"))
+                .help(ROOM)
+                .retry_after(Fault::RETRY_SOON)),
+            false => Ok(()),
+        }
     }
 
     /// Goes on at the next border of so many bytes. The gap is booked like what is written, since it is given back with it.
@@ -83,7 +108,7 @@ impl ScratchFile {
     pub fn clear(&mut self) {
         if self.file.set_len(0).is_ok() {
             self.space.used.fetch_sub(self.end, Ordering::Relaxed);
-            self.end = 0;
+            (self.end, self.look) = (0, 0);
         }
     }
 }

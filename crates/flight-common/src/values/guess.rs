@@ -27,6 +27,10 @@ const NANOS: u16 = 1 << 7;
 const TEXT: u16 = 1 << 8;
 /// A date or time in a form that the user gave: it does not go together with the other.
 const FORMED: u16 = 1 << 9;
+/// A date or time that 64 bits of nanoseconds do not hold.
+const FAR: u16 = 1 << 10;
+/// Seconds before and after 1970 that they do hold.
+const NEAR: u64 = i64::MAX.unsigned_abs() / 1_000_000_000;
 
 impl Seen {
     /// What a column of this type holds, as far as a guess can tell it.
@@ -73,18 +77,22 @@ impl Seen {
     /// The type that holds them all. A column without values is text.
     pub fn data_type(self) -> DataType {
         let only = |kinds: u16| self.0 != 0 && self.0 & !kinds == 0;
-        let unit = if self.0 & NANOS == 0 { TimeUnit::Microsecond } else { TimeUnit::Nanosecond };
+        let unit = match (self.0 & NANOS, self.0 & FAR) {
+            (0, _) => TimeUnit::Microsecond,
+            (_, 0) => TimeUnit::Nanosecond,
+            _ => return DataType::Utf8,
+        };
         if only(INTEGER | WIDE) {
             DataType::Int64
         } else if only(INTEGER | FLOAT) {
             DataType::Float64
         } else if only(BOOLEAN) {
             DataType::Boolean
-        } else if only(DATE | FORMED) {
+        } else if only(DATE | FORMED | FAR) {
             DataType::Date32
-        } else if only(DATE | LOCAL | NANOS) || only(LOCAL | NANOS | FORMED) {
+        } else if only(DATE | LOCAL | NANOS | FAR) || only(LOCAL | NANOS | FORMED | FAR) {
             DataType::Timestamp(unit, None)
-        } else if only(INSTANT | NANOS | FORMED) {
+        } else if only(INSTANT | NANOS | FORMED | FAR) {
             DataType::Timestamp(unit, Some("UTC".into()))
         } else {
             DataType::Utf8
@@ -94,8 +102,10 @@ impl Seen {
 
 fn kind(value: &[u8], forms: &Forms) -> u16 {
     // A pattern that the user gave goes before all that its values look like.
-    if forms.date.is_some() && forms.date(value).is_some() {
-        return DATE | FORMED;
+    if forms.date.is_some()
+        && let Some(days) = forms.date(value)
+    {
+        return date_kind(days) | FORMED;
     }
     if forms.timestamp.is_some()
         && let Some(stamp) = forms.stamp(value)
@@ -124,8 +134,10 @@ fn number(value: &[u8]) -> Option<u16> {
 }
 
 fn time(value: &[u8], forms: &Forms) -> u16 {
-    if forms.date.is_none() && forms.date(value).is_some() {
-        return DATE;
+    if forms.date.is_none()
+        && let Some(days) = forms.date(value)
+    {
+        return date_kind(days);
     }
     match forms.timestamp {
         None => forms.stamp(value).map_or(TEXT, time_kind),
@@ -133,9 +145,18 @@ fn time(value: &[u8], forms: &Forms) -> u16 {
     }
 }
 
+fn date_kind(days: i32) -> u16 {
+    DATE | far(i64::from(days) * 86_400)
+}
+
 fn time_kind(stamp: Stamp) -> u16 {
     let kind = if stamp.offset.is_some() { INSTANT } else { LOCAL };
-    kind | if stamp.nanos.is_multiple_of(1000) { 0 } else { NANOS }
+    let seconds = stamp.seconds - i64::from(stamp.offset.unwrap_or(0));
+    kind | far(seconds) | if stamp.nanos.is_multiple_of(1000) { 0 } else { NANOS }
+}
+
+fn far(seconds: i64) -> u16 {
+    if seconds.unsigned_abs() < NEAR { 0 } else { FAR }
 }
 
 #[cfg(test)]
@@ -173,6 +194,10 @@ mod tests {
             (&["2024-01-31", "2024-01-31 10:00"], "timestamp"),
             (&["2024-01-31T10:00:00Z", "2024-01-31T10:00:00+02:00"], "timestamp[us, UTC]"),
             (&["2024-01-31T10:00:00.123456789"], "timestamp[ns]"),
+            (&["2024-01-31T10:00:00.123456789", "2262-04-11"], "timestamp[ns]"),
+            (&["2024-01-31T10:00:00.123456789", "9999-12-31"], "string"),
+            (&["9999-12-31T00:00:00Z", "0001-01-01T00:00:00.000001Z"], "timestamp[us, UTC]"),
+            (&["9999-12-31", "0001-01-01"], "date"),
             (&["2024-01-31T10:00:00Z", "2024-01-31T10:00:00"], "string"),
             (&["2024-02-30"], "string"),
             (&["10.0.0.1"], "string"),

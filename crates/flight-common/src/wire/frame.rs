@@ -7,6 +7,7 @@
 use super::FrameStream;
 use super::split::holds_much;
 use crate::fault::Fault;
+use crate::panics;
 use crate::parcel::Parcel;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightDescriptor;
@@ -137,7 +138,7 @@ pub(super) fn not_ipc(error: impl std::fmt::Display) -> Fault {
 
 /// What reading a message gives; nothing if Arrow panics at it, as it does where a message is not what it takes for granted.
 pub(super) fn caught<T>(read: impl FnOnce() -> T) -> Option<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).ok()
+    panics::caught(read).ok()
 }
 
 fn field_len(tag: u64, bytes: usize) -> usize {

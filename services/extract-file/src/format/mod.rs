@@ -11,10 +11,9 @@ use crate::params::{Format, UnknownFields};
 use crate::view::FolderValue;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use flight_common::Fault;
+use flight_common::{Fault, panics};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Bytes to aim at in a batch.
 const BATCH_BYTES: usize = 4 << 20;
@@ -119,7 +118,7 @@ impl Opened {
 
 /// Decoders of files that somebody else wrote may panic where one is damaged; that is a matter of the file.
 fn guarded<T>(path: &str, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged(path, "its decoder gave up")))
+    panics::caught(work).unwrap_or_else(|_| Err(damaged(path, "its decoder gave up")))
 }
 
 /// The fault for a file that cannot be read.

@@ -9,10 +9,9 @@ use crate::writer::Writer;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Field;
 use cell::{Cell, CellColumn, Kind};
-use flight_common::{Fault, SpillSpace};
+use flight_common::{Fault, SpillSpace, panics};
 use formats::Plain;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 const MAX_ROWS: u32 = 1_048_576;
@@ -74,7 +73,7 @@ impl XlsxWriter {
 
     /// The library panics when it cannot write to its temporary file: the one thing that can go wrong there.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
-        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        let done = panics::caught(|| work(self));
         done.unwrap_or_else(|_| Err(temporary_failed(&self.temporary, "it could not be written")))
     }
 
