@@ -290,10 +290,16 @@ async fn claims_that_nobody_could_meet_are_refused() {
     let (_server, address) = served(Limits::default()).await;
     let client = StepClient::tcp(&address).expect("an address");
     let input = batch!("n" => Int64Array [1]);
-    for (claimed, id) in [("od", "x-10"), ("output", "x-10"), ("odd", "")] {
-        let claiming = StepCommand { outputs: vec![claimed.to_owned()], ..command("parted", id) };
-        let refused = client.exchange(&claiming, Some(frames(&input)), Gather::Aligned, None).await.map(drop);
-        assert_eq!(refused.expect_err(claimed).kind(), FaultKind::BadParams);
+    let claiming = |claimed: &str, id| StepCommand { outputs: vec![claimed.to_owned()], ..command("parted", id) };
+    for refused in [
+        claiming("od", "x-10"),
+        claiming("output", "x-10"),
+        claiming("odd", ""),
+        StepCommand { output: "odd".to_owned(), ..command("parted", "x-10") },
+        StepCommand { input: "input".to_owned(), ..command("parted", "x-10") },
+    ] {
+        let answer = client.exchange(&refused, Some(frames(&input)), Gather::Aligned, None).await.map(drop);
+        assert_eq!(answer.expect_err("refused").kind(), FaultKind::BadParams, "{refused:?}");
     }
 }
 

@@ -209,6 +209,11 @@ fn take_whole(map: &Yaml, list: &str, spec: &mut Spec, problems: &mut Problems) 
 fn take_name(map: &Yaml, name: &mut String, problems: &mut Problems) {
     let Some(entry) = map.entry("name") else { return };
     match entry.value.text() {
+        // A terminal or a log would do what they say.
+        Some(text) if text.chars().any(char::is_control) => {
+            let message = format!("a name without line breaks and control characters is wanted, and not {text:?}");
+            problems.push(Problem::at(&entry.value.span, "bad-name", message).help("leave them out".to_owned()));
+        }
         Some(text) => text.clone_into(name),
         None => problems.push(wrong_type(&entry.value, "name", "a text", "put it in quotes")),
     }

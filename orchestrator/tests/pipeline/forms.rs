@@ -240,6 +240,7 @@ async fn huge_and_exploding_files_are_refused() {
     assert_eq!(code(&bomb).await, "yaml");
     let step = |n: usize| format!("- {{id: s{n}, service: read-rows, params: {{columns: [x]}}}}\n");
     assert_eq!(code(&(0..1_001).map(step).collect::<String>()).await, "too-many-steps");
+    assert_eq!(code(&format!("name: \"a\\e[31m\"\n{READ}")).await, "bad-name");
     assert_eq!(code(&READ.replace("id: a", &format!("id: {}", "x".repeat(129)))).await, "bad-id");
 }
 

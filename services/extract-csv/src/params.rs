@@ -23,8 +23,9 @@ pub struct Params {
     #[serde(default = "quote")]
     pub quote: String,
 
-    /// The encoding of the text, by its common name: `utf-8`, `latin1`, `windows-1252`, `utf-16le`, `shift_jis`, … A
-    /// byte order mark in the file goes before it.
+    /// The encoding of the text, by its common name: `utf-8`, `latin1`, `windows-1252`, `utf-16le`, `shift_jis`, … They mean
+    /// what they mean to browsers (WHATWG Encoding): `latin1` and `ascii` are `windows-1252`. A byte order mark in the file
+    /// goes before it.
     #[serde(default = "encoding")]
     pub encoding: String,
 

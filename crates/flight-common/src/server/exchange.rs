@@ -174,9 +174,18 @@ impl Service {
     }
 }
 
-/// Refuses outputs that a step does not have, and those that nobody could fetch.
+/// Refuses outputs that a step does not have, and those that nobody could fetch; and a word that would say nothing here.
 fn check_claims(command: &StepCommand, names: &[&str]) -> Result<(), Fault> {
-    let further = names.get(1..).unwrap_or_default();
+    let (main, further) = (names.first().copied().unwrap_or_default(), names.get(1..).unwrap_or_default());
+    if !command.output.is_empty() && command.output != main {
+        return Err(Fault::bad_params(format!("an exchange gives \"{main}\", and not \"{}\"", command.output)).help(
+            "claim a further output in `outputs`, and fetch it by DoGet with {\"exchange_id\": …, \"output\": …}",
+        ));
+    }
+    if !command.input.is_empty() {
+        return Err(Fault::bad_params(format!("the input \"{}\" is not staged by an exchange", command.input))
+            .help("leave `input` out: an exchange brings the first input, and DoPut stages the others"));
+    }
     if let Some(wrong) = command.outputs.iter().find(|claimed| !further.contains(&claimed.as_str())) {
         return Err(Fault::bad_params(format!("{} has no further output \"{wrong}\"", command.step))
             .help(did_you_mean(wrong, further.iter().copied())));

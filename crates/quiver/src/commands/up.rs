@@ -1,6 +1,6 @@
 //! `quiver up`: every step as a server, and the orchestrator in front of them.
 
-use super::print_json;
+use super::{print, print_json};
 use crate::cli::{UpArgs, Via};
 use crate::exit::Exit;
 use crate::fleet::Fleet;
@@ -119,11 +119,11 @@ fn tell(args: &UpArgs, orchestrator: &Orchestrator, fleet: Option<&Fleet>) -> Re
         let front = orchestrator.front().to_string();
         return print_json(&json!({"api": url, "front": front, "servers": shown.collect::<Vec<_>>()}));
     }
-    for server in servers {
-        println!("{:<16} {}", server.step, server.address);
-    }
-    println!("\nREST API         {url}/api/v1 (documented at {url}/docs)");
-    println!("Flight           {}", orchestrator.front());
-    println!("\nquiver runs submit FILE --url {url}\nCtrl-C ends it.");
-    Ok(())
+    let servers: String = servers.iter().map(|one| format!("{:<16} {}\n", one.step, one.address)).collect();
+    let front = orchestrator.front();
+    let text = format!(
+        "{servers}\nREST API         {url}/api/v1 (documented at {url}/docs)\nFlight           {front}\n\n\
+         quiver runs submit FILE --url {url}\nCtrl-C ends it.\n"
+    );
+    print(text.as_bytes())
 }
