@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+/// The parameter that names it.
+const REPORT: &str = "report";
+
 /// Writes `path`.json and `path`.html under the data root. Each is seen whole or not at all.
 ///
 /// # Errors
@@ -34,9 +37,12 @@ pub fn write(path: &str, verdict: &Verdict, context: &StepContext) -> Result<(),
 /// The files of a report: JSON and HTML.
 ///
 /// # Errors
-/// As [`DataRoot::locate`].
+/// As [`DataRoot::locate`] and [`DataRoot::check_new_file`].
 pub fn files(path: &str, root: &DataRoot) -> Result<[PathBuf; 2], Fault> {
-    let file = |ending| root.locate(&format!("{path}.{ending}"), "report");
+    let file = |ending| {
+        let file = root.locate(&format!("{path}.{ending}"), REPORT)?;
+        root.check_new_file(&file, REPORT).map(|()| file)
+    };
     Ok([file("json")?, file("html")?])
 }
 

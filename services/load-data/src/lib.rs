@@ -55,6 +55,7 @@ impl Step for LoadData {
     async fn plan(&self, params: Params, inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Load>, Fault> {
         let load = plan::plan(&params, inputs.only(), &env.data_root)?;
         let target = load.target.path("RUN")?;
+        env.data_root.check_new_file(&target, load.target.param())?;
         let dataset = Dataset::file(&env.data_root, &load.target.place());
         let file = Dataset::file(&env.data_root, &target);
         let planned = Planned::new(receipt::schema(), load).source(format!("to {}", target.display()));

@@ -92,6 +92,14 @@ impl Target {
         Ok(self.place().join(name))
     }
 
+    /// The parameter that names it.
+    pub fn param(&self) -> &'static str {
+        match self.named {
+            Some(_) => "path",
+            None => "dataset_name",
+        }
+    }
+
     /// What is the same for all runs: the file that was named, or the folder with a file of each run.
     pub fn place(&self) -> PathBuf {
         match &self.named {

@@ -4,12 +4,14 @@ use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER};
 use crate::fault::Fault;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptionsExt};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A disk with fewer free bytes counts as full.
 const LEAST_ROOM: u64 = 1 << 20;
+/// Bytes of a name, in most file systems.
+const LONGEST_NAME: usize = 255;
 
 /// An open folder, and where it is.
 #[derive(Debug)]
@@ -192,26 +194,39 @@ impl Folder {
     }
 
     pub fn new_file(&self, relative: &Path) -> Result<NewFile, Fault> {
-        let shown = relative.display();
-        let folder = relative.parent().unwrap_or(Path::new(""));
+        let (folder, name) = parts(relative)?;
         let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder) };
-        let dir = dir.map_err(|error| match leads_out(&error) {
+        let dir = dir.map_err(|error| self.no_folder(folder, &error))?;
+        check_replaced(&dir, name, relative)?;
+        NewFile::in_folder(dir, name.to_owned()).map_err(|error| Fault::io(relative.display(), &error))
+    }
+
+    /// Whether such a file could be begun, as far as that can be seen without it.
+    pub fn check_new_file(&self, relative: &Path) -> Result<(), Fault> {
+        let (folder, name) = parts(relative)?;
+        // The nearest folder that is there.
+        for near in folder.ancestors() {
+            let dir = if near.as_os_str().is_empty() { self.dir.try_clone() } else { self.dir.open_dir(near) };
+            let dir = match dir {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                dir => dir.map_err(|error| self.no_folder(near, &error))?,
+            };
+            if near == folder {
+                check_replaced(&dir, name, relative)?;
+            }
+            let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+            let may = rustix::fs::accessat(&dir, ".", wanted, rustix::fs::AtFlags::EACCESS);
+            return may.map_err(|error| Fault::io(self.path.join(near).display(), &error.into()));
+        }
+        Ok(())
+    }
+
+    fn no_folder(&self, folder: &Path, error: &io::Error) -> Fault {
+        match leads_out(error) {
             true => Fault::denied(format!("{} leads outside the data root {}", folder.display(), self.path.display()))
                 .help("a symbolic link may only point to folders beneath the data root"),
-            false => Fault::io(folder.display(), &error),
-        })?;
-        let name =
-            relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?.to_owned();
-        if let Ok(found) = dir.metadata(&name) {
-            if found.is_dir() {
-                return Err(super::is_a_folder(&shown.to_string()));
-            }
-            if !found.is_file() {
-                return Err(Fault::bad_params(format!("{shown} is a pipe or a device, not a file"))
-                    .help("choose another name, or remove it"));
-            }
+            false => Fault::io(folder.display(), error),
         }
-        NewFile::in_folder(dir, name).map_err(|error| Fault::io(shown, &error))
     }
 
     /// Opens before it makes: making a folder in the place of a file, or of a link that leads out, only says that
@@ -224,6 +239,29 @@ impl Folder {
             }
             opened => opened,
         }
+    }
+}
+
+/// The folder and the name of a file.
+fn parts(relative: &Path) -> Result<(&Path, &OsStr), Fault> {
+    let shown = relative.display();
+    let long = relative.iter().map(OsStr::len).max().unwrap_or(0);
+    if long > LONGEST_NAME {
+        return Err(Fault::bad_params(format!("{shown}: a name of {long} bytes, and {LONGEST_NAME} is the most"))
+            .help("choose a shorter one"));
+    }
+    let name = relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?;
+    Ok((relative.parent().unwrap_or(Path::new("")), name))
+}
+
+/// Refuses to put a file into the place of anything but a file.
+fn check_replaced(dir: &Dir, name: &OsStr, relative: &Path) -> Result<(), Fault> {
+    let shown = relative.display();
+    match dir.metadata(name) {
+        Ok(found) if found.is_dir() => Err(super::is_a_folder(&shown.to_string())),
+        Ok(found) if !found.is_file() => Err(Fault::bad_params(format!("{shown} is a pipe or a device, not a file"))
+            .help("choose another name, or remove it")),
+        _ => Ok(()),
     }
 }
 

@@ -192,6 +192,20 @@ impl DataRoot {
         }
     }
 
+    /// Whether such a file could be begun, as far as that can be seen without it: for who plans to. `param` names it.
+    ///
+    /// # Errors
+    /// As [`DataRoot::new_file`].
+    pub fn check_new_file(&self, relative: &Path, param: &str) -> Result<(), Fault> {
+        match &self.0 {
+            Place::Folder(folder) => folder.check_new_file(relative).map_err(|fault| {
+                let message = fault.message().to_owned();
+                fault.violation(format!("/{param}"), message)
+            }),
+            Place::Bucket(_) => Ok(()),
+        }
+    }
+
     /// Begins a file that is seen only once it is whole: see [`NewFile::commit`].
     ///
     /// # Errors

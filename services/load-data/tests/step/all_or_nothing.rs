@@ -142,13 +142,18 @@ async fn a_folder_in_the_place_of_the_file_is_told_before_any_row_is_read() {
     let unread = BatchStream::failed(some().schema(), Fault::internal("it was read"));
     let fault = root.load_stream(json!({"path": "out/a.csv"}), unread).await.expect_err("a folder");
     assert_eq!(fault.kind(), FaultKind::BadParams);
-    assert!(fault.message().contains("folder"), "{fault}");
+    assert!(fault.message().contains("folder") && fault.violations()[0].pointer == "/path", "planned: {fault:?}");
+    let long = format!("out/{}.csv", "x".repeat(300));
+    let fault = root.load(json!({"path": long}), &some()).await.expect_err("no such name");
+    assert!(fault.message().contains("a name of 304 bytes") && fault.violations()[0].pointer == "/path", "{fault:?}");
     let _listening = std::os::unix::net::UnixListener::bind(root.0.path().join("socket.csv")).expect("a socket");
     let fault = root.load(json!({"path": "socket.csv"}), &some()).await.expect_err("no file");
     assert!(fault.message().contains("not a file"), "{fault}");
     fs::write(root.0.path().join("file"), "x").expect("written");
-    let fault = root.load(json!({"path": "file/a.csv"}), &some()).await.expect_err("a file");
-    assert_eq!(fault.kind(), FaultKind::BadParams);
+    for path in ["file/a.csv", "file/deeper/a.csv"] {
+        let fault = root.load(json!({"path": path}), &some()).await.expect_err("a file");
+        assert_eq!((fault.kind(), fault.violations().len()), (FaultKind::BadParams, 1), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -156,7 +161,7 @@ async fn nothing_is_written_outside_the_data_root() {
     let (root, outside) = (Root::new(), tempfile::tempdir().expect("a folder"));
     symlink(outside.path(), root.0.path().join("away")).expect("a link");
     symlink(outside.path().join("target.csv"), root.0.path().join("link.csv")).expect("a link");
-    for path in ["../x.csv", "/etc/x.csv", "a/../../x.csv", "away/x.csv"] {
+    for path in ["../x.csv", "/etc/x.csv", "a/../../x.csv", "away/x.csv", "away/deeper/x.csv"] {
         let fault = root.load(json!({"path": path}), &some()).await.expect_err("refused");
         assert_eq!(fault.kind(), FaultKind::Denied, "{path}: {fault}");
     }
