@@ -1,8 +1,8 @@
 //! `avg` of lengths of time that does not wrap around on the way: their sum may be far beyond their type, and the mean
 //! never is. Other means are DataFusion's, which sums decimals in a wider type.
 
-use crate::exact::Exact;
 use crate::sum::Total;
+use crate::wide::Exact;
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{
     DECIMAL256_MAX_PRECISION, DataType, Decimal256Type, DurationMicrosecondType, DurationMillisecondType,

@@ -22,7 +22,6 @@ mod average;
 mod digits;
 mod disk;
 mod endable;
-mod exact;
 mod faults;
 mod functions;
 mod lengths;
@@ -35,6 +34,7 @@ mod shape;
 mod sum;
 mod timestamps;
 mod truncate;
+mod wide;
 mod words;
 
 pub use arithmetic::checked;

@@ -44,9 +44,13 @@ pub fn exact(expression: Expr, columns: &DFSchema) -> Result<Expr> {
 /// [`flight_common::FaultKind::BadParams`] for the first one.
 pub fn check_numbers(query: &str) -> std::result::Result<(), Fault> {
     // What cannot be read at all is told by the parser.
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, query).tokenize() else { return Ok(()) };
+    check_number_tokens(&Tokenizer::new(&GenericDialect {}, query).tokenize().unwrap_or_default())
+}
+
+/// As [`check_numbers`], of a query that was taken apart.
+pub(crate) fn check_number_tokens(tokens: &[Token]) -> std::result::Result<(), Fault> {
     let (mut negative, mut lost) = (false, None);
-    for token in &tokens {
+    for token in tokens {
         if let Token::Number(number, _) = token {
             // DataFusion takes a minus before a number for a part of it.
             let is_whole =

@@ -1,7 +1,7 @@
 //! A query of a length and depth that can be worked with: what DataFusion does with it, it does by recursion, and a stack
 //! that overflows ends the process. Within these bounds [`flight_common::compute::run_deep`] has the stack to plan it.
 
-use crate::literals::check_numbers;
+use crate::literals::check_number_tokens;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -26,20 +26,16 @@ pub fn check_text(query: &str) -> Result<(), Fault> {
         return Err(Fault::bad_params(format!("the query has {} bytes, and {LONGEST} is the most", query.len()))
             .help("join with an input instead of listing values"));
     }
-    let operators = count_operators(query);
+    // What cannot be read as tokens is told by the parser.
+    let tokens = Tokenizer::new(&GenericDialect {}, query).tokenize().unwrap_or_default();
+    let operators = tokens.iter().filter(|token| is_operator(token)).count();
     if operators > MOST_OPERATORS {
         return Err(Fault::bad_params(format!(
             "the query has {operators} operators, and {MOST_OPERATORS} is the most"
         ))
         .help("write x IN (…) for x = … OR x = …, or join with an input"));
     }
-    check_numbers(query)
-}
-
-/// What cannot be read as tokens is told by the parser.
-fn count_operators(query: &str) -> usize {
-    let tokens = Tokenizer::new(&GenericDialect {}, query).tokenize().unwrap_or_default();
-    tokens.iter().filter(|token| is_operator(token)).count()
+    check_number_tokens(&tokens)
 }
 
 fn is_operator(token: &Token) -> bool {
@@ -116,6 +112,11 @@ fn depth_of(expression: &Expr) -> datafusion::common::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn count_operators(query: &str) -> usize {
+        let tokens = Tokenizer::new(&GenericDialect {}, query).tokenize().expect("tokens");
+        tokens.iter().filter(|token| is_operator(token)).count()
+    }
 
     #[test]
     fn what_nests_is_counted_and_what_only_lists_is_not() {

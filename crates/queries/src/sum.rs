@@ -5,7 +5,7 @@
 //! point are summed by DataFusion.
 
 use crate::digits;
-use crate::exact::Exact;
+use crate::wide::Exact;
 use datafusion::arrow::array::{
     Array, ArrayRef, ArrowNativeTypeOp, ArrowNumericType, AsArray, BooleanArray, PrimitiveArray,
 };

@@ -26,18 +26,18 @@ impl StepDescription {
     /// The same, and after one that is a mapping of known keys those: `rules`, `rules.min_rows`.
     pub fn params_in_depth(&self) -> Vec<ParamRow> {
         let mut rows = Vec::new();
-        self.add_rows("", &self.params_schema, &mut rows);
+        self.add_rows("", &self.params_schema, DEEPEST, &mut rows);
         rows
     }
 
-    fn add_rows(&self, before: &str, mapping: &Value, rows: &mut Vec<ParamRow>) {
+    fn add_rows(&self, before: &str, mapping: &Value, deeper: usize, rows: &mut Vec<ParamRow>) {
         let properties = mapping.get("properties").and_then(Value::as_object);
         let required = mapping.get("required").and_then(Value::as_array);
         let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|one| one == name));
         for (name, schema) in properties.into_iter().flatten() {
             let row = ParamRow {
                 name: format!("{before}{name}"),
-                kind: kind_name(&self.params_schema, schema),
+                kind: kind_name(&self.params_schema, schema, DEEPEST),
                 default: match schema.get("default") {
                     _ if is_required(name) => "required".to_owned(),
                     None | Some(Value::Null) => String::new(),
@@ -47,8 +47,8 @@ impl StepDescription {
             };
             let within = format!("{}.", row.name);
             rows.push(row);
-            if let Some(mapping) = mapping_of(&self.params_schema, schema) {
-                self.add_rows(&within, mapping, rows);
+            if let Some(mapping) = mapping_of(&self.params_schema, schema, DEEPEST).filter(|_| deeper > 0) {
+                self.add_rows(&within, mapping, deeper - 1, rows);
             }
         }
     }
@@ -91,6 +91,9 @@ impl StepDescription {
     }
 }
 
+/// Levels of a schema that are shown: one of another's step may hold itself.
+const DEEPEST: usize = 4;
+
 const ANY_INPUTS_IN_WORDS: &str = "one or more, under names of your own";
 
 fn referenced<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
@@ -98,14 +101,14 @@ fn referenced<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
 }
 
 /// The schema with the keys, of a value that is a mapping of known keys or nothing.
-fn mapping_of<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+fn mapping_of<'a>(root: &'a Value, schema: &'a Value, deeper: usize) -> Option<&'a Value> {
     let here = referenced(root, schema).unwrap_or(schema);
     if here.get("properties").is_some() {
         return Some(here);
     }
     let mut options = here.get("anyOf")?.as_array()?.iter().filter(|one| one["type"] != "null");
     let only = options.next().filter(|_| options.next().is_none())?;
-    mapping_of(root, only)
+    mapping_of(root, only, deeper.checked_sub(1)?)
 }
 
 fn documentation(root: &Value, schema: &Value) -> String {
@@ -114,9 +117,10 @@ fn documentation(root: &Value, schema: &Value) -> String {
 }
 
 /// A type in words: `string`, `list of string`, `"drop" or "fill_mean"`.
-fn kind_name(root: &Value, schema: &Value) -> String {
+fn kind_name(root: &Value, schema: &Value, deeper: usize) -> String {
+    let Some(next) = deeper.checked_sub(1) else { return "any".to_owned() };
     if let Some(target) = referenced(root, schema) {
-        return kind_name(root, target);
+        return kind_name(root, target, next);
     }
     if let Some(value) = schema.get("const") {
         return format!("`{value}`");
@@ -127,7 +131,7 @@ fn kind_name(root: &Value, schema: &Value) -> String {
     for key in ["anyOf", "oneOf"] {
         if let Some(options) = schema.get(key).and_then(Value::as_array) {
             let mut kinds: Vec<String> = Vec::new();
-            for kind in options.iter().map(|option| kind_name(root, option)).filter(|kind| kind != "null") {
+            for kind in options.iter().map(|option| kind_name(root, option, next)).filter(|kind| kind != "null") {
                 if !kinds.contains(&kind) {
                     kinds.push(kind);
                 }
@@ -137,11 +141,11 @@ fn kind_name(root: &Value, schema: &Value) -> String {
     }
     let named = |name: &str| match name {
         "array" => match schema.get("items") {
-            Some(items) => format!("list of {}", kind_name(root, items)),
+            Some(items) => format!("list of {}", kind_name(root, items, next)),
             None => "list".to_owned(),
         },
         "object" => match schema.get("additionalProperties") {
-            Some(values) if values.is_object() => format!("mapping to {}", kind_name(root, values)),
+            Some(values) if values.is_object() => format!("mapping to {}", kind_name(root, values, next)),
             _ => "mapping".to_owned(),
         },
         other => other.to_owned(),
@@ -153,5 +157,33 @@ fn kind_name(root: &Value, schema: &Value) -> String {
             names.map(named).collect::<Vec<_>>().join(" or ")
         }
         _ => "any".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_schema_that_holds_itself_has_an_end() {
+        let schema = json!({
+            "properties": {"tree": {"$ref": "#/$defs/Tree"}, "loop": {"$ref": "#/$defs/Loop"}},
+            "$defs": {
+                "Tree": {"type": "object", "properties": {
+                    "children": {"type": "array", "items": {"$ref": "#/$defs/Tree"}},
+                    "next": {"anyOf": [{"$ref": "#/$defs/Tree"}, {"type": "null"}]},
+                }},
+                "Loop": {"$ref": "#/$defs/Loop"},
+            },
+        });
+        let step = json!({
+            "name": "x", "version": "1", "kind": "extract", "summary": "", "manual": "", "inputs": [], "outputs": ["output"],
+            "effects": "none", "keeps_order": true, "aliases": [], "params_schema": schema, "examples": [],
+        });
+        let step: StepDescription = serde_json::from_value(step).expect("a description");
+        let rows = step.params_in_depth();
+        assert!((5..100).contains(&rows.len()), "{}", rows.len());
+        assert_eq!(rows.iter().find(|row| row.name == "loop").map(|row| row.kind.as_str()), Some("any"));
     }
 }
