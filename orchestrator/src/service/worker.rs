@@ -1,7 +1,7 @@
 //! Takes runs while there is room, keeps their leases, hands on what others ask of them, and drains at the end.
 
 use super::{Pulse, Service, UnderWay, attempt, hooks, retention, scheduler};
-use crate::store::{Claim, Ending, Lease, RunState};
+use crate::store::{Claim, Ending, Lease, RunState, Taken};
 use flight_common::Fault;
 use flight_common::telemetry::metrics;
 use serde_json::Value;
@@ -26,30 +26,35 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
     let telling = tokio_util::task::AbortOnDropHandle::new(told);
     let lineage = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(trace(service.clone(), stop_telling.clone())));
     let mut attempts = JoinSet::new();
+    // Whether there may be runs to take, and whether there may be more once an attempt has ended.
+    let (mut some, mut left) = (true, true);
     while !stop.is_cancelled() {
         service.set_pulse(Pulse::Beat(Instant::now()));
         let room = service.0.settings.slots.saturating_sub(attempts.len());
-        let claims = match room {
-            0 => Vec::new(),
-            _ => take(&service, room).await,
-        };
-        let took = claims.len();
-        for claim in claims {
-            begin(&service, &mut attempts, claim);
+        if room == 0 {
+            left = true;
+        } else if some {
+            let taken = take(&service, room).await;
+            let took = taken.claims.len();
+            for claim in taken.claims {
+                begin(&service, &mut attempts, claim);
+            }
+            if took > 0 && took == room {
+                continue;
+            }
+            left = taken.left;
         }
-        if took > 0 && took == room {
-            continue;
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = service.0.wake.notified(), if attempts.len() < service.0.settings.slots => {}
+        some = tokio::select! {
+            () = stop.cancelled() => false,
+            () = service.0.wake.notified(), if attempts.len() < service.0.settings.slots => true,
             Some(ended) = attempts.join_next() => {
                 if let Err(error) = ended {
                     tracing::error!(%error, "an attempt panicked; its run will be given back");
                 }
+                left
             }
-            () = tokio::time::sleep(POLL) => {}
-        }
+            () = tokio::time::sleep(POLL) => true,
+        };
     }
     service.set_pulse(Pulse::Draining);
     drop(scheduling);
@@ -71,12 +76,12 @@ async fn trace(service: Service, stop: CancellationToken) {
     }
 }
 
-async fn take(service: &Service, room: usize) -> Vec<Claim> {
+async fn take(service: &Service, room: usize) -> Taken {
     let settings = &service.0.settings;
-    let claimed = service.0.store.claim(&service.0.owner, settings.lease, room, &settings.limits).await;
-    claimed.unwrap_or_else(|error| {
+    let taken = service.0.store.claim(&service.0.owner, settings.lease, room, &settings.limits).await;
+    taken.unwrap_or_else(|error| {
         tracing::warn!(%error, "no runs could be taken");
-        Vec::new()
+        Taken::default()
     })
 }
 

@@ -48,7 +48,7 @@ pub use kept::{Committed, KeptOutput, Over};
 pub use moves::{Changed, Ending};
 pub use outbox::{Message, Sent};
 pub use pipelines::{Definition, Pipeline, PipelineVersion, Stored};
-pub use queue::{Claim, Lease};
+pub use queue::{Claim, Lease, Taken};
 pub use read::{AttemptRow, Cursor, Page, RunFilter, RunRow};
 pub use schedules::Schedule;
 pub use state::{Move, RunState};

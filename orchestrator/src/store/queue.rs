@@ -57,6 +57,15 @@ pub struct Claim {
     pub cancelling: bool,
 }
 
+/// Runs that were taken.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Each with its lease.
+    pub claims: Vec<Claim>,
+    /// Whether others wait that may be taken when something ends. Without them nobody need look before there is news.
+    pub left: bool,
+}
+
 /// Of each pipeline, this many are looked at, or as many as are wanted: limits may hold up the first ones while others could
 /// go. Nobody else writes meanwhile.
 const HEAD: usize = 16;
@@ -67,22 +76,16 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::ping`].
-    pub async fn claim(
-        &self,
-        owner: &str,
-        lease: Duration,
-        want: usize,
-        limits: &Limits,
-    ) -> Result<Vec<Claim>, StoreError> {
+    pub async fn claim(&self, owner: &str, lease: Duration, want: usize, limits: &Limits) -> Result<Taken, StoreError> {
         let mut tx = self.writer.begin().await?;
         let taken = self.take_next(&mut tx, owner, lease, want, limits).await;
-        if taken.as_ref().is_ok_and(Vec::is_empty) {
+        if taken.as_ref().is_ok_and(|taken| taken.claims.is_empty()) {
             // Nothing is written, and nobody is told of news.
             return taken;
         }
-        let claims = self.writer.end(tx, taken).await?;
-        claims.iter().for_each(|claim| self.turns().took(&claim.pipeline));
-        Ok(claims)
+        let taken = self.writer.end(tx, taken).await?;
+        taken.claims.iter().for_each(|claim| self.turns().took(&claim.pipeline));
+        Ok(taken)
     }
 
     async fn take_next(
@@ -92,7 +95,7 @@ impl Store {
         lease: Duration,
         want: usize,
         limits: &Limits,
-    ) -> Result<Vec<Claim>, StoreError> {
+    ) -> Result<Taken, StoreError> {
         if let Some(lock) = self.dialect.lock_queue() {
             sqlx::query(lock).execute(&mut **tx).await?;
         }
@@ -103,15 +106,20 @@ impl Store {
             claims.push(self.take(tx, owner, lease, &id, state).await?);
         }
         let want = want.saturating_sub(claims.len());
-        if want > 0 {
-            let under_way = self.under_way(tx).await?;
-            let waiting = self.waiting(tx, HEAD.max(want)).await?;
-            let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
-            for id in chosen {
-                claims.push(self.take(tx, owner, lease, &id, RunState::Queued).await?);
-            }
+        if want == 0 {
+            return Ok(Taken { claims, left: true });
         }
-        Ok(claims)
+        let waiting = self.waiting(tx, HEAD.max(want)).await?;
+        if waiting.is_empty() {
+            return Ok(Taken { claims, left: false });
+        }
+        let under_way = self.under_way(tx).await?;
+        let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
+        let left = chosen.len() < waiting.len();
+        for id in chosen {
+            claims.push(self.take(tx, owner, lease, &id, RunState::Queued).await?);
+        }
+        Ok(Taken { claims, left })
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -239,18 +247,6 @@ impl Store {
         let rows =
             sqlx::query("SELECT id, fence, state FROM runs WHERE state IN ('running', 'cancelling') AND owner = $1");
         rows.bind(owner).fetch_all(&self.reader).await?.iter().map(held).collect()
-    }
-
-    /// When the next queued run may begin that may not begin yet: milliseconds from now.
-    ///
-    /// # Errors
-    /// As [`Store::ping`].
-    pub async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        let row = sqlx::query(
-            self.sql("SELECT MIN(not_before) - {now} AS due FROM runs WHERE state = 'queued' AND not_before > {now}"),
-        );
-        let due: Option<i64> = row.fetch_one(&self.reader).await?.try_get("due")?;
-        Ok(due.map(|due| Duration::from_millis(due.max(0).unsigned_abs())))
     }
 }
 

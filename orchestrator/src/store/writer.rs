@@ -1,7 +1,7 @@
 //! Who writes, and when what was written is on the disk.
 //!
 //! SQLite has one writer, and each transaction ends with a wait for the disk. Callers who write at the same time share a
-//! transaction, and so wait once: the first one begins it, the others write within savepoints, and it is committed by the
+//! transaction, and so wait once: the first one begins it, the others write behind savepoints, and it is committed by the
 //! first of them to get the turn again, when all who stood behind it have had theirs. Nobody is answered before: neither
 //! who has written, nor who was refused, perhaps because of what another had just written.
 //!
@@ -9,7 +9,7 @@
 
 use super::dialect::Dialect;
 use super::{PATIENCE, StoreError};
-use sqlx::{Any, AnyConnection, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
@@ -39,8 +39,21 @@ struct Shared {
     transaction: Transaction<'static, Any>,
     /// Those who have had their turn, and wait to hear that it is on the disk.
     waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
-    /// Whether the last one gave up within its savepoint.
+    /// Callers who have begun to write into it.
+    members: usize,
+    /// Whether the last one gave up behind its savepoint.
     given_up: bool,
+}
+
+/// The savepoints: each caller's is in the place of the last one's, so that one whose statement was never sent is not taken for
+/// the other.
+const SAVEPOINTS: [&str; 2] = ["even", "odd"];
+
+impl Shared {
+    /// The savepoint of the last one who began; nothing for the first of all.
+    fn savepoint(&self) -> Option<&'static str> {
+        (self.members > 1).then(|| SAVEPOINTS[self.members % 2])
+    }
 }
 
 /// What one caller writes: dropped without [`Writer::end`], nothing.
@@ -52,8 +65,6 @@ pub(super) enum Tx {
 /// A caller whose turn it is to write into a shared transaction.
 pub(super) struct Member {
     turn: OwnedMutexGuard<Turn>,
-    /// The one who began it needs none.
-    savepoint: bool,
     over: bool,
 }
 
@@ -80,11 +91,13 @@ impl Writer {
             })
             .await?;
         }
-        if turn.open.is_none() {
-            return self.first(turn).await;
-        }
-        let mut member = Member { turn, savepoint: true, over: false };
-        sqlx::query("SAVEPOINT member").execute(&mut *member).await?;
+        let Some(shared) = &mut turn.open else { return self.first(turn).await };
+        let before = shared.savepoint();
+        shared.members += 1;
+        let Some(own) = shared.savepoint() else { return Err(lost()) };
+        let release = before.map(|before| format!("RELEASE {before}; ")).unwrap_or_default();
+        let mut member = Member { turn, over: false };
+        sqlx::query(AssertSqlSafe(format!("{release}SAVEPOINT {own}"))).execute(&mut *member).await?;
         Ok(Tx::Shared(member))
     }
 
@@ -135,9 +148,9 @@ impl Writer {
     }
 
     async fn first(&self, mut turn: OwnedMutexGuard<Turn>) -> Result<Tx, StoreError> {
-        turn.open = Some(Shared { transaction: self.own().await?, waiting: Vec::new(), given_up: false });
+        turn.open = Some(Shared { transaction: self.own().await?, waiting: Vec::new(), members: 1, given_up: false });
         turn.count += 1;
-        Ok(Tx::Shared(Member { turn, savepoint: false, over: false }))
+        Ok(Tx::Shared(Member { turn, over: false }))
     }
 }
 
@@ -145,11 +158,10 @@ impl Turn {
     /// Undoes what was given up. Where that fails, the database has undone the whole transaction, as on a full disk.
     async fn tidy(&mut self) {
         let Some(shared) = self.open.as_mut().filter(|shared| shared.given_up) else { return };
-        for undo in ["ROLLBACK TO member", "RELEASE member"] {
-            if let Err(error) = sqlx::query(undo).execute(&mut *shared.transaction).await {
-                tracing::warn!(%error, "a transaction was lost");
-                return self.lose();
-            }
+        let undo = format!("ROLLBACK TO {}", shared.savepoint().unwrap_or_default());
+        if let Err(error) = sqlx::query(AssertSqlSafe(undo)).execute(&mut *shared.transaction).await {
+            tracing::warn!(%error, "a transaction was lost");
+            return self.lose();
         }
         shared.given_up = false;
     }
@@ -172,17 +184,14 @@ impl Turn {
 impl Member {
     /// As [`Writer::end`].
     async fn end(mut self, good: bool) -> Result<(), StoreError> {
-        match (good, self.savepoint) {
-            (true, true) => {
-                sqlx::query("RELEASE member").execute(&mut *self).await?;
+        if !good {
+            self.give_up();
+            if self.turn.open.is_none() {
+                // Nobody else has written: it is undone.
+                self.over = true;
+                return Ok(());
             }
-            (true, false) => {}
-            (false, true) => {
-                self.give_up();
-                self.turn.tidy().await;
-            }
-            // Nobody else has written: it is undone when it is dropped.
-            (false, false) => return Ok(()),
+            self.turn.tidy().await;
         }
         self.over = true;
         let (tell, mut told) = oneshot::channel();
@@ -207,7 +216,7 @@ impl Member {
 
     fn give_up(&mut self) {
         match &mut self.turn.open {
-            Some(shared) if self.savepoint => shared.given_up = true,
+            Some(shared) if shared.savepoint().is_some() => shared.given_up = true,
             // It is rolled back.
             open => *open = None,
         }

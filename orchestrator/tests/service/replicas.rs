@@ -26,7 +26,7 @@ async fn a_run_that_its_replica_has_and_does_not_run_is_run() {
     let run = service.submit(submission).await.expect("a good pipeline").run.id;
     // As if its attempt had panicked.
     let claimed = service.store().claim(service.owner(), Duration::from_secs(600), 1, &Limits::default()).await;
-    assert_eq!(claimed.expect("it is there").len(), 1);
+    assert_eq!(claimed.expect("it is there").claims.len(), 1);
     let replica = at_work(service);
     let row = replica.until(&run, RunState::Done).await;
     assert_eq!(row.attempt, 2);

@@ -78,8 +78,8 @@ pub fn new_run(id: &str, pipeline: &str) -> NewRun {
 
 /// Takes one run, which must be there.
 pub async fn claim_one(store: &Store, owner: &str) -> Claim {
-    let mut claims = store.claim(owner, LEASE, 1, &Limits::default()).await.expect("the store answers");
-    claims.pop().expect("a run waits")
+    let taken = store.claim(owner, LEASE, 1, &Limits::default()).await;
+    taken.expect("the store answers").claims.pop().expect("a run waits")
 }
 
 /// The kinds of the events of a run.

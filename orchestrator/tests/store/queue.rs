@@ -18,7 +18,7 @@ async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_no
     let store = fresh.store;
     store.submit(&new_run("1", "hr")).await.expect("queued");
     let limits = Limits::default();
-    let old = store.claim("old", Duration::ZERO, 1, &limits).await.expect("it answers").remove(0);
+    let old = store.claim("old", Duration::ZERO, 1, &limits).await.expect("it answers").claims.remove(0);
     let new = until_claimed(&store, "new").await;
     assert_eq!((new.lease.run.as_str(), new.attempt, new.tries, new.reuse), ("1", 2, 1, true));
     assert!(new.lease.fence > old.lease.fence);
@@ -38,7 +38,7 @@ async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_no
 /// Takes a run whose lease is over, as soon as the clock has moved on.
 async fn until_claimed(store: &Store, owner: &str) -> orchestrator::store::Claim {
     loop {
-        if let Some(claim) = store.claim(owner, LEASE, 1, &Limits::default()).await.expect("it answers").pop() {
+        if let Some(claim) = store.claim(owner, LEASE, 1, &Limits::default()).await.expect("it answers").claims.pop() {
             return claim;
         }
         tokio::task::yield_now().await;
@@ -48,7 +48,7 @@ async fn until_claimed(store: &Store, owner: &str) -> orchestrator::store::Claim
 async fn a_replica_does_not_take_its_own_runs_from_itself(fresh: Fresh) {
     let store = fresh.store;
     store.submit(&new_run("1", "hr")).await.expect("queued");
-    let claim = store.claim("me", Duration::ZERO, 1, &Limits::default()).await.expect("it answers").remove(0);
+    let claim = store.claim("me", Duration::ZERO, 1, &Limits::default()).await.expect("it answers").claims.remove(0);
     // The lease is over, as after a jump of the clock; nobody else has it, so it can be prolonged, by either way.
     store.permit(&claim.lease, "load", Duration::ZERO).await.expect("nobody has taken it");
     store.submit(&new_run("2", "hr")).await.expect("queued");
@@ -82,7 +82,7 @@ async fn no_run_is_taken_twice_and_no_limit_is_exceeded(fresh: Fresh) {
         replicas.spawn(async move {
             let mut taken = Vec::new();
             while !store.unfinished().await.expect("counted").is_empty() {
-                for claim in store.claim(name, LEASE, 2, &limits).await.expect("it answers") {
+                for claim in store.claim(name, LEASE, 2, &limits).await.expect("it answers").claims {
                     let counts = store.unfinished().await.expect("counted");
                     let running = counts.iter().find(|(state, _)| *state == RunState::Running).map_or(0, |(_, n)| *n);
                     assert!(running <= 7, "{counts:?}");

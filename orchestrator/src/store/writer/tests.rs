@@ -122,3 +122,34 @@ async fn who_begins_alone_sees_what_is_on_the_disk() {
     drop(alone);
     assert_eq!(names(&writer).await, ["a"]);
 }
+
+#[tokio::test]
+async fn each_is_undone_by_itself_however_many_there_are() {
+    let (writer, _folder) = writer().await;
+    let mut waiting = Vec::new();
+    let (mut one, mut other) = one_waits(&writer, "a").await;
+    for (name, good) in [("b", true), ("c", false), ("d", false), ("e", true), ("f", false), ("g", true)] {
+        waiting.push(one);
+        put(&mut other, name).await;
+        let next = tokio::spawn({
+            let writer = writer.clone();
+            async move { writer.begin().await.expect("begun") }
+        });
+        tokio::task::yield_now().await;
+        let ending = writer.clone();
+        one = tokio::spawn(async move {
+            let done = if good { Ok(()) } else { Err(StoreError::Conflict("no".to_owned())) };
+            match ending.end(other, done).await {
+                Err(StoreError::Conflict(_)) if !good => Ok(()),
+                told => told,
+            }
+        });
+        other = next.await.expect("no panic");
+    }
+    waiting.push(one);
+    drop(other);
+    for one in waiting {
+        one.await.expect("no panic").expect("as it was meant");
+    }
+    assert_eq!(names(&writer).await, ["a", "b", "e", "g"]);
+}
