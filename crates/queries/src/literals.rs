@@ -78,88 +78,82 @@ impl FunctionRewrite for ExactLiterals {
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
         let decimal = |expr: &Expr| expr.get_type(schema).ok().filter(DataType::is_decimal);
-        // What a number is compared with exactly.
-        let compared = |expr: &Expr, numbers: &[&Expr]| match expr.get_type(schema).ok()? {
-            it if it.is_decimal() => Some(it),
-            it if it.is_integer() && numbers.iter().any(|number| is_beyond(number)) => Some(it),
-            _ => None,
-        };
-        let mut changed = false;
-        let mut put = |part: &mut Expr, fits: &dyn Fn(&DataType) -> bool| {
-            let exact = constant(part).filter(|it| it.get_type(schema).is_ok_and(|it| fits(&it)));
-            if let Some(exact) = exact.filter(|exact| part != exact) {
-                changed = true;
-                *part = exact;
-            }
-        };
         let mut expr = expr;
-        match &mut expr {
+        let changed = match &mut expr {
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+                compared(vec![left, right], schema)
+            }
+            Expr::Between(Between { expr, low, high, .. }) => compared(vec![expr, low, high], schema),
+            Expr::InList(InList { expr, list, .. }) => compared(iter::once(&mut **expr).chain(list).collect(), schema),
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-                let op = *op;
-                let exactly = |side: &Expr, other: &Expr| match op {
-                    Operator::Plus | Operator::Minus | Operator::Multiply => decimal(side),
-                    _ if is_comparison(op) => compared(side, &[other]),
-                    _ => None,
+                let fits = match op {
+                    Operator::Plus | Operator::Minus => agree,
+                    Operator::Multiply => multiplies,
+                    _ => return Ok(Transformed::no(expr)),
                 };
-                let fits = |side: DataType| {
-                    move |it: &DataType| if op == Operator::Multiply { multiplies(&side, it) } else { agree(&side, it) }
-                };
-                if let Some(side) = exactly(left, right) {
-                    put(right, &fits(side));
-                } else if let Some(side) = exactly(right, left) {
-                    put(left, &fits(side));
+                match (decimal(left), decimal(right)) {
+                    (Some(side), _) => put(right, schema, |it| fits(&side, it)),
+                    (None, Some(side)) => put(left, schema, |it| fits(&side, it)),
+                    (None, None) => false,
                 }
-                if is_comparison(op) {
-                    changed |= as_floats(&mut [left, right], schema);
-                }
-            }
-            Expr::Between(Between { expr, low, high, .. }) => {
-                if let Some(side) = compared(expr, &[low, high]) {
-                    [&mut *low, &mut *high].into_iter().for_each(|it| put(it, &|it| agree(&side, it)));
-                }
-                changed |= as_floats(&mut [expr, low, high], schema);
-            }
-            Expr::InList(InList { expr, list, .. }) => {
-                if let Some(side) = compared(expr, &list.iter().collect::<Vec<_>>()) {
-                    list.iter_mut().for_each(|it| put(it, &|it| agree(&side, it)));
-                }
-                changed |= as_floats(&mut iter::once(&mut **expr).chain(list).collect::<Vec<_>>(), schema);
             }
             Expr::ScalarFunction(ScalarFunction { func, args }) if CHOOSING.contains(&func.name()) => {
-                if let Some(side) = args.iter().find_map(decimal) {
-                    args.iter_mut().for_each(|it| put(it, &|it| agree(&side, it)));
-                }
+                let side = args.iter().find_map(decimal);
+                side.is_some_and(|side| put_all(args.iter_mut(), schema, |it| agree(&side, it)))
             }
             Expr::Case(Case { when_then_expr, else_expr, .. }) => {
                 let given = when_then_expr.iter().map(|(_, then)| &**then).chain(else_expr.as_deref());
-                if let Some(side) = given.into_iter().find_map(decimal) {
-                    let given = when_then_expr.iter_mut().map(|(_, then)| &mut **then).chain(else_expr.as_deref_mut());
-                    given.for_each(|it| put(it, &|it| agree(&side, it)));
-                }
+                let side = given.into_iter().find_map(decimal);
+                let given = when_then_expr.iter_mut().map(|(_, then)| &mut **then).chain(else_expr.as_deref_mut());
+                side.is_some_and(|side| put_all(given, schema, |it| agree(&side, it)))
             }
             Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })
                 if field.data_type().is_decimal() =>
             {
-                put(expr, &|_| true);
+                put(expr, schema, |_| true)
             }
-            _ => {}
-        }
+            _ => false,
+        };
         Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
     }
 }
 
-/// Makes decimals that are compared with floats floats too, as PostgreSQL does. DataFusion would make decimals of the floats,
-/// and most floats do not fit into one.
-fn as_floats(compared: &mut [&mut Expr], schema: &DFSchema) -> bool {
-    let is = |expr: &Expr, of: fn(&DataType) -> bool| expr.get_type(schema).is_ok_and(|it| of(&it));
-    if !compared.iter().any(|expr| is(expr, DataType::is_floating)) {
-        return false;
+/// Puts the same constant with decimals into the place of one with floats, if its type fits. Says whether it did.
+fn put(part: &mut Expr, schema: &DFSchema, fits: impl Fn(&DataType) -> bool) -> bool {
+    let exact = constant(part).filter(|it| it.get_type(schema).is_ok_and(|it| fits(&it)));
+    match exact.filter(|exact| part != exact) {
+        Some(exact) => {
+            *part = exact;
+            true
+        }
+        None => false,
     }
-    let mut changed = false;
-    for decimal in compared.iter_mut().filter(|expr| is(expr, DataType::is_decimal)) {
-        changed = true;
-        let exact = mem::take(&mut **decimal);
-        **decimal = Expr::Cast(Cast::new(Box::new(exact), DataType::Float64));
+}
+
+fn put_all<'a>(parts: impl Iterator<Item = &'a mut Expr>, schema: &DFSchema, fits: impl Fn(&DataType) -> bool) -> bool {
+    parts.fold(false, |changed, part| put(part, schema, &fits) | changed)
+}
+
+/// Makes what is compared exact: numbers decimals beside decimals, and beside whole numbers that a float does not hold. What
+/// then is beside floats becomes one, as in PostgreSQL: DataFusion would make decimals of the floats, and most floats do not
+/// fit into one.
+fn compared(mut parts: Vec<&mut Expr>, schema: &DFSchema) -> bool {
+    let of = |parts: &[&mut Expr], is: fn(&DataType) -> bool| {
+        parts.iter().filter_map(|expr| expr.get_type(schema).ok()).find(|it| is(it))
+    };
+    let beyond = parts.iter().any(|part| is_beyond(part));
+    let side = of(&parts, DataType::is_decimal).or_else(|| of(&parts, DataType::is_integer).filter(|_| beyond));
+    let mut changed =
+        side.is_some_and(|side| put_all(parts.iter_mut().map(|part| &mut **part), schema, |it| agree(&side, it)));
+    if of(&parts, DataType::is_floating).is_none() {
+        return changed;
+    }
+    for part in &mut parts {
+        if part.get_type(schema).is_ok_and(|it| it.is_decimal()) {
+            changed = true;
+            let exact = mem::take(&mut **part);
+            **part = Expr::Cast(Cast::new(Box::new(exact), DataType::Float64));
+        }
     }
     changed
 }

@@ -122,7 +122,7 @@ impl<M: Mesh> Engine<M> {
         self.run_within(plan, options, progress).instrument(run_span(plan, options)).await
     }
 
-    /// Runs what runs finally, of a run that has ended so before any of its steps began.
+    /// Runs what runs finally, of a run that has ended so without it. To its conditions all other steps were skipped.
     pub async fn finish(
         &self,
         plan: &Plan,
@@ -141,7 +141,11 @@ impl<M: Mesh> Engine<M> {
         let (status, fault) = verdict(plan, &first, options.cancel.is_cancelled());
         let mut outcomes = first.outcomes;
         let finally = plan.nodes.iter().any(|node| node.finally);
-        if !finally || !options.attendant.is_over(status, fault.as_ref()) {
+        if !options.attendant.is_over(status, fault.as_ref()) {
+            let report = Self::report(plan, options, outcomes, (status, fault), begun.elapsed());
+            return RunReport { finished: false, ..report };
+        }
+        if !finally {
             return Self::report(plan, options, outcomes, (status, fault), begun.elapsed());
         }
         let last = self.last_stage(plan, options, progress, &first.shared, (status, fault.as_ref())).await;
@@ -252,6 +256,7 @@ impl<M: Mesh> Engine<M> {
             fault,
             held_back_by: held_back_by(&steps, &feeds, duration_ms),
             steps,
+            finished: true,
         }
     }
 }

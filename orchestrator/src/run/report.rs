@@ -28,6 +28,9 @@ pub struct RunReport {
     pub held_back_by: Option<String>,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepOutcome>,
+    /// Whether what runs finally has had its turn. It has not where the run goes on later.
+    #[serde(skip)]
+    pub finished: bool,
 }
 
 /// A step of a run, at its end. Durations are wall time in milliseconds.

@@ -154,6 +154,10 @@ fn count(run: &RunRow) {
     if run.state == RunState::Queued {
         return metrics::run_retried(&run.pipeline);
     }
+    if !run.state.is_final() {
+        // Given back while it is being cancelled: whoever takes it over ends it.
+        return;
+    }
     let took = run.ended_at.unwrap_or(run.created_at).saturating_sub(run.created_at);
     let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
     metrics::run_ended(&run.pipeline, run.state.name(), took);
@@ -203,7 +207,8 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         Ok(settled) => settled,
         Err(fault) => return Ended::before_it_ran(failed(fault)),
     };
-    match earlier::begun(service, claim, &plan, &settled).await.map(|begun| earlier::may_not_go_on(&begun)) {
+    let to_do = plan.nodes.iter().filter(|node| !settled.contains_key(&node.id));
+    match earlier::begun(service, claim, to_do).await.map(|begun| earlier::may_not_go_on(&begun)) {
         Ok(None) => {}
         Ok(Some(fault)) => return Ended::before_it_ran(Ending::Failed(fault)),
         Err(error) => return Ended::before_it_ran(failed(error.into())),
@@ -235,8 +240,7 @@ pub(super) async fn written_down(
 ) -> Ended {
     let audit = audit::written_down(service, claim, plan, report, before).await;
     let touched = tell_steps(service, claim, plan, report);
-    // A run that goes on, here or elsewhere, has more to do first.
-    let finished = !matches!(ending, Ending::Retry(..) | Ending::Released);
+    let finished = report.finished;
     Ended { ending, report: serde_json::to_value(report).unwrap_or_default(), audit, touched, finished }
 }
 
@@ -259,6 +263,8 @@ impl Ended {
 
 fn judge(report: &RunReport, under_way: &UnderWay, failed: impl Fn(Fault) -> Ending) -> Ending {
     match (report.status, &report.fault) {
+        // It went down while the last load committed: what runs finally is for the next replica.
+        (Status::Done, _) if !report.finished && under_way.released.is_cancelled() => Ending::Released,
         (Status::Done, _) => Ending::Done,
         _ if under_way.stop.is_cancelled() => stopped(under_way),
         (_, Some(fault)) => failed(fault.clone()),

@@ -31,7 +31,9 @@ pub(super) async fn written_down(
     };
     let now = Utc::now();
     let steps = plan.nodes.iter().zip(&report.steps);
-    let steps = steps.filter(|(node, _)| before.iter().all(|record| record.id != node.id));
+    let has_record = |id: &str| before.iter().any(|record| record.id == id);
+    // What runs finally is written down when it has had its turn.
+    let steps = steps.filter(|(node, _)| !has_record(&node.id) && (report.finished || !node.finally));
     let records: Vec<AuditRecord> =
         steps.map(|(node, step)| record(&now.to_rfc3339(), &run, claim.attempt, node, step)).collect();
     let mut lines = String::new();

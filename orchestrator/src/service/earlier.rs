@@ -92,16 +92,15 @@ fn still_there(root: &DataRoot, commit: &Committed) -> bool {
         .is_ok_and(|file| commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == file.size()))
 }
 
-/// The steps that cannot take back what they do and were begun by an earlier attempt, since somebody last asked for the run:
-/// what came of them is not known.
+/// Those of these steps that cannot take back what they do and were begun by an earlier attempt, since somebody last asked
+/// for the run: what came of them is not known.
 pub(super) async fn begun(
     service: &Service,
     claim: &Claim,
-    plan: &Plan,
-    settled: &HashMap<String, Settled>,
+    steps: impl Iterator<Item = &PlannedNode>,
 ) -> Result<Vec<String>, StoreError> {
-    let external = |node: &&PlannedNode| node.effects == Effects::External && !settled.contains_key(&node.id);
-    let external: Vec<&str> = plan.nodes.iter().filter(external).map(|node| node.id.as_str()).collect();
+    let external = steps.filter(|node| node.effects == Effects::External);
+    let external: Vec<&str> = external.map(|node| node.id.as_str()).collect();
     if external.is_empty() {
         return Ok(Vec::new());
     }

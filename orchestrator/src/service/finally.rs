@@ -13,6 +13,10 @@ use flight_common::Fault;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long it may take to plan it: it holds a place that others wait for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lets run what runs finally, unless it has had its turn, or the run is not over. A replica that goes down in the middle of
 /// it gives the run back.
@@ -42,8 +46,7 @@ pub(super) async fn finish(service: &Service, claim: &Claim, under_way: &UnderWa
             return Ended { report, finished: true, ..ended };
         }
     };
-    let none = HashMap::new();
-    match patiently(|| earlier::begun(service, claim, &plan, &none)).await {
+    match patiently(|| earlier::begun(service, claim, plan.nodes.iter().filter(|node| node.finally))).await {
         Ok(begun) => leave_out(&mut plan, &begun),
         Err(error) => {
             tracing::warn!(%error, "what of it was begun before is not known; the run is given back");
@@ -72,14 +75,14 @@ fn is_hopeless(service: &Service, claim: &Claim, source: &Source) -> bool {
 async fn planned(service: &Service, claim: &Claim, source: &Source) -> Result<Plan, Problems> {
     let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
     let (policy, _) = policy_of(service, claim, source);
-    let mut tries = 0;
+    let (begun, mut tries) = (Instant::now(), 0);
     loop {
         tries += 1;
         match pipeline::check_finally(source, &arguments, service.0.runner.planner()).await {
             Ok(plan) => return Ok(plan),
             Err(problems) => match policy.pause(&unplanned(&problems), tries) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(problems),
+                Some(pause) if begun.elapsed() + pause < PATIENCE => tokio::time::sleep(pause).await,
+                _ => return Err(problems),
             },
         }
     }
@@ -89,7 +92,7 @@ async fn planned(service: &Service, claim: &Claim, source: &Source) -> Result<Pl
 fn leave_out(plan: &mut Plan, steps: &[String]) {
     let mut left_out: HashSet<usize> = HashSet::new();
     // Who needs a step comes after it.
-    for (place, node) in plan.nodes.iter_mut().enumerate() {
+    for (place, node) in plan.nodes.iter_mut().enumerate().filter(|(_, node)| node.finally) {
         let mut needs = node.inputs.iter().map(|input| input.node).chain(node.after.iter().copied());
         if steps.contains(&node.id) || needs.any(|needed| left_out.contains(&needed)) {
             tracing::warn!(step = node.id, "what was begun before and cannot be taken back is not done again unasked");

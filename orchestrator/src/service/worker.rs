@@ -186,23 +186,18 @@ async fn beat(service: Service) {
 /// that were seen for the first time.
 async fn give_back(service: &Service, seen: &[Lease], held: &[(Lease, RunState)]) -> Vec<Lease> {
     let is_stray = |lease: &Lease| service.under_way().get(&lease.run).is_none_or(|one| one.fence != lease.fence);
-    let strays: Vec<&(Lease, RunState)> = held.iter().filter(|(lease, _)| is_stray(lease)).collect();
-    for (lease, state) in strays.iter().filter(|(lease, _)| seen.contains(lease)) {
-        let ending = match state {
-            // What runs finally may still be to do.
-            RunState::Cancelling => Ending::Released,
-            // Counted as an attempt: it may break off each time.
-            _ => {
-                Ending::Retry(Fault::upstream("the attempt broke off; the log of its replica says why"), Duration::ZERO)
-            }
-        };
+    let strays: Vec<&Lease> = held.iter().map(|(lease, _)| lease).filter(|lease| is_stray(lease)).collect();
+    for lease in strays.iter().filter(|lease| seen.contains(lease)) {
+        // Counted as an attempt: it may break off each time.
+        let fault = Fault::upstream("the attempt broke off; the log of its replica says why");
+        let ending = Ending::Retry(fault, Duration::ZERO);
         match service.0.store.end(lease, &ending, &Value::Null).await {
             Ok(state) => tracing::warn!(run_id = %lease.run, %state, "a run that nobody ran was given back"),
             Err(error) => tracing::warn!(run_id = %lease.run, %error, "a run that nobody runs could not be given back"),
         }
         service.0.wake.notify_one();
     }
-    strays.into_iter().map(|(lease, _)| lease.clone()).collect()
+    strays.into_iter().cloned().collect()
 }
 
 /// Stops attempts whose run was lost or is to be cancelled.

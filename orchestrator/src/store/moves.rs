@@ -48,7 +48,7 @@ impl Ending {
 }
 
 /// The owner and the end of a lease of nobody, which is over: any replica takes such a run over.
-const NOBODYS_LEASE: (&str, i64) = ("", 0);
+pub(super) const NOBODYS_LEASE: (&str, i64) = ("", 0);
 
 /// What a run runs from now on instead.
 #[derive(Clone, Debug)]

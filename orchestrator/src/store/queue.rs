@@ -5,6 +5,7 @@
 //! was given: one that lost its lease without knowing can change nothing any more.
 
 use super::choose::{Limits, Turns, Waiting, choose};
+use super::moves::NOBODYS_LEASE;
 use super::{RunState, Store, StoreError, Tx, json, millis};
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -57,6 +58,15 @@ pub struct Claim {
     pub cancelling: bool,
 }
 
+/// What a run is taken from.
+#[derive(Clone, Copy, Default)]
+struct From {
+    /// Whether its end was asked for.
+    cancelling: bool,
+    /// Whether a replica had it and is gone, which counts as a try.
+    lost: bool,
+}
+
 /// Runs that were taken.
 #[derive(Debug, Default)]
 pub struct Taken {
@@ -100,10 +110,10 @@ impl Store {
             sqlx::query(lock).execute(&mut **tx).await?;
         }
         let mut claims = Vec::new();
-        for (id, state) in self.abandoned(tx, owner, want).await? {
+        for (id, from) in self.abandoned(tx, owner, want).await? {
             let sql = "UPDATE attempts SET state = 'lost', ended_at = {now} WHERE run_id = $1 AND state = 'running'";
             sqlx::query(self.sql(sql)).bind(&id).execute(&mut **tx).await?;
-            claims.push(self.take(tx, owner, lease, &id, state).await?);
+            claims.push(self.take(tx, owner, lease, &id, from).await?);
         }
         let want = want.saturating_sub(claims.len());
         if want == 0 {
@@ -117,7 +127,7 @@ impl Store {
         let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
         let left = chosen.len() < waiting.len();
         for id in chosen {
-            claims.push(self.take(tx, owner, lease, &id, RunState::Queued).await?);
+            claims.push(self.take(tx, owner, lease, &id, From::default()).await?);
         }
         Ok(Taken { claims, left })
     }
@@ -127,13 +137,18 @@ impl Store {
     }
 
     /// Runs whose lease is over, and which are not this replica's own.
-    async fn abandoned(&self, tx: &mut Tx, owner: &str, want: usize) -> Result<Vec<(String, RunState)>, StoreError> {
+    async fn abandoned(&self, tx: &mut Tx, owner: &str, want: usize) -> Result<Vec<(String, From)>, StoreError> {
         let rows = sqlx::query(self.sql(
-            "SELECT id, state FROM runs WHERE state IN ('running', 'cancelling') AND lease_until < {now} AND owner <> $1
+            "SELECT id, state, owner FROM runs WHERE state IN ('running', 'cancelling') AND lease_until < {now} AND owner <> $1
              ORDER BY id LIMIT $2",
         ));
         let rows = rows.bind(owner).bind(want as i64).fetch_all(&mut **tx).await?;
-        rows.iter().map(|row| Ok((row.try_get("id")?, super::read::state(row)?))).collect()
+        let from = |row: &AnyRow| {
+            let (cancelling, owner) =
+                (super::read::state(row)? == RunState::Cancelling, row.try_get::<String, _>("owner")?);
+            Ok((row.try_get("id")?, From { cancelling, lost: owner != NOBODYS_LEASE.0 }))
+        };
+        rows.iter().map(from).collect()
     }
 
     async fn under_way(&self, tx: &mut Tx) -> Result<Vec<Waiting>, StoreError> {
@@ -176,10 +191,9 @@ impl Store {
         owner: &str,
         lease: Duration,
         id: &str,
-        from: RunState,
+        From { cancelling, lost }: From,
     ) -> Result<Claim, StoreError> {
-        let cancelling = from == RunState::Cancelling;
-        let lost = i64::from(from != RunState::Queued);
+        let lost = i64::from(lost);
         let row = sqlx::query(self.sql(
             "UPDATE runs SET state = $2, owner = $3, lease_until = {now} + $4, fence = fence + 1, attempt = attempt + 1,
                tries = tries + $5, reuse = CASE WHEN $5 = 1 THEN 1 ELSE reuse END,

@@ -140,8 +140,8 @@ impl Move {
             (Self::Fail, Running) => Failed,
             (Self::Retry, Running) => Queued,
             (Self::Release, Running) => Queued,
-            // Who takes it over confirms the cancel.
-            (Self::Release, Cancelling) => Cancelling,
+            // Who takes it over lets run what runs finally, and confirms the cancel.
+            (Self::Retry | Self::Release, Cancelling) => Cancelling,
             (Self::Cancel, Queued) => Cancelled,
             (Self::Cancel, Running) => Cancelling,
             // Who takes it over lets that run.

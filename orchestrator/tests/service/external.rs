@@ -97,3 +97,25 @@ async fn until_paid(house: &House) {
     };
     tokio::time::timeout(SOON, paid).await.expect("it pays");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_finally_after_something_that_was_paid_for_runs_all_the_same() {
+    let house = House::new();
+    let hour = Duration::from_secs(3600);
+    let retry = RetryPolicy { attempts: 3, first: hour, longest: hour };
+    let replica = replica(&house, Settings { retry, ..settings() }).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 5}}
+  - {id: bell, service: pays, depends_on: n}
+  - {id: late, service: numbers, params: {rows: 10, needs: ready.txt}, depends_on: bell}
+finally:
+  - {id: told, service: numbers, params: {rows: 3}, depends_on: bell}
+  - {id: wrote, service: sum, depends_on: told}
+";
+    let run = replica.submit(body).await;
+    replica.until_true(&run, |row| row.state == RunState::Queued && row.attempt == 1).await;
+    replica.service.cancel(&run, "ann").await.expect("it can be cancelled");
+    replica.until(&run, RunState::Cancelled).await;
+    assert_eq!((house.paid(), house.sum()), (1, Some(3)));
+}

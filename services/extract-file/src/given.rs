@@ -54,17 +54,19 @@ impl Given {
         self.of(column).is_some()
     }
 
-    /// The columns of a file, in the given types. A file that shows none has those that are given.
+    /// The columns that types are given to: those of files without any record.
+    pub fn columns(&self) -> SchemaRef {
+        let fields = self.0.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// The columns of a file, in the given types.
     ///
     /// # Errors
     /// [`flight_common::FaultKind::BadParams`] for a column of lists or records.
     pub fn applied(&self, path: &str, schema: SchemaRef) -> Result<SchemaRef, Fault> {
         if self.0.is_empty() {
             return Ok(schema);
-        }
-        if schema.fields().is_empty() {
-            let fields = self.0.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true));
-            return Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
         }
         let field = |field: &FieldRef| match (self.of(field.name()), field.data_type()) {
             (None, _) => Ok(field.clone()),

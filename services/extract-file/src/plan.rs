@@ -86,7 +86,7 @@ fn look(params: &Params, given: &Given, root: &DataRoot) -> Result<Found, Fault>
     let written: Vec<(&str, &Written)> =
         looked_at.iter().map(|(identity, _, _, written)| (identity.path(), written)).collect();
     let made = partitions::columns(&written, &params.partition_types)?;
-    let own = unified.schema();
+    let own = Some(unified.schema()).filter(|own| !own.fields().is_empty()).unwrap_or_else(|| given.columns());
     given.check_columns(&own, &made)?;
     let of_files = own.fields().iter().filter(|field| !made.iter().any(|made| made.name() == field.name())).cloned();
     let fields: Vec<FieldRef> = of_files.chain(made.iter().cloned().map(Arc::new)).collect();

@@ -124,6 +124,9 @@ async fn json_is_of_the_types_that_are_given() {
         assert_eq!(found, [DataType::Date32, DataType::Utf8, DataType::Decimal128(18, 2)], "{name}");
         assert_eq!(ran.rows().num_rows(), 0);
     }
+    let typo = json!({"file_path": "*.ndjson", "types": {"iid": "string"}});
+    let fault = folder.read(typo).await.expect_err("an empty file hides no slip");
+    assert!(fault.help_text().is_some_and(|help| help.contains("\"id\"")), "{fault:?}");
 }
 
 #[tokio::test]

@@ -259,6 +259,9 @@ async fn numbers_beside_decimals_are_what_is_written() {
     for whole in ["n IN (9007199254740992.0, 5.0)", "n BETWEEN 9007199254740992.0 AND 9007199254740992.0"] {
         assert_eq!(of(&format!("SELECT n FROM input WHERE {whole}")).await, ["9007199254740992"], "{whole}");
     }
+    let between =
+        "SELECT n FROM input WHERE 9007199254740992.0 BETWEEN CAST(n AS DECIMAL(20,0)) AND CAST(n AS DECIMAL(20,0))";
+    assert_eq!(of(between).await, ["9007199254740992"]);
     // Where no decimal holds both, floats tell them apart.
     assert_eq!(of("SELECT count(*) AS n FROM input WHERE wide < 1e30 AND price BETWEEN -1e37 AND 1e38").await, ["3"]);
     let types =
