@@ -139,7 +139,7 @@ fn put_all<'a>(parts: impl Iterator<Item = &'a mut Expr>, schema: &DFSchema, fit
 /// fit into one.
 fn compared(mut parts: Vec<&mut Expr>, schema: &DFSchema) -> bool {
     let of = |parts: &[&mut Expr], is: fn(&DataType) -> bool| {
-        parts.iter().filter_map(|expr| expr.get_type(schema).ok()).find(|it| is(it))
+        parts.iter().filter_map(|expr| expr.get_type(schema).ok()).find(is)
     };
     let beyond = parts.iter().any(|part| is_beyond(part));
     let side = of(&parts, DataType::is_decimal).or_else(|| of(&parts, DataType::is_integer).filter(|_| beyond));

@@ -103,11 +103,26 @@ impl ScheduleSpec {
             .help(format!("give it {most} at most")))
     }
 
+    /// Refuses values of parameters in which something is left to be filled in.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadParams`] with the first of them.
+    pub fn refuse_unfilled(&self, timing: &Timing, at: i64) -> Result<(), Fault> {
+        let (params, _) = self.filled(timing, at);
+        let left = params.iter().find(|(_, value)| value.as_str().is_some_and(|text| text.contains("{{")));
+        left.map_or(Ok(()), |(name, _)| {
+            Err(Fault::bad_params(format!("\"{name}\" is {}, of which nothing is filled in", self.params[name]))
+                .help("a schedule fills in {{ scheduled_at }} and {{ date }}"))
+        })
+    }
+
     /// The values and changes of parameters for a time.
     pub fn filled(&self, timing: &Timing, at: i64) -> (BTreeMap<String, Value>, Vec<String>) {
         let time = timing.local(at);
         let (scheduled_at, date) = (time.to_rfc3339(), time.format("%Y-%m-%d").to_string());
-        let fill = |text: &String| text.replace("{{ scheduled_at }}", &scheduled_at).replace("{{ date }}", &date);
+        let known = [("{{ scheduled_at }}", &scheduled_at), ("{{scheduled_at}}", &scheduled_at)];
+        let known = known.into_iter().chain([("{{ date }}", &date), ("{{date}}", &date)]);
+        let fill = |text: &String| known.clone().fold(text.clone(), |text, (name, value)| text.replace(name, value));
         let value = |value: &Value| match value {
             Value::String(text) => Value::String(fill(text)),
             other => other.clone(),

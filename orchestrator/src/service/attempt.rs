@@ -267,6 +267,8 @@ fn judge(report: &RunReport, under_way: &UnderWay, failed: impl Fn(Fault) -> End
         (Status::Done, _) if !report.finished && under_way.released.is_cancelled() => Ending::Released,
         (Status::Done, _) => Ending::Done,
         _ if under_way.stop.is_cancelled() => stopped(under_way),
+        // What runs finally has run: no attempt comes after it, also if the fault is its own and may pass.
+        (_, Some(fault)) if report.finished => Ending::Failed(fault.clone()),
         (_, Some(fault)) => failed(fault.clone()),
         (_, None) => failed(Fault::internal("the run ended badly, and no fault says why")),
     }

@@ -63,7 +63,7 @@ impl Outcome {
 }
 
 impl Service {
-    /// Queues a run for each time of a range that has not run well, or was to run again, and is not under way.
+    /// Queues a run for each time of a range that has come and has not run well, or was to run again, and is not under way.
     ///
     /// # Errors
     /// [`Refused::Request`] for a range with no time in it, or with more than 1,000; otherwise as
@@ -72,7 +72,9 @@ impl Service {
         let store = &self.0.store;
         let spec = store.schedule(name).await?.spec;
         let timing = spec.timing().map_err(Refused::Request)?;
-        let times = timing.between(range.from.saturating_sub(1), range.until, MOST + 1);
+        // What is to come runs when it has come.
+        let until = range.until.min(store.now().await?);
+        let times = timing.between(range.from.saturating_sub(1), until, MOST + 1);
         refuse_count(times.len()).map_err(Refused::Request)?;
         let (version, definition) = store.pipeline(&spec.pipeline, spec.version).await?;
         let Origins { due, missed, filled } = Origins::of(name);
@@ -102,7 +104,7 @@ impl Service {
 
 fn refuse_count(count: usize) -> Result<(), Fault> {
     let wrong = match count {
-        0 => "no time of the schedule lies in that range".to_owned(),
+        0 => "no time of the schedule that has come lies in that range".to_owned(),
         count if count > MOST => format!("more than {MOST} times lie in that range"),
         _ => return Ok(()),
     };

@@ -65,6 +65,7 @@ impl Service {
             return Err(Refused::Request(never));
         };
         spec.refuse_too_late(&timing, now).map_err(Refused::Request)?;
+        spec.refuse_unfilled(&timing, next).map_err(Refused::Request)?;
         let (params, sets) = spec.filled(&timing, next);
         let source = Source::new(&spec.pipeline, definition.body);
         pipeline::check_arguments(&source, &Arguments { sets, params }).map_err(Refused::Wrong)?;

@@ -60,6 +60,10 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
                 Self::Corrupt(error.to_string())
             }
+            // PostgreSQL keeps no NUL character, and so has nothing of that name.
+            sqlx::Error::Database(error) if error.code().as_deref() == Some("22021") => {
+                Self::NotFound("there is nothing with a NUL character in its name".to_owned())
+            }
             sqlx::Error::PoolTimedOut => Self::Unavailable("no connection to it could be made in time".to_owned()),
             error => Self::Unavailable(error.to_string()),
         }

@@ -41,7 +41,7 @@ impl FromStr for Role {
     }
 }
 
-/// Whose a token is, or what for: 1 to 255 characters, and not only spaces.
+/// Whose a token is, or what for: 1 to 255 characters, not only spaces, and none that a terminal would obey.
 #[derive(Clone, Debug, Serialize)]
 pub struct TokenName(String);
 
@@ -49,8 +49,8 @@ impl FromStr for TokenName {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        match name.trim().is_empty() || name.chars().count() > 255 {
-            true => Err("a token needs a name of 1 to 255 characters".to_owned()),
+        match name.trim().is_empty() || name.chars().count() > 255 || name.chars().any(char::is_control) {
+            true => Err("a token needs a name of 1 to 255 characters, without line breaks and the like".to_owned()),
             false => Ok(Self(name.to_owned())),
         }
     }

@@ -31,6 +31,9 @@ async fn a_schedule_is_checked_against_its_pipeline() {
         problem(running.put_schedule("d", &spec(cron, json!({"rows": 1}), jitter)).await, StatusCode::BAD_REQUEST)
             .await;
     }
+    let unfilled = running.put_schedule("d", &spec("0 6 * * *", json!({"rows": "{{ datee }}"}), 0)).await;
+    let unfilled = problem(unfilled, StatusCode::BAD_REQUEST).await;
+    assert!(unfilled["help"].as_str().is_some_and(|help| help.contains("{{ date }}")), "{unfilled}");
     assert_eq!(running.get("/api/v1/schedules").await, json!([]));
     assert_eq!(running.put_schedule("d", &spec("0 6 * * *", json!({"rows": 1}), 60)).await.status(), StatusCode::OK);
 }
@@ -69,5 +72,6 @@ async fn a_range_of_dates_is_filled_back_in_the_zone_of_the_schedule() {
     assert!(occurrences.iter().all(|one| one["outcome"] == "queued"), "{filled}");
     let run = running.get(&format!("/api/v1/runs/{}", occurrences[0]["run"].as_str().expect("an id"))).await;
     assert_eq!((&run["scheduled_at"], &run["sets"][0]), (&json!(1_774_652_400_000_i64), &json!("read.rows=7")));
+    problem(fill(json!({"from": "9000-01-01", "until": "9000-01-03"})).await, StatusCode::BAD_REQUEST).await;
     problem(fill(json!({"from": "yesterday", "until": "2026-03-30"})).await, StatusCode::BAD_REQUEST).await;
 }
