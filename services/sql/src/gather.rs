@@ -13,7 +13,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use flight_common::wire::row_bytes;
 use flight_common::{BatchStream, Fault, Reservation, SpoolWriter, StepContext};
-use futures::future::try_join_all;
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt, stream};
 use queries::WorkingMemory;
 use std::collections::HashMap;
@@ -53,20 +53,22 @@ pub async fn gather(
     }
     let most = memory.most();
     let small = most / SMALL_SHARE;
-    let work = query.tables.iter().zip(inputs).map(|(table, input)| {
+    let work = query.tables.iter().zip(inputs).enumerate().map(|(place, (table, input))| {
         let input = counted(queries::shaped(input, most), table, context);
         let times = times(table);
         let read_ahead = times > 1 || (uses.joins && times == 1);
         async move {
-            if !read_ahead {
-                return Ok::<_, Fault>((times, live(table, input, times)));
-            }
-            Ok((times, fill(table, input, times, small, context).await?))
+            let live = match read_ahead {
+                true => fill(table, input, times, small, context).await?,
+                false => live(table, input, times),
+            };
+            Ok::<_, Fault>((place, live))
         }
     });
-    let filled: Vec<(usize, Option<Live>)> = try_join_all(work).await?;
-    let large = query.tables.iter().zip(&filled).filter(|(table, _)| !table.is_small());
-    let large: usize = large.map(|(_, (times, _))| times).sum();
+    // The first that fails is told at once.
+    let mut filled: Vec<(usize, Option<Live>)> = work.collect::<FuturesUnordered<_>>().try_collect().await?;
+    filled.sort_by_key(|(place, _)| *place);
+    let large: usize = query.tables.iter().filter(|table| !table.is_small()).map(|table| times(table)).sum();
     let schemas = query.tables.iter().map(|table| table.columns()).chain([&query.schema]);
     let row_bytes = schemas.map(queries::row_bytes).sum();
     let settings = Settings { memory: most, row_bytes, hash_joins: large <= 1, small: small * 2 };

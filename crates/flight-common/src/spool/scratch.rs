@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 /// What to try when a disk is full.
 const ROOM: &str = "free disk space, raise the memory limit, or set another folder for spill files";
-/// What spill files leave of a disk to all others: this, or a twentieth of a small disk.
+/// What spill files leave of a disk to all others: this, or a twentieth of what would be free without them.
 const LEFT_TO_OTHERS: u64 = 1 << 30;
 /// Bytes after which a file looks again how much is left.
 const LOOK: u64 = 16 << 20;
@@ -70,9 +70,9 @@ impl ScratchFile {
     fn look_at_the_disk(&self) -> Result<(), Fault> {
         let dir = self.space.dir().display();
         let disk = rustix::fs::fstatvfs(&self.file).map_err(|error| Fault::io(&dir, &error.into()))?;
-        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        let (free, all) = (bytes(disk.f_bavail), bytes(disk.f_blocks));
-        match free < LEFT_TO_OTHERS.min(all / 20) {
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let without_them = free.saturating_add(self.space.used.load(Ordering::Relaxed));
+        match free < LEFT_TO_OTHERS.min(without_them / 20) {
             true => Err(Fault::busy(format!("spill files leave the last {free} bytes of the disk of {dir} to others"))
                 .help(ROOM)
                 .retry_after(Fault::RETRY_SOON)),

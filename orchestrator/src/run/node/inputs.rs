@@ -7,8 +7,9 @@ use crate::run::stage::End;
 use crate::run::tee::read_ahead;
 use crate::run::watch::closed_by;
 use flight_common::{EdgeStream, Effects, Fault, Parcel, StepKind};
-use futures::StreamExt;
-use futures::future::{join_all, try_join_all};
+use futures::{StreamExt, TryStreamExt};
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use tokio::sync::watch as signal;
@@ -90,12 +91,12 @@ impl<M: Mesh> NodeTask<M> {
 
 /// Whether each of these steps ended well, or was skipped. False as soon as one did not.
 async fn all_well(steps: &mut [signal::Receiver<End>]) -> bool {
-    let ends = steps.iter_mut().map(|step| async {
+    let ends = steps.iter_mut().map(|step| async move {
         let ended = step.wait_for(Option::is_some).await.ok().and_then(|ended| Some(ended.as_ref()?.status));
         match ended {
             Some(Status::Done | Status::Reused | Status::Skipped) => Ok(()),
             _ => Err(()),
         }
     });
-    try_join_all(ends).await.is_ok()
+    ends.collect::<FuturesUnordered<_>>().try_collect::<()>().await.is_ok()
 }
