@@ -37,7 +37,7 @@ impl StepDescription {
         for (name, schema) in properties.into_iter().flatten() {
             let row = ParamRow {
                 name: format!("{before}{name}"),
-                kind: kind_name(&self.params_schema, schema, DEEPEST),
+                kind: kind_name(&self.params_schema, schema, DEEPEST_KIND),
                 default: match schema.get("default") {
                     _ if is_required(name) => "required".to_owned(),
                     None | Some(Value::Null) => String::new(),
@@ -93,6 +93,8 @@ impl StepDescription {
 
 /// Levels of a schema that are shown: one of another's step may hold itself.
 const DEEPEST: usize = 4;
+/// Levels of a type that are told, where each alternative and each reference is one.
+const DEEPEST_KIND: usize = 8;
 
 const ANY_INPUTS_IN_WORDS: &str = "one or more, under names of your own";
 
