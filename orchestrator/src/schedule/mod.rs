@@ -111,8 +111,11 @@ impl ScheduleSpec {
         let (params, _) = self.filled(timing, at);
         let left = params.iter().find(|(_, value)| value.as_str().is_some_and(|text| text.contains("{{")));
         left.map_or(Ok(()), |(name, _)| {
-            Err(Fault::bad_params(format!("\"{name}\" is {}, of which nothing is filled in", self.params[name]))
-                .help("a schedule fills in {{ scheduled_at }} and {{ date }}"))
+            Err(Fault::bad_params(format!(
+                "\"{name}\" is {}, and not all of its {{{{ }}}} are filled in",
+                self.params[name]
+            ))
+            .help("a schedule fills in {{ scheduled_at }} and {{ date }}"))
         })
     }
 

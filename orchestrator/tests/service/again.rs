@@ -109,6 +109,23 @@ finally:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_what_runs_finally_is_not_tried_again() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 5}}
+  - {id: s, service: sum, depends_on: n}
+finally:
+  - {id: late, service: numbers, params: {rows: 10, needs: ready.txt}}
+";
+    let run = replica.submit(body).await;
+    let row = replica.until(&run, RunState::Failed).await;
+    assert_eq!((row.attempt, house.sum()), (1, Some(10)), "{row:?}");
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "done"), ("s", "done"), ("late", "failed")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_run_still_does_what_it_does_finally() {
     let house = House::new();
     let replica = replica(&house, settings()).await;

@@ -63,6 +63,10 @@ async fn what_was_changed_in_the_meantime_is_not_deleted(fresh: Fresh) {
 async fn what_is_not_there_is_said_by_name(fresh: Fresh) {
     let store = fresh.store;
     store.put_pipeline("hr", &Definition::new("x"), &Expected::Any, "ann").await.expect("stored");
+    assert!(
+        matches!(store.pipeline("h\0r", None).await, Err(StoreError::NotFound(_))),
+        "no name that a database refuses"
+    );
     let error = store.pipeline("hr", Some(7)).await.expect_err("no such version");
     assert_eq!(error.to_string(), "there is no version 7 of pipeline hr");
     store.delete_pipeline("hr", &Expected::Any).await.expect("it was there");

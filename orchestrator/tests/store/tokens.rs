@@ -12,7 +12,7 @@ fn named(name: &str) -> TokenName {
 
 async fn a_token_is_good_until_it_expires_or_is_revoked(fresh: Fresh) {
     let store = fresh.store;
-    assert!(["", " ", &"x".repeat(256)].iter().all(|name| name.parse::<TokenName>().is_err()));
+    assert!(["", " ", "a\nb", &"x".repeat(256)].iter().all(|name| name.parse::<TokenName>().is_err()));
     let (token, secret) = store.make_token(&named("ci"), Role::Operator, None).await.expect("made");
     assert_eq!(store.token(&secret).await.expect("it answers"), Some(token.clone()));
     assert_eq!(store.token("qv_made_up").await.expect("it answers"), None);

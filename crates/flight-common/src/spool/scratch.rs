@@ -71,8 +71,7 @@ impl ScratchFile {
         let dir = self.space.dir().display();
         let disk = rustix::fs::fstatvfs(&self.file).map_err(|error| Fault::io(&dir, &error.into()))?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let without_them = free.saturating_add(self.space.used.load(Ordering::Relaxed));
-        match free < LEFT_TO_OTHERS.min(without_them / 20) {
+        match is_left_to_others(free, self.space.used.load(Ordering::Relaxed)) {
             true => Err(Fault::busy(format!("spill files leave the last {free} bytes of the disk of {dir} to others"))
                 .help(ROOM)
                 .retry_after(Fault::RETRY_SOON)),
@@ -117,6 +116,11 @@ impl Drop for ScratchFile {
     fn drop(&mut self) {
         self.space.used.fetch_sub(self.end, Ordering::Relaxed);
     }
+}
+
+/// Whether no more than this may be free of a disk of which spill files have taken so many bytes.
+fn is_left_to_others(free: u64, taken: u64) -> bool {
+    free < LEFT_TO_OTHERS.min(free.saturating_add(taken) / 20)
 }
 
 /// Reads a [`ScratchFile`] from its beginning.
@@ -174,6 +178,21 @@ mod tests {
         assert_eq!((space.disk_used(), space.bytes_spilled()), (12, 12));
         drop(file);
         assert_eq!((space.disk_used(), space.bytes_spilled()), (0, 12));
+    }
+
+    #[test]
+    fn the_last_of_a_disk_is_left_to_others_and_a_little_of_a_full_one_may_be_taken() {
+        const MIB: u64 = 1 << 20;
+        for (free, taken, left) in [
+            (0, 0, false),
+            (300 * MIB, 0, false),
+            (16 * MIB, 284 * MIB, false),
+            (14 * MIB, 286 * MIB, true),
+            (1023 * MIB, 50_000 * MIB, true),
+            (1024 * MIB, 50_000 * MIB, false),
+        ] {
+            assert_eq!(is_left_to_others(free, taken), left, "{free} free, {taken} taken");
+        }
     }
 
     #[test]

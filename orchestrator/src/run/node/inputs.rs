@@ -100,3 +100,20 @@ async fn all_well(steps: &mut [signal::Receiver<End>]) -> bool {
     });
     ends.collect::<FuturesUnordered<_>>().try_collect::<()>().await.is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::StepOutcome;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn of_very_many_the_first_that_did_not_end_well_is_told_at_once() {
+        let (ends, mut steps): (Vec<_>, Vec<_>) = (0..100).map(|_| signal::channel(None)).unzip();
+        ends[99].send_replace(Some(Arc::new(StepOutcome::bare("last", "sum", Status::Failed))));
+        let told = tokio::time::timeout(Duration::from_secs(60), all_well(&mut steps)).await;
+        assert_eq!(told, Ok(false), "it waits for those before it");
+        drop(ends);
+    }
+}
