@@ -1,8 +1,12 @@
 //! The least of HTTP: one question, one answer, for servers on this machine.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
+
+/// Below it are the ports of well-known servers.
+const LOWEST: u16 = 12_000;
 
 /// The body of the answer to a `GET`; nothing if there was none, or it was not 200.
 pub fn get(address: &str, path: &str) -> Option<String> {
@@ -26,8 +30,21 @@ pub fn escaped(value: &str) -> String {
 }
 
 /// Addresses on loopback where nobody listens now, all different.
+///
+/// The system gives these ports to nobody: one of its own choice could be that of somebody's connection by the time
+/// that the server listens, or listens again.
 pub fn free_addresses<const N: usize>() -> [String; N] {
     // All are held before the first is let go.
-    let held = [(); N].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let held = [(); N].map(|()| bound());
     held.map(|listener| listener.local_addr().expect("an address").to_string())
+}
+
+fn bound() -> TcpListener {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let given = range.split_whitespace().next().and_then(|first| first.parse().ok()).filter(|first| *first > LOWEST);
+    let ports = u64::from(given.unwrap_or(32_768) - LOWEST);
+    // Each hasher has a seed of its own.
+    let random = || u16::try_from(RandomState::new().build_hasher().finish() % ports).expect("less than a port");
+    let mut tried = (0..100).filter_map(|_| TcpListener::bind(("127.0.0.1", LOWEST + random())).ok());
+    tried.next().expect("a free port")
 }

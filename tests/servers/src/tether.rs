@@ -34,10 +34,22 @@ impl Tethered {
 
     /// Sends the process a signal: `KILL`, `STOP`, `CONT`.
     pub fn signal(&self, name: &str) {
+        let children = self.children();
+        let sent = Command::new("kill").arg(format!("-{name}")).args(&children).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name} {children:?}");
+    }
+
+    /// The process, as the shell's only child.
+    fn children(&self) -> Vec<String> {
         let shell = self.0.id();
         let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap_or_default();
-        let sent = Command::new("kill").arg(format!("-{name}")).args(children.split_whitespace()).status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -{name} {children}");
+        children.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Whether the process has ended by itself: the shell, which waits for its parent's word, has not looked yet.
+    fn has_ended(&self) -> bool {
+        let stat = |id: &String| std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        self.children().iter().any(|id| stat(id).contains(") Z "))
     }
 
     /// Waits until `ready` says so.
@@ -45,8 +57,9 @@ impl Tethered {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !ready() {
             assert!(Instant::now() < deadline, "{what} was not ready within a minute");
+            assert!(!self.has_ended(), "{what} ended at once");
             if let Ok(Some(status)) = self.0.try_wait() {
-                panic!("{what} ended at once: {status}");
+                panic!("{what} did not start: {status}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
