@@ -130,9 +130,10 @@ fn configured(address: &Address) -> Result<(Config, Tls), Fault> {
         url.query_pairs_mut().extend_pairs(&options);
     }
     // A space is a plus in a form; the driver reads it as one.
-    let text = url.as_str().replace('+', "%20");
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
     let mut config: Config =
-        text.parse().map_err(|error: tokio_postgres::Error| match std::error::Error::source(&error) {
+        url.as_str().parse().map_err(|error: tokio_postgres::Error| match std::error::Error::source(&error) {
             Some(source) => unreadable(&source),
             None => unreadable(&error),
         })?;
@@ -164,6 +165,14 @@ mod tests {
         assert_eq!(verified.get_ssl_mode(), SslMode::Require);
         assert_eq!(verified.get_application_name(), Some("a b"));
         assert_eq!(verified.get_password(), Some(&b"s3@cret"[..]));
+    }
+
+    #[test]
+    fn a_plus_is_a_space_in_an_option_and_itself_elsewhere() {
+        let address = Address::parse("postgres://a+nn:s+cret%2B@db/h+r?application_name=a+b%2Bc", "/db_url");
+        let (config, _) = configured(&address.expect("an address")).expect("read");
+        assert_eq!((config.get_user(), config.get_dbname()), (Some("a+nn"), Some("h+r")));
+        assert_eq!((config.get_password(), config.get_application_name()), (Some(&b"s+cret+"[..]), Some("a b+c")));
     }
 
     #[test]
