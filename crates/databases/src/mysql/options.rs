@@ -5,6 +5,7 @@ use flight_common::Fault;
 use flight_common::params::did_you_mean;
 use mysql_async::{Opts, OptsBuilder, SslOpts};
 use percent_encoding::percent_decode_str;
+use std::time::Duration;
 use url::Url;
 
 /// What may stand behind the question mark.
@@ -12,6 +13,9 @@ const KNOWN: [&str; 4] = ["ssl-mode", "socket", "unix_socket", "charset"];
 
 /// Bytes of the longest row: what the protocol allows. The server's own limit is for what it takes, not for what it gives.
 const LONGEST_ROW: usize = 1 << 30;
+/// Silence after which a server is asked whether it is still there: without that, one whose host is gone is waited for
+/// without end.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// How a connection is encrypted, as MySQL's own programs call it.
 #[derive(Clone, Copy, PartialEq)]
@@ -57,6 +61,7 @@ pub fn configured(address: &Address) -> Result<(Opts, bool), Fault> {
         .pass(url.password().map(plain))
         .db_name(some(url.path().trim_start_matches('/')))
         .prefer_socket(false)
+        .tcp_keepalive(Some(KEEPALIVE))
         .max_allowed_packet(Some(LONGEST_ROW))
         .ssl_opts(encrypted(tls).filter(|_| socket.is_none()))
         .socket(socket);
@@ -111,6 +116,14 @@ mod tests {
         assert_eq!((opts.ip_or_hostname(), opts.tcp_port(), opts.db_name()), ("db", 3307, Some("h r")));
         assert_eq!((opts.user(), opts.pass()), (Some("ann"), Some("s3@cret")));
         assert!(may_be_plain && opts.ssl_opts().is_some_and(SslOpts::accept_invalid_certs));
+    }
+
+    #[test]
+    fn a_host_that_dies_is_noticed() {
+        let (opts, _) = opts("db/hr").expect("read");
+        for opts in [without_tls(&opts), opts] {
+            assert_eq!(opts.tcp_keepalive(), Some(Duration::from_secs(60)));
+        }
     }
 
     #[test]
