@@ -37,7 +37,8 @@ pub enum Isolation<'a> {
     Snapshot(&'a str),
 }
 
-/// Begins a transaction that cannot write and whose statements end in time.
+/// Begins a transaction that cannot write and whose statements end in time. It may be idle: while ranges are read by others,
+/// or while whoever takes the rows is slow.
 ///
 /// # Errors
 /// What the server says.
@@ -54,7 +55,7 @@ pub async fn begin(session: &Session, options: &Options, isolation: Isolation<'_
     session
         .run(&format!(
             "BEGIN ISOLATION LEVEL {level} READ ONLY; {snapshot} SET LOCAL standard_conforming_strings = on; \
-             SET LOCAL statement_timeout = {millis}; \
+             SET LOCAL statement_timeout = {millis}; SET LOCAL idle_in_transaction_session_timeout = 0; \
              SELECT set_config(name, '2s', true) FROM pg_settings WHERE name = 'client_connection_check_interval'"
         ))
         .await

@@ -242,6 +242,17 @@ async fn ranges_give_all_rows_once_in_order_from_one_moment() {
 }
 
 #[tokio::test]
+async fn the_snapshot_outlasts_the_ranges_whatever_the_server_thinks_of_idle_transactions() {
+    let database = PostgresDatabase::with(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = 50', current_database()); END $$",
+    )
+    .await;
+    let query = "SELECT n, pg_sleep(0.2)::text AS x FROM generate_series(1, 2) AS n";
+    let ran = database.extract(query, json!({"partition_column": "n", "partitions": 2})).await.expect("read");
+    assert_eq!(ran.rows().num_rows(), 2);
+}
+
+#[tokio::test]
 async fn memory_does_not_grow_with_the_rows() {
     let database = PostgresDatabase::new().await;
     let query = "SELECT n, repeat('text ', 40) AS x FROM generate_series(1, 300000) AS n";
