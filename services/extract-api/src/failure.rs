@@ -1,8 +1,9 @@
 //! Why a request failed, and whether another try may do better. Pure.
 
 use flight_common::Fault;
+use flight_common::outbound::retry_after;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use std::time::{Duration, SystemTime};
 
 /// A request that failed.
@@ -33,7 +34,7 @@ impl Failure {
 
     /// What an answer means that is neither a success nor a redirect.
     pub fn of_answer(host: &str, status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Self {
-        let delay = headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
+        let delay = retry_after(headers, now);
         let wait = delay.map(|delay| format!(", and wants to be asked again in {} s", delay.as_secs()));
         let message = format!("{host} answered {status}{}", wait.unwrap_or_default());
         let fault = match status.as_u16() {
@@ -65,16 +66,6 @@ impl From<Fault> for Failure {
     }
 }
 
-/// Seconds, or a date.
-fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
 /// The pause before another try, the first being number 0: longer each time, and not the same for all who wait for the
 /// same server.
 pub fn pause(number: u32, chance: f64) -> Duration {
@@ -88,7 +79,7 @@ pub fn pause(number: u32, chance: f64) -> Duration {
 mod tests {
     use super::*;
     use flight_common::FaultKind;
-    use reqwest::header::HeaderValue;
+    use reqwest::header::{HeaderValue, RETRY_AFTER};
 
     fn judged(status: u16, after: Option<&str>) -> (FaultKind, Again) {
         let mut headers = HeaderMap::new();

@@ -111,12 +111,18 @@ impl Options {
             forms: Arc::new(forms),
             limits: Limits {
                 retries: params.retries,
-                timeout: Duration::from_secs(params.timeout_seconds),
-                idle: Duration::from_secs(params.idle_timeout_seconds),
+                timeout: seconds(params.timeout_seconds),
+                idle: seconds(params.idle_timeout_seconds),
                 max_bytes: params.max_bytes,
             },
         })
     }
+}
+
+/// So many seconds, or a century: clocks end somewhere beyond.
+fn seconds(asked: u64) -> Duration {
+    const CENTURY: u64 = 100 * 366 * 24 * 3600;
+    Duration::from_secs(asked.min(CENTURY))
 }
 
 /// What is wrong so far.

@@ -3,14 +3,13 @@
 use crate::chat::{Answer, Completion, Manner, Usage};
 use crate::hidden::Hidden;
 use crate::trouble::{Reach, Trouble};
-use chrono::Utc;
 use flight_common::Fault;
 use flight_common::outbound::{self, AllowList};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Bytes that an answer may have: far above any, and far below what hurts.
 const MOST_BYTES: usize = 8 << 20;
@@ -81,7 +80,7 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bytes(response).await?;
         if !status.is_success() {
-            return Err(Trouble::of_answer(status, &headers, &body, Utc::now()));
+            return Err(Trouble::of_answer(status, &headers, &body, SystemTime::now()));
         }
         serde_json::from_slice(&body).map_err(|error| malformed(&error))
     }

@@ -9,13 +9,18 @@
 //! | [`is_public`] | which addresses are anybody's to reach |
 //! | [`AllowList`] | what an operator allows beyond them |
 //! | `client` (feature `outbound`) | an HTTP client that reaches nothing else |
+//! | `retry_after` (feature `outbound`) | how long a server wants to be left alone |
 
 mod address;
 mod allow;
 #[cfg(feature = "outbound")]
 mod client;
+#[cfg(feature = "outbound")]
+mod pause;
 
 pub use address::is_public;
 pub use allow::AllowList;
 #[cfg(feature = "outbound")]
 pub use client::{Lookup, NotPublic, check, client, client_with, reason, refusal, system_lookup};
+#[cfg(feature = "outbound")]
+pub use pause::retry_after;

@@ -56,6 +56,11 @@ async fn the_delay_that_the_server_asks_for_is_kept() {
     let server = in_turn(vec![Reply::status("503 Service Unavailable").header("retry-after", 7200)]).await;
     let fault = refused(read_with(&server, typed(json!({}))).await, FaultKind::Upstream, &["503"]);
     assert_eq!(fault.retry_delay(), Some(Duration::from_secs(7200)), "longer than all may take: told at once");
+
+    for for_ever in [u64::MAX, i64::MAX as u64] {
+        let reply = Reply::status("503 Service Unavailable").header("retry-after", for_ever);
+        refused(read_reply(reply, typed(json!({}))).await, FaultKind::Upstream, &["503"]);
+    }
 }
 
 #[tokio::test]
@@ -115,6 +120,8 @@ async fn silence_has_an_end() {
     );
     let params = typed(json!({"timeout_seconds": 1}));
     refused(read_reply(good().silent_after(5), params).await, FaultKind::TimedOut, &["timeout_seconds"]);
+    let without_end = typed(json!({"idle_timeout_seconds": u64::MAX, "timeout_seconds": u64::MAX}));
+    assert_eq!(read_reply(good(), without_end).await.expect("reads").cells(), [["1"], ["2"]]);
 }
 
 #[tokio::test]
