@@ -145,7 +145,8 @@ impl Work {
         if place.mode == Mode::Replace {
             self.run(connection, &format!("DELETE FROM {name}"))?;
         }
-        self.run(connection, &format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {STAGING} ORDER BY rowid"))
+        let order = numbered_by(&place.columns).map(|number| format!(" ORDER BY {number}")).unwrap_or_default();
+        self.run(connection, &format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {STAGING}{order}"))
     }
 
     /// Notes in the ledger that this run has written these rows.
@@ -185,4 +186,11 @@ impl Work {
     fn fault(&self, error: &Error) -> Fault {
         sqlite::fault(error, &self.address)
     }
+}
+
+/// What SQLite's own number of a row is called, by which it keeps them: a column of such a name hides it. If all are hidden, rows
+/// come as they are kept.
+fn numbered_by(columns: &[String]) -> Option<&'static str> {
+    let is_hidden = |number: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(number));
+    ["rowid", "_rowid_", "oid"].into_iter().find(|number| !is_hidden(number))
 }

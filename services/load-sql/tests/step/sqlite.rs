@@ -1,7 +1,7 @@
 //! Loads into SQLite files.
 
 use crate::support::params;
-use arrow::array::{Decimal128Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use flight_common::testing::{Bench, batch};
 use flight_common::{BatchStream, Fault, FaultKind};
 use futures::{StreamExt, stream};
@@ -44,7 +44,7 @@ async fn no_digit_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let money = Decimal128Array::from(vec![12_345_678_901_234_567_890_123_456_789_012_345_678]);
     let stamps = TimestampMicrosecondArray::from(vec![-1]);
-    let columns: [(&str, arrow::array::ArrayRef); 2] =
+    let columns: [(&str, ArrayRef); 2] =
         [("money", Arc::new(money.with_precision_and_scale(38, 4).expect("a type"))), ("at", Arc::new(stamps))];
     let rows_in = RecordBatch::try_from_iter(columns).expect("a batch");
     load(folder.path(), json!({}), &rows_in).await.expect("loaded");
@@ -77,6 +77,21 @@ async fn modes_keep_replace_and_merge() {
 }
 
 #[tokio::test]
+async fn rows_keep_their_order_whatever_their_columns_are_called() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hiding = ["RowId", "_rowid_", "oid"];
+    for many in 0..=hiding.len() {
+        let (numbers, last_first): (ArrayRef, ArrayRef) =
+            (Arc::new(Int64Array::from(vec![1, 2, 3])), Arc::new(Int64Array::from(vec![3, 2, 1])));
+        let columns = hiding[..many].iter().map(|name| (*name, last_first.clone()));
+        let rows_in = RecordBatch::try_from_iter(columns.chain([("n", numbers)])).expect("a batch");
+        load(folder.path(), json!({"table": format!("t{many}")}), &rows_in).await.expect("loaded");
+        let kept = rows(folder.path(), &format!("SELECT n FROM t{many}"));
+        assert_eq!(kept, ["Integer(1)", "Integer(2)", "Integer(3)"], "{many}");
+    }
+}
+
+#[tokio::test]
 async fn a_table_whose_types_would_change_values_is_refused_when_it_is_planned() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
@@ -91,7 +106,7 @@ async fn a_table_whose_types_would_change_values_is_refused_when_it_is_planned()
         let long = Decimal128Array::from(vec![12_345_678_901_234_567_890_123_456_789_i128]);
         Arc::new(long.with_precision_and_scale(38, 10).expect("a type"))
     };
-    let money = |name: &str| RecordBatch::try_from_iter([(name, long() as arrow::array::ArrayRef)]).expect("a batch");
+    let money = |name: &str| RecordBatch::try_from_iter([(name, long() as ArrayRef)]).expect("a batch");
     let refused = [
         (money("d"), "d", "type TEXT"),
         (batch!("r" => Int64Array [(1_i64 << 53) + 1]), "r", "type INTEGER"),
