@@ -44,12 +44,14 @@ impl Gate {
         self.times.lock().unwrap_or_else(PoisonError::into_inner).closed_until
     }
 
-    /// Waits for a turn. It may have been closed meanwhile.
+    /// Waits for a turn. Who finds the gate closed when it has come takes another: else all would begin at once when it opens.
     pub async fn pass(&self) {
-        let mut turn = self.turn(Instant::now());
-        while turn > Instant::now() {
+        loop {
+            let turn = self.turn(Instant::now());
             tokio::time::sleep_until(turn.into()).await;
-            turn = self.closed_until();
+            if self.closed_until() <= turn {
+                return;
+            }
         }
     }
 }
@@ -66,6 +68,7 @@ pub fn pause(number: u32, chance: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::future::join_all;
 
     #[test]
     fn turns_are_evenly_spaced_and_none_is_saved_up() {
@@ -86,6 +89,23 @@ mod tests {
         gate.close_until(then);
         gate.close_until(now);
         assert_eq!([gate.turn(now), gate.turn(now)], [then, then]);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_out_a_pause_begin_one_after_the_other() {
+        let (gate, gap) = (Gate::new(Some(1200), Instant::now()), Duration::from_millis(50));
+        gate.pass().await;
+        let opens = Instant::now() + 4 * gap;
+        let passes = (0..3).map(|_| async {
+            gate.pass().await;
+            Instant::now()
+        });
+        // They have their turns when it is closed.
+        let (mut passed, ()) = tokio::join!(join_all(passes), async { gate.close_until(opens) });
+        passed.sort();
+        for (place, passed) in (0..).zip(passed) {
+            assert!(passed >= opens + place * gap, "{place}: {:?} too early", opens + place * gap - passed);
+        }
     }
 
     #[test]
