@@ -3,8 +3,10 @@
 //! It is read as often as need be, some columns at a time and batch by batch, in the types that are asked for. Texts of CSV
 //! are read strictly: what is no value of the type is a fault, and not a null.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use crate::types::value_type;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
+use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{can_cast_types, cast};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
@@ -43,8 +45,16 @@ pub struct ReferenceFile {
     schema: Schema,
 }
 
-/// A column that is wanted, by its name, in this type.
-pub type Wanted = (String, DataType);
+/// A column that is wanted.
+#[derive(Clone)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// The type that it is read in.
+    pub data_type: DataType,
+    /// Whether a value that this type does not hold is a fault, and not rounded.
+    pub exact: bool,
+}
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
@@ -121,7 +131,7 @@ impl ReferenceFile {
     }
 
     fn places(&self, wanted: &[Wanted]) -> Vec<usize> {
-        let place = |(name, _): &Wanted| self.schema.index_of(name).ok();
+        let place = |wanted: &Wanted| self.schema.index_of(&wanted.name).ok();
         wanted.iter().filter_map(place).collect()
     }
 
@@ -142,16 +152,19 @@ impl ReferenceFile {
     }
 
     /// A column of a batch, before which there are so many rows.
-    fn typed(&self, batch: &RecordBatch, rows: usize, (name, wanted): &Wanted) -> Result<ArrayRef, Fault> {
+    fn typed(&self, batch: &RecordBatch, rows: usize, wanted: &Wanted) -> Result<ArrayRef, Fault> {
+        let Wanted { name, data_type, exact } = wanted;
         let column = batch.column_by_name(name).ok_or_else(|| Fault::internal(format!("{name} was not read")))?;
-        let column = trimmed(column, wanted);
-        let typed = cast(&column, wanted)?;
+        let column = trimmed(column, data_type);
+        let typed = cast(&column, data_type)?;
         // What cannot be cast has become a null.
         let (before, after) = (column.logical_nulls(), typed.logical_nulls());
         let is_null = |nulls: &Option<NullBuffer>, row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-        match (0..typed.len()).find(|&row| is_null(&after, row) && !is_null(&before, row)) {
+        let rounded = if *exact { rounded(&column, &typed)? } else { None };
+        let is_rounded = |row| rounded.as_ref().is_some_and(|rounded| rounded.value(row));
+        match (0..typed.len()).find(|&row| is_null(&after, row) && !is_null(&before, row) || is_rounded(row)) {
             None => Ok(typed),
-            Some(row) => Err(self.wrong_value(&array_value_to_string(&column, row)?, rows + row + 1, name, wanted)),
+            Some(row) => Err(self.wrong_value(&array_value_to_string(&column, row)?, rows + row + 1, name, data_type)),
         }
     }
 
@@ -161,6 +174,22 @@ impl ReferenceFile {
             .column(name)
             .help("the data's column holds such values: correct the file, or compare with another column")
     }
+}
+
+/// The rows whose values have become others; nothing where that cannot be. Texts have one value in many spellings, and a float
+/// is as near as it can be to what is no whole number.
+fn rounded(column: &ArrayRef, typed: &ArrayRef) -> Result<Option<BooleanArray>, Fault> {
+    let (from, to) = (value_type(column.data_type()), value_type(typed.data_type()));
+    let is_free = from.is_string() || to.is_string() || (to.is_floating() && !from.is_integer());
+    let back = match (from, to) {
+        // Back from one zone into another, two hours of autumn would be one.
+        (DataType::Timestamp(unit, _), DataType::Timestamp(_, zone)) => DataType::Timestamp(*unit, zone.clone()),
+        _ => from.clone(),
+    };
+    if is_free || back == *to || !can_cast_types(to, &back) {
+        return Ok(None);
+    }
+    Ok(Some(distinct(&cast(column, &back)?, &cast(typed, &back)?)?))
 }
 
 /// Spaces around a value do not count, but in texts.

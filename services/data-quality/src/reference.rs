@@ -4,7 +4,7 @@
 //! for each, and half as much again while the table grows. They are looked up for each row, so they stay in memory; a file
 //! with more of them than there is memory for is refused.
 
-use crate::file::ReferenceFile;
+use crate::file::{ReferenceFile, Wanted};
 use crate::hash::{Keys, can_hash};
 use crate::hashes::Hashes;
 use crate::missing::present;
@@ -101,7 +101,7 @@ impl ReferenceCheck {
 
     async fn load(&self, keys: &Keys, context: &StepContext) -> Result<Hashes, Fault> {
         let mut known = Hashes::new(context.budget());
-        let wanted = [(self.theirs.clone(), self.plain.clone())];
+        let wanted = [Wanted { name: self.theirs.clone(), data_type: self.plain.clone(), exact: true }];
         let take = |columns: Vec<ArrayRef>| {
             let hashes = keys.hash_rows(&columns, columns[0].len())?;
             let there = present(&columns[0])?;

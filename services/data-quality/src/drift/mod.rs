@@ -121,22 +121,22 @@ fn column(name: &str, schema: &Schema, pointer: &str) -> Result<DriftColumn, Fau
         let wanted = "numbers, dates, timestamps, text or boolean";
         return Err(columns::wrong_type(name, found, wanted, pointer));
     };
-    let wanted = match (kind, value_type(found)) {
+    let data_type = match (kind, value_type(found)) {
         (Kind::Number, _) => DataType::Float64,
         (Kind::Time, plain) => plain.clone(),
         (Kind::Category, DataType::Boolean) => DataType::Boolean,
         (Kind::Category, _) => DataType::Utf8,
     };
-    Ok(DriftColumn { place, kind, wanted: (name.to_owned(), wanted) })
+    Ok(DriftColumn { place, kind, wanted: Wanted { name: name.to_owned(), data_type, exact: false } })
 }
 
 /// A column of the file must hold what the data's does. Of CSV that shows when it is read.
 fn offers(file: &ReferenceFile, column: &DriftColumn, pointer: &str) -> Result<(), Fault> {
-    let (name, wanted) = &column.wanted;
-    file.offers(name, wanted, pointer)?;
+    let Wanted { name, data_type, .. } = &column.wanted;
+    file.offers(name, data_type, pointer)?;
     let found = file.type_of(name, pointer)?;
     let is_boolean = |data_type: &DataType| *value_type(data_type) == DataType::Boolean;
-    if found.is_null() || (Kind::of(found) == Some(column.kind) && is_boolean(found) == is_boolean(wanted)) {
+    if found.is_null() || (Kind::of(found) == Some(column.kind) && is_boolean(found) == is_boolean(data_type)) {
         return Ok(());
     }
     let message = format!("column \"{name}\" of {} is {found}: it cannot be compared with the data's", file.path);

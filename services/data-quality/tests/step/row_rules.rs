@@ -1,6 +1,9 @@
 //! Rules about single rows, what happens when a rule fails, and the report as files.
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 use data_quality::DataQuality;
@@ -8,6 +11,7 @@ use flight_common::testing::{Bench, Ran, batch, make_batch, slices};
 use flight_common::{BatchStream, Effects, Fault, FaultKind, InputSchemas, Registry, StepCommand};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -236,15 +240,19 @@ async fn what_cannot_be_checked_is_refused_when_planned() {
     assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (FaultKind::BadSchema, "/on_failure"));
 }
 
+fn write_parquet(path: &Path, rows: &RecordBatch) {
+    let file = std::fs::File::create(path).expect("made");
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, rows.schema(), None).expect("begun");
+    writer.write(rows).expect("written");
+    writer.close().expect("closed");
+}
+
 #[tokio::test]
 async fn values_must_occur_in_a_file() {
     let root = tempfile::tempdir().expect("a folder");
     std::fs::write(root.path().join("known.csv"), "label,id\nx,1\n\"open\",4\npaid,\n").expect("written");
     let known = batch!("id" => Int32Array [Some(1), Some(5), None], "other" => StringArray ["a", "b", "c"]);
-    let file = std::fs::File::create(root.path().join("known.parquet")).expect("made");
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, known.schema(), None).expect("begun");
-    writer.write(&known).expect("written");
-    writer.close().expect("closed");
+    write_parquet(&root.path().join("known.parquet"), &known);
     let failing = async |rule: Value| {
         let params = json!({"rules": {"check_reference": rule}});
         let ran = run(Bench::at(root.path()).batches_of(2), params, &orders()).await.expect("runs");
@@ -274,5 +282,44 @@ async fn values_must_occur_in_a_file() {
         let params = json!({"rules": {"check_reference": rule}});
         let fault = run(Bench::at(root.path()), params, &orders()).await.expect_err("refused");
         assert_eq!(fault.violations()[0].pointer, pointer, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_of_a_file_is_not_rounded_to_one_of_the_data() {
+    let root = tempfile::tempdir().expect("a folder");
+    let decimals = |unscaled: Vec<i128>, scale| -> ArrayRef {
+        let decimals = Decimal128Array::from(unscaled);
+        Arc::new(decimals.with_precision_and_scale(10, scale).expect("a type"))
+    };
+    let checked = async |data: ArrayRef, known: ArrayRef| {
+        write_parquet(&root.path().join("known.parquet"), &make_batch(vec![("x", known)]));
+        let params = json!({"rules": {"check_reference": {"x": {"file_path": "known.parquet"}}}});
+        let ran = run(Bench::at(root.path()), params, &make_batch(vec![("x", data)])).await;
+        ran.map(|ran| ran.report.details["checks"][0]["actual"].clone())
+    };
+    const EVENING: i64 = 18 * 3600 * 1_000_000;
+    let rounded: [(ArrayRef, ArrayRef); 5] = [
+        (Arc::new(Int64Array::from(vec![1])), Arc::new(Float64Array::from(vec![1.0, 1.9]))),
+        (Arc::new(Float64Array::from(vec![1.0])), Arc::new(Int64Array::from(vec![1, (1 << 53) + 1]))),
+        (Arc::new(Date32Array::from(vec![0])), Arc::new(TimestampMicrosecondArray::from(vec![0, EVENING]))),
+        (Arc::new(BooleanArray::from(vec![true])), Arc::new(Int64Array::from(vec![1, 2]))),
+        (decimals(vec![12], 1), decimals(vec![120, 123], 2)),
+    ];
+    for (data, known) in rounded {
+        let fault =
+            checked(data.clone(), known.clone()).await.expect_err("the second value is none of the data's type");
+        assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadData, Some("x")), "{fault:?}");
+        assert!(fault.message().contains("known.parquet, row 2, column \"x\""), "{fault}");
+        assert_eq!(checked(data, known.slice(0, 1)).await.expect("the first is")["failing"], 0);
+    }
+    // What is written 0.1 is the nearest that there is, in whatever type.
+    let tenths: [(ArrayRef, ArrayRef); 3] = [
+        (Arc::new(Float32Array::from(vec![0.1])), Arc::new(Float64Array::from(vec![0.1]))),
+        (Arc::new(Float64Array::from(vec![0.1])), decimals(vec![10], 2)),
+        (decimals(vec![10], 2), Arc::new(Float64Array::from(vec![0.1]))),
+    ];
+    for (data, known) in tenths {
+        assert_eq!(checked(data, known).await.expect("runs")["failing"], 0);
     }
 }
