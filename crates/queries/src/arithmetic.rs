@@ -11,7 +11,7 @@ use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, sub};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -45,16 +45,6 @@ impl FunctionRewrite for CheckArithmetic {
             other => Ok(Transformed::no(other)),
         }
     }
-}
-
-/// An expression over these columns in which numbers that do not fit are errors, for who computes it outside of a query.
-/// Its types are known: it was coerced.
-///
-/// # Errors
-/// Those of an expression that is of no type.
-pub fn checked(expression: Expr, columns: &DFSchema) -> Result<Expr> {
-    let config = ConfigOptions::default();
-    Ok(expression.transform_up(|part| CheckArithmetic.rewrite(part, columns, &config))?.data)
 }
 
 /// Whether DataFusion leaves it unchecked.

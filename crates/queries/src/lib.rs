@@ -7,9 +7,9 @@
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
 //! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), and times are of any year (`timestamps`, `truncate`) |
-//! | [`checked`], [`exact`] | the same for an expression that stands alone |
+//! | [`alone`] | the same for an expression that stands alone |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
-//! | [`check_text`], [`check_depth`] | queries that nest no deeper than the stack bears |
+//! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`run`] | a query under way, on threads of its own |
 //! | [`into_error`] | faults on their way through DataFusion |
@@ -17,6 +17,7 @@
 //!
 //! Which tables there are, and what may be asked, is the business of whoever asks.
 
+mod alone;
 mod arithmetic;
 mod average;
 mod digits;
@@ -37,10 +38,10 @@ mod truncate;
 mod wide;
 mod words;
 
-pub use arithmetic::checked;
+pub use alone::alone;
 pub use faults::{Refusal, fault, into_error, place_of, refusals};
-pub use literals::{check_numbers, exact};
-pub use measure::{check_depth, check_text};
+pub use literals::check_numbers;
+pub use measure::{check_depth, check_expression, check_text};
 pub use memory::WorkingMemory;
 pub use run::{Running, run};
 pub use session::{fitted, row_bytes, runtime, session};

@@ -8,7 +8,7 @@
 use crate::lengths::is_comparison;
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
@@ -27,16 +27,6 @@ const CHOOSING: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif"
 /// Reads numbers beside decimals as decimals. It comes before types are made to agree.
 #[derive(Debug)]
 pub(crate) struct ExactLiterals;
-
-/// An expression over these columns in which numbers beside decimals are decimals, for who computes it outside of a query.
-/// Its types are not yet made to agree.
-///
-/// # Errors
-/// None that DataFusion does not have.
-pub fn exact(expression: Expr, columns: &DFSchema) -> Result<Expr> {
-    let config = ConfigOptions::default();
-    Ok(expression.transform_up(|part| ExactLiterals.rewrite(part, columns, &config))?.data)
-}
 
 /// Refuses numbers of a query of which digits would be lost.
 ///

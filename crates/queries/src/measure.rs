@@ -76,9 +76,20 @@ fn is_operator(token: &Token) -> bool {
 /// # Errors
 /// [`flight_common::FaultKind::BadParams`] for a plan that nests too deep.
 pub fn check_depth(plan: &LogicalPlan) -> Result<(), Fault> {
-    let depth = plan_depth(plan).max(expression_depth(plan).map_err(Fault::internal)?);
+    held("query", plan_depth(plan).max(expression_depth(plan).map_err(Fault::internal)?))
+}
+
+/// The same for an expression that stands alone. `what` is what it is called.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] for one that nests too deep.
+pub fn check_expression(expression: &Expr, what: &str) -> Result<(), Fault> {
+    held(what, depth_of(expression).map_err(Fault::internal)?)
+}
+
+fn held(what: &str, depth: usize) -> Result<(), Fault> {
     match depth > DEEPEST {
-        true => Err(Fault::bad_params(format!("the query nests {depth} levels deep, and {DEEPEST} is the most"))
+        true => Err(Fault::bad_params(format!("the {what} nests {depth} levels deep, and {DEEPEST} is the most"))
             .help("write x IN (…) for x = … OR x = …, or do it in two steps")),
         false => Ok(()),
     }

@@ -71,18 +71,21 @@ pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionSt
     builder
 }
 
+pub(crate) type Rewrite = Arc<dyn FunctionRewrite + Send + Sync>;
+
+/// What expressions come to mean once their types are known.
+pub(crate) fn meanings() -> Vec<Rewrite> {
+    vec![Arc::new(NumbersAreSeconds), Arc::new(DaysOfAnyYear), Arc::new(LengthsCompare)]
+}
+
 /// What expressions become once their types are known. (DataFusion has a list of such rewrites too, which comes before.)
 #[derive(Debug)]
 struct Rewrites;
 
 impl AnalyzerRule for Rewrites {
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        let rewrites: Vec<Arc<dyn FunctionRewrite + Send + Sync>> = vec![
-            Arc::new(CheckArithmetic),
-            Arc::new(NumbersAreSeconds),
-            Arc::new(DaysOfAnyYear),
-            Arc::new(LengthsCompare),
-        ];
+        let mut rewrites = meanings();
+        rewrites.push(Arc::new(CheckArithmetic));
         ApplyFunctionRewrites::new(rewrites).analyze(plan, config)
     }
 

@@ -5,10 +5,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::DataFusionError;
-use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionConfig;
 use flight_common::Fault;
@@ -20,11 +18,7 @@ use std::sync::Arc;
 const POINTER: &str = "/where";
 /// Bytes of the longest condition.
 const LONGEST: usize = 64 << 10;
-/// Levels of expressions within each other: each takes a piece of the stack of whoever computes it.
-const DEEPEST: usize = 200;
 const EXAMPLE: &str = "write a condition in SQL: year >= 2024 AND region = 'north'";
-/// Functions that could fill all memory by one call, and that no condition needs.
-const LEFT_OUT: [&str; 7] = ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize"];
 
 /// A condition, compiled.
 #[derive(Clone, Debug)]
@@ -50,10 +44,7 @@ impl Condition {
                 .help("read all rows, and join them with what you list"));
         }
         let of_plan = |error: DataFusionError| of_plan(&error, text);
-        queries::check_numbers(text).map_err(|fault| {
-            let message = fault.message().to_owned();
-            fault.violation(POINTER, message)
-        })?;
+        queries::check_numbers(text).map_err(of_where)?;
         let state = state();
         let all = DFSchema::try_from(columns.as_ref().clone()).map_err(of_plan)?;
         let expression = state.create_logical_expr(text, &all).map_err(of_plan)?;
@@ -70,7 +61,7 @@ impl Condition {
                 refused(format!("a condition is true or false, and this is {found}")).help("compare it: amount > 100")
             );
         }
-        let [expression, bounds] = simplified(&state, expression, &own).map_err(of_plan)?;
+        let [expression, bounds] = queries::alone(&state, expression, &own).map_err(of_plan)?;
         check_depth(&expression)?;
         let compiled = |expression| state.create_physical_expr(expression, &own).map_err(of_plan);
         let condition = Self { expression: compiled(expression)?, bounds: compiled(bounds)?, schema };
@@ -110,54 +101,24 @@ fn state() -> SessionState {
     let options = config.options_mut();
     // `MonthlyIncome` is called so, and not `monthlyincome`.
     options.sql_parser.enable_ident_normalization = false;
-    // So that errors tell where.
-    options.sql_parser.collect_spans = true;
     options.sql_parser.map_string_types_to_utf8view = false;
-    // Without one, TIMESTAMPTZ '…Z' would lose its zone.
-    options.execution.time_zone = Some("UTC".to_owned());
-    let mut builder = SessionStateBuilder::new_with_default_features().with_config(config);
-    if let Some(functions) = builder.scalar_functions() {
-        functions.retain(|function| !LEFT_OUT.contains(&function.name()));
-    }
-    let mut state = builder.build();
+    let mut state = queries::session(config, Arc::default()).build();
     state.mark_start_execution();
     state
 }
 
-/// With constants computed, `now()` among them, so that statistics can be compared with them: with arithmetic that fails
-/// where it does not fit, and with DataFusion's own.
-fn simplified(state: &SessionState, expression: Expr, columns: &DFSchema) -> datafusion::common::Result<[Expr; 2]> {
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::new(columns.clone()))
-        .with_config_options(state.config_options().clone())
-        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
-        .build();
-    let simplifier = ExprSimplifier::new(context);
-    let coerced = simplifier.coerce(queries::exact(expression, columns)?, columns)?;
-    let checked = simplifier.simplify(queries::checked(coerced.clone(), columns)?)?;
-    Ok([checked, simplifier.simplify(coerced)?])
-}
-
 fn check_depth(expression: &Expr) -> Result<(), Fault> {
-    let depth = depth_of(expression).map_err(queries::fault)?;
-    match depth > DEEPEST {
-        true => Err(refused(format!("the condition nests {depth} levels deep, and {DEEPEST} is the most"))
-            .help("write x IN (…) for x = … OR x = …")),
-        false => Ok(()),
-    }
+    queries::check_expression(expression, "condition").map_err(of_where)
 }
 
-fn depth_of(expression: &Expr) -> datafusion::common::Result<usize> {
-    let mut deepest = 0;
-    expression.apply_children(|child| {
-        deepest = deepest.max(depth_of(child)?);
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(deepest + 1)
+/// A fault of the condition.
+fn of_where(fault: Fault) -> Fault {
+    let message = fault.message().to_owned();
+    fault.violation(POINTER, message)
 }
 
 fn refused(message: String) -> Fault {
-    Fault::bad_params(message.clone()).violation(POINTER, message)
+    of_where(Fault::bad_params(message))
 }
 
 /// What reading this condition said: the first that it is wrong with.

@@ -1,7 +1,10 @@
 //! Several files as one table: patterns, folders, schemas that differ, and what need not be read.
 
 use crate::support::{Folder, avro_of, file_of, parquet_of, shown};
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, TimestampNanosecondArray};
+use arrow::array::{
+    ArrayRef, AsArray, Date32Array, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
+    TimestampNanosecondArray,
+};
 use arrow::datatypes::{DataType, Int64Type};
 use flight_common::FaultKind;
 use flight_common::testing::{batch, make_batch};
@@ -121,6 +124,40 @@ async fn instants_are_compared_whatever_the_zone_of_the_column() {
         ] {
             let rows = folder.rows(json!({"file_path": name, "where": condition})).await;
             assert_eq!(rows.num_rows(), found, "{name}: {condition}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_condition_is_computed_as_in_the_step_sql() {
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    let folder = Folder::new();
+    let times = |days: Vec<i64>| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from_iter_values(days.into_iter().map(|day| day * DAY)))
+    };
+    let rows = make_batch(vec![
+        ("n", Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef),
+        ("started", times(vec![0, 0, 0])),
+        // The last is in the year 7445, which nanoseconds do not reach.
+        ("ended", times(vec![1, 60, 2_000_000])),
+        ("day", Arc::new(Date32Array::from(vec![1, 60, 2_000_000]))),
+    ]);
+    folder.write("a.parquet", parquet_of(&rows, 1));
+    folder.write("a.arrow", file_of(&rows));
+    for name in ["a.parquet", "a.arrow"] {
+        for (condition, found) in [
+            ("ended - started > INTERVAL '1 day'", vec!["2", "3"]),
+            ("ended - started <= INTERVAL '24 hours'", vec!["1"]),
+            ("ended - started NOT BETWEEN INTERVAL '2 hours' AND INTERVAL '2 days'", vec!["2", "3"]),
+            ("ended < TIMESTAMP '9999-12-31'", vec!["1", "2", "3"]),
+            ("day >= TIMESTAMP '1970-03-02'", vec!["2", "3"]),
+            ("ended > now()", vec!["3"]),
+            ("CAST(n AS TIMESTAMP) > TIMESTAMP '1970-01-01 00:00:01'", vec!["2", "3"]),
+            ("date_trunc('year', ended) = TIMESTAMP '7445-01-01'", vec!["3"]),
+            ("repeat('x', n) = 'xx'", vec!["2"]),
+        ] {
+            let rows = folder.rows(json!({"file_path": name, "where": condition, "select": ["n"]})).await;
+            assert_eq!(shown(&rows), found, "{name}: {condition}");
         }
     }
 }
