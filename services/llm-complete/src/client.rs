@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 
 /// Bytes that an answer may have: far above any, and far below what hurts.
 const MOST_BYTES: usize = 8 << 20;
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Where to ask, and how.
 #[derive(Clone, Debug)]
@@ -47,7 +49,8 @@ impl Client {
             Some(allowed) => outbound::client(allowed),
             None => trusting(),
         };
-        let http = http.timeout(endpoint.deadline).build();
+        // A server that takes no connection is told from one that takes its time.
+        let http = http.timeout(endpoint.deadline).connect_timeout(CONNECT.min(endpoint.deadline / 2)).build();
         let http = http.map_err(|error| Fault::upstream(format!("no request can be sent: {}", bottom(&error))))?;
         let authorization = endpoint.key.as_ref().map(bearer).transpose()?;
         Ok(Self { http, authorization, endpoint })

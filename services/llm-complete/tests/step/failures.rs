@@ -7,9 +7,12 @@ use flight_common::{Fault, FaultKind};
 use futures::FutureExt;
 use llm_complete::{LlmComplete, Operator};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 fn one_row() -> RecordBatch {
     batch!("t" => StringArray ["[MISSING]"])
@@ -111,12 +114,30 @@ async fn what_no_row_is_to_blame_for_ends_the_run_in_any_case() {
         let fault = fails(&server, json!({"on_error": "null"})).await;
         assert_eq!((fault.kind(), server.requests().len()), (kind, 1), "{fault}");
     }
-    let nobody =
-        Operator { base_url: Some("http://127.0.0.1:1/v1".to_owned()), model: Some("m".to_owned()), api_key: None };
-    let params = params(json!({"on_error": "null", "retries": 1}));
-    let fault = Bench::new().run(LlmComplete::new(nobody), params, &[one_row()]).await.expect_err("nobody is there");
-    assert_eq!(fault.kind(), FaultKind::Upstream);
-    assert!(fault.message().contains("cannot be reached"), "{fault}");
+    let (silent, _waiting) = takes_no_connection().await;
+    for (port, more) in [(1, json!({"retries": 1})), (silent, json!({"retries": 0, "timeout_seconds": 1}))] {
+        let base_url = Some(format!("http://127.0.0.1:{port}/v1"));
+        let nobody = Operator { base_url, model: Some("m".to_owned()), api_key: None };
+        let mut params = params(more);
+        params["on_error"] = json!("null");
+        let ran = Bench::new().run(LlmComplete::new(nobody), params, &[one_row()]).await;
+        let fault = ran.expect_err("nobody is there");
+        assert_eq!(fault.kind(), FaultKind::Upstream);
+        assert!(fault.message().contains("cannot be reached"), "{fault}");
+    }
+}
+
+/// A port whose queue of callers is full: further ones get no answer at all, as of a host that is not there.
+async fn takes_no_connection() -> (u16, impl Sized) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+    let listener = socket.listen(1).expect("listening");
+    let address = listener.local_addr().expect("an address");
+    let mut waiting = Vec::new();
+    while let Ok(connected) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        waiting.push(connected.expect("connected"));
+    }
+    (address.port(), (listener, waiting))
 }
 
 #[tokio::test]
