@@ -11,6 +11,8 @@ use rusqlite::{Connection, Error};
 
 /// What it is called where a fault tells of it.
 const DATABASE: &str = "SQLite";
+/// How the names of its own tables begin.
+const RESERVED: &str = "sqlite_";
 
 /// A table as it was found; nothing for one that is not there.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,10 +38,19 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
         Err(fault) if fault.kind() == FaultKind::NotFound => Table(None),
         Err(fault) => return Err(fault),
     };
-    if let Some(found) = &table.0 {
-        found.check(target, plain, str::eq_ignore_ascii_case, types::fits)?;
+    match &table.0 {
+        Some(found) => found.check(target, plain, str::eq_ignore_ascii_case, types::fits)?,
+        None if is_reserved(&target.table) => {
+            return Err(target.bad_name(DATABASE, format!("names that begin with {RESERVED} are its own")));
+        }
+        None => {}
     }
     Ok(table)
+}
+
+/// Whether SQLite makes no table of this name for others.
+fn is_reserved(table: &str) -> bool {
+    table.get(..RESERVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED))
 }
 
 impl Table {

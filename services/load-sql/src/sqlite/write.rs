@@ -79,6 +79,7 @@ impl Work {
         let connection = Connection::open_in_memory().map_err(|error| self.fault(&error))?;
         connection.busy_timeout(PATIENCE).map_err(|error| self.fault(&error))?;
         let rows = self.stage(&connection, receiver)?;
+        self.check_keys(&connection)?;
         sqlite::attach_for_writing(&connection, &self.context.env.data_root, &self.address, PLACE)?;
         self.run(&connection, "BEGIN IMMEDIATE")?;
         if Table::find(&connection, PLACE, &self.address, &self.target)? != self.table {
@@ -124,6 +125,17 @@ impl Work {
         Ok(rows)
     }
 
+    /// Checks the keys of an upsert, while there need be no file.
+    fn check_keys(&self, connection: &Connection) -> Result<(), Fault> {
+        if self.target.mode != Mode::Upsert {
+            return Ok(());
+        }
+        match connection.query_row(&self.target.bad_keys(STAGING, "text"), [], |row| row.get::<_, String>(0)) {
+            Err(Error::QueryReturnedNoRows) => Ok(()),
+            found => Err(self.target.bad_keys_fault(&found.map_err(|error| self.fault(&error))?)),
+        }
+    }
+
     /// Takes the rows into the table.
     fn take(&self, connection: &Connection) -> Result<(), Fault> {
         let place = Target { schema: Some(PLACE.to_owned()), ..self.target.clone() };
@@ -132,15 +144,7 @@ impl Work {
         }
         let (name, columns) = (place.quoted(), place.column_list());
         if place.mode == Mode::Upsert {
-            let bad: Option<String> = match connection.query_row(&place.bad_keys(STAGING, "text"), [], |row| row.get(0))
-            {
-                Err(Error::QueryReturnedNoRows) => None,
-                found => Some(found.map_err(|error| self.fault(&error))?),
-            };
-            return match bad {
-                Some(bad) => Err(place.bad_keys_fault(&bad)),
-                None => self.run(connection, &place.upsert_from(STAGING)),
-            };
+            return self.run(connection, &place.upsert_from(STAGING));
         }
         if place.mode == Mode::Replace {
             self.run(connection, &format!("DELETE FROM {name}"))?;

@@ -174,6 +174,22 @@ async fn a_failed_load_leaves_what_was_there() {
 }
 
 #[tokio::test]
+async fn a_load_that_the_rows_or_the_name_rule_out_makes_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upsert = json!({"mode": "upsert", "keys": ["id"]});
+    for (more, rows_in) in [
+        (upsert.clone(), batch!("id" => Int64Array [7, 7])),
+        (upsert, batch!("id" => Int64Array [Some(7), None])),
+        (json!({"table": "SQLite_t"}), people()),
+    ] {
+        let ran = Bench::at(folder.path()).run(LoadSql::default(), params("sqlite:new/a.db", more), &[rows_in]).await;
+        let fault = ran.expect_err("refused");
+        assert!(matches!(fault.kind(), FaultKind::BadData | FaultKind::BadParams), "{fault:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_fit_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
