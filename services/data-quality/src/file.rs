@@ -7,10 +7,10 @@ use crate::types::value_type;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::cmp::distinct;
-use arrow::compute::{can_cast_types, cast};
+use arrow::compute::{and, can_cast_types, cast, is_not_null};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 use flight_common::params::{bad_param, did_you_mean};
@@ -176,20 +176,31 @@ impl ReferenceFile {
     }
 }
 
-/// The rows whose values have become others; nothing where that cannot be. Texts have one value in many spellings, and a float
-/// is as near as it can be to what is no whole number.
+/// The rows whose values have become others; nothing where that cannot be: a float is as near as it can be to what is no whole
+/// number.
 fn rounded(column: &ArrayRef, typed: &ArrayRef) -> Result<Option<BooleanArray>, Fault> {
     let (from, to) = (value_type(column.data_type()), value_type(typed.data_type()));
-    let is_free = from.is_string() || to.is_string() || (to.is_floating() && !from.is_integer());
-    let back = match (from, to) {
-        // Back from one zone into another, two hours of autumn would be one.
-        (DataType::Timestamp(unit, _), DataType::Timestamp(_, zone)) => DataType::Timestamp(*unit, zone.clone()),
-        _ => from.clone(),
-    };
-    if is_free || back == *to || !can_cast_types(to, &back) {
+    let common = common(from, to);
+    let is_free = common.is_string() || to.is_string() || (to.is_floating() && !from.is_integer());
+    if is_free || common == *to || !can_cast_types(to, &common) {
         return Ok(None);
     }
-    Ok(Some(distinct(&cast(column, &back)?, &cast(typed, &back)?)?))
+    let (before, after) = (cast(column, &common)?, cast(typed, &common)?);
+    Ok(Some(and(&distinct(&before, &after)?, &is_not_null(&before)?)?))
+}
+
+/// The type in which values are compared with what they have become. One text has many spellings of a value, and is read with
+/// all its digits.
+fn common(from: &DataType, to: &DataType) -> DataType {
+    use DataType::{Date32, Date64, Timestamp};
+    match (from, to) {
+        (_, to) if from.is_string() && to.is_decimal() => DataType::Decimal256(76, 38),
+        (_, Date32 | Date64) if from.is_string() => Timestamp(TimeUnit::Microsecond, None),
+        (_, Timestamp(_, zone)) if from.is_string() => Timestamp(TimeUnit::Microsecond, zone.clone()),
+        // Back from one zone into another, two hours of autumn would be one.
+        (Timestamp(unit, _), Timestamp(_, zone)) => Timestamp(*unit, zone.clone()),
+        _ => from.clone(),
+    }
 }
 
 /// Spaces around a value do not count, but in texts.

@@ -292,11 +292,14 @@ async fn a_value_of_a_file_is_not_rounded_to_one_of_the_data() {
         let decimals = Decimal128Array::from(unscaled);
         Arc::new(decimals.with_precision_and_scale(10, scale).expect("a type"))
     };
-    let checked = async |data: ArrayRef, known: ArrayRef| {
-        write_parquet(&root.path().join("known.parquet"), &make_batch(vec![("x", known)]));
-        let params = json!({"rules": {"check_reference": {"x": {"file_path": "known.parquet"}}}});
+    let against = async |data: ArrayRef, path: &str| {
+        let params = json!({"rules": {"check_reference": {"x": {"file_path": path}}}});
         let ran = run(Bench::at(root.path()), params, &make_batch(vec![("x", data)])).await;
         ran.map(|ran| ran.report.details["checks"][0]["actual"].clone())
+    };
+    let checked = async |data: ArrayRef, known: ArrayRef| {
+        write_parquet(&root.path().join("known.parquet"), &make_batch(vec![("x", known)]));
+        against(data, "known.parquet").await
     };
     const EVENING: i64 = 18 * 3600 * 1_000_000;
     let rounded: [(ArrayRef, ArrayRef); 5] = [
@@ -312,6 +315,19 @@ async fn a_value_of_a_file_is_not_rounded_to_one_of_the_data() {
         assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadData, Some("x")), "{fault:?}");
         assert!(fault.message().contains("known.parquet, row 2, column \"x\""), "{fault}");
         assert_eq!(checked(data, known.slice(0, 1)).await.expect("the first is")["failing"], 0);
+    }
+    let rounded_texts: [(ArrayRef, &str, &str); 4] = [
+        (decimals(vec![12], 1), "1.20", "1.23"),
+        (Arc::new(Date32Array::from(vec![0])), "1970-01-01 00:00:00", "1970-01-01 18:00:00"),
+        (Arc::new(TimestampMillisecondArray::from(vec![0])), "1970-01-01", "1970-01-01T00:00:00.0001"),
+        (Arc::new(Float64Array::from(vec![0.1])), "0.10", "x"),
+    ];
+    for (data, first, second) in rounded_texts {
+        std::fs::write(root.path().join("known.csv"), format!("x\n{first}\n{second}\n")).expect("written");
+        let fault = against(data.clone(), "known.csv").await.expect_err(second);
+        assert!(fault.message().contains(&format!("known.csv, row 2, column \"x\": \"{second}\"")), "{fault}");
+        std::fs::write(root.path().join("known.csv"), format!("x\n{first}\n")).expect("written");
+        assert_eq!(against(data, "known.csv").await.expect(first)["failing"], 0);
     }
     // What is written 0.1 is the nearest that there is, in whatever type.
     let tenths: [(ArrayRef, ArrayRef); 3] = [
