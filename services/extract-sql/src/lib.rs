@@ -101,7 +101,8 @@ impl Step for ExtractSql {
             let address = connections.resolve(&params.database)?;
             Options::new(params, address.kind()).map(|options| (address, options))
         };
-        let (address, options) = compute::run(prepared).await?;
+        // The query is taken apart by recursion, and may nest deep.
+        let (address, options) = compute::run_deep(prepared).await?;
         match address.kind() {
             Kind::Postgres => {
                 let planned = address.blame(postgres::plan(address.clone(), options).await)?;

@@ -34,6 +34,7 @@ pub struct Checked {
 /// [`flight_common::FaultKind::BadParams`] for what is no query, [`flight_common::FaultKind::Denied`] for one that does more
 /// than read; each names the word and its place.
 pub fn checked(kind: Kind, query: &str) -> Result<Checked, Fault> {
+    check_length(query)?;
     check_conditional_comments(kind, query)?;
     let dialect = dialect(kind);
     let tokens = Tokenizer::new(&*dialect, query).tokenize_with_location();
@@ -63,6 +64,17 @@ fn dialect(kind: Kind) -> Box<dyn Dialect> {
         Kind::MySql => Box::new(MySqlDialect {}),
         Kind::Sqlite => Box::new(SQLiteDialect {}),
     }
+}
+
+/// Bytes of the longest query: what the parser makes of it may nest as deep as it is long.
+const LONGEST: usize = 256 << 10;
+
+fn check_length(query: &str) -> Result<(), Fault> {
+    if query.len() <= LONGEST {
+        return Ok(());
+    }
+    let what = format!("the query has {} bytes, and {LONGEST} is the most", query.len());
+    Err(refuse(Fault::bad_params(what), "join with a table of the database instead of listing values"))
 }
 
 /// Comments of MySQL that are statements after all, for servers of some version: nobody else can tell what they hide.
@@ -164,6 +176,12 @@ fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
             let what = format!("a value by a name {}: MySQL knows them by ? alone", at(token.span.start));
             return Err(refuse(Fault::bad_params(what), "write ? in the query for each value of params"));
         }
+        if kind == Kind::Postgres && is_special_text(&token.token) && after(1).is_some_and(is_text) {
+            let why = "the server reads on by the rules of the first part, and the guard by those of the second";
+            let help = "write it as one text, or put || between its parts";
+            let what = format!("a text that goes on {} is refused: {why}", at(tokens[here + 1].span.start));
+            return Err(refuse(Fault::denied(what), help).in_text(text_place(tokens[here + 1].span.start)));
+        }
         let Token::Word(word) = &token.token else { continue };
         let is_called = after(1) == Some(&Token::LParen);
         if let Some(why) = words::refused(kind, &word.value).filter(|_| is_called) {
@@ -194,6 +212,24 @@ fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Whether it is a text, of any kind.
+fn is_text(token: &Token) -> bool {
+    matches!(token, Token::SingleQuotedString(_)) || is_special_text(token)
+}
+
+/// Whether it is a text with rules of its own: `E'…'`, `U&'…'`, `N'…'`, `B'…'`, `X'…'`. PostgreSQL lets a text go on in another
+/// line (its manual, 4.1.2.1), and then takes the rest by the same rules.
+fn is_special_text(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::SingleQuotedByteStringLiteral(_)
+            | Token::HexStringLiteral(_)
+    )
 }
 
 /// `UPDATE`, `SHARE`, `NO KEY UPDATE` and `KEY SHARE`, after `FOR`.

@@ -238,4 +238,15 @@ fn what_cannot_be_read_is_stopped() {
     }
     let deep = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
     stopped(PG, &deep, "nested too deeply");
+    let long = format!("SELECT 1 IN ({})", "1,".repeat(LONGEST / 2));
+    stopped(PG, &long, "is the most");
+}
+
+#[test]
+fn a_text_that_goes_on_by_rules_of_its_own_is_stopped() {
+    // For PostgreSQL the second part is `\\' , ' , pg_ls_dir(…)`, of which the quote after the backslash is a letter.
+    stopped(PG, "SELECT E'a'\n'\\' , ' , pg_ls_dir(chr(47)) --'", "goes on at line 2, column 1");
+    stopped(PG, "SELECT E'a' -- b\n '\\' , ' , pg_sleep(9) --'", "goes on");
+    stopped(PG, "SELECT U&'a'\n'b'", "goes on");
+    passes(PG, "SELECT E'a\\'' || 'b', 'c' AS d, E'e'");
 }

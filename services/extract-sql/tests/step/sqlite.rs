@@ -221,3 +221,12 @@ async fn an_endless_query_is_stopped_at_its_time_or_when_nobody_reads() {
     drop(reading);
     until("it is let go", &|| open() == 0);
 }
+
+#[tokio::test]
+async fn a_query_as_deep_as_it_may_be_long_ends_no_process() {
+    let folder = shop("CREATE TABLE t (a INTEGER)");
+    let fault = refused(&folder, &format!("SELECT 1{}", "+1".repeat(130_000))).await;
+    assert_eq!(fault.kind(), FaultKind::BadParams, "{fault}");
+    let fault = refused(&folder, &format!("SELECT 1{}", " UNION SELECT 1".repeat(17_000))).await;
+    assert_eq!(fault.kind(), FaultKind::BadParams, "{fault}");
+}
