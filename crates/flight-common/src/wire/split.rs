@@ -3,7 +3,8 @@
 //! Sizes are those of the rows, not of the buffers behind them: a slice of a large batch is small.
 
 use crate::fault::Fault;
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, OffsetSizeTrait, RecordBatch, UInt32Array};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{ByteViewType, DataType};
 use std::collections::BTreeMap;
@@ -18,11 +19,23 @@ pub fn row_bytes(batch: &RecordBatch) -> usize {
 }
 
 fn column_bytes(column: &ArrayRef) -> usize {
-    match column.data_type() {
-        DataType::Utf8View => view_bytes(column.as_string_view()),
-        DataType::BinaryView => view_bytes(column.as_binary_view()),
-        _ => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
-    }
+    let within = match column.data_type() {
+        DataType::List(_) => list_bytes(column.as_list::<i32>().offsets(), column.as_list::<i32>().values()),
+        DataType::LargeList(_) => list_bytes(column.as_list::<i64>().offsets(), column.as_list::<i64>().values()),
+        DataType::Map(..) => list_bytes(column.as_map().offsets(), &(Arc::new(column.as_map().entries().clone()) as _)),
+        DataType::FixedSizeList(..) => column_bytes(column.as_fixed_size_list().values()),
+        DataType::Struct(_) => column.as_struct().columns().iter().map(column_bytes).sum(),
+        DataType::Utf8View => return view_bytes(column.as_string_view()),
+        DataType::BinaryView => return view_bytes(column.as_binary_view()),
+        _ => return column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+    };
+    within + column.nulls().map_or(0, |nulls| nulls.len().div_ceil(8))
+}
+
+/// Of the values of all lists, those between the first and the last offset: a slice of lists has all of them behind it.
+fn list_bytes<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, values: &ArrayRef) -> usize {
+    let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
+    size_of_val(&offsets[..]) + column_bytes(&values.slice(first, last - first))
 }
 
 fn view_bytes<T: ByteViewType>(column: &arrow::array::GenericByteViewArray<T>) -> usize {
@@ -74,7 +87,10 @@ pub fn split(batch: RecordBatch, target: usize) -> Vec<RecordBatch> {
 }
 
 fn cut(batch: RecordBatch, target: usize, parts: &mut Vec<RecordBatch>) {
-    let (rows, bytes) = (batch.num_rows(), row_bytes(&batch));
+    // The values of a dictionary are behind each part, and become no fewer by cutting.
+    let shared = row_bytes(&batch.slice(0, 0));
+    let own = |part: &RecordBatch| row_bytes(part).saturating_sub(shared);
+    let (rows, bytes) = (batch.num_rows(), own(&batch));
     if bytes <= target + target / 4 || rows <= 1 {
         parts.push(compact(batch));
         return;
@@ -85,7 +101,7 @@ fn cut(batch: RecordBatch, target: usize, parts: &mut Vec<RecordBatch>) {
         let length = each.min(rows - start);
         let part = batch.slice(start, length);
         // Rows may be of very different sizes.
-        if length > 1 && row_bytes(&part) > 2 * target {
+        if length > 1 && own(&part) > 2 * target {
             let half = length / 2;
             cut(part.slice(0, half), target, parts);
             cut(part.slice(half, length - half), target, parts);
@@ -117,7 +133,9 @@ fn compact(batch: RecordBatch) -> RecordBatch {
 mod tests {
     use super::*;
     use crate::testing::batch;
-    use arrow::array::StringViewArray;
+    use arrow::array::{
+        DictionaryArray, Int32Array, ListBuilder, StringArray, StringBuilder, StringViewArray, StructArray,
+    };
     use arrow::compute::concat_batches;
 
     #[test]
@@ -160,6 +178,37 @@ mod tests {
         let large = parts.iter().filter(|part| row_bytes(part) > 2 * 4096).count();
         assert_eq!(large, 1, "only the row that is larger by itself");
         assert_eq!(concat_batches(&whole.schema(), &parts).expect("one schema"), whole);
+    }
+
+    /// Lists of three texts of ten letters, within a structure.
+    fn lists(rows: usize) -> RecordBatch {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        for _ in 0..rows {
+            lists.append_value(vec![Some("0123456789"); 3]);
+        }
+        let lists: ArrayRef = Arc::new(lists.finish());
+        let nested = StructArray::try_from(vec![("inner", lists.clone())]).expect("a structure");
+        RecordBatch::try_from_iter([("l", lists), ("s", Arc::new(nested) as ArrayRef)]).expect("a batch")
+    }
+
+    #[test]
+    fn lists_are_as_large_as_what_is_in_them() {
+        let whole = lists(1000);
+        let per_row = row_bytes(&whole) / 1000;
+        assert!((60..150).contains(&per_row), "{per_row}");
+        assert!(row_bytes(&whole.slice(500, 10)) < 2000);
+        let parts = split(whole.clone(), 10_000);
+        assert!((5..20).contains(&parts.len()), "{}", parts.len());
+        assert_eq!(concat_batches(&whole.schema(), &parts).expect("one schema"), whole);
+    }
+
+    #[test]
+    fn a_large_dictionary_makes_no_smaller_parts() {
+        let words: ArrayRef = Arc::new(StringArray::from_iter_values((0..10_000).map(|n| format!("word {n}"))));
+        let keys = Int32Array::from_iter_values(0..10_000);
+        let column = DictionaryArray::new(keys, words);
+        let whole = RecordBatch::try_from_iter([("d", Arc::new(column) as ArrayRef)]).expect("a batch");
+        assert!(split(whole, 10_000).len() < 10);
     }
 
     #[test]
