@@ -11,6 +11,7 @@
 //! | [`outbound`] | requests to addresses that somebody else has chosen |
 //! | [`api`] | REST, for people, scripts and the web page |
 //! | [`front`] | the Flight front door: steps, kept outputs, Flight SQL |
+//! | `format` | rows in a format, for downloads and uploads |
 //! | `tls` | the certificate of both doors |
 //! | [`serve`] | all of it put together: `quiver up`, `quiver-orchestrator` |
 //!
@@ -18,6 +19,7 @@
 
 pub mod api;
 mod checksum;
+mod format;
 pub mod front;
 pub mod mesh;
 mod outbound;

@@ -2,13 +2,15 @@
 
 mod support;
 
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{
-    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightInfo, PollInfo,
-    Ticket,
+    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightData, FlightDescriptor, FlightInfo,
+    PollInfo, Ticket,
 };
 use clap::Parser;
 use flight_common::client::StepClient;
@@ -19,8 +21,8 @@ use flight_common::{
     BatchStream, Effects, Fault, FaultKind, InputSchemas, Inputs, Outputs, Planned, SpillSpace, Step, StepCommand,
     StepContext, StepEnv, StepKind, StepSpec,
 };
-use futures::TryStreamExt;
-use orchestrator::mesh::FlightMesh;
+use futures::{StreamExt, TryStreamExt, stream};
+use orchestrator::mesh::{Call, FlightMesh, Mesh};
 use orchestrator::run::Engine;
 use orchestrator::serve::{Orchestrator, ServeOptions};
 use prost::Message;
@@ -361,6 +363,84 @@ async fn no_query_takes_the_orchestrator_along() {
         assert!(failed.message().contains(why), "{} …: {failed}", &query[..40]);
     }
     let rows: Vec<_> = ask(&mut door.client, "SELECT n FROM sums.read").await.try_collect().await.expect("rows");
-    assert_eq!(rows.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 2500);
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 2500);
     door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_broken_off_leaves_what_was_there() {
+    let mut door = Door::open().await;
+    let root = door.house.folder.path().to_owned();
+    std::fs::write(root.join("people.csv"), "as it was").expect("written");
+    let rows = batch!("n" => Int64Array [1, 2, 3]);
+    let messages = async || {
+        let frames = encode_stream(slices(&rows, 2), true).map_ok(FlightData::from);
+        let mut messages: Vec<FlightData> = frames.try_collect().await.expect("messages");
+        messages[0].flight_descriptor = Some(FlightDescriptor::new_path(vec!["datasets/people.csv".to_owned()]));
+        messages
+    };
+    for _ in 0..20 {
+        let broken_off = stream::iter(messages().await).chain(stream::pending());
+        let mut client = door.client.clone();
+        let put = tokio::spawn(async move { client.do_put(broken_off).await.map(drop) });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        put.abort();
+    }
+    assert_eq!(std::fs::read_to_string(root.join("people.csv")).expect("there"), "as it was");
+    let put = door.client.do_put(stream::iter(messages().await)).await.expect("taken").into_inner();
+    assert_eq!(put.try_collect::<Vec<_>>().await.expect("a receipt").len(), 1);
+    assert_eq!(std::fs::read_to_string(root.join("people.csv")).expect("there"), "n\n1\n2\n3\n");
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_that_differ_in_case_alone_are_told_apart() {
+    let mut door = Door::open().await;
+    let more = "  - {id: Read, service: numbers, params: {rows: 3}, checkpoint: true}\n";
+    door.keep(&format!("{GOOD}{more}")).await;
+    for (table, count) in [("\"Read\"", 3), ("read", 2500)] {
+        let query = format!("SELECT count(*) AS n FROM sums.{table}");
+        let rows: Vec<RecordBatch> = ask(&mut door.client, &query).await.try_collect().await.expect("a row");
+        assert_eq!(rows[0]["n"].as_primitive::<Int64Type>().value(0), count, "{table}");
+    }
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_done_also_when_what_it_kept_is_gone() {
+    let mut door = Door::open().await;
+    let run = door.keep(GOOD).await;
+    let kept = door.orchestrator.service().store().kept(&run).await.expect("told").remove(0);
+    std::fs::remove_file(door.orchestrator.service().own_folder().path().join(kept.path)).expect("removed");
+    let told = door.poll(FlightDescriptor::new_path(vec!["runs".to_owned(), run])).await.expect("it is done");
+    assert_eq!(told.progress, Some(1.0));
+    assert!(told.info.expect("told").endpoint.is_empty());
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_named_to_who_plans() {
+    let mut door = Door::open().await;
+    door._steps.clear();
+    let descriptor = FlightDescriptor::new_cmd(r#"{"step": "numbers", "params": {"rows": 1}}"#);
+    let told = door.client.get_flight_info(descriptor).await.expect_err("nobody plans it");
+    assert_eq!(told.code(), Code::Unavailable, "{told}");
+    assert!(told.message().contains("is not reachable"), "{told}");
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test]
+async fn an_input_that_cannot_be_staged_is_told_at_once() {
+    let house = House::new();
+    let (address, _server) = house.listening(House::registry()).await;
+    let client = StepClient::tcp(&address.to_string()).expect("an address");
+    // As many inputs as may wait for their exchanges.
+    for number in 0..256 {
+        let staged = StepCommand { input: "second".to_owned(), ..command("second-then-first", &number.to_string()) };
+        client.stage(&staged, numbers()).await.expect("kept");
+    }
+    let mesh = FlightMesh::connect(vec![client], house.env.data_root.clone()).await.expect("it answers");
+    let call = Call { command: command("second-then-first", "late"), inputs: vec![numbers(), numbers()], limit: None };
+    let started = tokio::time::timeout(Duration::from_secs(10), mesh.start(call)).await.expect("it is told at once");
+    assert_eq!(started.err().map(|fault| fault.kind()), Some(FaultKind::Busy));
 }

@@ -182,6 +182,19 @@ class Front(unittest.TestCase):
         options = flight.FlightCallOptions(headers=[header])
         self.assertTrue(list(client.list_flights(b"", options)))
 
+    def test_an_upload_is_written_as_a_load_would_write_it(self):
+        texts = pa.table({"id": [1, 2, 3, 4], "text": ["", None, "NA", "a,b"]})
+        upload(self.client, self.options, "in/texts.csv", texts)
+        command = {"step": "extract-csv", "params": {"file_path": "in/texts.csv"}}
+        info = self.client.get_flight_info(flight.FlightDescriptor.for_command(json.dumps(command)), self.options)
+        rows = self.client.do_get(info.endpoints[0].ticket, self.options).read_all()
+        self.assertEqual(rows.column("text").to_pylist(), ["", None, "NA", "a,b"])
+        lists = pa.table({"list": [[1], [2, 3]]})
+        with self.assertRaisesRegex(pa.ArrowInvalid, "list"):
+            upload(self.client, self.options, "in/lists.csv", lists)
+        receipt = upload(self.client, self.options, "in/lists.jsonl", lists)
+        self.assertEqual(receipt, {"path": "in/lists.jsonl", "format": "jsonl", "rows": 2})
+
     def test_an_upload_to_nowhere_is_refused(self):
         for path in ("../x.csv", ".quiver/x.csv", "in/x.txt"):
             with self.assertRaises(Exception):

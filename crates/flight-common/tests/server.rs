@@ -5,21 +5,27 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, FlightDescriptor};
+use bytes::Bytes;
 use flight_common::client::{RemotePlan, StepClient};
 use flight_common::proto;
 use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::testing::{batch, slices};
-use flight_common::wire::{Decoder, FrameStream, Gather, decode_stream, encode_stream};
+use flight_common::wire::{Decoder, Ending, Frame, FrameBody, FrameStream, Gather, decode_stream, encode_stream};
 use flight_common::{
     ANY_INPUTS, BatchStream, DataRoot, Effects, Fault, FaultKind, InputSchemas, Inputs, OUTPUT, Outputs, Planned,
     Registry, SpillSpace, Step, StepCommand, StepContext, StepEnv, StepKind, StepSpec,
 };
+use futures::channel::mpsc::UnboundedSender;
 use futures::{StreamExt, TryStreamExt, stream};
+use h2::{Reason, SendStream};
+use http_body_util::BodyExt;
 use prost::Message;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
 #[derive(Deserialize, JsonSchema)]
@@ -149,12 +155,52 @@ impl Step for Parted {
     }
 }
 
+/// Tells what it sees of its input: rows, a fault, the end, or that nobody asks for more.
+struct Witness(UnboundedSender<&'static str>);
+
+/// Tells that it is gone.
+struct Gone(UnboundedSender<&'static str>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        drop(self.0.unbounded_send("gone"));
+    }
+}
+
+impl Step for Witness {
+    type Params = Nothing;
+    type Run = ();
+
+    fn spec(&self) -> StepSpec {
+        spec("witness", StepKind::Load, &["input"])
+    }
+
+    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
+        Ok(Planned::new(inputs.at(0).clone(), ()))
+    }
+
+    fn process(&self, (): (), inputs: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
+        let (input, rows, end) = (inputs.only()?, self.0.clone(), Gone(self.0.clone()));
+        let schema = input.schema();
+        let seen = input.inspect(move |item| drop(rows.unbounded_send(if item.is_ok() { "rows" } else { "fault" })));
+        let ended = stream::poll_fn(move |_| {
+            drop(end.0.unbounded_send("end"));
+            Poll::Ready(None)
+        });
+        Ok(Outputs::main(BatchStream::new(schema, seen.chain(ended))))
+    }
+}
+
 async fn served(limits: Limits) -> (Server, String) {
+    serve(Registry::new().with(Stalled).with(Both).with(Any).with(Parted), limits).await
+}
+
+async fn serve(registry: Registry, limits: Limits) -> (Server, String) {
     let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.address().expect("TCP").to_string();
     let data_root = DataRoot::open(std::env::temp_dir()).expect("a folder");
     let settings = Settings {
-        registry: Registry::new().with(Stalled).with(Both).with(Any).with(Parted),
+        registry,
         env: StepEnv { data_root, space: SpillSpace::default(), http_allow: Default::default() },
         limits,
         drain: Duration::from_secs(5),
@@ -178,6 +224,87 @@ async fn read_all(client: &StepClient, command: &StepCommand, limit: Option<Dura
 
 fn frames(rows: &RecordBatch) -> FrameStream {
     FrameStream::new(rows.schema(), encode_stream(slices(rows, 2), false))
+}
+
+/// Begins a call with a client that says only what it is told to, and has said these rows.
+async fn begun(address: &str, method: &str, command: &StepCommand) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
+    let socket = TcpStream::connect(address).await.expect("it listens");
+    let (calls, connection) = h2::client::handshake(socket).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let mut calls = calls.ready().await.expect("ready");
+    let call = http::Request::post(format!("http://{address}/arrow.flight.protocol.FlightService/{method}"));
+    let call = call.header("content-type", "application/grpc").header("te", "trailers").body(()).expect("a call");
+    let (answer, mut said) = calls.send_request(call, false).expect("sent");
+    let first = stream::once(std::future::ready(Ok(Frame::describing(command.to_json()))));
+    let rows = first.chain(frames(&batch!("n" => Int64Array [1, 2, 3])));
+    let bytes = FrameBody::new(rows, Ending::Reset).collect().await.expect("all of it").to_bytes();
+    said.send_data(bytes, false).expect("sent");
+    (answer, said)
+}
+
+#[tokio::test]
+async fn an_input_that_is_broken_off_has_no_end() {
+    let (sees, mut seen) = futures::channel::mpsc::unbounded();
+    let (_server, address) = serve(Registry::new().with(Witness(sees)), Limits::default()).await;
+    let mut last = async || {
+        let mut all = seen.by_ref().take_while(|seen| std::future::ready(*seen != "gone")).collect::<Vec<_>>().await;
+        all.pop()
+    };
+    // The first is how a proxy passes on that its client has gone away, the second how most clients say so.
+    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        for method in ["DoExchange", "DoPut"].repeat(10) {
+            let (answer, mut said) = begun(&address, method, &command("witness", "")).await;
+            // An exchange has answered when it has begun, a load once it is over.
+            if method == "DoExchange" {
+                answer.await.expect("an answer");
+            }
+            said.send_reset(reason);
+            assert_ne!(last().await, Some("end"), "{method} {reason}");
+        }
+    }
+    let (_answer, mut said) = begun(&address, "DoExchange", &command("witness", "")).await;
+    said.send_data(Bytes::new(), true).expect("sent");
+    assert_eq!(last().await, Some("end"));
+}
+
+#[tokio::test]
+async fn a_staged_input_that_is_broken_off_is_forgotten() {
+    let limits = Limits { staging: Duration::from_millis(10), ..Limits::default() };
+    let (_server, address) = served(limits).await;
+    let staging = StepCommand { input: "second".to_owned(), ..command("both", "x-9") };
+    let (answer, said) = begun(&address, "DoPut", &staging).await;
+    // It is known by then.
+    let answer = answer.await.expect("an answer");
+    let client = StepClient::tcp(&address).expect("an address");
+    let again = async || client.stage(&staging, frames(&batch!("n" => Int64Array [4]))).await;
+    assert_eq!(again().await.expect_err("it is there already").kind(), FaultKind::BadParams);
+    drop((answer, said));
+    let staged = async {
+        while again().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), staged).await.expect("there is room for another one");
+}
+
+#[tokio::test]
+async fn an_exchange_is_known_by_its_step_and_its_id() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    let claiming = StepCommand { outputs: vec!["odd".to_owned()], ..command("parted", "x-10") };
+    let fetching = StepCommand { output: "odd".to_owned(), ..command("parted", "x-10") };
+    let input = FrameStream::new(numbers(), frames(&batch!("n" => Int64Array [1, 2])).chain(stream::pending()));
+    let exchange = client.exchange(&claiming, Some(input), Gather::Aligned, None).await.expect("it begins");
+    // As somebody else might, who happens to have chosen the same id.
+    let other = client.exchange(&command("stalled", "x-10"), None, Gather::Aligned, None).await.expect("it begins");
+    let stealing = StepCommand { step: "stalled".to_owned(), ..fetching.clone() };
+    let stolen = client.output(&stealing, Gather::Aligned, None).await;
+    assert_eq!(stolen.err().map(|fault| fault.kind()), Some(FaultKind::NotFound));
+    client.cancel(&command("stalled", "x-10")).await.expect("heard");
+    let cancelled = other.frames.try_collect::<Vec<_>>().await.expect_err("cancelled");
+    assert_eq!(cancelled.kind(), FaultKind::Cancelled);
+    client.output(&fetching, Gather::Aligned, None).await.expect("its own output is there yet");
+    drop(exchange);
 }
 
 #[tokio::test]

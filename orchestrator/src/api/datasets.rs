@@ -3,10 +3,10 @@
 use super::Api;
 use super::auth::{Operator, Viewer};
 use super::conditions::{etag, expected, has};
-use super::download::Format;
 use super::extract::{Json, Path, Query};
 use super::problem::{ApiError, ProblemDetails};
 use super::rows::{self, Column};
+use crate::format::Format;
 use crate::store::Expected;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};

@@ -1,93 +1,27 @@
-//! Rows of an Arrow IPC stream as files of other formats, made while they are sent: the same bytes that the step
-//! `load-data` writes.
+//! Rows of an Arrow IPC stream as files of other formats, made while they are sent.
 
 use super::seats::Seat;
-use arrow::array::RecordBatch;
+use crate::format::{Format, RowWriter};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use axum::body::Body;
 use bytes::Bytes;
 use flight_common::Fault;
-use flight_common::wire::split;
-use formats::csv::{self, Dialect};
-use formats::json::{self, Layout};
-use formats::{Form, Plain, fitted};
+use formats::fitted;
 use futures::stream;
-use parquet::arrow::ArrowWriter;
-use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, BufReader, Seek, Write};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use utoipa::ToSchema;
 
 /// Bytes handed on at a time, and how many such pieces wait for a slow reader.
 const PIECE: usize = 64 * 1024;
 const WAITING: usize = 16;
-/// Bytes of arrays that are made text at once.
-const TEXT_PIECE: usize = 1 << 20;
+/// What is written, for messages.
+const DOWNLOAD: &str = "the download";
 /// How long a reader that takes nothing is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A format to download.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Comma-separated values with a header; nulls are empty, and empty texts are quoted.
-    #[default]
-    Csv,
-    /// One JSON array of objects.
-    Json,
-    /// A JSON object on each line.
-    Jsonl,
-    /// An Arrow IPC stream, as it was kept.
-    Arrow,
-    /// Parquet, compressed by zstd.
-    Parquet,
-}
-
-impl Format {
-    /// The format that a file's name speaks of.
-    pub fn of(name: &str) -> Option<Self> {
-        Some(match Form::from_ending(name.rsplit_once('.')?.1)? {
-            Form::Csv => Self::Csv,
-            Form::Json => Self::Json,
-            Form::Jsonl => Self::Jsonl,
-            Form::Arrow => Self::Arrow,
-            Form::Parquet => Self::Parquet,
-            Form::Xlsx => return None,
-        })
-    }
-
-    /// The end of a file's name.
-    pub fn extension(self) -> &'static str {
-        Form::from(self).name()
-    }
-
-    /// Its media type.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Csv => "text/csv; charset=utf-8",
-            Self::Json => "application/json",
-            Self::Jsonl => "application/x-ndjson",
-            Self::Arrow => "application/vnd.apache.arrow.stream",
-            Self::Parquet => "application/vnd.apache.parquet",
-        }
-    }
-}
-
-impl From<Format> for Form {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Csv => Self::Csv,
-            Format::Json => Self::Json,
-            Format::Jsonl => Self::Jsonl,
-            Format::Arrow => Self::Arrow,
-            Format::Parquet => Self::Parquet,
-        }
-    }
-}
 
 /// Whether the columns of a stream fit into a format. Returns the stream, at its beginning.
 ///
@@ -136,64 +70,19 @@ pub fn streamed(file: File, format: Format, seat: Seat) -> Body {
 }
 
 fn write(mut file: File, format: Format, out: &mut Pieces) -> Result<(), Fault> {
-    let layout = match format {
-        Format::Arrow => return io::copy(&mut file, out).map(drop).map_err(|error| broken(&error)),
-        Format::Parquet => return write_parquet(file, out),
-        Format::Csv => None,
-        Format::Json => Some(Layout::Array),
-        Format::Jsonl => Some(Layout::Lines),
-    };
+    if format == Format::Arrow {
+        return io::copy(&mut file, out).map(drop).map_err(|error| broken(&error));
+    }
     let batches = reader(file)?;
-    let plain = fitted(&batches.schema(), format.into())?;
-    let dialect = Dialect::of(plain.schema());
-    if layout.is_none() {
-        out.put(&csv::header(plain.schema(), &dialect))?;
+    let mut writer = RowWriter::begin(format, &batches.schema(), out, DOWNLOAD)?;
+    for batch in batches {
+        writer.write(batch.map_err(spoilt)?)?;
     }
-    let (mut text, mut empty) = (Vec::new(), true);
-    for part in parts(batches, &plain) {
-        let part = part?;
-        text = match layout {
-            None => csv::rows(&part, &dialect, text),
-            Some(layout) => json::records(&part, layout, text).bytes,
-        };
-        match layout {
-            None => out.put(&text)?,
-            Some(layout) => layout.framed(&text, empty).into_iter().try_for_each(|piece| out.put(piece))?,
-        }
-        empty = empty && text.is_empty();
-    }
-    layout.map_or(Ok(()), |layout| out.put(layout.end(empty)))
-}
-
-/// Batches in plain types, small enough that their text is.
-fn parts(
-    batches: StreamReader<BufReader<File>>,
-    plain: &Plain,
-) -> impl Iterator<Item = Result<RecordBatch, Fault>> + '_ {
-    batches.flat_map(|batch| match batch.map_err(spoilt) {
-        Ok(batch) => split(batch, TEXT_PIECE).into_iter().map(|part| plain.apply(part)).collect(),
-        Err(fault) => vec![Err(fault)],
-    })
-}
-
-fn write_parquet(file: File, out: &mut Pieces) -> Result<(), Fault> {
-    let batches = reader(file)?;
-    let plain = fitted(&batches.schema(), Form::Parquet)?;
-    let zstd = parquet::basic::Compression::ZSTD(parquet::basic::ZstdLevel::default());
-    let properties = parquet::file::properties::WriterProperties::builder().set_compression(zstd).build();
-    let failed = |error: parquet::errors::ParquetError| Fault::bad_data(format!("Parquet cannot hold it: {error}"));
-    let mut writer = ArrowWriter::try_new(out, plain.schema().clone(), Some(properties)).map_err(failed)?;
-    for part in parts(batches, &plain) {
-        writer.write(&part?).map_err(failed)?;
-        if writer.in_progress_size() > 64 << 20 {
-            writer.flush().map_err(failed)?;
-        }
-    }
-    writer.close().map(drop).map_err(failed)
+    writer.finish().map(drop)
 }
 
 fn broken(error: &io::Error) -> Fault {
-    Fault::io("the download", error)
+    Fault::io(DOWNLOAD, error)
 }
 
 /// Writes into a channel, piece by piece, from a thread that may wait.
@@ -201,12 +90,6 @@ struct Pieces {
     sender: mpsc::Sender<io::Result<Bytes>>,
     handle: Handle,
     piece: Vec<u8>,
-}
-
-impl Pieces {
-    fn put(&mut self, text: &[u8]) -> Result<(), Fault> {
-        self.write_all(text).map_err(|error| broken(&error))
-    }
 }
 
 impl Write for Pieces {

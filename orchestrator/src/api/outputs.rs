@@ -2,10 +2,11 @@
 
 use super::Api;
 use super::auth::Viewer;
-use super::download::{Format, fits, streamed};
+use super::download::{fits, streamed};
 use super::extract::{Json, Path, Query};
 use super::problem::{ApiError, ProblemDetails};
 use super::rows::{self, Preview};
+use crate::format::Format;
 use crate::store::KeptOutput;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

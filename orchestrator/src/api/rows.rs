@@ -1,6 +1,7 @@
 //! What is told of rows: the columns of a file, and the first rows of an output.
 
-use super::download::{Format, reader, spoilt};
+use super::download::{reader, spoilt};
+use crate::format::Format;
 use arrow::datatypes::Schema;
 use flight_common::Fault;
 use formats::json::{Layout, records};

@@ -90,7 +90,7 @@ impl FlightService for Calls {
         }
         let command = command(&descriptor, &caller)?;
         let (_, client) = self.0.steps.server_of(&command.step).await?;
-        client.flight().get_flight_info(descriptor).await
+        Ok(Response::new(client.relay_flight_info(descriptor).await?))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
@@ -108,7 +108,7 @@ impl FlightService for Calls {
         }
         let command = command(&descriptor, &caller)?;
         let (_, client) = self.0.steps.server_of(&command.step).await?;
-        client.flight().get_schema(descriptor).await
+        Ok(Response::new(client.relay_schema(descriptor).await?))
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
@@ -205,7 +205,7 @@ impl Calls {
             let (command, _) = StepCommand::read(&descriptor.cmd)?;
             let (step, client) = self.0.steps.server_of(&command.step).await?;
             let client = self.0.exchanges.server_of(&step, &command, &caller.name)?.unwrap_or(client);
-            return Ok(client.flight().do_action(action).await?.into_inner().boxed());
+            return Ok(stream::iter(client.relay_action(action).await?.into_iter().map(Ok)).boxed());
         }
         let row = self.0.service.cancel(&run_of(&descriptor.path)?, &caller.name).await.map_err(Fault::from)?;
         let status = if row.state.is_final() { CancelStatus::Cancelled } else { CancelStatus::Cancelling };

@@ -6,7 +6,7 @@ use crate::store::{KeptOutput, RunFilter};
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use bytes::Bytes;
-use flight_common::wire::{Frame, encode_stream, outward_schema, read_frames, schema_to_bytes};
+use flight_common::wire::{encode_stream, outward_schema, read_frames, schema_to_bytes};
 use flight_common::{BatchStream, Fault, MemoryBudget, OUTPUT, Parcel, compute};
 use futures::{Stream, StreamExt};
 use prost_types::Timestamp;
@@ -153,15 +153,25 @@ impl Inner {
         };
         let mut listed = Vec::new();
         for run in runs {
-            for kept in store.kept(&run).await? {
-                match self.info(&kept).await {
-                    Ok(info) => listed.push(info),
-                    // It may have expired meanwhile.
-                    Err(fault) => tracing::debug!(path = kept.path, fault = %fault, "a kept output cannot be listed"),
-                }
-            }
+            listed.extend(self.of_run(&run).await?);
         }
         Ok(listed)
+    }
+
+    /// What Flight says of each output that a run has kept.
+    ///
+    /// # Errors
+    /// Why the store cannot be read.
+    pub async fn of_run(&self, run: &str) -> Result<Vec<FlightInfo>, Fault> {
+        let mut found = Vec::new();
+        for kept in self.service.store().kept(run).await? {
+            match self.info(&kept).await {
+                Ok(info) => found.push(info),
+                // It may have expired meanwhile.
+                Err(fault) => tracing::debug!(path = kept.path, fault = %fault, "a kept output cannot be shown"),
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -189,16 +199,7 @@ async fn read(file: File, memory: &MemoryBudget) -> Result<BatchStream, Fault> {
 
 /// Rows as Flight messages that every client reads.
 pub fn messages(rows: BatchStream) -> impl Stream<Item = Result<FlightData, Status>> + Send + 'static {
-    encode_stream(rows, true).map(|frame| frame.map(message).map_err(Status::from))
-}
-
-fn message(frame: Frame) -> FlightData {
-    let data_body = match frame.body.as_slice() {
-        [] => Bytes::new(),
-        [one] => one.clone(),
-        pieces => pieces.concat().into(),
-    };
-    FlightData { flight_descriptor: None, data_header: frame.header, app_metadata: frame.app_metadata, data_body }
+    encode_stream(rows, true).map(|frame| frame.map(FlightData::from).map_err(Status::from))
 }
 
 /// Milliseconds since 1970, as protobuf has it.

@@ -30,6 +30,7 @@ use calls::Calls;
 use exchanges::{Exchanges, Tie};
 use flight_common::client::StepClient;
 use flight_common::server::Listener;
+use flight_common::wire::whole;
 use flight_common::{Fault, MemoryBudget, SpillSpace, StepCommand, telemetry};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -40,6 +41,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -58,6 +60,7 @@ pub(crate) struct Inner {
     steps: Arc<FlightMesh>,
     exchanges: Exchanges,
     memory: MemoryBudget,
+    uploads: Semaphore,
     sql: sql::Engine,
 }
 
@@ -172,6 +175,7 @@ impl tower::Service<Request<Body>> for Front {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let front = self.clone();
+        let request = request.map(whole);
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let span = tracing::info_span!("front", otel.name = %method, otel.kind = "server", rpc.method = %method);
         // Where nothing is exported there is no trace to join.
@@ -210,7 +214,15 @@ impl FrontServer {
     ) -> Result<Self, Fault> {
         let memory = space.budget().clone();
         let sql = sql::Engine::new(service.clone(), space)?;
-        let inner = Arc::new(Inner { service, access, steps, exchanges: Exchanges::default(), memory, sql });
+        let inner = Arc::new(Inner {
+            service,
+            access,
+            steps,
+            exchanges: Exchanges::default(),
+            memory,
+            uploads: Semaphore::new(upload::UPLOADS),
+            sql,
+        });
         let calls = FlightServiceServer::new(Calls(inner.clone())).max_decoding_message_size(64 << 20);
         let front = Front { inner, calls };
         let listener = Listener::tcp(address).await?;

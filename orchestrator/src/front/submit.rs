@@ -76,8 +76,7 @@ impl Inner {
             app_metadata: Bytes::from(app_metadata),
             ..FlightInfo::default()
         };
-        for kept in self.service.store().kept(&run.id).await? {
-            let one = self.info(&kept).await?;
+        for one in self.of_run(&run.id).await? {
             if info.endpoint.is_empty() {
                 info.schema = one.schema;
             }

@@ -10,6 +10,7 @@ use futures::{FutureExt, StreamExt};
 use std::convert::identity;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -129,6 +130,7 @@ impl FlightMesh {
         let mut inputs = input_names(&description, &mut command).into_iter().zip(inputs);
         let main = inputs.next().map(|(_, stream)| stream);
         // Further inputs travel beside the exchange, tied to it by its id.
+        let (tells, mut told) = mpsc::unbounded_channel();
         let staged: Vec<AbortOnDropHandle<()>> = inputs
             .map(|(name, stream)| {
                 let staging = StepCommand {
@@ -138,17 +140,23 @@ impl FlightMesh {
                     run_id: command.run_id.clone(),
                     ..StepCommand::default()
                 };
-                let client = client.clone();
+                let (client, tells) = (client.clone(), tells.clone());
                 let work = async move {
-                    // A fault here reaches the exchange too, which reports it.
                     if let Err(fault) = client.stage(&staging, stream).await {
                         tracing::debug!(input = staging.input, fault = %fault, "staging ended early");
+                        // Once the exchange has begun, it reports it.
+                        tells.send(fault).ok();
                     }
                 };
                 AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))
             })
             .collect();
-        let exchange = client.exchange(&command, main, Gather::Pieces, limit).await?;
+        let exchange = tokio::select! {
+            biased;
+            exchange = client.exchange(&command, main, Gather::Pieces, limit) => exchange?,
+            // It would wait for an input that does not come.
+            Some(fault) = told.recv() => return Err(fault),
+        };
         let further = command.outputs.iter().map(|name| {
             let fetching = StepCommand {
                 step: command.step.clone(),

@@ -71,8 +71,11 @@ async fn a_kept_output_feeds_a_changed_load_and_a_spoilt_one_is_made_again() {
     let run = replica.submit(&failing).await;
     replica.until(&run, RunState::Failed).await;
     let mended = format!("{body}  - {{id: w, service: sum, depends_on: s}}\n");
+    let kept = async || serde_json::to_value(replica.service.store().kept(&run).await.expect("told")).expect("JSON");
+    let before = kept().await;
     replica.service.resume(&run, Some(mended.clone()), true, "ann").await.expect("it can be resumed");
     replica.until(&run, RunState::Done).await;
+    assert_eq!(kept().await, before, "what is reused is not kept anew");
     assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "done"), ("w", "done")]));
     assert_eq!(house.sum(), Some(99_999 * 100_000));
 

@@ -13,7 +13,7 @@ use crate::telemetry;
 use crate::wire::schema_from_bytes;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo};
+use arrow_flight::{Action, CancelFlightInfoRequest, FlightDescriptor, FlightInfo, SchemaResult};
 use futures::TryStreamExt;
 use http::{HeaderMap, Uri};
 use hyper_util::rt::TokioIo;
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::Request;
+use tonic::{Request, Response};
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
@@ -196,16 +196,40 @@ impl StepClient {
         channel.ready().await.map_err(unreachable)?.call(call).await.map_err(unreachable)
     }
 
+    /// What the server says of a step to somebody else who asks, as they ask it.
+    ///
+    /// # Errors
+    /// The step's fault, or [`crate::FaultKind::Upstream`].
+    pub async fn relay_flight_info(&self, descriptor: FlightDescriptor) -> Result<FlightInfo, Fault> {
+        let answered = self.flight().get_flight_info(relayed(descriptor)).await;
+        answered.map(Response::into_inner).map_err(|status| self.explain(&status))
+    }
+
+    /// As [`StepClient::relay_flight_info`], for the schema alone.
+    ///
+    /// # Errors
+    /// As [`StepClient::relay_flight_info`].
+    pub async fn relay_schema(&self, descriptor: FlightDescriptor) -> Result<SchemaResult, Fault> {
+        let answered = self.flight().get_schema(relayed(descriptor)).await;
+        answered.map(Response::into_inner).map_err(|status| self.explain(&status))
+    }
+
+    /// The results of an action that somebody else asks for.
+    ///
+    /// # Errors
+    /// As [`StepClient::relay_flight_info`].
+    pub async fn relay_action(&self, action: Action) -> Result<Vec<arrow_flight::Result>, Fault> {
+        let answered = self.flight().do_action(relayed(action)).await.map_err(|status| self.explain(&status))?;
+        answered.into_inner().try_collect().await.map_err(|status| self.explain(&status))
+    }
+
     /// `tonic`'s face of the server, for calls that move no rows.
-    pub fn flight(&self) -> FlightServiceClient<Channel> {
+    fn flight(&self) -> FlightServiceClient<Channel> {
         FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(64 << 20)
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        *request.metadata_mut() = MetadataMap::from_headers(mesh_headers(&tracing::Span::current()));
-        request.set_timeout(UNARY);
-        request
+        in_time(message, mesh_headers(&tracing::Span::current()))
     }
 
     fn explain(&self, status: &tonic::Status) -> Fault {
@@ -229,6 +253,21 @@ fn connect(endpoint: &Endpoint, local: Option<&LocalConnector>) -> Channel {
     let Some(local) = local.cloned() else { return endpoint.connect_lazy() };
     endpoint
         .connect_with_connector_lazy(service_fn(move |_: Uri| std::future::ready(local.connect().map(TokioIo::new))))
+}
+
+/// A call that moves no rows.
+fn in_time<T>(message: T, headers: HeaderMap) -> Request<T> {
+    let mut request = Request::new(message);
+    *request.metadata_mut() = MetadataMap::from_headers(headers);
+    request.set_timeout(UNARY);
+    request
+}
+
+/// A call of somebody who is not of the mesh.
+fn relayed<T>(message: T) -> Request<T> {
+    let mut headers = HeaderMap::new();
+    telemetry::inject(&tracing::Span::current(), &mut headers);
+    in_time(message, headers)
 }
 
 fn mesh_headers(span: &tracing::Span) -> HeaderMap {

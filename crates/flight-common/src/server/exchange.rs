@@ -79,7 +79,7 @@ impl Service {
                         "stage it by DoPut with {\"input\": …, \"exchange_id\": …}, and give the same exchange_id here",
                     ));
                 }
-                inputs.push(self.staging.claim(&command.exchange_id, name, self.limits.opening).await?);
+                inputs.push(self.staging.claim(&self.exchange_key(&command)?, name, self.limits.opening).await?);
             }
         }
         self.run(caller, command, form, inputs).await
@@ -118,12 +118,13 @@ impl Service {
         let mut outputs = outputs.into_iter().zip(names);
         let main = outputs.next().and_then(|(main, _)| main);
         let main = main.ok_or_else(|| Fault::internal(format!("{} has no main output", command.step)))?;
-        let registered = self.register(&command.exchange_id);
+        let exchange = self.exchange_key(&command)?;
+        let registered = self.register(exchange.clone());
         for (stream, name) in outputs {
             if let Some(stream) = stream {
                 let (cancel, main) = (registered.token.clone(), registered.end.subscribe());
                 let parked = Parked { stream, gauge: gauge.clone(), cancel, main };
-                self.parking.park(&command.exchange_id, name, parked)?;
+                self.parking.park(&exchange, name, parked)?;
             }
         }
         let pump = Pump {
@@ -140,7 +141,7 @@ impl Service {
     /// Opens a further output of an exchange.
     fn further(self: &Arc<Self>, caller: &Caller, command: &StepCommand, form: Form) -> Result<Opened, Fault> {
         let (exchange_id, name) = (&command.exchange_id, &command.output);
-        let parked = self.parking.take(exchange_id, name).ok_or_else(|| {
+        let parked = self.parking.take(&self.exchange_key(command)?, name).ok_or_else(|| {
             let seconds = self.limits.opening.as_secs();
             Fault::not_found(format!("no output \"{name}\" of exchange \"{exchange_id}\" waits to be fetched")).help(format!(
                 "name it in `outputs` of the exchange, and fetch it once, within {seconds} s of the end of the exchange"

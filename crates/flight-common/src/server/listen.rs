@@ -121,11 +121,12 @@ impl Listener {
                 socket.set_nodelay(true)?;
                 Ok(Socket::Tcp(socket))
             });
-            Some((accepted, listener))
+            Some((paced(accepted).await, listener))
         });
         let unix = stream::unfold(self.unix, |listener| async move {
             let Some(open) = &listener else { return std::future::pending().await };
-            Some((open.accept().await.map(|(socket, _)| Socket::Unix(socket)), listener))
+            let accepted = open.accept().await.map(|(socket, _)| Socket::Unix(socket));
+            Some((paced(accepted).await, listener))
         });
         let local = stream::unfold(self.local, |listener| async move {
             let Some(mut open) = listener else { return std::future::pending().await };
@@ -135,6 +136,16 @@ impl Listener {
         });
         stream::select_all([tcp.boxed(), unix.boxed(), local.boxed()]).boxed()
     }
+}
+
+/// What was accepted. A failure is told, and followed by a pause: where files have run out, the next one comes at once.
+async fn paced(accepted: std::io::Result<Socket>) -> std::io::Result<Socket> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    if let Err(error) = &accepted {
+        tracing::warn!(%error, "a connection could not be taken");
+        tokio::time::sleep(PAUSE).await;
+    }
+    accepted
 }
 
 /// A server under way. Dropped, it takes no more calls, and those under way fail.

@@ -33,6 +33,8 @@ pub(crate) use listen::http2;
 pub use listen::{Listener, LocalConnector, Server, Settings, Socket};
 pub use unary::{CANCEL, DESCRIBE, PlanDetails};
 
+use crate::command::StepCommand;
+use crate::fault::Fault;
 use crate::registry::Registry;
 use crate::step::StepEnv;
 use parking::Parking;
@@ -67,6 +69,14 @@ impl Default for Limits {
     }
 }
 
+/// An exchange: its step, by the name that the step has for itself, and the id that its caller has chosen. Callers choose
+/// without knowing of each other, and a door before this server may keep them apart by both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ExchangeKey {
+    step: &'static str,
+    id: String,
+}
+
 /// What all calls of a server share.
 pub(crate) struct Service {
     registry: Registry,
@@ -75,7 +85,7 @@ pub(crate) struct Service {
     slots: Arc<Semaphore>,
     staging: Staging,
     parking: Parking,
-    running: Mutex<HashMap<String, CancellationToken>>,
+    running: Mutex<HashMap<ExchangeKey, CancellationToken>>,
     /// Cancelled when calls under way may not go on.
     cut_off: CancellationToken,
 }
@@ -94,8 +104,14 @@ impl Service {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, CancellationToken>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeKey, CancellationToken>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The exchange that a command belongs to.
+    fn exchange_key(&self, command: &StepCommand) -> Result<ExchangeKey, Fault> {
+        let step = self.registry.find(&command.step)?.spec().name;
+        Ok(ExchangeKey { step, id: command.exchange_id.clone() })
     }
 
     /// Exchanges that run.
@@ -104,8 +120,8 @@ impl Service {
     }
 
     /// Cancels an exchange. Returns whether there was one.
-    fn cancel(&self, exchange_id: &str) -> bool {
-        let token = self.running().get(exchange_id).cloned();
+    fn cancel(&self, exchange: &ExchangeKey) -> bool {
+        let token = self.running().get(exchange).cloned();
         token.inspect(CancellationToken::cancel).is_some()
     }
 }

@@ -3,6 +3,7 @@
 use super::Service;
 use super::call::Caller;
 use super::unary::Unary;
+use crate::wire::whole;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -42,6 +43,7 @@ impl tower::Service<Request<Body>> for Mux {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = self.service.clone();
+        let request = request.map(whole);
         let method = request.uri().path().rsplit('/').next().unwrap_or_default();
         let caller = || Caller::of(request.headers());
         match method {

@@ -3,6 +3,7 @@
 //! An exchange has one stream out, and a step may have more to give. Those outputs that the exchange claims, in `outputs`,
 //! are fetched by `DoGet`, each once, tied to it by `exchange_id`: while it runs, or for a while after it has ended.
 
+use super::ExchangeKey;
 use crate::drive::Gauge;
 use crate::fault::Fault;
 use crate::stream::BatchStream;
@@ -16,7 +17,7 @@ const MAX_WAITING: usize = 1024;
 
 /// The outputs that wait: by exchange, and by name.
 #[derive(Default)]
-pub(super) struct Parking(Mutex<HashMap<String, HashMap<String, Parked>>>);
+pub(super) struct Parking(Mutex<HashMap<ExchangeKey, HashMap<String, Parked>>>);
 
 /// An output that waits.
 pub(super) struct Parked {
@@ -30,7 +31,7 @@ pub(super) struct Parked {
 }
 
 impl Parking {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Parked>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<ExchangeKey, HashMap<String, Parked>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -38,34 +39,34 @@ impl Parking {
     ///
     /// # Errors
     /// [`crate::FaultKind::Busy`] when too many wait.
-    pub fn park(&self, exchange_id: &str, name: &str, parked: Parked) -> Result<(), Fault> {
+    pub fn park(&self, exchange: &ExchangeKey, name: &str, parked: Parked) -> Result<(), Fault> {
         let mut waiting = self.waiting();
         if waiting.values().map(HashMap::len).sum::<usize>() >= MAX_WAITING {
             return Err(Fault::busy("too many outputs wait to be fetched").retry_after(Fault::RETRY_SOON));
         }
-        waiting.entry(exchange_id.to_owned()).or_default().insert(name.to_owned(), parked);
+        waiting.entry(exchange.clone()).or_default().insert(name.to_owned(), parked);
         Ok(())
     }
 
     /// Takes an output, once.
-    pub fn take(&self, exchange_id: &str, name: &str) -> Option<Parked> {
+    pub fn take(&self, exchange: &ExchangeKey, name: &str) -> Option<Parked> {
         let mut waiting = self.waiting();
-        let outputs = waiting.get_mut(exchange_id)?;
+        let outputs = waiting.get_mut(exchange)?;
         let taken = outputs.remove(name);
         if outputs.is_empty() {
-            waiting.remove(exchange_id);
+            waiting.remove(exchange);
         }
         taken
     }
 
     /// Whether any output of this exchange waits.
-    pub fn has(&self, exchange_id: &str) -> bool {
-        self.waiting().contains_key(exchange_id)
+    pub fn has(&self, exchange: &ExchangeKey) -> bool {
+        self.waiting().contains_key(exchange)
     }
 
     /// Drops what nobody has fetched.
-    pub fn forget(&self, exchange_id: &str) {
+    pub fn forget(&self, exchange: &ExchangeKey) {
         // Outside of the lock: a step may take its time to stop.
-        let _dropped = self.waiting().remove(exchange_id);
+        let _dropped = self.waiting().remove(exchange);
     }
 }

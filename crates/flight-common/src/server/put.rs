@@ -53,6 +53,7 @@ impl Service {
             return Err(Fault::bad_params("a staged input needs an exchange_id")
                 .help("send the same exchange_id with the input and with its exchange"));
         }
+        let exchange = self.exchange_key(&opening.command)?;
         let spec = self.registry.find(&step)?.spec();
         if !spec.takes(&input) {
             let help = match spec.takes_any_inputs() {
@@ -62,7 +63,7 @@ impl Service {
             return Err(Fault::bad_params(format!("{step} has no input \"{input}\"")).help(help));
         }
         let rows: BatchStream = opening.input(self.limits.opening).await?;
-        let arriving = self.staging.announce(&exchange_id, &input, rows.schema(), &self.env.space)?;
+        let arriving = self.staging.announce(&exchange, &input, rows.schema(), &self.env.space)?;
         let service = self.clone();
         let kept = compute::spawn(async move {
             let claim = arriving.take_in(rows).await;
@@ -75,11 +76,13 @@ impl Service {
                 // Whoever claims it in time still gets it, or the fault that cut it short.
                 tokio::spawn(async move {
                     tokio::time::sleep(patience).await;
-                    service.staging.forget(&exchange_id, &input);
+                    service.staging.forget(&exchange, &input);
                 });
             }
             claim.map(drop)
         });
+        // It ends with the rows, and not with whoever waits for the answer: what it has announced is forgotten in any case.
+        let kept = kept.detach();
         let answer = stream::once(async move { kept.await.map_err(Fault::internal)? });
         Ok(streaming(body(answer.filter_map(|kept: Result<(), Fault>| std::future::ready(kept.err().map(Err))))))
     }

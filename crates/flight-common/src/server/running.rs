@@ -1,6 +1,6 @@
 //! Exchanges under way, by their ids.
 
-use super::Service;
+use super::{ExchangeKey, Service};
 use crate::compute;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -8,19 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 impl Service {
     /// Enters an exchange.
-    pub(super) fn register(self: &Arc<Self>, exchange_id: &str) -> Registered {
+    pub(super) fn register(self: &Arc<Self>, exchange: ExchangeKey) -> Registered {
         let token = CancellationToken::new();
-        if !exchange_id.is_empty() {
-            self.running().insert(exchange_id.to_owned(), token.clone());
+        if !exchange.id.is_empty() {
+            self.running().insert(exchange.clone(), token.clone());
         }
-        Registered { service: self.clone(), exchange_id: exchange_id.to_owned(), token, end: watch::Sender::new(None) }
+        Registered { service: self.clone(), exchange, token, end: watch::Sender::new(None) }
     }
 }
 
 /// An exchange that can be cancelled by its id, for as long as it runs.
 pub(super) struct Registered {
     service: Arc<Service>,
-    exchange_id: String,
+    exchange: ExchangeKey,
     pub token: CancellationToken,
     /// Whether its main output has ended, and well. Nothing while it goes on, and for ever if it is dropped before.
     pub end: watch::Sender<Option<bool>>,
@@ -28,15 +28,15 @@ pub(super) struct Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.service.running().remove(&self.exchange_id);
+        self.service.running().remove(&self.exchange);
         if self.end.borrow().is_none() {
             self.token.cancel();
-            self.service.parking.forget(&self.exchange_id);
-        } else if self.service.parking.has(&self.exchange_id) {
-            let (service, exchange_id) = (self.service.clone(), self.exchange_id.clone());
+            self.service.parking.forget(&self.exchange);
+        } else if self.service.parking.has(&self.exchange) {
+            let (service, exchange) = (self.service.clone(), self.exchange.clone());
             let late = async move {
                 tokio::time::sleep(service.limits.opening).await;
-                service.parking.forget(&exchange_id);
+                service.parking.forget(&exchange);
             };
             drop(compute::spawn(late).detach());
         }

@@ -4,6 +4,7 @@
 //! `exchange_id`. Before the exchange asks for it, what arrives is kept, memory then disk; once it is claimed, the
 //! sender is held back to the pace of its reader.
 
+use super::ExchangeKey;
 use crate::fault::Fault;
 use crate::spool::{SpillReceiver, SpillSender, SpillSpace, spill_queue};
 use crate::stream::BatchStream;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-type Key = (String, String);
+/// An exchange, and the name of its input.
+type Key = (ExchangeKey, String);
 
 /// Bytes a claimed input may run ahead of its reader.
 const AHEAD: usize = 8 << 20;
@@ -46,7 +48,7 @@ impl Staging {
     /// [`crate::FaultKind::Busy`] when too many wait, [`crate::FaultKind::BadParams`] for one that is there already.
     pub fn announce(
         &self,
-        exchange_id: &str,
+        exchange: &ExchangeKey,
         name: &str,
         schema: SchemaRef,
         space: &SpillSpace,
@@ -57,10 +59,11 @@ impl Staging {
         if waiting.len() >= MAX_WAITING {
             return Err(Fault::busy("too many inputs wait for their exchange").retry_after(Fault::RETRY_SOON));
         }
-        let key = (exchange_id.to_owned(), name.to_owned());
+        let key = (exchange.clone(), name.to_owned());
         if waiting.contains_key(&key) {
             return Err(Fault::bad_params(format!(
-                "the input \"{name}\" of exchange \"{exchange_id}\" is there already"
+                "the input \"{name}\" of exchange \"{}\" is there already",
+                exchange.id
             ))
             .help("choose a fresh exchange_id for each exchange"));
         }
@@ -71,8 +74,8 @@ impl Staging {
     }
 
     /// The input `name` of an exchange, as soon as it begins to arrive.
-    pub async fn claim(&self, exchange_id: &str, name: &str, patience: Duration) -> Result<BatchStream, Fault> {
-        let key = (exchange_id.to_owned(), name.to_owned());
+    pub async fn claim(&self, exchange: &ExchangeKey, name: &str, patience: Duration) -> Result<BatchStream, Fault> {
+        let key = (exchange.clone(), name.to_owned());
         let found = timeout(patience, async {
             loop {
                 let arrived = self.arrived.notified();
@@ -85,7 +88,7 @@ impl Staging {
             }
         });
         let found = found.await.map_err(|_| {
-            Fault::timed_out(format!("the input \"{name}\" of exchange \"{exchange_id}\" was not staged in time"))
+            Fault::timed_out(format!("the input \"{name}\" of exchange \"{}\" was not staged in time", exchange.id))
                 .help("send it by DoPut with the same exchange_id, on the same connection")
         })?;
         found.claimed.send_replace(true);
@@ -93,8 +96,8 @@ impl Staging {
     }
 
     /// Drops what waits for an exchange that will not come.
-    pub fn forget(&self, exchange_id: &str, name: &str) {
-        self.waiting().remove(&(exchange_id.to_owned(), name.to_owned()));
+    pub fn forget(&self, exchange: &ExchangeKey, name: &str) {
+        self.waiting().remove(&(exchange.clone(), name.to_owned()));
     }
 }
 

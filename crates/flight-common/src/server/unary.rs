@@ -216,7 +216,7 @@ impl Service {
         let descriptor = request.info.and_then(|info| info.flight_descriptor);
         let descriptor = descriptor.ok_or_else(|| Fault::bad_params("the request has no descriptor"))?;
         let (command, _) = StepCommand::read(&descriptor.cmd)?;
-        let status = match self.cancel(&command.exchange_id) {
+        let status = match self.cancel(&self.exchange_key(&command)?) {
             true => CancelStatus::Cancelled,
             false => CancelStatus::NotCancellable,
         };

@@ -9,9 +9,11 @@ use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
+use arrow_flight::FlightData;
 use arrow_ipc::{MessageHeader, root_as_message};
 use futures::{Stream, StreamExt};
 use std::collections::HashMap;
+use tonic::Status;
 
 /// Decodes the messages of one stream.
 pub struct Decoder {
@@ -132,6 +134,24 @@ pub fn decode_stream(
         std::future::ready(batch.filter(|batch| !batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0)))
     });
     BatchStream::new(schema, batches)
+}
+
+/// The rows in the messages of a call that `tonic` reads. A message with the descriptor alone may come before the schema.
+///
+/// # Errors
+/// [`crate::FaultKind::BadParams`] when no schema comes, [`crate::FaultKind::BadData`] when what comes is none.
+pub async fn decode_messages(
+    messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+) -> Result<BatchStream, Fault> {
+    let frames = messages.map(|message| message.map(Frame::from).map_err(|status| Fault::from_status(&status)));
+    let mut frames = frames.boxed();
+    while let Some(frame) = frames.next().await {
+        let frame = frame?;
+        if !frame.header.is_empty() {
+            return Ok(decode_stream(Decoder::from_schema_frame(&frame)?, frames));
+        }
+    }
+    Err(Fault::bad_params("no schema came, and no rows").help("send the schema even if there are no rows"))
 }
 
 /// The batch in messages that need none that came before.

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::panics;
 use crate::parcel::Parcel;
 use arrow::datatypes::SchemaRef;
-use arrow_flight::FlightDescriptor;
+use arrow_flight::{FlightData, FlightDescriptor};
 use arrow_ipc::{MessageHeader, root_as_message};
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -143,6 +143,32 @@ pub(super) fn caught<T>(read: impl FnOnce() -> T) -> Option<T> {
 
 fn field_len(tag: u64, bytes: usize) -> usize {
     encoded_len_varint(tag) + encoded_len_varint(bytes as u64) + bytes
+}
+
+impl From<FlightData> for Frame {
+    fn from(message: FlightData) -> Self {
+        let body = Some(message.data_body).filter(|body| !body.is_empty());
+        Self {
+            descriptor: message.flight_descriptor,
+            ..Self::new(message.data_header, message.app_metadata, body.into_iter().collect())
+        }
+    }
+}
+
+impl From<Frame> for FlightData {
+    fn from(frame: Frame) -> Self {
+        let data_body = match frame.body.as_slice() {
+            [] => Bytes::new(),
+            [one] => one.clone(),
+            pieces => pieces.concat().into(),
+        };
+        Self {
+            flight_descriptor: frame.descriptor,
+            data_header: frame.header,
+            app_metadata: frame.app_metadata,
+            data_body,
+        }
+    }
 }
 
 impl Parcel for Frame {

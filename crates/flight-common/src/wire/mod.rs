@@ -2,7 +2,7 @@
 //!
 //! - [`Frame`]: one `FlightData`, its body as the pieces in which it lies in memory.
 //! - [`Encoder`], [`Decoder`]: batches to frames and back, by Arrow IPC.
-//! - [`FrameReader`], [`FrameBody`]: frames from and to an HTTP/2 body.
+//! - [`FrameReader`], [`FrameBody`]: frames from and to an HTTP/2 body. [`whole`]: a request that was broken off has no end.
 //! - [`FrameWriter`], [`read_frames`]: frames in a file.
 //! - [`split`], [`outward`]: batches cut to the size of a message, and cast to what every client reads.
 //!
@@ -20,9 +20,10 @@ mod read;
 mod recycle;
 mod schema;
 mod split;
+mod whole;
 
 pub use body::{Ending, FrameBody};
-pub use decode::{Decoder, decode_alone, decode_stream};
+pub use decode::{Decoder, decode_alone, decode_messages, decode_stream};
 pub use encode::{Encoder, encode_stream};
 pub use file::{FrameWriter, read_frames, write_stream};
 pub use frame::Frame;
@@ -30,6 +31,7 @@ pub use outward::{outward, outward_schema};
 pub use read::{FrameReader, Gather};
 pub use schema::{schema_from_bytes, schema_to_bytes};
 pub use split::{apart, held_bytes, row_bytes, split};
+pub use whole::whole;
 
 use crate::stream::EdgeStream;
 

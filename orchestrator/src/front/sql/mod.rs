@@ -25,6 +25,8 @@ use tokio::sync::Semaphore;
 
 /// Queries at a time.
 const QUERIES: usize = 8;
+/// Queries that are planned at a time; others wait.
+const PLANS: usize = 8;
 /// What the type of every command of Flight SQL begins with.
 const TYPES: &str = "type.googleapis.com/arrow.flight.protocol.sql.";
 
@@ -39,6 +41,7 @@ pub struct Engine {
     service: Service,
     space: SpillSpace,
     seats: Arc<Semaphore>,
+    planning: Arc<Semaphore>,
     about: Arc<SqlInfoData>,
 }
 
@@ -58,7 +61,7 @@ impl Engine {
         about.append(SqlInfo::FlightSqlServerTransaction, 0_i32);
         about.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
         let about = Arc::new(about.build().map_err(Fault::internal)?);
-        let seats = Arc::new(Semaphore::new(QUERIES));
-        Ok(Self { service, space, seats, about })
+        let (seats, planning) = (Arc::new(Semaphore::new(QUERIES)), Arc::new(Semaphore::new(PLANS)));
+        Ok(Self { service, space, seats, planning, about })
     }
 }

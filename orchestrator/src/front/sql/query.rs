@@ -37,8 +37,14 @@ impl Engine {
     /// Plans a query that may have parameters, where there is the stack for it.
     async fn open_plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
         queries::check_text(sql)?;
+        // It has a deep stack, and looks through many runs. Who goes away leaves it to end by itself.
+        let seat = self.planning.clone().acquire_owned().await.map_err(Fault::internal)?;
         let (engine, sql, here) = (self.clone(), sql.to_owned(), Handle::current());
-        compute::run_deep(move || here.block_on(engine.plan_here(&sql))).await
+        compute::run_deep(move || {
+            let _seat = seat;
+            here.block_on(engine.plan_here(&sql))
+        })
+        .await
     }
 
     async fn plan_here(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {

@@ -3,14 +3,11 @@
 //! A prepared statement is in its handle: see [`super::statement`].
 
 use super::super::kept::messages;
-use super::super::upload::fault_of;
 use super::Engine;
 use super::query::CATALOG;
 use super::statement::{Statement, one_row};
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
@@ -20,9 +17,9 @@ use arrow_flight::sql::{
     CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{Action, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
-use flight_common::wire::schema_to_bytes;
+use flight_common::wire::{decode_messages, schema_to_bytes};
 use flight_common::{BatchStream, Fault};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use prost::Message;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -57,20 +54,14 @@ fn only_read() -> Status {
 
 /// The one row of values that a client sends.
 async fn row(messages: PeekableFlightDataStream) -> Result<RecordBatch, Fault> {
-    let messages = messages.map_err(FlightError::from);
-    let mut rows = FlightRecordBatchStream::new_from_flight_data(messages);
+    let mut rows = decode_messages(messages).await?;
     let mut found: Option<RecordBatch> = None;
-    while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(fault_of)?;
-        if found.is_some() && batch.num_rows() > 0 {
+    while let Some(batch) = rows.next().await.transpose()? {
+        if found.replace(batch).is_some() {
             return Err(one_row());
         }
-        if batch.num_rows() > 0 {
-            found = Some(batch);
-        }
     }
-    let schema = rows.schema().cloned().ok_or_else(|| Fault::bad_params("no schema of values came"))?;
-    Ok(found.unwrap_or_else(|| RecordBatch::new_empty(schema)))
+    Ok(found.unwrap_or_else(|| RecordBatch::new_empty(rows.schema())))
 }
 
 fn table_types() -> SchemaRef {

@@ -5,14 +5,15 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
+use arrow_flight::FlightData;
 use bytes::Bytes;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use flight_common::Fault;
+use flight_common::wire::{Decoder, Encoder, Frame};
+use prost::Message;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ impl Statement {
         };
         let (length, rest) = rest.split_first_chunk().ok_or_else(foreign)?;
         let (text, row) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(foreign)?;
-        let row = StreamReader::try_new(row, None).ok().and_then(|mut rows| rows.next()?.ok()).ok_or_else(foreign)?;
+        let row = row_of(Bytes::copy_from_slice(row)).ok_or_else(foreign)?;
         Ok(Self { values: Some(row), ..Self::new(std::str::from_utf8(text).map_err(|_| foreign())?) })
     }
 
@@ -61,10 +62,11 @@ impl Statement {
         let mut handle = vec![BOUND];
         handle.extend(length.to_le_bytes());
         handle.extend(self.text.as_bytes());
-        let mut writer = StreamWriter::try_new(&mut handle, &values.schema())?;
-        writer.write(values)?;
-        writer.finish()?;
-        drop(writer);
+        let mut frames = vec![Encoder::schema_frame(&values.schema())?];
+        Encoder::new(values.schema())?.encode(values, &mut frames)?;
+        for frame in frames {
+            FlightData::from(frame).encode_length_delimited(&mut handle).map_err(Fault::internal)?;
+        }
         if handle.len() > LONGEST {
             return Err(Fault::bad_params(format!("a query and its values may have {LONGEST} bytes, and no more")));
         }
@@ -100,6 +102,17 @@ impl Statement {
         let values: Vec<ScalarValue> = values.collect::<Result<_, _>>().map_err(queries::fault)?;
         plan.with_param_values(ParamValues::from(values)).map_err(queries::fault)
     }
+}
+
+/// The row of values in a handle: Flight messages, each after its length. Handles come from clients.
+fn row_of(mut messages: Bytes) -> Option<RecordBatch> {
+    let next = |messages: &mut Bytes| FlightData::decode_length_delimited(messages).ok().map(Frame::from);
+    let mut decoder = Decoder::from_schema_frame(&next(&mut messages)?).ok()?;
+    let mut row = None;
+    while !messages.is_empty() {
+        row = decoder.decode(next(&mut messages)?).ok()?.or(row);
+    }
+    row
 }
 
 /// Why several rows of values are refused.
@@ -185,7 +198,8 @@ mod tests {
 
     #[test]
     fn what_is_no_handle_is_refused() {
-        for handle in [&b"\0"[..], b"\0\x04\0\0\0SEL", b"\0\x01\0\0\0Sx", b"\xff"] {
+        let endless = b"\0\x01\0\0\0S\xff\xff\xff\xff\xff\xff\xff\xff\x7f";
+        for handle in [&b"\0"[..], b"\0\x04\0\0\0SEL", b"\0\x01\0\0\0Sx", endless, b"\xff"] {
             assert!(Statement::of_handle(&Bytes::copy_from_slice(handle)).is_err(), "{handle:?}");
         }
     }

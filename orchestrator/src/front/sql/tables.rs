@@ -89,8 +89,11 @@ impl Engine {
         runs.extend(store.runs(&filter, None, RUNS).await?.items.into_iter().map(|run| run.id));
         for run in runs {
             let kept = store.kept(&run).await?;
-            if let Some(found) = kept.into_iter().find(|kept| table_name(kept).eq_ignore_ascii_case(table)) {
-                return Ok(Some(found));
+            // Steps may differ in case alone.
+            let exact = kept.iter().find(|kept| table_name(kept) == table);
+            let found = exact.or_else(|| kept.iter().find(|kept| table_name(kept).eq_ignore_ascii_case(table)));
+            if let Some(found) = found {
+                return Ok(Some(found.clone()));
             }
         }
         Ok(None)

@@ -209,10 +209,10 @@ impl<M: Mesh> NodeTask<M> {
         progress.rows_out.store(settled.rows, Ordering::Relaxed);
         let budget = self.shared.space.budget().clone();
         for (name, file) in settled.outputs {
-            let handed =
-                read_frames(file, &budget).and_then(|frames| self.hand_out(&name, M::Item::from_stream(frames)));
-            if let Err(fault) = handed {
-                return self.judge(Err(fault));
+            match read_frames(file, &budget) {
+                // It is kept already.
+                Ok(frames) => drop(self.share(&name, M::Item::from_stream(frames), None)),
+                Err(fault) => return self.judge(Err(fault)),
             }
         }
         Ended { receipt: settled.receipt, earlier: settled.earlier, ..Ended::with(Status::Reused) }

@@ -7,7 +7,7 @@ use crate::run::tee::{read_ahead, tee};
 use crate::run::watch::{closed_by, watch};
 use flight_common::report::first_row;
 use flight_common::wire::Decoder;
-use flight_common::{EdgeStream, Fault, Parcel};
+use flight_common::{EdgeStream, Fault, NewFile, Parcel};
 use futures::StreamExt;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
@@ -59,11 +59,21 @@ impl<M: Mesh> NodeTask<M> {
         name: &str,
         stream: EdgeStream<M::Item>,
     ) -> Result<Option<EdgeStream<M::Item>>, Fault> {
-        let readers = self.readers.remove(name).unwrap_or_default();
         let file = self.shared.attendant.keep(&self.node.id, name)?;
+        Ok(self.share(name, stream, file))
+    }
+
+    /// Gives an output to its readers, and to a file. Returns it if there is none of either.
+    pub(super) fn share(
+        &mut self,
+        name: &str,
+        stream: EdgeStream<M::Item>,
+        file: Option<NewFile>,
+    ) -> Option<EdgeStream<M::Item>> {
+        let readers = self.readers.remove(name).unwrap_or_default();
         let count = readers.len() + usize::from(file.is_some());
         if count == 0 {
-            return Ok(Some(stream));
+            return Some(stream);
         }
         let mut branches = tee(stream, count, &self.shared.space).into_iter();
         for (reader, branch) in readers.into_iter().zip(&mut branches) {
@@ -74,7 +84,7 @@ impl<M: Mesh> NodeTask<M> {
             let attendant = self.shared.attendant.clone();
             self.keeping.push(keep(branch, file, attendant, self.node.id.clone(), name.to_owned()));
         }
-        Ok(None)
+        None
     }
 }
 
