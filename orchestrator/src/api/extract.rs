@@ -77,8 +77,10 @@ impl<S: Send + Sync> FromRequest<S> for Yaml {
             }
         }
         let bytes = Bytes::from_request(request, state).await?;
-        let text = String::from_utf8(bytes.to_vec());
-        text.map(Self).map_err(|_| ApiError::bad_request("the body is no text: a pipeline is YAML in UTF-8"))
+        match String::from_utf8(bytes.to_vec()) {
+            Ok(text) if !text.contains('\0') => Ok(Self(text)),
+            _ => Err(ApiError::bad_request("the body is no text: a pipeline is YAML in UTF-8, without NUL characters")),
+        }
     }
 }
 

@@ -126,6 +126,11 @@ impl Service {
         if let Some(concurrency) = request.concurrency.filter(|concurrency| !(1..=most).contains(concurrency)) {
             return Err(out_of_range("concurrency", concurrency, 1));
         }
+        if let Some(key) = &idempotency_key
+            && let Some(run) = self.asked_before(key, &request).await?
+        {
+            return Ok(Submitted { run, fresh: false });
+        }
         let (version, body) = self.asked(request.pipeline.as_deref(), request.version, request.yaml).await?;
         let submission = Submission {
             pipeline: request.pipeline,
@@ -142,6 +147,24 @@ impl Service {
             unplanned: false,
         };
         self.submit(submission).await
+    }
+
+    /// The run of an earlier request with this key, if this is the same one: whether its pipeline is stored yet and could run
+    /// now makes no difference.
+    async fn asked_before(&self, key: &str, request: &RunRequest) -> Result<Option<RunRow>, Refused> {
+        let run = match self.0.store.run_of_key(key).await {
+            Err(StoreError::NotFound(_)) => return Ok(None),
+            found => found?,
+        };
+        let same_text = match (&request.pipeline, &request.yaml) {
+            (Some(name), None) => {
+                *name == run.pipeline && request.version.is_none_or(|asked| Some(asked) == run.version)
+            }
+            (None, Some(text)) => Definition::new(text.clone()).hash == run.definition,
+            _ => false,
+        };
+        let same = same_text && run.sets == request.set && run.params == request.params;
+        Ok(Some(run).filter(|_| same))
     }
 
     /// Plans what a caller asks for, and queues nothing.
@@ -277,7 +300,8 @@ impl Service {
                 let ran = self.0.store.definition_of(run).await?;
                 same_pipeline(&pipeline::load(&Source::new(&before.pipeline, ran), &mut Problems::none()).name, &plan)?;
                 let Known { services, rules, .. } = Known::planned(plan);
-                Some(Changed { definition: Definition::new(body), services, hooks: rules.hooks })
+                let RunRules { hooks, priority, concurrency, .. } = rules;
+                Some(Changed { definition: Definition::new(body), services, hooks, priority, concurrency })
             }
         };
         let row = self.0.store.resume(run, changed.as_ref(), reuse, by).await?;

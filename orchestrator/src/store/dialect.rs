@@ -61,6 +61,14 @@ impl Dialect {
         }
     }
 
+    /// What a connection is told besides that brings the tables up to date.
+    pub fn settings_to_migrate(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[],
+            Self::Postgres => &["SET statement_timeout = 0"],
+        }
+    }
+
     /// How a transaction that writes begins.
     pub fn begin(self) -> &'static str {
         match self {

@@ -148,7 +148,7 @@ impl Store {
         rows.bind(run).fetch_all(&self.reader).await?.iter().map(committed).collect()
     }
 
-    /// Forgets outputs of runs that have ended: those older than `age`, and the oldest of those beyond `bytes` in all.
+    /// Forgets outputs of runs that have ended: those of runs that ended longer ago than `age`, and the oldest of those beyond `bytes` in all.
     /// Returns them; their files can go then.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl Store {
     pub async fn expire(&self, age: Duration, bytes: u64) -> Result<Vec<KeptOutput>, StoreError> {
         self.write(async |tx| {
             let rows = sqlx::query(self.sql(
-                "SELECT k.*, CASE WHEN k.created_at < {now} - $1 THEN 1 ELSE 0 END AS old FROM kept k
+                "SELECT k.*, CASE WHEN r.ended_at < {now} - $1 THEN 1 ELSE 0 END AS old FROM kept k
                  JOIN runs r ON r.id = k.run_id WHERE r.state IN ('done', 'failed', 'cancelled')
                  ORDER BY k.created_at DESC, k.run_id DESC, k.step",
             ));

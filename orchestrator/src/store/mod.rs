@@ -94,7 +94,7 @@ impl Store {
         there.map_err(|error| StoreError::Unavailable(format!("{}: {error}", passwords::hidden(url))))?;
         let writer = pool(dialect, &address, dialect.writers())?;
         let reader = if dialect.writers() == 1 { pool(dialect, &address, 4)? } else { writer.clone() };
-        sqlx::migrate!("src/store/migrations").run(&writer).await.map_err(StoreError::migrating)?;
+        migrate(dialect, &address).await.map_err(StoreError::migrating)?;
         Ok(Self { dialect, writer: Writer::new(writer, dialect), reader, turns: Arc::default() })
     }
 
@@ -144,6 +144,17 @@ async fn connect(dialect: Dialect, address: &str) -> Result<(), sqlx::Error> {
     let mut connection = AnyConnection::connect(address).await?;
     prepare(dialect, &mut connection).await?;
     connection.close().await
+}
+
+/// Brings the tables up to date, by a connection that may take its time: a large table is long in getting an index.
+async fn migrate(dialect: Dialect, address: &str) -> Result<(), sqlx::migrate::MigrateError> {
+    let mut connection = AnyConnection::connect(address).await?;
+    prepare(dialect, &mut connection).await?;
+    for setting in dialect.settings_to_migrate() {
+        sqlx::query(*setting).execute(&mut connection).await?;
+    }
+    sqlx::migrate!("src/store/migrations").run(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 async fn prepare(dialect: Dialect, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {

@@ -59,6 +59,10 @@ pub struct Changed {
     pub services: Vec<String>,
     /// Whom to tell how it ended.
     pub hooks: HookRules,
+    /// Greater goes first, if the text says so.
+    pub priority: Option<i64>,
+    /// Runs of its pipeline at a time, if the text says so.
+    pub concurrency: Option<i64>,
 }
 
 impl Store {
@@ -233,15 +237,20 @@ impl Store {
         self.write(async |tx| {
             let from = self.locked(tx, run).await?;
             let to = legal(run, from, Move::Resume)?;
-            if let Some(Changed { definition, services, hooks }) = changed {
+            if let Some(Changed { definition, services, hooks, priority, concurrency }) = changed {
                 put_definition(self, tx, definition).await?;
-                sqlx::query("UPDATE runs SET definition = $2, services = $3, hooks = $4, version = NULL WHERE id = $1")
-                    .bind(run)
-                    .bind(&definition.hash)
-                    .bind(json!(services).to_string())
-                    .bind(json!(hooks).to_string())
-                    .execute(&mut **tx)
-                    .await?;
+                sqlx::query(
+                    "UPDATE runs SET definition = $2, services = $3, hooks = $4, version = NULL,
+                       priority = COALESCE($5, priority), concurrency = COALESCE($6, concurrency) WHERE id = $1",
+                )
+                .bind(run)
+                .bind(&definition.hash)
+                .bind(json!(services).to_string())
+                .bind(json!(hooks).to_string())
+                .bind(priority)
+                .bind(concurrency)
+                .execute(&mut **tx)
+                .await?;
             }
             sqlx::query(
                 "UPDATE runs SET state = $2, tries = 0, reuse = $3, not_before = 0, ended_at = NULL, fault = NULL WHERE id = $1",

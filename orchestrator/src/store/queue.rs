@@ -59,12 +59,16 @@ pub struct Claim {
 }
 
 /// What a run is taken from.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct From {
-    /// Whether its end was asked for.
-    cancelling: bool,
+    /// Where it stands.
+    state: RunState,
     /// Whether a replica had it and is gone, which counts as a try.
     lost: bool,
+}
+
+impl From {
+    const QUEUE: Self = Self { state: RunState::Queued, lost: false };
 }
 
 /// Runs that were taken.
@@ -110,10 +114,11 @@ impl Store {
             sqlx::query(lock).execute(&mut **tx).await?;
         }
         let mut claims = Vec::new();
-        for (id, from) in self.abandoned(tx, owner, want).await? {
+        for id in self.abandoned(tx, owner, want).await? {
+            let Some(from) = self.still_abandoned(tx, owner, &id).await? else { continue };
             let sql = "UPDATE attempts SET state = 'lost', ended_at = {now} WHERE run_id = $1 AND state = 'running'";
             sqlx::query(self.sql(sql)).bind(&id).execute(&mut **tx).await?;
-            claims.push(self.take(tx, owner, lease, &id, from).await?);
+            claims.extend(self.take(tx, owner, lease, &id, from).await?);
         }
         let want = want.saturating_sub(claims.len());
         if want == 0 {
@@ -127,7 +132,7 @@ impl Store {
         let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
         let left = chosen.len() < waiting.len();
         for id in chosen {
-            claims.push(self.take(tx, owner, lease, &id, From::default()).await?);
+            claims.extend(self.take(tx, owner, lease, &id, From::QUEUE).await?);
         }
         Ok(Taken { claims, left })
     }
@@ -137,18 +142,28 @@ impl Store {
     }
 
     /// Runs whose lease is over, and which are not this replica's own.
-    async fn abandoned(&self, tx: &mut Tx, owner: &str, want: usize) -> Result<Vec<(String, From)>, StoreError> {
+    async fn abandoned(&self, tx: &mut Tx, owner: &str, want: usize) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query(self.sql(
-            "SELECT id, state, owner FROM runs WHERE state IN ('running', 'cancelling') AND lease_until < {now} AND owner <> $1
+            "SELECT id FROM runs WHERE state IN ('running', 'cancelling') AND lease_until < {now} AND owner <> $1
              ORDER BY id LIMIT $2",
         ));
         let rows = rows.bind(owner).bind(want as i64).fetch_all(&mut **tx).await?;
-        let from = |row: &AnyRow| {
-            let (cancelling, owner) =
-                (super::read::state(row)? == RunState::Cancelling, row.try_get::<String, _>("owner")?);
-            Ok((row.try_get("id")?, From { cancelling, lost: owner != NOBODYS_LEASE.0 }))
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// What such a run is taken from, once its row is held; nothing if it has ended, or its replica has come back, since it
+    /// was looked for. Only those who take runs wait for each other: those who end, cancel or prolong them do not.
+    async fn still_abandoned(&self, tx: &mut Tx, owner: &str, id: &str) -> Result<Option<From>, StoreError> {
+        let row = sqlx::query(self.sql(
+            "UPDATE runs SET fence = fence WHERE id = $1 AND state IN ('running', 'cancelling') AND lease_until < {now}
+               AND owner <> $2 RETURNING state, owner",
+        ));
+        let row = row.bind(id).bind(owner).fetch_optional(&mut **tx).await?;
+        let from = |row: AnyRow| {
+            let lost = row.try_get::<String, _>("owner")? != NOBODYS_LEASE.0;
+            Ok(From { state: super::read::state(&row)?, lost })
         };
-        rows.iter().map(from).collect()
+        row.map(from).transpose()
     }
 
     async fn under_way(&self, tx: &mut Tx) -> Result<Vec<Waiting>, StoreError> {
@@ -185,21 +200,22 @@ impl Store {
         Ok(all)
     }
 
+    /// Takes a run, unless it has become something else since it was looked for.
     async fn take(
         &self,
         tx: &mut Tx,
         owner: &str,
         lease: Duration,
         id: &str,
-        From { cancelling, lost }: From,
-    ) -> Result<Claim, StoreError> {
-        let lost = i64::from(lost);
+        From { state, lost }: From,
+    ) -> Result<Option<Claim>, StoreError> {
+        let (cancelling, lost) = (state == RunState::Cancelling, i64::from(lost));
         let row = sqlx::query(self.sql(
             "UPDATE runs SET state = $2, owner = $3, lease_until = {now} + $4, fence = fence + 1, attempt = attempt + 1,
                tries = tries + $5, reuse = CASE WHEN $5 = 1 THEN 1 ELSE reuse END,
                started_at = COALESCE(started_at, {now}), event_seq = event_seq + 1,
                paused_ms = paused_ms + COALESCE({now} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0)
-             WHERE id = $1
+             WHERE id = $1 AND state = $6
              RETURNING pipeline, sets, params, attempt, tries, reuse, fence, traceparent, event_seq,
                (SELECT body FROM definitions WHERE hash = definition) AS body",
         ))
@@ -208,8 +224,10 @@ impl Store {
         .bind(owner)
         .bind(millis(lease))
         .bind(lost)
-        .fetch_one(&mut **tx)
+        .bind(state.name())
+        .fetch_optional(&mut **tx)
         .await?;
+        let Some(row) = row else { return Ok(None) };
         let attempt: i64 = row.try_get("attempt")?;
         sqlx::query(self.sql(
             "INSERT INTO attempts (run_id, attempt, owner, state, started_at) VALUES ($1, $2, $3, 'running', {now})",
@@ -222,7 +240,7 @@ impl Store {
         let kind = if lost == 1 { "taken_over" } else { "started" };
         let body = json!({"attempt": attempt, "owner": owner});
         self.write_event(tx, id, row.try_get("event_seq")?, kind, &body).await?;
-        Ok(Claim {
+        Ok(Some(Claim {
             lease: Lease { run: id.to_owned(), fence: row.try_get("fence")? },
             pipeline: row.try_get("pipeline")?,
             definition: row.try_get("body")?,
@@ -233,7 +251,7 @@ impl Store {
             reuse: row.try_get::<i64, _>("reuse")? != 0,
             traceparent: row.try_get("traceparent")?,
             cancelling,
-        })
+        }))
     }
 
     /// Prolongs the leases of a replica's runs, all at once. Says which runs are still its own, and whether their end

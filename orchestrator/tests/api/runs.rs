@@ -115,6 +115,19 @@ async fn two_requests_with_one_key_make_one_run() {
     assert_eq!(second.json::<Value>().await.expect("JSON")["id"], first["id"]);
     let other = submit(json!({"yaml": GOOD, "set": ["read.rows=7"]})).await;
     problem(other, StatusCode::CONFLICT).await;
+
+    let again = async || {
+        let request = running.request(Method::POST, "/api/v1/runs").header("idempotency-key", "tuesday");
+        request.json(&json!({"pipeline": "sums"})).send().await.expect("an answer")
+    };
+    running.yaml(Method::PUT, "/api/v1/pipelines/sums", GOOD).await;
+    let first: Value = again().await.json().await.expect("JSON");
+    running.yaml(Method::DELETE, "/api/v1/pipelines/sums", "").await;
+    let second = again().await;
+    assert_eq!(second.status(), StatusCode::OK, "what has become of its pipeline makes no difference");
+    assert_eq!(second.json::<Value>().await.expect("JSON")["id"], first["id"]);
+    let spoilt = running.yaml(Method::PUT, "/api/v1/pipelines/sums?check=false", "steps: []\0").await;
+    problem(spoilt, StatusCode::BAD_REQUEST).await;
     running.orchestrator.stop().await;
 }
 

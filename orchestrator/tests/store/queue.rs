@@ -3,6 +3,7 @@
 use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
 use orchestrator::store::{Committed, Ending, Limits, NewRun, RunState, Store, StoreError};
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -104,4 +105,43 @@ async fn a_run_given_back_can_be_taken_at_once(fresh: Fresh) {
     store.end(&claim.lease, &Ending::Released, &json!({})).await.expect("given back");
     let again = claim_one(&store, "new").await;
     assert_eq!((again.attempt, again.tries, again.reuse), (2, 0, true));
+}
+
+/// Takes runs of PostgreSQL for the replica `me` while another transaction, which has changed a run so, has not ended yet.
+async fn claimed_beside(fresh: &Fresh, change: &'static str) -> usize {
+    let connect = async || PgConnection::connect(&fresh.url).await.expect("it is there");
+    let (mut other, mut looking) = (connect().await, connect().await);
+    sqlx::query("BEGIN").execute(&mut other).await.expect("begun");
+    sqlx::query(change).execute(&mut other).await.expect("changed");
+    let store = fresh.store.clone();
+    let claiming = tokio::spawn(async move { store.claim("me", LEASE, 1, &Limits::default()).await });
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut looking).await.expect("told") == 0 {
+        tokio::task::yield_now().await;
+    }
+    sqlx::query("COMMIT").execute(&mut other).await.expect("ended");
+    claiming.await.expect("no panic").expect("it answers").claims.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_become_something_else_meanwhile_is_not_taken() {
+    let fresh = crate::databases::postgres().await;
+    fresh.store.submit(&new_run("1", "hr")).await.expect("queued");
+    assert_eq!(claimed_beside(&fresh, "UPDATE runs SET state = 'cancelled'").await, 0);
+    assert_eq!(fresh.store.run("1").await.expect("there").state, RunState::Cancelled);
+
+    fresh.store.submit(&new_run("2", "hr")).await.expect("queued");
+    fresh.store.claim("old", LEASE, 1, &Limits::default()).await.expect("it answers");
+    let over = async || {
+        let mut clock = PgConnection::connect(&fresh.url).await.expect("it is there");
+        sqlx::query("UPDATE runs SET lease_until = 0 WHERE id = '2'").execute(&mut clock).await.expect("changed");
+    };
+    over().await;
+    let prolonged = "UPDATE runs SET lease_until = 9000000000000000 WHERE id = '2'";
+    assert_eq!(claimed_beside(&fresh, prolonged).await, 0);
+    let run = fresh.store.run("2").await.expect("there");
+    assert_eq!((run.owner.as_deref(), run.attempt), (Some("old"), 1));
+    over().await;
+    assert_eq!(claim_one(&fresh.store, "me").await.attempt, 2);
 }

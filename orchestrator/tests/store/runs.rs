@@ -7,6 +7,7 @@ use orchestrator::store::{
     Changed, Committed, Definition, Ending, KeptOutput, NewRun, RunFilter, RunState, Store, StoreError,
 };
 use serde_json::json;
+use sqlx::Connection;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -151,8 +152,15 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     let store = fresh.store;
     failed(&store, "1", 10).await;
     let changed = Definition::new("steps: [changed]");
-    let changed = Changed { definition: changed, services: vec!["sum".to_owned()], hooks: HookRules::default() };
+    let changed = Changed {
+        definition: changed,
+        services: vec!["sum".to_owned()],
+        hooks: HookRules::default(),
+        priority: Some(7),
+        concurrency: None,
+    };
     let run = store.resume("1", Some(&changed), true, "ann").await.expect("queued");
+    assert_eq!(run.priority, 7);
     assert_eq!((run.state, run.definition, run.fault), (RunState::Queued, changed.definition.hash, None));
     let pause = Duration::from_millis(40);
     tokio::time::sleep(pause).await;
@@ -244,6 +252,9 @@ async fn what_was_kept_goes_with_age_and_size(fresh: Fresh) {
     );
     let gone = store.expire(day, 250).await.expect("told");
     assert_eq!(gone.iter().map(|one| one.run_id.as_str()).collect::<Vec<_>>(), ["1"], "the oldest goes first");
+    let mut clock = sqlx::AnyConnection::connect(&fresh.url).await.expect("it is there");
+    sqlx::query("UPDATE kept SET created_at = 0").execute(&mut clock).await.expect("set back");
+    assert!(store.expire(day, 300).await.expect("told").is_empty(), "an age is that of the end of a run");
     while store.expire(Duration::ZERO, 250).await.expect("told").len() < 2 {
         assert!(store.kept("2").await.expect("told").len() == 1, "both go at once, when the clock has moved on");
     }
