@@ -15,7 +15,7 @@ use std::fs::File;
 pub struct Settled {
     /// What it committed, if it is a load.
     pub receipt: Option<Value>,
-    /// The rows of its main output.
+    /// The rows of its main output, if that was kept.
     pub rows: u64,
     /// What that attempt's report says of the step, if a condition may ask.
     pub earlier: Option<Value>,

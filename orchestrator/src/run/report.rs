@@ -110,15 +110,19 @@ impl StepOutcome {
 
     /// Takes over what the report of an earlier attempt says of the step.
     pub(super) fn remember(&mut self, earlier: &Value) {
-        self.rows_in = earlier["rows_in"].as_u64().unwrap_or(0);
+        let figure = |name: &str| earlier[name].as_u64().unwrap_or(0);
+        self.rows_in = figure("rows_in");
+        self.rows_out = figure("rows_out");
+        self.bytes_out = figure("bytes_out");
         let counters = earlier["counters"].as_object().into_iter().flatten();
         self.counters = counters.filter_map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect();
     }
 
-    /// What conditions may ask of it.
+    /// What conditions may ask of it. To them it is the same in which attempt it was done.
     pub(super) fn facts(&self) -> Value {
+        let status = if self.status == Status::Reused { Status::Done } else { self.status };
         let figures = [self.rows_in, self.rows_out, self.bytes_out];
-        facts(self.status.name(), figures, &self.counters, self.receipt.as_ref())
+        facts(status.name(), figures, &self.counters, self.receipt.as_ref())
     }
 
     /// Whether it was broken off and has not told what it did with its time.

@@ -59,23 +59,20 @@ async fn past(service: &Service, claim: &Claim, plan: &Plan) -> Result<Past, Sto
     Ok(Past { kept, commits, told })
 }
 
-/// What the last report says of each step that has ended well in some attempt.
+/// What was said of each step when it was last done. Reports of attempts that did not do it again may lack its figures.
 fn told(attempts: &[AttemptRow]) -> HashMap<String, Value> {
     let reports = attempts.iter().filter_map(|attempt| attempt.report.as_ref());
     let steps = reports.filter_map(|report| report["steps"].as_array()).flatten();
-    let well = steps.filter(|step| matches!(step["status"].as_str(), Some("done" | "reused")));
-    well.filter_map(|step| Some((step["id"].as_str()?.to_owned(), step.clone()))).collect()
+    let done = steps.filter(|step| step["status"] == "done");
+    done.filter_map(|step| Some((step["id"].as_str()?.to_owned(), step.clone()))).collect()
 }
 
 /// Opens the files of what need not be done again. Nothing for a step one of whose files is not what was kept.
 fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {
-    let mut settled = Settled { receipt: settlement.receipt, ..Settled::default() };
+    let mut settled = Settled { receipt: settlement.receipt, rows: settlement.rows, ..Settled::default() };
     for kept in settlement.replayed {
         match checked(own, &kept) {
-            Ok(file) => {
-                settled.rows = u64::try_from(kept.rows).unwrap_or(0);
-                settled.outputs.insert(kept.output, file);
-            }
+            Ok(file) => drop(settled.outputs.insert(kept.output, file)),
             Err(fault) => {
                 tracing::warn!(step = kept.step, fault = %fault, "a kept output cannot be used; it is made again");
                 return None;

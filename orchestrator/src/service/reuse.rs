@@ -22,6 +22,8 @@ pub(super) struct Past {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Settlement {
     pub receipt: Option<Value>,
+    /// The rows of its main output, if that was kept.
+    pub rows: u64,
     /// The kept outputs that are read again.
     pub replayed: Vec<KeptOutput>,
 }
@@ -60,11 +62,13 @@ pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashM
             .flat_map(|reader| &reader.inputs)
             .any(|input| input.node == place);
         settled[place] = if node.kind == StepKind::Load || !is_read {
-            commit(place).map(|commit| Settlement { receipt: Some(commit.receipt.clone()), replayed: Vec::new() })
+            commit(place).map(|commit| Settlement { receipt: Some(commit.receipt.clone()), ..Settlement::default() })
         } else {
             let replayed: Option<Vec<KeptOutput>> =
                 needed.into_iter().map(|output| kept(place, output).cloned()).collect();
-            replayed.map(|replayed| Settlement { receipt: None, replayed })
+            let main = node.outputs.first().and_then(|(main, _)| kept(place, main));
+            let rows = main.and_then(|main| u64::try_from(main.rows).ok()).unwrap_or(0);
+            replayed.map(|replayed| Settlement { receipt: None, rows, replayed })
         };
     }
     let ids = plan.nodes.iter().map(|node| node.id.clone());
@@ -161,6 +165,17 @@ mod tests {
         assert_eq!(all["clean"].replayed.len(), 1);
         assert!(all["read"].replayed.is_empty(), "nobody needs it");
         assert_eq!(all["first"].receipt, Some(json!({"rows": 7})));
+    }
+
+    #[test]
+    fn the_rows_of_a_step_are_those_of_its_main_output() {
+        let mut plan = plan(1);
+        plan.nodes[3].inputs[0].output = "rejected".to_owned();
+        let mut past = past(&plan, &[1], &[2]);
+        past.kept.push(KeptOutput { output: "rejected".to_owned(), rows: 9, ..past.kept[0].clone() });
+        let clean = settle(&plan, &fingerprints(&plan), &past).remove("clean").expect("it was kept");
+        let replayed: Vec<&str> = clean.replayed.iter().map(|kept| kept.output.as_str()).collect();
+        assert_eq!((clean.rows, replayed), (1, vec!["rejected"]));
     }
 
     #[test]

@@ -216,3 +216,29 @@ steps:
     let ended = [("n", "reused"), ("j", "reused"), ("s", "reused"), ("again", "done"), ("last", "done")];
     assert_eq!(replica.steps(&run).await, pairs(&ended));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_finds_a_step_that_is_not_done_again_as_it_was_when_it_was_done() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 3000}}
+  - {id: s, service: sum, depends_on: n}
+  - {id: again, service: numbers, params: {rows: 10, needs: ready.txt}, depends_on: s}
+";
+    let run = replica.submit(body).await;
+    replica.until(&run, RunState::Failed).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "reused"), ("again", "failed")]));
+    // A condition that only the resumed run has asks for what the first attempt has done.
+    let figures = "steps.n.rows_out == 3000 and steps.n.bytes_out > 0 and steps.s.rows_out == 1";
+    let asks = format!("steps.n.status == 'done' and steps.s.status == 'done' and {figures}");
+    let body = format!(
+        "{body}  - {{id: last, service: numbers, params: {{rows: 10}}, depends_on: again, when: \"{asks}\"}}\n"
+    );
+    std::fs::write(house.env.data_root.path().join("ready.txt"), "").expect("written");
+    replica.service.resume(&run, Some(body), true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    let ended = [("n", "reused"), ("s", "reused"), ("again", "done"), ("last", "done")];
+    assert_eq!(replica.steps(&run).await, pairs(&ended));
+}

@@ -79,12 +79,12 @@ impl<M: Mesh> NodeTask<M> {
         let progress = self.shared.progress.step(self.place);
         progress.set(ended.status);
         let mut outcome = StepOutcome::bare(&self.node.id, &self.node.step, ended.status);
+        outcome.rows_in = progress.rows_in.load(Ordering::Relaxed);
+        outcome.rows_out = progress.rows_out.load(Ordering::Relaxed);
+        outcome.bytes_out = progress.bytes_out.load(Ordering::Relaxed);
         if let Some(earlier) = ended.earlier {
             outcome.remember(&earlier);
         }
-        outcome.rows_in = outcome.rows_in.max(progress.rows_in.load(Ordering::Relaxed));
-        outcome.rows_out = progress.rows_out.load(Ordering::Relaxed);
-        outcome.bytes_out = progress.bytes_out.load(Ordering::Relaxed);
         outcome.duration_ms = begun.elapsed().as_secs_f64() * 1e3;
         if let Some(report) = ended.report {
             outcome.fill(report);
