@@ -163,7 +163,8 @@ pub struct Uploaded {
 /// Uploads a file. It is seen once it is whole; one that was there is replaced.
 ///
 /// With `If-Match: "TAG"` only if the file is still the one of this `ETag`, and with `If-Match: *` if there is one; with
-/// `If-None-Match: *` only if there is no such file yet.
+/// `If-None-Match: *` only if there is no such file yet. That holds among all uploads to one orchestrator, not among those to
+/// several that share a data root.
 #[utoipa::path(put, path = "/datasets/{*path}", tag = "datasets",
     params(
         ("path" = String, Path),
@@ -196,7 +197,7 @@ async fn upload(
     };
     let (file, bytes) = receive(body, file, api.largest_upload(), &path).await?;
     let tag = {
-        let _turn = api.publishing().await;
+        let _turn = api.publishing(&path).await;
         check(&root, &path, &expected).await?;
         compute::run(move || file.commit()).await?;
         tag_of(&root, &path).await?

@@ -18,9 +18,6 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// More lines than a run of a thousand steps has.
-const MOST: usize = 65_535;
-
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(logs))
 }
@@ -47,7 +44,7 @@ async fn logs(
 ) -> Result<Response, ApiError> {
     let store = api.service().store();
     store.run(&id).await?;
-    let (events, attempts) = tokio::try_join!(store.events(&id, 0, MOST), store.attempts(&id))?;
+    let (events, attempts) = tokio::try_join!(store.logged(&id), store.attempts(&id))?;
     let lines = lines(&events, &attempts, of.step.as_deref());
     if let Some(step) = of.step.filter(|_| lines.is_empty()) {
         known(api.service(), &id, &step, &attempts).await?;

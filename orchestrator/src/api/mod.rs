@@ -53,6 +53,7 @@ use auth::Caller;
 use axum::Router;
 use flight_common::Fault;
 use seats::{Seat, Seats};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
@@ -90,8 +91,8 @@ struct Inner {
     limits: ApiLimits,
     seats: Seats,
     requests: Semaphore,
-    /// Held by the upload whose file is put into its place.
-    publishing: Mutex<()>,
+    /// One is held by the upload whose file is put into its place: by its path, so that a long one keeps few others waiting.
+    publishing: [Mutex<()>; 64],
 }
 
 impl Api {
@@ -101,7 +102,7 @@ impl Api {
         let each = if access == Access::Open { limits.streams } else { limits.streams.div_ceil(2) };
         let seats = Seats::new(limits.streams, each);
         let requests = Semaphore::new(limits.requests);
-        Self(Arc::new(Inner { service, access, limits, seats, requests, publishing: Mutex::default() }))
+        Self(Arc::new(Inner { service, access, limits, seats, requests, publishing: std::array::from_fn(|_| Mutex::default()) }))
     }
 
     fn service(&self) -> &Service {
@@ -121,9 +122,11 @@ impl Api {
         self.0.seats.take(&caller.name)
     }
 
-    /// Waits for the turn to look what is there, and to replace it.
-    async fn publishing(&self) -> MutexGuard<'_, ()> {
-        self.0.publishing.lock().await
+    /// Waits for the turn to look what is at this path, and to replace it. Other orchestrators know nothing of it.
+    async fn publishing(&self, path: &str) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        path.hash(&mut hasher);
+        self.0.publishing[hasher.finish() as usize % self.0.publishing.len()].lock().await
     }
 
     /// All routes.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// How often the steps of a run are looked at, to tell what changed: the first time, and in a long run.
+/// How often the steps of a run are looked at, to tell what changed: the first time, and in a long run of few steps.
 const WATCH: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// Runs an attempt to its end, and tells the store.
@@ -303,10 +303,12 @@ pub(super) fn unplanned(problems: &Problems) -> Fault {
 async fn watch(service: &Service, claim: &Claim, plan: &Plan, progress: &Progress) -> Infallible {
     let mut told = Value::Null;
     let mut pause = WATCH.0;
+    // What is told grows with the steps.
+    let longest = WATCH.1.mul_f64(1.0 + plan.nodes.len() as f64 / 100.0);
     loop {
         tokio::time::sleep(pause).await;
         // A run of a night does not fill the store with its progress.
-        pause = pause.mul_f64(1.25).min(WATCH.1);
+        pause = pause.mul_f64(1.25).min(longest);
         let steps = plan.nodes.iter().enumerate().map(|(place, node)| {
             let step = progress.step(place);
             let (rows_in, rows_out) = step.rows();

@@ -25,13 +25,12 @@ pub struct LogLine {
 /// The events with which an attempt ends.
 const ENDS: [&str; 5] = ["done", "failed", "cancelled", "retry", "released"];
 
-/// The log of a run, in order; of one step alone if it is named.
+/// The log of a run, in order, of what [`crate::store::Store::logged`] gives; of one step alone if it is named. How far steps are
+/// is told by the reports of ended attempts; of one under way, by what was last seen.
 pub fn lines(events: &[EventRow], attempts: &[AttemptRow], step: Option<&str>) -> Vec<LogLine> {
     let (mut attempt, mut ended) = (0, 0);
     let mut lines = Vec::new();
-    // How far steps are is told by the reports of ended attempts; of one under way, by what was last seen.
-    let last = events.last().map(|event| event.seq);
-    for event in events.iter().filter(|event| event.kind != "progress" || Some(event.seq) == last) {
+    for event in events {
         attempt = event.body["attempt"].as_i64().unwrap_or(attempt);
         if ENDS.contains(&event.kind.as_str()) {
             lines.extend(of_attempts(attempts.iter().filter(|one| one.attempt == attempt)));
@@ -152,8 +151,7 @@ mod tests {
         let events = [
             event(1, "queued", json!({"by": "ann", "origin": "api"})),
             event(2, "started", json!({"attempt": 1})),
-            event(3, "progress", json!({"steps": []})),
-            event(4, "failed", json!({ "fault": fault })),
+            event(3, "failed", json!({ "fault": fault })),
         ];
         let report = json!({"steps": [
             {"id": "read", "status": "done", "rows_out": 5, "counters": {"bytes_read": 7}},

@@ -32,6 +32,18 @@ impl Store {
         rows.iter().map(event).collect()
     }
 
+    /// What a run's log is made of: all that happened to it, but of how far it was only the last, if nothing came after that.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn logged(&self, id: &str) -> Result<Vec<EventRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, kind, body FROM events WHERE run_id = $1
+               AND (kind <> 'progress' OR seq = (SELECT MAX(seq) FROM events WHERE run_id = $1)) ORDER BY seq",
+        );
+        rows.bind(id).fetch_all(&self.reader).await?.iter().map(event).collect()
+    }
+
     /// The steps of a run that were permitted to commit, or to do what cannot be taken back, after the event with this
     /// number.
     ///

@@ -1,6 +1,7 @@
 //! Leases: who may run what, and what becomes of the runs of a replica that is gone.
 
 use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
+use flight_common::Fault;
 use orchestrator::store::{Committed, Ending, Limits, NewRun, RunState, Store, StoreError};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -13,6 +14,7 @@ on_both!(
     a_cancel_outlives_the_replica_that_should_have_confirmed_it,
     no_run_is_taken_twice_and_no_limit_is_exceeded,
     a_run_given_back_can_be_taken_at_once,
+    a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again,
 );
 
 async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_nothing(fresh: Fresh) {
@@ -105,6 +107,25 @@ async fn a_run_given_back_can_be_taken_at_once(fresh: Fresh) {
     store.end(&claim.lease, &Ending::Released, &json!({})).await.expect("given back");
     let again = claim_one(&store, "new").await;
     assert_eq!((again.attempt, again.tries, again.reuse), (2, 0, true));
+}
+
+async fn a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again(fresh: Fresh) {
+    let store = fresh.store;
+    let scheduled =
+        |id: &str, concurrency| NewRun { origin: "schedule:hourly".to_owned(), concurrency, ..new_run(id, "hr") };
+    store.submit(&scheduled("1", None)).await.expect("queued");
+    let first = claim_one(&store, "me").await;
+    store.submit(&scheduled("2", Some(1))).await.expect("queued");
+    store.submit(&NewRun { concurrency: Some(9), ..new_run("3", "hr") }).await.expect("queued");
+    let later = Ending::Retry(Fault::upstream("not yet"), Duration::from_secs(3600));
+    store.end(&first.lease, &later, &json!({})).await.expect("it waits");
+    let limits = Limits::default();
+    let taken = store.claim("me", LEASE, 9, &limits).await.expect("it answers");
+    assert_eq!(taken.claims.iter().map(|one| one.lease.run.as_str()).collect::<Vec<_>>(), ["3"]);
+    store.end(&taken.claims[0].lease, &Ending::Done, &json!({})).await.expect("ended");
+    assert!(store.claim("me", LEASE, 9, &limits).await.expect("it answers").claims.is_empty());
+    store.cancel("1", false, "ann").await.expect("it is over");
+    assert_eq!(claim_one(&store, "me").await.lease.run, "2");
 }
 
 /// Takes runs of PostgreSQL for the replica `me` while another transaction, which has changed a run so, has not ended yet.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 on_both!(
     a_run_that_ended_long_ago_is_forgotten_and_nothing_else,
     a_run_goes_from_the_queue_to_its_end,
+    of_how_far_a_run_was_its_log_tells_only_the_last,
     a_repeated_request_finds_the_run_of_the_first,
     what_failed_is_tried_again_when_it_is_due,
     a_begun_run_with_something_that_runs_finally_is_taken_once_more_to_be_cancelled,
@@ -48,6 +49,19 @@ async fn a_run_goes_from_the_queue_to_its_end(fresh: Fresh) {
     assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
     let error = store.cancel("1", false, "ann").await.expect_err("it has ended");
     assert_eq!(error.to_string(), "run 1 is done: it cannot be cancelled");
+}
+
+async fn of_how_far_a_run_was_its_log_tells_only_the_last(fresh: Fresh) {
+    let store = fresh.store;
+    store.submit(&new_run("1", "hr")).await.expect("queued");
+    let claim = claim_one(&store, "me").await;
+    let logged = async || store.logged("1").await.expect("told").into_iter().map(|one| one.seq).collect::<Vec<_>>();
+    for rows in [1, 2] {
+        store.note(&claim.lease, "progress", &json!({"rows": rows})).await.expect("noted");
+    }
+    assert_eq!(logged().await, [1, 2, 4]);
+    store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
+    assert_eq!(logged().await, [1, 2, 5]);
 }
 
 async fn a_repeated_request_finds_the_run_of_the_first(fresh: Fresh) {
