@@ -15,6 +15,8 @@ pub struct Group {
     /// Its id, by which others come after it.
     pub(super) id: String,
     pub(super) items: Items,
+    /// Whether a placeholder in that has no value yet.
+    pub(super) unfilled: bool,
     /// What an item is called in placeholders.
     pub(super) name: String,
     /// Where that stood.
@@ -52,6 +54,7 @@ impl Group {
         let group = |items| Self {
             id,
             items,
+            unfilled: false,
             name: "item".to_owned(),
             name_span: entry.key_span.clone(),
             at_once: AT_ONCE,

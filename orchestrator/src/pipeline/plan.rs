@@ -12,7 +12,7 @@ use super::when::When;
 use super::yaml::Yaml;
 use crate::mesh::{Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Dataset, Effects, FaultKind, StepCommand, StepKind};
+use flight_common::{Dataset, Effects, Fault, FaultKind, StepCommand, StepKind};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -125,6 +125,11 @@ async fn checked(
 ) -> Result<Plan, Problems> {
     let (graph, mut problems) = graph(source, arguments, missing, steps).await?;
     let plan = plan(source, &graph, Scope::All, steps, &mut problems).await;
+    if missing == Missing::Refused && problems.is_empty() && plan.nodes.len() < graph.nodes.len() {
+        // What feeds a step is known by its place: those that are left would be fed by others.
+        let fault = Fault::internal("not every step could be planned, and nothing says why");
+        problems.push(from_fault(&fault, &Span::start()));
+    }
     problems.or(plan)
 }
 
@@ -158,7 +163,7 @@ async fn graph(
 /// The files of each group that is repeated for files. Those of a pipeline that is to be kept may come later.
 fn looked_up(spec: &Spec, missing: Missing, steps: &dyn Planner, problems: &mut Problems) -> Vec<Option<Vec<String>>> {
     let files = spec.groups.iter().map(|group| {
-        let (pattern, span) = group.pattern().filter(|(pattern, _)| !pattern.contains("{{"))?;
+        let (pattern, span) = group.pattern().filter(|_| !group.unfilled)?;
         match steps.files(pattern) {
             Ok(files) if files.is_empty() && missing == Missing::Awaited => None,
             Ok(files) => Some(files),

@@ -143,6 +143,25 @@ async fn files_that_match_are_the_items() {
 }
 
 #[tokio::test]
+async fn two_braces_in_a_pattern_that_mean_themselves_are_looked_up() {
+    let named = |params: &str, pattern: &str| {
+        let later = "  - {id: later, service: read-rows, params: {columns: [x]}, depends_on: read}";
+        format!("{params}\n{}{later}\n", FILES.replace("'in/*.csv'", pattern))
+    };
+    for (params, pattern, file) in [
+        ("", "'in/{{ day }}/*.csv'", "in/{{ day }}/a.csv"),
+        ("params: {}", r"'in/\{{ day }}/*.csv'", "in/{{ day }}/a.csv"),
+        ("params: {day: '{{ 7'}", "'in/{{ day }}/*.csv'", "in/{{ 7/a.csv"),
+    ] {
+        let none = with_files(&[], &named(params, pattern)).await.expect_err("no file");
+        assert_eq!(none.iter().map(|one| one.code).collect::<Vec<_>>(), ["empty-for-each"], "{none}");
+        let plan = with_files(&[file], &named(params, pattern)).await.expect("good");
+        assert_eq!(ids(&plan), ["read[a]", "later"], "{pattern}");
+    }
+    only(&named("params: {day: 7}", "«'{{ day }}'»"), "wrong-type").await;
+}
+
+#[tokio::test]
 async fn a_mistake_in_what_is_repeated_is_told_once() {
     told(
         "\

@@ -8,6 +8,7 @@ use super::super::problem::{Problem, Problems};
 use super::super::source::Span;
 use super::super::spec::Spec;
 use super::super::step::Item;
+use super::super::values::wrong_type;
 use super::super::when::{Known, When, word};
 use super::super::yaml::{Node, Yaml};
 use super::declare::not_of_kind;
@@ -51,7 +52,13 @@ impl Spec {
             refuse_hidden(group, &names, problems);
             let (Items::List(items) | Items::Files(items)) = &mut group.items;
             if self.params.is_some() {
-                Filler { known: known(values, &Item::new()), problems }.fill(items);
+                group.unfilled = !Filler { known: known(values, &Item::new()), problems }.fill(items);
+            }
+            if let Items::Files(pattern) = &group.items
+                && pattern.text().is_none()
+            {
+                let help = "let its parameter be a text: {type: string}";
+                problems.push(wrong_type(pattern, "files", "a pattern", help));
             }
         }
     }
