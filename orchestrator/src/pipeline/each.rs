@@ -6,7 +6,7 @@
 
 use super::group::Group;
 use super::problem::{Problem, Problems};
-use super::spec::Spec;
+use super::spec::{MOST_STEPS, Spec, too_many};
 use super::step::{Item, Reference, StepSpec};
 use std::collections::HashSet;
 
@@ -32,7 +32,16 @@ impl Spec {
             while let Some(next) = open.next_if(|next| next.group == Some(place)) {
                 inner.push(next);
             }
-            let repeated = repeat(&groups[place], &inner, files.get(place).and_then(Option::as_deref), problems);
+            let items = groups[place].all(files.get(place).and_then(Option::as_deref));
+            let count = steps.len() + items.len() * inner.len();
+            let repeated = match count > MOST_STEPS {
+                // A small text may stand for more copies than there is memory for.
+                true => {
+                    problems.push(too_many(count, &groups[place].name_span));
+                    Vec::new()
+                }
+                false => repeat(&groups[place], &inner, &items, problems),
+            };
             made[place].local.extend(inner.into_iter().map(|step| step.id));
             made[place].copies.extend(repeated.iter().map(|step| step.id.clone()));
             steps.extend(repeated);
@@ -64,8 +73,7 @@ impl Spec {
 }
 
 /// The steps of a group for each of its items.
-fn repeat(group: &Group, inner: &[StepSpec], files: Option<&[String]>, problems: &mut Problems) -> Vec<StepSpec> {
-    let items = group.all(files);
+fn repeat(group: &Group, inner: &[StepSpec], items: &[(String, Item)], problems: &mut Problems) -> Vec<StepSpec> {
     if items.is_empty() && !group.allow_empty {
         let message = match group.pattern() {
             Some((pattern, _)) => format!("no file matches \"{pattern}\""),

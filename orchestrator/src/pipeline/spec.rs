@@ -8,7 +8,7 @@ use super::params::{ParamSpec, declared};
 use super::problem::{Problem, Problems};
 use super::read::read;
 use super::rules::{RULE_KEYS, RunRules};
-use super::source::Source;
+use super::source::{Source, Span};
 use super::step::{FOR_EACH, Reference, StepSpec, check_id, read_step, references, required_text};
 use super::values::{refuse_unknown, wrong_type};
 use super::yaml::{Entry, Node, Yaml};
@@ -34,7 +34,7 @@ const FINALLY: &str = "finally";
 const GROUP_KEYS: [&str; 6] = ["id", "name", "description", "depends_on", FOR_EACH, "steps"];
 
 /// More steps than a run could hold at once.
-const MOST_STEPS: usize = 1_000;
+pub(super) const MOST_STEPS: usize = 1_000;
 
 /// Reads a pipeline, as far as it can be read. What is wrong with its form is added to `problems`.
 pub fn load(source: &Source, problems: &mut Problems) -> Spec {
@@ -182,12 +182,16 @@ impl Spec {
     /// Refuses more steps than a run can hold, and lets go of those beyond.
     pub(super) fn refuse_too_many(&mut self, problems: &mut Problems) {
         if self.steps.len() > MOST_STEPS {
-            let message = format!("this pipeline has {} steps, and {MOST_STEPS} is the most", self.steps.len());
-            let span = &self.steps[MOST_STEPS].id_span;
-            problems.push(Problem::at(span, "too-many-steps", message).help("cut it in two".to_owned()));
+            problems.push(too_many(self.steps.len(), &self.steps[MOST_STEPS].id_span));
             self.steps.truncate(MOST_STEPS);
         }
     }
+}
+
+/// So many steps are more than a run can hold.
+pub(super) fn too_many(steps: usize, span: &Span) -> Problem {
+    let message = format!("this pipeline has {steps} steps, and {MOST_STEPS} is the most");
+    Problem::at(span, "too-many-steps", message).help("cut it in two".to_owned())
 }
 
 fn steps_entry<'a>(map: &'a Yaml, spec: &mut Spec, problems: &mut Problems) -> Option<&'a Yaml> {

@@ -213,6 +213,33 @@ steps:
 }
 
 #[tokio::test]
+async fn what_would_be_too_many_steps_is_repeated_for_none() {
+    let yaml = |items: usize| {
+        let items: Vec<usize> = (0..items).collect();
+        format!(
+            "\
+steps:
+  - {{id: before, service: read-rows, params: {{columns: [x]}}}}
+  - id: g
+    «for_each»: {items:?}
+    steps:
+      - {{id: a, service: read-rows, params: {{columns: [x]}}}}
+      - {{id: b, service: store, depends_on: a}}
+  - {{id: after, service: read-rows, params: {{columns: [x]}}, depends_on: [g, a]}}
+"
+        )
+    };
+    for items in [500, 5_000] {
+        let problem = only(&yaml(items), "too-many-steps").await;
+        let wanted = format!("this pipeline has {} steps, and 1000 is the most", 1 + 2 * items);
+        assert_eq!(problem.message, wanted);
+    }
+    // What comes after it is one too many.
+    let last = "  - {id: «last», service: read-rows, params: {columns: [x]}}\n";
+    only(&(yaml(499).replace(['«', '»'], "") + last), "too-many-steps").await;
+}
+
+#[tokio::test]
 async fn what_runs_finally_is_fed_by_itself_alone() {
     let plan = planned(
         "\
