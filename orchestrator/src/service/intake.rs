@@ -126,11 +126,25 @@ impl Service {
         if let Some(concurrency) = request.concurrency.filter(|concurrency| !(1..=most).contains(concurrency)) {
             return Err(out_of_range("concurrency", concurrency, 1));
         }
-        if let Some(key) = &idempotency_key
-            && let Some(run) = self.asked_before(key, &request).await?
-        {
-            return Ok(Submitted { run, fresh: false });
+        let again = idempotency_key.clone().map(|key| (key, request.clone()));
+        let submitted = self.submit_as(request, idempotency_key, by, origin).await;
+        let (Err(refused), Some((key, request))) = (&submitted, again) else { return submitted };
+        match self.asked_before(&key, &request).await {
+            Some(run) => {
+                tracing::debug!(key, %refused, "it was asked for before");
+                Ok(Submitted { run, fresh: false })
+            }
+            None => submitted,
         }
+    }
+
+    async fn submit_as(
+        &self,
+        request: RunRequest,
+        idempotency_key: Option<String>,
+        by: &str,
+        origin: &str,
+    ) -> Result<Submitted, Refused> {
         let (version, body) = self.asked(request.pipeline.as_deref(), request.version, request.yaml).await?;
         let submission = Submission {
             pipeline: request.pipeline,
@@ -151,11 +165,8 @@ impl Service {
 
     /// The run of an earlier request with this key, if this is the same one: whether its pipeline is stored yet and could run
     /// now makes no difference.
-    async fn asked_before(&self, key: &str, request: &RunRequest) -> Result<Option<RunRow>, Refused> {
-        let run = match self.0.store.run_of_key(key).await {
-            Err(StoreError::NotFound(_)) => return Ok(None),
-            found => found?,
-        };
+    async fn asked_before(&self, key: &str, request: &RunRequest) -> Option<RunRow> {
+        let run = self.0.store.run_of_key(key).await.ok()?;
         let same_text = match (&request.pipeline, &request.yaml) {
             (Some(name), None) => {
                 *name == run.pipeline && request.version.is_none_or(|asked| Some(asked) == run.version)
@@ -164,7 +175,7 @@ impl Service {
             _ => false,
         };
         let same = same_text && run.sets == request.set && run.params == request.params;
-        Ok(Some(run).filter(|_| same))
+        Some(run).filter(|_| same)
     }
 
     /// Plans what a caller asks for, and queues nothing.

@@ -1,10 +1,11 @@
 //! What happens to runs: events, numbered within each run from 1 and without gaps.
 
-use super::{Lease, RunState, Store, StoreError, Tx, json, read};
+use super::{Lease, RunState, Store, StoreError, Tx, json, millis, read};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use std::time::Duration;
 
 /// Something that happened to a run.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -75,18 +76,21 @@ impl Store {
         self.write_event(tx, run, row.try_get("event_seq")?, kind, body).await
     }
 
-    /// As [`Store::event`], in a run that this lease still holds, whose state it tells.
+    /// As [`Store::event`], in a run that this lease still holds, whose state it tells. The lease then lasts so long again, if
+    /// that is said.
     pub(super) async fn event_if_held(
         &self,
         tx: &mut Tx,
         lease: &Lease,
         kind: &str,
         body: &Value,
+        prolonged: Option<Duration>,
     ) -> Result<RunState, StoreError> {
-        let row = sqlx::query(
-            "UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 AND fence = $2 RETURNING state, event_seq",
-        );
-        let row = row.bind(&lease.run).bind(lease.fence).fetch_optional(&mut **tx).await?;
+        let row = sqlx::query(self.sql(
+            "UPDATE runs SET event_seq = event_seq + 1, lease_until = COALESCE({now} + $3, lease_until)
+             WHERE id = $1 AND fence = $2 RETURNING state, event_seq",
+        ));
+        let row = row.bind(&lease.run).bind(lease.fence).bind(prolonged.map(millis)).fetch_optional(&mut **tx).await?;
         let row = row.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?;
         let state = lease.under_way(read::state(&row)?)?;
         self.write_event(tx, &lease.run, row.try_get("event_seq")?, kind, body).await?;

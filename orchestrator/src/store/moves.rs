@@ -98,7 +98,7 @@ impl Store {
             None => json!({}),
         };
         self.write(async |tx| {
-            let from = self.event_if_held(tx, lease, event, &body).await?;
+            let from = self.event_if_held(tx, lease, event, &body, None).await?;
             let to = legal(&lease.run, from, ending.step())?;
             let nobodys = (to == RunState::Cancelling).then_some(NOBODYS_LEASE);
             sqlx::query(self.sql(
@@ -138,7 +138,7 @@ impl Store {
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn note(&self, lease: &Lease, kind: &str, body: &Value) -> Result<(), StoreError> {
         self.write(async |tx| {
-            self.event_if_held(tx, lease, kind, body).await?;
+            self.event_if_held(tx, lease, kind, body, None).await?;
             Ok(())
         })
         .await
@@ -170,13 +170,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             // From here on nobody can take it: that would change its fence, and so waits for the end of this transaction.
-            let state = self.event_if_held(tx, lease, "committing", &json!({"step": step})).await?;
-            if !states.contains(&state) {
-                return Err(StoreError::LeaseLost(lease.run.clone()));
+            let state = self.event_if_held(tx, lease, "committing", &json!({"step": step}), Some(length)).await?;
+            match states.contains(&state) {
+                true => Ok(()),
+                false => Err(StoreError::LeaseLost(lease.run.clone())),
             }
-            let prolong = sqlx::query(self.sql("UPDATE runs SET lease_until = {now} + $2 WHERE id = $1"));
-            prolong.bind(&lease.run).bind(millis(length)).execute(&mut **tx).await?;
-            Ok(())
         })
         .await
     }
