@@ -198,10 +198,11 @@ fn span_of(location: &Location, text: &str) -> Span {
         None => offset_of(text, line, column),
     };
     let length = location.span().byte_len().unwrap_or(1) as usize;
-    // A node of several lines is shown by its first.
     let rest = &text.as_bytes()[start..];
-    let to_line_end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-    Span { line, column, bytes: start..start + length.min(to_line_end) }
+    let node = &rest[..length.min(rest.len())];
+    // A node of several lines is shown by its first. The line of a short one may be the whole file, and is not looked through.
+    let shown = node.iter().position(|byte| *byte == b'\n').unwrap_or(node.len());
+    Span { line, column, bytes: start..start + shown }
 }
 
 /// The line that a place is in.
