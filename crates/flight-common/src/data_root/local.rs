@@ -3,7 +3,7 @@
 use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER};
 use crate::fault::Fault;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptionsExt};
+use cap_std::fs::{Dir, Metadata, OpenOptionsExt};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 const LEAST_ROOM: u64 = 1 << 20;
 /// Bytes of a name, in most file systems.
 const LONGEST_NAME: usize = 255;
+/// At the top of a disk, for who repairs it; nobody else may read it.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// An open folder, and where it is.
 #[derive(Debug)]
@@ -154,9 +156,20 @@ impl Folder {
     }
 
     /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
-    /// left out, and so are links to folders, which may lead in circles. Links to files are shown, also those that lead to
-    /// nothing or out of here: whoever opens one is told.
-    pub fn walk(&self, from: PathBuf, mut see: impl FnMut(FileEntry) -> bool) -> Result<(), Fault> {
+    /// left out, and so are `lost+found`, and links to folders, which may lead in circles. Links to files are shown, also
+    /// those that lead to nothing or out of here: whoever opens one is told. What cannot be looked at is told to `missed`,
+    /// which says whether to go on without it; what has vanished meanwhile is not missed, and the root always is.
+    pub fn walk(
+        &self,
+        from: PathBuf,
+        mut see: impl FnMut(FileEntry) -> bool,
+        mut missed: impl FnMut(&Path, Fault) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut miss = |path: &Path, error: &io::Error| match error.kind() {
+            _ if path.as_os_str().is_empty() => Err(Fault::io(self.path.display(), error)),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(()),
+            _ => missed(path, self.no_folder(path, error)),
+        };
         let mut folders = vec![from];
         while let Some(folder) = folders.pop() {
             let entries = match folder.as_os_str().is_empty() {
@@ -165,32 +178,42 @@ impl Folder {
             };
             let entries = match entries {
                 Ok(entries) => entries,
-                // It may be gone meanwhile, or not ours to read; the root itself must be.
-                Err(error) if folder.as_os_str().is_empty() => return Err(Fault::io(self.path.display(), &error)),
-                Err(_) => continue,
-            };
-            for entry in entries.filter_map(Result::ok) {
-                let name = entry.file_name();
-                let Some(metadata) = entry.metadata().ok().filter(|_| !name.to_string_lossy().starts_with('.')) else {
-                    continue;
-                };
-                let path = folder.join(name);
-                if metadata.is_dir() {
-                    folders.push(path);
+                Err(error) => {
+                    miss(&folder, &error)?;
                     continue;
                 }
-                let metadata = match metadata.is_symlink() {
-                    true => self.dir.metadata(&path).unwrap_or(metadata),
-                    false => metadata,
+            };
+            for entry in entries {
+                let (name, found) = match entry {
+                    Ok(entry) => (entry.file_name(), entry.metadata()),
+                    Err(error) => (OsString::new(), Err(error)),
                 };
-                let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
-                let is_shown = metadata.is_file() || metadata.is_symlink();
-                if is_shown && !see(FileEntry { path, bytes: metadata.len(), modified }) {
-                    return Ok(());
+                if name.to_string_lossy().starts_with('.') || name == LOST_AND_FOUND {
+                    continue;
+                }
+                let path = folder.join(name);
+                match found {
+                    Err(error) => miss(&path, &error)?,
+                    Ok(found) if found.is_dir() => folders.push(path),
+                    Ok(found) => {
+                        if self.shown(path, found).is_some_and(|file| !see(file)) {
+                            return Ok(());
+                        }
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// The file at this path, of which a folder says so much; nothing if it is no file.
+    fn shown(&self, path: PathBuf, found: Metadata) -> Option<FileEntry> {
+        let found = match found.is_symlink() {
+            true => self.dir.metadata(&path).unwrap_or(found),
+            false => found,
+        };
+        let modified = found.modified().ok().map(cap_std::time::SystemTime::into_std);
+        (found.is_file() || found.is_symlink()).then(|| FileEntry { path, bytes: found.len(), modified })
     }
 
     pub fn new_file(&self, relative: &Path) -> Result<NewFile, Fault> {

@@ -1,6 +1,6 @@
 //! Which place a user's path means, and which files a pattern.
 
-use super::{DataRoot, LEGACY_ROOT, OWN_FOLDER, bucket};
+use super::{DataRoot, FileEntry, LEGACY_ROOT, OWN_FOLDER, bucket};
 use crate::fault::Fault;
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
@@ -51,8 +51,8 @@ impl DataRoot {
     /// folder, `**` for any folders, `[ab]` for one of these characters. `param` is named in errors.
     ///
     /// # Errors
-    /// [`crate::FaultKind::BadParams`] for a pattern that is none, or that more than `most` files match; otherwise as
-    /// [`DataRoot::locate`].
+    /// [`crate::FaultKind::BadParams`] for a pattern that is none, or that more than `most` files match; why a folder that may
+    /// hold some cannot be looked at; otherwise as [`DataRoot::locate`].
     pub fn matching(&self, pattern: &str, param: &str, most: usize) -> Result<Vec<String>, Fault> {
         let refuse = |fault: Fault, what: &str| fault.violation(format!("/{param}"), format!("{pattern}: {what}"));
         let located = self.locate(pattern, param)?;
@@ -61,11 +61,19 @@ impl DataRoot {
         })?;
         let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
         let mut found = Vec::new();
-        self.walk(literal_folder(&located), |file| {
+        let see = |file: FileEntry| {
             if compiled.matches_path_with(&file.path, options) {
                 found.push(file.path.to_string_lossy().into_owned());
             }
             found.len() <= most
+        };
+        // Rows that are left out without a word are worse than none.
+        self.walk(literal_folder(&located), see, |path, fault| match leads_to(&located, path) {
+            true => {
+                let what = fault.message().to_owned();
+                Err(refuse(fault, &what))
+            }
+            false => Ok(()),
         })?;
         if found.len() > most {
             let what = format!("more than {most} files match");
@@ -79,6 +87,22 @@ impl DataRoot {
 /// Whether this is the URL of a bucket or of something in it, and no path of a file.
 pub(super) fn is_url(path: &Path) -> bool {
     path.to_str().is_some_and(|text| text.starts_with(bucket::SCHEME))
+}
+
+/// Whether a file beneath this path, or the file at it, may match the pattern.
+fn leads_to(pattern: &Path, path: &Path) -> bool {
+    let mut parts = pattern.iter();
+    for name in path {
+        let Some(part) = parts.next() else { return false };
+        if part == "**" {
+            return true;
+        }
+        let matches = |part: glob::Pattern| part.matches(&name.to_string_lossy());
+        if !glob::Pattern::new(&part.to_string_lossy()).is_ok_and(matches) {
+            return false;
+        }
+    }
+    true
 }
 
 /// The folder of a pattern up to which nothing in it stands for something else.

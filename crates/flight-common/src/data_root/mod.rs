@@ -169,25 +169,32 @@ impl DataRoot {
         }
     }
 
-    /// The files beneath the root, by path, without those whose names or folders begin with a dot. At most `most` of them.
+    /// The files beneath the root, by path, without those whose names or folders begin with a dot, and those that cannot be
+    /// looked at. At most `most` of them.
     ///
     /// # Errors
     /// Why the root cannot be read.
     pub fn files(&self, most: usize) -> Result<Vec<FileEntry>, Fault> {
         let mut found = Vec::new();
-        self.walk(PathBuf::new(), |file| {
+        let see = |file| {
             found.push(file);
             found.len() < most
-        })?;
+        };
+        self.walk(PathBuf::new(), see, |_, _| Ok(()))?;
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
     }
 
     /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
-    /// left out.
-    fn walk(&self, from: PathBuf, see: impl FnMut(FileEntry) -> bool) -> Result<(), Fault> {
+    /// left out. What cannot be looked at is told to `missed`, which says whether to go on without it.
+    fn walk(
+        &self,
+        from: PathBuf,
+        see: impl FnMut(FileEntry) -> bool,
+        missed: impl FnMut(&Path, Fault) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         match &self.0 {
-            Place::Folder(folder) => folder.walk(from, see),
+            Place::Folder(folder) => folder.walk(from, see, missed),
             Place::Bucket(bucket) => bucket.walk(&from, see),
         }
     }
@@ -308,7 +315,8 @@ mod tests {
     #[test]
     fn a_pattern_finds_files_in_order_and_none_outside() {
         let (folder, root) = root();
-        for path in ["sales/b.csv", "sales/a.csv", "sales/old/c.csv", "sales/.hidden.csv", "sales/d.txt", "e.csv"] {
+        let files = ["sales/b.csv", "sales/a.csv", "sales/old/c.csv", "sales/.hidden.csv", "sales/d.txt", "e.csv"];
+        for path in files.into_iter().chain(["lost+found/c.csv"]) {
             let path = folder.path().join(path);
             fs::create_dir_all(path.parent().expect("a folder")).expect("made");
             fs::write(path, "x").expect("written");
@@ -338,6 +346,31 @@ mod tests {
         assert!(root.open_file("in/a.csv", "files").is_ok());
         assert_eq!(kind(&root, "in/out.csv"), FaultKind::Denied);
         assert_eq!(kind(&root, "in/gone.csv"), FaultKind::NotFound);
+    }
+
+    #[test]
+    fn a_pattern_fails_where_a_folder_that_may_hold_some_cannot_be_looked_at() {
+        let (folder, root) = root();
+        std::os::unix::fs::symlink("/etc", folder.path().join("out")).expect("linked");
+        std::os::unix::fs::symlink("loop", folder.path().join("loop")).expect("linked");
+        // Folders so deep that no path leads to the last of them.
+        let (name, mut dir) = ("d".repeat(250), fs::File::open(folder.path()).expect("opened"));
+        for depth in 0..20 {
+            let name = if depth == 0 { "sales" } else { name.as_str() };
+            rustix::fs::mkdirat(&dir, name, 0o700.into()).expect("made");
+            dir = rustix::fs::openat(&dir, name, rustix::fs::OFlags::DIRECTORY, 0.into()).expect("opened").into();
+        }
+        fs::write(folder.path().join("a.csv"), "x").expect("written");
+        let found = |pattern: &str| root.matching(pattern, "files", 9).map_err(|fault| fault.kind());
+        assert_eq!(found("out/*.csv"), Err(FaultKind::Denied));
+        assert!(found("loop/*.csv").is_err());
+        for pattern in ["**/*.csv", "s*/**/*.csv", &format!("*/{}*.csv", "*/".repeat(18))] {
+            assert!(found(pattern).is_err(), "{pattern}");
+        }
+        for pattern in ["*.csv", "a*/**/*.csv", "*/*/*.csv", "a.csv/*.csv", "gone/*.csv"] {
+            assert!(found(pattern).is_ok(), "{pattern}");
+        }
+        assert!(root.files(9).expect("listed").iter().any(|file| file.path == Path::new("a.csv")));
     }
 
     #[test]
