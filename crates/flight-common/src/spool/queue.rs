@@ -175,6 +175,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_disk_holds_what_waits_and_not_what_went_by() {
+        let space = SpillSpace::new(MemoryBudget::new(0), std::env::temp_dir(), 16 << 20);
+        let numbers: Vec<i64> = (0..100_000).collect();
+        let (sender, mut receiver) = spill_queue(&space, row(0).schema());
+        let batch = batch!("n" => Int64Array numbers);
+        sender.push(batch.clone()).expect("there is disk");
+        for _ in 0..60 {
+            sender.push(batch.clone()).expect("there is disk again");
+            assert_eq!(receiver.next().await.expect("a batch").expect("readable"), batch);
+        }
+        assert_eq!(receiver.next().await.expect("the last").expect("readable"), batch);
+        assert_eq!(space.disk_used(), 0);
+    }
+
+    #[tokio::test]
     async fn what_waits_for_long_holds_no_more_than_its_rows() {
         let (sender, receiver) = queue(64 << 20);
         let numbers: Vec<i64> = (0..1_000_000).collect();

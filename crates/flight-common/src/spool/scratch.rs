@@ -6,6 +6,7 @@
 use super::SpillSpace;
 use crate::fault::Fault;
 use bytes::Bytes;
+use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct ScratchFile {
     space: SpillSpace,
     file: Arc<File>,
     end: u64,
+    /// Bytes that are booked for it: those up to its end that were not given back.
+    taken: u64,
     /// Where it looks again how much of the disk is left.
     look: u64,
 }
@@ -36,7 +39,7 @@ impl ScratchFile {
     pub fn new(space: &SpillSpace) -> Result<Self, Fault> {
         let file = tempfile::tempfile_in(space.dir())
             .map_err(|error| Fault::io(format!("a spill file in {}", space.dir().display()), &error))?;
-        Ok(Self { space: space.clone(), file: Arc::new(file), end: 0, look: 0 })
+        Ok(Self { space: space.clone(), file: Arc::new(file), end: 0, taken: 0, look: 0 })
     }
 
     /// Its length.
@@ -86,6 +89,7 @@ impl ScratchFile {
 
     fn book(&mut self, length: u64) {
         self.end += length;
+        self.taken += length;
         self.space.used.fetch_add(length, Ordering::Relaxed);
         self.space.spilled.fetch_add(length, Ordering::Relaxed);
     }
@@ -103,18 +107,28 @@ impl ScratchFile {
         ScratchReader { file: self.file.clone(), place: 0 }
     }
 
+    /// Lets go of a part before its end, which is not read again, and not given back again. Where the file system cannot
+    /// do that it stays, and is booked on.
+    pub(super) fn give_back(&mut self, place: u64, length: u64) {
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if rustix::fs::fallocate(&self.file, hole, place, length).is_ok() {
+            self.space.used.fetch_sub(length, Ordering::Relaxed);
+            self.taken -= length;
+        }
+    }
+
     /// Lets go of all that is in it. Where that fails it stays, and is booked on.
     pub fn clear(&mut self) {
         if self.file.set_len(0).is_ok() {
-            self.space.used.fetch_sub(self.end, Ordering::Relaxed);
-            (self.end, self.look) = (0, 0);
+            self.space.used.fetch_sub(self.taken, Ordering::Relaxed);
+            (self.end, self.taken, self.look) = (0, 0, 0);
         }
     }
 }
 
 impl Drop for ScratchFile {
     fn drop(&mut self) {
-        self.space.used.fetch_sub(self.end, Ordering::Relaxed);
+        self.space.used.fetch_sub(self.taken, Ordering::Relaxed);
     }
 }
 
@@ -178,6 +192,30 @@ mod tests {
         assert_eq!((space.disk_used(), space.bytes_spilled()), (12, 12));
         drop(file);
         assert_eq!((space.disk_used(), space.bytes_spilled()), (0, 12));
+    }
+
+    #[test]
+    fn what_is_given_back_takes_no_disk_and_is_given_back_once() {
+        use std::os::unix::fs::MetadataExt;
+        const PART: usize = 1 << 20;
+        let space = space(u64::MAX);
+        let mut file = ScratchFile::new(&space).expect("a file");
+        for byte in 1..=4 {
+            file.append(&[byte; PART]).expect("written");
+        }
+        file.give_back(PART as u64, 2 * PART as u64);
+        assert_eq!(space.disk_used(), 2 * PART as u64);
+        assert!(file.file.metadata().expect("its figures").blocks() * 512 < 3 * PART as u64);
+        for (place, byte) in [(0, 1), (3, 4)] {
+            let mut part = vec![0; PART];
+            file.read_at(&mut part, place * PART as u64).expect("read");
+            assert!(part.iter().all(|&read| read == byte));
+        }
+        file.clear();
+        assert_eq!((file.end(), space.disk_used()), (0, 0));
+        file.append(b"again").expect("written");
+        drop(file);
+        assert_eq!(space.disk_used(), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! An item on disk is its IPC messages one after another, each body on a 64-byte border so that arrays read back need
 //! no copy to be aligned. Lengths are kept in memory, so that any item can be read at any time, also while others are
-//! written.
+//! written. What was taken is given back to the disk chunk by chunk, so that a file holds what waits and not what went by.
 
 use super::SpillSpace;
 use super::scratch::ScratchFile;
@@ -13,10 +13,13 @@ use crate::wire::Frame;
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
 const ALIGNMENT: u64 = 64;
+/// What a spill file gives back at a time: many blocks of any file system.
+const CHUNK: u64 = 4 << 20;
 
 /// Puts items away and brings them back.
 pub(super) struct Shelf<T> {
@@ -47,8 +50,41 @@ struct Lengths {
 
 struct SpillFile {
     file: ScratchFile,
-    /// Items in it that are still wanted. At zero the file starts over.
-    wanted: usize,
+    /// How many items are still wanted of each chunk that has some. Without any, the file starts over.
+    wanted: BTreeMap<u64, usize>,
+}
+
+impl Place {
+    /// The chunks in which it lies.
+    fn chunks(&self) -> impl Iterator<Item = u64> {
+        self.offset / CHUNK..(self.offset + self.length).div_ceil(CHUNK)
+    }
+}
+
+impl SpillFile {
+    fn keep(&mut self, place: &Place) {
+        for chunk in place.chunks() {
+            *self.wanted.entry(chunk).or_default() += 1;
+        }
+    }
+
+    fn forget(&mut self, place: &Place) {
+        for chunk in place.chunks() {
+            let Some(wanted) = self.wanted.get_mut(&chunk) else { continue };
+            *wanted -= 1;
+            if *wanted > 0 {
+                continue;
+            }
+            self.wanted.remove(&chunk);
+            // What comes next may still lie in the last one.
+            if (chunk + 1) * CHUNK <= self.file.end() {
+                self.file.give_back(chunk * CHUNK, CHUNK);
+            }
+        }
+        if self.wanted.is_empty() {
+            self.file.clear();
+        }
+    }
 }
 
 impl<T: Parcel> Shelf<T> {
@@ -91,7 +127,7 @@ impl<T: Parcel> Shelf<T> {
         let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let spill = match &mut *guard {
             Some(spill) => spill,
-            none => none.insert(SpillFile { file: ScratchFile::new(&self.space)?, wanted: 0 }),
+            none => none.insert(SpillFile { file: ScratchFile::new(&self.space)?, wanted: BTreeMap::new() }),
         };
         let offset = spill.file.end();
         let mut messages = Vec::with_capacity(frames.len());
@@ -109,9 +145,9 @@ impl<T: Parcel> Shelf<T> {
             });
         }
         spill.file.align(ALIGNMENT);
-        spill.wanted += 1;
-        let length = spill.file.end() - offset;
-        Ok(Place { offset, length, messages })
+        let place = Place { offset, length: spill.file.end() - offset, messages };
+        spill.keep(&place);
+        Ok(place)
     }
 
     fn read(&self, place: &Place) -> Result<T, Fault> {
@@ -147,11 +183,8 @@ impl<T: Parcel> Shelf<T> {
 
     fn forget(&self, place: &Place) {
         let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(spill) = &mut *guard else { return };
-        spill.wanted -= 1;
-        debug_assert!(place.offset < spill.file.end());
-        if spill.wanted == 0 {
-            spill.file.clear();
+        if let Some(spill) = &mut *guard {
+            spill.forget(place);
         }
     }
 }
