@@ -3,7 +3,7 @@
 use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER};
 use crate::fault::Fault;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata, OpenOptionsExt};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptionsExt, Permissions, PermissionsExt};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,10 @@ const LEAST_ROOM: u64 = 1 << 20;
 const LONGEST_NAME: usize = 255;
 /// At the top of a disk, for who repairs it; nobody else may read it.
 const LOST_AND_FOUND: &str = "lost+found";
+/// The mode of a new folder, as far as the process's mask lets it.
+const MODE: u32 = 0o777;
+/// The mode of the orchestrator's own folder.
+const OWN_MODE: u32 = 0o700;
 
 /// An open folder, and where it is.
 #[derive(Debug)]
@@ -64,11 +68,19 @@ impl Folder {
         Ok(())
     }
 
-    /// The orchestrator's own folder in it.
+    /// The orchestrator's own folder in it. What it keeps there, a pipeline with a password perhaps, is for nobody else.
     pub fn own_folder(&self) -> Result<Self, Fault> {
         let path = self.path.join(OWN_FOLDER);
-        let made = self.make_folder(Path::new(OWN_FOLDER));
-        let dir = made.map_err(|error| Fault::io(path.display(), &error))?;
+        let opened = self.make_folder(Path::new(OWN_FOLDER), OWN_MODE).and_then(|dir| {
+            let found = dir.dir_metadata()?;
+            let is_mine = found.uid() == rustix::process::geteuid().as_raw();
+            if is_mine && found.mode() & 0o777 != OWN_MODE {
+                // Some file systems know no modes.
+                let _ = dir.set_permissions(".", Permissions::from_mode(OWN_MODE));
+            }
+            Ok(dir)
+        });
+        let dir = opened.map_err(|error| Fault::io(path.display(), &error))?;
         Ok(Self { dir, path })
     }
 
@@ -146,7 +158,7 @@ impl Folder {
     pub fn append(&self, relative: &Path, bytes: &[u8]) -> Result<(), Fault> {
         let shown = relative.display();
         let folder = relative.parent().unwrap_or(Path::new(""));
-        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder) };
+        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder, MODE) };
         let name = relative.file_name().ok_or_else(|| Fault::bad_params(format!("{shown} has no file name")))?;
         let written = dir.and_then(|dir| {
             let mut options = cap_std::fs::OpenOptions::new();
@@ -218,7 +230,7 @@ impl Folder {
 
     pub fn new_file(&self, relative: &Path) -> Result<NewFile, Fault> {
         let (folder, name) = parts(relative)?;
-        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder) };
+        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder, MODE) };
         let dir = dir.map_err(|error| self.no_folder(folder, &error))?;
         check_replaced(&dir, name, relative)?;
         NewFile::in_folder(dir, name.to_owned()).map_err(|error| Fault::io(relative.display(), &error))
@@ -254,10 +266,10 @@ impl Folder {
 
     /// Opens before it makes: making a folder in the place of a file, or of a link that leads out, only says that
     /// something is there.
-    fn make_folder(&self, folder: &Path) -> io::Result<Dir> {
+    fn make_folder(&self, folder: &Path, mode: u32) -> io::Result<Dir> {
         match self.dir.open_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.dir.create_dir_all(folder)?;
+                self.dir.create_dir_with(folder, DirBuilder::new().recursive(true).mode(mode))?;
                 self.dir.open_dir(folder)
             }
             opened => opened,

@@ -374,6 +374,19 @@ mod tests {
     }
 
     #[test]
+    fn the_own_folder_is_for_nobody_else() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, root) = root();
+        let own = folder.path().join(OWN_FOLDER);
+        let mode = || fs::metadata(&own).expect("it is there").permissions().mode() & 0o777;
+        root.own_folder().expect("made");
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o755)).expect("opened to all");
+        root.own_folder().expect("opened");
+        assert_eq!(mode(), 0o700);
+    }
+
+    #[test]
     fn a_missing_file_names_its_neighbour() {
         let (folder, root) = root();
         fs::write(folder.path().join("employees.csv"), "x").expect("written");
