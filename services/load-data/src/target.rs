@@ -53,6 +53,8 @@ impl Target {
     /// [`flight_common::FaultKind::BadParams`] and [`flight_common::FaultKind::Denied`], each with the parameter.
     pub fn new(params: &Params, root: &DataRoot) -> Result<Self, Fault> {
         check_dataset(&params.dataset_name)?;
+        // Its folder is a path like any other.
+        root.locate(&params.dataset_name, "dataset_name")?;
         let named = params.path.as_deref().map(|path| root.locate(path, "path")).transpose()?;
         let (ending, packed) = named.as_deref().map_or((None, None), endings);
         let form = match (params.format, &named) {

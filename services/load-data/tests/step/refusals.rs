@@ -26,6 +26,10 @@ async fn a_dataset_name_that_is_no_name_is_refused() {
         let fault = refused(json!({"dataset_name": name}), &some()).await;
         assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (FaultKind::BadParams, "/dataset_name"));
     }
+    for name in [".quiver", ".Quiver"] {
+        let fault = refused(json!({"dataset_name": name}), &some()).await;
+        assert_eq!((fault.kind(), fault.violations()[0].pointer.as_str()), (FaultKind::Denied, "/dataset_name"));
+    }
     Root::new().load(json!({"dataset_name": "x".repeat(128)}), &some()).await.expect("the longest name");
 }
 
