@@ -1,10 +1,11 @@
 //! A file without a name, which gets one once it is whole.
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, MetadataExt};
 use cap_tempfile::TempFile;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 
 self_cell::self_cell!(
     /// A folder, and the unnamed file in it that is being written.
@@ -45,10 +46,14 @@ impl Draft {
         })
     }
 
-    /// Gives it this name, in place of another file of that name, once all of it is on disk.
+    /// Gives it this name, in place of another file of that name, whose mode it takes, once all of it is on disk.
     pub fn publish(mut self, name: &OsStr) -> io::Result<()> {
         self.0.with_dependent_mut(|dir, held| {
             let held = held.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            // Who may not read the one that was there may not read this one either.
+            if let Ok(there) = dir.metadata(name) {
+                held.file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
+            }
             held.file.sync_all()?;
             held.temporary.replace(name)?;
             // The name itself lasts only once its folder is on disk.

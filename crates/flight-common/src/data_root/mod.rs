@@ -408,4 +408,20 @@ mod tests {
         whole.commit().expect("committed");
         assert_eq!(fs::read(folder.path().join("out/a.csv")).expect("there"), b"all of it");
     }
+
+    #[test]
+    fn who_may_read_a_file_may_read_what_takes_its_place() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, root) = root();
+        let path = folder.path().join("a.csv");
+        for mode in [0o600, 0o640, 0o666] {
+            fs::write(&path, "old").expect("written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+            let mut file = root.new_file(Path::new("a.csv")).expect("begun");
+            file.write_all(b"new").expect("written");
+            file.commit().expect("committed");
+            assert_eq!(fs::read(&path).expect("there"), b"new");
+            assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, mode, "{mode:o}");
+        }
+    }
 }
