@@ -23,3 +23,8 @@ pub mod sqlite;
 pub use address::{Address, Kind};
 pub use connections::Connections;
 pub use database::Database;
+use std::time::Duration;
+
+/// Silence after which a server is asked whether it is still there: without that, one whose host is gone is waited for
+/// without end, or for hours.
+const KEEPALIVE: Duration = Duration::from_secs(60);

@@ -1,11 +1,11 @@
 //! The driver's settings from a URL: `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`.
 
+use crate::KEEPALIVE;
 use crate::address::Address;
 use flight_common::Fault;
 use flight_common::params::did_you_mean;
 use mysql_async::{Opts, OptsBuilder, SslOpts};
 use percent_encoding::percent_decode_str;
-use std::time::Duration;
 use url::Url;
 
 /// What may stand behind the question mark.
@@ -13,9 +13,6 @@ const KNOWN: [&str; 4] = ["ssl-mode", "socket", "unix_socket", "charset"];
 
 /// Bytes of the longest row: what the protocol allows. The server's own limit is for what it takes, not for what it gives.
 const LONGEST_ROW: usize = 1 << 30;
-/// Silence after which a server is asked whether it is still there: without that, one whose host is gone is waited for
-/// without end.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// How a connection is encrypted, as MySQL's own programs call it.
 #[derive(Clone, Copy, PartialEq)]
@@ -122,7 +119,7 @@ mod tests {
     fn a_host_that_dies_is_noticed() {
         let (opts, _) = opts("db/hr").expect("read");
         for opts in [without_tls(&opts), opts] {
-            assert_eq!(opts.tcp_keepalive(), Some(Duration::from_secs(60)));
+            assert_eq!(opts.tcp_keepalive(), Some(KEEPALIVE));
         }
     }
 

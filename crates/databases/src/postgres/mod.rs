@@ -8,6 +8,7 @@ mod tls;
 
 pub use fault::fault;
 
+use crate::KEEPALIVE;
 use crate::address::Address;
 use flight_common::farewell::Farewell;
 use flight_common::{Fault, compute};
@@ -23,6 +24,11 @@ use url::Url;
 const CONNECT: Duration = Duration::from_secs(20);
 /// How long a cancel request may take.
 const CANCEL: Duration = Duration::from_secs(5);
+
+/// Pause before a server that does not say that it is there is asked again.
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
+/// A server that does not answer so often is gone.
+const UNANSWERED: u32 = 6;
 
 /// An open connection.
 pub struct Session {
@@ -143,6 +149,15 @@ fn configured(address: &Address) -> Result<(Config, Tls), Fault> {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT / 2);
     }
+    if !options.iter().any(|(name, _)| name == "keepalives_idle") {
+        config.keepalives_idle(KEEPALIVE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(ASKED_AGAIN);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(UNANSWERED);
+    }
     Ok((config, if verify { Tls::verifying()? } else { Tls::trusting()? }))
 }
 
@@ -173,6 +188,18 @@ mod tests {
         let (config, _) = configured(&address.expect("an address")).expect("read");
         assert_eq!((config.get_user(), config.get_dbname()), (Some("a+nn"), Some("h+r")));
         assert_eq!((config.get_password(), config.get_application_name()), (Some(&b"s+cret+"[..]), Some("a b+c")));
+    }
+
+    #[test]
+    fn a_server_whose_host_is_gone_is_noticed_in_minutes_unless_told_otherwise() {
+        let patience = |options: &str| {
+            let config = config(options).expect("read");
+            let pause = config.get_keepalives_interval().expect("a pause");
+            (config.get_keepalives_idle().as_secs(), pause.as_secs(), config.get_keepalives_retries())
+        };
+        assert_eq!(patience(""), (60, 10, Some(6)));
+        let named = "?keepalives_idle=7200&keepalives_interval=75&keepalives_retries=9";
+        assert_eq!(patience(named), (7200, 75, Some(9)));
     }
 
     #[test]
