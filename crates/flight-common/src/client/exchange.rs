@@ -145,8 +145,7 @@ impl StepClient {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         if let Some(limit) = limit {
-            let millis = limit.as_millis().min(99_999_999);
-            headers.insert("grpc-timeout", HeaderValue::try_from(format!("{millis}m")).map_err(Fault::internal)?);
+            headers.insert("grpc-timeout", HeaderValue::try_from(grpc_timeout(limit)).map_err(Fault::internal)?);
         }
         let mut channel = self.channel.clone();
         let unreachable = |error: tonic::transport::Error| self.explain(&Status::from_error(Box::new(error)));
@@ -159,6 +158,16 @@ impl StepClient {
             _ => Ok(response),
         }
     }
+}
+
+/// What the protocol has for a limit: at most eight digits, in the smallest unit that holds it, and never less than it.
+fn grpc_timeout(limit: Duration) -> String {
+    const MOST: u128 = 99_999_999;
+    let millis = limit.as_nanos().div_ceil(1_000_000);
+    let units = [("m", 1), ("S", 1000), ("M", 60_000), ("H", 3_600_000)];
+    let counts = units.map(|(unit, length)| (millis.div_ceil(length), unit));
+    let (count, unit) = counts.into_iter().find(|&(count, _)| count <= MOST).unwrap_or((MOST, "H"));
+    format!("{count}{unit}")
 }
 
 /// The frames up to the report, which is kept apart. A stream that ends without one ends with a fault.
@@ -203,4 +212,25 @@ pub async fn collect_receipt(mut frames: FrameStream) -> Result<Bytes, Fault> {
     }
     let answer = json!({"receipt": receipt, "report": report});
     Ok(serde_json::to_vec(&answer).map_err(Fault::internal)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_in_the_smallest_unit_that_holds_it_and_never_shortened() {
+        for (limit, told) in [
+            (Duration::from_millis(1500), "1500m"),
+            (Duration::from_micros(1), "1m"),
+            (Duration::from_millis(99_999_999), "99999999m"),
+            (Duration::from_millis(100_000_001), "100001S"),
+            (Duration::from_secs(30 * 24 * 3600), "2592000S"),
+            (Duration::from_secs(99_999_999 * 60), "99999999M"),
+            (Duration::from_secs(99_999_999 * 60 + 1), "1666667H"),
+            (Duration::MAX, "99999999H"),
+        ] {
+            assert_eq!(grpc_timeout(limit), told);
+        }
+    }
 }

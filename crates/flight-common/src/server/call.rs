@@ -72,8 +72,12 @@ mod tests {
 
     #[test]
     fn timeouts_are_read_in_every_unit() {
-        assert_eq!(timeout("5S"), Some(Duration::from_secs(5)));
+        for (text, seconds) in [("2H", 7200), ("99999999M", 5_999_999_940), ("5S", 5)] {
+            assert_eq!(timeout(text), Some(Duration::from_secs(seconds)));
+        }
         assert_eq!(timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(timeout("7u"), Some(Duration::from_micros(7)));
+        assert_eq!(timeout("9n"), Some(Duration::from_nanos(9)));
         assert_eq!(timeout("é"), None);
         assert_eq!(timeout(""), None);
         assert_eq!(timeout("5x"), None);
