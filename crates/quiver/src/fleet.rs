@@ -161,7 +161,11 @@ impl Launch {
             tokio::time::sleep(pause).await;
             match self.start(&server.step, &server.address).await {
                 Ok(again) => *server = again,
-                Err(fault) => tracing::error!(step = server.step, fault = %fault, "it could not be started"),
+                Err(fault) => {
+                    tracing::error!(step = server.step, fault = %fault, "it could not be started");
+                    // How long the one before had lived says nothing about this one.
+                    server.begun = Instant::now();
+                }
             }
             server.pause = (pause * 2).min(AGAIN.1);
         }
@@ -209,5 +213,38 @@ impl Launch {
         let line = line.ok().flatten().ok_or_else(|| failed("it ended at once"))?;
         let address = line.rsplit(' ').next().unwrap_or_default().to_owned();
         Ok(StepServer { step: step.to_owned(), address, socket, child, tether, begun: Instant::now(), pause: AGAIN.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytesize::ByteSize;
+    use flight_common::RootOptions;
+    use flight_common::outbound::AllowList;
+
+    #[tokio::test]
+    async fn pauses_grow_also_for_a_server_that_had_lived_long() {
+        let env = EnvOptions {
+            root: RootOptions::at("."),
+            memory_limit: ByteSize::mib(1),
+            spill_dir: None,
+            spill_quota: None,
+            http_allow: AllowList::default(),
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let launch = Launch { env, logs: LogFormat::default(), folder };
+        let mut server = StepServer {
+            step: "none".to_owned(),
+            address: ANY_PORT.to_owned(),
+            socket: launch.folder.path().join("none.sock"),
+            child: Command::new("true").spawn().expect("it starts"),
+            tether: None,
+            begun: Instant::now().checked_sub(LIVED * 2).expect("the machine is up for longer"),
+            pause: AGAIN.0,
+        };
+        // What it starts is the program of this test, which is no server.
+        assert!(tokio::time::timeout(AGAIN.0 * 20, launch.keep(&mut server)).await.is_err());
+        assert!(server.pause > AGAIN.0 * 2, "{:?}", server.pause);
     }
 }
