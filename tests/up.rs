@@ -142,6 +142,11 @@ fn tokens_made_at_the_store_open_the_service() {
     let contexts = format!("current: here\ncontexts:\n  here: {{url: \"{}\", token_file: token}}\n", service.url);
     house.write("config.yaml", contexts);
     assert_eq!(house.quiver(&["runs", "list", "--config", "config.yaml"]).code, Some(0));
+    // A store that the environment names is not meant by who names an orchestrator.
+    let mut elsewhere = house.command(&["token", "list", "--url", &service.url, "--token", &secret]);
+    let elsewhere = elsewhere.env("QUIVER_STORE", "sqlite://elsewhere.db").output().expect("it starts");
+    assert_eq!(elsewhere.status.code(), Some(2), "{elsewhere:?}");
+    assert!(!house.path().join("elsewhere.db").exists());
     // Not an admin.
     assert_eq!(house.quiver(&["token", "list", "--config", "config.yaml"]).code, Some(2));
 }

@@ -37,7 +37,11 @@ impl Cli {
     /// What this process was called with. What is no call ends it, with the reason.
     pub fn read() -> Self {
         let called = variables::without_empty(Self::command()).get_matches();
-        Self::from_arg_matches(&called).unwrap_or_else(|error| error.exit())
+        let mut cli = Self::from_arg_matches(&called).unwrap_or_else(|error| error.exit());
+        if let (Command::Token(args), Some((_, called))) = (&mut cli.command, called.subcommand()) {
+            args.heed(called);
+        }
+        cli
     }
 }
 

@@ -1,7 +1,8 @@
 //! The words of `quiver token` and `quiver doctor`.
 
 use crate::remote::RemoteOptions;
-use clap::{Args, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Subcommand};
 use flight_common::RootOptions;
 use flight_common::arguments::deadline;
 use flight_common::serve::EnvOptions;
@@ -30,6 +31,16 @@ pub struct TokenArgs {
     /// Print JSON on standard output, and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl TokenArgs {
+    /// Whoever names an orchestrator on the command line means it, and not a store that the environment names.
+    pub fn heed(&mut self, called: &ArgMatches) {
+        let is_told = ["url", "context"].iter().any(|name| called.value_source(name) == Some(ValueSource::CommandLine));
+        if is_told && called.value_source("store") == Some(ValueSource::EnvVariable) {
+            self.store = None;
+        }
+    }
 }
 
 /// What to do with tokens.
