@@ -352,6 +352,8 @@ steps:
     }
     let unknown = service.quiver(&["runs", "download", "last", "odd", "-o", "down.xml"]);
     assert!(unknown.code == Some(2) && unknown.stderr.contains(".xml"), "{unknown:?}");
+    let folder = service.quiver(&["runs", "download", "last", "none", "-o", "examples"]);
+    assert!(folder.code == Some(2) && folder.stderr.contains("examples is a folder"), "{folder:?}");
     let lines = std::fs::read_to_string(house.path().join("out.jsonl")).expect("it was written");
     let id = service.show("last")["id"].as_str().expect("an id").to_owned();
     let preview = service.asked(&format!("/api/v1/runs/{id}/steps/odd/preview?limit=2"));

@@ -29,13 +29,15 @@ pub async fn text(file: &Path) -> Result<String, Fault> {
     }
 }
 
-/// Refuses to put a new file into the place of what is no file: a pipe, a device.
+/// Refuses to put a new file into the place of what is no file: a folder, a pipe, a device.
 ///
 /// # Errors
 /// [`flight_common::FaultKind::BadParams`] for what is there and no file.
 pub fn check_target(path: &Path) -> Result<(), Fault> {
     match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() && !found.is_dir() => {
+        Ok(found) if found.is_dir() => Err(Fault::bad_params(format!("{} is a folder, not a file", path.display()))
+            .help("add the name of a file, such as report.csv")),
+        Ok(found) if !found.is_file() => {
             Err(Fault::bad_params(format!("{} is a pipe or a device, not a file", path.display()))
                 .help("leave it out for standard output, and send that where it is to go"))
         }

@@ -5,7 +5,7 @@ use crate::cli::{RunsArgs, RunsCommand};
 use crate::exit::Exit;
 use crate::remote::Remote;
 use crate::show;
-use flight_common::{Fault, FaultKind};
+use flight_common::Fault;
 use futures::StreamExt;
 use orchestrator::api::{Comparison, RunDetails};
 use orchestrator::service::log::LogLine;
@@ -118,6 +118,10 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
         RunsCommand::Download { id, step, format, output, to } => {
             let mut query = vec![("format", format.map_or_else(|| format_of(to.as_deref()), Ok)?)];
             query.extend(output.map(|output| ("output", output)));
+            // Before anything is fetched for it.
+            if let Some(path) = &to {
+                file::check_target(path)?;
+            }
             let request = remote.api(Method::GET, &["runs", &id, "steps", &step, "download"]).query(&query);
             save(&remote, remote.send(request).await?, to.as_deref()).await?;
         }
@@ -258,7 +262,6 @@ async fn save(remote: &Remote, response: Response, to: Option<&Path>) -> Result<
         }
         return Ok(());
     };
-    file::check_target(path)?;
     let failed = |error: &std::io::Error| Fault::io(path.display(), error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // As others are made here; one that is there keeps its own.
@@ -271,6 +274,5 @@ async fn save(remote: &Remote, response: Response, to: Option<&Path>) -> Result<
     while let Some(piece) = pieces.next().await {
         file.write_all(&piece?).map_err(|error| failed(&error))?;
     }
-    file.persist(path).map_err(|error| Fault::new(FaultKind::Upstream, format!("{}: {error}", path.display())))?;
-    Ok(())
+    file.persist(path).map(drop).map_err(|error| failed(&error.error))
 }
