@@ -92,40 +92,51 @@ fn exporter<E>(
     refused: &mut Vec<Fault>,
     build: impl FnOnce(&str) -> Result<E, ExporterBuildError>,
 ) -> Option<E> {
-    let disabled = set(DISABLED).is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
-    let (name, endpoint) = set(variable).or_else(|| set(ALL)).filter(|_| !disabled)?;
-    let built = match endpoint.starts_with("http://") {
-        true => build(&endpoint).map_err(|error| error.to_string()),
-        false => Err("it is no http:// address".to_owned()),
-    };
-    let fault = |why| {
-        Fault::bad_params(format!("nothing is sent to {name}={endpoint}: {why}"))
-            .help("give the gRPC address of a collector: http://localhost:4317")
-    };
-    let fault = match built {
+    let (name, endpoint) = chosen(variable, set)?;
+    let built = address(&endpoint).and_then(|_| build(&endpoint).map_err(|error| error.to_string()));
+    let why = match built {
         Ok(exporter) => return Some(exporter),
-        Err(why) => fault(why),
+        Err(why) => why,
     };
+    let fault = Fault::bad_params(format!("nothing is sent to {name}={endpoint}: {why}"))
+        .help("give the gRPC address of a collector: http://localhost:4317");
     if !refused.iter().any(|told: &Fault| told.message() == fault.message()) {
         refused.push(fault);
     }
     None
 }
 
+type Variable = (&'static str, String);
+
+/// The endpoint that this variable names, or the one for all; nothing if there is none, or none is wanted.
+fn chosen(variable: &'static str, set: impl Fn(&'static str) -> Option<Variable>) -> Option<Variable> {
+    let disabled = set(DISABLED).is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+    set(variable).or_else(|| set(ALL)).filter(|_| !disabled)
+}
+
+/// The host and port of an endpoint.
+///
+/// # Errors
+/// Why nothing is sent there.
+fn address(endpoint: &str) -> Result<&str, String> {
+    let rest = endpoint.strip_prefix("http://").ok_or("it is no http:// address")?;
+    Ok(rest.split('/').next().unwrap_or_default())
+}
+
 /// What a variable of the environment says, with its name.
-fn set(name: &'static str) -> Option<(&'static str, String)> {
+fn set(name: &'static str) -> Option<Variable> {
     variables::set(name).map(|value| (name, value))
 }
 
 /// The collector that traces are sent to, and whether it takes connections within `patience`; nothing if there is none.
 pub async fn collector(patience: Duration) -> Option<(String, Result<(), String>)> {
-    let (_, endpoint) = set(TRACES).or_else(|| set(ALL))?;
-    let address = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
-    let address = address.split('/').next().unwrap_or_default();
-    let reached = tokio::time::timeout(patience, TcpStream::connect(address)).await;
-    let answer = match reached {
-        Ok(Ok(_)) => Ok(()),
-        _ => Err(format!("nobody takes connections at {endpoint}")),
+    let (name, endpoint) = chosen(TRACES, set)?;
+    let answer = match address(&endpoint) {
+        Err(why) => Err(format!("nothing is sent to {name}={endpoint}: {why}")),
+        Ok(address) => match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(format!("nobody takes connections at {endpoint}")),
+        },
     };
     Some((endpoint, answer))
 }
@@ -154,5 +165,28 @@ impl Drop for Telemetry {
         drop(alive);
         // Nobody sends a word: it ends when all have ended, or with the time.
         let _ = ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_goes_to_the_endpoint_of_its_own_before_that_of_all_and_nowhere_if_it_is_not_wanted() {
+        let among = |set: &'static [(&'static str, &'static str)]| {
+            let set = |name| set.iter().find(|(set, _)| *set == name).map(|&(name, value)| (name, value.to_owned()));
+            chosen(TRACES, set).map(|(_, endpoint)| endpoint)
+        };
+        assert_eq!(among(&[(METRICS, "http://c")]), None);
+        assert_eq!(among(&[(ALL, "http://a"), (DISABLED, "false")]).as_deref(), Some("http://a"));
+        assert_eq!(among(&[(ALL, "http://a"), (TRACES, "http://b")]).as_deref(), Some("http://b"));
+        assert_eq!(among(&[(ALL, "http://a"), (TRACES, "http://b"), (DISABLED, "True")]), None);
+    }
+
+    #[test]
+    fn an_endpoint_is_an_address_without_encryption() {
+        assert_eq!(address("http://collector:4317/x"), Ok("collector:4317"));
+        assert!(address("https://collector:4317").is_err() && address("collector:4317").is_err());
     }
 }

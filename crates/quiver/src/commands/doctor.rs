@@ -157,8 +157,8 @@ async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
 /// Whether somebody takes traces and metrics where they are sent.
 async fn collector() -> Finding {
     match telemetry::collector(PATIENCE).await {
-        None => Finding::good("collector", "none: traces are not sent (OTEL_EXPORTER_OTLP_ENDPOINT is not set)"),
+        None => Finding::good("collector", "none: traces are not sent (OTEL_EXPORTER_OTLP_ENDPOINT says where to)"),
         Some((endpoint, Ok(()))) => Finding::good("collector", format!("takes connections at {endpoint}")),
-        Some((_, Err(why))) => Finding::bad("collector", why, "start it; runs go on without"),
+        Some((_, Err(why))) => Finding::bad("collector", why, "start it, or set the right address; runs go on without"),
     }
 }
