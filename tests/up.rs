@@ -326,6 +326,16 @@ fn diagnosed(house: &House, words: &[&str], part: &str, environment: &[(&str, &s
 }
 
 #[test]
+fn the_doctor_makes_no_store() {
+    let house = House::new(PROGRAM);
+    for words in [&[][..], &["--store", "sqlite://new.db"], &["--store", "sqlite:new.db?mode=rwc"]] {
+        let store = diagnosed(&house, words, "store", &[]);
+        assert!(store["found"].as_str().is_some_and(|found| found.contains("none yet")), "{words:?}: {store}");
+    }
+    assert_eq!(house.outputs(), [""; 0]);
+}
+
+#[test]
 fn the_doctor_calls_no_collector_fine_to_which_nothing_is_sent() {
     let house = House::new(PROGRAM);
     let listening = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -100,12 +100,15 @@ fn folder(what: &'static str, path: &Path) -> Finding {
 
 async fn store(args: &DoctorArgs) -> Finding {
     let opened = async {
+        // Opened, a store in a file that is not there would be made.
+        let none = || Ok("none yet; `quiver up` makes one".to_owned());
         let url = match &args.store {
+            Some(url) if sqlite_file(url).is_some_and(|file| !file.exists()) => return none(),
             Some(url) => url.clone(),
             None => {
                 let root = args.env.root.open()?;
                 if !root.own_path().join("quiver.db").exists() {
-                    return Ok("none yet; `quiver up` makes one".to_owned());
+                    return none();
                 }
                 default_store(&root)?
             }
@@ -118,6 +121,13 @@ async fn store(args: &DoctorArgs) -> Finding {
         Ok(format!("{}: {shown}", store.kind()))
     };
     Finding::of("store", opened.await, "is the address right, and the database up?")
+}
+
+/// The file of a store in SQLite, where its address is written without escapes.
+fn sqlite_file(url: &str) -> Option<&Path> {
+    let rest = url.strip_prefix("sqlite:")?.split('?').next()?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    (path != ":memory:" && !path.contains('%')).then(|| Path::new(path))
 }
 
 async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
