@@ -52,12 +52,14 @@ use crate::service::Service;
 use auth::Caller;
 use axum::Router;
 use flight_common::Fault;
+use problem::PROBLEM;
 use seats::{Seat, Seats};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
@@ -85,6 +87,9 @@ impl Default for ApiLimits {
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
 
+/// What the macros take for the media type of every body.
+const JSON: &str = "application/json";
+
 struct Inner {
     service: Service,
     access: Access,
@@ -102,7 +107,14 @@ impl Api {
         let each = if access == Access::Open { limits.streams } else { limits.streams.div_ceil(2) };
         let seats = Seats::new(limits.streams, each);
         let requests = Semaphore::new(limits.requests);
-        Self(Arc::new(Inner { service, access, limits, seats, requests, publishing: std::array::from_fn(|_| Mutex::default()) }))
+        Self(Arc::new(Inner {
+            service,
+            access,
+            limits,
+            seats,
+            requests,
+            publishing: std::array::from_fn(|_| Mutex::default()),
+        }))
     }
 
     fn service(&self) -> &Service {
@@ -142,14 +154,27 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     named(routes().into_openapi())
 }
 
-/// Operations are called after their resource and their function, which is unique: `runs_list`.
+/// Operations are called after their resource and their function, which is unique: `runs_list`. Each may be refused for more
+/// than its own reasons: no token, a call that cannot be read, too many calls, a store that does not answer.
 fn named(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     // `{*path}`, which takes slashes as well, is a word of the router.
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    let problem = Content::new(Some(Ref::from_schema_name("ProblemDetails")));
+    let refused = ResponseBuilder::new().description("Why it was refused.").content(JSON, problem.clone()).build();
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.insert("default".to_owned(), refused.clone().into());
+            for response in responses.values_mut() {
+                if let RefOr::T(Response { content, .. }) = response
+                    && content.get(JSON).is_some_and(|body| *body == RefOr::T(problem.clone()))
+                {
+                    content.swap_remove(JSON);
+                    content.insert(PROBLEM.to_owned(), problem.clone().into());
+                }
+            }
             let tag = operation.tags.as_ref().and_then(|tags| tags.first());
             if let (Some(tag), Some(id)) = (tag, &operation.operation_id) {
                 operation.operation_id = Some(format!("{tag}_{id}"));

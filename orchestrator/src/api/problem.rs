@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
 
+/// Its media type.
+pub(super) const PROBLEM: &str = "application/problem+json";
+
 /// The body of every answer that is no success.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProblemDetails {
@@ -110,7 +113,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(self.details)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
