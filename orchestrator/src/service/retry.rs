@@ -5,6 +5,9 @@ use flight_common::Fault;
 use rand::Rng;
 use std::time::Duration;
 
+/// The longest that a server may let a run wait, unless its own pauses are longer: a schedule waits with its run.
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// How often, and after which time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
@@ -35,7 +38,7 @@ impl RetryPolicy {
     /// The pause before the next attempt, after `tries` that failed; nothing if there is to be none.
     ///
     /// Half of the pause is left to chance, so that what failed together does not come back together. A fault that
-    /// names a delay is given at least that.
+    /// names a delay is given at least that; one whose delay is too long has none, since before that it would come again.
     pub fn pause(&self, fault: &Fault, tries: u32) -> Option<Duration> {
         self.pause_with(fault, tries, rand::rng().random_range(0.5..=1.0))
     }
@@ -46,7 +49,8 @@ impl RetryPolicy {
         }
         let doubled = self.first.saturating_mul(1 << tries.saturating_sub(1).min(20));
         let pause = doubled.min(self.longest).mul_f64(chance);
-        Some(pause.max(fault.retry_delay().unwrap_or_default()))
+        let asked = fault.retry_delay().unwrap_or_default();
+        (asked <= HOUR.max(self.longest)).then_some(pause.max(asked))
     }
 }
 
@@ -79,5 +83,14 @@ mod tests {
     fn a_told_delay_is_waited_for() {
         let fault = Fault::busy("full").retry_after(60 * SECOND);
         assert_eq!(RetryPolicy::default().pause(&fault, 1), Some(60 * SECOND));
+    }
+
+    #[test]
+    fn no_server_lets_a_run_wait_beyond_an_hour_unless_its_longest_pause_does() {
+        let asked = |hours| Fault::busy("full").retry_after(hours * HOUR);
+        let policy = |longest| RetryPolicy { longest, ..RetryPolicy::default() };
+        assert_eq!(policy(SECOND).pause(&asked(1), 1), Some(HOUR));
+        assert_eq!(policy(SECOND).pause(&asked(2), 1), None, "the run fails, and says why");
+        assert_eq!(policy(2 * HOUR).pause(&asked(2), 1), Some(2 * HOUR));
     }
 }
