@@ -11,7 +11,9 @@ use super::rules::{RULE_KEYS, RunRules};
 use super::source::{Source, Span};
 use super::step::{FOR_EACH, Reference, StepSpec, check_id, read_step, references, required_text};
 use super::values::{refuse_unknown, wrong_type};
+use super::when::word;
 use super::yaml::{Entry, Node, Yaml};
+use std::collections::HashMap;
 
 /// A pipeline as it was written.
 #[derive(Clone, Debug)]
@@ -56,6 +58,7 @@ pub fn load(source: &Source, problems: &mut Problems) -> Spec {
     spec.steps[plain..].iter_mut().for_each(|step| step.finally = true);
     spec.refuse_too_many(problems);
     spec.refuse_unused(problems);
+    spec.refuse_twins(problems);
     spec
 }
 
@@ -175,6 +178,25 @@ impl Spec {
             None => {
                 let help = "list the steps that run at the end, however the others have ended";
                 problems.push(wrong_type(steps, FINALLY, "a list of steps", help));
+            }
+        }
+    }
+
+    /// Refuses conditions that could mean either of two steps, whose ids differ in `-` and `_` alone.
+    fn refuse_twins(&self, problems: &mut Problems) {
+        let mut steps: HashMap<String, Vec<&StepSpec>> = HashMap::new();
+        self.steps.iter().for_each(|step| steps.entry(word(&step.id)).or_default().push(step));
+        for (step, when) in self.steps.iter().filter_map(|step| Some((step, step.when.as_ref()?))) {
+            for word in when.words() {
+                // What is repeated is named from within its group only.
+                let near = |other: &&&StepSpec| other.group.is_none() || other.group == step.group;
+                let mut meant = steps.get(word).into_iter().flatten().filter(near);
+                let Some(first) = meant.next() else { continue };
+                if let Some(second) = meant.find(|other| other.id != first.id) {
+                    let message = format!("`steps.{word}` is two steps here: \"{}\" and \"{}\"", first.id, second.id);
+                    let help = "give one of them another id: a condition writes `_` for each `-`".to_owned();
+                    problems.push(Problem::at(when.span(), "bad-when", message).help(help));
+                }
             }
         }
     }

@@ -98,6 +98,16 @@ impl When {
         self.steps.values().map(String::as_str)
     }
 
+    /// The words for the steps that it names.
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().filter_map(|name| step_of(name))
+    }
+
+    /// Where it stood.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
     /// The first parts of its names: those of parameters among them.
     pub(super) fn roots(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| name.split('.').next().unwrap_or(name))

@@ -62,6 +62,31 @@ steps:
     .await;
 }
 
+#[tokio::test]
+async fn a_condition_that_could_mean_either_of_two_steps_is_refused() {
+    let read = "service: read-rows, params: {columns: [x]}";
+    let yaml = format!(
+        "\
+steps:
+  - {{id: check-a, {read}}}
+  - {{id: check_a, {read}}}
+  - {{id: alone, {read}, when: «steps.check_a.rows_out > 0 and steps.check_a.status == 'done'»}}
+  - {{id: far_off, {read}, when: steps.alone.rows_out > 0}}
+  - {{id: near, {read}, when: steps.far_off.rows_out > 0}}
+  - id: g
+    for_each: [1, 2]
+    steps:
+      - {{id: far-off, {read}}}
+      - {{id: b-1, {read}}}
+      - {{id: b_1, {read}}}
+      - {{id: c, {read}, when: «steps.b_1.rows_out > 0»}}
+      - {{id: d, {read}, when: «steps.far_off.rows_out > 0»}}
+"
+    );
+    let problems = told(&yaml, &["bad-when", "bad-when", "bad-when"]).await;
+    assert_eq!(problems[0].message, "`steps.check_a` is two steps here: \"check-a\" and \"check_a\"");
+}
+
 const REGIONS: &str = "\
 params: {more: east}
 steps:
