@@ -213,6 +213,15 @@ async fn merged_cells_hold_their_value_once_or_each() {
 }
 
 #[tokio::test]
+async fn a_workbook_with_the_lengths_of_a_large_one_is_read() {
+    let mut book = Workbook::new();
+    book.use_zip_large_file(true);
+    book.add_worksheet().write(0, 0, "a").and_then(|sheet| sheet.write(1, 0, 1)).expect("written");
+    let content = book.save_to_buffer().expect("a workbook");
+    assert_eq!(read(content, json!({})).await.expect("reads").cells(), [["1"]]);
+}
+
+#[tokio::test]
 async fn a_cell_that_holds_no_value_is_named_or_a_null() {
     let rows = |cell: &str| {
         crate::support::raw(&format!(

@@ -17,6 +17,24 @@ pub enum Cell<'a> {
     Time(f64, Kind),
 }
 
+/// No cell, and no row, takes more bytes of XML than this beside what stands in it.
+pub const MARKUP: u64 = 128;
+/// A byte of text takes no more than this: `_x0001_`.
+const ESCAPED: u64 = 7;
+/// No number has more digits: those of the smallest double.
+const DIGITS: u64 = 400;
+
+impl Cell<'_> {
+    /// It takes no more bytes of XML than this.
+    pub fn most_xml(&self) -> u64 {
+        match self {
+            Self::Text(text) => MARKUP + ESCAPED * text.len() as u64,
+            Self::Number(number) if *number != 0.0 && !(1e-9..1e20).contains(&number.abs()) => MARKUP + DIGITS,
+            Self::Number(_) | Self::Boolean(_) | Self::Time(..) => MARKUP,
+        }
+    }
+}
+
 /// How a time is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -211,4 +229,36 @@ fn instant<'a>(millis: i64, kind: Kind) -> Option<Cell<'a>> {
 /// A name that is short enough for a message.
 pub fn shortened(name: &str) -> String {
     name.chars().take(128).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MAX_ROWS, put};
+    use super::*;
+    use rust_xlsxwriter::{Format, Workbook};
+
+    /// The bytes of a sheet with this cell in its last place. A zip's central directory tells them: see APPNOTE.TXT, 4.3.12.
+    fn sheet_bytes(cell: Option<&Cell<'_>>) -> u64 {
+        let mut book = Workbook::new();
+        let sheet = book.add_worksheet_with_constant_memory().expect("a sheet");
+        if let Some(cell) = cell {
+            put(sheet, MAX_ROWS - 1, 16_383, cell, &Kind::ALL.map(|_| Format::new())).expect("it is put");
+        }
+        let zip = book.save_to_buffer().expect("a workbook");
+        let is_sheet = |entry: &&[u8]| entry.starts_with(b"PK\x01\x02") && entry[46..].starts_with(b"xl/worksheets/");
+        let entry = zip.windows(64).find(is_sheet).expect("the sheet");
+        u32::from_le_bytes([entry[24], entry[25], entry[26], entry[27]]).into()
+    }
+
+    #[test]
+    fn no_cell_takes_more_xml_than_it_says() {
+        let texts = ["", "\u{1}\u{1}\u{1}", " _x0041_ ", "<&>\"'", "\u{fffe}ü😀"].map(|text| Cell::Text(text.into()));
+        let numbers = [0.0, f64::MIN, -5e-324, 1e20, -1e-9, -0.1 - 0.2].map(Cell::Number);
+        let others = [Cell::Boolean(false), Cell::Time(2_958_465.999, Kind::Millis)];
+        let empty = sheet_bytes(None);
+        for cell in texts.into_iter().chain(numbers).chain(others) {
+            let taken = sheet_bytes(Some(&cell)) - empty;
+            assert!(taken <= cell.most_xml() + MARKUP, "{taken} of {}", cell.most_xml());
+        }
+    }
 }

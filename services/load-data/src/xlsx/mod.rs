@@ -19,6 +19,8 @@ const MAX_ROWS: u32 = 1_048_576;
 const MAX_TEXT: usize = 32_767;
 /// The longest name of a sheet.
 const MAX_NAME: usize = 31;
+/// The longest part of a zip whose lengths have 32 bits. Not every reader knows those that have 64.
+const MAX_PART: u64 = u32::MAX as u64;
 
 /// Writes an Excel workbook.
 pub struct XlsxWriter {
@@ -29,6 +31,8 @@ pub struct XlsxWriter {
     plain: Plain,
     header: bool,
     next_row: u32,
+    /// The sheet has no more bytes of XML than this.
+    most: u64,
     /// How cells of each [`Kind`] are shown.
     formats: [Format; Kind::COUNT],
 }
@@ -50,7 +54,7 @@ impl XlsxWriter {
         let sheet = sheet.map_err(|error| temporary_failed(&temporary, error))?;
         sheet.set_name(sheet_name(dataset)).map_err(Fault::internal)?;
         let formats = Kind::ALL.map(|kind| Format::new().set_num_format(kind.pattern()));
-        let mut begun = Self { workbook, sink, trouble, temporary, plain, header, next_row: 0, formats };
+        let mut begun = Self { workbook, sink, trouble, temporary, plain, header, next_row: 0, most: 0, formats };
         if header {
             begun.put_names()?;
         }
@@ -63,6 +67,7 @@ impl XlsxWriter {
             let sheet = this.workbook.worksheet_from_index(0).map_err(Fault::internal)?;
             for (place, field) in schema.fields().iter().enumerate() {
                 check_length(field.name(), field, None)?;
+                this.most += Cell::Text(field.name().into()).most_xml();
                 sheet.write_string(0, place as u16, field.name()).map_err(Fault::internal)?;
             }
             Ok(())
@@ -84,12 +89,14 @@ impl XlsxWriter {
         for row in 0..batch.num_rows() {
             for (place, (column, field)) in columns.iter().zip(fields).enumerate() {
                 let Some(cell) = column(row) else { continue };
+                self.most += cell.most_xml();
                 if let Cell::Text(text) = &cell {
                     check_length(text, field, Some(u64::from(self.next_row) + 1 - u64::from(self.header)))?;
                 }
                 put(sheet, self.next_row, place as u16, &cell, &self.formats).map_err(Fault::internal)?;
             }
             self.next_row += 1;
+            self.most += cell::MARKUP;
         }
         Ok(())
     }
@@ -120,6 +127,7 @@ impl Writer for XlsxWriter {
     }
 
     fn finish(mut self) -> Result<Sink, Fault> {
+        self.workbook.use_zip_large_file(self.most > MAX_PART);
         self.guarded(|this| {
             let saved = this.workbook.save_to_writer(&mut this.sink);
             saved.map_err(|error| this.trouble.fault(error))
