@@ -192,12 +192,12 @@ async fn upload(
     fits(body.size_hint().lower(), api.largest_upload(), &path)?;
     let seat = api.seat(&caller)?;
     let file = {
-        let root = root.clone();
+        let (root, place) = (root.clone(), place.clone());
         compute::run(move || root.new_file(&place)).await?
     };
     let (file, bytes) = receive(body, file, api.largest_upload(), &path).await?;
     let tag = {
-        let _turn = api.publishing(&path).await;
+        let _turn = api.publishing(&place).await;
         check(&root, &path, &expected).await?;
         compute::run(move || file.commit()).await?;
         tag_of(&root, &path).await?

@@ -55,6 +55,7 @@ use flight_common::Fault;
 use problem::PROBLEM;
 use seats::{Seat, Seats};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
@@ -135,7 +136,7 @@ impl Api {
     }
 
     /// Waits for the turn to look what is at this path, and to replace it. Other orchestrators know nothing of it.
-    async fn publishing(&self, path: &str) -> MutexGuard<'_, ()> {
+    async fn publishing(&self, path: &Path) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         path.hash(&mut hasher);
         self.0.publishing[hasher.finish() as usize % self.0.publishing.len()].lock().await

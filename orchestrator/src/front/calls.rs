@@ -86,7 +86,8 @@ impl FlightService for Calls {
         if !descriptor.path.is_empty() {
             caller.may(Role::Viewer)?;
             let kept = self.0.kept(&Place::of_path(&descriptor.path)?).await?;
-            return Ok(Response::new(self.0.info(&kept).await?));
+            let run = self.0.service.store().run(&kept.run_id).await.map_err(Fault::from)?;
+            return Ok(Response::new(self.0.info(&run, &kept).await?));
         }
         let command = command(&descriptor, &caller)?;
         let (_, client) = self.0.steps.server_of(&command.step).await?;

@@ -2,7 +2,7 @@
 
 use super::Inner;
 use crate::service::Service;
-use crate::store::{KeptOutput, RunFilter};
+use crate::store::{KeptOutput, RunFilter, RunRow, StoreError};
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use bytes::Bytes;
@@ -109,20 +109,22 @@ impl Inner {
         columns_of(&self.service, kept, &self.memory).await
     }
 
-    /// What Flight says of a kept output.
+    /// What Flight says of an output that this run has kept.
     ///
     /// # Errors
     /// As [`Inner::rows`].
-    pub async fn info(&self, kept: &KeptOutput) -> Result<FlightInfo, Fault> {
+    pub async fn info(&self, run: &RunRow, kept: &KeptOutput) -> Result<FlightInfo, Fault> {
         let schema = self.columns(kept).await?;
-        let expires = kept.created_at + i64::try_from(self.service.settings().keep_for.as_millis()).unwrap_or(0);
+        let keep_for = i64::try_from(self.service.settings().keep_for.as_millis()).unwrap_or(i64::MAX);
+        // While it runs, and may be resumed, nothing of it goes.
+        let expires = run.ended_at.map(|ended| ended.saturating_add(keep_for));
         let path = path_of(kept);
         let ticket = Ticket { ticket: path.join("/").into() };
         let endpoint = FlightEndpoint {
             ticket: Some(ticket),
             // Without a location: read it where you asked.
             location: Vec::new(),
-            expiration_time: Some(timestamp(expires)),
+            expiration_time: expires.map(timestamp),
             app_metadata: Bytes::new(),
         };
         Ok(FlightInfo {
@@ -144,11 +146,14 @@ impl Inner {
         let store = self.service.store();
         let run = wanted.strip_prefix("runs/").map(|rest| rest.split('/').next().unwrap_or_default().to_owned());
         let runs = match run {
-            Some(run) => vec![run],
+            Some(run) => match store.run(&run).await {
+                Err(StoreError::NotFound(_)) => Vec::new(),
+                found => vec![found?],
+            },
             None => {
                 let pipeline = Some(wanted.to_owned()).filter(|name| !name.is_empty());
                 let filter = RunFilter { pipeline, ..RunFilter::default() };
-                store.runs(&filter, None, LISTED_RUNS).await?.items.into_iter().map(|run| run.id).collect()
+                store.runs(&filter, None, LISTED_RUNS).await?.items
             }
         };
         let mut listed = Vec::new();
@@ -162,10 +167,10 @@ impl Inner {
     ///
     /// # Errors
     /// Why the store cannot be read.
-    pub async fn of_run(&self, run: &str) -> Result<Vec<FlightInfo>, Fault> {
+    pub async fn of_run(&self, run: &RunRow) -> Result<Vec<FlightInfo>, Fault> {
         let mut found = Vec::new();
-        for kept in self.service.store().kept(run).await? {
-            match self.info(&kept).await {
+        for kept in self.service.store().kept(&run.id).await? {
+            match self.info(run, &kept).await {
                 Ok(info) => found.push(info),
                 // It may have expired meanwhile.
                 Err(fault) => tracing::debug!(path = kept.path, fault = %fault, "a kept output cannot be shown"),

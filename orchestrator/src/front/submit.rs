@@ -76,7 +76,7 @@ impl Inner {
             app_metadata: Bytes::from(app_metadata),
             ..FlightInfo::default()
         };
-        for one in self.of_run(&run.id).await? {
+        for one in self.of_run(run).await? {
             if info.endpoint.is_empty() {
                 info.schema = one.schema;
             }

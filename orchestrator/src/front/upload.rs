@@ -7,10 +7,14 @@ use flight_common::wire::decode_messages;
 use flight_common::{Fault, compute};
 use futures::{StreamExt, stream};
 use serde_json::json;
+use std::time::Duration;
+use tokio::time::timeout;
 use tonic::Streaming;
 
 /// Uploads at a time: each has some rows in memory.
 pub const UPLOADS: usize = 8;
+/// How long one may stand still.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Inner {
     /// Writes the rows of a stream to the file that its descriptor names.
@@ -38,7 +42,7 @@ impl Inner {
         let begun = compute::run(move || RowWriter::begin(format, &schema, root.new_file(&place)?, "the file"));
         let mut writer = begun.await?;
         let mut count = 0;
-        while let Some(batch) = rows.next().await {
+        while let Some(batch) = timeout(PATIENCE, rows.next()).await.map_err(|_| silent())? {
             let batch = batch?;
             count += batch.num_rows();
             let written = compute::run(move || writer.write(batch).map(|()| writer));
@@ -48,4 +52,8 @@ impl Inner {
         let receipt = json!({"path": file_path, "format": format.extension(), "rows": count});
         Ok(PutResult { app_metadata: serde_json::to_vec(&receipt).map_err(Fault::internal)?.into() })
     }
+}
+
+fn silent() -> Fault {
+    Fault::timed_out(format!("no rows came for {} s", PATIENCE.as_secs())).help("nothing of it is kept: send it again")
 }

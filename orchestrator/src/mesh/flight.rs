@@ -144,8 +144,10 @@ impl FlightMesh {
                 let work = async move {
                     if let Err(fault) = client.stage(&staging, stream).await {
                         tracing::debug!(input = staging.input, fault = %fault, "staging ended early");
-                        // Once the exchange has begun, it reports it.
-                        tells.send(fault).ok();
+                        // Once the exchange has begun, it reports it; and why it reads no more, in any case.
+                        if fault.kind() != FaultKind::Cancelled {
+                            tells.send(fault).ok();
+                        }
                     }
                 };
                 AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))

@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::pipeline::{self, Arguments, Plan, Problems, RunRules, Source};
-use crate::store::{Changed, Definition, NewRun, RunRow, StoreError, Submitted};
+use crate::store::{Changed, Definition, NewRun, Ruled, RunRow, StoreError, Submitted};
 use flight_common::{Fault, StepDescription, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -309,10 +309,12 @@ impl Service {
                 let arguments = Arguments { sets: before.sets, params: before.params };
                 let plan = self.check_patiently(&before.pipeline, &body, &arguments).await.map_err(Refused::Wrong)?;
                 let ran = self.0.store.definition_of(run).await?;
-                same_pipeline(&pipeline::load(&Source::new(&before.pipeline, ran), &mut Problems::none()).name, &plan)?;
+                let ran = pipeline::load(&Source::new(&before.pipeline, ran), &mut Problems::none());
+                same_pipeline(&ran.name, &plan)?;
                 let Known { services, rules, .. } = Known::planned(plan);
-                let RunRules { hooks, priority, concurrency, .. } = rules;
-                Some(Changed { definition: Definition::new(body), services, hooks, priority, concurrency })
+                let priority = Ruled { before: ran.rules.priority, now: rules.priority };
+                let concurrency = Ruled { before: ran.rules.concurrency, now: rules.concurrency };
+                Some(Changed { definition: Definition::new(body), services, hooks: rules.hooks, priority, concurrency })
             }
         };
         let row = self.0.store.resume(run, changed.as_ref(), reuse, by).await?;

@@ -31,16 +31,6 @@ pub(super) struct Waiting {
     pub priority: i64,
     pub concurrency: Option<usize>,
     pub services: Vec<String>,
-    /// Where it came from.
-    pub origin: String,
-}
-
-impl Waiting {
-    /// Whether it is a run of a schedule that begins when the one before has ended.
-    pub fn comes_after_others(&self) -> bool {
-        let is_scheduled = self.origin.starts_with("schedule:") || self.origin.starts_with("catch-up:");
-        is_scheduled && self.concurrency == Some(1)
-    }
 }
 
 /// When each pipeline had a run taken last, as far as this replica took it: turns are counted, from 1.
@@ -131,14 +121,7 @@ mod tests {
 
     fn run(id: &str, pipeline: &str, priority: i64) -> Waiting {
         let services = vec!["extract-csv".to_owned()];
-        Waiting {
-            id: id.to_owned(),
-            pipeline: pipeline.to_owned(),
-            priority,
-            concurrency: None,
-            services,
-            origin: "api".to_owned(),
-        }
+        Waiting { id: id.to_owned(), pipeline: pipeline.to_owned(), priority, concurrency: None, services }
     }
 
     #[test]

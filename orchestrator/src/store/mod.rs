@@ -45,7 +45,7 @@ pub use error::StoreError;
 pub use events::EventRow;
 pub use expected::Expected;
 pub use kept::{Committed, KeptOutput, Over};
-pub use moves::{Changed, Ending};
+pub use moves::{Changed, Ending, Ruled};
 pub use outbox::{Message, Sent};
 pub use pipelines::{Definition, Pipeline, PipelineVersion, Stored};
 pub use queue::{Claim, Lease, Taken};

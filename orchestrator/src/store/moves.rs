@@ -59,10 +59,19 @@ pub struct Changed {
     pub services: Vec<String>,
     /// Whom to tell how it ended.
     pub hooks: HookRules,
-    /// Greater goes first, if the text says so.
-    pub priority: Option<i64>,
-    /// Runs of its pipeline at a time, if the text says so.
-    pub concurrency: Option<i64>,
+    /// Greater goes first.
+    pub priority: Ruled,
+    /// Runs of its pipeline at a time.
+    pub concurrency: Ruled,
+}
+
+/// What a text may rule: it holds unless the request for the run, or its schedule, has said something else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ruled {
+    /// As the text before had it.
+    pub before: Option<i64>,
+    /// As this one has it.
+    pub now: Option<i64>,
 }
 
 impl Store {
@@ -239,14 +248,19 @@ impl Store {
                 put_definition(self, tx, definition).await?;
                 sqlx::query(
                     "UPDATE runs SET definition = $2, services = $3, hooks = $4, version = NULL,
-                       priority = COALESCE($5, priority), concurrency = COALESCE($6, concurrency) WHERE id = $1",
+                       priority = CASE WHEN priority = COALESCE($5, 0) THEN COALESCE($6, priority) ELSE priority END,
+                       concurrency = CASE WHEN concurrency IS NOT DISTINCT FROM $7 THEN COALESCE($8, concurrency)
+                         ELSE concurrency END
+                     WHERE id = $1",
                 )
                 .bind(run)
                 .bind(&definition.hash)
                 .bind(json!(services).to_string())
                 .bind(json!(hooks).to_string())
-                .bind(priority)
-                .bind(concurrency)
+                .bind(priority.before)
+                .bind(priority.now)
+                .bind(concurrency.before)
+                .bind(concurrency.now)
                 .execute(&mut **tx)
                 .await?;
             }

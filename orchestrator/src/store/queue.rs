@@ -128,7 +128,6 @@ impl Store {
         if waiting.is_empty() {
             return Ok(Taken { claims, left: false });
         }
-        let waiting = self.after_those_before(tx, waiting).await?;
         let under_way = self.under_way(tx).await?;
         let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
         let left = chosen.len() < waiting.len();
@@ -169,12 +168,13 @@ impl Store {
 
     async fn under_way(&self, tx: &mut Tx) -> Result<Vec<Waiting>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, pipeline, priority, concurrency, services, origin FROM runs WHERE state IN ('running', 'cancelling')",
+            "SELECT id, pipeline, priority, concurrency, services FROM runs WHERE state IN ('running', 'cancelling')",
         );
         rows.fetch_all(&mut **tx).await?.iter().map(waiting).collect()
     }
 
-    /// The head of each pipeline's queue, oldest runs first.
+    /// The head of each pipeline's queue, oldest runs first. A run of a schedule that comes after the others of it does not
+    /// overtake one that waits to be tried again: that is not under way meanwhile, and is not over either.
     async fn waiting(&self, tx: &mut Tx, head: usize) -> Result<Vec<Waiting>, StoreError> {
         // Steps from name to name along the index, however long the queue is.
         let pipelines = sqlx::query(
@@ -189,8 +189,12 @@ impl Store {
         for row in pipelines.fetch_all(&mut **tx).await? {
             let pipeline: String = row.try_get(0)?;
             let rows = sqlx::query(self.sql(
-                "SELECT id, pipeline, priority, concurrency, services, origin FROM runs
-                 WHERE state = 'queued' AND pipeline = $1 AND not_before <= {now} ORDER BY priority DESC, id LIMIT $2",
+                "SELECT id, pipeline, priority, concurrency, services FROM runs r
+                 WHERE state = 'queued' AND pipeline = $1 AND not_before <= {now}
+                   AND NOT (concurrency = 1 AND (origin LIKE 'schedule:%' OR origin LIKE 'catch-up:%') AND EXISTS (
+                     SELECT 1 FROM runs b WHERE b.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10))
+                       AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))
+                 ORDER BY priority DESC, id LIMIT $2",
             ));
             let rows = rows.bind(pipeline).bind(head as i64).fetch_all(&mut **tx).await?;
             for row in &rows {
@@ -199,28 +203,6 @@ impl Store {
         }
         all.sort_by(|a: &Waiting, b| a.id.cmp(&b.id));
         Ok(all)
-    }
-
-    /// Those that wait, without runs of schedules that may not overtake an older one of theirs which waits to be tried again: it
-    /// is not under way meanwhile, and is not over either.
-    async fn after_those_before(&self, tx: &mut Tx, waiting: Vec<Waiting>) -> Result<Vec<Waiting>, StoreError> {
-        let mut may_go = Vec::with_capacity(waiting.len());
-        for run in waiting {
-            let is_held = run.comes_after_others()
-                && {
-                    let name = run.origin.split_once(':').map_or("", |(_, name)| name);
-                    let before = sqlx::query(self.sql(
-                    "SELECT id FROM runs WHERE origin IN ($1, $2) AND state = 'queued' AND attempt > 0 AND not_before > {now}
-                       AND id < $3 LIMIT 1",
-                ));
-                    let before = before.bind(format!("schedule:{name}")).bind(format!("catch-up:{name}")).bind(&run.id);
-                    before.fetch_optional(&mut **tx).await?.is_some()
-                };
-            if !is_held {
-                may_go.push(run);
-            }
-        }
-        Ok(may_go)
     }
 
     /// Takes a run, unless it has become something else since it was looked for.
@@ -318,6 +300,5 @@ fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {
         priority: row.try_get("priority")?,
         concurrency: concurrency.and_then(|most| usize::try_from(most).ok()),
         services: json(row, "services")?,
-        origin: row.try_get("origin")?,
     })
 }

@@ -138,7 +138,9 @@ async fn claimed_beside(fresh: &Fresh, change: &'static str) -> usize {
     let claiming = tokio::spawn(async move { store.claim("me", LEASE, 1, &Limits::default()).await });
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut looking).await.expect("told") == 0 {
+    while !claiming.is_finished()
+        && sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut looking).await.expect("told") == 0
+    {
         tokio::task::yield_now().await;
     }
     sqlx::query("COMMIT").execute(&mut other).await.expect("ended");

@@ -4,7 +4,7 @@ use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
 use flight_common::Fault;
 use orchestrator::pipeline::HookRules;
 use orchestrator::store::{
-    Changed, Committed, Definition, Ending, KeptOutput, NewRun, RunFilter, RunState, Store, StoreError,
+    Changed, Committed, Definition, Ending, KeptOutput, NewRun, Ruled, RunFilter, RunState, Store, StoreError,
 };
 use serde_json::json;
 use sqlx::Connection;
@@ -170,11 +170,15 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
         definition: changed,
         services: vec!["sum".to_owned()],
         hooks: HookRules::default(),
-        priority: Some(7),
-        concurrency: None,
+        priority: Ruled { before: None, now: Some(7) },
+        concurrency: Ruled::default(),
     };
     let run = store.resume("1", Some(&changed), true, "ann").await.expect("queued");
     assert_eq!(run.priority, 7);
+    store.cancel("1", false, "ann").await.expect("it waits");
+    let changed = Changed { priority: Ruled { before: None, now: Some(9) }, ..changed };
+    let run = store.resume("1", Some(&changed), true, "ann").await.expect("queued");
+    assert_eq!(run.priority, 7, "the text before had not said it");
     assert_eq!((run.state, run.definition, run.fault), (RunState::Queued, changed.definition.hash, None));
     let pause = Duration::from_millis(40);
     tokio::time::sleep(pause).await;

@@ -240,8 +240,9 @@ impl StepClient {
                 .help("give the address of a step or of the orchestrator's Flight front, not that of its REST API");
         }
         let fault = Fault::from_status(status);
-        if std::error::Error::source(status).is_none() {
-            return fault;
+        let Some(source) = std::error::Error::source(status) else { return fault };
+        if source.is::<tonic::TimeoutExpired>() {
+            return Fault::timed_out(format!("{} did not answer in time", self.peer)).help(Fault::LOOK_AT_THE_SERVER);
         }
         Fault::upstream(format!("{} is not reachable: {}", self.peer, fault.message()))
             .help("is it running, and is the address right?")

@@ -51,7 +51,9 @@ impl Draft {
         self.0.with_dependent_mut(|dir, held| {
             let held = held.take().ok_or(io::ErrorKind::BrokenPipe)?;
             // Who may not read the one that was there may not read this one either.
-            if let Ok(there) = dir.metadata(name) {
+            if let Ok(there) = dir.metadata(name)
+                && (there.mode() ^ held.file.metadata()?.permissions().mode()) & 0o777 != 0
+            {
                 held.file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
             }
             held.file.sync_all()?;
