@@ -1,4 +1,6 @@
-//! Passwords in addresses, struck out of what people are shown.
+//! Passwords in addresses, and credentials that are written out, struck out of what people are shown.
+
+use serde_json::Value;
 
 /// The text with each byte of a password in a URL (`scheme://user:password@host`, `?password=…`) as `*`, so that places in
 /// it stay where they were.
@@ -44,8 +46,63 @@ pub fn hidden(text: &str) -> String {
             bytes[from..from + unread.len()].fill(b'*');
         }
     }
+    for key in CREDENTIALS {
+        for (place, _) in text.match_indices(key) {
+            if let Some(written) = written_out(text, place, key) {
+                let from = written.as_ptr() as usize - text.as_ptr() as usize;
+                bytes[from..from + written.len()].fill(b'*');
+            }
+        }
+    }
     // Whole characters only were replaced, each byte by one of ASCII.
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The value as people are shown it: its texts as [`hidden`] shows them, and no credentials.
+pub fn hidden_in(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(hidden(text)),
+        Value::Array(items) => items.iter().map(hidden_in).collect(),
+        Value::Object(map) => {
+            let of_key = map.get("type").is_some_and(|kind| kind == "api_key");
+            let is_key = |name: &str| CREDENTIALS.contains(&name) && (name != "value" || of_key);
+            let shown = map.iter().map(|(name, value)| match value.as_str() {
+                Some(text) if is_key(name) && !is_reference(text) => (name.clone(), Value::from("***")),
+                _ => (name.clone(), hidden_in(value)),
+            });
+            shown.collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Parameters that are credentials; `value` is one in `{type: api_key, value: …}`.
+const CREDENTIALS: [&str; 5] = ["api_key", "auth_value", "password", "token", "value"];
+
+/// Whether a text only says where a credential is to be had.
+fn is_reference(text: &str) -> bool {
+    text.is_empty() || text.starts_with("secret://") || text.starts_with("{{") || text.starts_with('*')
+}
+
+/// The credential behind the key at this place, if that is one and stands there itself.
+fn written_out<'a>(text: &'a str, place: usize, key: &str) -> Option<&'a str> {
+    let line = text[..place].rfind('\n').map_or(0, |end| end + 1);
+    let before = &text[line..place];
+    if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-') {
+        return None;
+    }
+    if key == "value" && !before.contains("api_key") {
+        return None;
+    }
+    let behind = text[place + key.len()..].lines().next()?.trim_start_matches(['"', '\'']).trim_start_matches(' ');
+    let value = behind.strip_prefix(':')?.trim_matches(' ');
+    let value = match value.chars().next()? {
+        quote @ ('"' | '\'') => value[1..].split(quote).next()?,
+        '{' | '[' | '&' | '|' | '>' if !value.starts_with("{{") => return None,
+        _ if before.contains('{') => value.split([',', '}']).next()?.trim_end(),
+        _ => value.split(" #").next()?.trim_end(),
+    };
+    Some(value).filter(|value| !is_reference(value))
 }
 
 /// The parameter that is the address of a database.
@@ -64,7 +121,8 @@ fn unread(address: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::hidden;
+    use super::{hidden, hidden_in};
+    use serde_json::json;
 
     #[test]
     fn passwords_go_and_all_else_stays_in_its_place() {
@@ -85,9 +143,34 @@ mod tests {
             ("db_url: sqlite:a@b.db", "db_url: sqlite:a@b.db"),
             ("db_url: secret://a", "db_url: secret://a"),
             ("db_url: pg", "db_url: pg"),
+            ("auth: {type: bearer, token: a-b}, x: 1", "auth: {type: bearer, token: ***}, x: 1"),
+            ("{type: api_key, value: \"k,1\"}", "{type: api_key, value: \"***\"}"),
+            ("  password: p,w # mine\nmax_tokens: 5", "  password: *** # mine\nmax_tokens: 5"),
+            ("api_key: secret://key\ntoken: '{{ t }}'", "api_key: secret://key\ntoken: '{{ t }}'"),
+            ("\"auth_value\": \"v\", \"value\": 1", "\"auth_value\": \"*\", \"value\": 1"),
+            ("tokens: 5, my_token: a, token", "tokens: 5, my_token: a, token"),
         ] {
             assert_eq!(hidden(text), shown);
             assert_eq!(hidden(text).len(), text.len());
         }
+    }
+
+    #[test]
+    fn credentials_of_parameters_go() {
+        let params = json!({
+            "db_url": "postgres://ann:s3cret@h/db",
+            "auth": {"type": "api_key", "value": "k"},
+            "fill": {"value": "kept"},
+            "token": "secret://token",
+            "list": [{"password": "p"}],
+        });
+        let shown = json!({
+            "db_url": "postgres://ann:******@h/db",
+            "auth": {"type": "api_key", "value": "***"},
+            "fill": {"value": "kept"},
+            "token": "secret://token",
+            "list": [{"password": "***"}],
+        });
+        assert_eq!(hidden_in(&params), shown);
     }
 }

@@ -4,7 +4,7 @@ use super::edges::Input;
 use super::plan::{Plan, PlannedNode};
 use super::when::When;
 use arrow::datatypes::SchemaRef;
-use flight_common::StepKind;
+use flight_common::{StepKind, passwords};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -88,7 +88,7 @@ fn node_json(node: &PlannedNode) -> Value {
         "step": node.step,
         "kind": node.kind,
         "effects": node.effects,
-        "params": node.params,
+        "params": passwords::hidden_in(&node.params),
         "source": node.source,
         "datasets": node.datasets,
         "when": node.when.as_ref().map(When::text),

@@ -10,7 +10,6 @@ use crate::run::{RunReport, StepOutcome};
 use crate::store::{AuditRecord, Claim, RunRow};
 use chrono::Utc;
 use flight_common::{compute, passwords};
-use serde_json::Value;
 use std::path::Path;
 
 /// The records of an attempt, which are in its file already; `before` are those that were written earlier, whose steps have
@@ -51,16 +50,6 @@ pub(super) async fn written_down(
     before
 }
 
-/// The value without the passwords of addresses that are written out in it. What is referred to is not in it anyway.
-fn without_passwords(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(passwords::hidden(text)),
-        Value::Array(items) => items.iter().map(without_passwords).collect(),
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), without_passwords(value))).collect(),
-        other => other.clone(),
-    }
-}
-
 fn record(at: &str, run: &RunRow, attempt: i64, node: &PlannedNode, step: &StepOutcome) -> AuditRecord {
     let columns = node.outputs.first().map(|(_, schema)| {
         schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>()
@@ -71,14 +60,14 @@ fn record(at: &str, run: &RunRow, attempt: i64, node: &PlannedNode, step: &StepO
         attempt,
         pipeline: run.pipeline.clone(),
         definition: run.definition.clone(),
-        arguments: run.params.iter().map(|(name, value)| (name.clone(), without_passwords(value))).collect(),
+        arguments: run.params.iter().map(|(name, value)| (name.clone(), passwords::hidden_in(value))).collect(),
         submitted_by: run.submitted_by.clone(),
         origin: run.origin.clone(),
         trace_id: run.trace_id.clone(),
         id: node.id.clone(),
         step: node.step.clone(),
         version: node.version.clone(),
-        params: without_passwords(&node.params),
+        params: passwords::hidden_in(&node.params),
         source: node.source.clone(),
         status: step.status.name().to_owned(),
         rows_in: step.rows_in,

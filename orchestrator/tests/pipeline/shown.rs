@@ -122,6 +122,8 @@ async fn programs_get_nodes_edges_and_their_columns() {
     });
     assert!(shown["edges"].as_array().is_some_and(|edges| edges.len() == 6 && edges.contains(&why)), "{shown:#}");
     assert_eq!(shown["ordering"], json!([{"before": "why", "after": "e"}]));
+    let secret = planned(&DIAMOND.replacen("t_name", "'postgres://ann:s3cret@h/db'", 1)).await.to_json();
+    assert_eq!(secret["nodes"][0]["params"]["columns"][1], "postgres://ann:******@h/db");
 }
 
 #[tokio::test]
