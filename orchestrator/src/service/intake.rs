@@ -127,7 +127,25 @@ impl Service {
             return Err(out_of_range("concurrency", concurrency, 1));
         }
         let again = idempotency_key.clone().map(|key| (key, request.clone()));
-        let submitted = self.submit_as(request, idempotency_key, by, origin).await;
+        let submitted = async {
+            let (version, body) = self.asked(request.pipeline.as_deref(), request.version, request.yaml).await?;
+            let submission = Submission {
+                pipeline: request.pipeline,
+                version,
+                body,
+                sets: request.set,
+                params: request.params,
+                priority: request.priority,
+                concurrency: request.concurrency,
+                idempotency_key,
+                by: by.to_owned(),
+                origin: origin.to_owned(),
+                scheduled_at: None,
+                unplanned: false,
+            };
+            self.submit(submission).await
+        };
+        let submitted = submitted.await;
         let (Err(refused), Some((key, request))) = (&submitted, again) else { return submitted };
         match self.asked_before(&key, &request).await {
             Some(run) => {
@@ -136,31 +154,6 @@ impl Service {
             }
             None => submitted,
         }
-    }
-
-    async fn submit_as(
-        &self,
-        request: RunRequest,
-        idempotency_key: Option<String>,
-        by: &str,
-        origin: &str,
-    ) -> Result<Submitted, Refused> {
-        let (version, body) = self.asked(request.pipeline.as_deref(), request.version, request.yaml).await?;
-        let submission = Submission {
-            pipeline: request.pipeline,
-            version,
-            body,
-            sets: request.set,
-            params: request.params,
-            priority: request.priority,
-            concurrency: request.concurrency,
-            idempotency_key,
-            by: by.to_owned(),
-            origin: origin.to_owned(),
-            scheduled_at: None,
-            unplanned: false,
-        };
-        self.submit(submission).await
     }
 
     /// The run of an earlier request with this key, if this is the same one: whether its pipeline is stored yet and could run

@@ -1,195 +1,23 @@
 //! The server's bounds: how many, how long, and what a caller is told.
 
-use arrow::array::{AsArray, Int64Array, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+mod broken_off;
+mod steps;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, FlightDescriptor};
-use bytes::Bytes;
 use flight_common::client::{RemotePlan, StepClient};
 use flight_common::proto;
 use flight_common::server::{Limits, Listener, Server, Settings};
 use flight_common::testing::{batch, slices};
-use flight_common::wire::{Decoder, Ending, Frame, FrameBody, FrameStream, Gather, decode_stream, encode_stream};
-use flight_common::{
-    ANY_INPUTS, BatchStream, DataRoot, Effects, Fault, FaultKind, InputSchemas, Inputs, OUTPUT, Outputs, Planned,
-    Registry, SpillSpace, Step, StepCommand, StepContext, StepEnv, StepKind, StepSpec,
-};
-use futures::channel::mpsc::UnboundedSender;
+use flight_common::wire::{Decoder, FrameStream, Gather, decode_stream, encode_stream};
+use flight_common::{DataRoot, Fault, FaultKind, Registry, SpillSpace, StepCommand, StepEnv};
 use futures::{StreamExt, TryStreamExt, stream};
-use h2::{Reason, SendStream};
-use http_body_util::BodyExt;
 use prost::Message;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use steps::{Any, Both, Parted, Stalled, numbers};
 use tonic::transport::{Channel, Endpoint};
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-fn spec(name: &'static str, kind: StepKind, inputs: &'static [&'static str]) -> StepSpec {
-    StepSpec {
-        name,
-        version: "1",
-        kind,
-        summary: "For tests.",
-        manual: "",
-        inputs,
-        outputs: OUTPUT,
-        effects: Effects::None,
-        keeps_order: true,
-        aliases: &[],
-        examples: &[],
-    }
-}
-
-fn numbers() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]))
-}
-
-/// Gives one row, and then stands still.
-struct Stalled;
-
-impl Step for Stalled {
-    type Params = Nothing;
-    type Run = ();
-
-    fn spec(&self) -> StepSpec {
-        spec("stalled", StepKind::Extract, &[])
-    }
-
-    async fn plan(&self, _: Nothing, _: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
-        Ok(Planned::new(numbers(), ()))
-    }
-
-    fn process(&self, (): (), _: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
-        let row = RecordBatch::try_new(numbers(), vec![Arc::new(Int64Array::from(vec![1]))])?;
-        let items = stream::once(async { Ok(row) }).chain(stream::pending());
-        Ok(Outputs::main(BatchStream::new(numbers(), items)))
-    }
-}
-
-/// Gives both of its inputs, one after the other.
-struct Both;
-
-impl Step for Both {
-    type Params = Nothing;
-    type Run = ();
-
-    fn spec(&self) -> StepSpec {
-        spec("both", StepKind::Transform, &["first", "second"])
-    }
-
-    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
-        Ok(Planned::new(inputs.at(0).clone(), ()))
-    }
-
-    fn process(&self, (): (), mut inputs: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
-        let (first, second) = (inputs.take(0)?, inputs.take(1)?);
-        Ok(Outputs::main(BatchStream::new(first.schema(), first.chain(second))))
-    }
-}
-
-/// Gives all rows of all its inputs, whatever there are, and says in the schema what they were called.
-struct Any;
-
-impl Step for Any {
-    type Params = Nothing;
-    type Run = SchemaRef;
-
-    fn spec(&self) -> StepSpec {
-        spec("any", StepKind::Transform, ANY_INPUTS)
-    }
-
-    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<SchemaRef>, Fault> {
-        let names = inputs.iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
-        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new(names, DataType::Int64, true)]));
-        Ok(Planned::new(schema.clone(), schema))
-    }
-
-    fn process(&self, schema: SchemaRef, mut inputs: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
-        let streams: Vec<BatchStream> = (0..).map_while(|place| inputs.take(place).ok()).collect();
-        let renamed = schema.clone();
-        let rows = stream::iter(streams).flatten();
-        let rows = rows.map(move |batch| Ok(RecordBatch::try_new(renamed.clone(), batch?.columns().to_vec())?));
-        Ok(Outputs::main(BatchStream::new(schema, rows)))
-    }
-}
-
-/// Gives the even numbers, and the odd ones by an output of their own.
-struct Parted;
-
-impl Step for Parted {
-    type Params = Nothing;
-    type Run = ();
-
-    fn spec(&self) -> StepSpec {
-        StepSpec { outputs: &["output", "odd"], ..spec("parted", StepKind::Transform, &["input"]) }
-    }
-
-    async fn plan(&self, _: Nothing, _: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
-        Ok(Planned::new(numbers(), ()).output(numbers()))
-    }
-
-    fn process(&self, (): (), inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
-        let (sender, odd) = futures::channel::mpsc::unbounded();
-        let claimed = context.claims("odd");
-        let even = inputs.only()?.map_batches(numbers(), move |batch| {
-            let part = |rest: i64| {
-                let keep = batch["n"].as_primitive::<Int64Type>().unary(|n: i64| n % 2);
-                let keep: Int64Array = keep;
-                Ok::<_, Fault>(filter_record_batch(&batch, &keep.iter().map(|n| Some(n == Some(rest))).collect())?)
-            };
-            if claimed {
-                // A reader that is gone misses nothing.
-                let _ = sender.unbounded_send(part(1));
-            }
-            part(0)
-        });
-        Ok(Outputs::main(even).and(claimed.then(|| BatchStream::new(numbers(), odd))))
-    }
-}
-
-/// Tells what it sees of its input: rows, a fault, the end, or that nobody asks for more.
-struct Witness(UnboundedSender<&'static str>);
-
-/// Tells that it is gone.
-struct Gone(UnboundedSender<&'static str>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        drop(self.0.unbounded_send("gone"));
-    }
-}
-
-impl Step for Witness {
-    type Params = Nothing;
-    type Run = ();
-
-    fn spec(&self) -> StepSpec {
-        spec("witness", StepKind::Load, &["input"])
-    }
-
-    async fn plan(&self, _: Nothing, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<()>, Fault> {
-        Ok(Planned::new(inputs.at(0).clone(), ()))
-    }
-
-    fn process(&self, (): (), inputs: Inputs, _: &StepContext) -> Result<Outputs, Fault> {
-        let (input, rows, end) = (inputs.only()?, self.0.clone(), Gone(self.0.clone()));
-        let schema = input.schema();
-        let seen = input.inspect(move |item| drop(rows.unbounded_send(if item.is_ok() { "rows" } else { "fault" })));
-        let ended = stream::poll_fn(move |_| {
-            drop(end.0.unbounded_send("end"));
-            Poll::Ready(None)
-        });
-        Ok(Outputs::main(BatchStream::new(schema, seen.chain(ended))))
-    }
-}
 
 async fn served(limits: Limits) -> (Server, String) {
     serve(Registry::new().with(Stalled).with(Both).with(Any).with(Parted), limits).await
@@ -224,67 +52,6 @@ async fn read_all(client: &StepClient, command: &StepCommand, limit: Option<Dura
 
 fn frames(rows: &RecordBatch) -> FrameStream {
     FrameStream::new(rows.schema(), encode_stream(slices(rows, 2), false))
-}
-
-/// Begins a call with a client that says only what it is told to, and has said these rows.
-async fn begun(address: &str, method: &str, command: &StepCommand) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
-    let socket = TcpStream::connect(address).await.expect("it listens");
-    let (calls, connection) = h2::client::handshake(socket).await.expect("HTTP/2");
-    tokio::spawn(connection);
-    let mut calls = calls.ready().await.expect("ready");
-    let call = http::Request::post(format!("http://{address}/arrow.flight.protocol.FlightService/{method}"));
-    let call = call.header("content-type", "application/grpc").header("te", "trailers").body(()).expect("a call");
-    let (answer, mut said) = calls.send_request(call, false).expect("sent");
-    let first = stream::once(std::future::ready(Ok(Frame::describing(command.to_json()))));
-    let rows = first.chain(frames(&batch!("n" => Int64Array [1, 2, 3])));
-    let bytes = FrameBody::new(rows, Ending::Reset).collect().await.expect("all of it").to_bytes();
-    said.send_data(bytes, false).expect("sent");
-    (answer, said)
-}
-
-#[tokio::test]
-async fn an_input_that_is_broken_off_has_no_end() {
-    let (sees, mut seen) = futures::channel::mpsc::unbounded();
-    let (_server, address) = serve(Registry::new().with(Witness(sees)), Limits::default()).await;
-    let mut last = async || {
-        let mut all = seen.by_ref().take_while(|seen| std::future::ready(*seen != "gone")).collect::<Vec<_>>().await;
-        all.pop()
-    };
-    // The first is how a proxy passes on that its client has gone away, the second how most clients say so.
-    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
-        for method in ["DoExchange", "DoPut"].repeat(10) {
-            let (answer, mut said) = begun(&address, method, &command("witness", "")).await;
-            // An exchange has answered when it has begun, a load once it is over.
-            if method == "DoExchange" {
-                answer.await.expect("an answer");
-            }
-            said.send_reset(reason);
-            assert_ne!(last().await, Some("end"), "{method} {reason}");
-        }
-    }
-    let (_answer, mut said) = begun(&address, "DoExchange", &command("witness", "")).await;
-    said.send_data(Bytes::new(), true).expect("sent");
-    assert_eq!(last().await, Some("end"));
-}
-
-#[tokio::test]
-async fn a_staged_input_that_is_broken_off_is_forgotten() {
-    let limits = Limits { staging: Duration::from_millis(10), ..Limits::default() };
-    let (_server, address) = served(limits).await;
-    let staging = StepCommand { input: "second".to_owned(), ..command("both", "x-9") };
-    let (answer, said) = begun(&address, "DoPut", &staging).await;
-    // It is known by then.
-    let answer = answer.await.expect("an answer");
-    let client = StepClient::tcp(&address).expect("an address");
-    let again = async || client.stage(&staging, frames(&batch!("n" => Int64Array [4]))).await;
-    assert_eq!(again().await.expect_err("it is there already").kind(), FaultKind::BadParams);
-    drop((answer, said));
-    let staged = async {
-        while again().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), staged).await.expect("there is room for another one");
 }
 
 #[tokio::test]

@@ -1,0 +1,134 @@
+//! Flight SQL: its bounds, and what it answers from.
+
+use super::support::{House, until};
+use super::{Door, GOOD, SOON, ask};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use arrow_flight::Ticket;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
+use flight_common::SpillSpace;
+use futures::TryStreamExt;
+use prost::Message;
+use tonic::Code;
+use tonic::transport::Channel;
+
+/// Far more rows than there is memory, and each of them is wanted before the first can come.
+const HUGE: &str = "SELECT a.n, b.n AS m FROM sums.read a CROSS JOIN sums.read b ORDER BY a.n * b.n";
+
+/// A door before a table of 100,000 rows that was kept, with little memory and so much disk.
+async fn door_with_quota(quota: u64) -> Door {
+    let mut house = House::with_memory(16 << 20);
+    house.env.space = SpillSpace::new(house.env.space.budget().clone(), house.folder.path(), quota);
+    let (mesh, steps) = house.served().await;
+    let mut door = Door::before(house, mesh, vec![steps]).await;
+    door.keep(&GOOD.replace("rows: 2500", "rows: 100000")).await;
+    until("the run is over", || door.is_idle()).await;
+    door
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_fills_no_more_disk_than_the_quota_and_gives_it_back() {
+    const QUOTA: u64 = 8 << 20;
+    let mut door = door_with_quota(QUOTA).await;
+    let mut rows = ask(&mut door.client, HUGE).await;
+    let failed = tokio::time::timeout(SOON, rows.try_next()).await.expect("it ends").expect_err("too much");
+    let FlightError::Tonic(status) = failed else { panic!("{failed}") };
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.message().contains(&format!("the quota of {QUOTA} bytes")), "{status}");
+    until("all is given back", || door.is_idle()).await;
+    assert!(door.house.env.space.budget().peak() <= 16 << 20, "more memory than there is");
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_ends_with_its_client() {
+    let mut door = door_with_quota(4 << 30).await;
+    let space = door.house.env.space.clone();
+    let rows = ask(&mut door.client, HUGE).await;
+    until("it goes to disk", || space.disk_used() > 0).await;
+    drop(rows);
+    until("all is given back", || door.is_idle()).await;
+
+    let url = format!("http://{}", door.orchestrator.front());
+    let channel = Channel::from_shared(url).expect("a URL").connect().await.expect("it is open");
+    let mut other = FlightServiceClient::new(channel);
+    let rows = ask(&mut other, HUGE).await;
+    until("it goes to disk", || space.disk_used() > 0).await;
+    drop((rows, other));
+    until("all is given back", || door.is_idle()).await;
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_row_is_given_of_a_kept_file_that_was_changed() {
+    let mut door = Door::open().await;
+    let run = door.keep(GOOD).await;
+    let kept = door.orchestrator.service().store().kept(&run).await.expect("told").remove(0);
+    let path = door.orchestrator.service().own_folder().path().join(kept.path);
+    let query = "SELECT sum(n) FROM sums.read";
+    let ticket = || Ticket { ticket: format!("runs/{run}/read").into() };
+    assert!(door.client.do_get(ticket()).await.is_ok());
+    assert_eq!(ask(&mut door.client, query).await.try_collect::<Vec<_>>().await.expect("a row").len(), 1);
+
+    let mut bytes = std::fs::read(&path).expect("there");
+    let place = bytes.len() - 100;
+    bytes[place] ^= 1;
+    std::fs::write(&path, bytes).expect("spoilt");
+    let refused = door.client.do_get(ticket()).await.expect_err("refused");
+    assert!(refused.message().contains("was changed"), "{refused}");
+    let refused = ask(&mut door.client, query).await.try_next().await.expect_err("refused");
+    assert!(refused.to_string().contains("was changed"), "{refused}");
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_do_not_fit_are_told() {
+    let mut door = Door::open().await;
+    door.keep(GOOD).await;
+    for query in ["SELECT n + 9223372036854775807 FROM sums.read", "SELECT sum(n * 9223372036854775) FROM sums.read"] {
+        let told = ask(&mut door.client, query).await.try_collect::<Vec<_>>().await.expect_err("it does not fit");
+        assert!(told.to_string().contains("too large"), "{query}: {told}");
+    }
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_query_takes_the_orchestrator_along() {
+    let mut door = Door::open().await;
+    door.keep(GOOD).await;
+    let refused = [
+        (format!("SELECT {}1", "1+".repeat(200_000)), "is the most"),
+        (format!("SELECT {}1", "1+".repeat(1_000)), "levels deep"),
+        (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "nests too deeply"),
+        (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "levels deep"),
+        ("SELECT length(repeat('x', 2000000000))".to_owned(), "at once"),
+        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r".to_owned(), "ecursive"),
+    ];
+    for (query, why) in refused {
+        let ticket = TicketStatementQuery { statement_handle: query.clone().into() };
+        let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
+        let failed = match door.client.do_get(ticket).await {
+            Err(status) => status,
+            Ok(rows) => rows.into_inner().try_collect::<Vec<_>>().await.expect_err("refused"),
+        };
+        assert!(failed.message().contains(why), "{} …: {failed}", &query[..40]);
+    }
+    let rows: Vec<_> = ask(&mut door.client, "SELECT n FROM sums.read").await.try_collect().await.expect("rows");
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 2500);
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_that_differ_in_case_alone_are_told_apart() {
+    let mut door = Door::open().await;
+    let more = "  - {id: Read, service: numbers, params: {rows: 3}, checkpoint: true}\n";
+    door.keep(&format!("{GOOD}{more}")).await;
+    for (table, count) in [("\"Read\"", 3), ("read", 2500)] {
+        let query = format!("SELECT count(*) AS n FROM sums.{table}");
+        let rows: Vec<RecordBatch> = ask(&mut door.client, &query).await.try_collect().await.expect("a row");
+        assert_eq!(rows[0]["n"].as_primitive::<Int64Type>().value(0), count, "{table}");
+    }
+    door.orchestrator.stop().await;
+}
