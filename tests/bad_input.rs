@@ -178,6 +178,69 @@ fn two_loads_do_not_write_the_same_file() {
 }
 
 #[test]
+fn loads_share_a_table_if_all_of_them_add_rows() {
+    let house = House::new(PROGRAM);
+    let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";
+    let load = |id: &str, mode: &str, after: &str| {
+        let keys = if mode == "upsert" { ", keys: [Department]" } else { "" };
+        format!(
+            "  - {{id: {id}, service: load-sql, depends_on: [a{after}], \
+             params: {{db_url: 'sqlite:d.db', table: t, mode: {mode}{keys}}}}}\n"
+        )
+    };
+    for (first, second, after, good) in [
+        ("append", "append", "", true),
+        ("append", "append", ", b", true),
+        ("replace", "append", ", b", false),
+        ("append", "upsert", ", b", false),
+        ("upsert", "upsert", "", false),
+    ] {
+        house.write("p.yaml", format!("{read}{}{}", load("b", first, ""), load("c", second, after)));
+        let told = house.quiver(&["validate", "p.yaml", "--json"]).json();
+        let codes: Vec<_> = told["errors"].as_array().expect("a list").iter().map(|one| &one["code"]).collect();
+        assert_eq!(codes.is_empty(), good, "{first} {second} {after}: {told}");
+        assert!(codes.iter().all(|code| *code == "same-target"), "{told}");
+    }
+    for (file, after) in [("at_once.yaml", ""), ("in_turn.yaml", ", b")] {
+        house.write(file, format!("{read}{}{}", load("b", "append", ""), load("c", "append", after)));
+        let ended = house.quiver(&["run", file]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+    let query = "SELECT count(*) AS n, count(DISTINCT \"Department\") AS departments FROM t";
+    let count =
+        format!("steps:\n  - {{id: a, service: extract-sql, params: {{db_url: 'sqlite:d.db', query: {query:?}}}}}\n");
+    house.write("count.yaml", count + "  - {id: b, service: load-data, params: {path: n.csv}, depends_on: a}\n");
+    assert_eq!(house.quiver(&["run", "count.yaml"]).code, Some(0));
+    let told = std::fs::read_to_string(house.path().join("n.csv")).expect("a file");
+    let departments: u64 = told.trim().rsplit(',').next().and_then(|n| n.parse().ok()).expect("a number");
+    assert_eq!(told, format!("n,departments\n{},{departments}\n", 4 * departments));
+}
+
+#[test]
+fn a_password_that_was_struck_out_where_it_was_shown_is_none() {
+    let params = "{db_url: 'postgres://u:***@h/d', query: SELECT 1}";
+    let (code, line, column, help) = only(&format!("steps:\n  - {{id: a, service: extract-sql, params: {params}}}\n"));
+    assert_eq!((code.as_str(), line, column), ("bad-params", 2, 53));
+    assert!(help.contains("secret://"), "{help}");
+}
+
+#[test]
+fn what_steps_warn_of_is_told() {
+    let house = House::new(PROGRAM);
+    let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";
+    let check = "  - {id: b, service: data-quality, params: {rules: {min_rows: 1000}}, depends_on: a}\n";
+    house.write("p.yaml", format!("{read}{check}"));
+    for quiet in [&["run", "p.yaml"][..], &["run", "p.yaml", "-q"]] {
+        let ended = house.quiver(quiet);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stderr.contains("warning: b: min_rows: "), "{}", ended.stderr);
+    }
+    let told = house.quiver(&["run", "p.yaml", "--json"]).json();
+    let warned = told["steps"][1]["details"]["warnings"][0].as_str().expect("a sentence").to_owned();
+    assert!(warned.ends_with(" rows, expected at least 1000"), "{warned}");
+}
+
+#[test]
 fn a_wrong_set_is_told_with_the_nearest_step() {
     let house = House::new(PROGRAM);
     house.write("p.yaml", EXTRACT);

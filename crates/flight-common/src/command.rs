@@ -41,6 +41,9 @@ pub struct StepCommand {
     /// The run it belongs to.
     #[serde(alias = "runId", skip_serializing_if = "String::is_empty")]
     pub run_id: String,
+    /// What it is called in the pipeline of that run.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub node: String,
     /// What planning said identifies the source. If something else is there now, the call is refused.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
@@ -138,6 +141,7 @@ impl StepCommand {
             input_schemas: message.input_schemas.into_iter().map(|(name, bytes)| (name, SchemaBytes(bytes))).collect(),
             outputs: message.outputs,
             run_id: message.run_id,
+            node: message.node,
             source: message.source,
         }
     }

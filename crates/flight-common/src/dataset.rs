@@ -39,6 +39,24 @@ impl Dataset {
     }
 }
 
+/// A file or a table that a step writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The file or the table.
+    #[serde(flatten)]
+    pub dataset: Dataset,
+    /// Whether all that is there stays, with more rows beside it, also when it is done again. Else it may be gone.
+    #[serde(default)]
+    pub adds: bool,
+}
+
+impl From<Dataset> for Written {
+    /// What is there may be gone.
+    fn from(dataset: Dataset) -> Self {
+        Self { dataset, adds: false }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

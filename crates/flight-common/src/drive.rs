@@ -2,6 +2,7 @@
 //!
 //! Both doors come through here, the Flight server and the engine in the same process, so that figures mean the same.
 
+use crate::command::StepCommand;
 use crate::fault::Fault;
 use crate::parcel::Parcel;
 use crate::registry::PlannedStep;
@@ -50,21 +51,45 @@ impl Gauge {
     }
 }
 
+/// Which step of which run is driven.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The run.
+    pub run_id: &'a str,
+    /// What the step is called in its pipeline; empty where nobody said.
+    pub node: &'a str,
+}
+
+impl<'a> From<&'a str> for Part<'a> {
+    /// The only step of this run.
+    fn from(run_id: &'a str) -> Self {
+        Self { run_id, node: "" }
+    }
+}
+
+impl<'a> From<&'a StepCommand> for Part<'a> {
+    fn from(command: &'a StepCommand) -> Self {
+        Self { run_id: &command.run_id, node: &command.node }
+    }
+}
+
 /// Starts a planned step on these inputs.
 ///
 /// # Errors
 /// The step's own, before the first row.
-pub fn drive(
+pub fn drive<'a>(
     planned: PlannedStep,
     inputs: Vec<BatchStream>,
     env: &StepEnv,
-    run_id: &str,
+    part: impl Into<Part<'a>>,
     claimed: &[String],
 ) -> Result<Driven, Fault> {
     let spec = planned.spec;
     let mut env = env.clone();
     env.space = env.space.counted_apart();
-    let context = StepContext { run_id: run_id.into(), env, meter: Arc::default(), claimed: claimed.into() };
+    let Part { run_id, node } = part.into();
+    let (run_id, node, claimed) = (run_id.into(), node.into(), claimed.into());
+    let context = StepContext { run_id, node, env, meter: Arc::default(), claimed };
     let schemas = planned.outputs.clone();
     let inputs = inputs.into_iter().map(|input| watch_input(input, context.meter.clone())).collect();
     let outputs = planned.start(Inputs::new(inputs), &context)?;

@@ -1,6 +1,8 @@
 //! Passwords in addresses, and credentials that are written out, struck out of what people are shown.
 
+use crate::params::pointer;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The text with each byte of a password in a URL (`scheme://user:password@host`, `?password=…`) as `*`, so that places in
 /// it stay where they were.
@@ -46,8 +48,9 @@ pub fn hidden(text: &str) -> String {
             bytes[from..from + unread.len()].fill(b'*');
         }
     }
+    let lower = text.to_ascii_lowercase();
     for key in CREDENTIALS {
-        for (place, _) in text.match_indices(key) {
+        for (place, _) in lower.match_indices(key) {
             if let Some(written) = written_out(text, place, key) {
                 let from = written.as_ptr() as usize - text.as_ptr() as usize;
                 bytes[from..from + written.len()].fill(b'*');
@@ -64,20 +67,92 @@ pub fn hidden_in(value: &Value) -> Value {
         Value::String(text) => Value::String(hidden(text)),
         Value::Array(items) => items.iter().map(hidden_in).collect(),
         Value::Object(map) => {
-            let of_key = map.get("type").is_some_and(|kind| kind == "api_key");
-            let is_key = |name: &str| CREDENTIALS.contains(&name) && (name != "value" || of_key);
-            let shown = map.iter().map(|(name, value)| match value.as_str() {
-                Some(text) if is_key(name) && !is_reference(text) => (name.clone(), Value::from("***")),
-                _ => (name.clone(), hidden_in(value)),
-            });
-            shown.collect()
+            let of_key = is_api_key(map);
+            map.iter().map(|(name, value)| (name.clone(), hidden_member(name, value, of_key))).collect()
         }
         other => other.clone(),
     }
 }
 
-/// Parameters that are credentials; `value` is one in `{type: api_key, value: …}`.
-const CREDENTIALS: [&str; 5] = ["api_key", "auth_value", "password", "token", "value"];
+/// Values of a pipeline's parameters as people are shown them.
+pub fn hidden_in_params(params: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    params.iter().map(|(name, value)| (name.clone(), hidden_member(name, value, false))).collect()
+}
+
+/// Changes of parameters (`step.param=value`) as people are shown them.
+pub fn hidden_in_sets(sets: &[String]) -> Vec<String> {
+    let shown = |set: &String| match set.split_once('=') {
+        Some((path, value)) => {
+            let (before, name) = path.rsplit_once('.').unwrap_or(("", path));
+            match is_credential(name, before.ends_with(".auth")) && !is_reference(value) {
+                true => format!("{path}=***"),
+                false => hidden(set),
+            }
+        }
+        None => hidden(set),
+    };
+    sets.iter().map(shown).collect()
+}
+
+/// Where in parameters a password or a credential is one that was struck out: JSON pointers.
+pub fn struck_in(params: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    find_struck(params, String::new(), &mut found);
+    found
+}
+
+fn find_struck(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if is_struck(text) => found.push(at),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(place, item)| find_struck(item, format!("{at}/{place}"), found));
+        }
+        Value::Object(map) => {
+            let of_key = is_api_key(map);
+            for (name, value) in map {
+                let at = at.clone() + &pointer([name.as_str()]);
+                match value.as_str() {
+                    Some(text) if is_credential(name, of_key) && is_stars(text) => found.push(at),
+                    _ => find_struck(value, at, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether the password of an address was struck out.
+pub fn is_struck(address: &str) -> bool {
+    let Some((_, rest)) = address.split_once("//").filter(|_| !address.contains(char::is_whitespace)) else {
+        return false;
+    };
+    let of_user = rest.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password);
+    let of_query = rest.split_once("password=").map(|(_, rest)| rest.split('&').next().unwrap_or_default());
+    of_user.is_some_and(is_stars) || of_query.is_some_and(is_stars)
+}
+
+fn is_stars(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte == b'*')
+}
+
+fn hidden_member(name: &str, value: &Value, of_key: bool) -> Value {
+    match value.as_str() {
+        Some(text) if is_credential(name, of_key) && !is_reference(text) => Value::from("***"),
+        _ => hidden_in(value),
+    }
+}
+
+/// Whether a `value` among these is a key.
+fn is_api_key(map: &serde_json::Map<String, Value>) -> bool {
+    map.get("type").is_some_and(|kind| kind == "api_key")
+}
+
+/// Parameters that are credentials, in small letters; `value` is one in `{type: api_key, value: …}`.
+const CREDENTIALS: [&str; 7] = ["api_key", "auth_value", "authorization", "password", "token", "value", "x-api-key"];
+
+fn is_credential(name: &str, of_key: bool) -> bool {
+    CREDENTIALS.iter().any(|known| name.eq_ignore_ascii_case(known)) && (of_key || !name.eq_ignore_ascii_case("value"))
+}
 
 /// Whether a text only says where a credential is to be had.
 fn is_reference(text: &str) -> bool {
@@ -102,7 +177,19 @@ fn written_out<'a>(text: &'a str, place: usize, key: &str) -> Option<&'a str> {
         _ if before.contains('{') => value.split([',', '}']).next()?.trim_end(),
         _ => value.split(" #").next()?.trim_end(),
     };
-    Some(value).filter(|value| !is_reference(value))
+    Some(value).filter(|value| !is_reference(value) && !names_a_type(value))
+}
+
+/// Whether a text is the type of a column, which may be called `token`, too.
+fn names_a_type(value: &str) -> bool {
+    const TYPES: [&str; 17] = [
+        "bool", "date", "decimal", "double", "duration", "float", "int", "interval", "json", "list", "long", "number",
+        "string", "text", "time", "uint", "binary",
+    ];
+    let end = value.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(value.len());
+    let (word, rest) = value.split_at(end);
+    let known = matches!(word, "boolean" | "integer" | "timestamp" | "datetime") || TYPES.contains(&word);
+    known && (rest.is_empty() || rest.starts_with(['(', '[']) || rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The parameter that is the address of a database.
@@ -121,8 +208,9 @@ fn unread(address: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{hidden, hidden_in};
-    use serde_json::json;
+    use super::{hidden, hidden_in, hidden_in_params, hidden_in_sets, struck_in};
+    use serde_json::{Value, json};
+    use std::collections::BTreeMap;
 
     #[test]
     fn passwords_go_and_all_else_stays_in_its_place() {
@@ -145,7 +233,11 @@ mod tests {
             ("db_url: pg", "db_url: pg"),
             ("auth: {type: bearer, token: a-b}, x: 1", "auth: {type: bearer, token: ***}, x: 1"),
             ("{type: api_key, value: \"k,1\"}", "{type: api_key, value: \"***\"}"),
-            ("  password: p,w # mine\nmax_tokens: 5", "  password: *** # mine\nmax_tokens: 5"),
+            ("auth:\n  password: p,w # mine\nmax: 5", "auth:\n  password: *** # mine\nmax: 5"),
+            ("- password: p\n  type: basic", "- password: *\n  type: basic"),
+            ("types: {password: string, token: decimal(5, 2)}", "types: {password: string, token: decimal(5, 2)}"),
+            ("x: &a {user: ann, password: pw}", "x: &a {user: ann, password: **}"),
+            ("headers: {Authorization: 'Bearer b'}", "headers: {Authorization: '********'}"),
             ("api_key: secret://key\ntoken: '{{ t }}'", "api_key: secret://key\ntoken: '{{ t }}'"),
             ("\"auth_value\": \"v\", \"value\": 1", "\"auth_value\": \"*\", \"value\": 1"),
             ("tokens: 5, my_token: a, token", "tokens: 5, my_token: a, token"),
@@ -153,6 +245,41 @@ mod tests {
             assert_eq!(hidden(text), shown);
             assert_eq!(hidden(text).len(), text.len());
         }
+    }
+
+    #[test]
+    fn credentials_of_changes_go() {
+        for (set, shown) in [
+            ("a.auth.token=t", "a.auth.token=***"),
+            ("a.auth.value=k", "a.auth.value=***"),
+            ("a.headers.Authorization=Bearer b", "a.headers.Authorization=***"),
+            ("a.db_url=postgres://u:pw@h/d", "a.db_url=postgres://u:**@h/d"),
+            ("a.fill.value=7", "a.fill.value=7"),
+            ("a.token=secret://t", "a.token=secret://t"),
+        ] {
+            assert_eq!(hidden_in_sets(&[set.to_owned()]), [shown]);
+        }
+        let params = json!({"token": "t", "day": "2024-01-01", "url": "postgres://u:pw@h"});
+        let shown = json!({"token": "***", "day": "2024-01-01", "url": "postgres://u:**@h"});
+        let params: BTreeMap<String, Value> = serde_json::from_value(params).expect("a map");
+        assert_eq!(json!(hidden_in_params(&params)), shown);
+    }
+
+    #[test]
+    fn what_was_struck_out_is_found() {
+        let params = json!({
+            "db_url": "postgres://ann:******@h/db",
+            "auth": {"type": "api_key", "value": "***"},
+            "fill": {"value": "***"},
+            "list": [{"token": "*"}, "a?password=***", "mysql://h/d?password=**&x=1"],
+            "good": ["postgres://ann:p**@h/db", "secret://a", "postgres://ann@h/***"],
+        });
+        assert_eq!(struck_in(&params), ["/auth/value", "/db_url", "/list/0/token", "/list/2"]);
+        assert!(
+            struck_in(&hidden_in(&json!({"db_url": "mysql://a:b@h", "auth": {"type": "basic", "password": "p"}})))
+                .len()
+                == 2
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The steps of one process, by name, behind one face: several steps behind one server, or inside one command.
 
 use crate::command::StepCommand;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Written};
 use crate::describe::{Effects, StepDescription, StepSpec};
 use crate::fault::Fault;
 use crate::params::{ParamsSchema, did_you_mean};
@@ -40,7 +40,7 @@ pub struct PlannedStep {
     /// The data outside the pipeline that it reads or writes.
     pub datasets: Vec<Dataset>,
     /// What it writes, each file and table by itself.
-    pub writes: Vec<Dataset>,
+    pub writes: Vec<Written>,
     /// What it does to the world with these parameters.
     pub effects: Effects,
     start: Start,

@@ -18,6 +18,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The finding that holds what a step warned of: a list of sentences.
+pub const WARNINGS: &str = "warnings";
+
+/// How many warnings of a step are kept.
+const MOST_WARNINGS: usize = 20;
+
+/// How many characters of each.
+const LONGEST_WARNING: usize = 1000;
+
+/// The sentences of a step's findings that warn.
+pub fn warnings(details: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    details.get(WARNINGS).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// The closing figures of one run of a step. Durations are wall time in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -173,6 +187,20 @@ impl Meter {
     pub fn detail(&self, name: &str, value: impl Into<Value>) {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         own.details.insert(name.to_owned(), value.into());
+    }
+
+    /// Tells something that does not stop the run, and that whoever runs it should know: a sentence under the finding
+    /// [`WARNINGS`], on one line. Of very many, the first are kept, and the first characters of a very long one.
+    pub fn warn(&self, sentence: impl AsRef<str>) {
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let sentence: String = sentence.as_ref().chars().take(LONGEST_WARNING).map(plain).collect();
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = own.details.entry(WARNINGS).or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(told) = told
+            && told.len() < MOST_WARNINGS
+        {
+            told.push(Value::String(sentence));
+        }
     }
 
     /// Says that work is under way on other threads until the guard is dropped, so that this is not taken for waiting.

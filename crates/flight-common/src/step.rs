@@ -6,7 +6,7 @@
 
 use crate::compute;
 use crate::data_root::DataRoot;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Written};
 use crate::describe::{Effects, StepSpec};
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
@@ -123,8 +123,8 @@ pub struct Planned<R> {
     pub source: Option<String>,
     /// The data outside the pipeline that an extract reads or a load writes.
     pub datasets: Vec<Dataset>,
-    /// What it writes, each file and table by itself: no other step of a run may write the same.
-    pub writes: Vec<Dataset>,
+    /// What it writes, each file and table by itself: no other step of a run may write the same, unless both only add to it.
+    pub writes: Vec<Written>,
     /// What it does to the world with these parameters, where that is less than its [`StepSpec::effects`].
     pub effects: Option<Effects>,
     /// What to run.
@@ -156,9 +156,9 @@ impl<R> Planned<R> {
         self
     }
 
-    /// Names a file or table that is written.
-    pub fn writes(mut self, dataset: Dataset) -> Self {
-        self.writes.push(dataset);
+    /// Names a file or table that is written: in the place of what is there, unless a [`Written`] says otherwise.
+    pub fn writes(mut self, written: impl Into<Written>) -> Self {
+        self.writes.push(written.into());
         self
     }
 
@@ -217,6 +217,8 @@ impl Outputs {
 pub struct StepContext {
     /// The run it belongs to. Outputs are named by it.
     pub run_id: Arc<str>,
+    /// What it is called in the pipeline of that run; empty where the caller did not say.
+    pub node: Arc<str>,
     /// The data root and the spill space of this process; what this step spills is counted for it alone.
     pub env: StepEnv,
     /// Counters and findings of its own.

@@ -8,7 +8,7 @@ pub fn registry() -> Registry {
         .with(extract_csv::ExtractCsv)
         .with(extract_file::ExtractFile)
         .with(extract_sql::ExtractSql::default())
-        .with(extract_api::ExtractApi)
+        .with(extract_api::ExtractApi::default())
         .with(extract_excel::ExtractExcel)
         .with(data_quality::DataQuality)
         .with(delete_columns::DeleteColumns)

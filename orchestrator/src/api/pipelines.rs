@@ -10,6 +10,7 @@ use crate::service::{Refused, RunRequest, UNNAMED};
 use crate::store::{Definition, Pipeline, PipelineVersion, Stored};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use flight_common::passwords;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -35,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 pub struct PipelineText {
     #[serde(flatten)]
     version: PipelineVersion,
-    /// The YAML.
+    /// The YAML. A password that is written out in it is not shown.
     body: String,
 }
 
@@ -53,7 +54,7 @@ async fn list(_: Viewer, State(api): State<Api>) -> Result<Json<Vec<Pipeline>>, 
     Ok(Json(api.service().store().pipelines().await?))
 }
 
-/// A pipeline: as JSON, or its text alone with `Accept: application/yaml`.
+/// A pipeline: as JSON, or its text alone with `Accept: application/yaml`. Each byte of a password in it is `*`.
 #[utoipa::path(get, path = "/pipelines/{name}", tag = "pipelines", params(("name" = String, Path), Which), responses(
     (status = 200, body = PipelineText),
     (status = 304, description = "It is still the one in If-None-Match."),
@@ -72,11 +73,12 @@ async fn get(
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     let wanted = media_type(&headers, header::ACCEPT);
+    let body = passwords::hidden(&definition.body);
     Ok(match wanted.as_deref() {
         Some("application/yaml" | "text/yaml" | "text/plain") => {
-            ([(header::ETAG, tag), yaml_type()], definition.body).into_response()
+            ([(header::ETAG, tag), yaml_type()], body).into_response()
         }
-        _ => ([(header::ETAG, tag)], Json(PipelineText { version, body: definition.body })).into_response(),
+        _ => ([(header::ETAG, tag)], Json(PipelineText { version, body })).into_response(),
     })
 }
 
@@ -200,9 +202,10 @@ async fn diff(
     Ok(unified(&label(from.version), &old.body, &label(to.version), &new.body))
 }
 
-/// Two texts, as a unified diff.
+/// Two texts, as a unified diff. Of a password that is written out only its length is told.
 pub(super) fn unified(from: &str, old: &str, to: &str, new: &str) -> Response {
-    let changes = similar::TextDiff::from_lines(old, new);
+    let (old, new) = (passwords::hidden(old), passwords::hidden(new));
+    let changes = similar::TextDiff::from_lines(&old, &new);
     let text = changes.unified_diff().context_radius(3).header(from, to).to_string();
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/x-diff; charset=utf-8"))], text).into_response()
 }

@@ -9,6 +9,7 @@ use crate::service::RunRequest;
 use crate::store::{AttemptRow, AuditRecord, KeptOutput, Page, RunFilter, RunRow, RunState};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use flight_common::passwords;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -160,13 +161,14 @@ async fn details(api: &Api, id: &str) -> Result<RunDetails, ApiError> {
     })
 }
 
-/// The text that a run runs.
+/// The text that a run runs. Each byte of a password in it is `*`.
 #[utoipa::path(get, path = "/runs/{id}/definition", tag = "runs", params(("id" = String, Path)), responses(
     (status = 200, body = String, content_type = "application/yaml"),
     (status = 404, body = ProblemDetails),
 ))]
 async fn definition(_: Viewer, State(api): State<Api>, Path(id): Path<String>) -> Result<Response, ApiError> {
-    Ok(([yaml_type()], api.service().store().definition_of(&id).await?).into_response())
+    let text = api.service().store().definition_of(&id).await?;
+    Ok(([yaml_type()], passwords::hidden(&text)).into_response())
 }
 
 /// The attempts of a run, the first one first, each with its report.

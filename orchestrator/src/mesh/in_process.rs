@@ -35,7 +35,7 @@ impl InProcess {
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&command.inputs);
         let planned = self.registry.plan(&command, &schemas, &self.env).await?;
         let names = planned.spec.outputs;
-        let Driven { outputs, gauge } = drive(planned, inputs, &self.env, &command.run_id, &command.outputs)?;
+        let Driven { outputs, gauge } = drive(planned, inputs, &self.env, &command, &command.outputs)?;
         let mut named = outputs.into_iter().zip(names);
         let main = named.next().and_then(|(stream, _)| stream);
         let mut streams = vec![main.ok_or_else(|| Fault::internal("a step without a main output"))?];

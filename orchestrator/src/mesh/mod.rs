@@ -13,7 +13,9 @@ pub(crate) use secrets::secret_name;
 pub use secrets::{Secrets, WithSecrets};
 
 use arrow::datatypes::SchemaRef;
-use flight_common::{DataRoot, Dataset, EdgeStream, Effects, Fault, Parcel, StepCommand, StepDescription, StepReport};
+use flight_common::{
+    DataRoot, Dataset, EdgeStream, Effects, Fault, Parcel, StepCommand, StepDescription, StepReport, Written,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -66,7 +68,7 @@ pub struct StepPlan {
     /// The data outside the pipeline that it reads or writes.
     pub datasets: Vec<Dataset>,
     /// What it writes, each file and table by itself.
-    pub writes: Vec<Dataset>,
+    pub writes: Vec<Written>,
     /// What it does to the world with these parameters; what it describes, if nothing is said.
     pub effects: Option<Effects>,
 }

@@ -24,6 +24,7 @@ mod set;
 mod source;
 mod spec;
 mod step;
+mod targets;
 mod tree;
 mod values;
 mod when;

@@ -8,14 +8,14 @@ use super::refusal::{from_fault, from_violation, refused};
 use super::rules::RunRules;
 use super::source::{Source, Span};
 use super::spec::{Spec, load};
+use super::targets;
 use super::when::When;
 use super::yaml::Yaml;
 use crate::mesh::{Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Dataset, Effects, Fault, FaultKind, StepCommand, StepKind};
+use flight_common::{Dataset, Effects, Fault, FaultKind, StepCommand, StepKind, Violation, passwords};
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value};
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// A pipeline ready to run.
@@ -211,28 +211,13 @@ async fn plan(source: &Source, graph: &Graph, scope: Scope, steps: &dyn Planner,
             }
         }
     }
-    refuse_same_target(graph, &planned, problems);
+    targets::refuse_same(graph, &planned, problems);
     let effects: Vec<Effects> = graph.nodes.iter().zip(&planned).map(|(node, plan)| effects(node, plan)).collect();
     let known = Known { graph, left_out, effects };
     let nodes = graph.nodes.iter().zip(planned).enumerate();
     let planned = |(place, (node, plan)): (usize, (&Node, Option<StepPlan>))| planned_node(&known, place, node, plan?);
     let nodes = nodes.filter_map(planned).collect();
     Plan { name: graph.name.clone(), rules: graph.rules.clone(), nodes }
-}
-
-/// Refuses two steps that write the same: one would take the place of the other, and both would report success. Of those
-/// that have a condition, perhaps only one runs.
-fn refuse_same_target<'a>(graph: &'a Graph, planned: &'a [Option<StepPlan>], problems: &mut Problems) {
-    let mut written: HashMap<&Dataset, &Node> = HashMap::new();
-    let running = graph.nodes.iter().zip(planned).filter(|(node, _)| node.when.is_none());
-    let targets = |plan: &'a Option<StepPlan>| plan.iter().flat_map(|plan| &plan.writes);
-    for (node, target) in running.flat_map(|(node, plan)| targets(plan).map(move |target| (node, target))) {
-        if let Some(first) = written.insert(target, node) {
-            let message = format!("\"{}\" writes the same as \"{}\": {}", node.id, first.id, target.name);
-            let help = "give one of them another name; what is repeated may use {{ item }} in it".to_owned();
-            problems.push(Problem::at(&node.id_span, "same-target", message).help(help));
-        }
-    }
 }
 
 /// The nodes by how many steps away from an extract they are: those of a wave do not need each other.
@@ -283,7 +268,8 @@ async fn plan_node(
     let Some(description) = node.description.as_ref().filter(|_| !node.unfilled) else { return Ok(None) };
     let given = node_params(node);
     let checked = description.params_schema.check(&given);
-    let wrong = checked.map_err(|fault| vec![from_fault(&fault, &node.service_span)])?;
+    let mut wrong = checked.map_err(|fault| vec![from_fault(&fault, &node.service_span)])?;
+    wrong.extend(passwords::struck_in(&given).into_iter().map(struck));
     if !wrong.is_empty() {
         return Err(wrong
             .iter()
@@ -306,6 +292,12 @@ async fn plan_node(
         return Err(vec![problem.help("report it to whoever wrote the step".to_owned())]);
     }
     Ok(Some(plan))
+}
+
+/// A password that is as it was shown.
+fn struck(pointer: String) -> Violation {
+    let message = format!("{} was struck out where it was shown", pointer.trim_start_matches('/').replace('/', "."));
+    Violation::new(pointer, message).help(Some("write the password or the key itself, or secret://NAME".to_owned()))
 }
 
 fn node_params(node: &Node) -> Value {

@@ -60,7 +60,7 @@ fn record(at: &str, run: &RunRow, attempt: i64, node: &PlannedNode, step: &StepO
         attempt,
         pipeline: run.pipeline.clone(),
         definition: run.definition.clone(),
-        arguments: run.params.iter().map(|(name, value)| (name.clone(), passwords::hidden_in(value))).collect(),
+        arguments: passwords::hidden_in_params(&run.params),
         submitted_by: run.submitted_by.clone(),
         origin: run.origin.clone(),
         trace_id: run.trace_id.clone(),

@@ -18,7 +18,7 @@ pub(super) async fn settled(
     plan: &Plan,
     prints: &[String],
 ) -> Result<HashMap<String, Settled>, Fault> {
-    let mut past = past(service, claim, plan).await?;
+    let mut past = past(service, claim).await?;
     if past.kept.is_empty() && past.commits.is_empty() {
         return Ok(HashMap::new());
     }
@@ -46,13 +46,13 @@ pub(super) async fn settled(
     .await
 }
 
-async fn past(service: &Service, claim: &Claim, plan: &Plan) -> Result<Past, StoreError> {
+async fn past(service: &Service, claim: &Claim) -> Result<Past, StoreError> {
     if !claim.reuse {
         return Ok(Past::default());
     }
     let (store, run) = (&service.0.store, &claim.lease.run);
     let (kept, commits) = tokio::try_join!(store.kept(run), store.commits(run))?;
-    let told = match plan.nodes.iter().all(|node| node.asks.is_empty()) {
+    let told = match kept.is_empty() && commits.is_empty() {
         true => HashMap::new(),
         false => told(&store.attempts(run).await?),
     };

@@ -4,6 +4,7 @@
 //! their own logs goes by OTLP, under the run's trace.
 
 use crate::store::{AttemptRow, EventRow};
+use flight_common::report::warnings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -48,7 +49,7 @@ pub fn lines(events: &[EventRow], attempts: &[AttemptRow], step: Option<&str>) -
 fn of_attempts<'a>(attempts: impl Iterator<Item = &'a AttemptRow>) -> Vec<LogLine> {
     let steps = |attempt: &'a AttemptRow| {
         let steps = attempt.report.as_ref().and_then(|report| report["steps"].as_array()).into_iter().flatten();
-        steps.map(move |step| of_step(attempt, step))
+        steps.flat_map(move |step| of_step(attempt, step))
     };
     attempts.flat_map(steps).collect()
 }
@@ -61,7 +62,8 @@ fn level(kind: &str) -> &'static str {
     }
 }
 
-fn of_step(attempt: &AttemptRow, step: &Value) -> LogLine {
+/// How a step ended, and what it warned of.
+fn of_step(attempt: &AttemptRow, step: &Value) -> Vec<LogLine> {
     let status = word(&step["status"]);
     let figure = |name: &str| step[name].as_f64().unwrap_or(0.0);
     let mut message = format!(
@@ -84,8 +86,16 @@ fn of_step(attempt: &AttemptRow, step: &Value) -> LogLine {
         "cancelled" => "warn",
         _ => "info",
     };
-    let at = attempt.ended_at.unwrap_or(attempt.started_at);
-    LogLine { at, attempt: attempt.attempt, level: level.to_owned(), step: Some(word(&step["id"])), message }
+    let line = |level: &str, message: String| LogLine {
+        at: attempt.ended_at.unwrap_or(attempt.started_at),
+        attempt: attempt.attempt,
+        level: level.to_owned(),
+        step: Some(word(&step["id"])),
+        message,
+    };
+    let warned = step["details"].as_object().into_iter().flat_map(warnings);
+    let warned = warned.map(|sentence| line("warn", sentence.to_owned()));
+    std::iter::once(line(level, message)).chain(warned).collect()
 }
 
 /// What an event tells beside its kind.
@@ -154,7 +164,7 @@ mod tests {
             event(3, "failed", json!({ "fault": fault })),
         ];
         let report = json!({"steps": [
-            {"id": "read", "status": "done", "rows_out": 5, "counters": {"bytes_read": 7}},
+            {"id": "read", "status": "done", "rows_out": 5, "counters": {"bytes_read": 7}, "details": {"warnings": ["late"]}},
             {"id": "clean", "status": "failed", "rows_in": 5, "fault": fault},
         ]});
         let attempt = AttemptRow {
@@ -169,8 +179,12 @@ mod tests {
         let all = lines(&events, &attempts, None);
         let told: Vec<(&str, &str)> =
             all.iter().map(|line| (line.level.as_str(), line.step.as_deref().unwrap_or("-"))).collect();
-        assert_eq!(told, [("info", "-"), ("info", "-"), ("info", "read"), ("error", "clean"), ("error", "-")]);
-        assert_eq!(all[4].message, "failed clean: no column x (help: look)");
+        assert_eq!(
+            told,
+            [("info", "-"), ("info", "-"), ("info", "read"), ("warn", "read"), ("error", "clean"), ("error", "-"),]
+        );
+        assert!(all[3].message == "late" && all[2].message.ends_with("bytes_read 7"));
+        assert_eq!(all[5].message, "failed clean: no column x (help: look)");
         let one = lines(&events, &attempts, Some("clean"));
         assert!(one.len() == 1 && one[0].message.ends_with("5 rows in, 0 rows out; clean: no column x (help: look)"));
     }

@@ -1,8 +1,8 @@
 //! Runs and attempts as they are shown.
 
 use super::{RunState, Store, StoreError, json, json_or_none};
-use flight_common::Fault;
-use serde::{Deserialize, Serialize};
+use flight_common::{Fault, passwords};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Executor, Row};
@@ -19,10 +19,11 @@ pub struct RunRow {
     pub version: Option<i64>,
     /// The SHA-256 of the text that runs.
     pub definition: String,
-    /// Changes of parameters.
+    /// Changes of parameters. Passwords are not shown.
+    #[serde(serialize_with = "without_passwords")]
     pub sets: Vec<String>,
-    /// Values of the pipeline's parameters.
-    #[serde(default)]
+    /// Values of the pipeline's parameters. Passwords are not shown.
+    #[serde(default, serialize_with = "without_passwords_in")]
     #[schema(value_type = Object)]
     pub params: BTreeMap<String, Value>,
     /// Where it stands.
@@ -56,6 +57,14 @@ pub struct RunRow {
     /// The time of its schedule for which it runs, if it was queued for one.
     #[serde(default)]
     pub scheduled_at: Option<i64>,
+}
+
+fn without_passwords<S: Serializer>(sets: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    passwords::hidden_in_sets(sets).serialize(serializer)
+}
+
+fn without_passwords_in<S: Serializer>(params: &BTreeMap<String, Value>, serializer: S) -> Result<S::Ok, S::Error> {
+    passwords::hidden_in_params(params).serialize(serializer)
 }
 
 /// One attempt of a run.

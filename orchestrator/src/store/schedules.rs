@@ -3,7 +3,8 @@
 use super::read::{SHOWN, run_row};
 use super::{RunRow, Store, StoreError, json};
 use crate::schedule::{CatchUp, Overlap, ScheduleSpec};
-use serde::{Deserialize, Serialize};
+use flight_common::passwords;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -13,8 +14,8 @@ use sqlx::any::AnyRow;
 pub struct Schedule {
     /// Its name.
     pub name: String,
-    /// What runs when.
-    #[serde(flatten)]
+    /// What runs when. Passwords are not shown.
+    #[serde(flatten, serialize_with = "without_passwords")]
     pub spec: ScheduleSpec,
     /// Whether nothing runs for the time being.
     pub paused: bool,
@@ -30,6 +31,11 @@ pub struct Schedule {
     pub updated_at: i64,
     /// Who changed it.
     pub updated_by: String,
+}
+
+fn without_passwords<S: Serializer>(spec: &ScheduleSpec, serializer: S) -> Result<S::Ok, S::Error> {
+    let (params, set) = (passwords::hidden_in_params(&spec.params), passwords::hidden_in_sets(&spec.set));
+    ScheduleSpec { params, set, ..spec.clone() }.serialize(serializer)
 }
 
 impl Store {

@@ -38,6 +38,23 @@ async fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_password_in_a_text_is_not_shown() {
+    let running = Running::start(&[]).await;
+    let text = |password: &str| format!("# postgres://ann:{password}@h/db\n{GOOD}");
+    let run: Value = running.yaml(Method::POST, "/api/v1/runs", &text("pa55word")).await.json().await.expect("JSON");
+    for password in ["pa55word", "pa55word2"] {
+        assert!(running.yaml(Method::PUT, "/api/v1/pipelines/sums", &text(password)).await.status().is_success());
+    }
+    let id = run["id"].as_str().expect("an id");
+    for path in ["pipelines/sums", "pipelines/sums/diff", &format!("runs/{id}/definition")] {
+        let shown = running.request(Method::GET, &format!("/api/v1/{path}")).send().await.expect("an answer");
+        let shown = shown.text().await.expect("text");
+        assert!(shown.contains("postgres://ann:*******") && !shown.contains("pa55"), "{path}: {shown}");
+    }
+    running.orchestrator.stop().await;
+}
+
+#[tokio::test]
 async fn pipelines_have_versions_and_nobody_overwrites_unseen() {
     let running = Running::start(&[]).await;
     let first = running.yaml(Method::PUT, "/api/v1/pipelines/sums", GOOD).await;

@@ -35,6 +35,11 @@ async fn a_resumed_run_does_again_only_what_it_must() {
     let row = replica.until(&run, RunState::Done).await;
     assert_eq!(row.attempt, 4);
     assert_eq!(replica.steps(&run).await, pairs(&[("n", "reused"), ("s", "reused"), ("again", "done")]));
+    let reports: Vec<Value> =
+        replica.service.store().attempts(&run).await.expect("told").into_iter().filter_map(|one| one.report).collect();
+    let figures = |report: &Value| ["rows_in", "rows_out", "bytes_out"].map(|name| report["steps"][0][name].clone());
+    assert_eq!(figures(&reports[3]), figures(&reports[0]), "a reused step tells what it did when it was done");
+    assert_ne!(reports[3]["steps"][0]["rows_out"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

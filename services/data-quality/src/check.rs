@@ -198,6 +198,10 @@ pub fn record(checks: &[Check], context: &StepContext) {
         context.meter.count("columns_drifted", drifted as u64);
     }
     context.meter.detail("checks", json!(checks));
+    for check in checks.iter().filter(|check| !check.passed && check.on_failure != OnFailure::Fail) {
+        let rejected = if check.on_failure == OnFailure::Reject { "; those rows are rejected" } else { "" };
+        context.meter.warn(format!("{}{rejected}", check.to_sentence()));
+    }
 }
 
 /// The fault that stops the run, if a check failed that is to: it names those alone.
@@ -221,6 +225,11 @@ pub fn gate(checks: &[Check]) -> Option<Fault> {
 }
 
 impl Check {
+    /// What was found, and what was expected, in words.
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     /// The rule, the column and what was found, in words.
     pub fn to_sentence(&self) -> String {
         match &self.column {

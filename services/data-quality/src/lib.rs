@@ -8,7 +8,7 @@
 //! | `row_rule`, `reference`, `reject`, `fresh` | rules about single rows, and the rows that do not pass; the age of the newest value |
 //! | `drift` | how values are distributed, here and in a file |
 //! | `file`, `hashes` | a file that data are compared with, and the set of its values |
-//! | `check`, `report` | the result, for reports and faults, and as a file |
+//! | `check`, `report`, `page` | the result, for reports and faults, and as files: for programs, and for people |
 //!
 //! Rows leave as soon as they have been looked at. The verdict comes with the end of the stream: a gate that fails ends
 //! it with a fault, and a load commits on a normal end alone, so that nothing of such data is ever seen.
@@ -26,6 +26,7 @@ mod hashes;
 mod missing;
 mod names;
 mod observe;
+mod page;
 mod params;
 mod plan;
 mod reference;

@@ -42,7 +42,11 @@ impl Failure {
             403 => Fault::denied(message).help("check `auth`, and what it may read"),
             404 | 410 => Fault::not_found(message).help("check the address"),
             429 => Fault::busy(message).help("ask less often, or for larger pages"),
-            408 | 500..=599 => Fault::upstream(message).help("the server may do better later"),
+            408 | 502..=504 => {
+                Fault::upstream(message).help("it may do better later: raise `retries`, or run again then")
+            }
+            500..=599 => Fault::upstream(message)
+                .help("it is asked once only for this: look for why in its log, or in what it is asked"),
             400..=499 => Fault::bad_params(message).help("check the address, `params`, `headers` and `body`"),
             _ => Fault::upstream(message).help("the answer is no success"),
         };
@@ -108,6 +112,22 @@ mod tests {
             (304, FaultKind::Upstream),
         ] {
             assert_eq!(judged(status, None), (kind, Again::Never));
+        }
+    }
+
+    #[test]
+    fn what_is_not_tried_again_is_not_said_to_do_better_later() {
+        let told = |status| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            Failure::of_answer("h", status, &HeaderMap::new(), SystemTime::now()).fault
+        };
+        for status in [500, 501, 505] {
+            let fault = told(status);
+            assert!(fault.help_text().is_some_and(|help| help.contains("once only")), "{fault:?}");
+        }
+        for status in [408, 502, 503, 504] {
+            let fault = told(status);
+            assert!(fault.help_text().is_some_and(|help| help.contains("`retries`")), "{fault:?}");
         }
     }
 

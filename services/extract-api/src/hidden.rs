@@ -25,7 +25,7 @@ impl From<&str> for Hidden {
 }
 
 /// The value of a query parameter: a text, a number or a boolean.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum QueryValue {
@@ -49,7 +49,7 @@ impl QueryValue {
 }
 
 /// What a request carries: any JSON, or a text that is sent as it is.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub struct Payload(pub Value);

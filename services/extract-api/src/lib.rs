@@ -7,7 +7,7 @@
 //! | `fetch` | requests on the wire, within their limits |
 //! | `split` | an answer cut into records as it comes |
 //! | `pages` | all pages, and when one is asked for again |
-//! | `sniff`, `layout` | names and types, from the first records or from the user |
+//! | `sniff`, `layout`, `found` | names and types, from the first records or from the user |
 //! | `fields`, `fill`, `decode`, `trouble` | records as Arrow arrays, or what is wrong with them |
 
 mod decode;
@@ -15,6 +15,7 @@ mod failure;
 mod fetch;
 mod fields;
 mod fill;
+mod found;
 mod hidden;
 mod kind;
 mod layout;
@@ -38,9 +39,14 @@ use flight_common::{
     Effects, Fault, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext, StepEnv, StepKind, StepSpec,
     compute,
 };
+use found::Found;
+use std::sync::Arc;
 
 /// Reads rows from an HTTP API.
-pub struct ExtractApi;
+#[derive(Default)]
+pub struct ExtractApi {
+    found: Arc<Found>,
+}
 
 impl Step for ExtractApi {
     type Params = Params;
@@ -80,11 +86,12 @@ impl Step for ExtractApi {
     }
 
     async fn plan(&self, params: Params, _inputs: &InputSchemas, env: &StepEnv) -> Result<Planned<Run>, Fault> {
-        let options = options::Options::new(params)?;
-        compute::spawn(plan::plan(options, env.clone())).await.map_err(Fault::internal)?
+        let plan = plan::plan(params, env.clone(), self.found.clone());
+        compute::spawn(plan).await.map_err(Fault::internal)?
     }
 
     fn process(&self, run: Run, _inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        self.found.used(&run.layout);
         Ok(Outputs::main(run.batches(context)?))
     }
 }

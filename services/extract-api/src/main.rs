@@ -8,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: serve::Allocator = serve::Allocator;
 
 fn main() -> ExitCode {
-    serve::main(ExtractApi)
+    serve::main(ExtractApi::default())
 }

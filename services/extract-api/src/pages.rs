@@ -194,7 +194,7 @@ impl Pages {
         let delay = match failure.again {
             Again::Never => return Err(self.told(failure.fault)),
             _ if self.page.has_left || self.page.tries >= self.options.limits.retries => {
-                return Err(self.told(failure.fault));
+                return Err(self.in_vain(failure.fault));
             }
             Again::Soon => pause(self.page.tries, rand::random()),
             Again::After(delay) => delay,
@@ -208,14 +208,29 @@ impl Pages {
         }
     }
 
+    /// A fault after which no try is left, with how many there were.
+    fn in_vain(&self, fault: Fault) -> Fault {
+        match self.page.tries {
+            0 => self.told(fault),
+            more => {
+                let message = format!("{}, at the last of {} tries", fault.message(), more + 1);
+                self.told(worded(&fault, message))
+            }
+        }
+    }
+
     /// A fault with its page, where there are several.
     fn told(&self, fault: Fault) -> Fault {
-        if self.number == 1 {
-            return fault;
+        match self.number {
+            1 => fault,
+            number => worded(&fault, format!("page {number}: {}", fault.message())),
         }
-        let named = Fault::new(fault.kind(), format!("page {}: {}", self.number, fault.message()));
-        let named = named.with_violations(fault.violations().to_vec());
-        let named = fault.help_text().map_or(named.clone(), |help| named.help(help));
-        fault.retry_delay().map_or(named.clone(), |delay| named.retry_after(delay))
     }
+}
+
+/// The same fault in other words.
+fn worded(fault: &Fault, message: String) -> Fault {
+    let other = Fault::new(fault.kind(), message).with_violations(fault.violations().to_vec());
+    let other = fault.help_text().into_iter().fold(other, Fault::help);
+    fault.retry_delay().into_iter().fold(other, Fault::retry_after)
 }

@@ -2,11 +2,11 @@
 
 use crate::hidden::{Hidden, Payload, QueryValue};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Reads rows from an HTTP API.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// The address: `https://api.example.org/v1/orders`. This, or `api_url`, must be given.
@@ -116,7 +116,8 @@ pub struct Params {
     pub timestamp_format: Option<String>,
 
     /// How often a request is repeated that may do better later: no connection, 408, 429, 502, 503, 504, or an answer
-    /// that was cut short before any of its rows was passed on.
+    /// that was cut short before any of its rows was passed on. A 500 is not among them: the server has failed at what it was
+    /// asked.
     #[serde(default = "retries")]
     pub retries: u32,
 
@@ -148,7 +149,7 @@ pub enum Method {
 }
 
 /// Who asks.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
     /// A token in the header `Authorization`.
@@ -177,7 +178,7 @@ pub enum Auth {
 }
 
 /// Where a key goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPlace {
     /// Into a header.
@@ -214,7 +215,7 @@ pub enum Format {
 }
 
 /// How there is more than one page.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pagination {
     /// The first page is all that is wanted.

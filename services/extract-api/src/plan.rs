@@ -1,8 +1,10 @@
 //! The plan: what the user says the columns are, or a look at the first page.
 
+use crate::found::{FRESH, Found};
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::pages::Pages;
+use crate::params::Params;
 use crate::run::Run;
 use crate::sniff::Sample;
 use flight_common::{Fault, FaultKind, Planned, StepEnv};
@@ -15,24 +17,38 @@ const SAMPLE_BYTES: usize = 16 << 20;
 ///
 /// # Errors
 /// What is wrong with the parameters, or with the answer.
-pub async fn plan(options: Options, env: StepEnv) -> Result<Planned<Run>, Fault> {
+pub async fn plan(params: Params, env: StepEnv, found: Arc<Found>) -> Result<Planned<Run>, Fault> {
+    let options = Arc::new(Options::new(params.clone())?);
     let pointer = options.pointer;
-    look(options, &env).await.map_err(|fault| {
-        if !fault.violations().is_empty() || fault.kind() == FaultKind::Internal {
-            return fault;
+    let layout = match found.layout(&params) {
+        Some(layout) => layout,
+        None => {
+            let layout = Arc::new(look(&options, &env).await.map_err(|fault| of_address(fault, pointer))?);
+            found.keep(params, layout.clone());
+            // What was found is known with all that was sent, keys among it.
+            tokio::spawn(async move {
+                tokio::time::sleep(FRESH).await;
+                found.forget();
+            });
+            layout
         }
-        let message = fault.message().to_owned();
-        fault.violation(pointer, message)
-    })
+    };
+    Ok(Planned::new(layout.schema.clone(), Run { options, layout }))
 }
 
-async fn look(options: Options, env: &StepEnv) -> Result<Planned<Run>, Fault> {
-    let options = Arc::new(options);
-    let layout = match options.sample_rows {
-        0 => Layout::of_types(&options)?,
-        _ => sniff(&options, env).await?,
-    };
-    Ok(Planned::new(layout.schema.clone(), Run { options, layout: Arc::new(layout) }))
+fn of_address(fault: Fault, pointer: &str) -> Fault {
+    if !fault.violations().is_empty() || fault.kind() == FaultKind::Internal {
+        return fault;
+    }
+    let message = fault.message().to_owned();
+    fault.violation(pointer, message)
+}
+
+async fn look(options: &Arc<Options>, env: &StepEnv) -> Result<Layout, Fault> {
+    match options.sample_rows {
+        0 => Layout::of_types(options),
+        _ => sniff(options, env).await,
+    }
 }
 
 async fn sniff(options: &Arc<Options>, env: &StepEnv) -> Result<Layout, Fault> {

@@ -47,7 +47,7 @@ fn peak() -> usize {
 #[tokio::test]
 async fn an_answer_of_twenty_times_the_memory_streams_through() {
     let bench = Bench::new().http_allow("127.0.0.1".parse().expect("a list")).memory(LIMIT);
-    let registry = Registry::new().with(ExtractApi);
+    let registry = Registry::new().with(ExtractApi::default());
     let step = registry.find("extract-api").expect("it is there");
     let before = peak();
     let (_, mut driven) = bench.start(&*step, &json!({"url": server()}), Vec::new()).await.expect("planned");

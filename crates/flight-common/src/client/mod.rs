@@ -5,7 +5,7 @@ mod exchange;
 pub use exchange::{Exchange, collect_receipt};
 
 use crate::command::StepCommand;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Written};
 use crate::describe::{Effects, StepDescription};
 use crate::fault::Fault;
 use crate::server::{CANCEL, DESCRIBE, LocalConnector, MESH_HEADER, PlanDetails, http2};
@@ -51,7 +51,7 @@ pub struct RemotePlan {
     /// The data outside the pipeline that the step reads or writes.
     pub datasets: Vec<Dataset>,
     /// What the step writes, each file and table by itself.
-    pub writes: Vec<Dataset>,
+    pub writes: Vec<Written>,
     /// What the step does to the world with these parameters, where the server says it.
     pub effects: Option<Effects>,
 }

@@ -135,6 +135,12 @@ impl Folder {
                 .help("a symbolic link may only point to files beneath the data root")
                 .violation(pointer, format!("{given} {LEADS_OUT}"));
         }
+        if let Some(target) = self.dangling(path, error) {
+            let message = format!("{given} is a symbolic link that leads nowhere: to {}", target.display());
+            return Fault::not_found(message.clone())
+                .help("put a file where it leads to, or remove the link")
+                .violation(pointer, message);
+        }
         let fault = Fault::io(given, error);
         let message = fault.message().to_owned();
         let fault = fault.violation(pointer, message);
@@ -143,6 +149,12 @@ impl Folder {
         }
         let near = self.nearest_name(path);
         fault.help(super::looked_up(near.as_deref(), &self.path))
+    }
+
+    /// Where a link leads that leads to nothing.
+    fn dangling(&self, path: &Path, error: &io::Error) -> Option<PathBuf> {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        is_missing.then(|| self.dir.read_link_contents(path).ok()).flatten()
     }
 
     fn nearest_name(&self, path: &Path) -> Option<String> {

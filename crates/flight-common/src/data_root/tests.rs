@@ -92,6 +92,22 @@ fn a_pattern_finds_links_to_files_and_whoever_opens_one_that_leads_out_is_told()
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_told_as_such() {
+    let (folder, root) = root();
+    fs::create_dir(folder.path().join("in")).expect("made");
+    for (to, link) in [("gone.csv", "in/a.csv"), ("a.csv", "in/b.csv")] {
+        std::os::unix::fs::symlink(to, folder.path().join(link)).expect("linked");
+    }
+    for (link, to) in [("in/a.csv", "gone.csv"), ("in/b.csv", "a.csv")] {
+        let fault = root.open_file(link, "file_path").expect_err("it leads nowhere");
+        assert_eq!(fault.kind(), FaultKind::NotFound);
+        assert_eq!(fault.message(), format!("{link} is a symbolic link that leads nowhere: to {to}"));
+        assert!(fault.help_text().is_some_and(|help| help.contains("remove the link")), "{fault:?}");
+        assert_eq!(fault.violations()[0].pointer, "/file_path");
+    }
+}
+
+#[test]
 fn a_pattern_fails_where_a_folder_that_may_hold_some_cannot_be_looked_at() {
     let (folder, root) = root();
     std::os::unix::fs::symlink("/etc", folder.path().join("out")).expect("linked");

@@ -114,7 +114,7 @@ impl Service {
             self.registry.plan(&command, &schemas, &env).instrument(tracing::info_span!(parent: &span, "plan")).await?;
         let names = planned.spec.outputs;
         check_claims(&command, names)?;
-        let Driven { outputs, gauge } = drive(planned, inputs, &env, &command.run_id, &command.outputs)?;
+        let Driven { outputs, gauge } = drive(planned, inputs, &env, &command, &command.outputs)?;
         let mut outputs = outputs.into_iter().zip(names);
         let main = outputs.next().and_then(|(main, _)| main);
         let main = main.ok_or_else(|| Fault::internal(format!("{} has no main output", command.step)))?;

@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::command::{Form, StepCommand};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Written};
 use crate::describe::Effects;
 use crate::fault::Fault;
 use crate::registry::PlannedStep;
@@ -42,7 +42,7 @@ pub struct PlanDetails {
     pub datasets: Vec<Dataset>,
     /// What the step writes, each file and table by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub writes: Vec<Dataset>,
+    pub writes: Vec<Written>,
     /// What the step does to the world with these parameters; where a server does not say, what its description says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<Effects>,

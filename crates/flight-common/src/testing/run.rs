@@ -1,7 +1,7 @@
 //! A step run in a line, in this process.
 
 use crate::data_root::DataRoot;
-use crate::drive::{Driven, drive};
+use crate::drive::{Driven, Part, drive};
 use crate::fault::{Fault, FaultKind};
 use crate::memory::MemoryBudget;
 use crate::outbound::AllowList;
@@ -78,6 +78,8 @@ pub struct Bench {
     pub names: Vec<String>,
     /// The run that it is part of.
     pub run_id: String,
+    /// What it is called in the pipeline of that run.
+    pub node: String,
 }
 
 impl Bench {
@@ -90,6 +92,7 @@ impl Bench {
             claimed: Vec::new(),
             names: Vec::new(),
             run_id: "test-run".to_owned(),
+            node: String::new(),
         }
     }
 
@@ -131,6 +134,12 @@ impl Bench {
     /// Makes it part of this run.
     pub fn of_run(mut self, run_id: &str) -> Self {
         self.run_id = run_id.to_owned();
+        self
+    }
+
+    /// Calls it so in the pipeline of its run.
+    pub fn at_node(mut self, node: &str) -> Self {
+        self.node = node.to_owned();
         self
     }
 
@@ -188,7 +197,8 @@ impl Bench {
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&self.names);
         let planned = step.plan(params, &schemas, &self.env).await?;
         let schema = planned.outputs[0].clone();
-        Ok((schema, drive(planned, inputs, &self.env, &self.run_id, &self.claimed)?))
+        let part = Part { run_id: &self.run_id, node: &self.node };
+        Ok((schema, drive(planned, inputs, &self.env, part, &self.claimed)?))
     }
 }
 

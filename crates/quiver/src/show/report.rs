@@ -4,15 +4,21 @@ use super::numbers::{count, time};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use flight_common::Fault;
+use flight_common::report::warnings;
 use orchestrator::run::{RunReport, Status, StepOutcome};
 use serde_json::Value;
 
-/// Shows how a run ended, on standard error. Quiet, it shows only what went wrong.
+/// Shows how a run ended, on standard error. Quiet, it shows only what went wrong, and what steps warn of.
 pub fn report(report: &RunReport, quiet: bool) {
     if !quiet {
         super::tell(table(&report.steps));
         for step in &report.steps {
             findings(step);
+        }
+    }
+    for step in &report.steps {
+        for sentence in warnings(&step.details) {
+            super::tell(format_args!("warning: {}: {sentence}", step.id));
         }
     }
     if let Some(fault) = &report.fault {

@@ -5,6 +5,7 @@ use chrono::{DateTime, Local, TimeZone};
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, CellAlignment, Table};
 use flight_common::Fault;
+use flight_common::report::warnings;
 use orchestrator::api::RunDetails;
 use orchestrator::service::Occurrence;
 use orchestrator::service::log::{LogLine, told};
@@ -62,6 +63,9 @@ pub fn run(details: &RunDetails) -> String {
     for step in steps {
         if let Some(place) = super::written(&step["receipt"]) {
             let _ = writeln!(text, "{} wrote {place}", word(&step["id"]));
+        }
+        for sentence in step["details"].as_object().into_iter().flat_map(warnings) {
+            let _ = writeln!(text, "warning: {}: {sentence}", word(&step["id"]));
         }
     }
     if let Some(words) = &details.held_back_by {

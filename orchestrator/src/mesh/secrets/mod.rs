@@ -11,7 +11,7 @@ pub use source::Secrets;
 
 use super::{Call, Mesh, Planner, Running, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Dataset, EdgeStream, Fault, StepCommand, StepDescription, Violation, params};
+use flight_common::{Dataset, EdgeStream, Fault, StepCommand, StepDescription, Violation, Written, params};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use redact::Redactor;
@@ -118,8 +118,10 @@ impl<M: Planner> Planner for WithSecrets<M> {
             let plan = self.mesh.plan(command, inputs).await.map_err(|fault| redactor.fault(&fault))?;
             let source = plan.source.map(|source| redactor.referred(&source));
             let clean = |one: Dataset| Dataset::new(redactor.text(&one.namespace), redactor.text(&one.name));
-            let all_clean = |all: Vec<Dataset>| all.into_iter().map(clean).collect();
-            Ok(StepPlan { source, datasets: all_clean(plan.datasets), writes: all_clean(plan.writes), ..plan })
+            let datasets = plan.datasets.into_iter().map(clean).collect();
+            let written = |one: Written| Written { dataset: clean(one.dataset), ..one };
+            let writes = plan.writes.into_iter().map(written).collect();
+            Ok(StepPlan { source, datasets, writes, ..plan })
         }
         .boxed()
     }

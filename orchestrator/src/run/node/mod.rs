@@ -244,6 +244,7 @@ impl<M: Mesh> NodeTask<M> {
             exchange_id: format!("{}/{}/{}", self.shared.run_id, self.node.id, uuid::Uuid::new_v4().simple()),
             outputs: claimed.to_vec(),
             run_id: self.shared.run_id.clone(),
+            node: self.node.id.clone(),
             source: self.node.source.clone().unwrap_or_default(),
             ..StepCommand::default()
         }

@@ -167,6 +167,9 @@ async fn the_report_is_written_as_json_and_html_even_when_the_run_fails() {
     assert_eq!((&told["checks_failed"], &told["checks"][0]["rule"]), (&json!(2), &json!("min_rows")));
     assert!(read("html").contains("&lt;b&gt;") && !read("html").contains("<b>"));
     assert!(read("html").contains("failed (warning)"));
+    let row = "<td>check_allowed_values</td><td>status</td><td>failed (warning)</td><td>failing: 4<br>first row: 1</td>\
+               <td>&lt;b&gt;</td><td>4 rows are none of &lt;b&gt;</td>";
+    assert!(read("html").contains(row), "{}", read("html"));
     params["fail_on_errors"] = json!(true);
     run(Bench::at(root.path()), params.clone(), &orders()).await.expect_err("fails");
     assert!(read("html").contains("class=\"failed\""));

@@ -1,10 +1,12 @@
 //! Answers of many forms that are read well, and what is told of those that are not.
 
-use crate::support::{Reply, Server, read_json, read_reply, read_with};
+use crate::support::{Reply, Server, bench, read_json, read_reply, read_with};
 use arrow::array::AsArray;
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};
-use flight_common::FaultKind;
+use extract_api::ExtractApi;
+use flight_common::registry::erase;
 use flight_common::testing::refused;
+use flight_common::{FaultKind, InputSchemas};
 use serde_json::json;
 
 #[tokio::test]
@@ -14,6 +16,23 @@ async fn a_list_of_records_becomes_rows() {
     assert_eq!(names, ["a: Int64", "b: Utf8"]);
     assert_eq!(cells, [["1", "x"], ["∅", "y"], ["3", "∅"]]);
     assert_eq!((ran.report.counters["requests"], ran.report.counters["pages"]), (1, 1));
+}
+
+/// A pipeline is planned before it runs, and once more as it begins.
+#[tokio::test]
+async fn an_api_is_asked_once_for_all_plans_of_a_run_and_once_by_the_run() {
+    let server = Server::start(|_| Reply::json(json!([{"a": 1}]))).await;
+    let (step, bench) = (erase(ExtractApi::default()), bench());
+    let params = json!({"url": server.url("/")});
+    for run in 1..=2 {
+        step.plan(&params, &InputSchemas::default(), &bench.env).await.expect("plans");
+        bench.run_erased(&*step, &params, Vec::new()).await.expect("runs");
+        assert_eq!(server.seen().len(), 2 * run, "the run after it looks anew");
+    }
+    let other = json!({"url": server.url("/"), "params": {"b": 1}});
+    step.plan(&params, &InputSchemas::default(), &bench.env).await.expect("plans");
+    step.plan(&other, &InputSchemas::default(), &bench.env).await.expect("plans");
+    assert_eq!(server.seen().len(), 6);
 }
 
 #[tokio::test]

@@ -32,5 +32,5 @@ async fn the_contract_is_kept() {
             && ids.values().iter().copied().eq(0..100_000);
         if kept { Ok(()) } else { Err(format!("the first rows are {:?}", output.slice(0, 3))) }
     });
-    assert_kept(ExtractApi, case).await;
+    assert_kept(ExtractApi::default(), case).await;
 }

@@ -66,7 +66,8 @@ async fn the_delay_that_the_server_asks_for_is_kept() {
 #[tokio::test]
 async fn tries_are_bounded() {
     let server = in_turn(vec![Reply::status("503 Service Unavailable")]).await;
-    refused(read_with(&server, typed(json!({"retries": 1}))).await, FaultKind::Upstream, &["503"]);
+    let words = ["503", "at the last of 2 tries", "`retries`"];
+    refused(read_with(&server, typed(json!({"retries": 1}))).await, FaultKind::Upstream, &words);
     assert_eq!(server.seen().len(), 2);
     let server = in_turn(vec![Reply::status("429 Too Many Requests")]).await;
     refused(read_with(&server, typed(json!({"retries": 0}))).await, FaultKind::Busy, &["429"]);
@@ -80,6 +81,7 @@ async fn what_does_not_pass_is_told_at_once() {
         ("403 Forbidden", FaultKind::Denied),
         ("404 Not Found", FaultKind::NotFound),
         ("500 Internal Server Error", FaultKind::Upstream),
+        ("501 Not Implemented", FaultKind::Upstream),
     ] {
         let server = in_turn(vec![Reply::status(status), good()]).await;
         refused(read_with(&server, typed(json!({}))).await, kind, &[status]);

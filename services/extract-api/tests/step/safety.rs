@@ -15,7 +15,7 @@ fn good() -> Reply {
 async fn private_addresses_are_refused_in_every_spelling() {
     let server = Server::start(|_| good()).await;
     let port = server.port();
-    let nothing_allowed = async |url: &str| Bench::new().run(ExtractApi, json!({"url": url}), &[]).await;
+    let nothing_allowed = async |url: &str| Bench::new().run(ExtractApi::default(), json!({"url": url}), &[]).await;
     for host in [
         "127.0.0.1",
         "localhost",
@@ -52,10 +52,10 @@ async fn the_operator_allows_hosts_and_networks() {
     let url = format!("http://localhost:{}/", server.port());
     for list in ["localhost", "127.0.0.0/8,::1", "*"] {
         let bench = Bench::new().http_allow(list.parse().expect("a list"));
-        bench.run(ExtractApi, json!({"url": url}), &[]).await.expect("allowed");
+        bench.run(ExtractApi::default(), json!({"url": url}), &[]).await.expect("allowed");
     }
     let bench = Bench::new().http_allow("10.0.0.0/8,example.org".parse().expect("a list"));
-    refused(bench.run(ExtractApi, json!({"url": url}), &[]).await, FaultKind::Denied, &["localhost"]);
+    refused(bench.run(ExtractApi::default(), json!({"url": url}), &[]).await, FaultKind::Denied, &["localhost"]);
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn secrets_are_told_to_nobody() {
 #[tokio::test]
 async fn what_identifies_the_source_holds_no_secret() {
     let server = Server::start(|_| good()).await;
-    let step = flight_common::registry::erase(ExtractApi);
+    let step = flight_common::registry::erase(ExtractApi::default());
     let planned =
         step.plan(&secrets(&server.url("/")), &Default::default(), &crate::support::bench().env).await.expect("plans");
     assert!(planned.source.is_none());

@@ -204,7 +204,7 @@ pub fn bench() -> Bench {
 
 /// Runs the step.
 pub async fn run(params: Value) -> Result<Ran, Fault> {
-    bench().run(ExtractApi, params, &[]).await
+    bench().run(ExtractApi::default(), params, &[]).await
 }
 
 /// Runs the step on what the server has at `/`, with these parameters too.
