@@ -71,7 +71,7 @@ impl Address {
             Kind::Sqlite => Ok(Self::sqlite(rest, pointer)),
             Kind::Postgres | Kind::MySql => {
                 let name = if *kind == Kind::Postgres { "postgres" } else { "mysql" };
-                let url = format!("{name}:{rest}");
+                let url = with_host(format!("{name}:{rest}"));
                 let parsed = Url::parse(&url).ok().filter(|url| rest.starts_with("//") && !url.cannot_be_a_base());
                 let parsed = parsed.ok_or_else(|| {
                     let help = format!(
@@ -103,8 +103,7 @@ impl Address {
         url.query_pairs().filter(|(key, _)| secret(key)).for_each(|(_, value)| hide(&value));
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
-        let socket = |key: &str| matches!(key, "host" | "socket" | "unix_socket");
-        let by_query = url.query_pairs().find(|(key, _)| socket(key)).map(|(_, host)| host.into_owned());
+        let by_query = url.query_pairs().find(|(key, _)| names_host(key)).map(|(_, host)| host.into_owned());
         let host = url.host_str().map(str::to_owned).filter(|host| !host.is_empty() && by_query.is_none());
         let host = host.or(by_query).unwrap_or_default();
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -178,6 +177,28 @@ impl Address {
     }
 }
 
+/// Whether this option says where the server is.
+fn names_host(option: &str) -> bool {
+    matches!(option, "host" | "socket" | "unix_socket")
+}
+
+/// An address that has a user and only behind the question mark a host: `ann@/hr?host=/run/postgresql`. Clients of databases
+/// take that for an address, and URLs are none without a host there; so it gets one, which the other overrides.
+fn with_host(url: String) -> String {
+    let Some(start) = url.find("//").map(|slashes| slashes + 2) else { return url };
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |length| start + length);
+    let place = url[..end].rfind('@').map_or(start, |at| at + 1);
+    let (host, rest) = (&url[place..end], &url[end..]);
+    let options = rest.split_once('?').map_or("", |(_, options)| options);
+    let is_named = options.split('&').any(|option| names_host(option.split('=').next().unwrap_or_default()));
+    // An `@` further on may be that of the user, and what stands before it a password.
+    let is_missing = place > start && (host.is_empty() || host.starts_with(':')) && !rest.contains('@');
+    match is_missing && is_named {
+        true => format!("{}localhost{}", &url[..place], &url[place..]),
+        false => url,
+    }
+}
+
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Address").field(&self.shown).finish()
@@ -203,6 +224,20 @@ mod tests {
         assert_eq!(address.namespace(), "postgres://db:5432");
         assert_eq!(format!("{address:?}"), "Address(\"postgres://db/hr\")");
         assert_eq!(address.clean("no login with s3@cret (s3%40cret)"), "no login with *** (***)");
+    }
+
+    #[test]
+    fn a_host_may_stand_behind_the_question_mark_alone() {
+        assert_eq!(shown("postgres://ann:s3cret@/hr?host=/run/postgresql"), "postgres:///run/postgresql/hr");
+        assert_eq!(shown("postgresql://ann@:5433/hr?sslmode=disable&host=db"), "postgres://db:5433/hr");
+        assert_eq!(shown("mysql://ann:s3cret@/hr?socket=/run/mysqld.sock"), "mysql:///run/mysqld.sock/hr");
+        for url in
+            ["postgres://ann:s3cret@/hr", "postgres://ann:s3@/cret@db/hr?host=db", "mysql://ann:s3cret@/hr?x=host"]
+        {
+            let fault = Address::parse(url, "/db_url").expect_err("no host");
+            assert!(fault.help_text().is_some_and(|help| help.contains("host")), "{fault:?}");
+            assert!(!format!("{fault:?}").contains("cret"), "{fault:?}");
+        }
     }
 
     #[test]

@@ -83,7 +83,8 @@ pub fn open_for_reading(root: &DataRoot, address: &Address) -> Result<Connection
     open(root, address, &file, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
-/// Lets a connection write to the database too, under a name. A file that is not there is made.
+/// Lets a connection write to the database too, under a name. A file that is not there is made. One that somebody else has
+/// locked is waited for while `waits` says so.
 ///
 /// # Errors
 /// Why the file cannot be opened or made, or that it is no database.
@@ -92,10 +93,12 @@ pub fn attach_for_writing(
     root: &DataRoot,
     address: &Address,
     name: &str,
+    waits: &dyn Fn() -> bool,
 ) -> Result<(), Fault> {
     let file = match found(root, address) {
         Err(fault) if fault.kind() == FaultKind::NotFound => {
-            root.new_file(&root.locate(address.secret(), address.param())?)?.commit()?;
+            // Made by its name, and not put in the place of one that another load has made meanwhile.
+            root.append(&root.locate(address.secret(), address.param())?, b"")?;
             found(root, address)?
         }
         found => found?,
@@ -103,8 +106,22 @@ pub fn attach_for_writing(
     check_is_database(&file, address)?;
     checked(root, address, &file, |real| {
         let attach = format!("ATTACH DATABASE ?1 AS {}", quote::double(name));
-        connection.execute(&attach, [real.to_string_lossy()]).map(drop)
+        once_unlocked(waits, || connection.execute(&attach, [real.to_string_lossy()]).map(drop))
     })
+}
+
+/// Does what a lock of somebody else may keep from being done; then again, while `waits` says so. Each time the lock is waited
+/// for as long as the connection was told to.
+///
+/// # Errors
+/// What SQLite says.
+pub fn once_unlocked<T>(waits: &dyn Fn() -> bool, act: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    loop {
+        match act() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waits() => {}
+            done => return done,
+        }
+    }
 }
 
 fn found(root: &DataRoot, address: &Address) -> Result<File, Fault> {

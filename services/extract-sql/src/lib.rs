@@ -7,12 +7,14 @@
 //! | `postgres`, `mysql`, `sqlite` | reading from one database each |
 //! | `columns` | which columns a query gives |
 //! | `draft`, `decimal` | batches and decimals under way |
+//! | `given` | the values of `params`, held against the query |
 //! | `wait` | how long a server is waited for |
 //! | `trouble` | a value that cannot be taken, and where it stands |
 
 mod columns;
 mod decimal;
 mod draft;
+mod given;
 mod guard;
 mod mysql;
 mod options;

@@ -20,6 +20,8 @@ pub struct Options {
     pub query: String,
     /// The tables that it names, each by the parts of its name.
     pub tables: Vec<Vec<Ident>>,
+    /// For each column of its rows the type that its text tells: `CAST(x AS TEXT)`. Empty where that cannot be told.
+    pub told: Vec<Option<String>>,
     /// Values for its placeholders.
     pub values: Vec<Value>,
     /// How long it may run.
@@ -45,7 +47,7 @@ impl Options {
     /// # Errors
     /// [`flight_common::FaultKind::BadParams`], and what the guard says of the query.
     pub fn new(params: Params, kind: Kind) -> Result<Self, Fault> {
-        let Checked { text: query, tables, unsteady } = guard::checked(kind, &params.query)?;
+        let Checked { text: query, tables, unsteady, told } = guard::checked(kind, &params.query)?;
         let timeout = timeout(&params.timeout)?;
         let partition = partition(params.partition_column, params.partitions, kind)?;
         if let Some(word) = unsteady.filter(|_| partition.is_some()) {
@@ -57,7 +59,8 @@ impl Options {
         if params.max_rows == Some(0) {
             return Err(refuse("/max_rows", "max_rows is 0, so that every query with a row would fail"));
         }
-        Ok(Self { query, tables, values: params.params, timeout, max_rows: params.max_rows, partition })
+        let max_rows = params.max_rows;
+        Ok(Self { query, tables, told, values: params.params, timeout, max_rows, partition })
     }
 
     /// Refuses more rows than there may be.

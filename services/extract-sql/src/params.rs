@@ -22,8 +22,8 @@ pub struct Params {
     #[serde(default)]
     pub params: Vec<Value>,
 
-    /// How long the query may run at the database, until its last row: `90s`, `10m`, `2h`. The time in which later steps
-    /// hold up the rows counts too.
+    /// How long the query may run at the database, until its last row: `90s`, `10m`, `2h`; 24 days at most. The time in which
+    /// later steps hold up the rows counts too.
     #[serde(default = "timeout")]
     pub timeout: String,
 
@@ -34,11 +34,11 @@ pub struct Params {
 
     /// PostgreSQL: a column of the query whose values cut the rows into `partitions` ranges, which are read at once over as
     /// many connections, from one snapshot: `id`. It holds whole numbers, dates or timestamps. The rows come in the order
-    /// of the ranges; nulls come last.
+    /// of the ranges; nulls come last. Without it the query is asked once, over one connection.
     #[serde(default)]
     pub partition_column: Option<String>,
 
-    /// PostgreSQL: how many ranges there are, from 2 to 64: `4`.
+    /// PostgreSQL: how many ranges there are, from 2 to 64: `4`. Given together with `partition_column`.
     #[serde(default)]
     pub partitions: Option<u32>,
 }

@@ -1,10 +1,16 @@
 //! How an append is safe to repeat: the database itself remembers, in the transaction that writes the rows, that this run
 //! has written them.
 //!
+//! A line is known by the run and the step of its pipeline: two steps of one run may add rows to one table. Once only one of
+//! them could, and lines were known by the run alone. Those are still looked up, so that a run that has lasted through an
+//! upgrade does not write again.
+//!
 //! If an answer is lost after the commit, the next attempt of the run finds its line in the ledger. Rows are told apart by a
 //! sum of their hashes, which does not hang on their order: equal ones are there already, and others are a fault.
 
-use flight_common::Fault;
+use crate::params::Mode;
+use crate::target::Target;
+use flight_common::{Fault, StepContext};
 use twox_hash::XxHash3_64;
 
 /// The table.
@@ -12,6 +18,34 @@ pub const LEDGER: &str = "quiver_loads";
 /// Its columns, in the words of PostgreSQL and SQLite alike.
 pub const COLUMNS: &str = "run text NOT NULL, loaded text NOT NULL, rows bigint NOT NULL, digest text NOT NULL, \
                            at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (run, loaded)";
+
+/// Bytes of the longest name of a step that stands in a ledger as it is: that of MariaDB has room for 255 characters.
+const LONGEST_NODE: usize = 128;
+
+/// Who writes, as a ledger knows it.
+pub struct Writer {
+    /// The run, and the step of its pipeline.
+    pub name: String,
+    /// The run alone, as lines of an earlier version have it.
+    pub run: String,
+}
+
+impl Writer {
+    /// Under which name a load is noted; nothing for one that is not: other modes are safe to repeat by themselves, and what
+    /// is part of no run is repeated by nobody.
+    pub fn of(target: &Target, context: &StepContext) -> Option<Self> {
+        let run = context.run_id.to_string();
+        let is_noted = target.mode == Mode::Append && !run.is_empty();
+        is_noted.then(|| {
+            let name = match &*context.node {
+                "" => run.clone(),
+                node if node.len() > LONGEST_NODE => format!("{run}/{:016x}", XxHash3_64::oneshot(node.as_bytes())),
+                node => format!("{run}/{node}"),
+            };
+            Self { name, run }
+        })
+    }
+}
 
 /// Rows without their order: how many, and the sum of their hashes (XXH3, 64 bits each).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

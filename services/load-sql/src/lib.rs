@@ -25,7 +25,7 @@ pub use params::{Mode, Params};
 use databases::{Address, Connections, Kind};
 use flight_common::{
     BatchStream, Dataset, Effects, Fault, INPUT, InputSchemas, Inputs, OUTPUT, Outputs, Planned, Step, StepContext,
-    StepEnv, StepKind, StepSpec, compute,
+    StepEnv, StepKind, StepSpec, Written, compute,
 };
 use plain::Plain;
 use target::Target;
@@ -121,8 +121,9 @@ impl Step for LoadSql {
             }
         };
         let source = format!("to {} {}", address.shown(), target.shown());
+        let written = Written { dataset: table, adds: target.mode == Mode::Append };
         let load = Load { address, target, plain, found };
-        Ok(Planned::new(receipt::schema(), load).source(source).dataset(dataset).writes(table))
+        Ok(Planned::new(receipt::schema(), load).source(source).dataset(dataset).writes(written))
     }
 
     fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {

@@ -11,6 +11,8 @@ use futures::{Stream, StreamExt, stream};
 use std::fmt::{self, Write};
 use std::pin::pin;
 
+/// What to try with a value that cannot be written.
+pub const MEND: &str = "mend the value, or leave the row out";
 /// Bytes of arrays that are printed at once.
 const PIECE: usize = 2 << 20;
 
@@ -60,6 +62,11 @@ pub trait Cells {
     /// Whether the value of a row is null.
     fn is_null(&self, row: usize) -> bool;
 
+    /// What to try when a value of it cannot be written.
+    fn help(&self) -> &'static str {
+        MEND
+    }
+
     /// Adds the value of a row that is not null.
     ///
     /// # Errors
@@ -85,7 +92,7 @@ pub fn lines(cells: &[impl Cells], names: &[String], count: usize) -> Result<Lin
             }
             cells.push(row, &mut text).map_err(|what| {
                 let fault = Fault::bad_data(format!("column \"{}\": {what}", names[place]));
-                fault.column(&names[place]).row(row as u64 + 1).help("mend the value, or leave the row out")
+                fault.column(&names[place]).row(row as u64 + 1).help(cells.help())
             })?;
         }
         text.0.push(b'\n');

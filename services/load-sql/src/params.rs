@@ -2,7 +2,7 @@
 
 use databases::Database;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Writes rows to a table of a database.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -16,19 +16,19 @@ pub struct Params {
     /// the columns of the input.
     pub table: String,
 
-    /// What becomes of the rows that are there: with `append` they stay, with `replace` they go, with `upsert` those go
-    /// that have the keys of a new row.
+    /// What becomes of the rows that are there: with `append`, the default, they stay, with `replace` they go, with `upsert`
+    /// those go that have the keys of a new row.
     #[serde(default)]
     pub mode: Mode,
 
-    /// upsert: the columns that tell rows apart, such as `["id"]`. A table that is there must have a primary key or a unique
-    /// index on just these.
+    /// upsert: the columns that tell rows apart, such as `["id"]`. There is at least one, and none in other modes. A table
+    /// that is there must have a primary key or a unique index on just these.
     #[serde(default)]
     pub keys: Vec<String>,
 }
 
 /// What becomes of the rows that are there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// They stay.

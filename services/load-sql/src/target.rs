@@ -6,7 +6,7 @@ use crate::plain::Plain;
 use arrow::datatypes::{DataType, Schema};
 use databases::quote;
 use flight_common::params::did_you_mean;
-use flight_common::{Fault, columns};
+use flight_common::{Fault, Meter, columns};
 
 /// A load, as far as it hangs on no database.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +172,16 @@ impl Target {
         Fault::bad_schema(message.clone()).help(help).violation("/keys", message)
     }
 
+    /// Refuses a table that is another one than when the load was planned. One that has come into being since takes rows that
+    /// are added: another step of the run may have made it.
+    ///
+    /// # Errors
+    /// [`Target::changed`]
+    pub fn check_unchanged(&self, is_same: bool, was_there: bool) -> Result<(), Fault> {
+        let is_new = !was_there && self.mode == Mode::Append;
+        if is_same || is_new { Ok(()) } else { Err(self.changed()) }
+    }
+
     /// The fault of a table that is another one than when it was planned.
     pub fn changed(&self) -> Fault {
         Fault::upstream(format!("table {} has changed since the load was planned", self.shown()))
@@ -179,12 +189,14 @@ impl Target {
     }
 
     /// What becomes of an attempt that finds what an earlier one of its run has written, and brings these rows: how many
-    /// there are.
+    /// there are. The report tells that they were there.
     ///
     /// # Errors
     /// [`flight_common::FaultKind::BadData`] for other rows.
-    pub fn repeated(&self, before: &Written, rows: &Rows) -> Result<u64, Fault> {
+    pub fn repeated(&self, before: &Written, rows: &Rows, meter: &Meter) -> Result<u64, Fault> {
         if Written::of(rows)? == *before {
+            meter.count("rows_loaded_before", rows.count);
+            meter.warn(format!("an earlier attempt has loaded these {} rows into {}", rows.count, self.shown()));
             return Ok(rows.count);
         }
         let message = format!("this run has appended other rows to {} before", self.shown());

@@ -1,7 +1,9 @@
 //! A connection to PostgreSQL that cancels what it left running.
 //!
 //! A server in a long computation does not notice that its client is gone. So a [`Session`] that is dropped before
-//! [`Session::close`] sends a cancel request, on a connection of its own.
+//! [`Session::close`] sends a cancel request, on a connection of its own. It does so too when its own connection has broken:
+//! what lies between may have cut it, and the server compute on. Not when the server has said that it ends it itself: one that
+//! shuts down would have all its clients come once more.
 
 mod fault;
 mod tls;
@@ -13,12 +15,16 @@ use crate::address::Address;
 use flight_common::farewell::Farewell;
 use flight_common::{Fault, compute};
 use std::fmt::Display;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tls::Tls;
 use tokio::time::timeout;
-use tokio_postgres::{CancelToken, Client, Config};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Error};
 use tokio_util::task::AbortOnDropHandle;
-use url::Url;
+use url::{Position, Url};
 
 /// How long a connection, TLS and login may take.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -38,6 +44,7 @@ pub struct Session {
     address: Address,
     /// Nothing when nothing runs there.
     farewell: Option<Farewell>,
+    parted: Parted,
     driver: Option<AbortOnDropHandle<()>>,
 }
 
@@ -53,12 +60,22 @@ impl Session {
         let connected = connected.map_err(|_| {
             Fault::upstream(format!("{} did not answer within {} s", address.shown(), CONNECT.as_secs()))
         })?;
-        let (client, driver) = connected.map_err(|error| fault(&error, address))?;
+        let (client, mut driver) = connected.map_err(|error| fault(&error, address))?;
         let token = client.cancel_token();
+        let parted = Parted::default();
+        let told = parted.clone();
         let driver = compute::spawn(async move {
-            // Whoever waits for an answer is told the error too.
-            if let Err(error) = driver.await {
-                tracing::debug!(%error, "a connection to PostgreSQL ended");
+            while let Some(message) = poll_fn(|context| driver.poll_message(context)).await {
+                match message {
+                    Ok(AsyncMessage::Notice(notice)) => told.hear(notice.code()),
+                    Ok(_) => {}
+                    // Whoever waits for an answer is told the error too.
+                    Err(error) => {
+                        told.hear_error(&error);
+                        tracing::debug!(%error, "a connection to PostgreSQL ended");
+                        break;
+                    }
+                }
             }
         });
         Ok(Self {
@@ -67,6 +84,7 @@ impl Session {
             tls,
             address: address.clone(),
             farewell: Some(Farewell::default()),
+            parted,
             driver: Some(driver),
         })
     }
@@ -77,7 +95,8 @@ impl Session {
     }
 
     /// The fault for an error of this connection.
-    pub fn fault(&self, error: &tokio_postgres::Error) -> Fault {
+    pub fn fault(&self, error: &Error) -> Fault {
+        self.parted.hear_error(error);
         fault(error, &self.address)
     }
 
@@ -100,7 +119,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(farewell) = self.farewell.take().filter(|_| !self.client.is_closed()) else { return };
+        let Some(farewell) = self.farewell.take().filter(|_| !self.parted.is_so()) else { return };
         let (token, tls) = (self.token.clone(), self.tls.clone());
         farewell.say(async move {
             match timeout(CANCEL, token.cancel_query(tls)).await {
@@ -109,6 +128,29 @@ impl Drop for Session {
                 Err(_) => tracing::warn!("a query could not be cancelled in time"),
             }
         });
+    }
+}
+
+/// Whether the server has said that it ends a connection, and with it what runs there.
+#[derive(Clone, Default)]
+struct Parted(Arc<AtomicBool>);
+
+impl Parted {
+    fn hear(&self, code: &SqlState) {
+        // It shuts down, or somebody there has ended the connection; it has crashed; it takes nobody on at the moment.
+        if [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn hear_error(&self, error: &Error) {
+        if let Some(code) = error.code() {
+            self.hear(code);
+        }
+    }
+
+    fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -139,7 +181,7 @@ fn configured(address: &Address) -> Result<(Config, Tls), Fault> {
     let query = url.query().map(|query| query.replace('+', "%20"));
     url.set_query(query.as_deref());
     let mut config: Config =
-        url.as_str().parse().map_err(|error: tokio_postgres::Error| match std::error::Error::source(&error) {
+        for_driver(&url, &options).parse().map_err(|error: Error| match std::error::Error::source(&error) {
             Some(source) => unreadable(&source),
             None => unreadable(&error),
         })?;
@@ -161,10 +203,21 @@ fn configured(address: &Address) -> Result<(Config, Tls), Fault> {
     Ok((config, if verify { Tls::verifying()? } else { Tls::trusting()? }))
 }
 
+/// The URL as the driver takes it. As in libpq, a host among the options is the only one; the driver would try it after the
+/// other.
+fn for_driver(url: &Url, options: &[(String, String)]) -> String {
+    let has = |name: &str| options.iter().any(|(option, _)| option == name);
+    if !has("host") {
+        return url.as_str().to_owned();
+    }
+    let port = url.port().filter(|_| !has("port")).map(|port| format!("&port={port}")).unwrap_or_default();
+    format!("{}{}{port}", &url[..Position::BeforeHost], &url[Position::AfterPort..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio_postgres::config::SslMode;
+    use tokio_postgres::config::{Host, SslMode};
 
     fn config(options: &str) -> Result<Config, Fault> {
         let address =
@@ -188,6 +241,22 @@ mod tests {
         let (config, _) = configured(&address.expect("an address")).expect("read");
         assert_eq!((config.get_user(), config.get_dbname()), (Some("a+nn"), Some("h+r")));
         assert_eq!((config.get_password(), config.get_application_name()), (Some(&b"s+cret+"[..]), Some("a b+c")));
+    }
+
+    #[test]
+    fn a_host_among_the_options_is_the_only_one() {
+        let unix = |path: &str| vec![Host::Unix(path.into())];
+        for (address, hosts, ports) in [
+            ("postgres://ann:s3%40cret@/hr?host=/run/pg", unix("/run/pg"), vec![]),
+            ("postgres://ann:s3%40cret@localhost:5433/hr?host=%2Frun%2Fpg", unix("/run/pg"), vec![5433]),
+            ("postgres://ann:s3%40cret@:5433/hr?host=db&port=5434", vec![Host::Tcp("db".to_owned())], vec![5434]),
+            ("postgres://ann:s3%40cret@db:5433/hr", vec![Host::Tcp("db".to_owned())], vec![5433]),
+        ] {
+            let (config, _) = configured(&Address::parse(address, "/db_url").expect(address)).expect(address);
+            assert_eq!((config.get_hosts(), config.get_ports()), (&hosts[..], &ports[..]), "{address}");
+            assert_eq!((config.get_user(), config.get_dbname()), (Some("ann"), Some("hr")), "{address}");
+            assert_eq!(config.get_password(), Some(&b"s3@cret"[..]), "{address}");
+        }
     }
 
     #[test]

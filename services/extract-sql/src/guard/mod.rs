@@ -5,6 +5,7 @@
 //! the database is asked within a read-only transaction, under a time-out.
 
 mod steady;
+mod told;
 mod tree;
 mod words;
 
@@ -26,6 +27,8 @@ pub struct Checked {
     pub tables: Vec<Vec<Ident>>,
     /// The word by which it may give other rows when it is asked again, if there is one.
     pub unsteady: Option<String>,
+    /// For each column of its rows the type that its text tells, as [`told::types`] finds it.
+    pub told: Vec<Option<String>>,
 }
 
 /// Checks a query.
@@ -50,7 +53,12 @@ pub fn checked(kind: Kind, query: &str) -> Result<Checked, Fault> {
     })?;
     let tables = tree::check(&statements)
         .map_err(|offence| denied(&offence.word, place(&tokens, offence.keyword), offence.why))?;
-    Ok(Checked { text: without_comments(&query[..end], &all), tables, unsteady: steady::unsteady(&statements) })
+    Ok(Checked {
+        text: without_comments(&query[..end], &all),
+        tables,
+        unsteady: steady::unsteady(&statements),
+        told: told::types(&statements),
+    })
 }
 
 /// Whether SQLite may call this function: asked again while it prepares the query, for views and triggers too.

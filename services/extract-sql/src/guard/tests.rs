@@ -74,6 +74,22 @@ fn tables_are_named_and_what_is_none_is_not() {
 }
 
 #[test]
+fn what_a_column_is_cast_to_is_told() {
+    let told = |query: &str| {
+        let told = checked(LITE, query).unwrap_or_else(|fault| panic!("{query}: {fault:?}")).told;
+        told.into_iter().map(|told| told.unwrap_or_else(|| "?".to_owned())).collect::<Vec<_>>()
+    };
+    let query = "SELECT a, (CAST(sum(b) AS REAL)) AS s, COUNT(*), avg(b) + 1, CAST(c AS varchar(9)) FROM t GROUP BY a";
+    assert_eq!(told(query), ["?", "REAL", "INTEGER", "?", "VARCHAR(9)"]);
+    let sides =
+        "WITH x AS (SELECT 1) SELECT CAST(a AS TEXT), avg(b) FROM x UNION ALL SELECT CAST(c AS TEXT), count(*) FROM t";
+    assert_eq!(told(sides), ["TEXT", "?"]);
+    for query in ["SELECT *, CAST(a AS TEXT) FROM t", "SELECT t.*, count(*) FROM t", "VALUES (CAST(1 AS TEXT))"] {
+        assert!(told(query).is_empty(), "{query}");
+    }
+}
+
+#[test]
 fn what_only_mysql_knows_is_stopped() {
     for (query, word) in [
         ("SELECT * FROM t INTO OUTFILE '/tmp/x'", "INTO at line 1, column 17"),
@@ -179,6 +195,34 @@ fn functions_that_do_more_than_compute_are_stopped() {
     stopped(LITE, "SELECT load_extension('x.so')", "load_extension");
     stopped(LITE, "SELECT \"load_extension\"('x.so')", "load_extension");
     stopped(LITE, "SELECT writefile('x', 'y')", "writefile");
+}
+
+#[test]
+fn functions_that_take_sql_or_whole_tables_are_stopped() {
+    for what in ["query", "cursor", "table", "schema", "database"] {
+        for form in ["xml", "xmlschema", "xml_and_xmlschema"] {
+            let name = format!("{what}_to_{form}");
+            let why = if matches!(what, "query" | "cursor") { "hidden in a text" } else { "does not name" };
+            stopped(PG, &format!("SELECT {name}('t', true, false, '')"), &name);
+            stopped(PG, &format!("SELECT pg_catalog.{name}('t', true, false, '')"), why);
+            stopped(PG, &format!("SELECT ('t'::regclass).{name}"), "after a dot");
+        }
+    }
+    for call in ["run_command_on_workers('SELECT 1')", "aws_s3.query_export_to_s3('SELECT 1', NULL)", "pg_logdir_ls()"]
+    {
+        stopped(PG, &format!("SELECT {call}"), "refused");
+    }
+    for call in ["spider_direct_sql('DELETE FROM t', '', '')", "mroonga_command('shutdown')", "do_system('id')"] {
+        stopped(MY, &format!("SELECT {call}"), "refused");
+    }
+    stopped(LITE, "SELECT name FROM fsdir('/etc')", "fsdir");
+    passes(PG, "SELECT xmlforest(t.a), to_jsonb(t), t.table_name, t.schema_name FROM t");
+}
+
+#[test]
+fn functions_that_only_take_their_time_pass() {
+    passes(PG, "SELECT pg_sleep(1)");
+    passes(MY, "SELECT SLEEP(1), BENCHMARK(10, MD5('x'))");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! a column is likely to be called (`lo_revenue`), or a view is (`pg_catalog.pg_replication_slots`).
 //!
 //! A read-only transaction keeps a query from writing tables, and no more: these read files of the server, end what others
-//! do, wait, or run further statements that nobody has looked at.
+//! do, wait for others, run further statements that nobody has looked at, or read tables that nobody has named. What only
+//! takes its time (`pg_sleep`, `SLEEP`, `BENCHMARK`) is no matter: the time-out ends it.
 
 use databases::Kind;
 
@@ -13,6 +14,7 @@ pub type Word = (&'static str, &'static str);
 
 const FILES: &str = "it reads or writes files of the server";
 const STATEMENTS: &str = "it runs statements that are hidden in a text";
+const TABLES: &str = "it reads tables that the query does not name";
 const SERVER: &str = "it acts on the server and on others who use it";
 const STATE: &str = "it changes what outlives the query";
 const LOCKS: &str = "it takes or gives back locks";
@@ -46,14 +48,21 @@ const POSTGRES: &[Word] = &[
     ("pg_file_unlink", FILES),
     ("pg_file_write", FILES),
     ("pg_current_logfile", FILES),
+    ("pg_logdir_ls", FILES),
     ("dblink*", STATEMENTS),
     ("query_to_xml*", STATEMENTS),
+    ("query_export_to_s3", STATEMENTS),
     ("cursor_to_xml*", STATEMENTS),
+    ("run_command_on_*", STATEMENTS),
+    ("pg_background_launch", STATEMENTS),
     ("ts_stat", STATEMENTS),
     ("ts_rewrite", STATEMENTS),
     ("crosstab*", STATEMENTS),
     ("connectby", STATEMENTS),
     ("xpath_table", STATEMENTS),
+    ("table_to_xml*", TABLES),
+    ("schema_to_xml*", TABLES),
+    ("database_to_xml*", TABLES),
     ("set_config", STATE),
     ("nextval", STATE),
     ("setval", STATE),
@@ -70,6 +79,8 @@ const POSTGRES: &[Word] = &[
     ("pg_create_*", SERVER),
     ("pg_drop_*", SERVER),
     ("pg_copy_*", SERVER),
+    ("pg_export_snapshot", SERVER),
+    ("pg_prewarm", SERVER),
     ("pg_wal_replay_*", SERVER),
     ("pg_replication_slot_advance", SERVER),
     ("pg_replication_origin_advance", SERVER),
@@ -103,8 +114,12 @@ const MYSQL: &[Word] = &[
     ("load_file", FILES),
     ("sys_exec", FILES),
     ("sys_eval", FILES),
+    ("sys_bineval", FILES),
     ("sys_get", FILES),
     ("sys_set", FILES),
+    ("do_system", FILES),
+    ("mroonga_command", STATEMENTS),
+    ("spider_*", STATEMENTS),
     ("nextval", STATE),
     ("setval", STATE),
     ("get_lock", LOCKS),
@@ -118,6 +133,10 @@ const MYSQL: &[Word] = &[
     ("wait_for_executed_gtid_set", SERVER),
     ("wait_until_sql_thread_after_gtids", SERVER),
     ("keyring_*", SERVER),
+    ("asynchronous_connection_failover_*", SERVER),
+    ("audit_log_*", SERVER),
+    ("group_replication_*", SERVER),
+    ("version_tokens_*", SERVER),
 ];
 
 const SQLITE: &[Word] = &[
@@ -125,6 +144,8 @@ const SQLITE: &[Word] = &[
     ("fts3_tokenizer", "it loads code into this process"),
     ("readfile", FILES),
     ("writefile", FILES),
+    ("fsdir", FILES),
+    ("zipfile", FILES),
     ("edit", FILES),
     ("eval", STATEMENTS),
 ];

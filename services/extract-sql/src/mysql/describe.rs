@@ -1,8 +1,8 @@
 //! Which columns a query gives: the server prepares it and tells, without running it.
 
 use super::types::{Form, form};
-use crate::columns;
 use crate::options::Options;
+use crate::{columns, given};
 use arrow::datatypes::SchemaRef;
 use databases::Address;
 use databases::mysql::{self, Session};
@@ -27,11 +27,8 @@ pub async fn prepared(session: &mut Session, options: &Options) -> Result<(State
     let address = session.address().clone();
     let prepared = session.conn().prep(options.query.as_str()).await;
     let statement = prepared.map_err(|error| said(&address, &error))?;
-    let (wanted, given) = (usize::from(statement.num_params()), options.values.len());
-    if wanted != given {
-        let what = format!("the query asks for {wanted} values (one for each ?), and params has {given}");
-        return Err(Fault::bad_params(what.clone()).violation("/params", what));
-    }
+    let wanted: Vec<String> = (1..=statement.num_params()).map(|place| format!("? number {place}")).collect();
+    given::check_count(&wanted, options.values.len())?;
     let layout = layout(&statement.columns())?;
     Ok((statement, layout))
 }

@@ -15,6 +15,7 @@ mod values;
 
 use crate::columns;
 use crate::options::Options;
+use crate::wait;
 use databases::Address;
 use databases::mysql::Session;
 use describe::Layout;
@@ -34,9 +35,12 @@ pub struct Query {
 /// Why it cannot be reached, and what it says of the query.
 pub async fn plan(address: Address, options: Options) -> Result<Planned<Query>, Fault> {
     let mut session = Session::open(&address).await?;
-    read::begin(&mut session, &options).await?;
-    let (_, layout) = describe::prepared(&mut session, &options).await?;
-    let database = session.database().await?;
+    let asked = async {
+        read::begin(&mut session, &options).await?;
+        let (_, layout) = describe::prepared(&mut session, &options).await?;
+        Ok::<_, Fault>((layout, session.database().await?))
+    };
+    let (layout, database) = wait::waited(&address, options.timeout, asked).await??;
     session.close().await;
     let source = format!("{} giving {}", address.shown(), columns::shown(&layout.schema));
     let datasets = named(&address, &options, database.as_deref());

@@ -46,8 +46,11 @@ pub fn rows(query: Query, context: StepContext) -> BatchStream {
         outside.from_outside(try_stream! {
             let Query { address, options, layout } = query;
             let mut session = Session::open(&address).await?;
-            begin(&mut session, &options).await?;
-            let statement = unchanged(&mut session, &options, &layout).await?;
+            let prepared = async {
+                begin(&mut session, &options).await?;
+                unchanged(&mut session, &options, &layout).await
+            };
+            let statement = wait::waited(&address, options.timeout, prepared).await??;
             let begun = Instant::now();
             let asked = session.conn().exec_iter(statement, bound(&options.values));
             let asked = wait::waited(&address, options.timeout, asked).await?;

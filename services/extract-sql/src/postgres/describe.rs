@@ -2,26 +2,64 @@
 
 use super::piece::Layout;
 use super::types::form;
-use crate::columns;
+use super::values::Bound;
 use crate::options::Options;
+use crate::{columns, given};
 use databases::postgres::Session;
 use flight_common::{Fault, FaultKind, TextPlace};
-use tokio_postgres::error::ErrorPosition;
+use futures::future::join_all;
+use serde_json::Value;
+use tokio_postgres::error::{ErrorPosition, SqlState};
+use tokio_postgres::types::{Kind, ToSql, Type};
 use tokio_postgres::{Column, Error};
 
 /// Prepares the query, and reads which columns it gives. All may hold nulls: what a query gives is never known not to.
 ///
 /// # Errors
-/// What the server says of the query; [`FaultKind::BadSchema`] for columns that cannot be taken, all of them told at once.
+/// What the server says of the query; [`FaultKind::BadSchema`] for columns that cannot be taken, all of them told at once;
+/// [`FaultKind::BadParams`] for values that do not fit its placeholders.
 pub async fn describe(session: &Session, options: &Options) -> Result<Layout, Fault> {
     let prepared = session.client().prepare(&options.query).await;
     let statement = prepared.map_err(|error| said(session, &error, &options.query))?;
-    let (wanted, given) = (statement.params().len(), options.values.len());
-    if wanted != given {
-        let what = format!("the query asks for {wanted} values (up to ${wanted}), and params has {given}");
-        return Err(Fault::bad_params(what.clone()).violation("/params", what));
-    }
+    let types = statement.params();
+    let wanted: Vec<String> =
+        types.iter().enumerate().map(|(place, expected)| format!("${} ({})", place + 1, spelled(expected))).collect();
+    given::check_count(&wanted, options.values.len())?;
+    check_values(session, types, &options.values).await?;
     layout(statement.columns())
+}
+
+/// A type as a cast names it.
+fn spelled(data_type: &Type) -> String {
+    match data_type.kind() {
+        Kind::Array(item) => format!("{}[]", item.name()),
+        _ => data_type.name().to_owned(),
+    }
+}
+
+/// Has the server read each value as the type that it has in the query, so that a bad one is told by its place. They are
+/// asked for all at once, within the transaction: after a bad one it refuses the others for that alone.
+async fn check_values(session: &Session, types: &[Type], values: &[Value]) -> Result<(), Fault> {
+    let bound: Vec<Bound<'_>> = values.iter().map(Bound).collect();
+    let asked: Vec<[(&(dyn ToSql + Sync), Type); 1]> =
+        bound.iter().zip(types).map(|(value, expected)| [(value as _, expected.clone())]).collect();
+    let read = asked.iter().map(|value| session.client().query_typed("SELECT $1 IS NULL", value));
+    let read = join_all(read).await;
+    let is_own = |error: &Error| error.code() != Some(&SqlState::IN_FAILED_SQL_TRANSACTION);
+    let refused = read.into_iter().enumerate().find_map(|(place, read)| Some((place, read.err().filter(is_own)?)));
+    refused.map_or(Ok(()), |(place, error)| Err(bad_value(place, &types[place], session.fault(&error))))
+}
+
+/// The fault of a value that the server does not read as the type that it has in the query.
+fn bad_value(place: usize, expected: &Type, said: Fault) -> Fault {
+    if !matches!(said.kind(), FaultKind::BadData | FaultKind::BadParams) {
+        return said;
+    }
+    let (number, name) = (place + 1, spelled(expected));
+    let message = format!("params: the value for ${number} is no {name}: {}", said.message());
+    Fault::bad_params(message.clone())
+        .help(format!("give a value that PostgreSQL reads as {name}, or another type in the query: ${number}::text"))
+        .violation(format!("/params/{place}"), message)
 }
 
 fn layout(columns: &[Column]) -> Result<Layout, Fault> {
@@ -63,5 +101,8 @@ pub fn said(session: &Session, error: &Error, query: &str) -> Fault {
     };
     let told = Fault::new(fault.kind(), message.as_str()).violation("/query", message);
     let told = place.into_iter().fold(told, Fault::in_text);
+    if error.code() == Some(&SqlState::INDETERMINATE_DATATYPE) {
+        return told.help("each of $1, $2, … stands in the query, with a type that is plain or given there: $1::int");
+    }
     fault.help_text().into_iter().fold(told, Fault::help)
 }

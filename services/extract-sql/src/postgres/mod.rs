@@ -23,6 +23,7 @@ mod values;
 use crate::columns;
 use crate::options::Options;
 use crate::trouble::Trouble;
+use crate::wait;
 use arrow::array::RecordBatch;
 use databases::Address;
 use databases::postgres::Session;
@@ -47,10 +48,13 @@ pub struct Query {
 /// Why it cannot be reached, and what it says of the query.
 pub async fn plan(address: Address, options: Options) -> Result<Planned<Query>, Fault> {
     let session = Session::open(&address).await?;
-    read::begin(&session, &options, read::Isolation::Statement).await?;
-    let layout = describe::describe(&session, &options).await?;
+    let asked = async {
+        read::begin(&session, &options, read::Isolation::Statement).await?;
+        let layout = describe::describe(&session, &options).await?;
+        Ok::<_, Fault>((layout, datasets::named(&session, &address, &options).await?))
+    };
+    let (layout, datasets) = wait::waited(&address, options.timeout, asked).await??;
     let partition = options.partition.as_ref().map(|by| Partition::new(by, &layout)).transpose()?;
-    let datasets = datasets::named(&session, &address, &options).await?;
     session.close();
     let source = format!("{} giving {}", address.shown(), columns::shown(&layout.schema));
     let schema = layout.schema.clone();

@@ -128,9 +128,12 @@ pub fn rows(
 ) -> impl Stream<Item = Result<RecordBatch, Fault>> + Send + 'static {
     try_stream! {
         let first = Session::open(&query.address).await?;
-        read::begin(&first, &query.options, Isolation::Transaction).await?;
-        check_unchanged(&first, &query.options, &query.layout).await?;
-        let snapshot = exported(&first).await?;
+        let snapshot = read::waited(&query, async {
+            read::begin(&first, &query.options, Isolation::Transaction).await?;
+            check_unchanged(&first, &query.options, &query.layout).await?;
+            exported(&first).await
+        })
+        .await??;
         let queries = match &query.partition {
             Some(partition) => partition.queries(&query.options.query, bounds(&first, &query, partition).await?),
             None => Vec::new(),
@@ -143,7 +146,7 @@ pub fn rows(
             }
             task.await.map_err(Fault::internal)?;
         }
-        read::finish(first).await?;
+        read::finish(&query, first).await?;
     }
 }
 
@@ -155,7 +158,7 @@ async fn exported(session: &Session) -> Result<String, Fault> {
 /// The least and the greatest value; nothing where there is none.
 async fn bounds(session: &Session, query: &Query, partition: &Partition) -> Result<Option<(i64, i64)>, Fault> {
     let mut rows = pin!(read::ask(session, query, &partition.bounds_query(&query.options.query)).await?);
-    let row = rows.try_next().await.map_err(|error| session.fault(&error))?;
+    let row = read::waited(query, rows.try_next()).await?.map_err(|error| session.fault(&error))?;
     let row = row.ok_or_else(|| Fault::upstream("the database gave no bounds of the partition column"))?;
     let value = |place| row.try_get::<usize, Option<i64>>(place).map_err(Fault::internal);
     Ok(value(0)?.zip(value(1)?))
@@ -187,14 +190,14 @@ async fn range(shared: Shared, sql: String, sender: &SpillSender<RecordBatch>) -
     let pieces = try_stream! {
         let Shared { query, context, snapshot, total } = shared;
         let session = Session::open(&query.address).await?;
-        read::begin(&session, &query.options, Isolation::Snapshot(&snapshot)).await?;
+        read::waited(&query, read::begin(&session, &query.options, Isolation::Snapshot(&snapshot))).await??;
         {
             let mut pieces = pin!(read::pieces(&session, &query, &sql, &context, &total));
             while let Some(piece) = pieces.next().await {
                 yield piece?;
             }
         }
-        read::finish(session).await?;
+        read::finish(&query, session).await?;
     };
     let mut batches = pin!(batches(query, &context, pieces));
     while let Some(batch) = batches.next().await {

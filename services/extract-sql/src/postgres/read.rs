@@ -69,8 +69,11 @@ pub fn all(
 ) -> impl Stream<Item = Result<Piece, Fault>> + Send + 'static {
     try_stream! {
         let session = Session::open(&query.address).await?;
-        begin(&session, &query.options, Isolation::Statement).await?;
-        check_unchanged(&session, &query.options, &query.layout).await?;
+        waited(&query, async {
+            begin(&session, &query.options, Isolation::Statement).await?;
+            check_unchanged(&session, &query.options, &query.layout).await
+        })
+        .await??;
         let sql = query.options.query.clone();
         {
             let mut pieces = pin!(pieces(&session, &query, &sql, &context, &total));
@@ -78,7 +81,7 @@ pub fn all(
                 yield piece?;
             }
         }
-        finish(session).await?;
+        finish(&query, session).await?;
     }
 }
 
@@ -86,8 +89,8 @@ pub fn all(
 ///
 /// # Errors
 /// What the server says.
-pub async fn finish(session: Session) -> Result<(), Fault> {
-    session.run("COMMIT").await?;
+pub async fn finish(query: &Query, session: Session) -> Result<(), Fault> {
+    waited(query, session.run("COMMIT")).await??;
     session.close();
     Ok(())
 }
@@ -222,7 +225,11 @@ fn after_header(message: &Bytes) -> Result<Bytes, Fault> {
     Ok(message.slice(length..))
 }
 
-async fn waited<T>(query: &Query, answer: impl Future<Output = T>) -> Result<T, Fault> {
+/// Waits for an answer for as long as the query may take.
+///
+/// # Errors
+/// [`flight_common::FaultKind::TimedOut`]
+pub async fn waited<T>(query: &Query, answer: impl Future<Output = T>) -> Result<T, Fault> {
     wait::waited(&query.address, query.options.timeout, answer).await
 }
 

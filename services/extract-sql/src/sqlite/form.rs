@@ -58,6 +58,22 @@ impl Form {
     }
 }
 
+impl Form {
+    /// The form of what is cast to this type; nothing where a cast gives numbers of either kind. By SQLite's own rules (its
+    /// manual, *Datatypes*, 3.1): here a name that it has no rule for makes a number.
+    pub fn cast(to: &str) -> Option<Self> {
+        let upper = to.to_uppercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| upper.contains(part));
+        match () {
+            () if has(&["INT"]) => Some(Self::Whole),
+            () if has(&["CHAR", "CLOB", "TEXT"]) => Some(Self::Text),
+            () if has(&["BLOB"]) => Some(Self::Bytes),
+            () if has(&["REAL", "FLOA", "DOUB"]) => Some(Self::Real),
+            () => None,
+        }
+    }
+}
+
 fn decimal(arguments: &str) -> Option<Form> {
     let mut parts = arguments.trim_end_matches([')', ' ']).split(',').map(str::trim);
     let precision: u8 = parts.next()?.parse().ok().filter(|precision| (1..=38).contains(precision))?;
@@ -121,6 +137,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Form::declared(declared), form, "{declared}");
+        }
+    }
+
+    #[test]
+    fn a_cast_tells_the_form_where_sqlite_gives_one_kind_of_value() {
+        for (to, form) in [
+            ("INTEGER", Some(Form::Whole)),
+            ("varchar(20)", Some(Form::Text)),
+            ("DOUBLE PRECISION", Some(Form::Real)),
+            ("BLOB", Some(Form::Bytes)),
+            ("NUMERIC", None),
+            ("DECIMAL(10, 2)", None),
+            ("DATE", None),
+        ] {
+            assert_eq!(Form::cast(to), form, "{to}");
         }
     }
 

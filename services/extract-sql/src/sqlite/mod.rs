@@ -3,7 +3,7 @@
 //! | where | what |
 //! |---|---|
 //! | `open` | the file opened, with what may not be done to it, and for how long it may be asked |
-//! | `describe` | which columns a query gives: by declared type, else by what its first rows hold |
+//! | `describe` | which columns a query gives: by declared type, by what they are cast to, else by what its first rows hold |
 //! | `read` | its rows, read by a thread of their own |
 //! | `form`, `cells` | values read into Arrow arrays |
 
@@ -36,7 +36,7 @@ pub struct Query {
 /// Why the file cannot be opened, and what SQLite says of the query.
 pub fn plan(address: Address, options: Options, root: &DataRoot) -> Result<Planned<Query>, Fault> {
     let identity = sqlite::identity(root, &address)?;
-    let open = open::Open::new(root, &address, &options, || false)?;
+    let open = open::Open::new(root, &address, describe::patience(options.timeout), || false)?;
     let (schema, forms) = describe::describe(&open, &options)?;
     let source = format!("sqlite:{identity}");
     let path = root.locate(address.path().unwrap_or_default(), address.param())?;

@@ -1,8 +1,8 @@
 //! The file opened for one query: read-only, with an authorizer that lets nothing but reading pass, and a look at the clock
 //! while it computes.
 
-use crate::guard;
 use crate::options::Options;
+use crate::{given, guard};
 use databases::{Address, sqlite};
 use flight_common::{DataRoot, Fault, FaultKind, TextPlace};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -24,21 +24,21 @@ pub struct Open {
 }
 
 impl Open {
-    /// Opens the file, and begins to read: what is written from now on is not seen. The query is stopped at its time-out,
-    /// or when `given_up` says so.
+    /// Opens the file, and begins to read: what is written from now on is not seen. The query is stopped after `limit`, or
+    /// when `given_up` says so.
     ///
     /// # Errors
     /// Why it cannot be opened.
     pub fn new(
         root: &DataRoot,
         address: &Address,
-        options: &Options,
+        limit: Duration,
         given_up: impl Fn() -> bool + Send + 'static,
     ) -> Result<Self, Fault> {
         let connection = sqlite::open_for_reading(root, address)?;
-        let deadline = Instant::now() + options.timeout;
+        let deadline = Instant::now() + limit;
         let prepared = connection
-            .busy_timeout(PATIENCE.min(options.timeout))
+            .busy_timeout(PATIENCE.min(limit))
             .and_then(|()| connection.execute_batch("PRAGMA query_only = 1; PRAGMA trusted_schema = 0; BEGIN"))
             .and_then(|()| connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))
             .and_then(|()| connection.progress_handler(STEPS, Some(move || given_up() || Instant::now() >= deadline)))
@@ -57,11 +57,9 @@ impl Open {
             let what = "the query writes, and the step only reads";
             return Err(Fault::denied(what).violation("/query", what));
         }
-        let (wanted, given) = (prepared.parameter_count(), options.values.len());
-        if wanted != given {
-            let what = format!("the query asks for {wanted} values, and params has {given}");
-            return Err(Fault::bad_params(what.clone()).violation("/params", what));
-        }
+        let place = |place: usize| prepared.parameter_name(place).map_or_else(|| format!("?{place}"), str::to_owned);
+        let wanted: Vec<String> = (1..=prepared.parameter_count()).map(place).collect();
+        given::check_count(&wanted, options.values.len())?;
         Ok(prepared)
     }
 
@@ -111,7 +109,7 @@ pub fn bound(values: &[Value]) -> Result<Vec<Cell>, Fault> {
                 (Some(whole), _) => Cell::Integer(whole),
                 (None, Some(float)) if !number.is_u64() => Cell::Real(float),
                 _ => {
-                    let what = format!("params: {number} is beyond what SQLite holds in 64 bits");
+                    let what = format!("params: {number}, for ?{}, is beyond what SQLite holds in 64 bits", place + 1);
                     return Err(Fault::bad_params(what.clone()).violation(format!("/params/{place}"), what));
                 }
             },

@@ -41,7 +41,7 @@ pub fn rows(query: Query, context: StepContext) -> BatchStream {
 fn read(query: Query, context: &StepContext, sender: &Sender<Item>) -> Result<(), Fault> {
     let root = &context.env.data_root;
     let listening = sender.clone();
-    let open = Open::new(root, &query.address, &query.options, move || listening.is_closed())?;
+    let open = Open::new(root, &query.address, query.options.timeout, move || listening.is_closed())?;
     let now = sqlite::identity(root, &query.address)?;
     if now != query.identity {
         let message = format!("the source changed since it was planned: it was {}, it is {now}", query.identity);

@@ -81,8 +81,10 @@ async fn values_are_bound_and_never_read_as_sql() {
     );
     let fault = ask("SELECT id FROM t WHERE id = ?", json!([])).await.expect_err("one is missing");
     assert_eq!(fault.violations()[0].pointer, "/params");
+    assert!(fault.message().ends_with("there is none for ? number 1"), "{fault}");
     let fault = ask("SELECT id FROM t", json!([1])).await.expect_err("one too many");
     assert_eq!(fault.violations()[0].pointer, "/params");
+    assert!(fault.message().ends_with("it has no placeholder"), "{fault}");
 }
 
 #[tokio::test]

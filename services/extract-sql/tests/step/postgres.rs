@@ -1,16 +1,18 @@
 //! Reading from a real PostgreSQL: plans, parameters, limits, ranges, and what goes wrong.
 
 use crate::support::{
-    Read, assert_a_change_is_told, assert_dropping_ends, assert_going_away_is_a_fault, assert_memory_does_not_grow,
-    assert_the_servers_time_is_waiting, connections, eventually, params, shown,
+    Between, Read, assert_a_change_is_told, assert_dropping_ends, assert_going_away_is_a_fault,
+    assert_memory_does_not_grow, assert_the_servers_time_is_waiting, connections, eventually, params, shown, started,
 };
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use extract_sql::ExtractSql;
 use flight_common::registry::erase;
 use flight_common::testing::Bench;
-use flight_common::{FaultKind, InputSchemas, TextPlace};
+use flight_common::{FaultKind, InputSchemas, TextPlace, compute};
+use futures::TryStreamExt;
 use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_servers::{Database, Postgres, PostgresDatabase};
@@ -73,11 +75,72 @@ async fn values_are_bound_and_never_read_as_sql() {
         ask("SELECT $1::jsonb ->> 'a' AS a, $2::int AS b", json!([{"a": "x"}, null])).await.expect("read"),
         [["x", "∅"]]
     );
-    let fault = ask("SELECT id FROM t WHERE id = $1", json!([])).await.expect_err("one is missing");
-    assert_eq!(fault.violations()[0].pointer, "/params");
-    let fault = ask("SELECT id FROM t WHERE id = $1", json!(["seven"])).await.expect_err("no number");
-    assert_eq!(fault.kind(), FaultKind::BadData);
-    assert!(fault.message().contains("seven"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_fit_its_placeholder_is_told_when_it_is_planned() {
+    let database =
+        PostgresDatabase::with("CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE TABLE t (id int, name text, mood mood)")
+            .await;
+    let step = erase(ExtractSql::default());
+    let refused = async |query: &str, values: serde_json::Value| {
+        let asked = params(database.url(), query, json!({ "params": values }));
+        let fault = step.plan(&asked, &InputSchemas::default(), &Bench::new().env).await.map(drop).expect_err(query);
+        assert_eq!(fault.kind(), FaultKind::BadParams, "{query}: {fault:?}");
+        (
+            fault.violations()[0].pointer.clone(),
+            fault.message().to_owned(),
+            fault.help_text().unwrap_or_default().to_owned(),
+        )
+    };
+    let two = "SELECT id FROM t WHERE id = $1 AND name = ANY($2)";
+    for (values, told) in [
+        (json!([]), "there is none for $1 (int4), $2 (text[])"),
+        (json!([1]), "there is none for $2 (text[])"),
+        (json!([1, ["a"], 3]), "it has only $1 (int4), $2 (text[])"),
+    ] {
+        let (pointer, message, _) = refused(two, values).await;
+        assert!(pointer == "/params" && message.ends_with(told), "{message}");
+    }
+    for (query, values, place, expected) in [
+        ("SELECT id FROM t WHERE id = $1", json!(["seven"]), 0, "int4"),
+        ("SELECT id FROM t WHERE id = $1", json!([true]), 0, "int4"),
+        ("SELECT id FROM t WHERE id = $1", json!([1.5]), 0, "int4"),
+        ("SELECT id FROM t WHERE id = $1", json!([1_u64 << 40]), 0, "int4"),
+        ("SELECT id FROM t WHERE id = $1", json!([[1]]), 0, "int4"),
+        ("SELECT id FROM t WHERE id = $1::int8 AND name = $2", json!([{"a": 1}, "x"]), 0, "int8"),
+        ("SELECT id FROM t WHERE name = $1 AND id = ANY($2)", json!(["x", ["y"]]), 1, "int4[]"),
+        ("SELECT id FROM t WHERE name = $1 AND id = ANY($2)", json!(["x", 3]), 1, "int4[]"),
+        ("SELECT id FROM t WHERE $1 AND $2 > now() AND mood = $3", json!([null, "soon", "mad"]), 1, "timestamptz"),
+        ("SELECT id FROM t WHERE $1 AND $2 > now() AND mood = $3", json!([false, "today", "mad"]), 2, "mood"),
+        ("SELECT id FROM t WHERE name = $1", json!(["a\u{0}b"]), 0, "text"),
+        ("SELECT id FROM t LIMIT $1", json!(["few"]), 0, "int8"),
+        ("SELECT $1::jsonb AS j", json!(["{"]), 0, "jsonb"),
+        ("SELECT $1::bytea AS b", json!(["\\xzz"]), 0, "bytea"),
+        ("SELECT $1::uuid AS u, $2::numeric AS n", json!(["6f1d8d2e", 1]), 0, "uuid"),
+        ("SELECT $1::numeric AS n, $2::float8 AS f", json!(["1", "x"]), 1, "float8"),
+    ] {
+        let (pointer, message, help) = refused(query, values).await;
+        assert_eq!(pointer, format!("/params/{place}"), "{message}");
+        let begin = format!("params: the value for ${} is no {expected}: PostgreSQL: ", place + 1);
+        assert!(message.starts_with(&begin), "{message}");
+        assert!(help.contains(&format!("reads as {expected}")), "{help}");
+        for raw in ["stream", "binary data", "bind"] {
+            assert!(!message.contains(raw), "{message}");
+        }
+    }
+    let (_, message, help) = refused("SELECT id FROM t WHERE id = $2", json!([1, 2])).await;
+    assert!(message.contains("$1") && help.contains("$1::int"), "{message}: {help}");
+}
+
+#[tokio::test]
+async fn a_socket_is_named_behind_the_question_mark_alone() {
+    let database = PostgresDatabase::new().await;
+    let url = database.url().replace("postgres@localhost/", "postgres:s3cret@/");
+    assert_ne!(url, database.url());
+    let asked = params(&url, "SELECT 1 AS a", json!({}));
+    let ran = Bench::new().run(ExtractSql::default(), asked, &[]).await.expect("read");
+    assert_eq!(shown(&ran).1, [["1"]]);
 }
 
 #[tokio::test]
@@ -177,6 +240,55 @@ async fn dropping_the_rows_stops_the_query_at_the_server() {
         "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 1000000) AS b WHERE a * b = -1";
     let active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%a * b = -1%' AND pid <> pg_backend_pid()";
     assert_dropping_ends(&database, query, false, active).await;
+}
+
+/// The socket of the server.
+fn socket(database: &PostgresDatabase) -> PathBuf {
+    let (_, folder) = database.url().split_once("?host=").expect("a socket");
+    Path::new(folder).join(".s.PGSQL.5432")
+}
+
+/// The address of the database by way of what lies before it.
+fn over(database: &PostgresDatabase, between: &Between) -> String {
+    let (place, _) = database.url().split_once("?host=").expect("a socket");
+    format!("{}?sslmode=disable", place.replace("localhost", &between.address().to_string()))
+}
+
+#[tokio::test]
+async fn a_query_whose_connection_is_cut_is_ended_at_the_server() {
+    let database = PostgresDatabase::new().await;
+    let between = Between::start(socket(&database)).await;
+    let url = over(&database, &between);
+    let query =
+        "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 1000000) AS b WHERE a * b = -2";
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%a * b = -2%' AND pid <> pg_backend_pid()";
+    let mut driven = started(&url, query).await;
+    let output = driven.outputs.remove(0).expect("an output");
+    let reading = compute::spawn(output.try_collect::<Vec<_>>());
+    eventually("the query runs", async || database.figure(active).await == 1).await;
+    between.cut();
+    let fault = reading.await.expect("no panic").expect_err("it is cut off");
+    assert_eq!(fault.kind(), FaultKind::Upstream, "{fault:?}");
+    eventually("the query is gone", async || database.figure(active).await == 0).await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_goodbye_is_not_asked_to_cancel_anything() {
+    let database = PostgresDatabase::new().await;
+    let between = Between::start(socket(&database)).await;
+    let mut driven = started(&over(&database, &between), "SELECT pg_sleep(600)::text AS x").await;
+    let output = driven.outputs.remove(0).expect("an output");
+    let reading = compute::spawn(output.try_collect::<Vec<_>>());
+    let asleep = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+    eventually("the query runs", async || database.figure(&format!("SELECT count(*) {asleep}")).await == 1).await;
+    let came = between.came();
+    database.run(&format!("SELECT pg_terminate_backend(pid) {asleep}")).await;
+    let fault = reading.await.expect("no panic").expect_err("it is ended");
+    assert_eq!(fault.kind(), FaultKind::Upstream, "{fault:?}");
+    drop(driven);
+    flight_common::farewell::farewells().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(between.came(), came);
 }
 
 #[tokio::test]

@@ -77,6 +77,42 @@ async fn an_expression_is_what_its_first_rows_are() {
     );
 }
 
+/// Rows without end, of which none comes out.
+const ENDLESS: &str = "(WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT i FROM c)";
+
+#[tokio::test]
+async fn what_is_cast_needs_no_rows_to_be_planned() {
+    let folder = shop("CREATE TABLE t (a, b INTEGER)");
+    let query = format!(
+        "SELECT CAST(max(i) AS REAL) AS m, count(*) AS n, avg(i) AS a, CAST('x' AS BLOB) AS raw, CAST(NULL AS INTEGER) AS w,
+         CAST(min(i) AS VARCHAR(9)) AS v FROM {ENDLESS}"
+    );
+    let begun = Instant::now();
+    let step = erase(ExtractSql::default());
+    let asked = params(URL, &query, json!({}));
+    let planned = step.plan(&asked, &InputSchemas::default(), &Bench::at(folder.path()).env).await.expect("planned");
+    let types: Vec<String> = planned.outputs[0].fields().iter().map(|field| field.data_type().to_string()).collect();
+    assert_eq!(types, ["Float64", "Int64", "Float64", "Binary", "Int64", "Utf8"]);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let empty = "SELECT CAST(sum(a) AS REAL) AS s, avg(b) AS m, count(*) AS n, CAST(max(a) AS TEXT) AS x FROM t";
+    let ran = extract(&folder, empty, json!({})).await.expect("read");
+    assert_eq!(shown(&ran).0, ["Float64", "Float64", "Int64", "Utf8"]);
+    assert_eq!(shown(&ran).1, [["∅", "∅", "0", "∅"]]);
+}
+
+#[tokio::test]
+async fn rows_that_tell_types_are_not_waited_for_long() {
+    let folder = shop("CREATE TABLE t (n INTEGER)");
+    let query = format!("SELECT count(*) AS n, max(i) AS most, sum(i) AS total FROM {ENDLESS}");
+    let begun = Instant::now();
+    let fault = extract(&folder, &query, json!({"timeout": "300ms"})).await.expect_err("endless");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadParams, Some("most")), "{fault:?}");
+    assert_eq!(fault.violations()[0].pointer, "/query");
+    assert!(fault.message().contains("\"most\", \"total\"") && fault.message().ends_with("300ms"), "{fault}");
+    assert!(fault.help_text().is_some_and(|help| help.contains("CAST(sum(x) AS REAL)")), "{fault:?}");
+}
+
 #[tokio::test]
 async fn a_value_that_does_not_fit_names_row_and_column() {
     let folder = shop(
@@ -117,6 +153,9 @@ async fn values_are_bound_and_never_read_as_sql() {
     assert_eq!(shown(&ran).1, [["2", "5", "∅", "1"]]);
     let fault = extract(&folder, "SELECT n FROM t WHERE s = ?", json!({"params": [1, 2]})).await.expect_err("too many");
     assert_eq!(fault.violations()[0].pointer, "/params");
+    let named = extract(&folder, "SELECT n FROM t WHERE s = :s AND n = ?2", json!({"params": []})).await;
+    let fault = named.expect_err("too few");
+    assert!(fault.message().ends_with("asks for 2: there is none for :s, ?2"), "{fault}");
     let fault = extract(&folder, "SELECT ? AS x", json!({"params": [u64::MAX]})).await.expect_err("too large");
     assert_eq!(fault.violations()[0].pointer, "/params/0");
 }

@@ -12,8 +12,15 @@ use flight_common::testing::{Bench, Ran};
 use flight_common::{Fault, FaultKind, InputSchemas, compute};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use test_servers::Database;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::broadcast;
 
 /// A database that is read from.
 pub trait Read: Database {
@@ -34,14 +41,71 @@ pub trait Read: Database {
 
     /// A query, planned and started.
     async fn started(&self, query: &str) -> Driven {
-        let env = Bench::new().env;
-        let step = erase(ExtractSql::default());
-        let planned = step.plan(&params(self.url(), query, json!({})), &InputSchemas::default(), &env).await;
-        drive(planned.expect("planned"), Vec::new(), &env, "run", &[]).expect("started")
+        started(self.url(), query).await
     }
 }
 
 impl<D: Database> Read for D {}
+
+/// A query to this address, planned and started.
+pub async fn started(url: &str, query: &str) -> Driven {
+    let env = Bench::new().env;
+    let step = erase(ExtractSql::default());
+    let planned = step.plan(&params(url, query, json!({})), &InputSchemas::default(), &env).await;
+    drive(planned.expect("planned"), Vec::new(), &env, "run", &[]).expect("started")
+}
+
+/// What lies between clients and a server on a Unix socket. It may cut the clients off, of which the server learns nothing.
+pub struct Between {
+    address: SocketAddr,
+    came: Arc<AtomicUsize>,
+    cut: broadcast::Sender<()>,
+}
+
+impl Between {
+    /// In front of this socket.
+    pub async fn start(socket: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let cut = broadcast::Sender::new(1);
+        let cuts = cut.clone();
+        let came = Arc::new(AtomicUsize::new(0));
+        let count = came.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut client, _) = listener.accept().await.expect("a client");
+                count.fetch_add(1, Ordering::Relaxed);
+                let mut server = UnixStream::connect(&socket).await.expect("a server");
+                let mut cut = cuts.subscribe();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        _ = cut.recv() => {
+                            drop(client);
+                            std::future::pending::<()>().await;
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, came, cut }
+    }
+
+    /// Where clients find it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many clients have come.
+    pub fn came(&self) -> usize {
+        self.came.load(Ordering::Relaxed)
+    }
+
+    /// Cuts off all who are connected. Others may come.
+    pub fn cut(&self) {
+        self.cut.send(()).expect("somebody is connected");
+    }
+}
 
 /// Waits until it holds.
 pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
@@ -90,7 +154,6 @@ pub async fn assert_going_away_is_a_fault(database: &impl Read, endless: &str, d
     assert_eq!(fault.kind(), FaultKind::Upstream, "{fault:?}");
 }
 
-/// A change of the table `t` between plan and run is told, with this word.
 /// A server that takes its time keeps the step waiting, and not computing.
 pub async fn assert_the_servers_time_is_waiting(database: &impl Read, sleeps_300ms: &str) {
     let ran = database.extract(sleeps_300ms, json!({})).await.expect("rows");
@@ -98,6 +161,7 @@ pub async fn assert_the_servers_time_is_waiting(database: &impl Read, sleeps_300
     assert!(report.waiting_ms > 250.0 && report.computing_ms < report.waiting_ms, "{report:?}");
 }
 
+/// A change of the table `t` between plan and run is told, with this word.
 pub async fn assert_a_change_is_told(database: &impl Read, change: &str, word: &str) {
     let mut driven = database.started("SELECT * FROM t").await;
     database.run(change).await;

@@ -1,6 +1,6 @@
 //! Which runs have written: see [`crate::ledger`].
 
-use crate::ledger::{LEDGER, Rows, Written};
+use crate::ledger::{LEDGER, Rows, Writer, Written};
 use crate::target::Target;
 use databases::mysql::Session;
 use databases::quote;
@@ -68,10 +68,14 @@ impl<'a> Ledger<'a> {
         &self,
         session: &mut Session,
         table: &str,
-        run: &str,
+        writer: &Writer,
     ) -> Result<Option<Written>, Fault> {
-        let sql = format!("SELECT \"rows\", \"digest\" FROM {} WHERE \"run\" = ? AND \"loaded\" = ?", self.name);
-        let found = session.conn().exec_first(sql, (run, table)).await.map_err(|error| session.fault(&error))?;
+        let sql = format!(
+            "SELECT \"rows\", \"digest\" FROM {} WHERE \"run\" IN (?, ?) AND \"loaded\" = ? ORDER BY \"run\" DESC LIMIT 1",
+            self.name
+        );
+        let asked = session.conn().exec_first(sql, (&writer.name, &writer.run, table)).await;
+        let found = asked.map_err(|error| session.fault(&error))?;
         Ok(found.map(|(rows, digest)| Written { rows, digest }))
     }
 
@@ -85,12 +89,12 @@ impl<'a> Ledger<'a> {
         session: &mut Session,
         target: &Target,
         table: &str,
-        run: &str,
+        writer: &Writer,
         rows: &Rows,
     ) -> Result<(), Fault> {
         let sql = format!("INSERT INTO {} (\"run\", \"loaded\", \"rows\", \"digest\") VALUES (?, ?, ?, ?)", self.name);
         let Written { rows, digest } = Written::of(rows)?;
-        let noted = session.conn().exec_drop(sql, (run, table, rows, digest)).await;
+        let noted = session.conn().exec_drop(sql, (&writer.name, table, rows, digest)).await;
         noted.map_err(|error| match &error {
             Error::Server(said) if said.code == DUPLICATE => target.written_meanwhile(),
             _ => session.fault(&error),

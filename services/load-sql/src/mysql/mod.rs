@@ -17,7 +17,7 @@
 //! Here a statement that makes a table commits whatever came before it. A table that is there is written to in one transaction,
 //! as elsewhere. One that is not is made under another name, filled in one transaction, and renamed when that is committed:
 //!
-//! 1. `GET_LOCK`, which ends with the connection, so that one load at a time makes this table
+//! 1. `GET_LOCK`, which ends with the connection, so that one load at a time makes this table; who finds it made lets go at once
 //! 2. `CREATE TABLE quiver_staging_…`
 //! 3. a transaction: the rows; for an append its line in the ledger, under the name of the staging table
 //! 4. `RENAME TABLE quiver_staging_… TO …`, which is all or nothing

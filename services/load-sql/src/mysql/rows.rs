@@ -1,8 +1,9 @@
 //! Rows sent by `LOAD DATA LOCAL INFILE`, and what the server says of them.
 
+use super::text;
 use super::types::Type;
 use crate::ledger::Rows;
-use crate::lines::Lines;
+use crate::lines::{Lines, MEND};
 use crate::plain::Plain;
 use crate::target::Target;
 use arrow::datatypes::DataType;
@@ -75,6 +76,7 @@ pub async fn send<L>(
     session: &mut Session,
     statement: &str,
     target: &Target,
+    plain: &Plain,
     mut lines: Pin<&mut L>,
 ) -> Result<Rows, Fault>
 where
@@ -83,7 +85,7 @@ where
     let mut rows = Rows::default();
     while let Some(first) = lines.next().await.transpose()? {
         let more = send_some(session, statement, first, lines.as_mut()).await?;
-        check(session, target, rows.count, more.count).await?;
+        check(session, target, plain, rows.count, more.count).await?;
         rows.merge(more);
     }
     Ok(rows)
@@ -130,7 +132,7 @@ where
 }
 
 /// Refuses what the server has warned of: it has bent values, or left rows out.
-async fn check(session: &mut Session, target: &Target, before: u64, sent: u64) -> Result<(), Fault> {
+async fn check(session: &mut Session, target: &Target, plain: &Plain, before: u64, sent: u64) -> Result<(), Fault> {
     let (warnings, taken) = (session.conn().get_warnings(), session.conn().affected_rows());
     if warnings > 0 {
         let asked = session.conn().query("SHOW WARNINGS").await;
@@ -138,9 +140,9 @@ async fn check(session: &mut Session, target: &Target, before: u64, sent: u64) -
         // A note is at most the reason of what follows.
         let worst = told.iter().find(|(level, ..)| level != "Note").or(told.first());
         return Err(match worst {
-            Some((_, DUPLICATE, message)) => refused(message, target, before)
+            Some((_, DUPLICATE, message)) => refused(message, target, plain, before)
                 .help("another row has it: leave one of them out, or set mode: upsert with these keys"),
-            Some((.., message)) => refused(message, target, before),
+            Some((.., message)) => refused(message, target, plain, before),
             None => Fault::bad_data(format!(
                 "MariaDB or MySQL: {warnings} values or rows of {} were refused",
                 target.shown()
@@ -155,11 +157,16 @@ async fn check(session: &mut Session, target: &Target, before: u64, sent: u64) -
 }
 
 /// The fault of a warning. It tells where: `Out of range value for column 'a' at row 3`.
-fn refused(message: &str, target: &Target, before: u64) -> Fault {
+fn refused(message: &str, target: &Target, plain: &Plain, before: u64) -> Fault {
     let place = message.rsplit_once(" at row ").and_then(|(what, row)| Some((what, row.parse::<u64>().ok()?)));
     let (what, row) = place.map_or((message, None), |(what, row)| (what, Some(row)));
     let ends = |name: &String| what.ends_with(&format!("'{name}'")) || what.ends_with(&format!("`{name}`"));
-    let fault = Fault::bad_data(format!("MariaDB or MySQL: {what}")).help("mend the value, or leave the row out");
+    let column = target.columns.iter().zip(plain.types()).rfind(|(name, _)| ends(name));
+    let help = match column {
+        Some((_, DataType::Timestamp(_, Some(_)))) => text::OTHER_INSTANTS,
+        _ => MEND,
+    };
+    let fault = Fault::bad_data(format!("MariaDB or MySQL: {what}")).help(help);
     let fault = row.into_iter().fold(fault, |fault, row| fault.row(before + row));
-    target.columns.iter().filter(|name| ends(name)).fold(fault, |fault, name| fault.column(name))
+    column.into_iter().fold(fault, |fault, (name, _)| fault.column(name))
 }

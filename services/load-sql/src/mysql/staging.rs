@@ -11,13 +11,17 @@ use databases::mysql::Session;
 use flight_common::Fault;
 use flight_common::farewell::Farewell;
 use mysql_async::prelude::Queryable;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use twox_hash::XxHash3_64;
 
 /// What the name of such a table begins with.
 const PREFIX: &str = "quiver_staging_";
-/// Seconds that another load of the same table is waited for.
-const PATIENCE: u32 = 60;
+/// How long a load that makes the same table is waited for: it may have many rows to write before it commits, and failing would
+/// not make it faster.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// How long a load that has failed waits to take away what it left. If another one has come to make the table, it does that.
+const TIDYING: Duration = Duration::from_secs(60);
 
 /// The place where a table is made.
 #[derive(Clone)]
@@ -50,13 +54,27 @@ impl Staging {
     /// # Errors
     /// What the server says; [`flight_common::FaultKind::Upstream`] when another load takes too long.
     pub async fn hold(&self, session: &mut Session) -> Result<(), Fault> {
-        let asked = session.conn().exec_first("SELECT GET_LOCK(?, ?)", (&self.staging.table, PATIENCE)).await;
+        self.held(session, PATIENCE).await
+    }
+
+    async fn held(&self, session: &mut Session, patience: Duration) -> Result<(), Fault> {
+        let lock = (&self.staging.table, patience.as_secs());
+        let asked = session.conn().exec_first("SELECT GET_LOCK(?, ?)", lock).await;
         let held: Option<Option<i64>> = asked.map_err(|error| session.fault(&error))?;
         match held.flatten() {
             Some(1) => Ok(()),
             _ => Err(Fault::upstream(format!("another load is making the table {}", self.made.shown()))
                 .help("run the pipeline again when it is done")),
         }
+    }
+
+    /// Lets others who wait go on: the table is there, and nobody makes it.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn let_go(&self, session: &mut Session) -> Result<(), Fault> {
+        let released = session.conn().exec_drop("DO RELEASE_LOCK(?)", (&self.staging.table,)).await;
+        released.map_err(|error| session.fault(&error))
     }
 
     /// Makes the staging table.
@@ -181,7 +199,7 @@ impl Drop for Tidy {
 async fn tidy(address: &Address, staging: &Staging) {
     let done = async {
         let mut session = session_for_loading(address).await?;
-        staging.hold(&mut session).await?;
+        staging.held(&mut session, TIDYING).await?;
         staging.settle(&mut session).await?;
         session.close().await;
         Ok::<_, Fault>(())

@@ -50,9 +50,9 @@ pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(
     let table = Table::find(&mut session, target).await?;
     session.close().await;
     target.check_names(DATABASE, same, wrong)?;
-    match &table.found {
-        Some(found) => found.check(target, plain, same, types::fits)?,
-        None => check_made(target, plain)?,
+    match table.is_there() {
+        true => table.check(target, plain)?,
+        false => check_made(target, plain)?,
     }
     let dataset = Dataset::new(address.namespace(), format!("{}.{}", table.database, target.table));
     Ok((table, dataset))
@@ -121,6 +121,14 @@ impl Table {
     /// Whether it is there.
     pub fn is_there(&self) -> bool {
         self.found.is_some()
+    }
+
+    /// Checks whether the rows fit it, if it is there.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadSchema`] with the column.
+    pub fn check(&self, target: &Target, plain: &Plain) -> Result<(), Fault> {
+        self.found.as_ref().map_or(Ok(()), |found| found.check(target, plain, same, types::fits))
     }
 
     /// The type of each column that is written; none if the table is made.

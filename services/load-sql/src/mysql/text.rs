@@ -20,6 +20,12 @@ const OPTIONS: FormatOptions<'static> = FormatOptions::new()
 const DAYS: RangeInclusive<i64> = -719_162..=2_932_896;
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
+/// What a `timestamp` holds, in microseconds since 1970: more than none, and seconds in 32 bits (MariaDB from 11.5 on; other
+/// servers say where theirs end).
+const INSTANTS: RangeInclusive<i64> = 1..=u32::MAX as i64 * 1_000_000 + 999_999;
+/// What to try with an instant that it does not hold.
+pub const OTHER_INSTANTS: &str =
+    "CAST(x AS TIMESTAMP) in the step sql makes a datetime of it, of the years 1 to 9999; or leave the row out";
 
 /// The rows of plain columns as lines. `types` are those of the table; nothing for one that is made.
 ///
@@ -46,10 +52,17 @@ enum Cells<'a> {
     Plain(&'a ArrayRef, ArrayFormatter<'a>),
 }
 
+/// What a `date` and a `datetime` hold.
+const YEARS: &str = "the years 1 to 9999";
+/// What a `timestamp` holds.
+const STAMPS: &str = "what a timestamp holds: 1970 to 2038, or to 2106 at newer servers";
+
 /// Which times a column holds.
 struct Steps {
     values: ArrayRef,
     range: RangeInclusive<i64>,
+    /// The range in words.
+    told: &'static str,
     /// The column's unit, in units of the values.
     step: i64,
     /// Whether a null would become the time of loading.
@@ -62,8 +75,9 @@ impl<'a> Cells<'a> {
         let micros = DAYS.start() * DAY..=DAYS.end() * DAY + (DAY - 1);
         let step = held.and_then(|held| held.seconds).map_or(1, |seconds| 10_i64.pow(6_u32.saturating_sub(seconds)));
         let stamped = held.is_some_and(|held| held.stamped);
-        let steps =
-            |range, step| Ok::<_, Fault>(Steps { values: cast(column, &DataType::Int64)?, range, step, stamped });
+        let steps = |range, told, step| {
+            Ok::<_, Fault>(Steps { values: cast(column, &DataType::Int64)?, range, told, step, stamped })
+        };
         Ok(match column.data_type() {
             DataType::Null => Self::Null,
             DataType::Utf8View => match held.map(|held| held.members.as_slice()) {
@@ -74,26 +88,30 @@ impl<'a> Cells<'a> {
             DataType::Boolean => Self::Truth(column),
             // In all their digits: the shortest spelling of the largest is read as a larger one.
             DataType::Float32 | DataType::Float64 => Self::Float(cast(column, &DataType::Float64)?),
-            DataType::Date32 => Self::Time(column, steps(DAYS, 1)?, formatter()?),
-            DataType::Time64(_) => Self::Time(column, steps(0..=DAY - 1, step)?, formatter()?),
-            DataType::Timestamp(..) => Self::Time(column, steps(micros, step)?, formatter()?),
+            DataType::Date32 => Self::Time(column, steps(DAYS, YEARS, 1)?, formatter()?),
+            DataType::Time64(_) => Self::Time(column, steps(0..=DAY - 1, "a day", step)?, formatter()?),
+            DataType::Timestamp(_, None) => Self::Time(column, steps(micros, YEARS, step)?, formatter()?),
+            DataType::Timestamp(_, Some(_)) => Self::Time(column, steps(INSTANTS, STAMPS, step)?, formatter()?),
             _ => Self::Plain(column, formatter()?),
         })
     }
 }
 
 impl Steps {
-    fn check(&self, row: usize) -> Result<(), String> {
+    fn check(&self, row: usize, shown: &ArrayFormatter<'_>) -> Result<(), String> {
         if self.values.is_null(row) {
             return Err("a null, for which the server would write the time of loading".to_owned());
         }
         let value = self.values.as_primitive::<Int64Type>().value(row);
+        let told = || shown.value(row).try_to_string().unwrap_or_else(|_| value.to_string());
         if !self.range.contains(&value) {
-            return Err("a time outside of the years 1 to 9999".to_owned());
+            return Err(format!("{} is outside of {}", told(), self.told));
         }
         match value % self.step {
             0 => Ok(()),
-            _ => Err("a part of a second that the column would cut off: it holds fewer decimals".to_owned()),
+            _ => {
+                Err(format!("{} has parts of a second that the column would cut off: it holds fewer decimals", told()))
+            }
         }
     }
 }
@@ -111,6 +129,13 @@ impl lines::Cells for Cells<'_> {
             | Self::Plain(column, _) => column.is_null(row),
             // A null that is none there is looked at as a value.
             Self::Time(column, steps, _) => column.is_null(row) && !steps.stamped,
+        }
+    }
+
+    fn help(&self) -> &'static str {
+        match self {
+            Self::Time(column, ..) if matches!(column.data_type(), DataType::Timestamp(_, Some(_))) => OTHER_INSTANTS,
+            _ => lines::MEND,
         }
     }
 
@@ -135,7 +160,7 @@ impl lines::Cells for Cells<'_> {
                 _ => Err("an infinite number, which MySQL and MariaDB do not hold".to_owned()),
             },
             Self::Time(_, steps, formatter) => {
-                steps.check(row)?;
+                steps.check(row, formatter)?;
                 formatter.value(row).write(text).map_err(|_| unspelled())
             }
             Self::Plain(_, formatter) => formatter.value(row).write(text).map_err(|_| unspelled()),
@@ -198,6 +223,25 @@ mod tests {
             text(Float64Array::from(vec![0.0, f64::INFINITY]), Type::default()).expect_err("infinite").row_number(),
             Some(2)
         );
+    }
+
+    #[test]
+    fn an_instant_that_no_timestamp_holds_is_told_with_its_value() {
+        let held = || Type { seconds: Some(6), ..Type::default() };
+        let instants = |micros: Vec<i64>| text(TimestampMicrosecondArray::from(micros).with_timezone("UTC"), held());
+        assert!(instants(vec![1, 4_294_967_295_999_999]).is_ok());
+        for (micros, shown) in [
+            (0, "1970-01-01 00:00:00.000000"),
+            (-1, "1969-12-31 23:59:59.999999"),
+            (4_294_967_296_000_000, "2106-02-07 06:28:16.000000"),
+            (i64::MIN, "-9223372036854775808"),
+        ] {
+            let fault = instants(vec![1, micros]).expect_err(shown);
+            assert_eq!((fault.row_number(), fault.column_name()), (Some(2), Some("c")));
+            let wanted = format!("column \"c\": {shown} is outside of what a timestamp holds");
+            assert!(fault.message().starts_with(&wanted), "{fault}");
+            assert_eq!(fault.help_text(), Some(OTHER_INSTANTS));
+        }
     }
 
     #[test]

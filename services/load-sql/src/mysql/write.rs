@@ -6,7 +6,7 @@ use super::session::{helped, session_for_loading};
 use super::staging::{Staging, Tidy};
 use super::table::Table;
 use super::text;
-use crate::ledger::Rows;
+use crate::ledger::{Rows, Writer};
 use crate::lines::{Lines, begun, counted, printed};
 use crate::params::Mode;
 use crate::plain::{Plain, count_nans};
@@ -33,18 +33,12 @@ pub async fn load(
     input: BatchStream,
     context: &StepContext,
 ) -> Result<u64, Fault> {
-    let types = table.types(target);
-    let meter = context.meter.clone();
-    let print = move |columns: &[_], names: &[String]| {
-        count_nans(columns, &meter);
-        text::lines(columns, names, &types)
-    };
-    let lines = pin!(printed(begun(input).await?, target, plain, context, print));
-    let run = Some(&*context.run_id).filter(|run| target.mode == Mode::Append && !run.is_empty());
-    let load = Load { target, plain, table, run, staging: Staging::new(&table.database, target) };
+    let input = begun(input).await?;
+    let writer = Writer::of(target, context);
+    let load = Load { target, plain, planned: table, writer, staging: Staging::new(&table.database, target), context };
     let mut tidy = Tidy::new(address);
     let mut session = session_for_loading(address).await?;
-    let written = load.write(&mut session, lines, &mut tidy).await;
+    let written = load.write(&mut session, input, &mut tidy).await;
     match &written {
         Ok(_) => session.close().await,
         // The server is told to end what it is at.
@@ -58,49 +52,71 @@ pub async fn load(
 struct Load<'a> {
     target: &'a Target,
     plain: &'a Plain,
-    table: &'a Table,
-    /// The run, if the ledger is kept: other modes are safe to repeat by themselves.
-    run: Option<&'a str>,
+    /// The table as it was planned.
+    planned: &'a Table,
+    /// Who writes, if the ledger is kept.
+    writer: Option<Writer>,
     staging: Staging,
+    context: &'a StepContext,
 }
 
 impl Load<'_> {
-    async fn write<L>(&self, session: &mut Session, lines: Pin<&mut L>, tidy: &mut Tidy) -> Result<u64, Fault>
-    where
-        L: Stream<Item = Result<Lines, Fault>> + Send,
-    {
-        let ledger = Ledger::new(&self.table.database);
-        if self.run.is_some() {
+    async fn write(&self, session: &mut Session, input: BatchStream, tidy: &mut Tidy) -> Result<u64, Fault> {
+        let ledger = Ledger::new(&self.planned.database);
+        if self.writer.is_some() {
             ledger.make(session).await?;
         }
-        if !self.table.is_there() || self.staging.is_left(session).await? {
-            self.staging.hold(session).await?;
-            self.staging.settle(session).await?;
-        }
-        if let Some(run) = self.run
-            && let Some(before) = ledger.written_before(session, &self.target.table, run).await?
+        let table = self.current(session).await?;
+        if let Some(writer) = &self.writer
+            && let Some(before) = ledger.written_before(session, &self.target.table, writer).await?
         {
-            return self.target.repeated(&before, &counted(lines).await?);
+            let rows = counted(self.printed(input, self.planned)).await?;
+            return self.target.repeated(&before, &rows, &self.context.meter);
         }
-        if Table::find(session, self.target).await? != *self.table {
-            return Err(self.target.changed());
-        }
-        let into = self.into(session, tidy).await?;
-        let rows = self.fill(session, &into, lines).await?;
-        if let Some(run) = self.run {
-            ledger.note(session, self.target, &into.table, run, &rows).await?;
+        let into = self.into(session, tidy, &table).await?;
+        let lines = pin!(self.printed(input, &table));
+        let rows = self.fill(session, &into, &table, lines).await?;
+        if let Some(writer) = &self.writer {
+            ledger.note(session, self.target, &into.table, writer, &rows).await?;
         }
         session.run("COMMIT").await?;
-        if !self.table.is_there() {
+        if !table.is_there() {
             self.staging.publish(session).await?;
         }
         Ok(rows.count)
     }
 
+    /// The rows of the input as lines.
+    fn printed(&self, input: BatchStream, table: &Table) -> impl Stream<Item = Result<Lines, Fault>> + Send + 'static {
+        let (types, meter) = (table.types(self.target), self.context.meter.clone());
+        let print = move |columns: &[_], names: &[String]| {
+            count_nans(columns, &meter);
+            text::lines(columns, names, &types)
+        };
+        printed(input, self.target, self.plain, self.context, print)
+    }
+
+    /// The table as it is now, which is as it was planned, or one that has come into being since and takes the rows. One that is
+    /// not there is kept from others who would make it; one that has come into being is for all who wait.
+    async fn current(&self, session: &mut Session) -> Result<Table, Fault> {
+        let held = !self.planned.is_there() || self.staging.is_left(session).await?;
+        if held {
+            self.staging.hold(session).await?;
+            self.staging.settle(session).await?;
+        }
+        let now = Table::find(session, self.target).await?;
+        if held && now.is_there() {
+            self.staging.let_go(session).await?;
+        }
+        self.target.check_unchanged(now == *self.planned, self.planned.is_there())?;
+        now.check(self.target, self.plain)?;
+        Ok(now)
+    }
+
     /// Where rows are written: the table, or one that becomes it.
-    async fn into(&self, session: &mut Session, tidy: &mut Tidy) -> Result<Target, Fault> {
-        if self.table.is_there() {
-            return Ok(Target { schema: Some(self.table.database.clone()), ..self.target.clone() });
+    async fn into(&self, session: &mut Session, tidy: &mut Tidy, table: &Table) -> Result<Target, Fault> {
+        if table.is_there() {
+            return Ok(Target { schema: Some(table.database.clone()), ..self.target.clone() });
         }
         tidy.arm(&self.staging);
         self.staging.make(session, self.plain).await?;
@@ -108,11 +124,17 @@ impl Load<'_> {
     }
 
     /// Writes the rows, in a transaction that is left open.
-    async fn fill<L>(&self, session: &mut Session, into: &Target, lines: Pin<&mut L>) -> Result<Rows, Fault>
+    async fn fill<L>(
+        &self,
+        session: &mut Session,
+        into: &Target,
+        table: &Table,
+        lines: Pin<&mut L>,
+    ) -> Result<Rows, Fault>
     where
         L: Stream<Item = Result<Lines, Fault>> + Send,
     {
-        let (types, name) = (self.table.types(self.target), into.quoted());
+        let (types, name) = (table.types(self.target), into.quoted());
         let waiting = Target { table: WAITING.to_owned(), ..into.clone() }.quoted();
         let (upsert, columns) = (self.target.mode == Mode::Upsert, self.target.column_list());
         if upsert {
@@ -124,11 +146,11 @@ impl Load<'_> {
         }
         session.run("START TRANSACTION").await?;
         // Its readers see the old rows until the new ones are there.
-        if self.target.mode == Mode::Replace && self.table.is_there() {
+        if self.target.mode == Mode::Replace && table.is_there() {
             session.run(&format!("DELETE FROM {name}")).await?;
         }
         let statement = rows::statement(if upsert { &waiting } else { &name }, self.target, self.plain, &types);
-        let rows = rows::send(session, &statement, self.target, lines).await?;
+        let rows = rows::send(session, &statement, self.target, self.plain, lines).await?;
         if upsert {
             self.merge(session, &name, &waiting).await?;
         }

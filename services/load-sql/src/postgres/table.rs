@@ -51,9 +51,7 @@ pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(
     let session = Session::open(address).await?;
     check_schema(&session, target).await?;
     let table = Table::find(&session, target).await?;
-    if let Some((_, found)) = &table.0 {
-        found.check(target, plain, same, types::fits)?;
-    }
+    table.check(target, plain)?;
     let named = "SELECT current_database()::text, coalesce((SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = $1),
                  $2, current_schema()::text)";
     let oid = table.0.as_ref().map(|(oid, _)| *oid);
@@ -120,6 +118,19 @@ impl Table {
         let rows = session.client().query(UNIQUE, &[&oid]).await.map_err(said)?;
         let unique = rows.iter().map(|row| row.get::<_, Vec<String>>(0)).collect();
         Ok(Self(Some((oid, Found { columns, unique }))))
+    }
+
+    /// Whether it is there.
+    pub fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Checks whether the rows fit it, if it is there.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::BadSchema`] with the column.
+    pub fn check(&self, target: &Target, plain: &Plain) -> Result<(), Fault> {
+        self.0.as_ref().map_or(Ok(()), |(_, found)| found.check(target, plain, same, types::fits))
     }
 
     /// The types of the columns that are written; none for a table that is not there.

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::text;
-use crate::ledger::{COLUMNS, LEDGER, Rows, Written};
+use crate::ledger::{COLUMNS, LEDGER, Rows, Writer, Written};
 use crate::lines::{Lines, begun, counted, printed};
 use crate::params::Mode;
 use crate::plain::Plain;
@@ -15,12 +15,21 @@ use futures::{SinkExt, Stream, StreamExt};
 use std::pin::pin;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
+use twox_hash::XxHash3_64;
 
 /// Where the rows of an upsert wait.
 const STAGING: &str = "quiver_staging";
-/// What holds within the transaction. Who holds the table is not waited for without end.
-const BEGIN: &str = "BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL statement_timeout = 0; \
-                     SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '60s'";
+/// What holds within the transaction. Who holds the table is not waited for without end. What another load commits while it is
+/// waited for must be seen, whatever the database would have transactions see.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; \
+                     SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
+                     SET LOCAL lock_timeout = '60s'";
+/// Waits, under a lock of this number, for a load that makes the table: it may have many rows to write before it commits, and
+/// failing would not make it faster. What comes after is waited for as shortly as before.
+const WAIT: &str = "SAVEPOINT waiting; SET LOCAL lock_timeout = '1h'; SELECT pg_advisory_xact_lock($1); \
+                    SET LOCAL lock_timeout = '60s'";
+/// Gives back the lock that was waited for.
+const LET_GO: &str = "ROLLBACK TO SAVEPOINT waiting; RELEASE SAVEPOINT waiting";
 /// The lock under which ledgers are made: two at once would be in each other's way.
 const MAKING: i64 = 0x7175_6976_6572;
 
@@ -36,23 +45,23 @@ pub async fn load(
     input: BatchStream,
     context: &StepContext,
 ) -> Result<u64, Fault> {
-    let types = table.types(target);
-    let print = move |columns: &[_], names: &[String]| text::lines(columns, names, &types);
-    let lines = printed(begun(input).await?, target, plain, context, print);
+    let input = begun(input).await?;
     let session = Session::open(address).await?;
-    let appended = target.mode == Mode::Append && !context.run_id.is_empty();
-    if appended {
+    let writer = Writer::of(target, context);
+    if writer.is_some() {
         make_ledger(&session, target).await?;
     }
     session.run(BEGIN).await?;
-    if Table::find(&session, target).await? != *table {
-        return Err(target.changed());
-    }
-    let before = if appended { written_before(&session, target, &context.run_id).await? } else { None };
-    if let Some(before) = before {
+    let table = &current(&session, target, plain, table).await?;
+    let types = table.types(target);
+    let print = move |columns: &[_], names: &[String]| text::lines(columns, names, &types);
+    let lines = printed(input, target, plain, context, print);
+    if let Some(writer) = &writer
+        && let Some(before) = written_before(&session, target, writer).await?
+    {
         let rows = counted(lines).await?;
         session.close();
-        return target.repeated(&before, &rows);
+        return target.repeated(&before, &rows, &context.meter);
     }
     prepare(&session, target, plain, table).await?;
     let into = if target.mode == Mode::Upsert { STAGING } else { &target.quoted() };
@@ -60,12 +69,28 @@ pub async fn load(
     if target.mode == Mode::Upsert {
         upsert(&session, target).await?;
     }
-    if appended {
-        note(&session, target, &context.run_id, &rows).await?;
+    if let Some(writer) = &writer {
+        note(&session, target, writer, &rows).await?;
     }
     session.run("COMMIT").await?;
     session.close();
     Ok(rows.count)
+}
+
+/// The table as it is now, which is as it was planned, or one that has come into being since and takes the rows. One that is
+/// not there is kept from others who would make it; one that has come into being is for all who wait.
+async fn current(session: &Session, target: &Target, plain: &Plain, planned: &Table) -> Result<Table, Fault> {
+    if !planned.is_there() {
+        let lock = XxHash3_64::oneshot(target.quoted().as_bytes()).cast_signed();
+        session.run(&WAIT.replace("$1", &lock.to_string())).await?;
+    }
+    let now = Table::find(session, target).await?;
+    if !planned.is_there() && now.is_there() {
+        session.run(LET_GO).await?;
+    }
+    target.check_unchanged(now == *planned, planned.is_there())?;
+    now.check(target, plain)?;
+    Ok(now)
 }
 
 /// What comes before the rows.
@@ -74,7 +99,8 @@ async fn prepare(session: &Session, target: &Target, plain: &Plain, table: &Tabl
     let made = make.is_some();
     if let Some(make) = make {
         session.client().batch_execute(&make).await.map_err(|error| match error.code() {
-            Some(&SqlState::DUPLICATE_TABLE) => target.changed(),
+            // The second: of two that are made at the same moment.
+            Some(&SqlState::DUPLICATE_TABLE | &SqlState::UNIQUE_VIOLATION) => target.changed(),
             _ => session.fault(&error),
         })?;
     }
@@ -164,17 +190,20 @@ async fn make_ledger(session: &Session, target: &Target) -> Result<(), Fault> {
 }
 
 /// What an earlier attempt of the run has written.
-async fn written_before(session: &Session, target: &Target, run: &str) -> Result<Option<Written>, Fault> {
-    let sql = format!("SELECT rows, digest FROM {} WHERE run = $1 AND loaded = $2", ledger(target));
-    let row = session.client().query_opt(&sql, &[&run, &target.table]).await.map_err(|error| session.fault(&error))?;
+async fn written_before(session: &Session, target: &Target, writer: &Writer) -> Result<Option<Written>, Fault> {
+    let ledger = ledger(target);
+    let sql =
+        format!("SELECT rows, digest FROM {ledger} WHERE run IN ($1, $2) AND loaded = $3 ORDER BY run DESC LIMIT 1");
+    let asked = session.client().query_opt(&sql, &[&writer.name, &writer.run, &target.table]).await;
+    let row = asked.map_err(|error| session.fault(&error))?;
     Ok(row.map(|row| Written { rows: row.get(0), digest: row.get(1) }))
 }
 
 /// Two attempts at once: the later one waits here, and fails when the first has committed.
-async fn note(session: &Session, target: &Target, run: &str, rows: &Rows) -> Result<(), Fault> {
+async fn note(session: &Session, target: &Target, writer: &Writer, rows: &Rows) -> Result<(), Fault> {
     let sql = format!("INSERT INTO {} (run, loaded, rows, digest) VALUES ($1, $2, $3, $4)", ledger(target));
     let Written { rows, digest } = Written::of(rows)?;
-    let noted = session.client().execute(&sql, &[&run, &target.table, &rows, &digest]).await;
+    let noted = session.client().execute(&sql, &[&writer.name, &target.table, &rows, &digest]).await;
     noted.map(drop).map_err(|error| match error.code() {
         Some(&SqlState::UNIQUE_VIOLATION) => target.written_meanwhile(),
         _ => session.fault(&error),

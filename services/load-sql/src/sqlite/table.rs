@@ -38,13 +38,10 @@ pub fn plan(address: &Address, target: &Target, plain: &Plain, root: &DataRoot) 
         Err(fault) if fault.kind() == FaultKind::NotFound => Table(None),
         Err(fault) => return Err(fault),
     };
-    match &table.0 {
-        Some(found) => found.check(target, plain, str::eq_ignore_ascii_case, types::fits)?,
-        None if is_reserved(&target.table) => {
-            return Err(target.bad_name(DATABASE, format!("names that begin with {RESERVED} are its own")));
-        }
-        None => {}
+    if !table.is_there() && is_reserved(&target.table) {
+        return Err(target.bad_name(DATABASE, format!("names that begin with {RESERVED} are its own")));
     }
+    table.check(target, plain)?;
     Ok(table)
 }
 
@@ -107,6 +104,20 @@ impl Table {
         // A column without a name is an expression.
         let rows: Vec<(String, Option<String>)> = rows.collect::<Result<_, _>>()?;
         Ok(found::unique(rows.into_iter()))
+    }
+
+    /// Whether it is there.
+    pub fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Checks whether the rows fit it, if it is there.
+    ///
+    /// # Errors
+    /// [`FaultKind::BadSchema`] with the column.
+    pub fn check(&self, target: &Target, plain: &Plain) -> Result<(), Fault> {
+        let fits = |found: &Found<Type>| found.check(target, plain, str::eq_ignore_ascii_case, types::fits);
+        self.0.as_ref().map_or(Ok(()), fits)
     }
 
     /// The statement that makes the table, if it is not there.

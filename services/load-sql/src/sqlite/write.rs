@@ -6,7 +6,7 @@
 
 use super::cells::{self, Refused};
 use super::table::Table;
-use crate::ledger::{COLUMNS, LEDGER, Rows, Written};
+use crate::ledger::{COLUMNS, LEDGER, Rows, Writer, Written};
 use crate::params::Mode;
 use crate::plain::{Plain, count_nans};
 use crate::target::Target;
@@ -15,7 +15,7 @@ use databases::{Address, sqlite};
 use flight_common::{BatchStream, Fault, StepContext};
 use futures::StreamExt;
 use rusqlite::{Connection, Error, params};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::spawn_blocking;
 
@@ -23,8 +23,12 @@ use tokio::task::spawn_blocking;
 const STAGING: &str = "quiver_staging";
 /// What the file is called beside it.
 const PLACE: &str = "place";
-/// How long another writer is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long whoever writes to the file is waited for: another load may have many rows to write, and indexes to keep.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// How often is looked whether the load was given up meanwhile.
+const GLANCE: Duration = Duration::from_secs(1);
+/// How long those who read are waited for, once the rows are written.
+const READERS: Duration = Duration::from_secs(60);
 
 /// What the thread is told.
 enum Told {
@@ -51,6 +55,7 @@ pub async fn load(
         target: target.clone(),
         plain: plain.clone(),
         table,
+        writer: Writer::of(target, context),
         context: context.clone(),
     };
     let writer = spawn_blocking(move || work.write(receiver));
@@ -71,31 +76,29 @@ struct Work {
     target: Target,
     plain: Plain,
     table: Table,
+    /// Who writes, if the ledger is kept.
+    writer: Option<Writer>,
     context: StepContext,
 }
 
 impl Work {
-    fn write(self, receiver: Receiver<Told>) -> Result<u64, Fault> {
+    fn write(self, mut receiver: Receiver<Told>) -> Result<u64, Fault> {
         let connection = Connection::open_in_memory().map_err(|error| self.fault(&error))?;
-        connection.busy_timeout(PATIENCE).map_err(|error| self.fault(&error))?;
-        let rows = self.stage(&connection, receiver)?;
+        let rows = self.stage(&connection, &mut receiver)?;
         self.check_keys(&connection)?;
-        sqlite::attach_for_writing(&connection, &self.context.env.data_root, &self.address, PLACE)?;
-        self.run(&connection, "BEGIN IMMEDIATE")?;
-        if Table::find(&connection, PLACE, &self.address, &self.target)? != self.table {
-            return Err(self.target.changed());
-        }
+        self.begin(&connection, &receiver)?;
+        let table = self.current(&connection)?;
         if let Some(before) = self.written_before(&connection).map_err(|error| self.fault(&error))? {
-            return self.target.repeated(&before, &rows);
+            return self.target.repeated(&before, &rows, &self.context.meter);
         }
-        self.take(&connection)?;
+        self.take(&connection, &table)?;
         self.note(&connection, &rows)?;
         self.run(&connection, "COMMIT")?;
         Ok(rows.count)
     }
 
     /// Lets all rows wait, as they are: the columns have no types.
-    fn stage(&self, connection: &Connection, mut receiver: Receiver<Told>) -> Result<Rows, Fault> {
+    fn stage(&self, connection: &Connection, receiver: &mut Receiver<Told>) -> Result<Rows, Fault> {
         let columns = self.target.column_list();
         self.run(connection, &format!("CREATE TEMP TABLE {STAGING} ({columns}); BEGIN"))?;
         let places = vec!["?"; self.target.columns.len()].join(", ");
@@ -136,10 +139,31 @@ impl Work {
         }
     }
 
+    /// Opens the file, waits until nobody else writes to it, and keeps others from it. Whoever gives the load up, which closes
+    /// the channel, ends the wait.
+    fn begin(&self, connection: &Connection, receiver: &Receiver<Told>) -> Result<(), Fault> {
+        let patient = |time| connection.busy_timeout(time).map_err(|error| self.fault(&error));
+        let deadline = Instant::now() + PATIENCE;
+        let waits = || !receiver.is_closed() && Instant::now() < deadline;
+        patient(GLANCE)?;
+        sqlite::attach_for_writing(connection, &self.context.env.data_root, &self.address, PLACE, &waits)?;
+        sqlite::once_unlocked(&waits, || connection.execute_batch("BEGIN IMMEDIATE"))
+            .map_err(|error| self.fault(&error))?;
+        patient(READERS)
+    }
+
+    /// The table as it is now, which is as it was planned, or one that has come into being since and takes the rows.
+    fn current(&self, connection: &Connection) -> Result<Table, Fault> {
+        let now = Table::find(connection, PLACE, &self.address, &self.target)?;
+        self.target.check_unchanged(now == self.table, self.table.is_there())?;
+        now.check(&self.target, &self.plain)?;
+        Ok(now)
+    }
+
     /// Takes the rows into the table.
-    fn take(&self, connection: &Connection) -> Result<(), Fault> {
+    fn take(&self, connection: &Connection, table: &Table) -> Result<(), Fault> {
         let place = Target { schema: Some(PLACE.to_owned()), ..self.target.clone() };
-        if let Some(make) = self.table.make(&place, &self.plain) {
+        if let Some(make) = table.make(&place, &self.plain) {
             self.run(connection, &make)?;
         }
         let (name, columns) = (place.quoted(), place.column_list());
@@ -155,23 +179,24 @@ impl Work {
 
     /// Notes in the ledger that this run has written these rows.
     fn note(&self, connection: &Connection, rows: &Rows) -> Result<(), Fault> {
-        if !self.is_noted() {
-            return Ok(());
-        }
+        let Some(writer) = &self.writer else { return Ok(()) };
         self.run(connection, &format!("CREATE TABLE IF NOT EXISTS {PLACE}.{LEDGER} ({COLUMNS})"))?;
         let sql = format!("INSERT INTO {PLACE}.{LEDGER} (run, loaded, rows, digest) VALUES (?1, ?2, ?3, ?4)");
         let Written { rows, digest } = Written::of(rows)?;
-        let line = params![&*self.context.run_id, self.target.table, rows, digest];
+        let line = params![writer.name, self.target.table, rows, digest];
         connection.execute(&sql, line).map(drop).map_err(|error| self.fault(&error))
     }
 
     /// What an earlier attempt of this run has written.
     fn written_before(&self, connection: &Connection) -> Result<Option<Written>, Error> {
-        if !self.is_noted() || !connection.table_exists(Some(PLACE), LEDGER)? {
+        let Some(writer) = &self.writer else { return Ok(None) };
+        if !connection.table_exists(Some(PLACE), LEDGER)? {
             return Ok(None);
         }
-        let sql = format!("SELECT rows, digest FROM {PLACE}.{LEDGER} WHERE run = ?1 AND loaded = ?2");
-        let line = params![&*self.context.run_id, self.target.table];
+        let sql = format!(
+            "SELECT rows, digest FROM {PLACE}.{LEDGER} WHERE run IN (?1, ?2) AND loaded = ?3 ORDER BY run DESC LIMIT 1"
+        );
+        let line = params![writer.name, writer.run, self.target.table];
         match connection.query_row(&sql, line, |row| Ok(Written { rows: row.get(0)?, digest: row.get(1)? })) {
             Err(Error::QueryReturnedNoRows) => Ok(None),
             found => found.map(Some),
@@ -180,11 +205,6 @@ impl Work {
 
     fn run(&self, connection: &Connection, sql: &str) -> Result<(), Fault> {
         connection.execute_batch(sql).map_err(|error| self.fault(&error))
-    }
-
-    /// Whether the ledger is kept: other modes are safe to repeat by themselves.
-    fn is_noted(&self) -> bool {
-        self.target.mode == Mode::Append && !self.context.run_id.is_empty()
     }
 
     fn fault(&self, error: &Error) -> Fault {

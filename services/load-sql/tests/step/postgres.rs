@@ -1,7 +1,9 @@
 //! Loads into a real PostgreSQL.
 
 use crate::support::{
-    Loaded, assert_a_changed_table_is_refused, assert_appends_are_safe_to_repeat, load_what_fails, params, people,
+    Loaded, assert_a_changed_table_is_refused, assert_appends_are_safe_to_repeat,
+    assert_lines_of_an_earlier_version_count, assert_loads_may_make_a_table_for_each_other,
+    assert_steps_of_a_run_add_to_one_table, assert_who_makes_a_table_is_waited_for, load_what_fails, params, people,
 };
 use arrow::array::{ArrayRef, Decimal128Array, ListArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::Int64Type;
@@ -159,6 +161,39 @@ async fn a_value_that_does_not_fit_is_told_with_its_place_and_nothing_is_written
     assert_eq!(fault.kind(), FaultKind::BadSchema, "{fault:?}");
     let long = batch!("id" => Int64Array [1], "name" => StringArray ["abcd"]);
     assert_eq!(database.refused(json!({}), &long).await.column_name(), Some("name"));
+}
+
+#[tokio::test]
+async fn loads_may_make_a_table_for_each_other() {
+    assert_loads_may_make_a_table_for_each_other(&PostgresDatabase::new().await).await;
+}
+
+#[tokio::test]
+async fn what_another_load_commits_is_seen_whatever_transactions_are_to_see() {
+    for level in ["repeatable read", "serializable"] {
+        let database = PostgresDatabase::new().await;
+        let name = &database.rows("SELECT current_database()").await[0][0];
+        database.run(&format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'")).await;
+        assert_loads_may_make_a_table_for_each_other(&database).await;
+    }
+}
+
+#[tokio::test]
+async fn who_makes_a_table_is_waited_for() {
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'";
+    let (writing, waiting) =
+        (format!("{active} AND query LIKE 'COPY%'"), format!("{active} AND wait_event = 'advisory'"));
+    assert_who_makes_a_table_is_waited_for(&PostgresDatabase::new().await, &writing, &waiting).await;
+}
+
+#[tokio::test]
+async fn lines_of_an_earlier_version_count() {
+    assert_lines_of_an_earlier_version_count(&PostgresDatabase::new().await).await;
+}
+
+#[tokio::test]
+async fn steps_of_a_run_add_to_one_table() {
+    assert_steps_of_a_run_add_to_one_table(&PostgresDatabase::new().await).await;
 }
 
 #[tokio::test]

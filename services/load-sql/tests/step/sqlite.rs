@@ -2,14 +2,17 @@
 
 use crate::support::params;
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use flight_common::registry::erase;
 use flight_common::testing::{Bench, batch};
 use flight_common::{BatchStream, Fault, FaultKind};
+use futures::future::join_all;
 use futures::{StreamExt, stream};
 use load_sql::LoadSql;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 async fn load(folder: &Path, more: Value, rows: &RecordBatch) -> Result<(), Fault> {
     let ran = Bench::at(folder).run(LoadSql::default(), params("sqlite:a.db", more), std::slice::from_ref(rows)).await;
@@ -37,6 +40,94 @@ async fn a_file_and_a_table_are_made() {
     let folder = tempfile::tempdir().expect("a folder");
     load(folder.path(), json!({}), &people()).await.expect("loaded");
     assert_eq!(rows(folder.path(), "SELECT * FROM t"), ["Integer(1) Text(\"Ann\")", "Integer(2) Null"]);
+}
+
+#[tokio::test]
+async fn a_repeated_append_is_told_by_the_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for before in [None, Some(2)] {
+        let asked = params("sqlite:a.db", json!({}));
+        let ran = Bench::at(folder.path()).run(LoadSql::default(), asked, &[people()]).await.expect("loaded");
+        assert_eq!(ran.report.counters.get("rows_loaded_before").copied(), before);
+    }
+    assert_eq!(rows(folder.path(), "SELECT count(*) FROM t"), ["Integer(2)"]);
+}
+
+#[tokio::test]
+async fn steps_of_a_run_add_to_one_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let load = async |node: &str| {
+        let bench = Bench::at(folder.path()).of_run("one run").at_node(node);
+        bench.run(LoadSql::default(), params("sqlite:a.db", json!({})), &[people()]).await.expect("loaded")
+    };
+    for _ in 0..2 {
+        load("first").await;
+        join_all([load("second"), load("third")]).await;
+        assert_eq!(rows(folder.path(), "SELECT count(*) FROM t"), ["Integer(6)"]);
+    }
+}
+
+#[tokio::test]
+async fn lines_of_an_earlier_version_count() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = "SELECT rows, digest FROM quiver_loads WHERE run = 'old'";
+    let bench = Bench::at(folder.path()).of_run("old").at_node("load");
+    let load = async |rows: RecordBatch| bench.run(LoadSql::default(), params("sqlite:a.db", json!({})), &[rows]).await;
+    load(people()).await.expect("loaded");
+    let old = Connection::open(folder.path().join("a.db")).expect("opened");
+    old.execute("UPDATE quiver_loads SET run = 'old' WHERE run = 'old/load'", []).expect("written");
+    let before = rows(folder.path(), line);
+    assert_eq!(before.len(), 1);
+    let ran = load(people()).await.expect("it is there");
+    assert_eq!(ran.report.counters.get("rows_loaded_before").copied(), Some(2));
+    let fault = load(people().slice(0, 1)).await.expect_err("other rows");
+    assert!(fault.message().contains("has appended other rows"), "{fault}");
+    assert_eq!(rows(folder.path(), "SELECT count(*) FROM t"), ["Integer(2)"]);
+    assert_eq!(rows(folder.path(), line), before);
+}
+
+#[tokio::test]
+async fn who_writes_to_the_file_is_waited_for_until_the_load_is_given_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    load(folder.path(), json!({}), &people()).await.expect("loaded");
+    let other = Connection::open(folder.path().join("a.db")).expect("opened");
+    for lock in ["IMMEDIATE", "EXCLUSIVE"] {
+        let start = async |run: &str| {
+            let input = BatchStream::from_batches(people().schema(), vec![people()]);
+            let bench = Bench::at(folder.path()).of_run(&format!("{lock} {run}"));
+            let asked = params("sqlite:a.db", json!({"mode": "replace"}));
+            let started = bench.start(&*erase(LoadSql::default()), &asked, vec![input]).await;
+            started.expect("planned").1.outputs.remove(0).expect("a receipt")
+        };
+        let (waiting, given_up) = (start("waiting").await, start("given up").await);
+        other.execute_batch(&format!("BEGIN {lock}")).expect("locked");
+        let (waiting, given_up) = (tokio::spawn(waiting.collect_rows()), tokio::spawn(given_up.collect_rows()));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!waiting.is_finished() && !given_up.is_finished());
+        given_up.abort();
+        // It looks once a second.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        other.execute_batch("COMMIT").expect("let go");
+        waiting.await.expect("no panic").expect("loaded");
+    }
+}
+
+#[tokio::test]
+async fn loads_may_make_a_table_for_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = async |run: &str, rows: RecordBatch| {
+        let input = BatchStream::from_batches(rows.schema(), vec![rows]);
+        let bench = Bench::at(folder.path()).of_run(run);
+        let started = bench.start(&*erase(LoadSql::default()), &params("sqlite:a.db", json!({})), vec![input]).await;
+        started.expect("planned").1.outputs.remove(0).expect("a receipt")
+    };
+    let loads = [start("a", people()).await, start("b", people()).await, start("c", people()).await];
+    let other = start("d", batch!("idd" => StringArray ["x"])).await;
+    for ended in join_all(loads.map(BatchStream::collect_rows)).await {
+        ended.expect("loaded");
+    }
+    assert_eq!(other.collect_rows().await.expect_err("another column").column_name(), Some("idd"));
+    assert_eq!(rows(folder.path(), "SELECT count(*) FROM t"), ["Integer(6)"]);
 }
 
 #[tokio::test]
