@@ -1,5 +1,6 @@
 //! Faults on their way through DataFusion, and its errors as faults.
 
+use crate::parser::of_parser;
 use crate::words::{in_words, one_line};
 use datafusion::common::{SchemaError, Span};
 use datafusion::error::DataFusionError;
@@ -138,7 +139,10 @@ fn told(error: &DataFusionError) -> Told {
     let root = error.find_root();
     match root {
         DataFusionError::SchemaError(error, _) => of_schema(error),
-        DataFusionError::SQL(error, _) => of_parser(&one_line(&error.to_string())),
+        DataFusionError::SQL(error, _) => {
+            let (fault, place) = of_parser(&one_line(&error.to_string()));
+            Told { fault, place, word: None }
+        }
         DataFusionError::ResourcesExhausted(_) => Told { fault: too_large(), place: None, word: None },
         DataFusionError::IoError(error) => Told { fault: Fault::io("a spill file", error), place: None, word: None },
         _ => {
@@ -153,7 +157,7 @@ fn told(error: &DataFusionError) -> Told {
             };
             let fault = Fault::new(kind, words.message);
             let fault = words.help.into_iter().fold(fault, Fault::help);
-            Told { fault, place: None, word: words.function }
+            Told { fault, place: None, word: words.word }
         }
     }
 }
@@ -169,30 +173,16 @@ fn of_schema(error: &SchemaError) -> Told {
             let fault = Fault::bad_schema(format!("\"{}\" is a column of more than one table", field.flat_name()));
             (field.name(), fault.help("name the table too: orders.id"))
         }
-        other => {
-            let fault = Fault::bad_schema(one_line(&other.to_string()));
-            return Told { fault, place: None, word: None };
+        SchemaError::DuplicateQualifiedField { qualifier, name } => {
+            let fault = Fault::bad_schema(format!("two columns are called {}.{name}", qualifier.table()));
+            (name.as_str(), fault.help("give one of the tables, or of the columns, another name: orders AS b"))
+        }
+        SchemaError::DuplicateUnqualifiedField { name } => {
+            let fault = Fault::bad_schema(format!("two columns are called {name}"));
+            (name.as_str(), fault.help("give one of them another name: AS other"))
         }
     };
     Told { fault: fault.column(name), place: None, word: Some(name.to_owned()) }
-}
-
-/// `Expected: …, found: … at Line: 1, Column: 15`
-fn of_parser(said: &str) -> Told {
-    if said.eq_ignore_ascii_case("recursion limit exceeded") {
-        let fault = Fault::bad_params("the query nests too deeply").help("use fewer brackets, or a subquery");
-        return Told { fault, place: None, word: None };
-    }
-    let place = said.rsplit_once(" at Line: ").and_then(|(said, place)| {
-        let (line, column) = place.split_once(", Column: ")?;
-        Some((said, TextPlace { line: line.parse().ok()?, column: column.parse().ok()? }))
-    });
-    let said = match place {
-        Some((said, TextPlace { line, column })) => format!("{said} (line {line}, column {column} of the query)"),
-        None => said.to_owned(),
-    };
-    let fault = Fault::bad_params(format!("this is no SQL: {said}"));
-    Told { fault, place: place.map(|(_, place)| place), word: None }
 }
 
 /// DataFusion would name settings that nobody here can set.

@@ -29,6 +29,7 @@ mod lengths;
 mod literals;
 mod measure;
 mod memory;
+mod parser;
 mod run;
 mod session;
 mod shape;

@@ -96,4 +96,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "Join of two inputs, called orders and customers",
         r#"{"query": "SELECT o.*, c.name FROM orders AS o LEFT JOIN customers AS c ON o.customer = c.id"}"#,
     ),
+    (
+        "Join with a list that stands in the query",
+        r#"{"query": "SELECT i.*, r.manager FROM input AS i JOIN (VALUES ('north', 'Ann'), ('south', 'Zoë')) AS r(name, manager) ON i.region = r.name"}"#,
+    ),
 ];

@@ -7,7 +7,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The question: one `SELECT` (or `WITH … SELECT`, or `VALUES`) over the inputs, each of which is a table under its
-    /// name. Example: `SELECT region, sum(amount) AS total FROM orders GROUP BY region`.
+    /// The question: one `SELECT` (or `WITH … SELECT`) over the inputs, each of which is a table under its name, and is to be
+    /// read. Example: `SELECT region, sum(amount) AS total FROM orders GROUP BY region`.
     pub query: String,
 }

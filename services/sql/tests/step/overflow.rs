@@ -73,6 +73,31 @@ async fn what_does_not_fit_is_bad_data() {
 }
 
 #[tokio::test]
+async fn what_to_write_instead_fits_what_was_written() {
+    for (query, help) in [
+        ("SELECT m + 1 AS a FROM input", "cast one of its numbers to a wider type first: CAST(x AS DECIMAL(38, 0))"),
+        ("SELECT d * 10 AS a FROM input", "or AS DOUBLE"),
+        ("SELECT sum(m) AS a FROM input WHERE m > 0", "sum(CAST(x AS DECIMAL(38, 0)))"),
+        ("SELECT sum(d) AS a FROM input WHERE d > 0", "sum(CAST(x AS DECIMAL(76, 0))), or as DOUBLE"),
+        (
+            "SELECT sum(CAST(m AS DECIMAL(38, 4)) * 1000000000000000) AS a FROM input WHERE m > 0",
+            "sum(CAST(x AS DECIMAL(76, 4))), or as DOUBLE",
+        ),
+        ("SELECT CAST(d AS DECIMAL(76, 4)) * d AS a FROM input", "compute it as a float: CAST(x AS DOUBLE)"),
+        ("SELECT least / -1 AS a FROM input", "compute it as a float: CAST(x AS DOUBLE)"),
+        ("SELECT factorial(id + 20) AS a FROM input", "20 is the most"),
+    ] {
+        let fault = ask_on(Bench::new(), query, &[("input", extremes())]).await.expect_err(query);
+        assert!(fault.help_text().is_some_and(|told| told.contains(help)), "{query}: {fault:?}");
+    }
+    let query = "SELECT sum(CAST(d AS DECIMAL(76, 0))) AS a FROM input WHERE d > 0";
+    assert_eq!(shown(&ask(query, &extremes()).await), ["199999999999999999999999999999999999998"]);
+    let fault = ask_on(Bench::new(), "SELECT length + length AS a FROM input", &[("input", times())]).await;
+    let fault = fault.expect_err("too long");
+    assert!(fault.help_text().is_some_and(|told| told.contains("shorter lengths of time")), "{fault:?}");
+}
+
+#[tokio::test]
 async fn what_fits_is_computed() {
     let input = extremes();
     for (query, wanted) in [

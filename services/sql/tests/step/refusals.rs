@@ -184,6 +184,62 @@ async fn what_stands_in_the_wrong_place_is_told_by_its_name_and_place() {
 }
 
 #[tokio::test]
+async fn mistakes_are_told_in_words_of_our_own() {
+    for (query, words) in [
+        ("SELECT Age FROM input; SELECT 2", "this is more than one query"),
+        ("-- a comment alone", "there is no query"),
+        ("SELECT 'abc FROM input", "a text that begins here has no end"),
+        ("SELECT * FORM input", "FORM stands where nothing more is expected"),
+        ("SELECT (Age FROM input", "FROM stands where ) is expected"),
+        ("SELECT Age FROM input WHERE", "the query ends where an expression is expected"),
+        ("SELEC Age FROM input", "SELEC begins no query"),
+        ("SELECT Age AS a, name AS a FROM input", "two columns of the result are called a"),
+        ("SELECT CAST(Age AS DOUBLE), Age FROM input", "two columns of the result are called Age"),
+        ("SELECT CAST(Age AS INT), CAST(Age AS DOUBLE) FROM input", "two columns of the result are called Age"),
+        ("SELECT Age, name AS \"input.Age\" FROM input", "two columns of the result are called Age"),
+        ("SELECT CAST(Age AS DOUBLE), name AS \"input.Age\" FROM input", "two columns of the result are called Age"),
+        ("SELECT * FROM input a, input a", "two columns are called a.Age"),
+        ("SELECT x.* FROM input", "no table of FROM is called \"x\""),
+        ("SELECT Age, name FROM input GROUP BY Age", "name is neither in GROUP BY"),
+        ("SELECT Age FROM input HAVING Age > 1", "within an aggregate: Age > 1"),
+        ("SELECT Age, count(*) FROM input GROUP BY Age HAVING name = 'a'", "name is neither in GROUP BY"),
+        ("SELECT Age, count(*) FROM input GROUP BY Age ORDER BY name", "name is neither in GROUP BY"),
+        ("SELECT DISTINCT ON (name) Age, count(*) FROM input GROUP BY Age", "name is neither in GROUP BY"),
+        (
+            "SELECT Age, row_number() OVER () AS n FROM input GROUP BY Age QUALIFY name = 'a'",
+            "name is neither in GROUP BY",
+        ),
+        ("SELECT Age FROM input ORDER BY 5", "ORDER BY asks for column 5 of 1"),
+        ("SELECT Age FROM input GROUP BY 5", "GROUP BY asks for column 5 of 1"),
+        ("SELECT DISTINCT Age FROM input ORDER BY name", "the query sorts by name, which is none of its columns"),
+        ("SELECT Age FROM input LIMIT 1.5", "LIMIT takes a whole number, and not Float64"),
+        ("SELECT Age FROM input INTERSECT SELECT Age, name FROM input", "the queries of INTERSECT have different"),
+        (
+            "SELECT true AS x FROM input UNION SELECT CAST('2024-01-01' AS DATE) FROM input",
+            "the queries of UNION give Boolean",
+        ),
+        ("SELECT Age FROM input WHERE Age IN (SELECT Age, name FROM input)", "a subquery that stands for values"),
+        ("SELECT Age FROM input LEFT JOIN input b", "JOIN are matched by nothing"),
+        ("SELECT sum(Age) OVER w FROM input", "there is no window \"w\""),
+        ("SELECT sum(rank() OVER ()) OVER () AS x FROM input", "rank stands within sum"),
+        ("SELECT ntile() OVER (ORDER BY Age) AS x FROM input", "ntile is given nothing"),
+        ("SELECT row_number(Age) OVER () AS x FROM input", "row_number takes no value"),
+        ("SELECT coalesce(Age, DATE '2024-01-01') AS x FROM input", "coalesce is given types that do not go together"),
+        ("SELECT name[1] AS x FROM input", "x[1] takes an item of a list, and not of Utf8"),
+        ("SELECT CAST(Age AS BLUB) AS x FROM input", "there is no type \"BLUB\""),
+        ("SELECT CASE WHEN Age = 1 THEN DATE '2024-01-01' ELSE 1.5 END AS x FROM input", "CASE gives types"),
+        ("WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT * FROM t, input", "WITH RECURSIVE"),
+        ("SELECT * FROM input PIVOT (sum(Age) FOR name IN ('a'))", "PIVOT is not understood here"),
+        ("SELECT name COLLATE \"de\" AS x FROM input", "Collate is not understood here"),
+        ("SELECT max(*) FROM input", "a * stands where it means no column"),
+    ] {
+        let fault = refused(query, &people()).await;
+        assert!(fault.message().contains(words), "{query}: {fault:?}");
+        assert!(!fault.message().contains(['{', '!']) && fault.help_text().is_some(), "{query}: {fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_file_is_read() {
     for table in ["'/etc/passwd'", "\"/etc/passwd\"", "read_csv('/etc/passwd')", "parquet_metadata('x')", "'data.csv'"]
     {
