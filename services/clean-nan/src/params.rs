@@ -26,8 +26,8 @@ pub struct Params {
     pub strategies: BTreeMap<String, Strategy>,
 
     /// What else is missing in the columns that are looked at: texts in columns of text, without regard to white space
-    /// around them, and numbers in columns of numbers. They become nulls before anything else is done. Example:
-    /// `["", "n/a", -999]`.
+    /// around them, and numbers in columns of numbers. They become nulls before anything else is done. Nothing
+    /// unless told. Example: `["", "n/a", -999]`.
     #[serde(default)]
     pub nulls: Vec<Literal>,
 

@@ -1,16 +1,16 @@
 //! The knobs of `extract-csv`.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Reads a CSV file.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The file, relative to the data root: `sales/2024.csv`; or, with `*` or `?` in it, a pattern of files, which are read
-    /// in the order of their paths: `sales/2024-*.csv`. `*` and `?` stand for what lies within a folder, `**` for any
-    /// folders, `[ab]` for one of these characters. Each may be compressed with gzip or zstd, whatever its name.
+    /// The file, relative to the data root: `sales/2024.csv`; or, with `*` or `?` in it, a pattern of files, which are
+    /// read in the order of their paths: `sales/2024-*.csv`. `*` and `?` stand for what lies within a folder, `**` for
+    /// any folders, `[ab]` for one of these characters. Each may be compressed with gzip or zstd, whatever its name.
     pub file_path: String,
 
     /// The character between fields: `","` unless told, `";"`, `"|"`, `"\t"` for a tab. If it is not told, and the
@@ -23,9 +23,9 @@ pub struct Params {
     #[serde(default = "quote")]
     pub quote: String,
 
-    /// The encoding of the text, by its common name: `utf-8`, `latin1`, `windows-1252`, `utf-16le`, `shift_jis`, … They mean
-    /// what they mean to browsers (WHATWG Encoding): `latin1` and `ascii` are `windows-1252`. A byte order mark in the file
-    /// goes before it.
+    /// The encoding of the text, by its common name: `utf-8`, `latin1`, `windows-1252`, `utf-16le`, `shift_jis`, … They
+    /// mean what they mean to browsers (WHATWG Encoding): `latin1` and `ascii` are `windows-1252`. A byte order mark in
+    /// the file goes before it.
     #[serde(default = "encoding")]
     pub encoding: String,
 
@@ -70,14 +70,14 @@ pub struct Params {
     #[serde(default)]
     pub timestamp_format: Option<String>,
 
-    /// The rows that types are guessed from, at the start of each file (and in no more than its first 16 MiB). More take
-    /// longer to plan and err less. With 0 nothing is guessed, and columns are text unless `types` says otherwise.
+    /// The rows that types are guessed from, at the start of each file (and in no more than its first 16 MiB). More
+    /// take longer to plan and err less. With 0 nothing is guessed, and columns are text unless `types` says otherwise.
     #[serde(default = "sample_rows")]
     pub sample_rows: u64,
 }
 
 /// What to do about two columns of one name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DuplicateHeaders {
     /// Refuse the file, and say where they stand.

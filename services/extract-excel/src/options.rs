@@ -68,6 +68,13 @@ impl Options {
         if params.sheet == Some(SheetChoice::Place(0)) {
             wrong.push(violation("sheet", "sheet: they are counted from 1".into(), "write 1 for the first one"));
         }
+        if params.error_cells.is_none() {
+            wrong.push(violation(
+                "error_cells",
+                "error_cells: null without quotes is nothing, and no word".into(),
+                "write \"null\" in quotes to take such cells for nulls, or leave it out to refuse them",
+            ));
+        }
         let nulls = match &params.nulls {
             Some(words) => NullWords::new(words.iter().map(String::as_str)),
             None => NullWords::new(USUAL_NULLS),
@@ -84,7 +91,7 @@ impl Options {
             header_row,
             duplicates: params.duplicate_headers,
             merged: params.merged_cells,
-            errors: params.error_cells,
+            errors: params.error_cells.unwrap_or(ErrorCells::Refuse),
             nulls: Arc::new(nulls),
             types: given,
             sample_rows: params.sample_rows,

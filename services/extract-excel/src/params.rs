@@ -1,7 +1,7 @@
 //! The knobs of `extract-excel`.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Reads a sheet of a workbook.
@@ -44,9 +44,9 @@ pub struct Params {
 
     /// What to do about a cell that holds an error, such as `#DIV/0!` or `#REF!`, or a formula that was never calculated
     /// (programs that write workbooks leave that to the next one that opens them): `refuse` the sheet and name the cell, or
-    /// take it for a `null`.
-    #[serde(default)]
-    pub error_cells: ErrorCells,
+    /// take it for a null, for which `"null"` stands in quotes.
+    #[serde(default = "refuse")]
+    pub error_cells: Option<ErrorCells>,
 
     /// Which texts stand for nulls, instead of the usual ones (an empty text, `NA`, `N/A`, `NaN`, `null`, `None` and
     /// alike; see `extract-csv`): `["", "-", "unknown"]`. A cell without a value is always a null.
@@ -81,7 +81,7 @@ pub enum SheetChoice {
 }
 
 /// What to do about two columns of one name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DuplicateHeaders {
     /// Refuse the sheet, and say where they stand.
@@ -92,7 +92,7 @@ pub enum DuplicateHeaders {
 }
 
 /// What merged cells hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MergedCells {
     /// The value in the first one.
@@ -103,14 +103,18 @@ pub enum MergedCells {
 }
 
 /// What to do about a cell that holds an error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCells {
     /// Refuse the sheet.
-    #[default]
     Refuse,
     /// Take it for a null.
     Null,
+}
+
+/// Without quotes the word `null` is nothing, which is not to be taken for either.
+fn refuse() -> Option<ErrorCells> {
+    Some(ErrorCells::Refuse)
 }
 
 fn yes() -> bool {

@@ -2,7 +2,7 @@
 
 use flight_common::columns::ColumnList;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Reads Parquet, JSON, Arrow and Avro files.
@@ -23,7 +23,7 @@ pub struct Params {
     #[serde(default)]
     pub select: Option<ColumnList>,
 
-    /// A condition in SQL: the rows for which it holds are read. Example: `year >= 2024 AND amount > 100`.
+    /// A condition in SQL: the rows for which it holds are read, and all without it. Example: `year >= 2024 AND amount > 100`.
     #[serde(default, rename = "where")]
     pub condition: Option<String>,
 
@@ -50,7 +50,7 @@ pub struct Params {
 }
 
 /// What to do about a field that is not among the columns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownFields {
     /// It is an error.

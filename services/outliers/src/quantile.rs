@@ -29,7 +29,23 @@ pub fn quantile(values: &mut Reader, range: &Range<u64>, quarters: u64) -> Resul
         return Ok(lower);
     }
     let upper = from_key(values.get(place + 1)?.minor);
-    Ok(if lower == upper { lower } else { lower + (upper - lower) * part })
+    Ok(if lower == upper { lower } else { between(lower, upper, part) })
+}
+
+/// By halves where the distance, as of large values of both signs, is beyond all floats.
+fn between(lower: f64, upper: f64, part: f64) -> f64 {
+    let distance = upper - lower;
+    if !distance.is_infinite() {
+        return lower + distance * part;
+    }
+    let [lower, upper] = [lower, upper].map(|value| value / 2.0);
+    2.0 * (lower + (upper - lower) * part)
+}
+
+/// How far two values in order are apart, which for finite ones is at most the largest float.
+fn apart(lower: f64, upper: f64) -> f64 {
+    let distance = upper - lower;
+    if lower.is_finite() && upper.is_finite() { distance.min(f64::MAX) } else { distance }
 }
 
 /// The median distance from `median` of the values in a range of sorted records that is not empty.
@@ -42,11 +58,11 @@ pub async fn deviation(left: &mut Reader, right: &mut Reader, range: &Range<u64>
     let (mut before, mut last) = (0.0, 0.0);
     for _ in 0..=count / 2 {
         let down = match below > range.start {
-            true => Some(median - from_key(left.get(below - 1)?.minor)),
+            true => Some(apart(from_key(left.get(below - 1)?.minor), median)),
             false => None,
         };
         let up = match above < range.end {
-            true => Some(from_key(right.get(above)?.minor) - median),
+            true => Some(apart(median, from_key(right.get(above)?.minor))),
             false => None,
         };
         before = last;
@@ -100,6 +116,10 @@ mod tests {
         assert_eq!(figures(&[2.0, 1.0]).await, [1.25, 1.5, 1.75, 0.5]);
         // numpy.percentile([1, 2, 4, 8], [25, 50, 75]), and |x - 3| = 2, 1, 1, 5.
         assert_eq!(figures(&[8.0, 1.0, 4.0, 2.0]).await, [1.75, 3.0, 5.0, 1.5]);
+        let [first, median, third, deviation] = figures(&[f64::MIN, f64::MAX]).await;
+        assert_eq!((median, deviation), (0.0, f64::MAX));
+        assert!([-first, third].iter().all(|quartile| (quartile * 2.0 / f64::MAX - 1.0).abs() < 1e-15));
+        assert_eq!(figures(&[f64::INFINITY, f64::INFINITY]).await[0], f64::INFINITY);
         // The example of Wikipedia's article on the median absolute deviation.
         assert_eq!(figures(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0]).await, [1.5, 2.0, 5.0, 1.0]);
     }

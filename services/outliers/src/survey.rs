@@ -3,7 +3,7 @@
 //! The mean of all rows is worked out as they go by. Quartiles, medians and everything by group need sorted values; by
 //! group, what is then found beyond a border is sorted again by row, so that the last pass meets it in row order.
 
-use crate::border::Border;
+use crate::border::{Border, Unit};
 use crate::groups::Groups;
 use crate::moments::{Moments, numbers};
 use crate::params::Method;
@@ -135,7 +135,7 @@ fn present(values: &Float64Array) -> impl Iterator<Item = (usize, f64)> + '_ {
 fn spread(moments: &Moments, threshold: f64) -> (Option<Border>, Value) {
     let (mean, deviation) = (moments.mean(), moments.deviation());
     let border = mean.zip(deviation).and_then(|(mean, deviation)| Border::distance(mean, deviation, threshold));
-    (border, json!({"mean": mean, "sd": deviation}))
+    (border, json!({"mean": mean, "sd": deviation.map(Unit::reported)}))
 }
 
 /// The border of the values in a range of sorted records, and their figures.
@@ -166,7 +166,8 @@ async fn measured(
                 true => deviation(left, right, range, median).await?,
                 false => f64::NAN,
             };
-            let border = Border::distance(median, mad / NORMAL_QUARTILE, plan.threshold);
+            let unit = Unit::new(|part| mad * part / NORMAL_QUARTILE);
+            let border = Border::distance(median, unit, plan.threshold);
             Ok((border, json!({"median": median, "mad": mad})))
         }
     }

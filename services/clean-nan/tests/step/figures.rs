@@ -55,6 +55,25 @@ async fn means_are_exact_where_floats_are_not() {
 }
 
 #[tokio::test]
+async fn the_mean_of_large_floats_is_found_though_their_sum_is_beyond_all_floats() {
+    for (values, mean_of) in [
+        (vec![1e308, 1e308], 1e308),
+        (vec![1e308, 1e308, 1.0, -1e308, -1e308], 0.2),
+        (vec![-1.5e308, -1.5e308, -1.5e308], -1.5e308),
+        (vec![f64::MAX; 1000], f64::MAX),
+        // What is rounded off the sum takes it beyond all floats.
+        (vec![f64::MAX, 9e291, 9e291], f64::MAX / 3.0),
+    ] {
+        let mut column_of: Vec<Option<f64>> = values.into_iter().map(Some).collect();
+        column_of.push(None);
+        let rows = column_of.len();
+        let filled = column(mean(), Float64Array::from(column_of)).await;
+        let filled = filled.as_primitive::<Float64Type>().value(rows - 1);
+        assert!((filled / mean_of - 1.0).abs() < 1e-15, "{filled:e} for {mean_of:e}");
+    }
+}
+
+#[tokio::test]
 async fn decimals_keep_their_scale() {
     for wanted in [DataType::Decimal64(12, 2), DataType::Decimal128(12, 2), DataType::Decimal256(60, 2)] {
         let values = Decimal128Array::from(vec![Some(1001), None, Some(1002), Some(9000), Some(1000)]);

@@ -246,6 +246,13 @@ async fn a_cell_that_holds_no_value_is_named_or_a_null() {
     assert_eq!(ran.cells(), [["1"], [""]], "an empty text is a result");
 }
 
+#[tokio::test]
+async fn null_without_quotes_is_not_taken_for_a_word() {
+    let book = workbook(|sheet| drop(sheet.write(0, 0, "a")));
+    let fault = refused(read(book, json!({"error_cells": null})).await, FaultKind::BadParams, &["in quotes"]);
+    assert_eq!(fault.violations()[0].pointer, "/error_cells");
+}
+
 /// `never_calculated.xls` is written by xlwt, as are the formulas of it, which it leaves without results.
 #[tokio::test]
 async fn formulas_of_a_library_that_does_not_calculate_are_named_or_nulls() {

@@ -2,6 +2,7 @@
 
 use super::{Batches, damaged, places};
 use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow_avro::codec::Tz;
 use arrow_avro::compression::CompressionCodec;
 use arrow_avro::reader::ReaderBuilder;
 use flight_common::Fault;
@@ -23,6 +24,11 @@ fn rewound(path: &str, mut file: File) -> Result<BufReader<File>, Fault> {
     Ok(BufReader::with_capacity(BUFFER, file))
 }
 
+/// Instants are in `UTC`, as from other sources, so that they go together.
+fn builder() -> ReaderBuilder {
+    ReaderBuilder::new().with_tz(Tz::Utc)
+}
+
 /// The columns.
 ///
 /// # Errors
@@ -31,7 +37,7 @@ pub fn look(path: &str, file: File) -> Result<SchemaRef, Fault> {
     let again = file.try_clone().map_err(|error| Fault::io(path, &error))?;
     let size = again.metadata().map_err(|error| Fault::io(path, &error))?.len();
     check_blocks(rewound(path, again)?, size).map_err(|why| damaged(path, why))?;
-    let reader = ReaderBuilder::new().build(rewound(path, file)?).map_err(|error| damaged(path, error))?;
+    let reader = builder().build(rewound(path, file)?).map_err(|error| damaged(path, error))?;
     match reader.avro_header().compression() {
         Ok(Some(CompressionCodec::Xz)) => {
             Err(Fault::bad_data(format!("{path} is compressed with xz, which is not read here"))
@@ -128,7 +134,7 @@ pub fn batches(path: &str, file: File, wanted: &[FieldRef]) -> Result<Batches, F
     let again = file.try_clone().map_err(|error| Fault::io(path, &error))?;
     let schema = look(path, again)?;
     let projection = places(&schema, wanted);
-    let builder = ReaderBuilder::new().with_batch_size(ROWS).with_projection(projection);
+    let builder = builder().with_batch_size(ROWS).with_projection(projection);
     let reader = builder.build(rewound(path, file)?).map_err(|error| damaged(path, error))?;
     let path = path.to_owned();
     let mut rows = 0u64;

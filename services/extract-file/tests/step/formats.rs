@@ -7,6 +7,7 @@ use flight_common::FaultKind;
 use flight_common::testing::batch;
 use flight_common::testing::contract::awkward;
 use serde_json::json;
+use std::sync::Arc;
 
 fn people() -> RecordBatch {
     batch!(
@@ -208,6 +209,26 @@ async fn parquet_is_read_in_every_codec() {
         let rows = folder.rows(json!({"file_path": "a.parquet", "where": "id > 2"})).await;
         assert_eq!(shown(&rows), ["9007199254740993|Zoë|∅"], "{codec}");
     }
+}
+
+#[tokio::test]
+async fn instants_of_avro_are_in_utc_as_those_of_other_formats() {
+    use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray, TimestampMillisecondArray};
+    let folder = Folder::new();
+    let micros = TimestampMicrosecondArray::from(vec![Some(1_709_208_000_000_000), None]).with_timezone("UTC");
+    let millis = TimestampMillisecondArray::from(vec![1_709_208_000_000, 0]).with_timezone("UTC");
+    let local = TimestampMicrosecondArray::from(vec![1_709_208_000_000_000, 0]);
+    let columns: [(&str, ArrayRef); 3] =
+        [("seen", Arc::new(micros)), ("sent", Arc::new(millis)), ("local", Arc::new(local))];
+    let rows = RecordBatch::try_from_iter(columns.clone()).expect("rows");
+    folder.write("a.avro", avro_of(&rows));
+    folder.write("b.parquet", parquet_of(&rows, 2));
+    let read = folder.rows(json!({"file_path": "a.avro"})).await;
+    for (name, column) in &columns {
+        assert_eq!(read[*name].data_type(), column.data_type(), "{name}");
+    }
+    let read = folder.rows(json!({"file_path": "?.*", "where": "seen = TIMESTAMPTZ '2024-02-29T12:00:00Z'"})).await;
+    assert_eq!(read.num_rows(), 2, "the files of both formats make one table");
 }
 
 #[tokio::test]

@@ -38,6 +38,19 @@ async fn a_value_beyond_the_fences_goes_though_its_z_score_is_small() {
 }
 
 #[tokio::test]
+async fn what_lies_far_from_the_others_is_found_however_large_or_small_all_are() {
+    for unit in [1e-300, 1e200, 5e306] {
+        let values: Vec<f64> = floats(&ten(), 0).into_iter().map(|value| value * unit).collect();
+        let input = make_batch(vec![("x", Arc::new(Float64Array::from(values)) as ArrayRef)]);
+        for params in [json!({"z_threshold": 2.5}), json!({"method": "iqr"}), json!({"method": "mad"})] {
+            let mut all = json!({"column": "x"});
+            all.as_object_mut().expect("a map").extend(params.as_object().expect("a map").clone());
+            assert_eq!(run(all, &input).await.rows().num_rows(), 9, "{params} of {unit:e}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_modified_z_score_counts_deviations_from_the_median() {
     let ran = run(json!({"column": "x", "method": "mad"}), &ten()).await;
     assert_eq!(ran.rows().num_rows(), 9);
