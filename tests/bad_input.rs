@@ -220,7 +220,7 @@ fn loads_share_a_table_if_all_of_them_add_rows() {
 fn a_password_that_was_struck_out_where_it_was_shown_is_none() {
     let params = "{db_url: 'postgres://u:***@h/d', query: SELECT 1}";
     let (code, line, column, help) = only(&format!("steps:\n  - {{id: a, service: extract-sql, params: {params}}}\n"));
-    assert_eq!((code.as_str(), line, column), ("bad-params", 2, 53));
+    assert_eq!((code.as_str(), line, column), ("bad-params", 2, 52));
     assert!(help.contains("secret://"), "{help}");
 }
 

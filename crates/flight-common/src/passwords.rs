@@ -274,12 +274,9 @@ mod tests {
             "list": [{"token": "*"}, "a?password=***", "mysql://h/d?password=**&x=1"],
             "good": ["postgres://ann:p**@h/db", "secret://a", "postgres://ann@h/***"],
         });
-        assert_eq!(struck_in(&params), ["/auth/value", "/db_url", "/list/0/token", "/list/2"]);
-        assert!(
-            struck_in(&hidden_in(&json!({"db_url": "mysql://a:b@h", "auth": {"type": "basic", "password": "p"}})))
-                .len()
-                == 2
-        );
+        assert_eq!(struck_in(&params), ["/db_url", "/auth/value", "/list/0/token", "/list/2"]);
+        let shown = hidden_in(&json!({"db_url": "mysql://a:b@h", "auth": {"type": "basic", "password": "p"}}));
+        assert_eq!(struck_in(&shown), ["/db_url", "/auth/password"]);
     }
 
     #[test]

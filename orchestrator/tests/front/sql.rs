@@ -104,7 +104,7 @@ async fn no_query_takes_the_orchestrator_along() {
         (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "nests too deeply"),
         (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "levels deep"),
         ("SELECT length(repeat('x', 2000000000))".to_owned(), "at once"),
-        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r".to_owned(), "ecursive"),
+        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r".to_owned(), "RECURSIVE"),
     ];
     for (query, why) in refused {
         let ticket = TicketStatementQuery { statement_handle: query.clone().into() };

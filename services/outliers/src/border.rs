@@ -45,7 +45,7 @@ impl Border {
     /// not finite because a value is infinite.
     pub fn distance(center: f64, unit: Unit, threshold: f64) -> Option<Self> {
         let usable = center.is_finite() && unit.quarter.is_finite() && unit.whole > 0.0;
-        usable.then(|| Self::Distance(Distance { center, unit, threshold, reach: threshold * unit.whole }))
+        usable.then_some(Self::Distance(Distance { center, unit, threshold, reach: threshold * unit.whole }))
     }
 
     /// Tukey's fences: `multiplier` interquartile ranges beyond the quartiles. None as for a distance.
