@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use test_servers::Database;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// A database that is loaded into.
@@ -74,21 +73,22 @@ pub async fn assert_who_makes_a_table_is_waited_for(database: &impl Database, wr
     let waits = async |loads| {
         eventually("loads wait", async || database.figure(waiting).await == loads).await;
     };
-    let start = async |run: &str, rest: BoxedRows| -> JoinHandle<Result<RecordBatch, Fault>> {
+    let planned = async |run: &str, rest: BoxedRows| {
         let input = BatchStream::new(people().schema(), stream::iter([Ok(people())]).chain(rest));
         let asked = params(database.url(), json!({}));
         let started = Bench::new().of_run(run).start(&*erase(LoadSql::default()), &asked, vec![input]).await;
-        tokio::spawn(started.expect("planned").1.outputs.remove(0).expect("a receipt").collect_rows())
+        started.expect("planned").1.outputs.remove(0).expect("a receipt")
     };
+    let start = |receipt: BatchStream| tokio::spawn(receipt.collect_rows());
     let (go_on, told) = oneshot::channel();
     let word = stream::once(async { told.await.map_err(Fault::internal).map(|()| people()) });
-    let first = start("first", word.boxed()).await;
+    let first = start(planned("first", word.boxed()).await);
     eventually("the first writes", async || database.figure(writing).await == 1).await;
-    let endless = start("endless", stream::pending().boxed()).await;
+    let endless = start(planned("endless", stream::pending().boxed()).await);
     waits(1).await;
-    let third = start("third", stream::empty().boxed()).await;
+    let third = start(planned("third", stream::empty().boxed()).await);
     waits(2).await;
-    let given_up = start("given up", stream::empty().boxed()).await;
+    let given_up = start(planned("given up", stream::empty().boxed()).await);
     waits(3).await;
     let begun = Instant::now();
     given_up.abort();
