@@ -76,14 +76,14 @@ impl Rows {
 
 /// A line of the ledger: what an attempt of a run has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct Entry {
     /// How many rows.
     pub rows: i64,
     /// Which, as [`Rows::digest`] tells it.
     pub digest: String,
 }
 
-impl Written {
+impl Entry {
     /// The line for these rows.
     ///
     /// # Errors

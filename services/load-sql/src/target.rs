@@ -1,6 +1,6 @@
 //! What is written: a table, the columns of the input, and how they meet the rows that are there. Pure.
 
-use crate::ledger::{Rows, Written};
+use crate::ledger::{Entry, Rows};
 use crate::params::{Mode, Params};
 use crate::plain::Plain;
 use arrow::datatypes::{DataType, Schema};
@@ -193,8 +193,8 @@ impl Target {
     ///
     /// # Errors
     /// [`flight_common::FaultKind::BadData`] for other rows.
-    pub fn repeated(&self, before: &Written, rows: &Rows, meter: &Meter) -> Result<u64, Fault> {
-        if Written::of(rows)? == *before {
+    pub fn repeated(&self, before: &Entry, rows: &Rows, meter: &Meter) -> Result<u64, Fault> {
+        if Entry::of(rows)? == *before {
             meter.count("rows_loaded_before", rows.count);
             meter.warn(format!("an earlier attempt has loaded these {} rows into {}", rows.count, self.shown()));
             return Ok(rows.count);

@@ -1,6 +1,6 @@
 //! Which runs have written: see [`crate::ledger`].
 
-use crate::ledger::{LEDGER, Rows, Writer, Written};
+use crate::ledger::{Entry, LEDGER, Rows, Writer};
 use crate::target::Target;
 use databases::mysql::Session;
 use databases::quote;
@@ -69,14 +69,14 @@ impl<'a> Ledger<'a> {
         session: &mut Session,
         table: &str,
         writer: &Writer,
-    ) -> Result<Option<Written>, Fault> {
+    ) -> Result<Option<Entry>, Fault> {
         let sql = format!(
             "SELECT \"rows\", \"digest\" FROM {} WHERE \"run\" IN (?, ?) AND \"loaded\" = ? ORDER BY \"run\" DESC LIMIT 1",
             self.name
         );
         let asked = session.conn().exec_first(sql, (&writer.name, &writer.run, table)).await;
         let found = asked.map_err(|error| session.fault(&error))?;
-        Ok(found.map(|(rows, digest)| Written { rows, digest }))
+        Ok(found.map(|(rows, digest)| Entry { rows, digest }))
     }
 
     /// Notes what a run has written into a table. Two attempts at once: the later one waits here, and fails when the first
@@ -93,7 +93,7 @@ impl<'a> Ledger<'a> {
         rows: &Rows,
     ) -> Result<(), Fault> {
         let sql = format!("INSERT INTO {} (\"run\", \"loaded\", \"rows\", \"digest\") VALUES (?, ?, ?, ?)", self.name);
-        let Written { rows, digest } = Written::of(rows)?;
+        let Entry { rows, digest } = Entry::of(rows)?;
         let noted = session.conn().exec_drop(sql, (&writer.name, table, rows, digest)).await;
         noted.map_err(|error| match &error {
             Error::Server(said) if said.code == DUPLICATE => target.written_meanwhile(),

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::text;
-use crate::ledger::{COLUMNS, LEDGER, Rows, Writer, Written};
+use crate::ledger::{COLUMNS, Entry, LEDGER, Rows, Writer};
 use crate::lines::{Lines, begun, counted, printed};
 use crate::params::Mode;
 use crate::plain::Plain;
@@ -190,19 +190,19 @@ async fn make_ledger(session: &Session, target: &Target) -> Result<(), Fault> {
 }
 
 /// What an earlier attempt of the run has written.
-async fn written_before(session: &Session, target: &Target, writer: &Writer) -> Result<Option<Written>, Fault> {
+async fn written_before(session: &Session, target: &Target, writer: &Writer) -> Result<Option<Entry>, Fault> {
     let ledger = ledger(target);
     let sql =
         format!("SELECT rows, digest FROM {ledger} WHERE run IN ($1, $2) AND loaded = $3 ORDER BY run DESC LIMIT 1");
     let asked = session.client().query_opt(&sql, &[&writer.name, &writer.run, &target.table]).await;
     let row = asked.map_err(|error| session.fault(&error))?;
-    Ok(row.map(|row| Written { rows: row.get(0), digest: row.get(1) }))
+    Ok(row.map(|row| Entry { rows: row.get(0), digest: row.get(1) }))
 }
 
 /// Two attempts at once: the later one waits here, and fails when the first has committed.
 async fn note(session: &Session, target: &Target, writer: &Writer, rows: &Rows) -> Result<(), Fault> {
     let sql = format!("INSERT INTO {} (run, loaded, rows, digest) VALUES ($1, $2, $3, $4)", ledger(target));
-    let Written { rows, digest } = Written::of(rows)?;
+    let Entry { rows, digest } = Entry::of(rows)?;
     let noted = session.client().execute(&sql, &[&writer.name, &target.table, &rows, &digest]).await;
     noted.map(drop).map_err(|error| match error.code() {
         Some(&SqlState::UNIQUE_VIOLATION) => target.written_meanwhile(),

@@ -6,7 +6,7 @@
 
 use super::cells::{self, Refused};
 use super::table::Table;
-use crate::ledger::{COLUMNS, LEDGER, Rows, Writer, Written};
+use crate::ledger::{COLUMNS, Entry, LEDGER, Rows, Writer};
 use crate::params::Mode;
 use crate::plain::{Plain, count_nans};
 use crate::target::Target;
@@ -182,13 +182,13 @@ impl Work {
         let Some(writer) = &self.writer else { return Ok(()) };
         self.run(connection, &format!("CREATE TABLE IF NOT EXISTS {PLACE}.{LEDGER} ({COLUMNS})"))?;
         let sql = format!("INSERT INTO {PLACE}.{LEDGER} (run, loaded, rows, digest) VALUES (?1, ?2, ?3, ?4)");
-        let Written { rows, digest } = Written::of(rows)?;
+        let Entry { rows, digest } = Entry::of(rows)?;
         let line = params![writer.name, self.target.table, rows, digest];
         connection.execute(&sql, line).map(drop).map_err(|error| self.fault(&error))
     }
 
     /// What an earlier attempt of this run has written.
-    fn written_before(&self, connection: &Connection) -> Result<Option<Written>, Error> {
+    fn written_before(&self, connection: &Connection) -> Result<Option<Entry>, Error> {
         let Some(writer) = &self.writer else { return Ok(None) };
         if !connection.table_exists(Some(PLACE), LEDGER)? {
             return Ok(None);
@@ -197,7 +197,7 @@ impl Work {
             "SELECT rows, digest FROM {PLACE}.{LEDGER} WHERE run IN (?1, ?2) AND loaded = ?3 ORDER BY run DESC LIMIT 1"
         );
         let line = params![writer.name, writer.run, self.target.table];
-        match connection.query_row(&sql, line, |row| Ok(Written { rows: row.get(0)?, digest: row.get(1)? })) {
+        match connection.query_row(&sql, line, |row| Ok(Entry { rows: row.get(0)?, digest: row.get(1)? })) {
             Err(Error::QueryReturnedNoRows) => Ok(None),
             found => found.map(Some),
         }

@@ -2,6 +2,7 @@
 
 mod contract;
 mod mysql;
+mod mysql_tables;
 mod postgres;
 mod sqlite;
 mod support;
