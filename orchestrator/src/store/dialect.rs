@@ -86,6 +86,15 @@ impl Dialect {
         }
     }
 
+    /// What keeps a row that is read as it is until the end of the transaction.
+    pub fn hold(self) -> &'static str {
+        match self {
+            // There is one writer.
+            Self::Sqlite => "",
+            Self::Postgres => "FOR UPDATE",
+        }
+    }
+
     /// What lets several replicas take from a table at a time, none of them what another one takes.
     pub fn skip_locked(self) -> &'static str {
         match self {

@@ -107,7 +107,7 @@ impl Store {
             None => json!({}),
         };
         self.write(async |tx| {
-            let from = self.event_if_held(tx, lease, event, &body, None).await?;
+            let from = self.held(tx, lease).await?;
             let to = legal(&lease.run, from, ending.step())?;
             let nobodys = (to == RunState::Cancelling).then_some(NOBODYS_LEASE);
             sqlx::query(self.sql(
@@ -121,7 +121,8 @@ impl Store {
             .await?;
             let row = sqlx::query(self.sql(
                 "UPDATE runs SET state = $2, owner = $7, lease_until = $8, fault = $3, not_before = {now} + $4,
-                   tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END
+                   tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END,
+                   event_seq = event_seq + 1
                  WHERE id = $1 RETURNING *",
             ))
             .bind(&lease.run)
@@ -134,6 +135,7 @@ impl Store {
             .bind(nobodys.map(|(_, until)| until))
             .fetch_one(&mut **tx)
             .await?;
+            self.write_event(tx, &lease.run, row.try_get("event_seq")?, event, &body).await?;
             self.write_audit(tx, lease, audit).await?;
             self.tell_hooks(tx, &row, report).await?;
             run_row(&row)
@@ -285,20 +287,19 @@ impl Store {
         self.run(run).await
     }
 
-    /// The state of a run that this lease still holds.
+    /// The state of a run that this lease still holds. Its row is held until the end of the transaction.
     pub(super) async fn held(&self, tx: &mut Tx, lease: &Lease) -> Result<RunState, StoreError> {
-        // An update that changes nothing locks the row in both databases.
-        let row = sqlx::query("UPDATE runs SET fence = fence WHERE id = $1 AND fence = $2 RETURNING state")
-            .bind(&lease.run)
-            .bind(lease.fence)
-            .fetch_optional(&mut **tx)
-            .await?;
+        let hold = self.dialect.hold();
+        let sql = self.sql(&format!("SELECT state FROM runs WHERE id = $1 AND fence = $2 {hold}"));
+        let row = sqlx::query(sql).bind(&lease.run).bind(lease.fence).fetch_optional(&mut **tx).await?;
         lease.under_way(super::read::state(&row.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?)?)
     }
 
+    /// The state of a run, whose row is held until the end of the transaction.
     pub(super) async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {
-        let row = sqlx::query("UPDATE runs SET fence = fence WHERE id = $1 RETURNING state").bind(run);
-        super::read::state(&row.fetch_optional(&mut **tx).await?.ok_or_else(|| StoreError::no_run(run))?)
+        let sql = self.sql(&format!("SELECT state FROM runs WHERE id = $1 {}", self.dialect.hold()));
+        let row = sqlx::query(sql).bind(run).fetch_optional(&mut **tx).await?;
+        super::read::state(&row.ok_or_else(|| StoreError::no_run(run))?)
     }
 }
 

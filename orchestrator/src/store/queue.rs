@@ -113,12 +113,13 @@ impl Store {
         if let Some(lock) = self.dialect.lock_queue() {
             sqlx::query(lock).execute(&mut **tx).await?;
         }
+        let (under_way, abandoned) = self.under_way(tx, owner).await?;
         let mut claims = Vec::new();
-        for id in self.abandoned(tx, owner, want).await? {
-            let Some(from) = self.still_abandoned(tx, owner, &id).await? else { continue };
+        for id in abandoned.iter().take(want) {
+            let Some(from) = self.still_abandoned(tx, owner, id).await? else { continue };
             let sql = "UPDATE attempts SET state = 'lost', ended_at = {now} WHERE run_id = $1 AND state = 'running'";
-            sqlx::query(self.sql(sql)).bind(&id).execute(&mut **tx).await?;
-            claims.extend(self.take(tx, owner, lease, &id, from).await?);
+            sqlx::query(self.sql(sql)).bind(id).execute(&mut **tx).await?;
+            claims.extend(self.take(tx, owner, lease, id, from).await?);
         }
         let want = want.saturating_sub(claims.len());
         if want == 0 {
@@ -128,7 +129,6 @@ impl Store {
         if waiting.is_empty() {
             return Ok(Taken { claims, left: false });
         }
-        let under_way = self.under_way(tx).await?;
         let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
         let left = chosen.len() < waiting.len();
         for id in chosen {
@@ -141,24 +141,34 @@ impl Store {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs whose lease is over, and which are not this replica's own.
-    async fn abandoned(&self, tx: &mut Tx, owner: &str, want: usize) -> Result<Vec<String>, StoreError> {
+    /// The runs under way; and the ids of those whose lease is over and which are not this replica's own, the oldest first.
+    async fn under_way(&self, tx: &mut Tx, owner: &str) -> Result<(Vec<Waiting>, Vec<String>), StoreError> {
         let rows = sqlx::query(self.sql(
-            "SELECT id FROM runs WHERE state IN ('running', 'cancelling') AND lease_until < {now} AND owner <> $1
-             ORDER BY id LIMIT $2",
+            "SELECT id, pipeline, priority, concurrency, services,
+               CASE WHEN lease_until < {now} AND owner <> $1 THEN 1 ELSE 0 END AS abandoned
+             FROM runs WHERE state IN ('running', 'cancelling')",
         ));
-        let rows = rows.bind(owner).bind(want as i64).fetch_all(&mut **tx).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let (mut under_way, mut abandoned) = (Vec::new(), Vec::new());
+        for row in rows.bind(owner).fetch_all(&mut **tx).await? {
+            let run = waiting(&row)?;
+            if row.try_get::<i64, _>("abandoned")? != 0 {
+                abandoned.push(run.id.clone());
+            }
+            under_way.push(run);
+        }
+        abandoned.sort_unstable();
+        Ok((under_way, abandoned))
     }
 
     /// What such a run is taken from, once its row is held; nothing if it has ended, or its replica has come back, since it
     /// was looked for. Only those who take runs wait for each other: those who end, cancel or prolong them do not.
     async fn still_abandoned(&self, tx: &mut Tx, owner: &str, id: &str) -> Result<Option<From>, StoreError> {
-        let row = sqlx::query(self.sql(
-            "UPDATE runs SET fence = fence WHERE id = $1 AND state IN ('running', 'cancelling') AND lease_until < {now}
-               AND owner <> $2 RETURNING state, owner",
-        ));
-        let row = row.bind(id).bind(owner).fetch_optional(&mut **tx).await?;
+        let sql = format!(
+            "SELECT state, owner FROM runs WHERE id = $1 AND state IN ('running', 'cancelling') AND lease_until < {{now}}
+               AND owner <> $2 {}",
+            self.dialect.hold()
+        );
+        let row = sqlx::query(self.sql(&sql)).bind(id).bind(owner).fetch_optional(&mut **tx).await?;
         let from = |row: AnyRow| {
             let lost = row.try_get::<String, _>("owner")? != NOBODYS_LEASE.0;
             Ok(From { state: super::read::state(&row)?, lost })
@@ -166,22 +176,17 @@ impl Store {
         row.map(from).transpose()
     }
 
-    async fn under_way(&self, tx: &mut Tx) -> Result<Vec<Waiting>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, pipeline, priority, concurrency, services FROM runs WHERE state IN ('running', 'cancelling')",
-        );
-        rows.fetch_all(&mut **tx).await?.iter().map(waiting).collect()
-    }
-
     /// The head of each pipeline's queue, oldest runs first. A run of a schedule that comes after the others of it does not
     /// overtake one that waits to be tried again: that is not under way meanwhile, and is not over either.
     async fn waiting(&self, tx: &mut Tx, head: usize) -> Result<Vec<Waiting>, StoreError> {
-        // Steps from name to name along the index, however long the queue is.
+        // Steps from name to name along the index, however long the queue is. (PostgreSQL may keep a plan from when it was
+        // empty, and for `MIN` would read all of it.)
         let pipelines = sqlx::query(
             "WITH RECURSIVE names (pipeline) AS (
-               SELECT MIN(pipeline) FROM runs WHERE state = 'queued'
+               SELECT (SELECT pipeline FROM runs WHERE state = 'queued' ORDER BY pipeline LIMIT 1)
                UNION ALL
-               SELECT (SELECT MIN(pipeline) FROM runs WHERE state = 'queued' AND pipeline > names.pipeline)
+               SELECT (SELECT pipeline FROM runs WHERE state = 'queued' AND pipeline > names.pipeline
+                       ORDER BY pipeline LIMIT 1)
                FROM names WHERE names.pipeline IS NOT NULL
              ) SELECT pipeline FROM names WHERE pipeline IS NOT NULL",
         );
