@@ -15,6 +15,7 @@
 //! | [`registry`], [`drive`] | how a step is called, in this process or behind a server |
 
 pub mod arguments;
+pub mod cells;
 pub mod client;
 pub mod columns;
 pub mod command;

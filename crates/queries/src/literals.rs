@@ -56,9 +56,23 @@ pub(crate) fn check_number_tokens(tokens: &[Token]) -> std::result::Result<(), F
     }
     match lost {
         Some(number) => Err(Fault::bad_params(format!("{number} has more digits than a number of a query keeps"))
-            .help(format!("write CAST('{number}' AS DECIMAL(38, 10)), or fewer digits"))),
+            .help(match wide_enough(number) {
+                Some(decimal) => format!("write CAST('{number}' AS {decimal}), or fewer digits"),
+                None => "write fewer digits".to_owned(),
+            })),
         None => Ok(()),
     }
+}
+
+/// The type that holds every digit of a number as it is written; nothing if there are too many.
+fn wide_enough(number: &str) -> Option<String> {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent: i64 = exponent.parse().ok()?;
+    let scale = (fraction.len() as i64).saturating_sub(exponent).max(0);
+    let digits = (whole.len() as i64).saturating_add(exponent).max(1).saturating_add(scale);
+    let precision = [38, 76].into_iter().find(|most| digits <= *most)?;
+    Some(format!("DECIMAL({precision}, {scale})"))
 }
 
 impl FunctionRewrite for ExactLiterals {
@@ -250,6 +264,20 @@ mod tests {
             "SELECT 3.14159265358979323846",
         ] {
             assert!(check_numbers(lost).is_err(), "{lost}");
+        }
+    }
+
+    #[test]
+    fn the_type_that_is_advised_holds_all_digits() {
+        for (number, advised) in [
+            ("99999999999999999999999", Some("DECIMAL(38, 0)")),
+            ("1234567890123456789012345678.0123456788", Some("DECIMAL(38, 10)")),
+            ("1.2345678901234567891e-3", Some("DECIMAL(38, 22)")),
+            ("12345678901234567891e5", Some("DECIMAL(38, 0)")),
+            ("12345678901234567890123456789.0123456789", Some("DECIMAL(76, 10)")),
+            ("1.2345678901234567891e-300", None),
+        ] {
+            assert_eq!(wide_enough(number).as_deref(), advised, "{number}");
         }
     }
 }

@@ -1,11 +1,12 @@
 //! One value for all that is missing in a column, and rows without what is missing.
 
-use crate::column::{Target, plain, present, replace};
+use crate::column::{Target, replace};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, Scalar};
 use arrow::buffer::NullBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::compute::kernels::zip::zip;
 use flight_common::Fault;
+use flight_common::cells::{plain, present};
 use std::sync::Arc;
 
 /// Puts one value into each of some columns.

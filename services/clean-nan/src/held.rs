@@ -5,10 +5,11 @@
 //! *head* is kept, the first value of each target; when the last carry is known, the carries of all the waiting batches
 //! are worked out from their heads, from the last to the first. Heads and carries are one row for each batch.
 
-use crate::column::{Target, present};
+use crate::column::Target;
 use crate::neighbour::{Carry, newer};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use flight_common::cells::present;
 use flight_common::{BatchStream, Fault, SpillSpace, Spool, SpoolWriter};
 use futures::{Stream, StreamExt};
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //! holds a value, and is cut off again at the end.
 
 use crate::carried::carried_up;
-use crate::column::{Target, plain, present, replace};
+use crate::column::{Target, replace};
 use crate::neighbour::{Carry, Neighbour, newer};
 use crate::report::NULLS_FILLED;
 use crate::statistic::number::{Numbers, Width};
@@ -16,6 +16,7 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, i256};
 use async_stream::try_stream;
+use flight_common::cells::{plain, present};
 use flight_common::{BatchStream, Fault, StepContext};
 use futures::{Stream, StreamExt};
 use std::cmp::Ordering;

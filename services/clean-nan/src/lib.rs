@@ -97,7 +97,7 @@ stay as they are: those without any value, those of other types than numbers for
 whose mean is not finite.
 
 With `strategies` each column has its own. Rows are dropped first: means, medians, modes and neighbours are those of the \
-rows that stay. A column named there that its strategy cannot fill is refused.
+rows that stay. A column named there of a type that its strategy cannot fill is refused.
 
 `drop`, `fill_value` and `ffill` pass rows on at once, and `bfill` and `interpolate` as soon as the next values are \
 known. The others read the whole input first; what memory cannot hold waits on disk.

@@ -1,7 +1,7 @@
 //! A written value as a value of a column's type, or the reason why it is none.
 //!
 //! Nothing is bent to fit: `1.5` is no integer, `"12"` is no number, and `300` is no 8-bit integer. Only binary floats
-//! take the nearest value they have.
+//! take the nearest value they have, if they keep all its digits.
 
 use crate::decimal;
 use crate::params::Literal;
@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, Decimal256Array, Float64Arra
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use arrow::util::display::FormatOptions;
+use flight_common::digits::float_keeps;
 use serde_json::Number;
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub fn one_row(literal: &Literal, data_type: &DataType) -> Result<ArrayRef, Stri
         (float, Literal::Number(number)) if float.is_floating() => {
             let value = number.as_f64().filter(|value| value.is_finite());
             let value = value.ok_or_else(|| format!("{number} is too large for {data_type}"))?;
+            if !float_keeps(&number.to_string()) {
+                return Err(format!("{number} has more digits than {data_type} keeps"));
+            }
             exactly(&(Arc::new(Float64Array::from(vec![value])) as ArrayRef), data_type, literal)
         }
         (decimal, Literal::Number(_) | Literal::Text(_)) if is_decimal(decimal) => decimal_row(literal, data_type),
@@ -136,7 +140,7 @@ impl Literal {
     /// What to write instead, where that is plain.
     fn hint(&self, data_type: &DataType) -> &'static str {
         match self {
-            Self::Text(text) if data_type.is_numeric() && text.trim().parse::<f64>().is_ok() => {
+            Self::Text(text) if data_type.is_numeric() && text.trim().parse().is_ok_and(f64::is_finite) => {
                 "; write it without the quotes"
             }
             Self::Truth(_) | Self::Number(_) if is_text(data_type) => "; write it in quotes",

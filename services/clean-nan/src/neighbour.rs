@@ -3,11 +3,12 @@
 //! What a batch needs to know of the others is one value for each column, its *carry*. Working carries out is quick and
 //! goes batch by batch; filling takes longer, and each batch with its carry can then be filled on any core.
 
-use crate::column::{Target, one_row, plain, present, replace};
+use crate::column::{Target, one_row, replace};
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::compute::interleave;
 use flight_common::Fault;
+use flight_common::cells::{plain, present};
 
 /// The value, as one row, that enters a batch in each target from where the values come; none if there is none yet.
 pub type Carry = Vec<Option<ArrayRef>>;

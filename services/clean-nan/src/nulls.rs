@@ -1,6 +1,6 @@
 //! What else is missing: texts and numbers that a source writes where it has no value.
 
-use crate::column::{Target, plain, replace};
+use crate::column::{Target, replace};
 use crate::literal;
 use crate::params::Literal;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar};
@@ -9,6 +9,7 @@ use arrow::compute::kernels::cmp::eq;
 use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use flight_common::Fault;
+use flight_common::cells::plain;
 use flight_common::params::{Wrong, bad_param};
 use std::collections::HashSet;
 use std::sync::Arc;

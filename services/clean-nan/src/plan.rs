@@ -1,6 +1,6 @@
 //! Which columns are looked at, and what is done about them. All that is wrong is told at once.
 
-use crate::column::{Target, plain_type};
+use crate::column::Target;
 use crate::literal;
 use crate::nulls::Nulls;
 use crate::params::{FillValue, Literal, Params, Strategy};
@@ -8,6 +8,7 @@ use crate::statistic::Statistic;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+use flight_common::cells::plain_type;
 use flight_common::params::{Wrong, bad_param, pointer};
 use flight_common::{Fault, columns};
 use std::collections::BTreeMap;

@@ -2,10 +2,10 @@
 //! or floats. A smallest value is rounded up to that unit and a largest one down, so that no comparison rounds.
 
 use crate::params::{Bound, ValueRange};
-use crate::types::value_type;
 use arrow::array::timezone::Tz;
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::{DataType, TimeUnit, i256};
+use flight_common::cells::plain_type;
 use half::f16;
 use serde_json::Number;
 
@@ -37,7 +37,7 @@ pub fn limits(range: &ValueRange, column: &DataType) -> Result<Limits, Refused> 
     if range.min.is_none() && range.max.is_none() {
         return Err(Refused::Bound("", "neither min nor max is told".to_owned()));
     }
-    let plain = value_type(column);
+    let plain = plain_type(column);
     let limits = match plain {
         DataType::Null => Limits::Nothing,
         DataType::Float16 | DataType::Float32 | DataType::Float64 => {
@@ -82,13 +82,23 @@ fn float(bound: &Bound, column: &DataType) -> Result<f64, String> {
 fn number(bound: &Bound) -> Result<&Number, String> {
     match bound {
         Bound::Number(number) => Ok(number),
-        Bound::Date(text) => Err(format!("\"{text}\" is a text, and the column holds numbers")),
+        Bound::Text(text) => Err(no_number(text)),
     }
+}
+
+fn no_number(text: &str) -> String {
+    format!("\"{text}\" is a text, and the column holds numbers")
+}
+
+/// Whether a text is a number as it is written: one of more digits than a number of YAML keeps.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.starts_with(|first: char| first.is_ascii_digit()) && digits.parse().is_ok_and(f64::is_finite)
 }
 
 /// The nanoseconds that one whole number of a column of dates or timestamps counts; nothing for other columns.
 pub fn nanoseconds_each(column: &DataType) -> Option<i128> {
-    match Unit::of(value_type(column))? {
+    match Unit::of(plain_type(column))? {
         Unit::Time(length, _) => Some(length),
         Unit::Decimal(_) => None,
     }
@@ -134,8 +144,10 @@ impl<'a> Unit<'a> {
 
     fn count(&self, bound: &Bound, round: Round) -> Result<i256, String> {
         match (self, bound) {
-            (Self::Decimal(scale), bound) => Ok(scaled(number(bound)?, i32::from(*scale), round)),
-            (Self::Time(length, zone), Bound::Date(text)) => {
+            (Self::Decimal(scale), Bound::Number(number)) => Ok(scaled(&number.to_string(), i32::from(*scale), round)),
+            (Self::Decimal(scale), Bound::Text(text)) if is_number(text) => Ok(scaled(text, i32::from(*scale), round)),
+            (Self::Decimal(_), Bound::Text(text)) => Err(no_number(text)),
+            (Self::Time(length, zone), Bound::Text(text)) => {
                 Ok(divided(i256::from_i128(nanoseconds(text, *zone)?), i256::from_i128(*length), round))
             }
             (Self::Time(..), Bound::Number(number)) => {
@@ -162,15 +174,16 @@ fn nanoseconds(text: &str, zone: Option<&str>) -> Result<i128, String> {
 }
 
 /// The number times 10 to the power of `scale`. One that is too large for any column stays too large.
-fn scaled(number: &Number, scale: i32, round: Round) -> i256 {
-    let text = number.to_string().to_lowercase();
+fn scaled(number: &str, scale: i32, round: Round) -> i256 {
+    let text = number.to_lowercase();
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    // JSON numbers have at most 20 digits here, and exponents of three.
-    let digits = i256::from_i128(format!("{whole}{fraction}").parse().unwrap_or_default());
-    let shift = exponent.parse::<i32>().unwrap_or_default() - fraction.len() as i32 + scale;
+    let furthest = if whole.starts_with('-') { i256::MIN } else { i256::MAX };
+    let Some(digits) = i256::from_string(&format!("{whole}{fraction}")) else { return furthest };
+    // What is finite as a float has an exponent of three digits, unless it is 0 or as good as that.
+    let exponent = exponent.parse::<i32>().unwrap_or(-1_000);
+    let shift = exponent - fraction.len() as i32 + scale;
     let power = i256::from_i128(10).checked_pow(shift.unsigned_abs());
-    let furthest = if digits.is_negative() { i256::MIN } else { i256::MAX };
     match (shift >= 0, power) {
         _ if digits == i256::ZERO => digits,
         (true, power) => power.and_then(|power| digits.checked_mul(power)).unwrap_or(furthest),
@@ -217,6 +230,17 @@ mod tests {
         let range = json!({"min": beyond_floats, "max": u64::MAX});
         assert_eq!(planned(range, &DataType::UInt64), exact(beyond_floats.into(), u64::MAX.into()));
         let range = planned(json!({"min": -1e300, "max": 1e300}), &DataType::Int64);
+        assert_eq!(range, Ok(Limits::Exact(Some(i256::MIN), Some(i256::MAX))));
+    }
+
+    #[test]
+    fn a_text_gives_a_bound_of_any_digits() {
+        let wide = DataType::Decimal128(38, 10);
+        let range = json!({"min": "-1234567890123456789012345678.0123456788", "max": "12e2"});
+        let min = -12_345_678_901_234_567_890_123_456_780_123_456_788;
+        assert_eq!(planned(range, &wide), exact(min, 12_000_000_000_000));
+        assert_eq!(planned(json!({"min": "0.5", "max": "9.5"}), &DataType::Int64), exact(1, 9));
+        let range = planned(json!({"min": "-1e80", "max": "9".repeat(90)}), &wide);
         assert_eq!(range, Ok(Limits::Exact(Some(i256::MIN), Some(i256::MAX))));
     }
 

@@ -1,7 +1,6 @@
 //! How far the values of a column reach, and how many lie outside its limits.
 
 use crate::bound::Limits;
-use crate::types::value_type;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal256Array, Int32Array, Int64Array, PrimitiveArray,
 };
@@ -12,6 +11,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::array_value_to_string;
 use flight_common::Fault;
+use flight_common::cells::plain_type;
 use serde_json::{Number, Value};
 
 /// The extent of a column's values. Nulls and NaN have none.
@@ -50,7 +50,7 @@ impl Extent {
     /// # Errors
     /// As [`Extent::of`].
     pub fn noting(column: &ArrayRef, limits: &Limits, note: &mut dyn FnMut(usize)) -> Result<Self, Fault> {
-        let plain = value_type(column.data_type());
+        let plain = plain_type(column.data_type());
         let (min, max) = match *limits {
             Limits::Nothing => return Ok(Self::default()),
             Limits::Float(min, max) => {
@@ -103,7 +103,7 @@ impl Edge {
             Self::Exact(value) => value,
         };
         let small = value.to_i128().and_then(|value| i64::try_from(value).ok()).unwrap_or_default();
-        let dates: ArrayRef = match value_type(column) {
+        let dates: ArrayRef = match plain_type(column) {
             integer if integer.is_integer() => return Ok(number(&value.to_string())),
             DataType::Decimal32(_, scale)
             | DataType::Decimal64(_, scale)

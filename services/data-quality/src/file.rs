@@ -3,7 +3,6 @@
 //! It is read as often as need be, some columns at a time and batch by batch, in the types that are asked for. Texts of CSV
 //! are read strictly: what is no value of the type is a fault, and not a null.
 
-use crate::types::value_type;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::cmp::distinct;
@@ -13,6 +12,7 @@ use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
+use flight_common::cells::plain_type;
 use flight_common::params::{bad_param, did_you_mean};
 use flight_common::values::{USUAL_NULLS, types};
 use flight_common::{DataRoot, Fault, FileIdentity, Violation, peek, uncompressed};
@@ -179,7 +179,7 @@ impl ReferenceFile {
 /// The rows whose values have become others; nothing where that cannot be: a float is as near as it can be to what is no whole
 /// number.
 fn rounded(column: &ArrayRef, typed: &ArrayRef) -> Result<Option<BooleanArray>, Fault> {
-    let (from, to) = (value_type(column.data_type()), value_type(typed.data_type()));
+    let (from, to) = (plain_type(column.data_type()), plain_type(typed.data_type()));
     let common = common(from, to);
     let is_free = common.is_string() || to.is_string() || (to.is_floating() && !from.is_integer());
     if is_free || common == *to || !can_cast_types(to, &common) {

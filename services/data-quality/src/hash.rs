@@ -10,7 +10,6 @@
 //! Equal are: the same values; null and null, but null and nothing else; NaN and NaN; 0.0 and -0.0. Within lists and
 //! structs, floats are equal when their bits are.
 
-use crate::types::value_type;
 use arrow::array::{
     Array, ArrayAccessor, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, downcast_primitive_array,
 };
@@ -18,6 +17,7 @@ use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, IntervalDayTime, IntervalMonthDayNano, i256};
 use arrow::row::{RowConverter, Rows, SortField};
 use flight_common::Fault;
+use flight_common::cells::plain_type;
 use half::f16;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -247,7 +247,7 @@ fn cells(column: &ArrayRef) -> Result<Cells, Fault> {
 
 /// Whether values of this type can be told apart by their hash.
 pub fn can_hash(data_type: &DataType) -> bool {
-    let plain = value_type(data_type);
+    let plain = plain_type(data_type);
     !plain.is_nested() || RowConverter::supports_fields(&[SortField::new(plain.clone())])
 }
 

@@ -23,7 +23,6 @@ mod file;
 mod fresh;
 mod hash;
 mod hashes;
-mod missing;
 mod names;
 mod observe;
 mod page;

@@ -3,13 +3,13 @@
 use crate::drift::Drifts;
 use crate::extent::Extent;
 use crate::hash::Keys;
-use crate::missing::{missing, present};
 use crate::names::{REFERENCE, VALUE_RANGE};
 use crate::plan::Plan;
 use crate::reference::References;
 use crate::reject::Reasons;
 use crate::row_rule::Offences;
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
+use flight_common::cells::present;
 use flight_common::{Fault, StepContext};
 use std::sync::Arc;
 
@@ -111,6 +111,11 @@ pub fn observe(known: &Known, batch: &RecordBatch) -> Result<Observation, Fault>
         kept,
         rejected,
     })
+}
+
+/// How many cells of a column hold no value.
+fn missing(column: &ArrayRef) -> Result<u64, Fault> {
+    Ok(present(column)?.map_or(0, |present| present.null_count() as u64))
 }
 
 /// The hashes of a column's values, without nulls and NaN.

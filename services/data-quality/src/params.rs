@@ -168,7 +168,8 @@ pub struct Reference {
 #[serde(deny_unknown_fields)]
 pub struct ValueRange {
     /// The smallest value: a number, or for a column of dates or times an ISO date such as `"2024-01-31"` or
-    /// `"2024-01-31T12:00:00Z"`. A date alone means its midnight; a time without an offset is in the column's zone.
+    /// `"2024-01-31T12:00:00Z"`. A date alone means its midnight; a time without an offset is in the column's zone. For
+    /// integers and decimals a number may be a text, which keeps all its digits: `"12345678901234567890.12"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Bound>,
 
@@ -177,14 +178,14 @@ pub struct ValueRange {
     pub max: Option<Bound>,
 }
 
-/// A number, or an ISO date.
+/// A number, or a text that is one or an ISO date.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Bound {
     /// `18`
     Number(serde_json::Number),
-    /// `"2024-01-31"`
-    Date(String),
+    /// `"2024-01-31"`, `"12345678901234567890.12"`
+    Text(String),
 }
 
 /// What a column holds.

@@ -7,13 +7,12 @@
 use crate::file::{ReferenceFile, Wanted};
 use crate::hash::{Keys, can_hash};
 use crate::hashes::Hashes;
-use crate::missing::present;
 use crate::names::REFERENCE;
 use crate::params::{Reference, Rules};
-use crate::types::value_type;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, SchemaRef};
+use flight_common::cells::{plain_type, present};
 use flight_common::params::{Wrong, pointer};
 use flight_common::{DataRoot, Fault, StepContext, columns};
 
@@ -39,7 +38,7 @@ pub fn references(rules: &Rules, schema: &SchemaRef, root: &DataRoot, wrong: &mu
     let check = |(name, asked): (&String, &Reference)| {
         let pointer = pointer(["rules", REFERENCE, name]);
         let place = wrong.note(columns::find(schema, name, &pointer))?;
-        let plain = value_type(schema.field(place).data_type()).clone();
+        let plain = plain_type(schema.field(place).data_type()).clone();
         let theirs = asked.column.clone().unwrap_or_else(|| name.clone());
         let file = wrong.note(ReferenceFile::look(root, &asked.file_path, &format!("{pointer}/file_path")))?;
         wrong.note(file.offers(&theirs, &plain, &format!("{pointer}/column")))?;

@@ -2,6 +2,7 @@
 
 use crate::page::html;
 use crate::tally::Verdict;
+use flight_common::params::{bad_param, pointer};
 use flight_common::{DataRoot, Fault, StepContext};
 use serde_json::json;
 use std::io::Write as _;
@@ -35,8 +36,13 @@ pub fn write(path: &str, verdict: &Verdict, context: &StepContext) -> Result<(),
 /// The files of a report: JSON and HTML.
 ///
 /// # Errors
-/// As [`DataRoot::locate`] and [`DataRoot::check_new_file`].
+/// [`flight_common::FaultKind::BadParams`] for a path that names no file; otherwise as [`DataRoot::locate`] and
+/// [`DataRoot::check_new_file`].
 pub fn files(path: &str, root: &DataRoot) -> Result<[PathBuf; 2], Fault> {
+    if path.rsplit('/').next().is_none_or(|name| name.trim().is_empty()) {
+        let help = "name it without an ending, such as reports/hr; leave it out for no report";
+        return Err(bad_param(pointer([REPORT]), format!("\"{path}\" names no file"), help));
+    }
     let file = |ending| {
         let file = root.locate(&format!("{path}.{ending}"), REPORT)?;
         root.check_new_file(&file, REPORT).map(|()| file)

@@ -1,13 +1,12 @@
 //! Rules that look at each row by itself.
 
-use crate::missing::present;
 use crate::names::{ALLOWED_VALUES, NOT_NULL, PATTERN};
 use crate::params::{ColumnType, Rules};
-use crate::types::{holds, value_type};
+use crate::types::holds;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
+use flight_common::cells::{plain, present};
 use flight_common::params::{Wrong, bad_param, pointer};
 use flight_common::{Fault, columns};
 use regex::Regex;
@@ -111,10 +110,7 @@ impl RowRule {
 
 /// The rows whose text is wrong. Nulls are not.
 fn texts(column: &ArrayRef, is_wrong: impl Fn(&str) -> bool) -> Result<BooleanBuffer, Fault> {
-    let column = match value_type(column.data_type()) {
-        plain if plain == column.data_type() => column.clone(),
-        plain => cast(column, plain)?,
-    };
+    let column = plain(column)?;
     let is_wrong = |text: Option<&str>| text.is_some_and(&is_wrong);
     Ok(match column.data_type() {
         DataType::Utf8 => column.as_string::<i32>().iter().map(is_wrong).collect(),
@@ -151,7 +147,12 @@ pub fn row_rules(rules: &Rules, schema: &SchemaRef, wrong: &mut Wrong) -> Vec<Ro
         }
     }
     for (name, values) in &rules.check_allowed_values {
-        let place = text_column(name, schema, &pointer(["rules", ALLOWED_VALUES, name]), wrong);
+        let pointer = pointer(["rules", ALLOWED_VALUES, name]);
+        let place = text_column(name, schema, &pointer, wrong);
+        if values.is_empty() {
+            let message = format!("{ALLOWED_VALUES} of \"{name}\" allows none");
+            wrong.push(bad_param(pointer, message, "list the values that may occur, or leave the rule out"));
+        }
         let test = Test::Allowed { asked: values.clone(), values: values.iter().cloned().collect() };
         found.extend(place.map(|place| RowRule { place, test }));
     }

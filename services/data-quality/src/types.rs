@@ -2,19 +2,11 @@
 
 use crate::params::ColumnType;
 use arrow::datatypes::DataType;
-
-/// The type of the values, however they are encoded.
-pub fn value_type(data_type: &DataType) -> &DataType {
-    match data_type {
-        DataType::Dictionary(_, values) => value_type(values),
-        DataType::RunEndEncoded(_, values) => value_type(values.data_type()),
-        other => other,
-    }
-}
+use flight_common::cells::plain_type;
 
 /// Whether a column of this type holds what is wanted. One of the null type holds nothing that could be wrong.
 pub fn holds(data_type: &DataType, wanted: ColumnType) -> bool {
-    let found = value_type(data_type);
+    let found = plain_type(data_type);
     let is_date = matches!(found, DataType::Date32 | DataType::Date64);
     let is_timestamp = matches!(found, DataType::Timestamp(..));
     if found.is_null() {

@@ -10,7 +10,7 @@ use flate2::write::MultiGzDecoder;
 use flight_common::outbound::{self, AllowList, reason, refusal};
 use flight_common::{Fault, Meter};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LINK, LOCATION};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -88,7 +88,7 @@ impl Fetcher {
         for _ in 0..=REDIRECTS {
             let response = self.send(&ask).await?;
             let status = response.status();
-            let Some(location) = text(response.headers(), &LOCATION).filter(|_| status.is_redirection()) else {
+            let Some(location) = text(response.headers(), &LOCATION).filter(|_| redirects(status)) else {
                 return self.accept(response, ask.url);
             };
             ask = follow(&ask, status, location)?;
@@ -117,6 +117,10 @@ impl Fetcher {
         let (place, status) = (host(&url), response.status());
         if !status.is_success() {
             return Err(Failure::of_answer(&place, status, response.headers(), SystemTime::now()));
+        }
+        if let StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT = status {
+            let message = format!("{place} answers {status}: it is not all that was asked for");
+            return Err(Fault::bad_data(message).help("does the address, with its parameters, give the data?").into());
         }
         let headers = response.headers();
         let gzip = match text(headers, &CONTENT_ENCODING).unwrap_or_default().trim().to_lowercase().as_str() {
@@ -211,6 +215,13 @@ impl Fetcher {
             meter.count(name, number);
         }
     }
+
+    /// Tells something that does not stop the run.
+    pub fn warn(&self, sentence: String) {
+        if let Some(meter) = &self.meter {
+            meter.warn(sentence);
+        }
+    }
 }
 
 impl Answer {
@@ -243,4 +254,9 @@ pub async fn wait(delay: Duration, deadline: Instant) -> bool {
     }
     tokio::time::sleep_until(end).await;
     true
+}
+
+/// Whether an answer of this kind sends on to another address. Others may name one too, and mean something else by it.
+fn redirects(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }

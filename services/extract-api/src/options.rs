@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flight_common::params::{bad_params, did_you_mean, pointer};
 use flight_common::values::{Form, Forms, NullWords, USUAL_NULLS};
 use flight_common::{Fault, Violation};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ pub struct Options {
     pub sample_rows: u64,
     /// What to do about other fields.
     pub unknown: UnknownFields,
-    /// csv: the character between fields.
-    pub delimiter: u8,
+    /// csv: the character between fields, if the user told it.
+    pub delimiter: Option<u8>,
     /// csv: how nulls are spelled.
     pub nulls: NullWords,
     /// How dates and timestamps are written.
@@ -89,7 +89,7 @@ impl Options {
             date: form("date_format", params.date_format.as_deref(), &mut wrong),
             timestamp: form("timestamp_format", params.timestamp_format.as_deref(), &mut wrong),
         };
-        let delimiter = delimiter(&params.delimiter, &mut wrong);
+        let delimiter = params.delimiter.as_deref().map(|given| delimiter(given, &mut wrong));
         let paging = paging(params.pagination, &mut wrong);
         let Some(target) = target.filter(|_| wrong.0.is_empty()) else { return Err(bad_params(wrong.0)) };
         let ignore = if sample_rows == 0 { UnknownFields::Ignore } else { UnknownFields::Refuse };
@@ -155,6 +155,9 @@ fn target(params: &Params, pointer: &str, wrong: &mut Wrong) -> Option<Target> {
         (Some(params::Method::Get) | None, None) => Method::GET,
     };
     let mut headers = headers(params, wrong);
+    if headers.contains_key(AUTHORIZATION) && (params.auth.is_some() || params.auth_value.is_some()) {
+        wrong.add("/headers/Authorization", "headers: `auth` gives the header Authorization", "leave one of them out");
+    }
     let body = params.body.as_ref().map(|body| match &body.0 {
         Value::String(text) => Bytes::from(text.clone()),
         json => {

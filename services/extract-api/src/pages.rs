@@ -179,10 +179,18 @@ impl Pages {
         self.fetcher.count("pages", 1);
         self.rows += self.page.records;
         let next = self.turns.next(&turned, &self.options.target);
-        let Some(ask) = next.map_err(|fault| self.told(fault))? else { return Ok(false) };
+        let Some(ask) = next.map_err(|fault| self.told(fault))? else {
+            if let Some(path) = self.turns.unnamed(&turned) {
+                self.fetcher
+                    .warn(format!("there is one page alone: it has nothing at {path}, where the next is looked for"));
+            }
+            return Ok(false);
+        };
         if self.number >= self.options.max_pages {
             let message = format!("there are more than {} pages", self.options.max_pages);
-            return Err(Fault::bad_data(message).help("raise `max_pages`, or ask for larger pages"));
+            return Err(
+                Fault::bad_data(message).help("raise `max_pages`, or ask for larger pages; or are all pages the same?")
+            );
         }
         self.number += 1;
         self.page = Page::new(ask, &self.budget);

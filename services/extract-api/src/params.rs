@@ -97,9 +97,10 @@ pub struct Params {
     #[serde(default)]
     pub unknown_fields: Option<UnknownFields>,
 
-    /// csv: the character between fields, `,` unless told: `";"`, `"|"`, `"\t"`.
-    #[serde(default = "comma")]
-    pub delimiter: String,
+    /// csv: the character between fields: `","` unless told, `";"`, `"|"`, `"\t"` for a tab. If it is not told, and the
+    /// first line has one field that holds one of the others, the answer is refused: it is most likely not one column.
+    #[serde(default)]
+    pub delimiter: Option<String>,
 
     /// csv: how nulls are spelled, instead of the usual spellings (nothing at all, `NA`, `N/A`, `NaN`, `null`, `None` and
     /// alike; see `extract-csv`). In JSON only `null` is one, and a field that is not there.
@@ -262,10 +263,6 @@ pub enum UnknownFields {
 
 fn max_pages() -> u64 {
     1000
-}
-
-fn comma() -> String {
-    ",".to_owned()
 }
 
 fn retries() -> u32 {

@@ -5,7 +5,10 @@ use crate::params::{Auth, KeyPlace};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use std::fmt;
 
@@ -88,10 +91,17 @@ fn authorization(what: &str, value: String) -> Result<Credential, String> {
 /// What is wrong with it, without telling its value.
 pub fn header(name: &str, value: &Hidden) -> Result<(HeaderName, HeaderValue), String> {
     let key = HeaderName::try_from(name).map_err(|_| format!("\"{name}\" is no name of a header"))?;
+    if OF_THE_CONNECTION.contains(&key) {
+        return Err(format!("{key} is for whoever sends the request to say"));
+    }
     let value = HeaderValue::from_str(value.reveal())
         .map_err(|_| format!("the value of {name} holds characters that cannot stand in a header"))?;
     Ok((key, sensitive(value)))
 }
+
+/// What frames a request: a server would read it as another one.
+const OF_THE_CONNECTION: [HeaderName; 7] =
+    [CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// Its `Debug` does not tell it.
 fn sensitive(mut value: HeaderValue) -> HeaderValue {

@@ -73,6 +73,16 @@ impl Turns {
         ask
     }
 
+    /// Where the only page would have named the next one, if it has nothing there: the place may be misspelled.
+    pub fn unnamed(&self, only: &Turned) -> Option<&str> {
+        match &self.paging {
+            Paging::Cursor { path, .. } if self.last.is_none() && only.records > 0 => {
+                only.frame.pointer(path).is_none().then_some(path)
+            }
+            _ => None,
+        }
+    }
+
     /// The request for the page after this one, if there is one.
     ///
     /// # Errors
@@ -86,7 +96,14 @@ impl Turns {
                     .help("set pagination: {type: link} to read all pages, or {type: none} for the first one alone")),
             },
             Paging::Link => match turned.links.iter().find_map(|link| next_link(link)) {
-                Some(link) => Ok(Some(target.page(next_address(&turned.url, link)?))),
+                Some(link) => {
+                    let url = next_address(&turned.url, link)?;
+                    if url == turned.url {
+                        return Err(Fault::bad_data("a page names itself as the next one, in its Link header")
+                            .help("read the first page alone, by pagination: {type: none}, or count the pages"));
+                    }
+                    Ok(Some(target.page(url)))
+                }
                 None => Ok(None),
             },
             Paging::Cursor { path, param } => {
@@ -216,6 +233,13 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_not_the_one_after_itself() {
+        let page = turned(2, Value::Null, &[r#"</v1/items?limit=2>; rel="next""#]);
+        let Err(fault) = Turns::new(Paging::Link).next(&page, &target()) else { panic!("followed") };
+        assert!(fault.message().contains("itself"), "{fault:?}");
+    }
+
+    #[test]
     fn pages_that_nobody_asked_for_are_not_left_out_unseen() {
         let more = turned(2, Value::Null, &[r#"</v2?page=2>; rel="next""#]);
         let Err(fault) = Turns::new(Paging::One).next(&more, &target()) else { panic!("there is more") };
@@ -241,6 +265,10 @@ mod tests {
         ] {
             assert_eq!(next(&mut turns, &turned(2, end, &[])), None);
         }
+        assert_eq!(turns.unnamed(&turned(2, json!({}), &[])), None, "earlier pages have named one");
+        let turns = Turns::new(paging(None));
+        assert_eq!(turns.unnamed(&turned(2, json!({"meta": {}}), &[])), Some("/meta/next"));
+        assert_eq!(turns.unnamed(&turned(2, json!({"meta": {"next": null}}), &[])), None);
         let mut turns = Turns::new(paging(None));
         let frame = json!({"meta": {"next": "?page=2"}});
         assert_eq!(next(&mut turns, &turned(2, frame, &[])).as_deref(), Some("https://api.example/v1/items?page=2"));

@@ -70,12 +70,6 @@ pub fn check_characters(fields: &[String], place: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The delimiter that the only field of a header most likely was meant to be cut at.
-pub fn likely_delimiter(fields: &[String]) -> Option<&'static str> {
-    let [only] = fields else { return None };
-    [";", "\\t", "|"].into_iter().find(|mark| only.contains(if *mark == "\\t" { "\t" } else { mark }))
-}
-
 /// Names for columns: empty ones become `column_1` by their place, and of two equal ones the later is renamed, or both
 /// are refused.
 ///
@@ -137,13 +131,6 @@ pub fn other_columns((first, second): (&str, &str), expected: &[String], found: 
     Fault::bad_data(message).help(
         "files of one pattern have the same columns in the same order: choose a narrower pattern, or read them apart",
     )
-}
-
-/// The fault for a header that was most likely cut at the wrong character.
-pub fn wrong_delimiter(place: &str, likely: &str) -> Fault {
-    let message = format!("{place}: the header is one field when cut at \",\", and holds \"{likely}\"");
-    Fault::bad_data(message)
-        .help(format!("set `delimiter: \"{likely}\"`, or `delimiter: \",\"` if there is one column indeed"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::text::{Text, View};
 use crate::trouble::{About, Trouble, What, lines};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flight_common::Fault;
-use flight_common::values::{Seen, types};
+use flight_common::values::{Seen, check_commas, types};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -163,11 +163,8 @@ impl Sample<'_> {
         let line = self.lines + lines(&piece.view().text()[..start]) + 1;
         let place = format!("{}, line {line}", options.path);
         header::check_characters(&fields, &place)?;
-        if options.header
-            && !options.delimiter_given
-            && let Some(likely) = header::likely_delimiter(&fields)
-        {
-            return Err(header::wrong_delimiter(&place, likely));
+        if options.header && !options.delimiter_given {
+            check_commas(&fields, &place)?;
         }
         match options.header {
             true => header::names(fields, options.duplicates, &place),

@@ -27,6 +27,8 @@ pub struct Book {
     kind: Kind,
     /// The merged cells of sheets whose reader does not tell them.
     merged: HashMap<String, Vec<Dimensions>>,
+    /// The cells of sheets that show an error, where the reader does not tell them.
+    errors: HashMap<String, Vec<(Dimensions, String)>>,
     /// Whether formulas whose result is an empty text were never calculated.
     is_uncalculated: bool,
     /// The memory that it takes.
@@ -51,13 +53,13 @@ impl Book {
     pub fn open(file: &File, options: &Options, budget: &MemoryBudget) -> Result<Self, Fault> {
         let path = &*options.path;
         let magic = magic(file, path)?;
-        let (mut merged, mut is_uncalculated) = (HashMap::new(), false);
+        let (mut merged, mut errors, mut is_uncalculated) = (HashMap::new(), HashMap::new(), false);
         let (form, held) = match magic.as_slice() {
             [b'P', b'K', ..] => {
                 let weight = guard::weigh(file, path, options.max_bytes)?;
                 if weight.form == Form::Ods {
                     let found = guarded(path, || odf::weigh(file, path))?;
-                    merged = found.merged;
+                    (merged, errors) = (found.merged, found.errors);
                     (Form::Ods, usize::try_from(found.held).unwrap_or(usize::MAX))
                 } else {
                     (weight.form, weight.held)
@@ -82,7 +84,7 @@ impl Book {
                 Form::Ods => Kind::Ods(Box::new(opened(path, Ods::new(source))?)),
             })
         })?;
-        Ok(Self { path: path.to_owned(), kind, merged, is_uncalculated, _held: held })
+        Ok(Self { path: path.to_owned(), kind, merged, errors, is_uncalculated, _held: held })
     }
 
     fn sheets(&self) -> Vec<Sheet> {
@@ -158,9 +160,17 @@ impl Book {
             Kind::Xls(book) => {
                 let values = opened(path, book.worksheet_range(sheet))?;
                 let bare = if self.is_uncalculated { Some(opened(path, book.worksheet_formula(sheet))?) } else { None };
-                each_of_range(&values, bare.as_ref(), visit)
+                let is_bare = |at: Address| {
+                    let formula = bare.as_ref().and_then(|formulas| formulas.get_value((at.row, at.column)));
+                    formula.is_some_and(|formula| !formula.is_empty())
+                };
+                each_of_range(&values, |at| is_bare(at).then_some(Cell::Uncalculated), visit)
             }
-            Kind::Ods(book) => each_of_range(&opened(path, book.worksheet_range(sheet))?, None, visit),
+            Kind::Ods(book) => {
+                let mut errors = odf::Errors::new(self.errors.get(sheet).cloned().unwrap_or_default());
+                let values = opened(path, book.worksheet_range(sheet))?;
+                each_of_range(&values, |at| errors.at(at).map(|error| Cell::Error(error.to_owned())), visit)
+            }
         })
     }
 }
@@ -214,18 +224,17 @@ fn each<E>(
     Ok(())
 }
 
-/// Visits the cells of a sheet in memory. `bare` are formulas that were never calculated.
-fn each_of_range(range: &Range<Data>, bare: Option<&Range<String>>, visit: &mut Visit<'_>) -> Result<(), Fault> {
-    let is_bare = |at: Address| {
-        let formula = bare.and_then(|formulas| formulas.get_value((at.row, at.column)));
-        formula.is_some_and(|formula| !formula.is_empty())
-    };
+/// Visits the cells of a sheet in memory. `instead` is what a cell holds that the reader does not tell.
+fn each_of_range(
+    range: &Range<Data>,
+    mut instead: impl FnMut(Address) -> Option<Cell>,
+    visit: &mut Visit<'_>,
+) -> Result<(), Fault> {
     let Some((top, left)) = range.start() else { return Ok(()) };
     for (row, column, value) in range.used_cells() {
         let at = Address { row: top + row as u32, column: left + column as u32 };
         let Some(cell) = Cell::of(value) else { continue };
-        let cell = if is_bare(at) { Cell::Uncalculated } else { cell };
-        if !visit(at, cell)? {
+        if !visit(at, instead(at).unwrap_or(cell))? {
             return Ok(());
         }
     }

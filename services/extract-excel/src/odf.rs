@@ -1,15 +1,16 @@
-//! What an .ods workbook takes in memory, found before it is read, and where its merged cells are.
+//! What an .ods workbook takes in memory, found before it is read, and what its reader does not tell: where its merged cells
+//! are, and which cells show an error.
 //!
 //! Such a workbook is read whole. A row or a cell may say that it is repeated, a million times over in a few bytes. So the
 //! tags are gone through once, counting what they stand for.
 
-use crate::area::{COLUMNS, ROWS};
+use crate::area::{Address, COLUMNS, ROWS};
 use crate::trouble::damaged;
 use calamine::Dimensions;
 use flight_common::Fault;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use zip::ZipArchive;
@@ -25,6 +26,8 @@ pub struct Found {
     pub held: u64,
     /// The merged cells of each sheet.
     pub merged: HashMap<String, Vec<Dimensions>>,
+    /// The cells of each sheet whose result is an error, as it is shown: `#DIV/0!`.
+    pub errors: HashMap<String, Vec<(Dimensions, String)>>,
 }
 
 impl Found {
@@ -58,6 +61,22 @@ struct Place {
     filled: u64,
     /// How often the cell that is being read is there.
     copies: u64,
+    /// Where it is, if it holds something.
+    cell: Option<Dimensions>,
+    /// What says that its result is an error.
+    error: ErrorMark,
+}
+
+/// What says that the result of a formula is an error.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum ErrorMark {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its type: `calcext:value-type="error"`, as LibreOffice writes it beside a type of this standard.
+    Type,
+    /// Perhaps its text: to programs that know no other, it is a number, which is 0.
+    Text,
 }
 
 fn look(content: impl BufRead) -> Result<Found, quick_xml::Error> {
@@ -72,7 +91,17 @@ fn look(content: impl BufRead) -> Result<Found, quick_xml::Error> {
                 close(tag.local_name().as_ref(), &mut place, &mut found);
             }
             Event::End(tag) => close(tag.local_name().as_ref(), &mut place, &mut found),
-            Event::Text(text) => found.hold(2 * text.len() as u64, place.copies),
+            Event::Text(text) => {
+                found.hold(2 * text.len() as u64, place.copies);
+                let is_error = match place.error {
+                    ErrorMark::None => false,
+                    ErrorMark::Type => true,
+                    ErrorMark::Text => shows_error(&text),
+                };
+                if let Some(cell) = place.cell.take_if(|_| is_error) {
+                    found.errors.entry(place.sheet.clone()).or_default().push((cell, text.to_string()));
+                }
+            }
             Event::Eof => return Ok(found),
             _ => {}
         }
@@ -91,6 +120,8 @@ fn open(tag: &BytesStart<'_>, place: &mut Place, found: &mut Found) {
             let end = place.column.saturating_add(cells).min(u64::from(COLUMNS));
             if text(tag, "value-type").is_some() || text(tag, "formula").is_some() {
                 place.filled = end;
+                place.cell = Some(dimensions(place, place.rows, end - place.column));
+                place.error = error_mark(tag);
                 // Each of them holds the texts that the tag has.
                 place.copies = cells.saturating_mul(place.rows);
                 found.hold(tag.len() as u64, place.copies);
@@ -113,8 +144,30 @@ fn close(name: &str, place: &mut Place, found: &mut Found) {
             }
         }
         "table" => found.hold(CELL, place.width.saturating_mul(place.height)),
+        "table-cell" | "covered-table-cell" => {
+            if let Some(cell) = place.cell.take().filter(|_| place.error == ErrorMark::Type) {
+                found.errors.entry(place.sheet.clone()).or_default().push((cell, "an error".to_owned()));
+            }
+        }
         _ => {}
     }
+}
+
+fn error_mark(tag: &BytesStart<'_>) -> ErrorMark {
+    let types = tag.attributes().flatten().filter(|attribute| attribute.key.local_name().as_ref() == "value-type");
+    let types: Vec<_> = types.filter_map(|it| it.normalized_value(XmlVersion::Implicit1_0).ok()).collect();
+    match () {
+        () if types.iter().any(|it| it == "error") => ErrorMark::Type,
+        () if text(tag, "formula").is_some() && types.iter().any(|it| it == "float") => ErrorMark::Text,
+        () => ErrorMark::None,
+    }
+}
+
+/// Whether a text is how an error is shown.
+fn shows_error(text: &str) -> bool {
+    let text = text.trim();
+    let code = text.strip_prefix("Err:").is_some_and(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
+    code || matches!(text, "#DIV/0!" | "#N/A" | "#NAME?" | "#NULL!" | "#NUM!" | "#REF!" | "#VALUE!")
 }
 
 /// Notes the cells that this one is merged with.
@@ -123,10 +176,44 @@ fn merge(tag: &BytesStart<'_>, place: &Place, found: &mut Found) {
     if columns.max(rows) <= 1 {
         return;
     }
+    found.merged.entry(place.sheet.clone()).or_default().push(dimensions(place, rows, columns));
+}
+
+/// So many rows and columns from the place on.
+fn dimensions(place: &Place, rows: u64, columns: u64) -> Dimensions {
     let at = |from: u64, more: u64| u32::try_from(from.saturating_add(more.max(1) - 1)).unwrap_or(u32::MAX);
-    let area =
-        Dimensions::new((at(place.row, 1), at(place.column, 1)), (at(place.row, rows), at(place.column, columns)));
-    found.merged.entry(place.sheet.clone()).or_default().push(area);
+    Dimensions::new((at(place.row, 1), at(place.column, 1)), (at(place.row, rows), at(place.column, columns)))
+}
+
+/// The errors of a sheet, asked for cell by cell in the order of rows.
+#[derive(Default)]
+pub struct Errors {
+    /// In the order of their first rows.
+    waiting: VecDeque<(Dimensions, String)>,
+    /// Those that reach the row that was asked for last.
+    open: Vec<(Dimensions, String)>,
+    row: u32,
+}
+
+impl Errors {
+    /// Those of a sheet.
+    pub fn new(mut errors: Vec<(Dimensions, String)>) -> Self {
+        errors.sort_by_key(|(cells, _)| cells.start);
+        Self { waiting: errors.into(), ..Self::default() }
+    }
+
+    /// The error that a cell shows, if it does.
+    pub fn at(&mut self, at: Address) -> Option<&str> {
+        if self.row != at.row {
+            self.row = at.row;
+            self.open.retain(|(cells, _)| cells.end.0 >= at.row);
+        }
+        while let Some(next) = self.waiting.pop_front_if(|(cells, _)| cells.start.0 <= at.row) {
+            self.open.push(next);
+        }
+        let shows = |(cells, _): &&(Dimensions, String)| cells.contains(at.row, at.column);
+        self.open.iter().find(shows).map(|(_, error)| error.as_str())
+    }
 }
 
 fn number(tag: &BytesStart<'_>, name: &str) -> u64 {

@@ -1,6 +1,6 @@
 //! Cells put together as rows: those of the range, blank ones between others too, merged cells filled if they are to be.
 
-use crate::area::{Address, Area};
+use crate::area::{Address, Area, COLUMNS, ROWS};
 use crate::book::Book;
 use crate::value::Cell;
 use calamine::Dimensions;
@@ -47,6 +47,10 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn take(&mut self, at: Address, cell: Cell) -> Result<bool, Fault> {
+        if at.row >= ROWS || at.column >= COLUMNS {
+            return Err(Fault::bad_data(format!("cell {at} lies beyond the end of any sheet"))
+                .help("open and save the workbook in a spreadsheet program"));
+        }
         if at.row > self.area.rows.1 {
             return Ok(false);
         }

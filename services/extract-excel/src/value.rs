@@ -1,6 +1,6 @@
 //! What a cell holds, apart from the format of the workbook, and how it is written as text.
 
-use calamine::{CellErrorType, Data, DataRef, ExcelDateTime, ExcelDateTimeType};
+use calamine::{Data, DataRef, ExcelDateTime, ExcelDateTimeType};
 use chrono::{Days, NaiveDate, NaiveTime};
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ pub enum Cell {
     /// A length of time: `25:30:00`.
     Span(String),
     /// An error: `#DIV/0!`.
-    Error(CellErrorType),
+    Error(String),
     /// A number shown as a date that no calendar has.
     NoDate(f64),
     /// A formula whose result is not in the file.
@@ -45,7 +45,7 @@ impl Cell {
             DataRef::DateTime(moment) => of_serial(moment),
             DataRef::DateTimeIso(text) => Self::Moment(text),
             DataRef::DurationIso(text) => of_duration(text),
-            DataRef::Error(error) => Self::Error(error),
+            DataRef::Error(error) => Self::Error(error.to_string()),
         })
     }
 
@@ -60,7 +60,7 @@ impl Cell {
             Data::DateTime(moment) => of_serial(*moment),
             Data::DateTimeIso(text) => Self::Moment(text.clone()),
             Data::DurationIso(text) => of_duration(text.clone()),
-            Data::Error(error) => Self::Error(error.clone()),
+            Data::Error(error) => Self::Error(error.to_string()),
         })
     }
 
@@ -71,20 +71,21 @@ impl Cell {
                 into.push_str(itoa::Buffer::new().format(*number as i64));
             }
             Self::Number(number) | Self::NoDate(number) => into.push_str(ryu::Buffer::new().format(*number)),
-            Self::Text(text) | Self::Moment(text) | Self::Span(text) => into.push_str(text),
+            Self::Text(text) | Self::Moment(text) | Self::Span(text) | Self::Error(text) => into.push_str(text),
             Self::Truth(truth) => into.push_str(if *truth { "true" } else { "false" }),
-            Self::Error(error) => {
-                let _ = write!(into, "{error}");
-            }
             Self::Uncalculated => {}
         }
     }
 
-    /// Writes it as a decimal number: with the 15 digits that a workbook shows, so that 0.1 + 0.2 is 0.3.
+    /// Writes it as a decimal number: a whole one as it is, others with the 15 digits that a workbook shows, so that 0.1 + 0.2
+    /// is 0.3.
     pub fn write_decimal(&self, into: &mut String) {
         match self {
             Self::Number(number) => {
-                let shown: f64 = format!("{number:.14e}").parse().unwrap_or(*number);
+                let shown = match number.fract() == 0.0 {
+                    true => *number,
+                    false => format!("{number:.14e}").parse().unwrap_or(*number),
+                };
                 let _ = write!(into, "{shown}");
             }
             other => other.write(into),
@@ -205,7 +206,13 @@ mod tests {
         ] {
             assert_eq!(shown(&Cell::Number(number)), wanted);
         }
-        for (number, wanted) in [(0.1 + 0.2, "0.3"), (12.5, "12.5"), (1e20, "100000000000000000000"), (-7.0, "-7")] {
+        for (number, wanted) in [
+            (0.1 + 0.2, "0.3"),
+            (12.5, "12.5"),
+            (1_234_567_890_123_456.0, "1234567890123456"),
+            (1e20, "100000000000000000000"),
+            (-7.0, "-7"),
+        ] {
             let mut text = String::new();
             Cell::Number(number).write_decimal(&mut text);
             assert_eq!(text, wanted);

@@ -8,6 +8,7 @@
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_empty_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, Float16Type, Float32Type, Float64Type, Schema, SchemaRef};
+use flight_common::cells::plain_type;
 use flight_common::wire::{row_bytes, split};
 use flight_common::{BatchStream, Fault};
 use futures::StreamExt;
@@ -150,15 +151,14 @@ impl Few {
 
 /// The type of the values themselves, without the encodings that are undone.
 pub fn plain(data_type: &DataType) -> DataType {
-    let values = match data_type {
-        DataType::Dictionary(_, values) => plain(values),
-        DataType::RunEndEncoded(_, values) => plain(values.data_type()),
-        other => return other.clone(),
-    };
+    let values = plain_type(data_type);
+    if values == data_type {
+        return data_type.clone();
+    }
     // Asking for the cast itself, since the library promises more casts than it can do.
-    let undone = cast(&new_empty_array(data_type), &values);
+    let undone = cast(&new_empty_array(data_type), values);
     match undone.and_then(|empty| cast(&empty, data_type)) {
-        Ok(_) => values,
+        Ok(_) => values.clone(),
         Err(_) => data_type.clone(),
     }
 }

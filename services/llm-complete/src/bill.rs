@@ -4,7 +4,7 @@
 use crate::chat::Usage;
 use crate::params::Prices;
 use flight_common::Meter;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts into a step's report.
@@ -13,6 +13,8 @@ pub struct Bill {
     prices: Option<Prices>,
     tokens: Mutex<Usage>,
     examples: AtomicU64,
+    /// Whether some of the cost is not known.
+    is_short: AtomicBool,
 }
 
 /// Rows whose failure is told in the report.
@@ -33,7 +35,13 @@ impl Bill {
         ] {
             meter.count(name, 0);
         }
-        let bill = Self { meter, prices, tokens: Mutex::default(), examples: AtomicU64::new(0) };
+        let bill = Self {
+            meter,
+            prices,
+            tokens: Mutex::default(),
+            examples: AtomicU64::new(0),
+            is_short: AtomicBool::new(false),
+        };
         bill.pay(Usage::default());
         bill
     }
@@ -48,7 +56,13 @@ impl Bill {
         self.count("answers", 1);
         match usage {
             Some(usage) => self.pay(usage),
-            None => self.count("answers_without_usage", 1),
+            None => {
+                self.count("answers_without_usage", 1);
+                if self.prices.is_some() && !self.is_short.swap(true, Ordering::Relaxed) {
+                    self.meter
+                        .warn("the server does not say how many tokens its answers took: the cost is higher than told");
+                }
+            }
         }
     }
 

@@ -4,10 +4,10 @@
 //! hash is about n²/2¹²⁹. Null and null are one group, NaN and NaN are, and 0.0 and -0.0 are.
 
 use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
 use flight_common::Fault;
+use flight_common::cells::{plain, plain_type};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -39,21 +39,9 @@ impl Groups {
     }
 }
 
-/// A type without an encoding.
-pub fn plain_type(data_type: &DataType) -> &DataType {
-    match data_type {
-        DataType::Dictionary(_, values) => plain_type(values),
-        DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
-        other => other,
-    }
-}
-
 /// The column without its encoding, with one zero and one NaN.
 fn comparable(column: &ArrayRef) -> Result<ArrayRef, Fault> {
-    let column = match plain_type(column.data_type()) {
-        same if same == column.data_type() => column.clone(),
-        plain => cast(column, plain)?,
-    };
+    let column = plain(column)?;
     Ok(match column.data_type() {
         DataType::Float16 => one_of_each::<Float16Type>(
             &column,

@@ -3,6 +3,7 @@
 use crate::params::{Action, Method, Params};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+use flight_common::cells::plain_type;
 use flight_common::params::{Wrong, bad_param};
 use flight_common::{Fault, columns};
 use std::sync::Arc;
@@ -160,12 +161,8 @@ fn flagged(input: &SchemaRef, places: &[usize], wrong: &mut Wrong) -> SchemaRef 
 
 /// Whether a distance from a middle makes sense. A column of the null type holds nothing that could be too far away.
 fn holds_numbers(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Null => true,
-        DataType::Dictionary(_, values) => holds_numbers(values),
-        DataType::RunEndEncoded(_, values) => holds_numbers(values.data_type()),
-        other => other.is_numeric(),
-    }
+    let plain = plain_type(data_type);
+    plain.is_null() || plain.is_numeric()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What is done about the outliers of a batch.
 
 use crate::border::Border;
-use crate::groups::plain_type;
 use crate::moments::{floats, numbers};
 use crate::params::Action;
 use crate::plan::Plan;
@@ -11,6 +10,7 @@ use arrow::compute::kernels::zip::zip;
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, i256};
 use flight_common::Fault;
+use flight_common::cells::plain_type;
 use std::sync::Arc;
 
 /// Which values of a batch's column are outliers.

@@ -9,12 +9,14 @@
 //! | [`types`] | types by the names that users write |
 //! | [`Forms`] | how dates and times are written |
 //! | [`NullWords`] | how nulls are spelled |
+//! | [`check_commas`] | whether rows are cut at commas indeed |
 //! | [`Parse`], [`by_type`] | one value from its text |
 //! | [`Column`] | a column being filled with such values |
 
 mod boolean;
 mod column;
 mod decimal;
+mod delimiter;
 mod forms;
 mod guess;
 mod nulls;
@@ -26,6 +28,7 @@ mod written;
 
 pub use boolean::parse_boolean;
 pub use column::{Column, column};
+pub use delimiter::check_commas;
 pub use forms::{Form, Forms, Stamp};
 pub use guess::Seen;
 pub use nulls::{NullWords, USUAL_NULLS};

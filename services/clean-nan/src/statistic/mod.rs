@@ -10,9 +10,10 @@ pub mod number;
 mod select;
 mod tally;
 
-use crate::column::{Target, present};
+use crate::column::Target;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
+use flight_common::cells::present;
 use flight_common::{BatchStream, Fault, Spool, SpoolWriter, StepContext};
 use futures::StreamExt;
 use mean::Sum;

@@ -2,12 +2,12 @@
 
 use super::tally::Tally;
 use super::{Survey, visit};
-use crate::column::plain;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, filter};
 use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
+use flight_common::cells::plain;
 use flight_common::{Fault, Spool, StepContext};
 use std::ops::Add;
 use std::sync::Arc;

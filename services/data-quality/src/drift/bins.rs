@@ -4,11 +4,11 @@ use super::Kind;
 use super::categories::Categories;
 use super::sample::Sample;
 use super::scale::Scale;
-use crate::types::value_type;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use flight_common::Fault;
+use flight_common::cells::plain;
 
 /// The bins of a column.
 #[derive(Clone, Debug)]
@@ -91,13 +91,6 @@ impl Bins {
         }
         Ok(())
     }
-}
-
-fn plain(column: &ArrayRef) -> Result<ArrayRef, Fault> {
-    Ok(match value_type(column.data_type()) {
-        plain if plain == column.data_type() => column.clone(),
-        plain => cast(column, plain)?,
-    })
 }
 
 /// Numbers as floats; times as numbers of their unit. What rounding is in it moves no value past another.

@@ -14,6 +14,7 @@ use super::scale::Cut;
 use crate::extent::Edge;
 use arrow::datatypes::{DataType, Field, i256};
 use flight_common::Fault;
+use flight_common::cells::plain_type;
 use serde::Serialize;
 
 /// Characters of a text that are shown.
@@ -129,7 +130,7 @@ fn range_name(data_type: &DataType, from: Option<Cut>, to: Option<Cut>) -> Resul
 
 /// A border as the column's values are written.
 fn shown(data_type: &DataType, at: f64) -> Result<String, Fault> {
-    if crate::types::value_type(data_type).is_numeric() {
+    if plain_type(data_type).is_numeric() {
         // Zero has no sign here.
         return Ok(if at.abs() < 1e15 { format!("{}", at + 0.0) } else { format!("{at:e}") });
     }

@@ -22,10 +22,10 @@ pub use figures::Figures;
 use crate::file::{ReferenceFile, Wanted};
 use crate::names::DRIFT;
 use crate::params::{Drift, Rules};
-use crate::types::value_type;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use bins::{Bins, Draft};
+use flight_common::cells::plain_type;
 use flight_common::params::{Wrong, bad_param};
 use flight_common::{DataRoot, Fault, StepContext, columns};
 
@@ -121,7 +121,7 @@ fn column(name: &str, schema: &Schema, pointer: &str) -> Result<DriftColumn, Fau
         let wanted = "numbers, dates, timestamps, text or boolean";
         return Err(columns::wrong_type(name, found, wanted, pointer));
     };
-    let data_type = match (kind, value_type(found)) {
+    let data_type = match (kind, plain_type(found)) {
         (Kind::Number, _) => DataType::Float64,
         (Kind::Time, plain) => plain.clone(),
         (Kind::Category, DataType::Boolean) => DataType::Boolean,
@@ -135,7 +135,7 @@ fn offers(file: &ReferenceFile, column: &DriftColumn, pointer: &str) -> Result<(
     let Wanted { name, data_type, .. } = &column.wanted;
     file.offers(name, data_type, pointer)?;
     let found = file.type_of(name, pointer)?;
-    let is_boolean = |data_type: &DataType| *value_type(data_type) == DataType::Boolean;
+    let is_boolean = |data_type: &DataType| *plain_type(data_type) == DataType::Boolean;
     if found.is_null() || (Kind::of(found) == Some(column.kind) && is_boolean(found) == is_boolean(data_type)) {
         return Ok(());
     }
@@ -145,7 +145,7 @@ fn offers(file: &ReferenceFile, column: &DriftColumn, pointer: &str) -> Result<(
 
 impl Kind {
     fn of(data_type: &DataType) -> Option<Self> {
-        let plain = value_type(data_type);
+        let plain = plain_type(data_type);
         match plain {
             _ if plain.is_numeric() => Some(Self::Number),
             DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Some(Self::Time),

@@ -3,6 +3,7 @@
 use super::gathered::{Gathered, RECORD_LIMIT, too_long};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use flight_common::Fault;
+use flight_common::values::check_commas;
 use std::collections::HashSet;
 
 /// Cuts CSV into fields, without their quotes. Blank lines are no rows.
@@ -17,27 +18,30 @@ pub struct CsvSplitter {
     ended: usize,
     width: usize,
     rows: u64,
+    /// Whether fields end at commas because nobody has said where they do.
+    supposed: bool,
 }
 
 impl CsvSplitter {
-    /// With this character between fields.
-    pub fn new(delimiter: u8) -> Self {
+    /// With this character between fields, or commas.
+    pub fn new(delimiter: Option<u8>) -> Self {
         Self {
             gathered: Gathered::default(),
-            reader: ReaderBuilder::new().delimiter(delimiter).build(),
+            reader: ReaderBuilder::new().delimiter(delimiter.unwrap_or(b',')).build(),
             fields: vec![0; 1024],
             filled: 0,
             ends: vec![0; 64],
             ended: 0,
             width: 0,
             rows: 0,
+            supposed: delimiter.is_none(),
         }
     }
 
     /// Takes the next piece.
     ///
     /// # Errors
-    /// A header with two equal names, a row with too many or too few fields, one that is too long.
+    /// A header with two equal names, or that is most likely meant to be cut elsewhere; a row with too many or too few fields, one that is too long.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Fault> {
         // Nothing would say that the text has ended.
         if piece.is_empty() { Ok(()) } else { self.read(piece) }
@@ -115,6 +119,9 @@ impl CsvSplitter {
                 name => name.to_owned(),
             };
         let names: Vec<String> = starts.zip(&self.ends[..ended]).enumerate().map(name).collect();
+        if self.supposed {
+            check_commas(&names, "the answer")?;
+        }
         let mut seen = HashSet::new();
         if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
             return Err(Fault::bad_data(format!("two columns are called \"{twice}\"")).column(twice));
@@ -130,7 +137,7 @@ mod tests {
     use super::*;
 
     fn rows(pieces: &[&[u8]]) -> Result<(Vec<String>, Vec<String>), Fault> {
-        let mut splitter = CsvSplitter::new(b',');
+        let mut splitter = CsvSplitter::new(None);
         for piece in pieces {
             splitter.push(piece)?;
         }

@@ -181,6 +181,10 @@ async fn csv_is_read_by_the_rules_of_extract_csv() {
     assert_eq!(ran.cells(), [["1", "007", "2024-02-29", "true"], ["∅", "∅", "∅", "false"]]);
     let header = read_reply(Reply::new("text/csv", "a;b\n"), json!({"delimiter": ";"})).await.expect("reads");
     assert_eq!(header.shown(), (vec!["a: Utf8".to_owned(), "b: Utf8".to_owned()], Vec::new()));
+    let uncut = read_reply(Reply::new("text/csv", "a;b\n1;2\n"), json!({})).await;
+    refused(uncut, FaultKind::BadData, &["one field", "set `delimiter"]);
+    let single = read_reply(Reply::new("text/csv", "a;b\nx\n"), json!({"delimiter": ","})).await.expect("reads");
+    assert_eq!(single.shown().0, ["a;b: Utf8"]);
     let lists = read_reply(Reply::new("text/csv", text), json!({"types": {"id": "list(int64)"}})).await;
     refused(lists, FaultKind::BadParams, &["list"]);
     let ragged = read_reply(Reply::new("text/csv", "a,b\n1\n"), json!({})).await;

@@ -64,6 +64,16 @@ async fn the_delay_that_the_server_asks_for_is_kept() {
 }
 
 #[tokio::test]
+async fn a_success_without_all_of_the_data_is_none() {
+    for status in ["204 No Content", "206 Partial Content"] {
+        let fault = read_reply(Reply::status(status), typed(json!({}))).await;
+        refused(fault, FaultKind::BadData, &[&status[..3], "not all that"]);
+    }
+    let elsewhere = Reply::redirect("304 Not Modified", "/other");
+    refused(read_reply(elsewhere, typed(json!({}))).await, FaultKind::Upstream, &["304"]);
+}
+
+#[tokio::test]
 async fn tries_are_bounded() {
     let server = in_turn(vec![Reply::status("503 Service Unavailable")]).await;
     let words = ["503", "at the last of 2 tries", "`retries`"];

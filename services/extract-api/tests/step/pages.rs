@@ -55,6 +55,15 @@ async fn a_cursor_is_followed_wherever_it_stands() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_is_nowhere_on_the_only_page_is_told() {
+    let server = Server::start(|_| Reply::json(json!({"meta": {"next": "b"}, "data": items(0)}))).await;
+    let pagination = json!({"type": "cursor", "path": "/meta/nxt", "param": "after"});
+    let ran = read_with(&server, json!({"records_path": "/data", "pagination": pagination})).await.expect("reads");
+    let warnings = ran.report.details["warnings"].to_string();
+    assert!(warnings.contains("/meta/nxt"), "{warnings}");
+}
+
+#[tokio::test]
 async fn a_cursor_may_be_an_address() {
     let server = Server::start(|request| {
         let start = number(request, "from");
@@ -90,6 +99,9 @@ async fn an_endless_list_is_stopped_and_told() {
     let pagination = json!({"type": "cursor", "path": "/next", "param": "after"});
     let stuck = read_with(&stuck, json!({"records_path": "/data", "pagination": pagination})).await;
     refused(stuck, FaultKind::BadData, &["page 2", "twice"]);
+    let round = Server::start(|_| Reply::json(r#"[{"id": 1}]"#).header("link", "<>; rel=next")).await;
+    let round = read_with(&round, json!({"pagination": {"type": "link"}})).await;
+    refused(round, FaultKind::BadData, &["names itself"]);
 }
 
 #[tokio::test]

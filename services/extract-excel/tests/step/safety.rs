@@ -141,6 +141,10 @@ async fn cells_that_are_not_in_order_are_refused() {
             &["cell A1 comes after cell"],
         );
     }
+    for beyond in ["XFE1", "A1048577"] {
+        let rows = raw(&format!("<row>{}</row><row>{}</row>", cell("A1"), cell(beyond)));
+        refused(read(rows, json!({})).await, FaultKind::BadData, &[beyond, "beyond the end"]);
+    }
     let broken = raw(r#"<row r="1"><c r="A1"><v>1</v></c><c r="B1" t="s"><v>7</v></c></row>"#);
     refused(read(broken, json!({})).await, FaultKind::BadData, &["sheet \"Sheet1\", after cell A1"]);
 }

@@ -247,6 +247,30 @@ async fn a_cell_that_holds_no_value_is_named_or_a_null() {
 }
 
 #[tokio::test]
+async fn errors_of_ods_are_errors_whatever_stands_beside_them() {
+    let rows = |cell: &str| {
+        crate::support::ods(&format!(
+            r#"<table:table-row><table:table-cell office:value-type="string"><text:p>a</text:p></table:table-cell></table:table-row>
+               <table:table-row><table:table-cell office:value-type="float" office:value="1"><text:p>1</text:p></table:table-cell></table:table-row>
+               <table:table-row>{cell}</table:table-row>"#
+        ))
+    };
+    // As LibreOffice writes them, and as programs do that know no type for errors.
+    for cell in [
+        r##"<table:table-cell table:formula="of:=1/0" office:value-type="string" office:string-value="" calcext:value-type="error"><text:p>#DIV/0!</text:p></table:table-cell>"##,
+        r##"<table:table-cell table:formula="of:=1/0" office:value-type="float" office:value="0"><text:p>#DIV/0!</text:p></table:table-cell>"##,
+    ] {
+        let words = ["sheet \"Sheet1\", cell A3", "#DIV/0!", "error_cells"];
+        refused(read(rows(cell), json!({})).await, FaultKind::BadData, &words);
+        let ran = read(rows(cell), json!({"error_cells": "null"})).await.expect("reads");
+        assert_eq!(ran.cells(), [["1"], ["∅"]]);
+    }
+    let text = r##"<table:table-cell table:formula="of:=B1" office:value-type="string"><text:p>#N/A</text:p></table:table-cell>"##;
+    let ran = read(rows(text), json!({"nulls": [], "types": {"a": "string"}})).await.expect("reads");
+    assert_eq!(ran.cells(), [["1"], ["#N/A"]], "a text that looks like one");
+}
+
+#[tokio::test]
 async fn null_without_quotes_is_not_taken_for_a_word() {
     let book = workbook(|sheet| drop(sheet.write(0, 0, "a")));
     let fault = refused(read(book, json!({"error_cells": null})).await, FaultKind::BadParams, &["in quotes"]);

@@ -2,6 +2,7 @@
 
 use super::{Batches, damaged, places};
 use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::error::ArrowError;
 use arrow_avro::codec::Tz;
 use arrow_avro::compression::CompressionCodec;
 use arrow_avro::reader::ReaderBuilder;
@@ -16,8 +17,8 @@ const ROWS: usize = 8 << 10;
 /// The largest block, which is decoded as a whole.
 const LARGEST: i64 = 256 << 20;
 const MAGIC: &[u8; 4] = b"Obj\x01";
-/// The mark behind each block.
-const MARK: i64 = 16;
+/// What stands behind each block, as it stands behind the header.
+type Mark = [u8; 16];
 
 fn rewound(path: &str, mut file: File) -> Result<BufReader<File>, Fault> {
     file.rewind().map_err(|error| Fault::io(path, &error))?;
@@ -37,7 +38,7 @@ pub fn look(path: &str, file: File) -> Result<SchemaRef, Fault> {
     let again = file.try_clone().map_err(|error| Fault::io(path, &error))?;
     let size = again.metadata().map_err(|error| Fault::io(path, &error))?.len();
     check_blocks(rewound(path, again)?, size).map_err(|why| damaged(path, why))?;
-    let reader = builder().build(rewound(path, file)?).map_err(|error| damaged(path, error))?;
+    let reader = builder().build(rewound(path, file)?).map_err(|error| unread(path, &error))?;
     match reader.avro_header().compression() {
         Ok(Some(CompressionCodec::Xz)) => {
             Err(Fault::bad_data(format!("{path} is compressed with xz, which is not read here"))
@@ -47,10 +48,22 @@ pub fn look(path: &str, file: File) -> Result<SchemaRef, Fault> {
     }
 }
 
-/// Goes from block to block: a reader takes a file that was cut within one for whole.
+/// The fault for a file whose schema makes no columns.
+fn unread(path: &str, error: &ArrowError) -> Fault {
+    match error.to_string().split_once("Failed to resolve ") {
+        Some((_, name)) => Fault::bad_data(format!(
+            "{path} has a type that contains itself or is not defined: {}",
+            name.trim_start_matches('.')
+        ))
+        .help("such records have no columns: let whoever writes the file take them apart"),
+        None => damaged(path, error),
+    }
+}
+
+/// Goes from block to block: a reader takes a file that was cut within one for whole, and blocks of another file for its own.
 fn check_blocks(file: BufReader<File>, size: u64) -> Result<(), String> {
     let mut walk = Walk { file, place: 0, size };
-    walk.header()?;
+    let mark = walk.header()?;
     while walk.place < walk.size {
         let start = walk.place;
         let (rows, bytes) = (walk.number()?, walk.number()?);
@@ -58,7 +71,9 @@ fn check_blocks(file: BufReader<File>, size: u64) -> Result<(), String> {
             return Err(format!("at byte {start}: no block has {rows} rows in {bytes} bytes ({LARGEST} is the most)"));
         }
         walk.skip(bytes)?;
-        walk.skip(MARK)?;
+        if walk.mark()? != mark {
+            return Err(format!("the block at byte {start} does not end with the mark of this file"));
+        }
     }
     Ok(())
 }
@@ -71,8 +86,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// Magic bytes, a map that holds the schema, and the mark.
-    fn header(&mut self) -> Result<(), String> {
+    /// Magic bytes, a map that holds the schema, and the mark, which it tells.
+    fn header(&mut self) -> Result<Mark, String> {
         let mut magic = [0; MAGIC.len()];
         let read = self.file.read_exact(&mut magic);
         if read.is_err() || magic != *MAGIC {
@@ -81,7 +96,7 @@ impl Walk {
         self.place = MAGIC.len() as u64;
         loop {
             let entries = match self.number()? {
-                0 => return self.skip(MARK),
+                0 => return self.mark(),
                 // Then its length in bytes is there too.
                 negative @ ..0 => {
                     self.number()?;
@@ -111,6 +126,13 @@ impl Walk {
             }
         }
         Err(format!("at byte {}: a number does not end", self.place))
+    }
+
+    fn mark(&mut self) -> Result<Mark, String> {
+        let mut mark = Mark::default();
+        self.file.read_exact(&mut mark).map_err(|_| self.ended())?;
+        self.place += mark.len() as u64;
+        Ok(mark)
     }
 
     fn skip(&mut self, bytes: i64) -> Result<(), String> {

@@ -139,15 +139,52 @@ async fn what_cannot_be_read_is_told_when_it_is_planned() {
     }
     xz.extend([0; 17]);
     folder.write("c.avro", xz);
+    let mut round = b"Obj\x01\x02".to_vec();
+    let schema = r#"{"type":"record","name":"r","fields":[{"name":"n","type":["null","r"]}]}"#;
+    for text in ["avro.schema", schema] {
+        round.extend([((2 * text.len()) & 0x7f) as u8 | 0x80, (text.len() >> 6) as u8]);
+        round.extend(text.as_bytes());
+    }
+    round.extend([0; 17]);
+    folder.write("d.avro", round);
     folder.write("h/a=1/a=2/x.parquet", parquet_of(&batch!("n" => Int64Array [1]), 1));
     for (path, why) in [
         ("b.parquet", "compressed with lzo"),
         ("c.avro", "compressed with xz"),
+        ("d.avro", "contains itself"),
         ("h/**/*.parquet", "two folders of h/a=1/a=2"),
     ] {
         let fault = folder.read(json!({"file_path": path})).await.expect_err("refused");
         assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
         assert!(fault.message().contains(why) && fault.help_text().is_some(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn blocks_of_avro_end_with_the_mark_of_their_file() {
+    let whole = avro_of(&batch!("n" => Int64Array (0..300).collect::<Vec<i64>>()));
+    let mark = whole.len() - 16;
+    let folder = Folder::new();
+    folder.write("a.avro", &whole);
+    folder.read(json!({"file_path": "a.avro"})).await.expect("reads");
+    for wrong in [[0; 16], std::array::from_fn(|at| whole[mark + at] ^ u8::from(at == 7))] {
+        folder.write("a.avro", [&whole[..mark], &wrong].concat());
+        let fault = folder.read(json!({"file_path": "a.avro"})).await.expect_err("refused");
+        assert!(fault.message().contains("a.avro") && fault.message().contains("the mark of this file"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn values_of_json_that_go_into_no_type_are_named_with_their_line() {
+    let folder = Folder::new();
+    for (text, line, row) in [
+        ("{\"a\": 1, \"b\": 0}\n\n{\"a\": 2, \"b\": {\"x\": 1}}\n{\"a\": 3}\n", "line 3", 2),
+        ("[{\"b\": [1]},\n {\"b\": 2}]", "line 2", 2),
+    ] {
+        folder.write("a.json", text);
+        let fault = folder.read(json!({"file_path": "a.json"})).await.expect_err("refused");
+        assert!(fault.message().contains(line) && !fault.message().contains("Json error"), "{fault:?}");
+        assert_eq!((fault.column_name(), fault.row_number()), (Some("b"), Some(row)), "{fault:?}");
     }
 }
 

@@ -98,6 +98,7 @@ async fn tokens_and_cost_are_those_that_the_server_counts() {
     let report = server.run(params, &rows).await.expect("runs").report;
     assert_eq!((report.counters["prompt_tokens"], report.counters["completion_tokens"]), (20, 6));
     assert_eq!((report.counters["answers_without_usage"], report.counters["answers_cut_off"]), (1, 1));
+    assert!(report.details["warnings"].to_string().contains("higher than told"), "{:?}", report.details);
     let cost = report.details["cost"].as_f64().expect("a number");
     assert!((cost - 100e-6).abs() < 1e-12, "{cost}");
     assert_eq!(report.details["model"], json!("tiny"));

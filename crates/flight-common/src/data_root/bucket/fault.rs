@@ -15,7 +15,11 @@ pub fn fault(url: &str, what: &str, error: &Error) -> Fault {
     let told = code.map(|code| format!(" ({code})")).unwrap_or_default();
     match code {
         Some("NoSuchBucket") => return no_bucket(url),
-        Some("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken" | "InvalidSecurity") => {
+        Some(
+            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken" | "InvalidSecurity"
+            // As versitygw calls it.
+            | "XAdminUserNotFound",
+        ) => {
             return Fault::denied(format!("{url} refuses the credentials{told}"))
                 .help("look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN");
         }

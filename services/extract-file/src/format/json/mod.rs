@@ -24,7 +24,7 @@ use expected::Whole;
 use flight_common::{BATCH_ROWS, Fault, uncompressed};
 use records::{Block, Broken, Records};
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
@@ -81,8 +81,41 @@ pub fn look(path: &str, file: File, sample_rows: usize) -> Result<Look, Fault> {
         block.text.truncate(looked_at);
         blocks.push((before, block));
     }
-    let guessed = infer_json_schema_from_iterator(sample.iter().map(Ok)).map_err(|error| damaged(path, error))?;
+    let guessed = guess(&sample).map_err(|_| ununited(path, &sample, &blocks))?;
     Ok(types::kept(&guessed, &inexact(path, &guessed, &blocks)?))
+}
+
+fn guess(records: &[Value]) -> Result<Schema, ArrowError> {
+    infer_json_schema_from_iterator(records.iter().map(Ok))
+}
+
+/// The fault of the first record with a value that goes into no type with those before it.
+fn ununited(path: &str, sample: &[Value], blocks: &[(u64, Block)]) -> Fault {
+    let sizes: Vec<usize> = (1..=sample.len()).collect();
+    let record = sizes.partition_point(|size| guess(&sample[..*size]).is_ok());
+    let found = sample
+        .get(record)
+        .and_then(|found| found.as_object()?.iter().find(|(name, _)| !goes_with(&sample[..=record], name)));
+    let (column, value) = found.map_or(("", String::new()), |(name, value)| (name.as_str(), value.to_string()));
+    let block = blocks.iter().rev().find(|(before, _)| *before <= record as u64);
+    let line = block.map_or(1, |(before, block)| {
+        let mut records = serde_json::Deserializer::from_slice(&block.text).into_iter::<IgnoredAny>();
+        let through = record + 1 - usize::try_from(*before).unwrap_or_default();
+        records.by_ref().take(through).for_each(drop);
+        block.line(records.byte_offset().saturating_sub(1))
+    });
+    Fault::bad_data(format!(
+        "{path}, line {line}, column \"{column}\": {value:.60} is of another kind than the values before it"
+    ))
+    .column(column)
+    .row(record as u64 + 1)
+    .help("a column holds records, or lists, or plain values: let whoever writes the file keep to one of them")
+}
+
+/// Whether the values of a field go into one type.
+fn goes_with(records: &[Value], name: &str) -> bool {
+    let alone = records.iter().filter_map(|record| Some(json!({name: record.get(name)?})));
+    guess(&alone.collect::<Vec<_>>()).is_ok()
 }
 
 /// The fields that hold numbers which no float holds, by their places within each other. Each block comes with the
