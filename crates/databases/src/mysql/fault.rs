@@ -5,6 +5,7 @@ use crate::address::Address;
 use flight_common::{Fault, FaultKind};
 use mysql_async::{DriverError, Error, IoError, ServerError};
 use std::fmt::Display;
+use std::io;
 
 /// The fault for an error of a driver. The password is struck out of it.
 pub fn fault(error: &Error, address: &Address) -> Fault {
@@ -14,9 +15,21 @@ pub fn fault(error: &Error, address: &Address) -> Fault {
             let help = "write ? for each value, and a space between / or - and a text in quotes that holds a colon";
             Fault::bad_params(format!("MariaDB or MySQL: {error}")).help(help)
         }
+        Error::Io(IoError::Io(error)) if is_cut(error) => {
+            Fault::upstream(format!("{} has broken the connection off ({error})", address.shown()))
+                .help("see the server's log for why; run again")
+        }
         Error::Io(IoError::Io(error)) => broken(error, address),
         other => broken(other, address),
     }
+}
+
+/// Whether the connection has ended before it should.
+fn is_cut(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::UnexpectedEof | Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted)
+        // As the driver says that it ended within a packet.
+        || error.to_string() == "bytes remaining on stream"
 }
 
 /// The connection, or what came over it, is at fault.

@@ -5,8 +5,10 @@
 
 mod fault;
 mod options;
+mod watch;
 
 pub use fault::fault;
+pub use watch::Watch;
 
 use crate::address::Address;
 use flight_common::Fault;
@@ -100,6 +102,16 @@ impl Session {
         let found: Option<Option<String>> =
             self.conn.query_first("SELECT DATABASE()").await.map_err(|error| self.fault(&error))?;
         Ok(found.flatten())
+    }
+
+    /// What watches over this connection while something else has it.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn watch(&mut self) -> Result<Watch, Fault> {
+        let id = self.conn.id();
+        let known = watch::is_known(&mut self.conn, id).await.map_err(|error| self.fault(&error))?;
+        Ok(Watch { opts: self.end.opts.clone(), address: self.address.clone(), id: known.then_some(id) })
     }
 
     /// Ends it when nothing is running.

@@ -3,6 +3,7 @@
 use super::lookup::{describe_property, known_properties, string_choices};
 use super::{did_you_mean, nearest, wrong};
 use crate::fault::Violation;
+use crate::passwords;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
@@ -113,6 +114,6 @@ fn kind_of(value: &Value) -> String {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     };
-    let text: String = value.to_string().chars().take(40).collect();
+    let text: String = passwords::hidden_in(value).to_string().chars().take(40).collect();
     format!("{kind} ({text})")
 }

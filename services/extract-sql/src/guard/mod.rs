@@ -191,6 +191,9 @@ fn check_words(kind: Kind, tokens: &[&TokenWithSpan]) -> Result<(), Fault> {
             return Err(refuse(Fault::denied(what), help).in_text(text_place(tokens[here + 1].span.start)));
         }
         let Token::Word(word) = &token.token else { continue };
+        if let Some(why) = words::refused_anywhere(&word.value).filter(|_| kind == Kind::Postgres) {
+            return Err(denied(&word.value, place, why));
+        }
         let is_called = after(1) == Some(&Token::LParen);
         if let Some(why) = words::refused(kind, &word.value).filter(|_| is_called) {
             return Err(denied(&word.value, place, why));

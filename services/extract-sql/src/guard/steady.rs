@@ -1,7 +1,8 @@
 //! Whether a query gives the same rows whenever it is asked on the same data: what is read in ranges is asked once for each,
-//! and a row that one answer has and another has not would be lost, or come twice.
+//! and a row that one answer has and another has not would be lost, or come twice. This is what the query says itself; what
+//! stands in views and functions, the database is asked for.
 
-use sqlparser::ast::{Distinct, Expr, Query, Select, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{Distinct, Expr, Query, Select, Statement, TableFactor, ValueWithSpan, Visit, Visitor};
 use std::ops::ControlFlow;
 
 /// Functions of PostgreSQL that give another value at each call.
@@ -16,6 +17,21 @@ const VOLATILE: [&str; 9] = [
     "uuid_generate_v1mc",
     "uuid_generate_v4",
 ];
+
+/// Functions that tell the time at which a transaction or a statement has begun: that of each range is another.
+const MOMENTS: [&str; 8] = [
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+    "now",
+    "statement_timestamp",
+    "transaction_timestamp",
+];
+
+/// Texts that are such a time where one is wanted.
+const MOMENTS_AS_TEXT: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
 
 /// The first word by which the rows may be others at the next time. Orders are not looked into: of rows that are equal in
 /// them, any may come first.
@@ -51,6 +67,12 @@ impl Visitor for Steady {
             return broken(Some("a window function (OVER)"));
         }
         let name = function.name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.to_lowercase());
-        broken(name.as_deref().filter(|name| VOLATILE.contains(name)))
+        broken(name.as_deref().filter(|name| VOLATILE.contains(name) || MOMENTS.contains(name)))
+    }
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<String> {
+        let Some(text) = value.value.clone().into_string() else { return ControlFlow::Continue(()) };
+        let is_moment = MOMENTS_AS_TEXT.contains(&text.trim().to_lowercase().as_str());
+        broken(is_moment.then(|| format!("'{text}'")).as_deref())
     }
 }

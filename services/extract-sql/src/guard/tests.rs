@@ -192,6 +192,8 @@ fn functions_that_do_more_than_compute_are_stopped() {
     stopped(PG, "SELECT * FROM dblink('host=x', 'DELETE FROM t') AS x(a int)", "dblink");
     stopped(PG, "SELECT * FROM t, LATERAL pg_ls_dir(t.a)", "pg_ls_dir");
     stopped(PG, "SELECT 1 ORDER BY pg_read_file('x')", "pg_read_file");
+    stopped(PG, "SELECT * FROM pg_catalog.\"pg_hba_file_rules\"", "pg_hba_file_rules");
+    stopped(PG, "TABLE PG_file_settings", "PG_file_settings");
     stopped(LITE, "SELECT load_extension('x.so')", "load_extension");
     stopped(LITE, "SELECT \"load_extension\"('x.so')", "load_extension");
     stopped(LITE, "SELECT writefile('x', 'y')", "writefile");

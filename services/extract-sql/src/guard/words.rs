@@ -48,6 +48,7 @@ const POSTGRES: &[Word] = &[
     ("pg_file_unlink", FILES),
     ("pg_file_write", FILES),
     ("pg_current_logfile", FILES),
+    ("pg_show_all_file_settings", FILES),
     ("pg_logdir_ls", FILES),
     ("dblink*", STATEMENTS),
     ("query_to_xml*", STATEMENTS),
@@ -149,6 +150,15 @@ const SQLITE: &[Word] = &[
     ("edit", FILES),
     ("eval", STATEMENTS),
 ];
+
+/// Functions, and views over them, that show what stands in the configuration files of PostgreSQL: not under these names as
+/// tables either.
+const FILE_VIEWS: [&str; 3] = ["pg_file_settings", "pg_hba_file_rules", "pg_ident_file_mappings"];
+
+/// Why nothing of this name may stand in a query for PostgreSQL, if it may not.
+pub fn refused_anywhere(name: &str) -> Option<&'static str> {
+    FILE_VIEWS.contains(&name.to_lowercase().as_str()).then_some(FILES)
+}
 
 /// Why a function of this name may not be called, if it may not.
 pub fn refused(kind: Kind, name: &str) -> Option<&'static str> {

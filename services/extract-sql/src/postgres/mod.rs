@@ -6,6 +6,7 @@
 //! | `datasets` | what its tables are called in the world outside |
 //! | `read` | its rows as pieces: by `COPY`, or, with parameters, by the extended protocol |
 //! | `partition` | ranges that are read at once, from one snapshot |
+//! | `steady` | whether each range would get the same rows to choose from |
 //! | `piece`, `cells`, `numeric`, `time` | pieces read into Arrow arrays |
 //! | `types`, `values` | types that come out, values that go in |
 
@@ -16,6 +17,7 @@ mod numeric;
 mod partition;
 mod piece;
 mod read;
+mod steady;
 mod time;
 mod types;
 mod values;
@@ -51,6 +53,9 @@ pub async fn plan(address: Address, options: Options) -> Result<Planned<Query>, 
     let asked = async {
         read::begin(&session, &options, read::Isolation::Statement).await?;
         let layout = describe::describe(&session, &options).await?;
+        if options.partition.is_some() {
+            steady::check(&session, &options).await?;
+        }
         Ok::<_, Fault>((layout, datasets::named(&session, &address, &options).await?))
     };
     let (layout, datasets) = wait::waited(&address, options.timeout, asked).await??;

@@ -11,7 +11,7 @@ use flight_common::registry::erase;
 use flight_common::testing::Bench;
 use flight_common::{FaultKind, InputSchemas, TextPlace, compute};
 use futures::TryStreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ async fn mistakes_in_a_query_are_told_with_their_place() {
 #[tokio::test]
 async fn values_are_bound_and_never_read_as_sql() {
     let database = PostgresDatabase::with("CREATE TABLE t (id int, name text, day date); INSERT INTO t VALUES (1, 'a', '2024-01-01'), (2, '''; DROP TABLE t; --', '2024-02-01'), (3, NULL, NULL)").await;
-    let ask = async |query: &str, values: serde_json::Value| {
+    let ask = async |query: &str, values: Value| {
         database.extract(query, json!({ "params": values })).await.map(|ran| shown(&ran).1)
     };
     assert_eq!(ask("SELECT id FROM t WHERE name = $1", json!(["'; DROP TABLE t; --"])).await.expect("read"), [["2"]]);
@@ -83,7 +83,7 @@ async fn a_value_that_does_not_fit_its_placeholder_is_told_when_it_is_planned() 
         PostgresDatabase::with("CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE TABLE t (id int, name text, mood mood)")
             .await;
     let step = erase(ExtractSql::default());
-    let refused = async |query: &str, values: serde_json::Value| {
+    let refused = async |query: &str, values: Value| {
         let asked = params(database.url(), query, json!({ "params": values }));
         let fault = step.plan(&asked, &InputSchemas::default(), &Bench::new().env).await.map(drop).expect_err(query);
         assert_eq!(fault.kind(), FaultKind::BadParams, "{query}: {fault:?}");
@@ -351,6 +351,30 @@ async fn ranges_give_all_rows_once_in_order_from_one_moment() {
         database.figure("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()").await == 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_differs_between_ranges_is_found_behind_views_and_functions() {
+    let database = PostgresDatabase::with(
+        "CREATE TABLE t AS SELECT n AS id, now() AS at FROM generate_series(1, 9) AS n; \
+         CREATE VIEW aged AS SELECT extract(epoch FROM now() - at)::int8 AS id FROM t; \
+         CREATE VIEW old AS SELECT id FROM t WHERE at < current_date; \
+         CREATE FUNCTION drawn() RETURNS int8 LANGUAGE sql VOLATILE AS 'SELECT (random() * 9)::int8'; \
+         CREATE FUNCTION twice(x int8) RETURNS int8 LANGUAGE sql IMMUTABLE AS 'SELECT 2 * x'",
+    )
+    .await;
+    let ranges = |values: Value| json!({"partition_column": "id", "partitions": 2, "params": values});
+    for (query, values, word) in [
+        ("SELECT id FROM aged", json!([]), "now"),
+        ("SELECT id FROM old", json!([]), "CURRENT_DATE"),
+        ("SELECT drawn() AS id FROM t WHERE id < $1", json!([5]), "drawn"),
+        ("SELECT id FROM t WHERE id > drawn()", json!([]), "drawn"),
+    ] {
+        let fault = database.refused(query, ranges(values)).await;
+        assert!(fault.message().contains(word) && fault.violations()[0].pointer == "/query", "{query}: {fault:?}");
+    }
+    let good = "SELECT twice(id) AS id, 'now()' AS x FROM t WHERE id < $1";
+    assert_eq!(database.extract(good, ranges(json!([5]))).await.expect("read").rows().num_rows(), 4);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use futures::{Stream, StreamExt, stream, try_join};
 use mysql_async::prelude::Queryable;
 use std::io;
 use std::pin::Pin;
+use tokio::select;
 use tokio::sync::mpsc::{Sender, channel};
 
 /// Bytes of text after which a statement ends: what is wrong with a row is only told then.
@@ -82,9 +83,12 @@ pub async fn send<L>(
 where
     L: Stream<Item = Result<Lines, Fault>> + Send,
 {
-    let mut rows = Rows::default();
+    let (mut rows, watch) = (Rows::default(), session.watch().await?);
     while let Some(first) = lines.next().await.transpose()? {
-        let more = send_some(session, statement, first, lines.as_mut()).await?;
+        let more = select! {
+            sent = send_some(session, statement, first, lines.as_mut()) => sent?,
+            lost = watch.lost() => return Err(lost),
+        };
         check(session, target, plain, rows.count, more.count).await?;
         rows.merge(more);
     }

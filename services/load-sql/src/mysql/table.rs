@@ -45,6 +45,9 @@ const UNIQUE: &str = "SELECT index_name, CASE WHEN sub_part IS NULL THEN column_
 /// # Errors
 /// Why the database cannot be reached; [`flight_common::FaultKind::BadSchema`] for rows that do not fit.
 pub async fn plan(address: &Address, target: &Target, plain: &Plain) -> Result<(Table, Dataset), Fault> {
+    if target.shown().contains(is_beyond) {
+        return Err(target.bad_name(DATABASE, "a name may not hold characters of four bytes there".to_owned()));
+    }
     let mut session = Session::open(address).await?;
     check_local(&mut session).await?;
     let table = Table::find(&mut session, target).await?;
@@ -73,12 +76,17 @@ async fn check_local(session: &mut Session) -> Result<(), Fault> {
 fn wrong(name: &str) -> Option<String> {
     match () {
         () if name.chars().count() > LONGEST_NAME => Some(format!("a name has up to {LONGEST_NAME} characters there")),
-        () if name.ends_with(' ') => Some("a name may not end with a space there".to_owned()),
-        () if name.chars().any(|character| character > '\u{ffff}') => {
-            Some("a name may not hold such a character there".to_owned())
+        () if name.ends_with(|last: char| last.is_ascii_whitespace() || last == '\u{b}') => {
+            Some("a name may not end with white space there".to_owned())
         }
+        () if name.chars().any(is_beyond) => Some("a name may not hold such a character there".to_owned()),
         () => None,
     }
+}
+
+/// Whether it is a character that no name there holds.
+fn is_beyond(character: char) -> bool {
+    character > '\u{ffff}'
 }
 
 fn check_made(target: &Target, plain: &Plain) -> Result<(), Fault> {
