@@ -173,16 +173,32 @@ fn nanoseconds(text: &str, zone: Option<&str>) -> Result<i128, String> {
     }
 }
 
+/// Digits of a number at most, so that any of them can be counted with.
+const MOST_DIGITS: usize = 76;
+
 /// The number times 10 to the power of `scale`. One that is too large for any column stays too large.
 fn scaled(number: &str, scale: i32, round: Round) -> i256 {
     let text = number.to_lowercase();
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let furthest = if whole.starts_with('-') { i256::MIN } else { i256::MAX };
-    let Some(digits) = i256::from_string(&format!("{whole}{fraction}")) else { return furthest };
     // What is finite as a float has an exponent of three digits, unless it is 0 or as good as that.
-    let exponent = exponent.parse::<i32>().unwrap_or(-1_000);
-    let shift = exponent - fraction.len() as i32 + scale;
+    let exponent = exponent.parse::<i32>().unwrap_or(-1_000).clamp(-1_000, 1_000);
+    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));
+    let furthest = if sign.is_empty() { i256::MAX } else { i256::MIN };
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    // Of too many, the last ones only say whether there is something beyond: it is rounded.
+    let (kept, cut) = match digits.len() {
+        ..=MOST_DIGITS => (digits, ""),
+        _ => digits.split_at(MOST_DIGITS - 1),
+    };
+    let rest = match cut {
+        "" => "",
+        zeros if zeros.bytes().all(|digit| digit == b'0') => "0",
+        _ => "1",
+    };
+    let shift = exponent + scale - fraction.len() as i32 + (cut.len() - rest.len()) as i32;
+    let digits = i256::from_string(&format!("{sign}0{kept}{rest}")).unwrap_or(furthest);
     let power = i256::from_i128(10).checked_pow(shift.unsigned_abs());
     match (shift >= 0, power) {
         _ if digits == i256::ZERO => digits,
@@ -242,6 +258,10 @@ mod tests {
         assert_eq!(planned(json!({"min": "0.5", "max": "9.5"}), &DataType::Int64), exact(1, 9));
         let range = planned(json!({"min": "-1e80", "max": "9".repeat(90)}), &wide);
         assert_eq!(range, Ok(Limits::Exact(Some(i256::MIN), Some(i256::MAX))));
+        let thirds = format!("0.{}", "3".repeat(90));
+        assert_eq!(planned(json!({"min": thirds, "max": "1.5"}), &wide), exact(3_333_333_334, 15_000_000_000));
+        let range = json!({"min": "1.5e-2147483648", "max": format!("1{}e-80", "0".repeat(80))});
+        assert_eq!(planned(range, &DataType::Int64), exact(1, 1));
     }
 
     #[test]

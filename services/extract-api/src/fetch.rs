@@ -47,6 +47,8 @@ pub struct Answer {
 
 /// What the headers of an answer say.
 pub struct Head {
+    /// What kind of success it is.
+    pub status: StatusCode,
     /// Where it came from, after redirects.
     pub url: Url,
     /// Its form, without parameters, in lower case.
@@ -118,10 +120,6 @@ impl Fetcher {
         if !status.is_success() {
             return Err(Failure::of_answer(&place, status, response.headers(), SystemTime::now()));
         }
-        if let StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT = status {
-            let message = format!("{place} answers {status}: it is not all that was asked for");
-            return Err(Fault::bad_data(message).help("does the address, with its parameters, give the data?").into());
-        }
         let headers = response.headers();
         let gzip = match text(headers, &CONTENT_ENCODING).unwrap_or_default().trim().to_lowercase().as_str() {
             "" | "identity" => None,
@@ -139,7 +137,7 @@ impl Fetcher {
         let content_type = text(headers, &CONTENT_TYPE).unwrap_or_default();
         let content_type = content_type.split(';').next().unwrap_or_default().trim().to_lowercase();
         let links = headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok().map(str::to_owned)).collect();
-        Ok(Answer { gzip, packed: Bytes::new(), head: Head { url, content_type, links }, response })
+        Ok(Answer { gzip, packed: Bytes::new(), head: Head { status, url, content_type, links }, response })
     }
 
     /// The next bytes of an answer, uncompressed; nothing at its end.

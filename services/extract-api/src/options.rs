@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flight_common::params::{bad_params, did_you_mean, pointer};
 use flight_common::values::{Form, Forms, NullWords, USUAL_NULLS};
 use flight_common::{Fault, Violation};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 use std::sync::Arc;
@@ -155,9 +155,6 @@ fn target(params: &Params, pointer: &str, wrong: &mut Wrong) -> Option<Target> {
         (Some(params::Method::Get) | None, None) => Method::GET,
     };
     let mut headers = headers(params, wrong);
-    if headers.contains_key(AUTHORIZATION) && (params.auth.is_some() || params.auth_value.is_some()) {
-        wrong.add("/headers/Authorization", "headers: `auth` gives the header Authorization", "leave one of them out");
-    }
     let body = params.body.as_ref().map(|body| match &body.0 {
         Value::String(text) => Bytes::from(text.clone()),
         json => {
@@ -166,6 +163,11 @@ fn target(params: &Params, pointer: &str, wrong: &mut Wrong) -> Option<Target> {
         }
     });
     let credential = credential(params, wrong);
+    if let Some(Credential::Header(name, _)) = &credential
+        && headers.contains_key(name)
+    {
+        wrong.add("/headers", format!("headers: `auth` gives {name}, which is among them"), "leave one of them out");
+    }
     let mut url = url?;
     for (name, value) in params.api_params.iter().chain(&params.params) {
         set_query(&mut url, name, &value.reveal());

@@ -6,14 +6,16 @@
 
 use crate::decode::Block;
 use crate::failure::{Again, Failure, pause};
-use crate::fetch::{Answer, Fetcher, wait};
+use crate::fetch::{Answer, Fetcher, Head, wait};
 use crate::options::Options;
 use crate::split::Splitter;
-use crate::target::Ask;
+use crate::target::{Ask, host};
 use crate::trouble::At;
-use crate::turn::{Turned, Turns};
+use crate::turn::{Paging, Turned, Turns};
 use flight_common::outbound::AllowList;
 use flight_common::{Fault, MemoryBudget, Meter, Reservation};
+use reqwest::StatusCode;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -134,6 +136,11 @@ impl Pages {
     async fn go_on(&mut self) -> Result<(), Failure> {
         let Some((answer, splitter)) = &mut self.page.open else {
             let answer = self.fetcher.open(&self.page.ask).await?;
+            if self.is_end(&answer.head)? {
+                let url = answer.head.url;
+                self.page.whole = Some(Turned { url, links: Vec::new(), records: 0, frame: Value::Null });
+                return Ok(());
+            }
             let splitter = Splitter::new(&self.options, &answer.head)?;
             self.page.open = Some((answer, splitter));
             return Ok(());
@@ -148,6 +155,29 @@ impl Pages {
         }
         self.gather();
         Ok(())
+    }
+
+    /// Whether an answer says that there are no more pages, by having no content.
+    ///
+    /// # Errors
+    /// A success that is not all that was asked for.
+    fn is_end(&self, head: &Head) -> Result<bool, Fault> {
+        let paging = &self.options.paging;
+        match head.status {
+            StatusCode::NO_CONTENT
+                if self.number > 1 && matches!(paging, Paging::Page { .. } | Paging::Offset { .. }) =>
+            {
+                Ok(true)
+            }
+            // A page may be a part of something larger.
+            StatusCode::PARTIAL_CONTENT if !matches!(paging, Paging::One) => Ok(false),
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT => {
+                let message = format!("{} answers {}: it is not all that was asked for", host(&head.url), head.status);
+                Err(Fault::bad_data(message)
+                    .help("does the address, with its parameters, give the data? set `pagination` for pages"))
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Takes what the splitter has found.

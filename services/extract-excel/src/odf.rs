@@ -31,6 +31,12 @@ pub struct Found {
 }
 
 impl Found {
+    fn note_error(&mut self, sheet: &str, cells: Dimensions, shown: &str) {
+        // Twice, as it is copied for each reading.
+        self.hold(2 * (size_of::<(Dimensions, String)>() + shown.len()) as u64, 1);
+        self.errors.entry(sheet.to_owned()).or_default().push((cells, shown.to_owned()));
+    }
+
     fn hold(&mut self, bytes: u64, times: u64) {
         self.held = self.held.saturating_add(bytes.saturating_mul(times.max(1)));
     }
@@ -65,6 +71,8 @@ struct Place {
     cell: Option<Dimensions>,
     /// What says that its result is an error.
     error: ErrorMark,
+    /// How many notes that somebody made on it have begun: their texts are not its own.
+    notes: u32,
 }
 
 /// What says that the result of a formula is an error.
@@ -93,13 +101,16 @@ fn look(content: impl BufRead) -> Result<Found, quick_xml::Error> {
             Event::End(tag) => close(tag.local_name().as_ref(), &mut place, &mut found),
             Event::Text(text) => {
                 found.hold(2 * text.len() as u64, place.copies);
+                if place.notes > 0 {
+                    continue;
+                }
                 let is_error = match place.error {
                     ErrorMark::None => false,
                     ErrorMark::Type => true,
                     ErrorMark::Text => shows_error(&text),
                 };
                 if let Some(cell) = place.cell.take_if(|_| is_error) {
-                    found.errors.entry(place.sheet.clone()).or_default().push((cell, text.to_string()));
+                    found.note_error(&place.sheet, cell, &text);
                 }
             }
             Event::Eof => return Ok(found),
@@ -129,6 +140,7 @@ fn open(tag: &BytesStart<'_>, place: &mut Place, found: &mut Found) {
             merge(tag, place, found);
             place.column = end;
         }
+        "annotation" => place.notes += 1,
         // So many spaces.
         "s" => found.hold(2 * number(tag, "c"), place.copies),
         _ => {}
@@ -144,9 +156,10 @@ fn close(name: &str, place: &mut Place, found: &mut Found) {
             }
         }
         "table" => found.hold(CELL, place.width.saturating_mul(place.height)),
+        "annotation" => place.notes = place.notes.saturating_sub(1),
         "table-cell" | "covered-table-cell" => {
             if let Some(cell) = place.cell.take().filter(|_| place.error == ErrorMark::Type) {
-                found.errors.entry(place.sheet.clone()).or_default().push((cell, "an error".to_owned()));
+                found.note_error(&place.sheet, cell, "an error");
             }
         }
         _ => {}
@@ -190,7 +203,7 @@ fn dimensions(place: &Place, rows: u64, columns: u64) -> Dimensions {
 pub struct Errors {
     /// In the order of their first rows.
     waiting: VecDeque<(Dimensions, String)>,
-    /// Those that reach the row that was asked for last.
+    /// Those that reach the row that was asked for last, in the order of columns.
     open: Vec<(Dimensions, String)>,
     row: u32,
 }
@@ -204,15 +217,17 @@ impl Errors {
 
     /// The error that a cell shows, if it does.
     pub fn at(&mut self, at: Address) -> Option<&str> {
-        if self.row != at.row {
+        if self.row != at.row || self.open.is_empty() {
             self.row = at.row;
             self.open.retain(|(cells, _)| cells.end.0 >= at.row);
+            while let Some(next) = self.waiting.pop_front_if(|(cells, _)| cells.start.0 <= at.row) {
+                self.open.push(next);
+            }
+            self.open.sort_by_key(|(cells, _)| cells.start.1);
         }
-        while let Some(next) = self.waiting.pop_front_if(|(cells, _)| cells.start.0 <= at.row) {
-            self.open.push(next);
-        }
-        let shows = |(cells, _): &&(Dimensions, String)| cells.contains(at.row, at.column);
-        self.open.iter().find(shows).map(|(_, error)| error.as_str())
+        let next = self.open.partition_point(|(cells, _)| cells.start.1 <= at.column);
+        let (cells, error) = self.open.get(next.checked_sub(1)?)?;
+        cells.contains(at.row, at.column).then_some(error)
     }
 }
 

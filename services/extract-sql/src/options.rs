@@ -78,9 +78,7 @@ impl Options {
 /// The fault for a query that is read in ranges and in which this may be another thing in each of them.
 pub fn unsteady_in_ranges(word: &str) -> Fault {
     let what = format!("the query is asked once for each range, and {word} may give each of them other rows");
-    refuse("/query", what).help(
-        "choose rows by WHERE, give a moment as a value ($1, with params), or leave partition_column and partitions out",
-    )
+    refuse("/query", what).help("choose rows by WHERE, write a time out, or leave partition_column and partitions out")
 }
 
 fn refuse(pointer: &str, what: impl Into<String>) -> Fault {
@@ -171,6 +169,7 @@ mod tests {
             ("SELECT id FROM t WHERE day < CURRENT_DATE", "current_date"),
             ("SELECT id FROM t WHERE at < 'Now'::timestamptz", "'Now'"),
             ("SELECT id FROM t WHERE day < date 'today'", "'today'"),
+            ("SELECT id FROM t WHERE at < 'today 06:00'::timestamp", "'today 06:00'"),
         ] {
             let fault = asked(query, ranges()).expect_err(query);
             assert_eq!(fault.violations()[0].pointer, "/query", "{query}");

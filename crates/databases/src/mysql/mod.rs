@@ -105,13 +105,8 @@ impl Session {
     }
 
     /// What watches over this connection while something else has it.
-    ///
-    /// # Errors
-    /// What the server says.
-    pub async fn watch(&mut self) -> Result<Watch, Fault> {
-        let id = self.conn.id();
-        let known = watch::is_known(&mut self.conn, id).await.map_err(|error| self.fault(&error))?;
-        Ok(Watch { opts: self.end.opts.clone(), address: self.address.clone(), id: known.then_some(id) })
+    pub async fn watch(&self) -> Watch {
+        Watch::new(self.address.clone(), self.end.opts.clone(), self.conn.id()).await
     }
 
     /// Ends it when nothing is running.

@@ -120,13 +120,13 @@ fn cut_short() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::Url;
+    use reqwest::{StatusCode, Url};
 
     #[test]
     fn the_form_is_told_by_the_answer_or_the_end_of_its_address() {
         let format = |content_type: &str, path: &str| {
             let url = Url::parse(&format!("http://h/{path}")).expect("a URL");
-            format_of(&Head { url, content_type: content_type.into(), links: Vec::new() }).ok()
+            format_of(&Head { status: StatusCode::OK, url, content_type: content_type.into(), links: Vec::new() }).ok()
         };
         assert_eq!(format("application/geo+json", ""), Some(Format::Json));
         assert_eq!(format("application/x-ndjson", "a.json"), Some(Format::Ndjson));

@@ -69,6 +69,10 @@ async fn a_success_without_all_of_the_data_is_none() {
         let fault = read_reply(Reply::status(status), typed(json!({}))).await;
         refused(fault, FaultKind::BadData, &[&status[..3], "not all that"]);
     }
+    let more = || json!({"pagination": {"type": "page"}});
+    let server = in_turn(vec![good(), Reply::status("204 No Content")]).await;
+    let ran = read_with(&server, typed(more())).await.expect("the page after the last one");
+    assert_eq!(ran.cells(), [["1"], ["2"]]);
     let elsewhere = Reply::redirect("304 Not Modified", "/other");
     refused(read_reply(elsewhere, typed(json!({}))).await, FaultKind::Upstream, &["304"]);
 }

@@ -265,6 +265,11 @@ async fn errors_of_ods_are_errors_whatever_stands_beside_them() {
         let ran = read(rows(cell), json!({"error_cells": "null"})).await.expect("reads");
         assert_eq!(ran.cells(), [["1"], ["∅"]]);
     }
+    let note = r#"<office:annotation><dc:date>2024-01-01T00:00:00</dc:date><text:p>#N/A</text:p></office:annotation>"#;
+    let noted = format!(
+        r##"<table:table-cell table:formula="of:=1" office:value-type="float" office:value="3">{note}<text:p>3</text:p></table:table-cell>"##
+    );
+    assert_eq!(read(rows(&noted), json!({})).await.expect("reads").cells(), [["1"], ["3"]], "a note is no result");
     let text = r##"<table:table-cell table:formula="of:=B1" office:value-type="string"><text:p>#N/A</text:p></table:table-cell>"##;
     let ran = read(rows(text), json!({"nulls": [], "types": {"a": "string"}})).await.expect("reads");
     assert_eq!(ran.cells(), [["1"], ["#N/A"]], "a text that looks like one");

@@ -178,7 +178,8 @@ async fn blocks_of_avro_end_with_the_mark_of_their_file() {
 async fn values_of_json_that_go_into_no_type_are_named_with_their_line() {
     let folder = Folder::new();
     for (text, line, row) in [
-        ("{\"a\": 1, \"b\": 0}\n\n{\"a\": 2, \"b\": {\"x\": 1}}\n{\"a\": 3}\n", "line 3", 2),
+        ("{\"a\": 1, \"b\": 0}\n\n{\"a\": 2,\n\"b\": {\"x\": 1},\n\"c\":\n1}\n{\"a\": 3}\n", "line 4", 2),
+        ("[{\"b\": {\"x\": 1}},\n {\"a\": 7,\n \"b\": 2}]", "line 3", 2),
         ("[{\"b\": [1]},\n {\"b\": 2}]", "line 2", 2),
     ] {
         folder.write("a.json", text);

@@ -9,6 +9,8 @@ mod told;
 mod tree;
 mod words;
 
+pub use steady::is_moment;
+
 use databases::Kind;
 use flight_common::{Fault, TextPlace};
 use sqlparser::ast::Ident;

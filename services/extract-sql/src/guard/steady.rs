@@ -30,8 +30,14 @@ const MOMENTS: [&str; 8] = [
     "transaction_timestamp",
 ];
 
-/// Texts that are such a time where one is wanted.
-const MOMENTS_AS_TEXT: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
+/// Whether a text is such a time where one is wanted: `now`, `today 06:00`, `tomorrow zulu`.
+pub fn is_moment(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let is_day = |word: &str| matches!(word, "now" | "today" | "tomorrow" | "yesterday");
+    let may_follow = |word: &str| word.starts_with(|c: char| c.is_ascii_digit() || "+-".contains(c)) || word.len() <= 4;
+    let mut words = text.split_whitespace();
+    text.split_whitespace().any(is_day) && words.all(|word| is_day(word) || may_follow(word))
+}
 
 /// The first word by which the rows may be others at the next time. Orders are not looked into: of rows that are equal in
 /// them, any may come first.
@@ -72,7 +78,6 @@ impl Visitor for Steady {
 
     fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<String> {
         let Some(text) = value.value.clone().into_string() else { return ControlFlow::Continue(()) };
-        let is_moment = MOMENTS_AS_TEXT.contains(&text.trim().to_lowercase().as_str());
-        broken(is_moment.then(|| format!("'{text}'")).as_deref())
+        broken(is_moment(&text).then(|| format!("'{text}' (where a time is wanted)")).as_deref())
     }
 }

@@ -245,7 +245,7 @@ fn functions_are_stopped_after_a_dot_too() {
     }
     for query in [
         "SELECT t.treat, l.lo_revenue, (t.place).city, t.edit, nextval FROM t, lineorder AS l",
-        "SELECT * FROM pg_catalog.pg_replication_slots, pg_catalog.pg_file_settings",
+        "SELECT * FROM pg_catalog.pg_replication_slots",
     ] {
         passes(PG, query);
     }

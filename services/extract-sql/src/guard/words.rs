@@ -157,7 +157,13 @@ const FILE_VIEWS: [&str; 3] = ["pg_file_settings", "pg_hba_file_rules", "pg_iden
 
 /// Why nothing of this name may stand in a query for PostgreSQL, if it may not.
 pub fn refused_anywhere(name: &str) -> Option<&'static str> {
-    FILE_VIEWS.contains(&name.to_lowercase().as_str()).then_some(FILES)
+    FILE_VIEWS.contains(&folded(name).as_str()).then_some(FILES)
+}
+
+/// A name in small letters. To a server with Turkish letters the dotted capital is the small `i`; here it would become `i` with a
+/// dot of its own.
+fn folded(name: &str) -> String {
+    name.replace('İ', "i").to_lowercase()
 }
 
 /// Why a function of this name may not be called, if it may not.
@@ -167,8 +173,7 @@ pub fn refused(kind: Kind, name: &str) -> Option<&'static str> {
         Kind::MySql => MYSQL,
         Kind::Sqlite => SQLITE,
     };
-    // To a server with Turkish letters the dotted capital is the small `i`; here it would become `i` with a dot of its own.
-    let name = name.replace('İ', "i").to_lowercase();
+    let name = folded(name);
     let meant = |word: &str| match word.strip_suffix('*') {
         Some(start) => name.starts_with(start),
         None => name == word,

@@ -83,7 +83,7 @@ pub async fn send<L>(
 where
     L: Stream<Item = Result<Lines, Fault>> + Send,
 {
-    let (mut rows, watch) = (Rows::default(), session.watch().await?);
+    let (mut rows, mut watch) = (Rows::default(), session.watch().await);
     while let Some(first) = lines.next().await.transpose()? {
         let more = select! {
             sent = send_some(session, statement, first, lines.as_mut()) => sent?,

@@ -76,12 +76,14 @@ async fn check_local(session: &mut Session) -> Result<(), Fault> {
 fn wrong(name: &str) -> Option<String> {
     match () {
         () if name.chars().count() > LONGEST_NAME => Some(format!("a name has up to {LONGEST_NAME} characters there")),
-        () if name.ends_with(|last: char| last.is_ascii_whitespace() || last == '\u{b}') => {
-            Some("a name may not end with white space there".to_owned())
-        }
+        () if name.ends_with(is_space) => Some("a name may not end with white space there".to_owned()),
         () if name.chars().any(is_beyond) => Some("a name may not hold such a character there".to_owned()),
         () => None,
     }
+}
+
+fn is_space(character: char) -> bool {
+    character.is_ascii_whitespace() || character == '\u{b}'
 }
 
 /// Whether it is a character that no name there holds.
@@ -90,8 +92,8 @@ fn is_beyond(character: char) -> bool {
 }
 
 fn check_made(target: &Target, plain: &Plain) -> Result<(), Fault> {
-    if target.table.chars().count() > LONGEST_NAME || target.table.ends_with(' ') {
-        let help = format!("a name has up to {LONGEST_NAME} characters there, and no space at its end");
+    if target.table.chars().count() > LONGEST_NAME || target.table.ends_with(is_space) {
+        let help = format!("a name has up to {LONGEST_NAME} characters there, and no white space at its end");
         return Err(target.bad_name(DATABASE, help));
     }
     let missing = target.columns.iter().zip(plain.types()).find(|(_, plain)| types::made(plain, None).is_none());

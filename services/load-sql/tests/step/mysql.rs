@@ -31,9 +31,11 @@ async fn a_table_that_is_not_there_is_made() {
 #[tokio::test]
 async fn a_name_that_no_table_there_can_have_is_refused() {
     let database = MariaDatabase::new().await;
-    for (more, rows, pointer) in
-        [(json!({"table": "😀"}), people(), Some("/table")), (json!({}), batch!("a\n" => Int64Array [1]), None)]
-    {
+    for (more, rows, pointer) in [
+        (json!({"table": "😀"}), people(), Some("/table")),
+        (json!({"table": "t\n"}), people(), Some("/table")),
+        (json!({}), batch!("a\n" => Int64Array [1]), Some("/db_url")),
+    ] {
         let fault = database.load(more, &rows).await.expect_err("refused");
         assert!(matches!(fault.kind(), FaultKind::BadParams | FaultKind::BadSchema), "{fault:?}");
         assert_eq!(fault.violations().first().map(|wrong| &*wrong.pointer), pointer, "{fault:?}");
@@ -45,7 +47,7 @@ async fn a_connection_that_was_ended_is_missed() {
     let database = MariaDatabase::new().await;
     let address = databases::Address::parse(database.url(), "/db_url").expect("an address");
     let mut session = databases::mysql::Session::open(&address).await.expect("open");
-    let watch = session.watch().await.expect("watched");
+    let mut watch = session.watch().await;
     let id = session.conn().id();
     database.run(&format!("KILL {id}")).await;
     let lost = tokio::time::timeout(std::time::Duration::from_secs(60), watch.lost()).await.expect("missed");

@@ -181,6 +181,14 @@ impl<'a> Walk<'a, '_> {
         match (expected, *self.scan.text.get(start)?) {
             (Expected::Record(fields), b'{') => self.record(fields),
             (Expected::List(item), b'[') => self.list(item),
+            (Expected::List(_), other) if other != b'n' => {
+                self.scan.skip()?;
+                self.offend(start, Wrong::Value("is no list, and those of the first records are"))
+            }
+            (Expected::Record(_), other) if other != b'n' => {
+                self.scan.skip()?;
+                self.offend(start, Wrong::Value("is no record, and those of the first records are"))
+            }
             (Expected::Whole | Expected::Float, b'"') => {
                 self.scan.string()?;
                 self.offend(start, Wrong::Value("is a text, and the first records hold numbers there"))

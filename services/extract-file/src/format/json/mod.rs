@@ -23,6 +23,7 @@ use exact::{Exact, Offence, Wrong};
 use expected::Whole;
 use flight_common::{BATCH_ROWS, Fault, uncompressed};
 use records::{Block, Broken, Records};
+use scan::{Scan, text_of};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -100,16 +101,35 @@ fn ununited(path: &str, sample: &[Value], blocks: &[(u64, Block)]) -> Fault {
     let block = blocks.iter().rev().find(|(before, _)| *before <= record as u64);
     let line = block.map_or(1, |(before, block)| {
         let mut records = serde_json::Deserializer::from_slice(&block.text).into_iter::<IgnoredAny>();
-        let through = record + 1 - usize::try_from(*before).unwrap_or_default();
-        records.by_ref().take(through).for_each(drop);
-        block.line(records.byte_offset().saturating_sub(1))
+        records.by_ref().take(record - usize::try_from(*before).unwrap_or_default()).for_each(drop);
+        let start = records.byte_offset();
+        block.line(place_of(column, &block.text, start).unwrap_or(start))
     });
-    Fault::bad_data(format!(
-        "{path}, line {line}, column \"{column}\": {value:.60} is of another kind than the values before it"
-    ))
-    .column(column)
-    .row(record as u64 + 1)
-    .help("a column holds records, or lists, or plain values: let whoever writes the file keep to one of them")
+    let message = format!(
+        "{path}, line {line}, column \"{column}\": {value:.60} goes into no one type, or into none with the values before it"
+    );
+    Fault::bad_data(message)
+        .column(column)
+        .row(record as u64 + 1)
+        .help("a column holds records, or lists, or plain values: mend the file, or let whoever writes it keep to one of them")
+}
+
+/// Where the value of a field stands, in a record that begins here.
+fn place_of(field: &str, text: &[u8], start: usize) -> Option<usize> {
+    let mut scan = Scan { text, at: start };
+    scan.space();
+    scan.take(b'{')?;
+    loop {
+        scan.space();
+        let key = scan.string()?;
+        scan.colon()?;
+        if text_of(key)? == field {
+            return Some(scan.at);
+        }
+        scan.skip()?;
+        scan.space();
+        scan.take(b',')?;
+    }
 }
 
 /// Whether the values of a field go into one type.
