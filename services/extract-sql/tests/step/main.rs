@@ -4,6 +4,7 @@ mod contract;
 mod mysql;
 mod mysql_types;
 mod postgres;
+mod postgres_ranges;
 mod postgres_types;
 mod sqlite;
 mod support;
