@@ -9,7 +9,7 @@ use crate::support::Root;
 use arrow::array::{Int64Array, StringArray};
 use flight_common::FaultKind;
 use flight_common::testing::make_batch;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::fs;
 use std::sync::Arc;
@@ -17,12 +17,28 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const SIGXFSZ: i32 = 25;
 
+/// The size of files that this process may write, until it is dropped: what tells how the test ended may be a larger file.
+struct Limited(Rlimit);
+
+impl Limited {
+    fn to(bytes: u64) -> Self {
+        let before = getrlimit(Resource::Fsize);
+        setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), ..before }).expect("a lower limit is allowed");
+        Self(before)
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        setrlimit(Resource::Fsize, self.0).expect("what was allowed before");
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_is_told_and_leaves_what_was_there() {
     // With somebody listening, the signal no longer ends the process, and the write fails instead.
     let _listening = signal(SignalKind::from_raw(SIGXFSZ)).expect("a listener");
-    let limit = Some(64 * 1024);
-    setrlimit(Resource::Fsize, Rlimit { current: limit, maximum: limit }).expect("a lower limit is allowed");
+    let _limited = Limited::to(64 * 1024);
 
     let numbers: Int64Array =
         (0..40_000).map(|n: i64| Some(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64))).collect();
