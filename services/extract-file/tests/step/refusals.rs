@@ -187,6 +187,10 @@ async fn values_of_json_that_go_into_no_type_are_named_with_their_line() {
         assert!(fault.message().contains(line) && !fault.message().contains("Json error"), "{fault:?}");
         assert_eq!((fault.column_name(), fault.row_number()), (Some("b"), Some(row)), "{fault:?}");
     }
+    folder.write("a.json", "{\"b\": 1}\n{\"b\": 2}\n{\"a\": 0,\n\"b\": {\"x\": 1}}");
+    let fault = folder.read(json!({"file_path": "a.json", "sample_rows": 2, "unknown_fields": "ignore"})).await;
+    let fault = fault.expect_err("refused");
+    assert!(fault.message().contains("line 4") && fault.message().contains("is no number"), "{fault:?}");
 }
 
 #[tokio::test]

@@ -193,6 +193,10 @@ impl<'a> Walk<'a, '_> {
                 self.scan.string()?;
                 self.offend(start, Wrong::Value("is a text, and the first records hold numbers there"))
             }
+            (Expected::Whole | Expected::Float, b'{' | b'[') => {
+                self.scan.skip()?;
+                self.offend(start, Wrong::Value("is no number, and the first records hold numbers there"))
+            }
             (Expected::Whole, b'-' | b'0'..=b'9') => match self.scan.number() {
                 number if is_whole(number) => Some(()),
                 _ => self.offend(start, Wrong::Value("is no whole number, and those of the first records are")),
