@@ -86,12 +86,13 @@ impl Dialect {
         }
     }
 
-    /// What keeps a row that is read as it is until the end of the transaction.
+    /// What keeps a row that is read as it is until the end of the transaction, as an update would: others may still write
+    /// rows that refer to it.
     pub fn hold(self) -> &'static str {
         match self {
             // There is one writer.
             Self::Sqlite => "",
-            Self::Postgres => "FOR UPDATE",
+            Self::Postgres => "FOR NO KEY UPDATE",
         }
     }
 
@@ -100,7 +101,7 @@ impl Dialect {
         match self {
             // There is one writer.
             Self::Sqlite => "",
-            Self::Postgres => "FOR UPDATE SKIP LOCKED",
+            Self::Postgres => "FOR NO KEY UPDATE SKIP LOCKED",
         }
     }
 
