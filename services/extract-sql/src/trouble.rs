@@ -1,6 +1,17 @@
-//! A value that cannot be taken: what it is, where it stands, and what to try.
+//! A value, or a word of the query, that cannot be taken: what it is, where it stands, and what to try.
 
-use flight_common::Fault;
+use flight_common::{Fault, TextPlace};
+
+/// What is wrong with the query, told with its place there.
+pub fn of_query(said: &Fault, place: Option<TextPlace>) -> Fault {
+    let message = match place {
+        Some(TextPlace { line, column }) => format!("{} (line {line}, column {column})", said.message()),
+        None => said.message().to_owned(),
+    };
+    let fault = Fault::new(said.kind(), message.as_str()).violation("/query", message);
+    let fault = place.into_iter().fold(fault, Fault::in_text);
+    said.help_text().into_iter().fold(fault, Fault::help)
+}
 
 /// What is wrong with a value.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,13 +2,16 @@
 
 use super::types::{Form, form};
 use crate::options::Options;
+use crate::trouble::of_query;
 use crate::{columns, given};
 use arrow::datatypes::SchemaRef;
 use databases::Address;
 use databases::mysql::{self, Session};
-use flight_common::{Fault, FaultKind};
+use flight_common::{Fault, FaultKind, TextPlace};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Column, Error, Statement};
+use sqlparser::dialect::MySqlDialect;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 /// What the rows are read as.
 #[derive(Debug, PartialEq)]
@@ -26,7 +29,7 @@ pub struct Layout {
 pub async fn prepared(session: &mut Session, options: &Options) -> Result<(Statement, Layout), Fault> {
     let address = session.address().clone();
     let prepared = session.conn().prep(options.query.as_str()).await;
-    let statement = prepared.map_err(|error| said(&address, &error))?;
+    let statement = prepared.map_err(|error| said(&address, &error, &options.query))?;
     let wanted: Vec<String> = (1..=statement.num_params()).map(|place| format!("? number {place}")).collect();
     given::check_count(&wanted, options.values.len())?;
     let layout = layout(&statement.columns())?;
@@ -69,14 +72,35 @@ fn layout(columns: &[Column]) -> Result<Layout, Fault> {
     columns::taken(told).map(|(schema, forms)| Layout { schema, forms })
 }
 
-/// What the server says of the query.
-pub fn said(address: &Address, error: &Error) -> Fault {
+/// What the server says of the query, with the place of the name that it does not know, if the query has it once.
+pub fn said(address: &Address, error: &Error, query: &str) -> Fault {
     let fault = mysql::fault(error, address);
     match fault.kind() {
         FaultKind::BadParams | FaultKind::Denied | FaultKind::BadData if fault.violations().is_empty() => {
-            let message = fault.message().to_owned();
-            fault.violation("/query", message)
+            of_query(&fault, unknown(error).and_then(|name| place_of(name, query)))
         }
         _ => fault,
     }
+}
+
+/// The name that the server does not know, without what stands before its dot.
+fn unknown(error: &Error) -> Option<&str> {
+    let Error::Server(said) = error else { return None };
+    let named = match said.code {
+        // Unknown column 'a.b' in 'SELECT'. Table 'a.b' doesn't exist.
+        1054 | 1146 => said.message.split('\'').nth(1)?,
+        // FUNCTION a.b does not exist.
+        1305 => said.message.split(' ').nth(1)?,
+        _ => return None,
+    };
+    named.rsplit('.').next()
+}
+
+/// Where a name stands in a query that has it once.
+fn place_of(name: &str, query: &str) -> Option<TextPlace> {
+    let tokens = Tokenizer::new(&MySqlDialect {}, query).tokenize_with_location().ok()?;
+    let is_name = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value == name);
+    let mut named = tokens.iter().filter(is_name).map(|token| token.span.start);
+    let (first, again) = (named.next()?, named.next());
+    again.is_none().then_some(TextPlace { line: first.line, column: first.column })
 }

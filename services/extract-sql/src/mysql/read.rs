@@ -54,7 +54,7 @@ pub fn rows(query: Query, context: StepContext) -> BatchStream {
             let begun = Instant::now();
             let asked = session.conn().exec_iter(statement, bound(&options.values));
             let asked = wait::waited(&address, options.timeout, asked).await?;
-            let mut rows = asked.map_err(|error| said(&address, &error))?;
+            let mut rows = asked.map_err(|error| said(&address, &error, &options.query))?;
             check_answer(rows.columns_ref(), &layout)?;
             let empty = || {
                 Draft::new(layout.schema.clone(), layout.forms.iter().map(|form| Cells::new(*form)).collect())
@@ -63,7 +63,7 @@ pub fn rows(query: Query, context: StepContext) -> BatchStream {
             let mut booked = context.budget().reservation();
             loop {
                 let row = wait::waited(&address, options.timeout, rows.next()).await?;
-                let Some(row) = row.map_err(|error| said(&address, &error))? else { break };
+                let Some(row) = row.map_err(|error| said(&address, &error, &options.query))? else { break };
                 let bytes = draft.bytes();
                 draft.push(|place, cells| Ok(cells.push(&row[place])?)).map_err(|error| error.fault(before))?;
                 booked.grow(draft.bytes() - bytes);

@@ -4,6 +4,7 @@ use super::piece::Layout;
 use super::types::form;
 use super::values::Bound;
 use crate::options::Options;
+use crate::trouble::of_query;
 use crate::{columns, given};
 use databases::postgres::Session;
 use flight_common::{Fault, FaultKind, TextPlace};
@@ -95,14 +96,11 @@ pub fn said(session: &Session, error: &Error, query: &str) -> Fault {
         }
         _ => None,
     };
-    let message = match place {
-        Some(TextPlace { line, column }) => format!("{} (line {line}, column {column})", fault.message()),
-        None => fault.message().to_owned(),
-    };
-    let told = Fault::new(fault.kind(), message.as_str()).violation("/query", message);
-    let told = place.into_iter().fold(told, Fault::in_text);
-    if error.code() == Some(&SqlState::INDETERMINATE_DATATYPE) {
-        return told.help("each of $1, $2, … stands in the query, with a type that is plain or given there: $1::int");
+    let told = of_query(&fault, place);
+    match error.code() {
+        Some(&SqlState::INDETERMINATE_DATATYPE) => {
+            told.help("each of $1, $2, … stands in the query, with a type that is plain or given there: $1::int")
+        }
+        _ => told,
     }
-    fault.help_text().into_iter().fold(told, Fault::help)
 }

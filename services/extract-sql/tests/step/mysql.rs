@@ -34,11 +34,13 @@ async fn a_query_is_planned_without_being_run() {
 #[tokio::test]
 async fn mistakes_in_a_query_are_told_before_the_run() {
     let database = MariaDatabase::with(&["CREATE TABLE staff (id INT, salary INT)"]).await;
-    for (query, word) in [
-        ("SELECT id, salery FROM staff", "Unknown column 'salery'"),
-        ("SELECT * FROM stuff", "stuff' doesn't exist"),
-        ("SELECT nothing(id) FROM staff", "nothing"),
-        ("SELECT id FROM staff WHERE id = :id", "by a name at line 1, column 33"),
+    for (query, word, place) in [
+        ("SELECT id, salery FROM staff", "Unknown column 'salery'", Some((1, 12))),
+        ("SELECT id,\n  s.salery\nFROM staff AS s", "Unknown column 's.salery'", Some((2, 5))),
+        ("SELECT salery + salery AS twice FROM staff", "Unknown column 'salery'", None),
+        ("SELECT * FROM stuff", "stuff' doesn't exist", Some((1, 15))),
+        ("SELECT nothing(id) FROM staff", "nothing", Some((1, 8))),
+        ("SELECT id FROM staff WHERE id = :id", "by a name at line 1, column 33", None),
     ] {
         let fault = database.refused(query, json!({})).await;
         assert_eq!(
@@ -47,6 +49,8 @@ async fn mistakes_in_a_query_are_told_before_the_run() {
             "{fault:?}"
         );
         assert!(fault.message().contains(word), "{fault}");
+        let told = fault.violations()[0].place.map(|place| (place.line, place.column));
+        assert_eq!(told, place, "{fault:?}");
     }
 }
 
