@@ -189,6 +189,14 @@ impl<'a> Walk<'a, '_> {
                 self.scan.skip()?;
                 self.offend(start, Wrong::Value("is no record, and those of the first records are"))
             }
+            (Expected::Text, b'{' | b'[') => {
+                self.scan.skip()?;
+                self.offend(start, Wrong::Value("is a list or a record, and the column is one of single values"))
+            }
+            (Expected::Boolean, b'"' | b'{' | b'[' | b'-' | b'0'..=b'9') => {
+                self.scan.skip()?;
+                self.offend(start, Wrong::Value("is neither true nor false, and those of the first records are"))
+            }
             (Expected::Whole | Expected::Float, b'"') => {
                 self.scan.string()?;
                 self.offend(start, Wrong::Value("is a text, and the first records hold numbers there"))
@@ -269,6 +277,7 @@ mod tests {
             Field::new("n", DataType::Int64, true),
             Field::new("f", DataType::Float64, true),
             Field::new("s", DataType::Utf8, true),
+            Field::new("b", DataType::Boolean, true),
             Field::new("o", record, true),
             Field::new("l", list, true),
         ])
@@ -327,6 +336,9 @@ mod tests {
             (r#"{"s": "x", "\u006e": 2.5}"#, "n", "2.5", 0),
             (r#"{"o": {"t": "x", "x": 9007199254740993}}"#, "o.x", "9007199254740993", 0),
             (r#"{"l": [{"x": 1}, {"x": "1"}]}"#, "l.x", "\"1\"", 0),
+            (r#"{"s": 1} {"s": {"a": [1]}}"#, "s", r#"{"a": [1]}"#, 1),
+            (r#"{"o": {"t": ["x"]}}"#, "o.t", r#"["x"]"#, 0),
+            (r#"{"b": true} {"b": null} {"b": "true"}"#, "b", "\"true\"", 2),
         ] {
             assert_eq!(found(text, Whole::IsWhole), one(column, value, record), "{text}");
         }

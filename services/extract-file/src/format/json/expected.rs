@@ -26,6 +26,10 @@ pub struct Named {
 pub enum Expected {
     /// Anything.
     Any,
+    /// A text, or what is taken as one: a number, true or false.
+    Text,
+    /// True or false.
+    Boolean,
     /// A whole number.
     Whole,
     /// A number that a float holds.
@@ -41,6 +45,8 @@ pub fn of_type(data_type: &DataType, whole: Whole, count: &mut usize) -> Expecte
     match data_type {
         integer if integer.is_integer() && whole == Whole::IsWhole => Expected::Whole,
         number if number.is_integer() || number.is_floating() => Expected::Float,
+        DataType::Utf8 => Expected::Text,
+        DataType::Boolean => Expected::Boolean,
         DataType::List(item) => match of_type(item.data_type(), whole, count) {
             Expected::Any => Expected::Any,
             item => Expected::List(Box::new(item)),
