@@ -7,7 +7,7 @@ use crate::redirect::follow;
 use crate::target::{Ask, Target, host};
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
-use flight_common::outbound::{self, AllowList, reason, refusal};
+use flight_common::outbound::{self, AllowList, TRUST, is_distrusted, reason, refusal};
 use flight_common::{Fault, Meter};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LINK, LOCATION};
 use reqwest::{Client, Response, StatusCode, Url};
@@ -110,7 +110,10 @@ impl Fetcher {
                 None if error.is_builder() => {
                     Err(Fault::bad_params(format!("{place}: the request cannot be made")).into())
                 }
-                None => Err(Failure::passing(Fault::upstream(format!("{place}: {}", reason(&error))))),
+                None => {
+                    let fault = Fault::upstream(format!("{place}: {}", reason(&error)));
+                    Err(if is_distrusted(&error) { fault.help(TRUST).into() } else { Failure::passing(fault) })
+                }
             },
         }
     }

@@ -162,6 +162,10 @@ fn failed(error: &reqwest::Error) -> Trouble {
         return Trouble::passing(fault.help("set a larger `timeout_seconds`, or less `concurrency`"));
     }
     let cause = bottom(error);
+    if outbound::is_distrusted(error) {
+        let fault = Fault::upstream(format!("the model server cannot be reached: {cause}"));
+        return Trouble::all(fault.help(outbound::TRUST));
+    }
     match error.is_connect() {
         true => Trouble {
             fault: Fault::upstream(format!("the model server cannot be reached: {cause}"))

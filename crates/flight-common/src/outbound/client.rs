@@ -7,6 +7,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Url};
 use std::error::Error;
 use std::io;
+use std::iter::successors;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -57,14 +58,24 @@ fn literal(url: &Url) -> Option<IpAddr> {
 
 /// The host that was refused, if that is why a request failed.
 pub fn refusal(error: &reqwest::Error) -> Option<&NotPublic> {
-    let mut source: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(cause) = source {
-        if let Some(refused) = cause.downcast_ref() {
-            return Some(refused);
-        }
-        source = cause.source();
-    }
-    None
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// Whether a request failed because nobody whom this machine trusts vouches for the server's certificate. Another try will
+/// fail as well.
+pub fn is_distrusted(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+}
+
+/// What to try then.
+pub const TRUST: &str = "is it the right server? name the authority that its certificate is of by SSL_CERT_FILE";
+
+/// An error and what lies below it. What an I/O error holds is not its source but stands in its place.
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error as &'a (dyn Error + 'static)), |&cause| {
+        let held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        held.map(|held| held as &(dyn Error + 'static)).or_else(|| cause.source())
+    })
 }
 
 /// What went wrong at the bottom. The address, which may be a secret, is in the top alone.
@@ -166,6 +177,34 @@ mod tests {
         let (lookup, _) = fickle(vec![vec!["127.0.0.1", "::ffff:127.0.0.1", "127.0.0.2"]]);
         let client = client_with(&allowed, lookup).build().expect("a client");
         assert_eq!(get(&client, port).await.expect("allowed"), "outer");
+    }
+
+    /// A server whose certificate nobody vouches for.
+    async fn distrusted() -> u16 {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|config| config.with_no_client_auth().with_single_cert(vec![made.cert.into()], key.into()));
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.expect("a configuration")));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                assert!(acceptor.accept(socket).await.is_err(), "the client believes it");
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_vouches_for_is_told_from_what_may_pass() {
+        let client = client(&AllowList::everything()).build().expect("a client");
+        let port = distrusted().await;
+        let error = client.get(format!("https://localhost:{port}/")).send().await.expect_err("distrusted");
+        assert!(is_distrusted(&error) && refusal(&error).is_none(), "{error:?}");
+        let error = client.get(format!("http://localhost:{port}/")).send().await.expect_err("no HTTP without TLS");
+        assert!(!is_distrusted(&error), "{error:?}");
     }
 
     #[tokio::test]

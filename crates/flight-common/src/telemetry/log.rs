@@ -43,12 +43,12 @@ where
 }
 
 /// What is logged: as `RUST_LOG` says, or else from this level on. A command that does its work and ends says nothing of a
-/// collector that is gone; a server does.
+/// collector that is gone, and nothing twice of a certificate that is not trusted; a server does.
 pub(super) fn levels(default: &str) -> EnvFilter {
     let asked = variables::set(EnvFilter::DEFAULT_ENV).and_then(|asked| EnvFilter::try_new(asked).ok());
     asked.unwrap_or_else(|| match default {
         "info" => EnvFilter::new(default),
-        _ => EnvFilter::new(format!("{default},opentelemetry=off")),
+        _ => EnvFilter::new(format!("{default},opentelemetry=off,rustls_platform_verifier=off")),
     })
 }
 
