@@ -66,7 +66,7 @@ pub use registry::Registry;
 pub use report::{Meter, StepReport};
 pub use spool::{SpillSpace, Spool, SpoolWriter};
 pub use step::{InputSchemas, Inputs, Outputs, Planned, Step, StepContext, StepEnv};
-pub use stream::{BATCH_ROWS, BatchStream, EdgeStream, until_closed};
+pub use stream::{BATCH_ROWS, BatchStream, EdgeStream, sparse_rows, until_closed};
 #[cfg(feature = "files")]
 pub use uncompressed::{DamagedData, peek, uncompressed};
 

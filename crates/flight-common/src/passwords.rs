@@ -1,6 +1,6 @@
 //! Passwords in addresses, and credentials that are written out, struck out of what people are shown.
 
-use crate::params::pointer;
+use crate::params::{SECRET, pointer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -29,10 +29,9 @@ pub fn hidden(text: &str) -> String {
             let from = begin + name.len() + 1;
             bytes[from..from + password.len()].fill(b'*');
         }
-        for (place, _) in url.match_indices("password=") {
-            let from = place + "password=".len();
-            let value = url[from..].split('&').next().unwrap_or_default();
-            bytes[begin + from..][..value.len()].fill(b'*');
+        for value in of_query(url) {
+            let from = value.as_ptr() as usize - text.as_ptr() as usize;
+            bytes[from..from + value.len()].fill(b'*');
         }
     }
     for (key, _) in text.match_indices(ADDRESS) {
@@ -127,8 +126,19 @@ pub fn is_struck(address: &str) -> bool {
         return false;
     };
     let of_user = rest.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password);
-    let of_query = rest.split_once("password=").map(|(_, rest)| rest.split('&').next().unwrap_or_default());
-    of_user.is_some_and(is_stars) || of_query.is_some_and(is_stars)
+    of_user.is_some_and(is_stars) || of_query(rest).any(is_stars)
+}
+
+/// The credentials among the parameters of an address.
+fn of_query(url: &str) -> impl Iterator<Item = &str> {
+    let query = url.split_once('?').map_or("", |(_, query)| query.split('#').next().unwrap_or_default());
+    let is_one =
+        |name: &str| is_credential(name, false) || OF_QUERY.iter().any(|known| name.eq_ignore_ascii_case(known));
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(move |(name, _)| is_one(name))
+        .map(|(_, value)| value)
 }
 
 fn is_stars(text: &str) -> bool {
@@ -148,7 +158,32 @@ fn is_api_key(map: &serde_json::Map<String, Value>) -> bool {
 }
 
 /// Parameters that are credentials, in small letters; `value` is one in `{type: api_key, value: …}`.
-const CREDENTIALS: [&str; 7] = ["api_key", "auth_value", "authorization", "password", "token", "value", "x-api-key"];
+const CREDENTIALS: [&str; 16] = [
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth_token",
+    "auth_value",
+    "authorization",
+    "client_secret",
+    "cookie",
+    "password",
+    "private-token",
+    "proxy-authorization",
+    "refresh_token",
+    "token",
+    "value",
+    "x-api-key",
+    "x-auth-token",
+];
+
+/// What credentials are called in addresses besides. Elsewhere these may be anything.
+const OF_QUERY: [&str; 6] = ["api-key", "key", "sig", "signature", "x-amz-security-token", "x-amz-signature"];
+
+/// Whether what stands at this place of parameters, a JSON pointer, is a credential, or may be a misspelled one.
+pub fn is_of_credential(pointer: &str) -> bool {
+    pointer.split('/').any(|name| name == "auth" || is_credential(name, false))
+}
 
 fn is_credential(name: &str, of_key: bool) -> bool {
     CREDENTIALS.iter().any(|known| name.eq_ignore_ascii_case(known)) && (of_key || !name.eq_ignore_ascii_case("value"))
@@ -156,7 +191,7 @@ fn is_credential(name: &str, of_key: bool) -> bool {
 
 /// Whether a text only says where a credential is to be had.
 fn is_reference(text: &str) -> bool {
-    text.is_empty() || text.starts_with("secret://") || text.starts_with("{{") || text.starts_with('*')
+    text.is_empty() || text.starts_with(SECRET) || text.starts_with("{{") || text.starts_with('*')
 }
 
 /// The credential behind the key at this place, if that is one and stands there itself.
@@ -218,6 +253,10 @@ mod tests {
             ("db_url: postgres://ann:s3cret@h/db", "db_url: postgres://ann:******@h/db"),
             ("\"postgres://ann:pa/s@s@h:1/db\" # x@y", "\"postgres://ann:******@h:1/db\" # x@y"),
             ("mysql://ann:é@h?password=abc&x=1", "mysql://ann:**@h?password=***&x=1"),
+            ("url: https://h/a?token=abc&x=1&sig=d#e", "url: https://h/a?token=***&x=1&sig=*#e"),
+            ("{X-Auth-Token: abc, Cookie: s=1}", "{X-Auth-Token: ***, Cookie: ***}"),
+            ("params: {key: id, access_token: abc}", "params: {key: id, access_token: ***}"),
+            ("next: https://h/?access_token={{ t }}", "next: https://h/?access_token={{ t }}"),
             ("https://h:80/a?mail=a@b", "https://h:80/a?mail=a@b"),
             ("https://me:k@h/ and https://h/", "https://me:*@h/ and https://h/"),
             ("postgres://ann@h/db", "postgres://ann@h/db"),

@@ -4,7 +4,7 @@ use crate::command::StepCommand;
 use crate::dataset::{Dataset, Written};
 use crate::describe::{Effects, StepDescription, StepSpec};
 use crate::fault::Fault;
-use crate::params::{ParamsSchema, did_you_mean};
+use crate::params::{ParamsSchema, did_you_mean, refuse_secrets};
 use crate::step::{InputSchemas, Inputs, Outputs, Step, StepContext, StepEnv};
 use arrow::datatypes::SchemaRef;
 use futures::FutureExt;
@@ -164,7 +164,7 @@ impl Registry {
     /// Plans what a command asks for.
     ///
     /// # Errors
-    /// As [`Registry::find`], or the step's own; [`crate::FaultKind::BadData`] for a source that is not the one that
+    /// As [`Registry::find`], the step's own, or for a reference to a secret in the place of its value; [`crate::FaultKind::BadData`] for a source that is not the one that
     /// the command expects.
     pub async fn plan(
         &self,
@@ -172,7 +172,9 @@ impl Registry {
         inputs: &InputSchemas,
         env: &StepEnv,
     ) -> Result<PlannedStep, Fault> {
-        let planned = self.find(&command.step)?.plan(&command.params, inputs, env).await?;
+        let step = self.find(&command.step)?;
+        refuse_secrets(&command.params).map_err(|fault| fault.step(step.spec().name))?;
+        let planned = step.plan(&command.params, inputs, env).await?;
         match &planned.source {
             Some(now) if !command.source.is_empty() && *now != command.source => Err(Fault::bad_data(format!(
                 "the source changed since it was planned: it was {}, it is {now}",

@@ -19,6 +19,14 @@ use tokio_util::sync::CancellationToken;
 /// Rows to aim at in a batch that a step makes.
 pub const BATCH_ROWS: usize = 32 * 1024;
 
+/// Cells of a batch whose input does not hold them all: a field that a record lacks takes no room there.
+const BATCH_CELLS: usize = 1 << 20;
+
+/// Rows to aim at in a batch of so many columns, of which records may lack most.
+pub fn sparse_rows(columns: usize) -> usize {
+    (BATCH_CELLS / columns.max(1)).clamp(1, BATCH_ROWS)
+}
+
 /// A stream of `T` on an edge of the graph, with the schema of the rows in it.
 pub struct EdgeStream<T> {
     schema: SchemaRef,

@@ -244,7 +244,7 @@ impl<M: Mesh> Engine<M> {
             tracing::Span::current().record("otel.status_code", "ERROR");
             tracing::warn!(kind = fault.kind().name(), fault = %fault, "run ended badly");
         }
-        let duration_ms = duration.as_secs_f64() * 1e3;
+        let duration_ms = duration.as_nanos() as f64 / 1e6;
         let fed = |node: &PlannedNode| node.inputs.iter().map(|input| input.node).collect();
         let feeds: Vec<Vec<usize>> = plan.nodes.iter().map(fed).collect();
         RunReport {

@@ -108,11 +108,18 @@ pub(super) async fn begun(
     Ok(begun)
 }
 
-/// Why the run may not go on by itself: one of its steps is among these.
-pub(super) fn may_not_go_on(begun: &[String]) -> Option<Fault> {
-    let id = begun.first()?;
-    let fault = Fault::upstream(format!(
-        "\"{id}\" cannot take back what it does, and an earlier attempt has begun it: it is not done again unasked"
-    ));
-    Some(fault.help("look at what it has done; `quiver runs resume` does it again"))
+/// Why the run may not go on by itself: one of these steps was begun, as [`begun`] finds out.
+pub(super) async fn may_not_go_on(
+    service: &Service,
+    claim: &Claim,
+    steps: impl Iterator<Item = &PlannedNode>,
+) -> Result<Option<Fault>, StoreError> {
+    let begun = begun(service, claim, steps).await?;
+    let Some(id) = begun.first() else { return Ok(None) };
+    let last = service.0.store.run(&claim.lease.run).await?.fault;
+    let ended = last.and_then(|fault| serde_json::from_value::<Fault>(fault).ok());
+    let ended = ended.map(|fault| format!(", and ended with \"{fault}\"")).unwrap_or_default();
+    let message = format!("\"{id}\" cannot take back what it does; an earlier attempt has begun it{ended}");
+    let help = "it is not done again unasked: look at what it has done; `quiver runs resume` does it again";
+    Ok(Some(Fault::upstream(message).help(help)))
 }

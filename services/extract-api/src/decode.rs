@@ -14,6 +14,7 @@ use flight_common::params::pointer;
 use flight_common::values::{Column, NullWords, column};
 use flight_common::{Fault, Reservation};
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// Some records, and where they stand.
 #[derive(Debug)]
@@ -22,8 +23,22 @@ pub struct Block {
     pub records: Records,
     /// Where the first of them stands.
     pub at: At,
-    /// The memory that they take, given back when the block is dropped.
-    pub _booked: Reservation,
+    /// The memory that they take, given back when the last block is dropped that is a part of them.
+    pub booked: Arc<Reservation>,
+}
+
+impl Block {
+    /// The block in parts of at most so many records, which is itself if it has no more, and if it is of rows of fields:
+    /// these hold all cells that come of them.
+    pub fn parts(self, records: usize) -> Vec<Self> {
+        if self.records.len() <= records || self.records.names.is_some() {
+            return vec![self];
+        }
+        let parts = self.records.parts(records).enumerate();
+        let part =
+            |(number, part)| Self { records: part, at: self.at.plus(number * records), booked: self.booked.clone() };
+        parts.map(part).collect()
+    }
 }
 
 /// Reads a block.

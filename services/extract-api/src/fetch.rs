@@ -7,7 +7,7 @@ use crate::redirect::follow;
 use crate::target::{Ask, Target, host};
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
-use flight_common::outbound::{self, AllowList, TRUST, is_distrusted, reason, refusal};
+use flight_common::outbound::{self, AllowList, TRUST, cause, is_distrusted, reason, refusal};
 use flight_common::{Fault, Meter};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LINK, LOCATION};
 use reqwest::{Client, Response, StatusCode, Url};
@@ -152,7 +152,7 @@ impl Fetcher {
         loop {
             if answer.packed.is_empty() {
                 let cut = |error| {
-                    Failure::passing(Fault::upstream(format!("{place} cut its answer short: {}", reason(&error))))
+                    Failure::passing(Fault::upstream(format!("{place} cut its answer short: {}", cause(&error))))
                 };
                 match self.within(answer.response.chunk(), &place).await?.map_err(cut)? {
                     Some(bytes) => answer.packed = bytes,

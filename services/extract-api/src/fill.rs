@@ -59,7 +59,7 @@ impl Filling {
     /// An empty column.
     pub fn new(plan: &ColumnPlan, forms: &Arc<Forms>) -> Self {
         match &plan.kind {
-            Kind::Json => Self::Json(StringBuilder::new()),
+            Kind::Json => Self::Json(StringBuilder::with_capacity(0, 0)),
             Kind::Plain(data_type) => Self::Plain(Values::new(data_type, plan.given, forms)),
             Kind::List(data_type) => Self::List(Lists {
                 values: Values::new(data_type, plan.given, forms),

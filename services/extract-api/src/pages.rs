@@ -190,7 +190,7 @@ impl Pages {
             page.held += records.bytes.len();
             let at = At { page: self.number, record: page.records + 1, row: self.rows + page.records + 1 };
             page.records += records.len() as u64;
-            page.ready.push_back(Block { records, at, _booked: booked });
+            page.ready.push_back(Block { records, at, booked: Arc::new(booked) });
         }
         let kept = splitter.kept();
         page.kept.shrink(page.kept.bytes());
@@ -242,7 +242,10 @@ impl Pages {
         self.fetcher.count("retries", 1);
         match wait(delay, self.fetcher.deadline()).await {
             true => Ok(()),
-            false => Err(self.told(failure.fault)),
+            false => {
+                let help = "the pause before the next try would outlast `timeout_seconds`: raise it, or run again then";
+                Err(self.told(failure.fault.help(help)))
+            }
         }
     }
 

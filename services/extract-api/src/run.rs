@@ -4,8 +4,8 @@ use crate::decode::decode;
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::pages::Pages;
-use flight_common::{BatchStream, Fault, StepContext};
-use futures::{TryStreamExt, stream};
+use flight_common::{BatchStream, Fault, StepContext, sparse_rows};
+use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
 
 /// What was planned.
@@ -28,7 +28,8 @@ impl Run {
         let blocks = stream::try_unfold(pages, |mut pages| async move {
             Ok::<_, Fault>(pages.next().await?.map(|block| (block, pages)))
         });
-        let schema = layout.schema.clone();
+        let (schema, rows) = (layout.schema.clone(), sparse_rows(layout.columns.len()));
+        let blocks = blocks.map_ok(move |block| stream::iter(block.parts(rows)).map(Ok)).try_flatten();
         let blocks = context.from_outside(blocks);
         let batches = context.map_parallel(blocks, move |block| decode(&layout, &options.nulls, &block));
         // A page without records has no batch.

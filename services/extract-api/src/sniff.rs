@@ -16,11 +16,28 @@ pub const VALUE: &str = "value";
 /// Objects that lie in one another: more are an attack, and would take more stack than there is.
 const DEEPEST: usize = 128;
 
+/// Columns of records: more are most likely data that stand where names should, and each takes room in each row.
+const MOST_COLUMNS: usize = 16 * 1024;
+
 /// What was seen so far.
 #[derive(Default)]
 pub struct Sample {
     fields: Fields,
+    /// How many fields there are, those of objects within others too.
+    count: usize,
     rows: u64,
+}
+
+/// What a look at records needs, and how many fields it has found.
+struct Looking<'a> {
+    forms: &'a Forms,
+    fields: usize,
+}
+
+impl Looking<'_> {
+    fn has_enough(&self) -> bool {
+        self.fields > MOST_COLUMNS
+    }
 }
 
 /// The fields of an object, in the order in which they were first seen.
@@ -47,10 +64,11 @@ struct Seeing {
 }
 
 impl Fields {
-    fn at(&mut self, name: &str) -> &mut Seeing {
+    fn at(&mut self, name: &str, looking: &mut Looking<'_>) -> &mut Seeing {
         let place = match self.places.get(name) {
             Some(&place) => place,
             None => {
+                looking.fields += 1;
                 self.places.insert(name.to_owned(), self.fields.len());
                 self.fields.push((name.to_owned(), Seeing::default()));
                 self.fields.len() - 1
@@ -60,11 +78,17 @@ impl Fields {
     }
 
     /// `depth` are the objects around this one.
-    fn look(&mut self, object: &str, depth: usize, forms: &Forms) -> Result<(), String> {
+    fn look(&mut self, object: &str, depth: usize, looking: &mut Looking<'_>) -> Result<(), String> {
         if depth == DEEPEST {
             return Err(format!("more than {DEEPEST} objects lie in one another"));
         }
-        let seen = each_field(object, |name, value| self.at(&name).look(value, depth, forms));
+        let seen = each_field(object, |name, value| {
+            let seeing = self.at(&name, looking);
+            match looking.has_enough() {
+                true => Err(String::new()),
+                false => seeing.look(value, depth, looking),
+            }
+        });
         seen.map_err(|error| error.into_fault(|what| what))
     }
 
@@ -86,12 +110,13 @@ impl Fields {
 }
 
 impl Seeing {
-    fn look(&mut self, value: &str, depth: usize, forms: &Forms) -> Result<(), String> {
+    fn look(&mut self, value: &str, depth: usize, looking: &mut Looking<'_>) -> Result<(), String> {
+        let forms = looking.forms;
         match value.as_bytes() {
             [b'n', ..] => {}
             [b'{', ..] => {
                 self.has_objects = true;
-                self.inner.look(value, depth + 1, forms)?;
+                self.inner.look(value, depth + 1, looking)?;
             }
             [b'[', ..] => {
                 self.has_lists = true;
@@ -155,6 +180,7 @@ impl Sample {
     }
 
     fn look_at_json(&mut self, records: &Records, options: &Options) -> Result<(), Fault> {
+        let mut looking = Looking { forms: &options.forms, fields: self.count };
         for record in records.values() {
             if self.rows >= options.sample_rows {
                 break;
@@ -162,21 +188,30 @@ impl Sample {
             self.rows += 1;
             let text = std::str::from_utf8(record).map_err(|_| bad(self.rows, "it is not UTF-8"))?.trim();
             let seen = match text.as_bytes().first() {
-                Some(b'{') => self.fields.look(text, 0, &options.forms),
+                Some(b'{') => self.fields.look(text, 0, &mut looking),
                 // All that may follow is checked when it is read for good.
                 _ if text == "null" => Ok(()),
                 _ => serde_json::from_str::<&RawValue>(text)
                     .map_err(|error| told(&error))
-                    .and_then(|value| self.fields.at(VALUE).look(value.get(), 0, &options.forms)),
+                    .and_then(|value| self.fields.at(VALUE, &mut looking).look(value.get(), 0, &mut looking)),
             };
+            if looking.has_enough() {
+                return Err(too_many(self.rows));
+            }
             seen.map_err(|what| bad(self.rows, &format!("it is not JSON: {what}")))?;
         }
+        self.count = looking.fields;
         Ok(())
     }
 
     fn look_at_rows(&mut self, records: &Records, names: &[String], options: &Options) -> Result<(), Fault> {
+        let mut looking = Looking { forms: &options.forms, fields: self.count };
         for name in names {
-            self.fields.at(name);
+            self.fields.at(name, &mut looking);
+        }
+        self.count = looking.fields;
+        if looking.has_enough() {
+            return Err(too_many(1));
         }
         for (number, field) in records.values().enumerate() {
             let place = number % names.len();
@@ -208,6 +243,15 @@ impl Sample {
 
 fn bad(record: u64, what: &str) -> Fault {
     Fault::bad_data(format!("record {record}: {what}")).row(record)
+}
+
+/// The fault for more names than columns can have.
+fn too_many(record: u64) -> Fault {
+    let message = format!("up to record {record} there are more than {MOST_COLUMNS} fields of different names");
+    Fault::bad_data(message).row(record).help(
+        "are they data, and no names? set `sample_rows: 0`, and say in `types` which columns are wanted: \
+         an object as it is written is `{name: json}`",
+    )
 }
 
 #[cfg(test)]
@@ -297,5 +341,18 @@ mod tests {
         assert_eq!(columns(&["1", "null", "2"]), ["value: int64"]);
         assert_eq!(columns(&["[1]", "[2, 3]"]), ["value: list(int64)"]);
         assert!(sniffed(&["nul"], json!({})).is_err() && sniffed(&[], json!({})).is_err());
+    }
+
+    #[test]
+    fn fields_of_more_names_than_columns_can_have_are_refused() {
+        let record = |from: usize| {
+            let fields: Vec<String> = (from..from + 1000).map(|n| format!("\"k{n}\": {{\"a\": {n}}}")).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        let records: Vec<String> = (0..9).map(|n| record(n * 1000)).collect();
+        let records: Vec<&str> = records.iter().map(String::as_str).collect();
+        assert_eq!(columns(&records[..8]).len(), 8000);
+        let fault = sniffed(&records, json!({})).expect_err("too many");
+        assert!(fault.message().contains("record 9") && fault.row_number() == Some(9), "{fault:?}");
     }
 }

@@ -5,6 +5,8 @@ use crate::target::{Ask, Target, set_query};
 use flight_common::Fault;
 use reqwest::Url;
 use serde_json::Value;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 /// How there is more than one page, as it is used.
 #[derive(Clone, Debug)]
@@ -55,13 +57,28 @@ pub struct Turns {
     paging: Paging,
     /// Pages, or records, that were read.
     counted: u64,
-    last: Option<String>,
+    /// What has named a next page so far.
+    named: Named,
+}
+
+/// Names of pages, as hashes with a key of this run: among n names the probability that two get one hash is n²/2⁶⁵.
+#[derive(Default)]
+struct Named {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Named {
+    /// Whether it is a new one.
+    fn add(&mut self, name: &str) -> bool {
+        self.hashes.insert(self.hasher.hash_one(name))
+    }
 }
 
 impl Turns {
     /// Begins with the first page.
     pub fn new(paging: Paging) -> Self {
-        Self { paging, counted: 0, last: None }
+        Self { paging, counted: 0, named: Named::default() }
     }
 
     /// The request for the first page.
@@ -76,7 +93,7 @@ impl Turns {
     /// Where the only page would have named the next one, if it has nothing there: the place may be misspelled.
     pub fn unnamed(&self, only: &Turned) -> Option<&str> {
         match &self.paging {
-            Paging::Cursor { path, .. } if self.last.is_none() && only.records > 0 => {
+            Paging::Cursor { path, .. } if self.named.hashes.is_empty() && only.records > 0 => {
                 only.frame.pointer(path).is_none().then_some(path)
             }
             _ => None,
@@ -98,9 +115,13 @@ impl Turns {
             Paging::Link => match turned.links.iter().find_map(|link| next_link(link)) {
                 Some(link) => {
                     let url = next_address(&turned.url, link)?;
-                    if url == turned.url {
-                        return Err(Fault::bad_data("a page names itself as the next one, in its Link header")
-                            .help("read the first page alone, by pagination: {type: none}, or count the pages"));
+                    let is_itself = url == turned.url;
+                    if is_itself || !self.named.add(url.as_str()) {
+                        let named = if is_itself { "itself" } else { "one that was read before" };
+                        return Err(Fault::bad_data(format!(
+                            "a page names {named} as the next one, in its Link header"
+                        ))
+                        .help("read the first page alone, by pagination: {type: none}, or count the pages"));
                     }
                     Ok(Some(target.page(url)))
                 }
@@ -108,7 +129,7 @@ impl Turns {
             },
             Paging::Cursor { path, param } => {
                 let Some(cursor) = cursor(&turned.frame, path)? else { return Ok(None) };
-                if self.last.as_ref() == Some(&cursor) {
+                if !self.named.add(&cursor) {
                     let message = format!("the answer names the same next page twice, at {path}");
                     return Err(
                         Fault::bad_data(message).help("is `param` the parameter that the server reads it from?")
@@ -118,7 +139,6 @@ impl Turns {
                     None => next_address(&turned.url, &cursor)?,
                     Some(param) => with_query(target, param, &cursor),
                 };
-                self.last = Some(cursor);
                 Ok(Some(target.page(url)))
             }
             Paging::Page { .. } | Paging::Offset { .. } if turned.records == 0 => Ok(None),
@@ -237,6 +257,11 @@ mod tests {
         let page = turned(2, Value::Null, &[r#"</v1/items?limit=2>; rel="next""#]);
         let Err(fault) = Turns::new(Paging::Link).next(&page, &target()) else { panic!("followed") };
         assert!(fault.message().contains("itself"), "{fault:?}");
+        let mut turns = Turns::new(Paging::Link);
+        let links = [r#"</v1/items?page=2>; rel="next""#, r#"</v1/items?page=3>; rel="next""#];
+        links.iter().for_each(|link| drop(turns.next(&turned(2, Value::Null, &[link]), &target()).expect("followed")));
+        let Err(fault) = turns.next(&turned(2, Value::Null, &links[..1]), &target()) else { panic!("a round") };
+        assert!(fault.message().contains("read before"), "{fault:?}");
     }
 
     #[test]
@@ -280,6 +305,8 @@ mod tests {
         let page = turned(2, json!({"next": 7}), &[]);
         assert!(next(&mut turns, &page).is_some());
         assert!(turns.next(&page, &target()).is_err());
+        assert!(turns.next(&turned(2, json!({"next": 8}), &[]), &target()).is_ok());
+        assert!(turns.next(&page, &target()).is_err(), "a round of two");
         assert!(turns.next(&turned(2, json!({"next": [1]}), &[]), &target()).is_err());
     }
 

@@ -71,12 +71,20 @@ impl<'a> Fill<'a> {
 
     fn push(&mut self, place: usize, at: Address, cell: &Cell) -> Result<(), Fault> {
         let (plan, column) = (&self.layout.columns[place], self.columns[place].as_mut());
+        let zero;
+        let cell = match cell {
+            Cell::Zero { from_1904 } => {
+                zero = plan.zero(*from_1904);
+                &zero
+            }
+            other => other,
+        };
         let taken = match cell {
             Cell::Error(_) | Cell::Uncalculated if self.rules.errors == ErrorCells::Null => {
                 column.push_null();
                 true
             }
-            Cell::Error(_) | Cell::Uncalculated | Cell::NoDate(_) => {
+            Cell::Error(_) | Cell::Uncalculated | Cell::NoDate(_) | Cell::NoNumber(_) => {
                 let fault = no_value(&self.rules.place, at, cell);
                 return Err(fault.column(&plan.name).row(self.rows + 1));
             }

@@ -73,7 +73,7 @@ impl<'a> Look<'a> {
             .zip(first..)
             .map(|(name, at)| {
                 let guess = self.guesses.get(&at).copied().unwrap_or_default();
-                ColumnPlan { name, data_type: guess.data_type(), given: false }
+                ColumnPlan { name, data_type: guess.data_type(), given: false, has_dates: guess.dates && !guess.times }
             })
             .collect();
         let text = |plan: &ColumnPlan| Field::new(&plan.name, DataType::Utf8, true);
@@ -160,6 +160,10 @@ struct Guess {
     seen: Seen,
     /// Whether there are times of day, which texts are not taken for.
     times: bool,
+    /// Whether there are numbers shown as dates.
+    dates: bool,
+    /// Whether there are zeros, which are dates among dates, and else times of day.
+    zeros: bool,
 }
 
 impl Guess {
@@ -172,13 +176,17 @@ impl Guess {
             Cell::Text(text) => self.seen.add_text(text.trim().as_bytes(), &forms),
             Cell::Span(_) => self.seen.add_text(b"", &forms),
             Cell::Moment(moment) if moment.as_bytes().get(2) == Some(&b':') => self.times = true,
-            Cell::Moment(_) | Cell::Number(_) | Cell::Truth(_) => self.seen.add(text.as_bytes(), &forms),
-            Cell::Error(_) | Cell::NoDate(_) | Cell::Uncalculated => {}
+            Cell::Zero { .. } => self.zeros = true,
+            Cell::Moment(_) | Cell::Number(_) | Cell::Truth(_) => {
+                self.dates |= matches!(cell, Cell::Moment(_));
+                self.seen.add(text.as_bytes(), &forms);
+            }
+            Cell::Error(_) | Cell::NoDate(_) | Cell::NoNumber(_) | Cell::Uncalculated => {}
         }
     }
 
     fn data_type(self) -> DataType {
-        match self.times {
+        match self.times || (self.zeros && !self.dates) {
             false => self.seen.data_type(),
             true if self.seen == Seen::default() => DataType::Time64(TimeUnit::Microsecond),
             true => DataType::Utf8,

@@ -1,8 +1,9 @@
 //! Cells of .xlsx sheets whose numbers are no plain texts.
 //!
 //! The reader of such sheets takes the first text of a value and passes over what else there is: of `1&x;2` it gives 1, of
-//! `&x;` nothing, and of a shared text whose number is none the first text. So what looks like that is found while the
-//! sheet is measured, by a look at the bytes, and only a sheet in which something does is gone through by its tags.
+//! `&x;` nothing, of a shared text whose number is none the first text, and `12,5` is a text. So what looks like that is
+//! found while the sheet is measured, by a look at the bytes, and only a sheet in which something does is gone through by
+//! its tags.
 
 use crate::area::Address;
 use memchr::{memchr, memmem, memrchr};
@@ -126,6 +127,7 @@ impl Walk {
             Some(false) if self.kind == "s" && text.parse::<usize>().is_err() => {
                 return Some("no number of a shared text");
             }
+            Some(false) if matches!(self.kind.as_str(), "" | "n") && is_text(text.trim()) => return Some("a text"),
             Some(false) => {}
         }
         None
@@ -138,6 +140,10 @@ impl Walk {
     fn cell(self) -> String {
         self.name.unwrap_or_else(|| self.at.to_string())
     }
+}
+
+fn is_text(value: &str) -> bool {
+    !value.is_empty() && value.parse::<f64>().is_err()
 }
 
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {

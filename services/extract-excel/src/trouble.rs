@@ -20,6 +20,13 @@ pub fn no_value(place: &str, at: Address, cell: &Cell) -> Fault {
             "a formula that was never calculated".to_owned(),
             "open and save the workbook in a spreadsheet program, or set `error_cells: \"null\"`".to_owned(),
         ),
+        Cell::NoDate(0.0) => (
+            "0, which among dates is a date that no calendar has".to_owned(),
+            "correct it, or set the column to `string` in `types` if it is a time of day".to_owned(),
+        ),
+        Cell::NoNumber(number) => {
+            (format!("{number}, which is no number that a workbook can hold"), "correct it".to_owned())
+        }
         Cell::NoDate(number) => (
             format!("{number}, which is shown as a date that no calendar has"),
             "correct it, or give the cell another format".to_owned(),

@@ -26,8 +26,15 @@ pub enum Cell {
     Span(String),
     /// An error: `#DIV/0!`.
     Error(String),
+    /// A 0 shown as a date or a time: midnight, or the day before the first one. What else its column holds tells which.
+    Zero {
+        /// Whether days are counted from 1904, so that it may be the first one.
+        from_1904: bool,
+    },
     /// A number shown as a date that no calendar has.
     NoDate(f64),
+    /// What is in the place of a number and is none: one beyond all floats.
+    NoNumber(f64),
     /// A formula whose result is not in the file.
     Uncalculated,
 }
@@ -40,7 +47,7 @@ impl Cell {
             DataRef::SharedString(text) => Self::Text(text.to_owned()),
             DataRef::String(text) => Self::Text(text),
             DataRef::Int(number) => Self::Number(number as f64),
-            DataRef::Float(number) => Self::Number(number),
+            DataRef::Float(number) => of_float(number),
             DataRef::Bool(truth) => Self::Truth(truth),
             DataRef::DateTime(moment) => of_serial(moment),
             DataRef::DateTimeIso(text) => Self::Moment(text),
@@ -55,7 +62,7 @@ impl Cell {
             Data::Empty => return None,
             Data::String(text) => Self::Text(text.clone()),
             Data::Int(number) => Self::Number(*number as f64),
-            Data::Float(number) => Self::Number(*number),
+            Data::Float(number) => of_float(*number),
             Data::Bool(truth) => Self::Truth(*truth),
             Data::DateTime(moment) => of_serial(*moment),
             Data::DateTimeIso(text) => Self::Moment(text.clone()),
@@ -70,7 +77,10 @@ impl Cell {
             Self::Number(number) if number.fract() == 0.0 && number.abs() < WHOLE => {
                 into.push_str(itoa::Buffer::new().format(*number as i64));
             }
-            Self::Number(number) | Self::NoDate(number) => into.push_str(ryu::Buffer::new().format(*number)),
+            Self::Number(number) | Self::NoDate(number) | Self::NoNumber(number) => {
+                into.push_str(ryu::Buffer::new().format(*number));
+            }
+            Self::Zero { .. } => into.push_str("00:00:00"),
             Self::Text(text) | Self::Moment(text) | Self::Span(text) | Self::Error(text) => into.push_str(text),
             Self::Truth(truth) => into.push_str(if *truth { "true" } else { "false" }),
             Self::Uncalculated => {}
@@ -101,6 +111,10 @@ impl Cell {
     }
 }
 
+fn of_float(number: f64) -> Cell {
+    if number.is_finite() { Cell::Number(number) } else { Cell::NoNumber(number) }
+}
+
 /// A number that a workbook shows as a date, a time, or a length of time.
 fn of_serial(moment: ExcelDateTime) -> Cell {
     let serial = moment.as_f64();
@@ -113,6 +127,9 @@ fn of_serial(moment: ExcelDateTime) -> Cell {
     let millis = (serial * DAY_MILLIS).round();
     if moment.is_duration() {
         return Cell::Span(span(millis));
+    }
+    if millis == 0.0 {
+        return Cell::Zero { from_1904 };
     }
     date_and_time(millis, from_1904).map_or(Cell::NoDate(serial), Cell::Moment)
 }
@@ -230,7 +247,7 @@ mod tests {
             (45_351.000_005_787, false, "2024-02-29T00:00:00.500"),
             (45_350.999_999_999_9, false, "2024-02-29"),
             (0.75, false, "18:00:00"),
-            (0.0, false, "00:00:00"),
+            (0.75, true, "18:00:00"),
             (43889.0, true, "2024-02-29"),
             (1.0, true, "1904-01-02"),
             (2_958_465.0, false, "9999-12-31"),
@@ -239,6 +256,10 @@ mod tests {
         }
         for value in [-1.0, 60.0, 60.5, 2_958_466.0, 1e300, f64::INFINITY] {
             assert_eq!(serial(value, false), Cell::NoDate(value), "{value}");
+        }
+        for from_1904 in [false, true] {
+            assert_eq!(serial(0.0, from_1904), Cell::Zero { from_1904 });
+            assert_eq!(shown(&serial(0.0, from_1904)), "00:00:00");
         }
     }
 

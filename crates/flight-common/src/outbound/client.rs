@@ -78,17 +78,25 @@ fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error 
     })
 }
 
-/// What went wrong at the bottom. The address, which may be a secret, is in the top alone.
+/// Why a request has no answer.
 pub fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it did not answer in time".to_owned();
+    let cause = cause(error);
+    match error.source() {
+        _ if error.is_timeout() => "it did not answer in time".to_owned(),
+        Some(_) if error.is_connect() => format!("it cannot be reached: {cause}"),
+        Some(_) => format!("its answer cannot be read: {cause}"),
+        None => "the request cannot be made".to_owned(),
     }
+}
+
+/// What went wrong at the bottom. The address, which may be a secret, is in the top alone.
+pub fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     match error.source() {
-        Some(_) => format!("it cannot be reached: {cause}"),
+        Some(_) => cause.to_string(),
         None => "the request cannot be made".to_owned(),
     }
 }

@@ -21,6 +21,8 @@ mod pause;
 pub use address::is_public;
 pub use allow::AllowList;
 #[cfg(feature = "outbound")]
-pub use client::{Lookup, NotPublic, TRUST, check, client, client_with, is_distrusted, reason, refusal, system_lookup};
+pub use client::{
+    Lookup, NotPublic, TRUST, cause, check, client, client_with, is_distrusted, reason, refusal, system_lookup,
+};
 #[cfg(feature = "outbound")]
 pub use pause::retry_after;

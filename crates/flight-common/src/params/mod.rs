@@ -7,12 +7,14 @@
 mod lookup;
 mod nearest;
 mod schema;
+mod secrets;
 mod settled;
 mod told;
 mod wrong;
 
 pub use nearest::{did_you_mean, nearest};
 pub use schema::ParamsSchema;
+pub use secrets::{SECRET, refuse_secrets, secrets_in};
 pub use wrong::{Wrong, bad_param, pointer};
 
 use crate::fault::{Fault, Violation};

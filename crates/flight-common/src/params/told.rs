@@ -34,10 +34,10 @@ pub(super) fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>
                 TypeKind::Multiple(many) => many.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
             };
             let given = error.instance();
-            let spelling = spelling(&wanted, given);
+            let spelling = spelling(&wanted, given).filter(|_| !passwords::is_of_credential(&pointer));
             let message = match given.is_f64() && wanted.split(" or ").any(|one| one == "integer") {
                 true => format!("{named}{given} is no whole number"),
-                false => format!("{named}expected {wanted}, got {}", kind_of(given)),
+                false => format!("{named}expected {wanted}, got {}", kind_of(given, &pointer)),
             };
             vec![Violation::new(pointer, message).help(spelling.or_else(|| describe_property(schema, &place)))]
         }
@@ -64,7 +64,7 @@ pub(super) fn violations(schema: &Value, error: &jsonschema::ValidationError<'_>
                     nearest(word, choices.iter().map(String::as_str)).map(|near| format!("did you mean \"{near}\"?")),
                 ),
                 _ => (
-                    format!("{named}this form is not understood: {}", kind_of(given)),
+                    format!("{named}this form is not understood: {}", kind_of(given, &pointer)),
                     describe_property(schema, &place),
                 ),
             };
@@ -104,8 +104,8 @@ fn spelling(wanted: &str, given: &Value) -> Option<String> {
     (wants("boolean") && given.is_string()).then(|| "write true or false".to_owned())
 }
 
-/// `a number (3.5)`, cut short.
-fn kind_of(value: &Value) -> String {
+/// `a number (3.5)`, cut short; of what may be a credential the kind alone.
+fn kind_of(value: &Value, pointer: &str) -> String {
     let kind = match value {
         Value::Null => return "nothing (null)".to_owned(),
         Value::Bool(_) => "a boolean",
@@ -114,6 +114,9 @@ fn kind_of(value: &Value) -> String {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     };
+    if passwords::is_of_credential(pointer) {
+        return kind.to_owned();
+    }
     let text: String = passwords::hidden_in(value).to_string().chars().take(40).collect();
     format!("{kind} ({text})")
 }

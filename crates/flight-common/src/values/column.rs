@@ -35,6 +35,7 @@ pub fn column(data_type: &DataType, given: bool, forms: &Arc<Forms>) -> Box<dyn 
     by_type(data_type, given, forms, Make { data_type, given })
 }
 
+/// Makes columns that take no room before they hold values: there may be very many.
 struct Make<'a> {
     data_type: &'a DataType,
     given: bool,
@@ -44,15 +45,16 @@ impl ByType for Make<'_> {
     type Made = Box<dyn Column>;
 
     fn primitive<P: Parse + 'static>(self, parse: P) -> Self::Made {
-        Box::new(Primitives { parse, values: PrimitiveBuilder::new().with_data_type(self.data_type.clone()) })
+        let values = PrimitiveBuilder::with_capacity(0).with_data_type(self.data_type.clone());
+        Box::new(Primitives { parse, values })
     }
 
     fn boolean(self) -> Self::Made {
-        Box::new(Booleans { given: self.given, values: BooleanBuilder::new() })
+        Box::new(Booleans { given: self.given, values: BooleanBuilder::with_capacity(0) })
     }
 
     fn text(self) -> Self::Made {
-        Box::new(Texts(StringBuilder::new()))
+        Box::new(Texts(StringBuilder::with_capacity(0, 0)))
     }
 }
 

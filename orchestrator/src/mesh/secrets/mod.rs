@@ -11,22 +11,20 @@ pub use source::Secrets;
 
 use super::{Call, Mesh, Planner, Running, StepPlan};
 use arrow::datatypes::SchemaRef;
-use flight_common::{Dataset, EdgeStream, Fault, StepCommand, StepDescription, Violation, Written, params};
+use flight_common::params::{SECRET, secrets_in};
+use flight_common::{Dataset, EdgeStream, Fault, StepCommand, StepDescription, Violation, Written};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use redact::Redactor;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A parameter with this in front is a reference to a secret.
-const SCHEME: &str = "secret://";
-
 /// The name of the secret that a text refers to, if it refers to one.
 ///
 /// # Errors
 /// Why it cannot be a name.
 pub(crate) fn secret_name(text: &str) -> Option<Result<&str, Fault>> {
-    let name = text.strip_prefix(SCHEME)?;
+    let name = text.strip_prefix(SECRET)?;
     Some(source::check(name).map(|()| name))
 }
 
@@ -44,11 +42,9 @@ impl<M> WithSecrets<M> {
 
     /// Puts secrets in the place of their references.
     async fn resolved(&self, mut command: StepCommand) -> Result<(StepCommand, Arc<Redactor>), Fault> {
-        let mut references = Vec::new();
-        find(&command.params, String::new(), &mut references);
         let mut redactor = Redactor::default();
         let mut missing = Vec::new();
-        for (pointer, name) in references {
+        for (pointer, name) in secrets_in(&command.params) {
             match self.secrets.get(&name).await {
                 Ok(value) => {
                     redactor.hide(&name, &value);
@@ -71,28 +67,6 @@ impl<M> WithSecrets<M> {
 
 fn violation((pointer, fault): &(String, Fault)) -> Violation {
     Violation::new(pointer.as_str(), fault.message()).help(fault.help_text().map(str::to_owned))
-}
-
-/// The JSON pointers of all references under a value, with the names they have.
-fn find(value: &Value, pointer: String, found: &mut Vec<(String, String)>) {
-    match value {
-        Value::String(text) => {
-            if let Some(name) = text.strip_prefix(SCHEME) {
-                found.push((pointer, name.to_owned()));
-            }
-        }
-        Value::Array(items) => {
-            for (place, item) in items.iter().enumerate() {
-                find(item, format!("{pointer}/{place}"), found);
-            }
-        }
-        Value::Object(map) => {
-            for (key, item) in map {
-                find(item, pointer.clone() + &params::pointer([key.as_str()]), found);
-            }
-        }
-        _ => {}
-    }
 }
 
 impl<M: Planner> Planner for WithSecrets<M> {

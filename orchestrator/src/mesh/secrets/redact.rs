@@ -3,7 +3,7 @@
 //! A value is looked for as it is, as it stands in JSON and in quoted messages, and as it stands in an address, where
 //! most characters of a password are written in another way.
 
-use flight_common::{Fault, StepReport, Violation};
+use flight_common::{Fault, StepReport, Violation, params};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl fmt::Debug for Redactor {
 impl Redactor {
     /// Strikes this value out from now on.
     pub fn hide(&mut self, name: &str, value: &str) {
-        let reference = format!("{}{name}", super::SCHEME);
+        let reference = format!("{}{name}", params::SECRET);
         let json = Value::from(value).to_string();
         let spellings = [
             (value.to_owned(), reference.clone()),

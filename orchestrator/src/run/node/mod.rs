@@ -85,7 +85,7 @@ impl<M: Mesh> NodeTask<M> {
         if let Some(earlier) = ended.earlier {
             outcome.remember(&earlier);
         }
-        outcome.duration_ms = begun.elapsed().as_secs_f64() * 1e3;
+        outcome.duration_ms = begun.elapsed().as_nanos() as f64 / 1e6;
         if let Some(report) = ended.report {
             outcome.fill(report);
         }

@@ -32,6 +32,16 @@ impl Records {
         self.ends.len() / self.width().max(1)
     }
 
+    /// The same records, each a value, in parts of at most so many.
+    pub fn parts(&self, records: usize) -> impl Iterator<Item = Self> {
+        let mut start = 0;
+        self.ends.chunks(records).map(move |ends| {
+            let begun = std::mem::replace(&mut start, ends.last().copied().unwrap_or_default());
+            let bytes = self.bytes[begun..start].to_vec();
+            Self { bytes, ends: ends.iter().map(|end| end - begun).collect(), names: None }
+        })
+    }
+
     /// The values, one after the other.
     pub fn values(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());

@@ -4,3 +4,4 @@ mod contract;
 mod safety;
 mod sheets;
 mod support;
+mod values;

@@ -3,7 +3,7 @@
 use crate::support::{read, read_at, workbook};
 use flight_common::FaultKind;
 use flight_common::testing::refused;
-use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
+use rust_xlsxwriter::{Chart, ChartType, ExcelDateTime, Format, Workbook};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -51,25 +51,6 @@ async fn each_format_gives_the_same_rows() {
 }
 
 #[tokio::test]
-async fn whole_numbers_that_floats_do_not_tell_apart_are_floats() {
-    for (last, wanted) in
-        [("9007199254740991", "Int64"), ("9007199254740992", "Float64"), ("9007199254740993", "Float64")]
-    {
-        let rows = format!(
-            r#"<row r="1"><c r="A1" t="str"><v>n</v></c></row><row r="2"><c r="A2"><v>7</v></c></row><row r="3"><c r="A3"><v>{last}</v></c></row>"#
-        );
-        let (names, _) = read(crate::support::raw(&rows), json!({})).await.expect("reads").shown();
-        assert_eq!(names, [format!("n: {wanted}")], "{last}");
-        // Further down than types are guessed from.
-        let read = read(crate::support::raw(&rows), json!({"sample_rows": 1})).await;
-        match wanted {
-            "Int64" => assert_eq!(read.expect("reads").cells(), [["7"], [last]]),
-            _ => drop(refused(read, FaultKind::BadData, &["A3"])),
-        }
-    }
-}
-
-#[tokio::test]
 async fn binary_sheets_are_read_like_others() {
     let book = crate::support::xlsb(&[(1.0, "Çelik 😀", true), (2.5, "007", false)]);
     let (names, cells) = read(&book, json!({})).await.expect("reads").shown();
@@ -80,6 +61,19 @@ async fn binary_sheets_are_read_like_others() {
     let merged = read(&book, json!({"merged_cells": "each"})).await;
     let fault = refused(merged, FaultKind::BadParams, &[".xlsb", ".xlsx"]);
     assert_eq!(fault.violations()[0].pointer, "/merged_cells");
+}
+
+#[tokio::test]
+async fn places_count_sheets_of_cells_and_no_charts() {
+    let mut book = Workbook::new();
+    book.add_worksheet().write(0, 0, "a").expect("written");
+    let mut chart = Chart::new(ChartType::Column);
+    chart.add_series().set_values("Sheet1!$A$1:$A$2");
+    book.add_chartsheet().insert_chart(0, 0, &chart).expect("a chart");
+    book.add_worksheet().write(0, 0, "b").expect("written");
+    let book = book.save_to_buffer().expect("a workbook");
+    assert_eq!(read(&book, json!({"sheet": 2})).await.expect("reads").shown().0, ["b: Utf8"]);
+    refused(read(&book, json!({"sheet": 3})).await, FaultKind::BadParams, &["no sheet 3, but 2"]);
 }
 
 #[tokio::test]
@@ -171,25 +165,6 @@ async fn names_that_are_equal_are_refused_or_told_apart() {
     refused(read(twice(), json!({})).await, FaultKind::BadData, &["columns A and C", "\"a\"", "duplicate_headers"]);
     let ran = read(twice(), json!({"duplicate_headers": "rename"})).await.expect("reads");
     assert_eq!((ran.shown().0, ran.cells().len()), (["a: Utf8", "A: Utf8", "a.1: Utf8"].map(String::from).to_vec(), 0));
-}
-
-#[tokio::test]
-async fn dates_times_and_lengths_of_time_are_told_apart() {
-    let book = workbook(|sheet| {
-        sheet.write_row(0, 0, ["day", "moment", "time", "length", "iso"]).expect("written");
-        for (column, (serial, form)) in
-            [(45351.0, "dd/mm/yyyy"), (45351.75, "yyyy-mm-dd hh:mm"), (0.75, "hh:mm"), (1.0625, "[h]:mm")]
-                .into_iter()
-                .enumerate()
-        {
-            let format = Format::new().set_num_format(form);
-            sheet.write_number_with_format(1, column as u16, serial, &format).expect("written");
-        }
-        sheet.write(1, 4, "2024-02-29").expect("written");
-    });
-    let (names, cells) = read(book, json!({})).await.expect("reads").shown();
-    assert_eq!(names, ["day: Date32", "moment: Timestamp(µs)", "time: Time64(µs)", "length: Utf8", "iso: Date32"]);
-    assert_eq!(cells, [["2024-02-29", "2024-02-29T18:00:00", "18:00:00", "25:30:00", "2024-02-29"]]);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use arrow::json::ReaderBuilder;
 use arrow::json::reader::{Decoder, infer_json_schema_from_iterator};
 use exact::{Exact, Offence, Wrong};
 use expected::Whole;
-use flight_common::{BATCH_ROWS, Fault, uncompressed};
+use flight_common::{Fault, sparse_rows, uncompressed};
 use records::{Block, Broken, Records};
 use scan::{Scan, text_of};
 use serde::de::IgnoredAny;
@@ -180,7 +180,7 @@ pub fn batches(path: &str, file: File, wanted: Wanted) -> Result<Batches, Fault>
     // What a record lacks is null, whatever other files say.
     let fields: Fields = columns.iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
     let decoder = ReaderBuilder::new(Arc::new(Schema::new(fields)))
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(sparse_rows(columns.len()))
         .with_coerce_primitive(true)
         .build_decoder()
         .map_err(|error| damaged(path, error))?;
