@@ -158,7 +158,7 @@ fn is_api_key(map: &serde_json::Map<String, Value>) -> bool {
 }
 
 /// Parameters that are credentials, in small letters; `value` is one in `{type: api_key, value: …}`.
-const CREDENTIALS: [&str; 16] = [
+const CREDENTIALS: [&str; 17] = [
     "access_token",
     "api_key",
     "apikey",
@@ -171,6 +171,7 @@ const CREDENTIALS: [&str; 16] = [
     "private-token",
     "proxy-authorization",
     "refresh_token",
+    "secret",
     "token",
     "value",
     "x-api-key",
@@ -254,6 +255,7 @@ mod tests {
             ("\"postgres://ann:pa/s@s@h:1/db\" # x@y", "\"postgres://ann:******@h:1/db\" # x@y"),
             ("mysql://ann:é@h?password=abc&x=1", "mysql://ann:**@h?password=***&x=1"),
             ("url: https://h/a?token=abc&x=1&sig=d#e", "url: https://h/a?token=***&x=1&sig=*#e"),
+            ("secret: \"plain\", url: x", "secret: \"*****\", url: x"),
             ("{X-Auth-Token: abc, Cookie: s=1}", "{X-Auth-Token: ***, Cookie: ***}"),
             ("params: {key: id, access_token: abc}", "params: {key: id, access_token: ***}"),
             ("next: https://h/?access_token={{ t }}", "next: https://h/?access_token={{ t }}"),

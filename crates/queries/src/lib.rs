@@ -6,7 +6,7 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
-//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), and times are of any year (`timestamps`, `truncate`) |
+//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), and times are of any year (`timestamps`, `truncate`) |
 //! | [`alone`] | the same for an expression that stands alone |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
@@ -23,6 +23,7 @@ mod average;
 mod digits;
 mod disk;
 mod endable;
+mod extremes;
 mod faults;
 mod functions;
 mod lengths;

@@ -3,6 +3,7 @@
 use crate::arithmetic::CheckArithmetic;
 use crate::average::check_averages;
 use crate::disk::Disk;
+use crate::extremes::order_extremes;
 use crate::functions;
 use crate::lengths::LengthsCompare;
 use crate::literals::ExactLiterals;
@@ -66,6 +67,7 @@ pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionSt
     }
     if let Some(aggregate) = builder.aggregate_functions() {
         check_sums(aggregate);
+        order_extremes(aggregate);
         check_averages(aggregate);
     }
     builder

@@ -125,7 +125,7 @@ async fn open(api: &Api, id: &str, step: &str, output: Option<&str>) -> Result<(
     let Some(found) = found else {
         let known: Vec<String> = kept.iter().map(|kept| format!("{}.{}", kept.step, kept.output)).collect();
         let help = match known.is_empty() {
-            true => "set `checkpoint: true` at a step, and its output is kept".to_owned(),
+            true => KeptOutput::NONE.to_owned(),
             false => format!("this run has kept {}", known.join(", ")),
         };
         return Err(Fault::not_found(format!("run {id} has kept no output \"{wanted}\" of {step}")).help(help).into());

@@ -86,7 +86,7 @@ impl Inner {
         main.cloned().ok_or_else(|| {
             let known: Vec<String> = kept.iter().map(|one| path_of(one).join("/")).collect();
             let help = match known.is_empty() {
-                true => "set `checkpoint: true` at a step, and its output is kept".to_owned(),
+                true => KeptOutput::NONE.to_owned(),
                 false => format!("there are {}", known.join(", ")),
             };
             Fault::not_found(format!("run {} has kept no such output of {}", place.run, place.step)).help(help)

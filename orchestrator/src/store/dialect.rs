@@ -86,6 +86,14 @@ impl Dialect {
         }
     }
 
+    /// What tells the file that all is in, if it is one.
+    pub fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => Some("SELECT file FROM pragma_database_list WHERE name = 'main'"),
+            Self::Postgres => None,
+        }
+    }
+
     /// What keeps a row that is read as it is until the end of the transaction, as an update would: others may still write
     /// rows that refer to it.
     pub fn hold(self) -> &'static str {

@@ -30,6 +30,12 @@ pub struct KeptOutput {
     pub created_at: i64,
 }
 
+impl KeptOutput {
+    /// What to say where a run has none.
+    pub const NONE: &'static str = "a step with `checkpoint: true` keeps its output, until the service's time or room for \
+                                    such is over";
+}
+
 /// A load that has committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Committed {

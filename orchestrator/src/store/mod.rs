@@ -57,9 +57,10 @@ pub use tokens::{Role, Token, TokenName};
 
 use choose::Turns;
 use dialect::Dialect;
-use flight_common::passwords;
+use flight_common::{DataRoot, passwords};
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -117,7 +118,13 @@ impl Store {
         let mut tx = self.writer.begin().await?;
         // Of no run: it only asks for the right.
         sqlx::query("UPDATE runs SET fence = fence WHERE id = ''").execute(&mut *tx).await?;
-        Ok(())
+        drop(tx);
+        // It is not asked of the disk before something is written.
+        let Some(file) = self.dialect.file() else { return Ok(()) };
+        let file: String = sqlx::query_scalar(file).fetch_one(&self.reader).await?;
+        let Some(folder) = Path::new(&file).parent().filter(|_| !file.is_empty()) else { return Ok(()) };
+        let room = DataRoot::open(folder).and_then(|folder| folder.check());
+        room.map_err(|fault| StoreError::Unavailable(fault.to_string()))
     }
 
     /// Closes every connection.

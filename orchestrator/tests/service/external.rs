@@ -17,7 +17,10 @@ async fn what_cannot_be_taken_back_is_not_done_again_unasked() {
     let row = replica.until(&run, RunState::Failed).await;
     assert_eq!((row.attempt, house.paid()), (2, 1), "the second attempt has seen that it may not");
     let why = row.fault.expect("a reason").to_string();
-    assert!(why.contains("an earlier attempt has begun it, and ended with") && why.contains("peer.txt"), "{why}");
+    assert!(
+        why.contains("an earlier attempt has begun it, and ended with") && why.contains("the peer is out of reach"),
+        "{why}"
+    );
     assert_eq!(replica.steps_of(&run, 0).await[0], ("n".to_owned(), "done".to_owned()));
 
     std::fs::write(house.folder.path().join("peer.txt"), "").expect("written");

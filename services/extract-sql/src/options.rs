@@ -91,7 +91,11 @@ fn timeout(text: &str) -> Result<Duration, Fault> {
     let parsed = parsed.map_err(|fault| fault.help("write 90s, 10m or 2h"))?;
     match parsed.as_millis() {
         0 => Err(refuse("/timeout", "timeout: no query ends in no time").help("write 90s, 10m or 2h")),
-        _ => Ok(parsed.min(LONGEST)),
+        _ if parsed > LONGEST => {
+            let message = format!("timeout: {text} is longer than 24 days, which is the most");
+            Err(refuse("/timeout", message).help("read what takes so long in parts"))
+        }
+        _ => Ok(parsed),
     }
 }
 

@@ -11,7 +11,11 @@ use reqwest::{Response, Url};
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-/// Bytes that an answer may have: far above any, and far below what hurts.
+/// Bytes that an answer may have for each token that was asked for: far above any, also where all of it is escapes.
+const TOKEN_BYTES: u64 = 64;
+/// And those around them.
+const FRAME_BYTES: usize = 64 << 10;
+/// Bytes that it may have at most.
 const MOST_BYTES: usize = 8 << 20;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -81,7 +85,7 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| failed(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = bytes(response).await?;
+        let body = bytes(response, self.endpoint.manner.most_tokens()).await?;
         if !status.is_success() {
             return Err(Trouble::of_answer(status, &headers, &body, SystemTime::now()));
         }
@@ -130,12 +134,16 @@ pub fn bearer(key: &Hidden) -> Result<HeaderValue, Fault> {
     Ok(value)
 }
 
-async fn bytes(mut response: Response) -> Result<Vec<u8>, Trouble> {
+/// What is in an answer, which has no more than `most_tokens` can be.
+async fn bytes(mut response: Response, most_tokens: u64) -> Result<Vec<u8>, Trouble> {
+    let tokens = usize::try_from(most_tokens.saturating_mul(TOKEN_BYTES)).unwrap_or(MOST_BYTES);
+    let most = tokens.saturating_add(FRAME_BYTES).min(MOST_BYTES);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
-        if body.len() + chunk.len() > MOST_BYTES {
-            let fault = Fault::bad_data("the answer of the model server is longer than 8 MiB");
-            return Err(Trouble::prompt(fault.help("check that the address is that of its API")));
+        if body.len() + chunk.len() > most {
+            let message = format!("the answer of the model server is longer than {} KiB", most >> 10);
+            let help = format!("{most_tokens} tokens were asked for: check that the address is that of its API");
+            return Err(Trouble::prompt(Fault::bad_data(message).help(help)));
         }
         body.extend_from_slice(&chunk);
     }

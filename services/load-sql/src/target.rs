@@ -102,7 +102,11 @@ impl Target {
         let null = found.split(", ").any(|part| part == "null");
         let (what, help) = match null {
             true => ("a null", "leave rows without keys out, or give them some"),
-            false => ("more than one row", "leave one row of each: SELECT DISTINCT ON in the step sql"),
+            false => (
+                "more than one row",
+                "leave one row of each, as the database compares them (to MariaDB a and A are one, unless the column's collation \
+                 tells them apart): SELECT DISTINCT ON in the step sql",
+            ),
         };
         Fault::bad_data(format!("keys ({keys}): the rows hold {what} for ({found})")).help(help)
     }

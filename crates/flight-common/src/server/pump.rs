@@ -145,7 +145,8 @@ impl Pump {
     ) -> Result<(), Fault> {
         let Some(limit) = self.deadline else { return self.push_all(encoded, outlet).await };
         timeout(limit, self.push_all(encoded, outlet)).await.unwrap_or_else(|_| {
-            Err(Fault::timed_out(format!("the caller's deadline of {} s passed", limit.as_secs_f32())))
+            let message = format!("the caller's deadline of {} s passed", limit.as_secs_f32());
+            Err(Fault::timed_out(message).help("raise the step's `timeout`, which a run makes its deadline"))
         })
     }
 

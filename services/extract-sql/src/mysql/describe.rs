@@ -32,7 +32,7 @@ pub async fn prepared(session: &mut Session, options: &Options) -> Result<(State
     let statement = prepared.map_err(|error| said(&address, &error, &options.query))?;
     let wanted: Vec<String> = (1..=statement.num_params()).map(|place| format!("? number {place}")).collect();
     given::check_count(&wanted, options.values.len())?;
-    let layout = layout(&statement.columns())?;
+    let layout = layout(&statement.columns(), statement.num_params() > 0)?;
     Ok((statement, layout))
 }
 
@@ -53,21 +53,23 @@ pub async fn unchanged(session: &mut Session, options: &Options, planned: &Layou
 ///
 /// # Errors
 /// [`FaultKind::BadData`]
-pub fn check_answer(answer: &[Column], planned: &Layout) -> Result<(), Fault> {
-    let now = layout(answer)?;
+pub fn check_answer(answer: &[Column], has_params: bool, planned: &Layout) -> Result<(), Fault> {
+    let now = layout(answer, has_params)?;
     if now == *planned {
         return Ok(());
     }
     let (was, is) = (columns::shown(&planned.schema), columns::shown(&now.schema));
     Err(Fault::bad_data(format!("the database said that the query gives {was}, and it gives {is}"))
-        .help("give what depends on a value of params a type of its own: CAST(? AS CHAR), CAST(? AS DECIMAL(10, 2))"))
+        .help("give what depends on a value of params a type of its own: CAST(? AS SIGNED), CAST(? AS DECIMAL(10, 2))"))
 }
 
-fn layout(columns: &[Column]) -> Result<Layout, Fault> {
+/// How long whole numbers are that are computed, the server may learn from a value of `params`: they are read as long ones.
+fn layout(columns: &[Column], has_params: bool) -> Result<Layout, Fault> {
     let names: Vec<_> = columns.iter().map(Column::name_str).collect();
     let told = names.iter().zip(columns).map(|(name, column)| {
-        let form = form(column).map(|form| (form.data_type(), form));
-        (&**name, form)
+        let is_computed = has_params && column.org_table_ref().is_empty();
+        let form = form(column).map(|form| if is_computed { form.long() } else { form });
+        (&**name, form.map(|form| (form.data_type(), form)))
     });
     columns::taken(told).map(|(schema, forms)| Layout { schema, forms })
 }

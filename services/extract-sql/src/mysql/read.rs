@@ -55,7 +55,7 @@ pub fn rows(query: Query, context: StepContext) -> BatchStream {
             let asked = session.conn().exec_iter(statement, bound(&options.values));
             let asked = wait::waited(&address, options.timeout, asked).await?;
             let mut rows = asked.map_err(|error| said(&address, &error, &options.query))?;
-            check_answer(rows.columns_ref(), &layout)?;
+            check_answer(rows.columns_ref(), !options.values.is_empty(), &layout)?;
             let empty = || {
                 Draft::new(layout.schema.clone(), layout.forms.iter().map(|form| Cells::new(*form)).collect())
             };

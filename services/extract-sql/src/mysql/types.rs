@@ -120,6 +120,15 @@ fn decimal(length: u32, scale: u8, unsigned: bool) -> Result<Form, Wrong> {
 }
 
 impl Form {
+    /// The form of whole numbers of any length, for one of whole numbers.
+    pub fn long(self) -> Self {
+        match self {
+            Self::Int8 | Self::Int16 | Self::Int32 => Self::Int64,
+            Self::UInt8 | Self::UInt16 | Self::UInt32 => Self::UInt64,
+            other => other,
+        }
+    }
+
     /// The type that it becomes.
     pub fn data_type(self) -> DataType {
         match self {

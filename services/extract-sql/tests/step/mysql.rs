@@ -73,12 +73,17 @@ async fn values_are_bound_and_never_read_as_sql() {
         ask("SELECT id FROM t WHERE name <=> ? OR id = ? LIMIT ?", json!([null, true, 5])).await.expect("read"),
         [["1"], ["3"]]
     );
+    assert_eq!(ask("SELECT CAST(? AS SIGNED) AS a, 1 AS b", json!([5])).await.expect("read"), [["5", "1"]]);
+    assert_eq!(
+        ask("SELECT CAST(? AS UNSIGNED) AS a", json!([u64::MAX])).await.expect("read"),
+        [[u64::MAX.to_string()]]
+    );
     let cast = "SELECT JSON_VALUE(CAST(? AS CHAR), '$.a') AS a";
     assert_eq!(ask(cast, json!([{"a": "x"}])).await.expect("read"), [["x"]]);
     let fault =
         ask("SELECT JSON_VALUE(?, '$.a') AS a", json!([{"a": "x"}])).await.expect_err("no type before the value");
     assert_eq!(fault.kind(), FaultKind::BadData);
-    assert!(fault.help_text().is_some_and(|help| help.contains("CAST(? AS CHAR)")), "{fault:?}");
+    assert!(fault.help_text().is_some_and(|help| help.contains("CAST(? AS SIGNED)")), "{fault:?}");
     assert_eq!(
         ask("SELECT 'a:b ? :c' AS a, 7 / CAST(? AS SIGNED) AS b", json!([2])).await.expect("read")[0][0],
         "a:b ? :c"

@@ -78,7 +78,7 @@ async fn a_prompt_that_will_not_do_is_not_asked_again() {
         (Reply::json(json!({"choices": []})), "no choice"),
         (Reply::json(json!({"choices": [{"message": {"content": null, "refusal": "I will not"}}]})), "I will not"),
         (Reply::json(json!({"choices": "none"})), "is none"),
-        (Reply::text(200, "x".repeat(9 << 20)), "8 MiB"),
+        (Reply::text(200, "x".repeat(200 << 10)), "longer than"),
     ] {
         let server = Server::in_turn(vec![reply]).await;
         let fault = fails(&server, json!({"retries": 0})).await;

@@ -163,6 +163,22 @@ async fn nan_and_zeros_are_told_apart_as_sql_says() {
 }
 
 #[tokio::test]
+async fn nan_is_the_greatest_of_a_group_whatever_the_order_of_rows() {
+    for values in [[1.0, f64::NAN, 2.0], [f64::NAN, 1.0, 2.0], [1.0, 2.0, f64::NAN]] {
+        let mut all = values.to_vec();
+        all.extend([f64::NAN, f64::NAN, 3.0, f64::INFINITY]);
+        let input = make_batch(vec![
+            ("g", Arc::new(Int64Array::from(vec![1, 1, 1, 2, 2, 3, 3])) as ArrayRef),
+            ("x", Arc::new(arrow::array::Float64Array::from(all))),
+        ]);
+        for x in ["x", "CAST(x AS FLOAT)"] {
+            let query = format!("SELECT g, min({x}) AS a, max({x}) AS b FROM input GROUP BY g ORDER BY g");
+            assert_eq!(shown(&ask(&query, &input).await), ["1|1.0|NaN", "2|NaN|NaN", "3|3.0|inf"], "{values:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn views_leave_only_where_views_came_in() {
     let plain = batch!("s" => StringArray ["a long text that is no inline view", "b"]);
     let query = "SELECT s || 'x' AS a, substr(s, 2) AS b, split_part(s, ' ', 2) AS c, array_agg(s) OVER () AS d, \
