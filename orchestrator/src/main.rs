@@ -48,7 +48,13 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Fault> {
-    let _telemetry = telemetry::init("quiver-orchestrator", cli.log_format, "info");
+    let telemetry = telemetry::init("quiver-orchestrator", cli.log_format, "info");
+    let served = serve(cli).await;
+    telemetry.close().await;
+    served
+}
+
+async fn serve(cli: Cli) -> Result<(), Fault> {
     let mut signals = StopSignals::listen();
     let clients = cli.steps.iter().map(|address| StepClient::tcp(address)).collect::<Result<_, _>>()?;
     let env = cli.env.open()?;

@@ -156,9 +156,10 @@ pub fn main(step: impl Step) -> ExitCode {
     };
     let result = runtime().and_then(|runtime| {
         runtime.block_on(async {
-            let _telemetry = telemetry::init(name, cli.log_format, "info");
+            let telemetry = telemetry::init(name, cli.log_format, "info");
             let served = serve(registry, cli.env.open()?, &cli.listen).await;
             farewells().await;
+            telemetry.close().await;
             served
         })
     });

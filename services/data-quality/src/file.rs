@@ -3,6 +3,7 @@
 //! It is read as often as need be, some columns at a time and batch by batch, in the types that are asked for. Texts of CSV
 //! are read strictly: what is no value of the type is a fault, and not a null.
 
+use crate::marked::{MARK, Marked};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::cmp::distinct;
@@ -14,11 +15,12 @@ use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 use flight_common::cells::plain_type;
 use flight_common::params::{bad_param, did_you_mean};
-use flight_common::values::{USUAL_NULLS, types};
+use flight_common::values::types;
 use flight_common::{DataRoot, Fault, FileIdentity, Violation, peek, uncompressed};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use regex::Regex;
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
@@ -26,11 +28,9 @@ use std::sync::{Arc, LazyLock};
 
 /// Characters of a value that are shown.
 const SHOWN: usize = 60;
-/// Nulls of CSV, spelled as `extract-csv` reads them.
-static NULLS: LazyLock<Regex> = LazyLock::new(|| {
-    let words: Vec<String> = USUAL_NULLS.iter().map(|word| regex::escape(word)).collect();
-    Regex::new(&format!("^({})$", words.join("|"))).expect("escaped words are a pattern")
-});
+/// Nulls of CSV, as they are marked.
+static NULLS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!("^{}$", regex::escape(MARK))).expect("escaped words are a pattern"));
 
 /// A file, as it was when it was looked into.
 pub struct ReferenceFile {
@@ -224,17 +224,21 @@ fn look_parquet(file: File) -> Result<(Schema, bool), ArrowError> {
 
 fn look_csv(file: File) -> Result<(Schema, bool), ArrowError> {
     let (schema, rows) = Format::default().with_header(true).infer_schema(text_of(file)?, Some(1))?;
+    let mut names = HashSet::new();
+    if let Some(twice) = schema.fields().iter().find(|field| !names.insert(field.name())) {
+        return Err(ArrowError::CsvError(format!("two columns are called \"{}\"", twice.name())));
+    }
     let fields = schema.fields().iter().map(|field| Field::new(field.name(), DataType::Null, true));
     Ok((Schema::new(fields.collect::<Vec<_>>()), rows == 0))
 }
 
-/// The text of a CSV file, uncompressed. A byte order mark is no part of the first name.
+/// The text of a CSV file, uncompressed, with its nulls marked. A byte order mark is no part of the first name.
 fn text_of(file: File) -> std::io::Result<Box<dyn Read + Send>> {
     let (first, mut text) = peek::<3>(uncompressed(file)?)?;
     if first == b"\xef\xbb\xbf" {
         text.read_exact(&mut [0; 3])?;
     }
-    Ok(Box::new(text))
+    Ok(Box::new(Marked::new(text)))
 }
 
 fn unreadable(path: &str, error: impl Display) -> Fault {

@@ -7,7 +7,7 @@
 //! | `tally`, `distinct` | what all batches tell together, in bounded memory |
 //! | `row_rule`, `reference`, `reject`, `fresh` | rules about single rows, and the rows that do not pass; the age of the newest value |
 //! | `drift` | how values are distributed, here and in a file |
-//! | `file`, `hashes` | a file that data are compared with, and the set of its values |
+//! | `file`, `marked`, `hashes` | a file that data are compared with, its nulls told from texts, and the set of its values |
 //! | `check`, `report`, `page` | the result, for reports and faults, and as files: for programs, and for people |
 //!
 //! Rows leave as soon as they have been looked at. The verdict comes with the end of the stream: a gate that fails ends
@@ -23,6 +23,7 @@ mod file;
 mod fresh;
 mod hash;
 mod hashes;
+mod marked;
 mod names;
 mod observe;
 mod page;

@@ -70,8 +70,8 @@ impl Bill {
         self.count("prompt_tokens", usage.prompt_tokens);
         self.count("completion_tokens", usage.completion_tokens);
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.prompt_tokens += usage.prompt_tokens;
-        tokens.completion_tokens += usage.completion_tokens;
+        tokens.prompt_tokens = tokens.prompt_tokens.saturating_add(usage.prompt_tokens);
+        tokens.completion_tokens = tokens.completion_tokens.saturating_add(usage.completion_tokens);
         if let Some(prices) = self.prices {
             self.meter.detail("cost", prices.of(tokens.prompt_tokens, tokens.completion_tokens));
         }

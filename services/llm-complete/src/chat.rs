@@ -3,7 +3,7 @@
 //! Servers agree on little beyond what is named here, so an answer may lack everything that is not needed, and may hold
 //! more.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -70,6 +70,7 @@ struct Message<'a> {
 #[serde(default)]
 pub struct Answer {
     choices: Vec<Choice>,
+    #[serde(deserialize_with = "told")]
     usage: Option<Usage>,
     /// Why there is none.
     pub error: Option<Complaint>,
@@ -97,6 +98,11 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Of the answer.
     pub completion_tokens: u64,
+}
+
+/// A usage that is none is not told: the answer has been paid for nonetheless.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Usage>, D::Error> {
+    Ok(Usage::deserialize(Value::deserialize(deserializer)?).ok())
 }
 
 /// What is wrong, in a server's words.
@@ -213,6 +219,20 @@ mod tests {
         assert_eq!(completion(answer), Ok(Completion { words: "yes".into(), cut_off: false }));
         let answer = json!({"choices": [{"message": {"content": "ye"}, "finish_reason": "length"}]});
         assert!(completion(answer).expect("words").cut_off);
+    }
+
+    #[test]
+    fn a_usage_that_is_none_costs_no_answer() {
+        let told = |usage: Value| {
+            let answer = json!({"choices": [{"message": {"content": "yes"}}], "usage": usage});
+            let answer: Answer = serde_json::from_value(answer).expect("an answer");
+            (answer.usage(), answer.completion().is_ok())
+        };
+        let usage = Usage { prompt_tokens: 3, completion_tokens: 0 };
+        assert_eq!(told(json!({"prompt_tokens": 3, "total_tokens": 4})), (Some(usage), true));
+        for wrong in [json!({"prompt_tokens": -1}), json!({"completion_tokens": "2"}), json!("free"), json!(null)] {
+            assert_eq!(told(wrong.clone()), (None, true), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::chat::{Answer, Completion, Manner, Usage};
 use crate::hidden::Hidden;
-use crate::trouble::{Reach, Trouble};
+use crate::trouble::{Reach, Trouble, shortened};
 use flight_common::Fault;
 use flight_common::outbound::{self, AllowList};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -69,7 +69,7 @@ impl Client {
             Ok(answer) => {
                 let usage = answer.usage();
                 let completion = answer.completion().map_err(|why| {
-                    Trouble::prompt(Fault::bad_data(why).help("look at what the prompt is for this row"))
+                    Trouble::prompt(Fault::bad_data(shortened(&why)).help("look at what the prompt is for this row"))
                 });
                 (Some(usage), completion.map_err(|trouble| self.without_key(trouble)))
             }
@@ -85,10 +85,13 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| failed(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = bytes(response, self.endpoint.manner.most_tokens()).await?;
+        let most_tokens = self.endpoint.manner.most_tokens();
+        let body = bytes(response, most_bytes(most_tokens)).await?;
         if !status.is_success() {
-            return Err(Trouble::of_answer(status, &headers, &body, SystemTime::now()));
+            // What it says at such length is not for people, but the status is.
+            return Err(Trouble::of_answer(status, &headers, &body.unwrap_or_default(), SystemTime::now()));
         }
+        let body = body.ok_or_else(|| too_long(most_tokens))?;
         serde_json::from_slice(&body).map_err(|error| malformed(&error))
     }
 
@@ -134,20 +137,30 @@ pub fn bearer(key: &Hidden) -> Result<HeaderValue, Fault> {
     Ok(value)
 }
 
-/// What is in an answer, which has no more than `most_tokens` can be.
-async fn bytes(mut response: Response, most_tokens: u64) -> Result<Vec<u8>, Trouble> {
-    let tokens = usize::try_from(most_tokens.saturating_mul(TOKEN_BYTES)).unwrap_or(MOST_BYTES);
-    let most = tokens.saturating_add(FRAME_BYTES).min(MOST_BYTES);
+/// Bytes that an answer of so many tokens may have.
+fn most_bytes(tokens: u64) -> usize {
+    let words = usize::try_from(tokens.saturating_mul(TOKEN_BYTES)).unwrap_or(MOST_BYTES);
+    words.saturating_add(FRAME_BYTES).min(MOST_BYTES)
+}
+
+/// What is in an answer, if it has no more bytes than these.
+async fn bytes(mut response: Response, most: usize) -> Result<Option<Vec<u8>>, Trouble> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
         if body.len() + chunk.len() > most {
-            let message = format!("the answer of the model server is longer than {} KiB", most >> 10);
-            let help = format!("{most_tokens} tokens were asked for: check that the address is that of its API");
-            return Err(Trouble::prompt(Fault::bad_data(message).help(help)));
+            return Ok(None);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok(Some(body))
+}
+
+fn too_long(most_tokens: u64) -> Trouble {
+    let most = most_bytes(most_tokens) >> 10;
+    let message =
+        format!("the answer of the model server is longer than {most} KiB: far longer than max_tokens allows");
+    let help = format!("{most_tokens} tokens were asked for: check that the address is that of its API");
+    Trouble::prompt(Fault::bad_data(message).help(help))
 }
 
 /// No JSON, or one that ends too early: the connection may have been cut where nobody could see it.
@@ -155,7 +168,7 @@ fn malformed(error: &serde_json::Error) -> Trouble {
     match error.is_eof() {
         true => Trouble::passing(Fault::upstream("the answer of the model server was cut short")),
         false => Trouble::prompt(
-            Fault::bad_data(format!("the answer of the model server is none: {error}"))
+            Fault::bad_data(shortened(&format!("the answer of the model server is none: {error}")))
                 .help("check that the address is that of an OpenAI-compatible API"),
         ),
     }

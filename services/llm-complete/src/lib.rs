@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`params`](Params), [`Operator`], `hidden`, `plan` | the knobs, and what they become |
 //! | `work`, `template` | which rows are asked for, what, and where answers go: no I/O |
-//! | `portion`, `rows`, `flow` | rows in and out, in order, within memory |
+//! | `portion`, `room`, `rows`, `flow` | rows in and out, in order, within memory |
 //! | `asker`, `memo`, `pace` | prompts asked once, at a pace, and again |
 //! | `answerer` | whom is asked |
 //! | `client`, `chat`, `trouble` | one request to a server, and what its answer means |
@@ -31,6 +31,7 @@ mod pace;
 mod params;
 mod plan;
 mod portion;
+mod room;
 mod rows;
 mod template;
 mod trouble;

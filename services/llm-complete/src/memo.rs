@@ -1,7 +1,8 @@
 //! Identical prompts are asked once.
 //!
 //! A prompt that is under way is waited for by all who have it. Its answer, or its failure, is remembered as long as the
-//! memory budget has room; without room it is forgotten when it has been given out, and asked again if it comes back.
+//! memory budget has room, of which it leaves most to others; without room it is forgotten when it has been given out, and
+//! asked again if it comes back.
 
 use crate::trouble::Trouble;
 use flight_common::{MemoryBudget, Reservation};
@@ -21,15 +22,20 @@ pub struct Memo(Mutex<Inner>);
 struct Inner {
     known: HashMap<Key, Arc<OnceCell<Outcome>>>,
     reserved: Reservation,
+    /// Bytes to remember at most.
+    most: usize,
 }
 
+/// The part of all memory that may be remembered.
+const PART: usize = 4;
 /// Bytes that an entry takes beside its words: key, cell, and the room that a hash table leaves free.
 const ENTRY: usize = 256;
 
 impl Memo {
     /// Nothing is known yet.
     pub fn new(budget: &MemoryBudget) -> Self {
-        Self(Mutex::new(Inner { known: HashMap::new(), reserved: budget.reservation() }))
+        let most = budget.limit() / PART;
+        Self(Mutex::new(Inner { known: HashMap::new(), reserved: budget.reservation(), most }))
     }
 
     /// The outcome of a prompt. `ask` is polled only if nobody has asked and nobody is asking.
@@ -61,7 +67,8 @@ impl Memo {
     fn settle(&self, key: &Key, outcome: &Outcome) {
         let bytes = ENTRY + outcome.as_ref().map_or(ENTRY, |words| words.len());
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !inner.reserved.try_grow(bytes) {
+        let has_room = bytes <= inner.most - inner.reserved.bytes();
+        if !(has_room && inner.reserved.try_grow(bytes)) {
             inner.known.remove(key);
         }
     }

@@ -143,6 +143,9 @@ fn mismatches(params: &Params) -> Vec<Violation> {
     if gaps && params.output_column.is_some() {
         wrong.push(violation("/output_column", "output_column goes with prompt", "the words stay in text_column"));
     }
+    if params.output_column.as_deref() == Some("") {
+        wrong.push(violation("/output_column", "output_column is empty", "name the new column: answer"));
+    }
     if !gaps && params.missing_placeholder.is_some() {
         let message = "missing_placeholder goes with text_column";
         wrong.push(violation("/missing_placeholder", message, "a prompt has no gap"));

@@ -8,7 +8,7 @@ use crate::work::Work;
 use arrow::array::RecordBatch;
 use async_stream::try_stream;
 use flight_common::wire::row_bytes;
-use flight_common::{BatchStream, Fault, Reservation};
+use flight_common::{BatchStream, Fault};
 use futures::{Stream, StreamExt};
 use std::sync::Arc;
 
@@ -23,16 +23,28 @@ pub struct Portion {
     pub first: u64,
     /// Those to ask for.
     pub wanted: Vec<usize>,
-    /// The memory that it takes while it is under way, if there was any.
-    pub reserved: Option<Reservation>,
 }
 
 impl Portion {
     /// Bytes that it takes while it is under way: the rows, their prompts and their answers.
     pub fn bytes(&self, most_tokens: u64) -> usize {
+        row_bytes(&self.rows).saturating_mul(2).saturating_add(self.answer_bytes(most_tokens))
+    }
+
+    /// Bytes of its answers, if they are as most are.
+    pub fn answer_bytes(&self, most_tokens: u64) -> usize {
         const TOKEN: usize = 4;
         let answer = usize::try_from(most_tokens).unwrap_or(usize::MAX).saturating_mul(TOKEN);
-        row_bytes(&self.rows).saturating_mul(2).saturating_add(self.wanted.len().saturating_mul(answer))
+        self.wanted.len().saturating_mul(answer)
+    }
+
+    /// Takes off the rows from the wanted one with this number on, if there is one.
+    pub fn split_off(&mut self, number: usize) -> Option<Self> {
+        let start = *self.wanted.get(number)?;
+        let wanted = self.wanted.split_off(number).into_iter().map(|row| row - start).collect();
+        let rest = self.rows.slice(start, self.rows.num_rows() - start);
+        self.rows = self.rows.slice(0, start);
+        Some(Self { rows: rest, first: self.first + start as u64, wanted })
     }
 }
 
@@ -55,7 +67,7 @@ pub fn portions(
                 wanted.truncate(allowed);
                 left -= allowed as u64;
                 let count = rows.num_rows() as u64;
-                yield Portion { rows, first, wanted, reserved: None };
+                yield Portion { rows, first, wanted };
                 first += count;
             }
         }

@@ -10,10 +10,12 @@ use crate::memo::Outcome;
 use crate::params::OnError;
 use crate::plan::{Run, Whom};
 use crate::portion::Portion;
+use crate::room::Room;
 use crate::work::{Filling, Work};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flight_common::{Fault, StepContext};
+use flight_common::{Fault, Reservation, StepContext};
+use futures::future;
 use futures::stream::{self, StreamExt};
 use std::sync::Arc;
 
@@ -31,6 +33,18 @@ pub struct Rows {
     column: String,
     on_error: OnError,
     mind: Mind,
+}
+
+/// Rows that leave.
+pub struct Completed {
+    /// The rows.
+    pub rows: RecordBatch,
+    /// How many of them wanted an answer.
+    pub wanted: usize,
+    /// Those of the portion that follow them, if its answers were too much to wait for all.
+    pub rest: Option<Portion>,
+    /// What the answers take until the rows leave.
+    pub room: Arc<Room>,
 }
 
 /// Who answers.
@@ -78,15 +92,24 @@ impl Rows {
         }))
     }
 
-    /// The rows of a portion, completed.
+    /// The rows of a portion, completed: all of them, or the first ones if their answers are long.
     ///
     /// # Errors
     /// That of the first row that fails, if failing is what is to become of it.
-    pub async fn complete(self: Arc<Self>, portion: Portion) -> Result<RecordBatch, Fault> {
+    pub async fn complete(self: Arc<Self>, mut portion: Portion, reserved: Reservation) -> Result<Completed, Fault> {
+        let room = Arc::new(Room::new(reserved, portion.answer_bytes(self.most_tokens)));
         let prompts = self.work.prompts(&portion.rows, &portion.wanted)?;
-        let outcomes = stream::iter(prompts).map(|prompt| {
-            let rows = self.clone();
-            async move { rows.ask(&prompt).await }
+        // What has been asked is waited for: it is paid for.
+        let prompts = stream::iter(prompts).take_while(|_| future::ready(!room.is_full()));
+        let outcomes = prompts.map(|prompt| {
+            let (rows, room) = (self.clone(), room.clone());
+            async move {
+                let outcome = rows.ask(&prompt).await;
+                if let Some(Ok(words)) = &outcome {
+                    room.take(words);
+                }
+                outcome
+            }
         });
         let mut outcomes = outcomes.buffered(self.concurrency);
         let mut fillings = Vec::with_capacity(portion.wanted.len());
@@ -97,7 +120,11 @@ impl Rows {
                 None => Filling::Nothing,
             });
         }
-        self.work.fill(&portion.rows, &self.schema, &portion.wanted, &fillings)
+        drop(outcomes);
+        let rest = portion.split_off(fillings.len());
+        let rows = self.work.fill(&portion.rows, &self.schema, &portion.wanted, &fillings)?;
+        room.close();
+        Ok(Completed { rows, wanted: fillings.len(), rest, room })
     }
 
     async fn ask(&self, prompt: &str) -> Option<Outcome> {

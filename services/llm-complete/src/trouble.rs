@@ -88,7 +88,7 @@ impl Trouble {
 }
 
 /// A message of others, in one line that is not too long.
-fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     const MOST: usize = 400;
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MOST) {

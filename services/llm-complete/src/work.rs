@@ -115,7 +115,8 @@ fn as_it_was(texts: LargeStringArray, wanted: &DataType, name: &str) -> Result<A
 }
 
 fn answers(rows: usize, wanted: &[usize], fillings: &[Filling]) -> ArrayRef {
-    let mut builder = StringBuilder::new();
+    let bytes = fillings.iter().map(|filling| if let Filling::Words(words) = filling { words.len() } else { 0 }).sum();
+    let mut builder = StringBuilder::with_capacity(rows, bytes);
     let mut fillings = wanted.iter().zip(fillings).peekable();
     for row in 0..rows {
         match fillings.next_if(|(wanted, _)| **wanted == row) {

@@ -130,7 +130,9 @@ impl Pump {
         let end = end.map_err(|fault| fault.step(report.step.clone()));
         if let Err(fault) = &end {
             span.record("otel.status_code", "ERROR");
-            tracing::warn!(parent: &span, step = report.step, kind = fault.kind().name(), fault = %fault, "step failed");
+            span.in_scope(
+                || tracing::warn!(step = report.step, kind = fault.kind().name(), fault = %fault, "step failed"),
+            );
         }
         if let Part::Main { registered, .. } = &self.part {
             registered.end.send_replace(Some(end.is_ok()));

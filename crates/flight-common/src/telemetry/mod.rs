@@ -5,6 +5,7 @@
 
 mod log;
 pub mod metrics;
+mod open;
 mod otlp;
 
 pub use log::{LogFormat, colors};
@@ -28,6 +29,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// sent there.
 pub fn init(service: &str, format: LogFormat, default_level: &str) -> Telemetry {
     let (telemetry, refused) = Telemetry::open(service);
+    let filter = || EnvFilter::new("off,flight_common=info,orchestrator=info,quiver=info");
     let spans = tracing_opentelemetry::layer()
         .with_tracer(telemetry.tracer())
         .with_location(false)
@@ -36,10 +38,11 @@ pub fn init(service: &str, format: LogFormat, default_level: &str) -> Telemetry 
         .with_target(false)
         .with_level(false)
         .with_error_events_to_status(false)
-        .with_filter(EnvFilter::new("off,flight_common=info,orchestrator=info,quiver=info"));
+        .with_filter(filter());
+    let open = telemetry.open_spans().clone().with_filter(filter());
     let sent = telemetry.logs().map(|logs| OpenTelemetryTracingBridge::new(logs).with_filter(log::sent(default_level)));
     let lines = log::layer(format).with_filter(log::levels(default_level));
-    tracing_subscriber::registry().with(spans).with(lines).with(sent).init();
+    tracing_subscriber::registry().with(spans).with(open).with(lines).with(sent).init();
     log::remember_dispatch();
     for fault in refused {
         tracing::error!(help = fault.help_text(), "{fault}");

@@ -4,6 +4,7 @@
 //! Each has a thread of its own and a bounded queue, and what finds the queue full is dropped: a receiver that hangs or is
 //! gone costs a run nothing, and the end of a process at most [`FLUSH`].
 
+use super::open::OpenSpans;
 use crate::fault::Fault;
 use crate::variables;
 use opentelemetry::KeyValue;
@@ -32,11 +33,24 @@ const LOGS: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
 /// Telemetry under way. Dropped, it sends what it has, within [`FLUSH`].
 pub struct Telemetry {
     spans: SdkTracerProvider,
+    /// Whether they are sent.
+    are_sent: bool,
+    open: OpenSpans,
     metrics: Option<SdkMeterProvider>,
     logs: Option<SdkLoggerProvider>,
 }
 
+/// How long the end of a process waits for spans that are open: tasks that hold them end within moments.
+const OPEN: Duration = Duration::from_millis(300);
+
 impl Telemetry {
+    /// Sends what there is, also of spans that are about to end.
+    pub async fn close(self) {
+        if self.are_sent {
+            self.open.ended(OPEN).await;
+        }
+    }
+
     /// What the environment asks for, and what of it cannot be had.
     pub(super) fn open(service: &str) -> (Self, Vec<Fault>) {
         let mut refused = Vec::new();
@@ -50,6 +64,7 @@ impl Telemetry {
         let logs = exporter(LOGS, &mut refused, |endpoint| {
             LogExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(SEND).build()
         });
+        let are_sent = spans.is_some();
         let mut tracers = SdkTracerProvider::builder().with_resource(resource.clone());
         if let Some(exporter) = spans {
             tracers = tracers.with_batch_exporter(exporter);
@@ -63,11 +78,15 @@ impl Telemetry {
         }
         let logs = logs
             .map(|exporter| SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build());
-        (Self { spans: tracers.build(), metrics, logs }, refused)
+        (Self { spans: tracers.build(), are_sent, open: OpenSpans::default(), metrics, logs }, refused)
     }
 
     pub(super) fn tracer(&self) -> SdkTracer {
         self.spans.tracer("quiver")
+    }
+
+    pub(super) fn open_spans(&self) -> &OpenSpans {
+        &self.open
     }
 
     pub(super) fn logs(&self) -> Option<&SdkLoggerProvider> {

@@ -92,9 +92,10 @@ fn to_its_end(
 ) -> Result<Exit, Fault> {
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
-        let _telemetry = telemetry::init(service, logs, level);
+        let telemetry = telemetry::init(service, logs, level);
         let ended = work.await;
         farewells().await;
+        telemetry.close().await;
         ended
     });
     // A thread that still reads or computes does so for nobody.

@@ -1,6 +1,6 @@
 //! What is refused, and what is told of files that are damaged or change.
 
-use crate::support::{Folder, avro_of, compressed_stream_of, file_of, parquet_of, stream_of};
+use crate::support::{Folder, avro_of, compressed_stream_of, file_of, parquet_of, shown, stream_of};
 use arrow::ipc::CompressionType;
 use extract_file::ExtractFile;
 use flight_common::testing::contract::awkward;
@@ -171,6 +171,35 @@ async fn blocks_of_avro_end_with_the_mark_of_their_file() {
         folder.write("a.avro", [&whole[..mark], &wrong].concat());
         let fault = folder.read(json!({"file_path": "a.avro"})).await.expect_err("refused");
         assert!(fault.message().contains("a.avro") && fault.message().contains("the mark of this file"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn blocks_of_avro_hold_the_rows_that_they_tell() {
+    let whole = avro_of(&batch!("n" => Int64Array [Some(1)]));
+    let mark = whole[whole.len() - 16..].to_vec();
+    let header = whole.windows(16).position(|bytes| bytes == mark).expect("a header") + 16;
+    // Rows of one column that may be null: which of two it is, and the number. All is zigzag.
+    let block = |rows: u8, bytes: &[u8]| [&[2 * rows, 2 * bytes.len() as u8], bytes, &mark].concat();
+    let (one, two) = (block(1, &[2, 2]), block(2, &[2, 4, 2, 6]));
+    let folder = Folder::new();
+    let write = |blocks: &[&Vec<u8>]| {
+        let blocks: Vec<u8> = blocks.iter().flat_map(|block| block.iter().copied()).collect();
+        folder.write("a.avro", [&whole[..header], &blocks].concat());
+    };
+    write(&[&one, &one, &two, &block(0, &[]), &one]);
+    assert_eq!(shown(&folder.rows(json!({"file_path": "a.avro"})).await), ["1", "1", "2", "3", "1"]);
+    for wrong in
+        [block(1, &[2, 2, 2, 4]), block(1, &[2, 2, 2, 4, 2, 6, 2, 8]), block(2, &[2, 2, 2, 4, 0x80]), block(2, &[2, 2])]
+    {
+        for blocks in [vec![&wrong], vec![&one, &wrong, &one, &one], vec![&wrong, &two]] {
+            write(&blocks);
+            let read = folder.read(json!({"file_path": "a.avro"}));
+            let read = tokio::time::timeout(std::time::Duration::from_secs(30), read).await.expect("it ends");
+            let fault = read.expect_err("refused");
+            assert_eq!(fault.kind(), FaultKind::BadData, "{fault:?}");
+            assert!(fault.message().contains("a.avro"), "{fault:?}");
+        }
     }
 }
 

@@ -172,6 +172,27 @@ async fn with_little_memory_prompts_are_forgotten_and_rows_are_the_same() {
 }
 
 #[tokio::test]
+async fn rows_with_long_answers_leave_in_parts_within_memory_and_none_is_asked_twice() {
+    const LIMIT: usize = 8 << 20;
+    const WORDS: usize = 400 << 10;
+    let answer = |prompt: &str| format!("{prompt}{}", "x".repeat(WORDS));
+    let server = Server::start(move |request| Reply::words(&answer(&request.prompt()))).await;
+    let texts: Vec<String> = (0..64).map(|row| format!("{row}:")).collect();
+    let rows = batch!("t" => StringArray texts);
+    let params = json!({"prompt": "{t}", "output_column": "said", "max_tokens": 8192});
+    let bench = Bench::new().memory(LIMIT);
+    let ran = bench.run(server.step(), params, std::slice::from_ref(&rows)).await.expect("runs");
+    let expected: StringArray = texts.iter().map(|text| Some(answer(text))).collect();
+    assert!(ran.rows().column(1) == &(Arc::new(expected) as ArrayRef), "each row has its own answer");
+    assert!(ran.batches.len() > 4, "{} batches", ran.batches.len());
+    assert_eq!((ran.report.counters["requests_sent"], ran.report.counters["rows_completed"]), (64, 64));
+    // Those of the four requests under way come in any case.
+    let (peak, used) = (bench.env.space.budget().peak(), bench.env.space.budget().used());
+    assert!(peak <= LIMIT + 4 * 2 * (WORDS + 8), "{peak}");
+    assert_eq!(used, 0);
+}
+
+#[tokio::test]
 async fn a_text_that_was_never_null_may_become_so_only_if_told() {
     let server = Server::start(|_| Reply::complaint(400, "no", "x")).await;
     let schema = Arc::new(Schema::new(vec![Field::new("t", DataType::Utf8, false)]));

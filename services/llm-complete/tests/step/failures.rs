@@ -32,7 +32,8 @@ async fn fails(server: &Server, more: Value) -> Fault {
 async fn what_passes_is_asked_again() {
     let cut = Reply::words("never seen").cut_after(20);
     let short = Reply::words("never seen").without_length().cut_after(30);
-    for passing in [Reply::text(500, "oops"), Reply::text(503, ""), Reply::text(408, ""), cut, short] {
+    let page = Reply::text(500, "<p>oops</p>".repeat(20_000));
+    for passing in [Reply::text(500, "oops"), page, Reply::text(503, ""), Reply::text(408, ""), cut, short] {
         let server = Server::in_turn(vec![passing.clone(), Reply::words("well")]).await;
         let ran =
             server.run(params(json!({})), &one_row()).await.unwrap_or_else(|fault| panic!("{passing:?}: {fault}"));
@@ -78,7 +79,7 @@ async fn a_prompt_that_will_not_do_is_not_asked_again() {
         (Reply::json(json!({"choices": []})), "no choice"),
         (Reply::json(json!({"choices": [{"message": {"content": null, "refusal": "I will not"}}]})), "I will not"),
         (Reply::json(json!({"choices": "none"})), "is none"),
-        (Reply::text(200, "x".repeat(200 << 10)), "longer than"),
+        (Reply::words(&"x".repeat(67 << 10)), "far longer than max_tokens"),
     ] {
         let server = Server::in_turn(vec![reply]).await;
         let fault = fails(&server, json!({"retries": 0})).await;

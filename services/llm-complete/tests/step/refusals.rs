@@ -23,6 +23,7 @@ async fn parameters_that_do_not_go_together_are_refused_all_at_once() {
         (json!({}), vec![""]),
         (json!({"text_column": "text", "prompt": "{n}", "output_column": "o"}), vec!["/prompt", "/output_column"]),
         (json!({"prompt": "{n}"}), vec!["/prompt"]),
+        (json!({"prompt": "{n}", "output_column": ""}), vec!["/output_column"]),
         (json!({"text_column": "text", "missing_placeholder": ""}), vec!["/missing_placeholder"]),
         (
             json!({"prompt": "{n}", "output_column": "o", "missing_placeholder": "_", "on_error": "keep"}),
