@@ -206,7 +206,8 @@ fn written_out<'a>(text: &'a str, place: usize, key: &str) -> Option<&'a str> {
         return None;
     }
     let behind = text[place + key.len()..].lines().next()?.trim_start_matches(['"', '\'']).trim_start_matches(' ');
-    let value = behind.strip_prefix(':')?.trim_matches(' ');
+    // `secret://` is no key.
+    let value = behind.strip_prefix(':').filter(|value| !value.starts_with("//"))?.trim_matches(' ');
     let value = match value.chars().next()? {
         quote @ ('"' | '\'') => value[1..].split(quote).next()?,
         '{' | '[' | '&' | '|' | '>' if !value.starts_with("{{") => return None,
