@@ -11,8 +11,9 @@ use reqwest::{Response, Url};
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-/// Bytes that an answer may have for each token that was asked for: far above any, also where all of it is escapes.
-const TOKEN_BYTES: u64 = 64;
+/// Bytes that an answer may have for each token that was asked for: far above any, also with the likelihoods of twenty others
+/// (`logprobs`).
+const TOKEN_BYTES: u64 = 2 << 10;
 /// And those around them.
 const FRAME_BYTES: usize = 64 << 10;
 /// Bytes that it may have at most.

@@ -79,7 +79,7 @@ async fn a_prompt_that_will_not_do_is_not_asked_again() {
         (Reply::json(json!({"choices": []})), "no choice"),
         (Reply::json(json!({"choices": [{"message": {"content": null, "refusal": "I will not"}}]})), "I will not"),
         (Reply::json(json!({"choices": "none"})), "is none"),
-        (Reply::words(&"x".repeat(67 << 10)), "far longer than max_tokens"),
+        (Reply::words(&"x".repeat(105 << 10)), "far longer than max_tokens"),
     ] {
         let server = Server::in_turn(vec![reply]).await;
         let fault = fails(&server, json!({"retries": 0})).await;
