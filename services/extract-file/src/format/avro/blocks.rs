@@ -1,5 +1,6 @@
 //! Where the blocks of a file lie, and how many rows each tells.
 
+use std::borrow::BorrowMut;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
@@ -48,7 +49,7 @@ impl Alike {
 ///
 /// # Errors
 /// What is wrong, and at which byte.
-pub fn blocks(file: BufReader<File>, size: u64) -> Result<Found, String> {
+pub fn blocks(file: &mut BufReader<File>, size: u64) -> Result<Found, String> {
     let mut walk = Walk { file, place: 0, size };
     let mark = walk.header()?;
     let header = usize::try_from(walk.place).map_err(|error| error.to_string())?;
@@ -75,7 +76,7 @@ pub fn blocks(file: BufReader<File>, size: u64) -> Result<Found, String> {
 
 /// A header and blocks behind it, each of which tells of more rows than it has.
 pub struct Claims {
-    walk: Walk,
+    walk: Walk<BufReader<File>>,
     end: u64,
     /// What comes next.
     ready: Cursor<Vec<u8>>,
@@ -133,17 +134,17 @@ fn put(number: u64, into: &mut Vec<u8>) {
 }
 
 /// A walk through the file.
-struct Walk {
-    file: BufReader<File>,
+struct Walk<R> {
+    file: R,
     place: u64,
     size: u64,
 }
 
-impl Walk {
+impl<R: BorrowMut<BufReader<File>>> Walk<R> {
     /// Magic bytes, a map that holds the schema, and the mark, which it tells.
     fn header(&mut self) -> Result<Mark, String> {
         let mut magic = [0; MAGIC.len()];
-        let read = self.file.read_exact(&mut magic);
+        let read = self.file.borrow_mut().read_exact(&mut magic);
         if read.is_err() || magic != *MAGIC {
             return Err("it does not begin as an Avro file".to_owned());
         }
@@ -172,7 +173,7 @@ impl Walk {
         let mut number = 0u64;
         for place in 0..10 {
             let mut byte = [0];
-            self.file.read_exact(&mut byte).map_err(|_| self.ended())?;
+            self.file.borrow_mut().read_exact(&mut byte).map_err(|_| self.ended())?;
             self.place += 1;
             number |= u64::from(byte[0] & 0x7f) << (7 * place);
             if byte[0] & 0x80 == 0 {
@@ -184,7 +185,7 @@ impl Walk {
 
     fn mark(&mut self) -> Result<Mark, String> {
         let mut mark = Mark::default();
-        self.file.read_exact(&mut mark).map_err(|_| self.ended())?;
+        self.file.borrow_mut().read_exact(&mut mark).map_err(|_| self.ended())?;
         self.place += mark.len() as u64;
         Ok(mark)
     }
@@ -192,7 +193,7 @@ impl Walk {
     fn skip(&mut self, bytes: i64) -> Result<(), String> {
         let end = u64::try_from(bytes).ok().and_then(|bytes| self.place.checked_add(bytes));
         let end = end.filter(|end| *end <= self.size).ok_or_else(|| self.ended())?;
-        self.file.seek_relative(bytes).map_err(|error| error.to_string())?;
+        self.file.borrow_mut().seek_relative(bytes).map_err(|error| error.to_string())?;
         self.place = end;
         Ok(())
     }

@@ -12,7 +12,7 @@ use arrow::datatypes::{FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use arrow_avro::codec::Tz;
 use arrow_avro::compression::CompressionCodec;
-use arrow_avro::reader::ReaderBuilder;
+use arrow_avro::reader::{Reader, ReaderBuilder};
 use blocks::{Alike, Claims, blocks};
 use flight_common::Fault;
 use flight_common::wire::split;
@@ -39,7 +39,7 @@ fn builder() -> ReaderBuilder {
 pub fn look(path: &str, file: File) -> Result<SchemaRef, Fault> {
     let again = file.try_clone().map_err(|error| Fault::io(path, &error))?;
     let size = again.metadata().map_err(|error| Fault::io(path, &error))?.len();
-    blocks(rewound(path, again)?, size).map_err(|why| damaged(path, why))?;
+    blocks(&mut rewound(path, again)?, size).map_err(|why| damaged(path, why))?;
     let reader = builder().build(rewound(path, file)?).map_err(|error| unread(path, &error))?;
     match reader.avro_header().compression() {
         Ok(Some(CompressionCodec::Xz)) => {
@@ -67,48 +67,79 @@ fn unread(path: &str, error: &ArrowError) -> Fault {
 /// # Errors
 /// As [`look`].
 pub fn batches(path: &str, file: File, wanted: &[FieldRef]) -> Result<Batches, Fault> {
-    let again = || file.try_clone().map_err(|error| Fault::io(path, &error));
-    let schema = look(path, again()?)?;
-    let projection = places(&schema, wanted);
-    let size = file.metadata().map_err(|error| Fault::io(path, &error))?.len();
-    let found = blocks(rewound(path, again()?)?, size).map_err(|why| damaged(path, why))?;
-    let mut head = vec![0; found.header];
-    rewound(path, again()?)?.read_exact(&mut head).map_err(|error| Fault::io(path, &error))?;
-    let (path, mut rows) = (path.to_owned(), 0);
-    let open = move |alike: Alike| {
-        let file = file.try_clone().map_err(|error| Fault::io(&path, &error))?;
-        let claims = Claims::new(file, &head, alike).map_err(|error| Fault::io(&path, &error))?;
-        let builder = builder().with_batch_size(alike.batch_rows()).with_projection(projection.clone());
-        let reader = builder.build(BufReader::with_capacity(BUFFER, claims));
-        let reader = reader.map_err(|error| damaged(&path, error))?;
-        let before = rows;
-        rows += alike.all();
-        let (path, mut left, mut over) = (path.clone(), alike.all(), false);
-        Ok(reader.map(Some).chain([None]).map_while(move |batch| {
-            let at = |left: u64| before + alike.all() - left;
-            let told = match batch {
-                _ if over => return None,
-                Some(Ok(batch)) if batch.num_rows() as u64 <= left => {
-                    left -= batch.num_rows() as u64;
-                    return Some(Ok(batch));
-                }
-                None if left == 0 => return None,
-                Some(Ok(_)) => "a block holds more than the rows that it tells".to_owned(),
-                Some(Err(error)) => error.to_string(),
-                None => "a block holds less than the rows that it tells".to_owned(),
-            };
-            over = true;
-            Some(Err(damaged(&path, format!("after row {}: {told}", at(left)))))
-        }))
-    };
-    let batches = found.blocks.into_iter().map(open).flat_map(|opened: Result<_, Fault>| match opened {
-        Ok(batches) => Box::new(batches) as Batches,
-        Err(fault) => Box::new(std::iter::once(Err(fault))),
+    let failed = |error| Fault::io(path, &error);
+    let schema = look(path, file.try_clone().map_err(failed)?)?;
+    let size = file.metadata().map_err(failed)?.len();
+    let mut whole = rewound(path, file.try_clone().map_err(failed)?)?;
+    let found = blocks(&mut whole, size).map_err(|why| damaged(path, why))?;
+    let mut header = vec![0; found.header];
+    whole.rewind().and_then(|()| whole.read_exact(&mut header)).map_err(failed)?;
+    let source = Source { path: path.to_owned(), file, header, projection: places(&schema, wanted) };
+    let mut row = 0;
+    let batches = found.blocks.into_iter().flat_map(move |alike| {
+        let first = row;
+        row += alike.all();
+        match source.rows(alike, first) {
+            Ok(rows) => Box::new(rows) as Batches,
+            Err(fault) => Box::new(std::iter::once(Err(fault))),
+        }
     });
     Ok(Box::new(gathered(batches).flat_map(|batch| match batch {
         Ok(batch) => split(batch, BATCH_BYTES).into_iter().map(Ok).collect::<Vec<_>>(),
         Err(fault) => vec![Err(fault)],
     })))
+}
+
+/// A file whose blocks are read.
+struct Source {
+    path: String,
+    file: File,
+    header: Vec<u8>,
+    projection: Vec<usize>,
+}
+
+impl Source {
+    /// The rows of some blocks, of which `row` is the number of rows before them.
+    fn rows(&self, alike: Alike, row: u64) -> Result<Rows, Fault> {
+        let claims = self.file.try_clone().and_then(|file| Claims::new(file, &self.header, alike));
+        let claims = claims.map_err(|error| Fault::io(&self.path, &error))?;
+        let builder = builder().with_batch_size(alike.batch_rows()).with_projection(self.projection.clone());
+        let reader = builder.build(BufReader::with_capacity(BUFFER, claims));
+        let reader = reader.map_err(|error| damaged(&self.path, error))?;
+        Ok(Rows { path: self.path.clone(), reader, row, left: alike.all(), is_over: false })
+    }
+}
+
+/// The rows of some blocks, and a fault if these are not as many as they tell.
+struct Rows {
+    path: String,
+    reader: Reader<BufReader<Claims>>,
+    row: u64,
+    left: u64,
+    is_over: bool,
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let told = match self.reader.next() {
+            Some(Ok(batch)) if batch.num_rows() as u64 <= self.left => {
+                self.left -= batch.num_rows() as u64;
+                self.row += batch.num_rows() as u64;
+                return Some(Ok(batch));
+            }
+            None if self.left == 0 => return None,
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(_)) => "a block holds more than the rows that it tells".to_owned(),
+            None => "a block holds less than the rows that it tells".to_owned(),
+        };
+        self.is_over = true;
+        Some(Err(damaged(&self.path, format!("after row {}: {told}", self.row))))
+    }
 }
 
 /// Batches of small blocks together.
