@@ -8,7 +8,6 @@ use flight_common::outbound::{self, AllowList};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
-use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 /// Bytes that an answer may have for each token that was asked for: far above any, also with the likelihoods of twenty others
@@ -56,7 +55,8 @@ impl Client {
         };
         // A server that takes no connection is told from one that takes its time.
         let http = http.timeout(endpoint.deadline).connect_timeout(CONNECT.min(endpoint.deadline / 2)).build();
-        let http = http.map_err(|error| Fault::upstream(format!("no request can be sent: {}", bottom(&error))))?;
+        let http =
+            http.map_err(|error| Fault::upstream(format!("no request can be sent: {}", outbound::cause(&error))))?;
         let authorization = endpoint.key.as_ref().map(bearer).transpose()?;
         Ok(Self { http, authorization, endpoint })
     }
@@ -183,7 +183,7 @@ fn failed(error: &reqwest::Error) -> Trouble {
         let fault = Fault::timed_out("the model server did not answer in time");
         return Trouble::passing(fault.help("set a larger `timeout_seconds`, or less `concurrency`"));
     }
-    let cause = bottom(error);
+    let cause = outbound::cause(error);
     if outbound::is_distrusted(error) {
         let fault = Fault::upstream(format!("the model server cannot be reached: {cause}"));
         return Trouble::all(fault.help(outbound::TRUST));
@@ -195,17 +195,5 @@ fn failed(error: &reqwest::Error) -> Trouble {
             reach: Reach::PassingForAll,
         },
         false => Trouble::passing(Fault::upstream(format!("the answer of the model server was cut short: {cause}"))),
-    }
-}
-
-/// What went wrong at the bottom. The address is in the top alone.
-fn bottom(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    match error.source() {
-        Some(_) => cause.to_string(),
-        None => "the request cannot be made".to_owned(),
     }
 }
