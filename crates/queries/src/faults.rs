@@ -185,8 +185,8 @@ fn of_schema(error: &SchemaError) -> Told {
     Told { fault: fault.column(name), place: None, word: Some(name.to_owned()) }
 }
 
-/// DataFusion would name settings that nobody here can set.
-fn too_large() -> Fault {
+/// Why a query is refused memory. DataFusion would name settings that nobody here can set.
+pub fn too_large() -> Fault {
     Fault::busy("the query needs more memory than there is")
         .help("raise --memory-limit, or ask for less at once: fewer columns, smaller groups or partitions")
 }

@@ -10,6 +10,7 @@
 //! | [`alone`] | the same for an expression that stands alone |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
+//! | [`check_statement`], [`check_places`] | a query asks nothing that would be passed over (`clauses`, `calls`), and its aggregates stand where they can be computed (`places`) |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`run`] | a query under way, on threads of its own |
 //! | [`into_error`] | faults on their way through DataFusion |
@@ -20,6 +21,8 @@
 mod alone;
 mod arithmetic;
 mod average;
+mod calls;
+mod clauses;
 mod digits;
 mod disk;
 mod endable;
@@ -31,6 +34,7 @@ mod literals;
 mod measure;
 mod memory;
 mod parser;
+mod places;
 mod run;
 mod session;
 mod shape;
@@ -41,10 +45,12 @@ mod wide;
 mod words;
 
 pub use alone::alone;
+pub use calls::check_statement;
 pub use faults::{Refusal, fault, into_error, place_of, refusals};
 pub use literals::check_numbers;
 pub use measure::{check_depth, check_expression, check_text};
 pub use memory::WorkingMemory;
+pub use places::check_places;
 pub use run::{Running, run};
 pub use session::{fitted, row_bytes, runtime, session};
 pub use shape::shaped;

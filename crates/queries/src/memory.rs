@@ -5,10 +5,12 @@
 //! - *spill* what it holds (sorts, groups): a quarter is for whoever asks first, beyond that each gets an even share of
 //!   the half that they have together, so that none is refused before it holds anything that it could spill;
 //! - *merge fewer* spilled runs at a time: a merge takes all that it gets, so it gets an even share of the other half;
-//! - *fail* (hash tables, what a merge in memory compares): it gets what the budget of the process has.
+//! - *fail* (hash tables, one side of a nested loop, what a merge in memory compares): it gets what the budget of the
+//!   process has.
 //!
 //! (The step `join` knows beforehand what it needs, so nobody in it is refused: it has a memory of its own.)
 
+use crate::faults::{into_error, too_large};
 use datafusion::common::{Result, resources_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use flight_common::{MemoryBudget, Reservation};
@@ -19,6 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const FLOOR: usize = 1 << 20;
 /// How DataFusion calls those who merge spilled runs.
 const MERGES: &str = "ExternalSorterMerge";
+/// How it calls those who keep one side of a nested loop. Refused as others are, they would read that side once more, and
+/// most can be read only once.
+const NESTED_LOOPS: &str = "NestedLoopJoinLoad";
 
 /// The memory that a query may use. Clones share it.
 #[derive(Clone, Debug)]
@@ -168,6 +173,9 @@ impl MemoryPool for WorkingMemory {
         let consumer = reservation.consumer();
         let wanted = state.used() + additional;
         if !state.allows(consumer, reservation.size(), additional) || !state.hold(wanted) {
+            if consumer.name().starts_with(NESTED_LOOPS) {
+                return Err(into_error(too_large()));
+            }
             let (name, size, used) = (consumer.name(), reservation.size(), state.used());
             return Err(resources_datafusion_err!(
                 "{name} holds {size} bytes and wants {additional} more; the whole query holds {used}"

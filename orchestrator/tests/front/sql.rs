@@ -94,6 +94,61 @@ async fn numbers_that_do_not_fit_are_told() {
     door.orchestrator.stop().await;
 }
 
+/// A query is refused, when it is asked or while it runs.
+async fn refused_with(door: &mut Door, query: &str, why: &str) {
+    let ticket = TicketStatementQuery { statement_handle: query.to_owned().into() };
+    let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
+    let failed = match door.client.do_get(ticket).await {
+        Err(status) => status,
+        Ok(rows) => rows.into_inner().try_collect::<Vec<_>>().await.expect_err("refused"),
+    };
+    assert!(failed.message().contains(why), "{:.40} …: {failed}", query);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_be_passed_over_or_does_not_read_is_refused() {
+    let mut door = Door::open().await;
+    door.keep(GOOD).await;
+    for (query, why) in [
+        ("SELECT n FROM sums.read FETCH FIRST 5 ROWS ONLY", "FETCH is not understood"),
+        ("SELECT n FROM sums.read FOR UPDATE", "FOR UPDATE"),
+        ("EXPLAIN SELECT n FROM sums.read FETCH FIRST 5 ROWS ONLY", "FETCH is not understood"),
+        ("SELECT abs(n) OVER () FROM sums.read", "OVER means nothing with abs"),
+        ("SELECT n FROM sums.read WHERE sum(n) > 1", "may not stand in WHERE"),
+        ("CREATE TABLE t AS SELECT 1", "this is no query: CREATE TABLE"),
+        ("DROP TABLE sums.read", "this is no query: DROP TABLE"),
+        ("INSERT INTO sums.read VALUES (1)", "this is no query: INSERT INTO"),
+        ("SET x = 1", "this is no query: SET x"),
+    ] {
+        refused_with(&mut door, query, why).await;
+    }
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_are_called_as_they_are() {
+    let mut door = Door::open().await;
+    door.keep(GOOD).await;
+    refused_with(&mut door, "SELECT N FROM sums.read", "no column \"N\"").await;
+    let query = "SELECT Total FROM (SELECT sum(n) AS Total FROM sums.READ)";
+    let rows: Vec<RecordBatch> = ask(&mut door.client, query).await.try_collect().await.expect("a row");
+    assert_eq!(rows[0]["Total"].as_primitive::<Int64Type>().value(0), 2500 * 2499 / 2);
+    let query = "SELECT count(*) AS n FROM Information_Schema.TABLES WHERE table_schema = 'sums'";
+    let rows: Vec<RecordBatch> = ask(&mut door.client, query).await.try_collect().await.expect("a row");
+    assert!(rows[0]["n"].as_primitive::<Int64Type>().value(0) > 0);
+    door.orchestrator.stop().await;
+}
+
+/// One side of the outer loop is what the inner one gives, and cannot be had twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nested_loop_that_does_not_fit_is_told() {
+    let mut door = door_with_quota(4 << 30).await;
+    let query = "SELECT count(*) FROM sums.read x, sums.read y, sums.read z WHERE x.n <> y.n AND x.n + y.n < z.n";
+    refused_with(&mut door, query, "needs more memory").await;
+    until("all is given back", || door.is_idle()).await;
+    door.orchestrator.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_query_takes_the_orchestrator_along() {
     let mut door = Door::open().await;
@@ -107,13 +162,7 @@ async fn no_query_takes_the_orchestrator_along() {
         ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r".to_owned(), "RECURSIVE"),
     ];
     for (query, why) in refused {
-        let ticket = TicketStatementQuery { statement_handle: query.clone().into() };
-        let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
-        let failed = match door.client.do_get(ticket).await {
-            Err(status) => status,
-            Ok(rows) => rows.into_inner().try_collect::<Vec<_>>().await.expect_err("refused"),
-        };
-        assert!(failed.message().contains(why), "{} …: {failed}", &query[..40]);
+        refused_with(&mut door, &query, why).await;
     }
     let rows: Vec<_> = ask(&mut door.client, "SELECT n FROM sums.read").await.try_collect().await.expect("rows");
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 2500);

@@ -3,6 +3,7 @@
 use datafusion::error::DataFusionError;
 use flight_common::Fault;
 use flight_common::params::Wrong;
+use queries::Refusal;
 
 /// Where the query stands.
 const QUERY: &str = "/query";
@@ -28,9 +29,14 @@ pub fn at_word(fault: Fault, word: &str, query: &str) -> Fault {
     queries::place_of(word, query).into_iter().fold(fault, Fault::in_text)
 }
 
+/// Why the query is refused, at its place.
+pub fn refused(refusal: Refusal) -> Fault {
+    refusal.at(QUERY)
+}
+
 /// What planning this query said: all of it, each at its place.
 pub fn of_plan(error: &DataFusionError, query: &str) -> Fault {
     let mut wrong = Wrong::default();
-    queries::refusals(error, query).into_iter().for_each(|refusal| wrong.push(refusal.at(QUERY)));
+    queries::refusals(error, query).into_iter().map(refused).for_each(|fault| wrong.push(fault));
     wrong.into_result().err().unwrap_or_else(|| Fault::internal(error))
 }

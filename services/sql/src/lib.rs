@@ -2,20 +2,17 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `statement`, `clauses`, `calls`, `places`, `plan` | what may be asked, and what comes out: all that planning checks |
+//! | `statement`, `plan` | what may be asked, and what comes out: all that planning checks |
 //! | `tables` | an input as a table: live, kept in memory, or kept in a spool |
 //! | `gather`, `run` | which inputs are read ahead, and the query under way |
 //! | `window` | windows over whole partitions, one after the other |
 //! | `session` | DataFusion's settings |
 //! | `faults`, `output` | errors as faults, plain types |
 
-mod calls;
-mod clauses;
 mod faults;
 mod gather;
 mod output;
 mod params;
-mod places;
 mod plan;
 mod run;
 mod session;

@@ -1,7 +1,7 @@
 //! A query planned: its tables, what it does with them, and what comes out.
 
 use crate::tables::InputTable;
-use crate::{faults, output, places, session, statement};
+use crate::{faults, output, session, statement};
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
@@ -57,7 +57,7 @@ fn planned(text: &str, tables: Vec<Arc<InputTable>>) -> Result<Query, Fault> {
     let plan = block_on(state.statement_to_plan(statement)).map_err(|error| faults::of_plan(&error, text))?;
     check_reads_only(&plan, text)?;
     queries::check_depth(&plan).map_err(faults::of_query)?;
-    places::check(&plan, text)?;
+    queries::check_places(&plan, text).map_err(faults::refused)?;
     let plan = state.optimize(&plan).map_err(|error| faults::of_plan(&error, text))?;
     queries::check_depth(&plan).map_err(faults::of_query)?;
     let schema = output::schema(plan.schema().as_arrow(), tables.iter().map(|table| table.columns()))?;

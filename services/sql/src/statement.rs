@@ -1,6 +1,6 @@
 //! What may be asked: one query, of a length and depth that can be worked with, over tables that there are.
 
-use crate::{calls, clauses, faults};
+use crate::faults;
 use datafusion::common::TableReference;
 use datafusion::config::Dialect;
 use datafusion::execution::SessionState;
@@ -21,8 +21,7 @@ pub fn parse(state: &SessionState, query: &str) -> Result<Statement, Fault> {
     let statement = state.sql_to_statement(query, &Dialect::Generic).map_err(|error| faults::of_plan(&error, query))?;
     match &statement {
         Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
-            clauses::check(inner)?;
-            calls::check(state, inner)?;
+            queries::check_statement(state, inner).map_err(faults::refused)?;
             Ok(statement)
         }
         other => Err(faults::query(format!("this is no query: {}", first_words(&other.to_string())))

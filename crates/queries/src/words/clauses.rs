@@ -14,11 +14,6 @@ pub(super) const SAID: &[Said] = &[
         "ask one at a time: leave out what follows the first `;`",
     ),
     (
-        r"^Recursive CTEs are not enabled$",
-        "WITH RECURSIVE is refused, for nothing bounds it",
-        "join the table with itself, once for each level; generate_series(1, 10) counts",
-    ),
-    (
         r#"^WITH query name "(?<word>.+)" specified more than once$"#,
         "two queries of WITH are called \"$word\"",
         "give one of them another name",

@@ -7,10 +7,12 @@
 //! |---|---|
 //! | [`tables`] | which kept output a name means, and its rows as a table |
 //! | [`statement`] | a query's text and the values of its parameters |
+//! | [`reading`] | what may be asked |
 //! | [`query`] | one query, planned and run under a memory limit and a time-out |
 //! | [`service`] | what JDBC, ODBC and ADBC drivers ask |
 
 mod query;
+mod reading;
 mod service;
 mod statement;
 mod tables;

@@ -1,13 +1,10 @@
 //! One query: planned, and run under a memory limit and a time-out.
 
 use super::Engine;
+use super::reading;
 use super::statement::{Statement, numbered, parameters};
 use arrow::datatypes::SchemaRef;
-use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
-use datafusion::common::TableReference;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::TaskContext;
-use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -20,9 +17,6 @@ use tokio::runtime::Handle;
 
 /// The catalog that every schema is in.
 pub(super) const CATALOG: &str = "quiver";
-
-/// The table of it that tells how DataFusion is set.
-const SETTINGS: &str = "df_settings";
 
 /// How long a query may take.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -48,18 +42,21 @@ impl Engine {
     }
 
     async fn plan_here(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
-        let config =
+        let mut config =
             SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(true);
+        // Columns are called as they are, as in the step `sql`: `MonthlyIncome` and not `monthlyincome`.
+        config.options_mut().sql_parser.enable_ident_normalization = false;
         let memory = WorkingMemory::new(self.space.budget());
         let session = queries::session(config, queries::runtime(&memory, &self.space)?);
         let context = SessionContext::new_with_state(session.build());
         let state = context.state();
         let dialect = datafusion::config::Dialect::PostgreSQL;
-        let statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(queries::fault)?;
+        let mut statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(queries::fault)?;
+        reading::check_statement(&state, &mut statement)?;
         let mut row_bytes = 0;
         let mut all = false;
         for table in state.resolve_table_references(&statement).map_err(queries::fault)? {
-            if is_about_tables(&table) {
+            if reading::is_about_tables(&table) {
                 all = true;
                 continue;
             }
@@ -71,15 +68,8 @@ impl Engine {
         fit(&context, &memory, row_bytes);
         let plan = context.state().statement_to_plan(statement).await.map_err(queries::fault)?;
         queries::check_depth(&plan)?;
-        let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        reading.verify_plan(&plan).map_err(|error| {
-            Fault::denied(format!("this is no query: {}", queries::in_words(&error.strip_backtrace()).message))
-                .help("kept outputs can only be read")
-        })?;
-        if shows_settings(&plan)? {
-            return Err(Fault::denied("settings are not shown")
-                .help("SHOW TABLES, and the tables of information_schema, tell what can be read"));
-        }
+        queries::check_places(&plan, sql).map_err(|refusal| refusal.fault)?;
+        reading::check_plan(&plan)?;
         Ok((context, plan))
     }
 
@@ -127,24 +117,6 @@ async fn physical(
 
 fn columns(plan: &LogicalPlan) -> SchemaRef {
     outward_schema(&Arc::new(plan.schema().as_arrow().clone()))
-}
-
-/// Whether a name is one of the tables that tell of all others.
-fn is_about_tables(name: &TableReference) -> bool {
-    name.schema() == Some(INFORMATION_SCHEMA)
-}
-
-/// Whether a plan would show how the engine is set, which is not for everybody.
-fn shows_settings(plan: &LogicalPlan) -> Result<bool, Fault> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            found |= is_about_tables(&scan.table_name) && scan.table_name.table() == SETTINGS;
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })
-    .map_err(queries::fault)?;
-    Ok(found)
 }
 
 /// Fits a session to its memory, and to rows of so many bytes.

@@ -92,6 +92,18 @@ async fn one_partition_that_does_not_fit_is_told_and_does_not_break_the_memory()
     assert!(budget.peak() <= (2 << 20) + (2 << 18), "{}", budget.peak());
 }
 
+/// Refused memory, a nested loop would begin anew with what is left of its input.
+#[tokio::test]
+async fn a_join_without_an_equality_that_does_not_fit_is_told_and_loses_no_row() {
+    let tables = [("a", numbers(60_000)), ("b", numbers(8_000))];
+    for join in ["JOIN", "LEFT JOIN"] {
+        let query = format!("SELECT count(a.s) AS n, count(b.k) AS m FROM a {join} b ON a.n <= b.n AND a.k >= b.n");
+        let fault = ask_on(Bench::new().memory(2 << 20).batches_of(1000), &query, &tables).await.expect_err(join);
+        assert_eq!(fault.kind(), FaultKind::Busy, "{fault:?}");
+        assert!(fault.help_text().is_some_and(|help| help.contains("--memory-limit")), "{fault:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_value_that_cannot_be_is_bad_data() {
     let input = batch!("s" => StringArray ["1", "x"], "n" => Int64Array [i64::MAX, 0]);

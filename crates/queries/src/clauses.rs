@@ -3,7 +3,6 @@
 //! What the parser gives is taken apart to its last field, so that a clause which a newer parser knows does not compile
 //! until somebody has looked at it.
 
-use crate::faults;
 use datafusion::sql::sqlparser::ast::{
     Cte, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join, LimitClause, OrderBy, OrderByExpr,
     OrderByKind, Query, Select, Statement, TableFactor, TableWithJoins, Visit, Visitor, With,
@@ -15,11 +14,11 @@ use std::ops::ControlFlow;
 ///
 /// # Errors
 /// [`flight_common::FaultKind::BadParams`] for the first clause that would be passed over.
-pub fn check(statement: &Statement) -> Result<(), Fault> {
+pub(crate) fn check(statement: &Statement) -> Result<(), Fault> {
     match statement.visit(&mut Clauses) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(Unknown { clause, help }) => {
-            Err(faults::query(format!("{clause} is not understood here")).help(help))
+            Err(Fault::bad_params(format!("{clause} is not understood here")).help(help))
         }
     }
 }
@@ -31,6 +30,7 @@ struct Unknown {
 }
 
 const LEAVE_OUT: &str = "leave it out";
+const LEVELS: &str = "join the table with itself, once for each level; generate_series(1, 10) counts";
 const SAMPLE: &str = "write WHERE random() < 0.1 for a tenth of the rows, or LIMIT";
 
 struct Clauses;
@@ -97,12 +97,13 @@ fn of_query(query: &Query) -> Vec<Clause> {
 }
 
 fn of_with(with: &With) -> impl Iterator<Item = Clause> {
-    // Recursive queries are refused by DataFusion.
-    let With { with_token: _, recursive: _, cte_tables } = with;
-    cte_tables.iter().map(|table| {
+    let With { with_token: _, recursive, cte_tables } = with;
+    let tables = cte_tables.iter().map(|table| {
         let Cte { alias: _, query: _, from, materialized: _, closing_paren_token: _ } = table;
         (from.is_some(), "FROM after a query of WITH", LEAVE_OUT)
-    })
+    });
+    // What it keeps for its next round nothing bounds.
+    tables.chain([(*recursive, "WITH RECURSIVE", LEVELS)])
 }
 
 fn of_order(order: &OrderBy) -> Vec<Clause> {
@@ -153,7 +154,7 @@ fn of_select(select: &Select) -> Vec<Clause> {
         (exclude.is_some(), "EXCLUDE after the columns", "write it after the star: * EXCLUDE (…)"),
         (!lateral_views.is_empty(), "LATERAL VIEW", "write SELECT unnest(…)"),
         (prewhere.is_some(), "PREWHERE", "write WHERE"),
-        (!connect_by.is_empty(), "START WITH or CONNECT BY", "join the table with itself, once for each level"),
+        (!connect_by.is_empty(), "START WITH or CONNECT BY", LEVELS),
         (!cluster_by.is_empty(), "CLUSTER BY", "write ORDER BY"),
         (!distribute_by.is_empty(), "DISTRIBUTE BY", LEAVE_OUT),
         (!sort_by.is_empty(), "SORT BY", "write ORDER BY"),

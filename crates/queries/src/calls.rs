@@ -2,7 +2,8 @@
 //!
 //! DataFusion does not know a window function without `OVER`, and passes over an `OVER` or a `FILTER` that means nothing.
 
-use crate::faults;
+use crate::clauses;
+use crate::faults::Refusal;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArgumentClause, FunctionArguments, ObjectNamePart, Statement, Visit, Visitor,
@@ -11,14 +12,15 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use flight_common::{Fault, TextPlace};
 use std::ops::ControlFlow;
 
-/// Checks all calls of a query.
+/// Checks a statement, with all queries within it: nothing in it is passed over.
 ///
 /// # Errors
-/// [`flight_common::FaultKind::BadParams`] for the first one that is wrong.
-pub fn check(state: &SessionState, statement: &Statement) -> Result<(), Fault> {
+/// The first clause that would be, or the first function that is called as what it is not.
+pub fn check_statement(state: &SessionState, statement: &Statement) -> Result<(), Refusal> {
+    clauses::check(statement).map_err(|fault| Refusal { fault, place: None })?;
     match statement.visit(&mut Calls { state }) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(fault) => Err(fault),
+        ControlFlow::Break(refusal) => Err(refusal),
     }
 }
 
@@ -27,15 +29,15 @@ struct Calls<'a> {
 }
 
 impl Visitor for Calls<'_> {
-    type Break = Fault;
+    type Break = Refusal;
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Fault> {
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
         let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return ControlFlow::Continue(()) };
         match self.offence(function, &name.value.to_lowercase()) {
             Some(fault) => {
                 let Location { line, column } = name.span.start;
-                ControlFlow::Break(fault.in_text(TextPlace { line, column }))
+                ControlFlow::Break(Refusal { fault, place: Some(TextPlace { line, column }) })
             }
             None => ControlFlow::Continue(()),
         }
@@ -48,11 +50,11 @@ impl Calls<'_> {
         let is_aggregate = self.state.aggregate_functions().contains_key(name);
         let is_window = self.state.window_functions().contains_key(name);
         if is_window && !is_aggregate && !is_scalar && function.over.is_none() {
-            let fault = faults::query(format!("{name} is a function of windows, and stands without OVER"));
+            let fault = Fault::bad_params(format!("{name} is a function of windows, and stands without OVER"));
             return Some(fault.help(format!("write {name}(…) OVER (ORDER BY …)")));
         }
         let word = meaningless(function).filter(|_| is_scalar && !is_aggregate && !is_window)?;
-        let fault = faults::query(format!("{word} means nothing with {name}, which takes one row at a time"));
+        let fault = Fault::bad_params(format!("{word} means nothing with {name}, which takes one row at a time"));
         Some(fault.help("leave it out"))
     }
 }

@@ -1,7 +1,7 @@
 //! Aggregates, window functions and `unnest` where they can be computed. DataFusion finds the others late, and tells them by
 //! what they are inside.
 
-use crate::faults;
+use crate::faults::{Refusal, fault, place_of};
 use datafusion::common::Result as Found;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -10,18 +10,18 @@ use flight_common::Fault;
 /// Checks a plan as it came from the query.
 ///
 /// # Errors
-/// [`flight_common::FaultKind::BadParams`] for the first that stands elsewhere.
-pub fn check(plan: &LogicalPlan, query: &str) -> Result<(), Fault> {
+/// The first that stands elsewhere.
+pub fn check_places(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
     let mut offence = None;
     let walked = plan.apply_with_subqueries(|node| {
         offence = misplaced(node, query)?;
         Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
-    walked.map_err(|error| faults::of_plan(&error, query))?;
+    walked.map_err(|error| Refusal { fault: fault(error), place: None })?;
     offence.map_or(Ok(()), Err)
 }
 
-fn misplaced(node: &LogicalPlan, query: &str) -> Found<Option<Fault>> {
+fn misplaced(node: &LogicalPlan, query: &str) -> Found<Option<Refusal>> {
     let mut offence = None;
     let mut look = |expr: &Expr| {
         expr.apply(|part| {
@@ -49,7 +49,7 @@ fn place(node: &LogicalPlan) -> &'static str {
     }
 }
 
-fn told(expr: &Expr, place: &str, query: &str) -> Option<Fault> {
+fn told(expr: &Expr, place: &str, query: &str) -> Option<Refusal> {
     let (kind, name, help) = match expr {
         Expr::AggregateFunction(call) => {
             ("the aggregate ", call.func.name(), "compute it in a subquery, or write HAVING for what holds of groups")
@@ -60,6 +60,6 @@ fn told(expr: &Expr, place: &str, query: &str) -> Option<Fault> {
         Expr::Unnest(_) => ("", "unnest", "write it in a subquery, after SELECT"),
         _ => return None,
     };
-    let fault = faults::query(format!("{kind}{name} may not stand in {place}")).help(help);
-    Some(faults::at_word(fault, name, query))
+    let fault = Fault::bad_params(format!("{kind}{name} may not stand in {place}")).help(help);
+    Some(Refusal { fault, place: place_of(name, query) })
 }
