@@ -1,7 +1,10 @@
 //! Copies of objects on this machine: fetched once, bounded, and never taken for another version.
 
+use crate::gate::{Act, Gate};
 use crate::house::{Place, count, server};
+use quiver_tests::{eventually, service::SOON};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const HR: &str = "examples/pipelines/hr_analytics.yaml";
 
@@ -59,4 +62,31 @@ fn copies_stay_within_their_bound_and_are_for_nobody_else() {
         let copies = folder.path().join("copies").metadata().expect("a folder");
         assert_eq!(copies.permissions().mode() & 0o077, 0);
     }
+}
+
+#[test]
+fn small_files_are_fetched_side_by_side_and_read_in_order() {
+    const FILES: usize = 8;
+    let server = server();
+    let place = Place::new(&server);
+    for number in 0..FILES {
+        place.put(&format!("day-{number}.csv"), format!("n\n{number}\n"));
+    }
+    let pipeline = "steps:
+  - {id: read, service: extract-csv, params: {file_path: day-*.csv}}
+  - {id: load, service: load-data, params: {path: out.csv}, depends_on: [read]}
+";
+    place.house.write("read.yaml", pipeline);
+    let come = AtomicUsize::new(0);
+    // None passes before half of them have come.
+    let gate = Gate::start(server.address(), "GET /data/", move |_| {
+        come.fetch_add(1, Ordering::SeqCst);
+        eventually(SOON, "others come", || (come.load(Ordering::SeqCst) >= FILES / 2).then_some(()));
+        Act::Pass
+    });
+    let place = place.through(&server, &gate.address);
+    place.well(&["run", "read.yaml"]);
+    assert_eq!(gate.seen(), FILES);
+    let place = place.through(&server, server.address());
+    assert_eq!(place.get("out.csv"), b"n\n0\n1\n2\n3\n4\n5\n6\n7\n");
 }

@@ -3,7 +3,7 @@
 use crate::layout::{self, Layout};
 use crate::options::Options;
 use crate::read::{Part, Run};
-use crate::source::Source;
+use crate::source::{PARAM, Source};
 use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, files_of};
 use std::sync::Arc;
 
@@ -24,9 +24,10 @@ pub fn plan(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
 fn look(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
     let mut files = Vec::new();
     let mut whole: Option<(Arc<str>, Layout)> = None;
-    for path in files_of(root, &options.path, "file_path")? {
-        let path: Arc<str> = path.into();
-        let source = Source::open(root, &path)?;
+    let paths = files_of(root, &options.path, PARAM)?;
+    for (path, file) in paths.iter().zip(root.open_files(&paths, PARAM)) {
+        let path: Arc<str> = path.as_str().into();
+        let source = Source::of(file?, &path)?;
         let options = Options { path: path.clone(), ..options.clone() };
         let layout = layout::look(source.text(&options)?, &options)?;
         files.push(Part { path: path.clone(), identity: source.identity, body: layout.body, lines: layout.lines });
@@ -37,7 +38,7 @@ fn look(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
     }
     let (_, layout) = whole.ok_or_else(|| Fault::internal("a path means at least one file"))?;
     let identities: Vec<FileIdentity> = files.iter().map(|file| file.identity.clone()).collect();
-    let places = files.iter().map(|file| root.locate(&file.path, "file_path"));
+    let places = files.iter().map(|file| root.locate(&file.path, PARAM));
     let dataset = Dataset::files(root, &places.collect::<Result<Vec<_>, _>>()?);
     let (schema, source) = (layout.schema.clone(), FileIdentity::of_all(&identities));
     Ok(Planned::new(schema, Run { options, layout: Arc::new(layout), files }).source(source).dataset(dataset))

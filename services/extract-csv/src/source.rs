@@ -7,6 +7,9 @@ use encoding_rs::{Encoding, UTF_8};
 use flight_common::{DamagedData, DataFile, DataRoot, Fault, FileIdentity, peek, uncompressed};
 use std::io::{self, Read, Seek};
 
+/// The parameter that names it.
+pub const PARAM: &str = "file_path";
+
 /// An open file.
 pub struct Source {
     path: String,
@@ -21,7 +24,14 @@ impl Source {
     /// # Errors
     /// Why it cannot be.
     pub fn open(root: &DataRoot, path: &str) -> Result<Self, Fault> {
-        let file = root.open_file(path, "file_path")?;
+        Self::of(root.open_file(path, PARAM)?, path)
+    }
+
+    /// The open file of this name.
+    ///
+    /// # Errors
+    /// Why it cannot be told from others.
+    pub fn of(file: DataFile, path: &str) -> Result<Self, Fault> {
         let identity = FileIdentity::of(&file, path)?;
         Ok(Self { path: path.to_owned(), file, identity })
     }

@@ -1,7 +1,7 @@
 //! Files, opened.
 
 use flight_common::params::did_you_mean;
-use flight_common::{DataFile, DataRoot, Fault, FileIdentity};
+use flight_common::{DataFile, DataRoot, Fault};
 
 /// The parameter that names them.
 pub const PARAM: &str = "file_path";
@@ -10,10 +10,8 @@ pub const PARAM: &str = "file_path";
 ///
 /// # Errors
 /// Why it cannot be.
-pub fn open(root: &DataRoot, path: &str) -> Result<(DataFile, FileIdentity), Fault> {
-    let file = root.open_file(path, PARAM)?;
-    let identity = FileIdentity::of(&file, path)?;
-    Ok((file, identity))
+pub fn open(root: &DataRoot, path: &str) -> Result<DataFile, Fault> {
+    root.open_file(path, PARAM)
 }
 
 /// The fault for a file whose name does not say what it is.

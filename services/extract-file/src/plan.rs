@@ -73,14 +73,18 @@ fn of_the_files(fault: Fault) -> Fault {
 fn look(params: &Params, given: &Given, root: &DataRoot) -> Result<Found, Fault> {
     let mut unified = Unified::default();
     let mut looked_at: Vec<(FileIdentity, Format, Option<usize>, Written)> = Vec::new();
-    for path in files_of(root, &params.file_path, files::PARAM)? {
-        let format = params.format.or_else(|| Format::of_name(&path)).ok_or_else(|| files::of_no_format(&path))?;
-        let (file, identity) = files::open(root, &path)?;
-        given.check_format(&path, format)?;
+    let paths = files_of(root, &params.file_path, files::PARAM)?;
+    let format =
+        |path: &String| params.format.or_else(|| Format::of_name(path)).ok_or_else(|| files::of_no_format(path));
+    let formats = paths.iter().map(format).collect::<Result<Vec<_>, _>>()?;
+    for ((path, format), file) in paths.iter().zip(formats).zip(root.open_files(&paths, files::PARAM)) {
+        let file = file?;
+        let identity = FileIdentity::of(&file, path)?;
+        given.check_format(path, format)?;
         let look = Opened { path: path.clone(), file: file.into_std(), format }.look(params.sample_rows)?;
-        let look = look.typed(given, &path)?;
-        unified.add(&path, &look)?;
-        let written = partitions::of_path(&path);
+        let look = look.typed(given, path)?;
+        unified.add(path, &look)?;
+        let written = partitions::of_path(path);
         looked_at.push((identity, format, look.row_groups, written));
     }
     let written: Vec<(&str, &Written)> =
@@ -136,11 +140,14 @@ fn from_files(look: &Found) -> Vec<FieldRef> {
 /// row for which the condition holds.
 fn jobs(look: &Found, condition: Option<&Condition>, root: &DataRoot) -> Result<Vec<Job>, Fault> {
     let mut jobs = Vec::new();
+    let is_asked = |file: &&Seen| condition.is_some() && file.row_groups.is_some();
+    let asked: Vec<String> = look.files.iter().filter(is_asked).map(|file| file.identity.path().to_owned()).collect();
+    let mut opened = root.open_files(&asked, files::PARAM);
     for (place, file) in look.files.iter().enumerate() {
         let may_hold = match condition {
             None => vec![true; file.row_groups.unwrap_or(1)],
             Some(condition) if file.row_groups.is_some() => {
-                let (opened, _) = files::open(root, file.identity.path())?;
+                let opened = opened.next().ok_or_else(|| Fault::internal("a file is opened for each"))??;
                 file.identity.check(&opened, "while it was planned")?;
                 let metadata = parquet::metadata(file.identity.path(), &opened)?;
                 may_hold(condition, &file.folders, Some(&metadata))

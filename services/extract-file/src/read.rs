@@ -106,7 +106,7 @@ fn part(run: &Arc<Run>, job: Job, context: &StepContext) -> BatchStream {
 async fn decode(run: &Run, job: Job, context: &StepContext, sender: &QueueSender<RecordBatch>) -> Result<(), Fault> {
     let file = &run.files[job.file];
     let path = file.identity.path();
-    let (opened, _) = files::open(&context.env.data_root, path)?;
+    let opened = files::open(&context.env.data_root, path)?;
     file.identity.check(&opened, "since it was planned")?;
     let watched = opened.again().map_err(|error| Fault::io(path, &error))?;
     let wanted = Wanted {

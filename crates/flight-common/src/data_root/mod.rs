@@ -157,6 +157,24 @@ impl DataRoot {
         }
     }
 
+    /// Opens users' files, in this order, as [`DataRoot::open_file`] does. Of a bucket, the next are fetched while one is
+    /// looked at.
+    pub fn open_files<'a>(
+        &self,
+        files: &'a [String],
+        param: &'static str,
+    ) -> Box<dyn Iterator<Item = Result<DataFile, Fault>> + 'a> {
+        let root = self.clone();
+        let open = files.iter().map(move |given| {
+            let (root, given) = (root.clone(), given.clone());
+            move || root.open_file(&given, param)
+        });
+        match &self.0 {
+            Place::Folder(_) => Box::new(open.map(|open| open())),
+            Place::Bucket(_) => Box::new(bucket::ahead(open)),
+        }
+    }
+
     /// What identifies the content of a user's file, of which nothing is fetched.
     ///
     /// # Errors

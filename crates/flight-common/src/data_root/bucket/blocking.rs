@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 /// Threads that make requests, and write to disk what came.
 const THREADS: usize = 2;
 
-fn runtime() -> &'static Runtime {
+pub(super) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let built = Builder::new_multi_thread().worker_threads(THREADS).thread_name("bucket").enable_all().build();

@@ -19,20 +19,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
+/// One part of so many of what is free is taken without another look.
+const TRUSTED: u64 = 8;
+
 /// The folder of copies.
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
     limit: u64,
     turns: Mutex<HashMap<String, Weak<Mutex<()>>>>,
-    /// Held while there is made room for a copy and it gets its name.
-    naming: Mutex<()>,
+    /// Bytes for which there is room, as far as was looked. Held while there is made room for a copy and it gets its name.
+    room: Mutex<u64>,
 }
 
 impl Cache {
     /// Copies in this folder, of `limit` bytes in all.
     pub fn new(folder: PathBuf, limit: u64) -> Self {
-        Self { folder, limit, turns: Mutex::default(), naming: Mutex::default() }
+        Self { folder, limit, turns: Mutex::default(), room: Mutex::default() }
     }
 
     /// The copy of this name and size, which `fill` writes if it is not there. May block.
@@ -50,13 +53,14 @@ impl Cache {
             return Ok(copy);
         }
         let failed = |error: io::Error| unwritable(&self.folder, &error);
-        self.make_room(size);
+        self.make_room(size, &mut locked(&self.room));
         let draft = Draft::begin(self.opened().map_err(failed)?).map_err(failed)?;
         fill(draft.with_file(File::try_clone).map_err(failed)?)?;
         let copy = draft.with_file(read_only).map_err(failed)?;
         if size <= self.limit {
-            let _naming = locked(&self.naming);
-            self.make_room(size);
+            let mut room = locked(&self.room);
+            self.make_room(size, &mut room);
+            *room -= size;
             draft.publish(OsStr::new(name)).map_err(failed)?;
         }
         Ok(copy)
@@ -101,9 +105,10 @@ impl Cache {
     }
 
     /// Removes the copies that were not used for the longest time until so many bytes more are within the limit. What
-    /// would not fit at all makes no room.
-    fn make_room(&self, size: u64) {
-        if size > self.limit {
+    /// would not fit at all makes no room. Others may use the folder too: of what is free, a part is trusted to stay so until
+    /// it is used up, and no longer.
+    fn make_room(&self, size: u64, room: &mut u64) {
+        if size > self.limit || size <= *room {
             return;
         }
         let mut copies = copies(&self.folder).unwrap_or_default();
@@ -117,6 +122,7 @@ impl Cache {
             let _ = std::fs::remove_file(&copy.path);
             total -= copy.size;
         }
+        *room = size.max(self.limit.saturating_sub(total) / TRUSTED);
     }
 }
 

@@ -5,6 +5,7 @@
 //! the store of runs and files that grow, is on this machine.
 
 mod address;
+mod ahead;
 mod blocking;
 mod cache;
 mod download;
@@ -18,6 +19,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::identity::FileIdentity;
 use address::Address;
 pub(super) use address::SCHEME;
+pub(super) use ahead::ahead;
 use blocking::{blocking, wait};
 use cache::Cache;
 use download::{Source, download};
