@@ -29,6 +29,7 @@ pub enum Format {
     /// One JSON array of objects.
     Json,
     /// A JSON object on each line.
+    #[serde(alias = "ndjson")]
     Jsonl,
     /// An Arrow IPC stream, as it was kept.
     Arrow,

@@ -1,11 +1,11 @@
 //! Files under the data root: listed, described, uploaded.
 
-use super::Api;
 use super::auth::{Operator, Viewer};
 use super::conditions::{etag, expected, has};
 use super::extract::{Json, Path, Query};
 use super::problem::{ApiError, ProblemDetails};
 use super::rows::{self, Column};
+use super::{Api, ApiLimits};
 use crate::format::Format;
 use crate::store::Expected;
 use axum::body::Body;
@@ -27,8 +27,6 @@ use utoipa_axum::routes;
 const MOST_FILES: usize = 10_000;
 /// The largest file that is read to count its rows.
 const MOST_COUNTED: u64 = 1 << 30;
-/// How long an upload that brings nothing is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     let upload = OpenApiRouter::new().routes(routes!(describe, upload)).layer(DefaultBodyLimit::disable());
@@ -172,7 +170,10 @@ pub struct Uploaded {
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
-        (status = 201, body = Uploaded, headers(("ETag" = String, description = "What `If-Match` takes."))),
+        (status = 200, body = Uploaded, description = "It is in the place of one that was there.",
+            headers(("ETag" = String, description = "What `If-Match` takes."))),
+        (status = 201, body = Uploaded, description = "It is new.",
+            headers(("ETag" = String, description = "What `If-Match` takes."))),
         (status = 403, body = ProblemDetails, description = "It lies outside the data root."),
         (status = 412, body = ProblemDetails, description = "The file that is there is not the expected one."),
         (status = 413, body = ProblemDetails, description = "It is larger than the service takes."),
@@ -187,23 +188,25 @@ async fn upload(
     let root = api.service().data_root().clone();
     let place = root.locate(&path, "path")?;
     let expected = expected(&headers)?;
-    check(&root, &path, &expected).await?;
+    check(&expected, there(&root, &path).await?.as_deref(), &path)?;
     // So many are promised; more may come.
-    fits(body.size_hint().lower(), api.largest_upload(), &path)?;
+    fits(body.size_hint().lower(), api.0.limits.upload, &path)?;
     let seat = api.seat(&caller)?;
     let file = {
         let (root, place) = (root.clone(), place.clone());
         compute::run(move || root.new_file(&place)).await?
     };
-    let (file, bytes) = receive(body, file, api.largest_upload(), &path).await?;
-    let tag = {
+    let (file, bytes) = receive(body, file, &api.0.limits, &path).await?;
+    let (status, tag) = {
         let _turn = api.publishing(&place).await;
-        check(&root, &path, &expected).await?;
+        let there = there(&root, &path).await?;
+        check(&expected, there.as_deref(), &path)?;
         compute::run(move || file.commit()).await?;
-        tag_of(&root, &path).await?
+        let status = if there.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        (status, tag_of(&root, &path).await?)
     };
     drop(seat);
-    Ok((StatusCode::CREATED, [(header::ETAG, etag(&tag))], Json(Uploaded { path, bytes })).into_response())
+    Ok((status, [(header::ETAG, etag(&tag))], Json(Uploaded { path, bytes })).into_response())
 }
 
 /// What `If-Match` takes for the file that is there now.
@@ -212,17 +215,18 @@ async fn tag_of(root: &DataRoot, path: &str) -> Result<String, Fault> {
     Ok(compute::run(move || root.identity_of(&path, "path")).await?.tag())
 }
 
-/// Refuses to replace a file that is not the one that the caller expects.
-async fn check(root: &DataRoot, path: &str, expected: &Expected) -> Result<(), ApiError> {
-    if *expected == Expected::Any {
-        return Ok(());
+/// The same; nothing if there is no file.
+async fn there(root: &DataRoot, path: &str) -> Result<Option<String>, Fault> {
+    match tag_of(root, path).await {
+        Ok(tag) => Ok(Some(tag)),
+        Err(fault) if fault.kind() == FaultKind::NotFound => Ok(None),
+        Err(fault) => Err(fault),
     }
-    let now = match tag_of(root, path).await {
-        Ok(tag) => Some(tag),
-        Err(fault) if fault.kind() == FaultKind::NotFound => None,
-        Err(fault) => return Err(fault.into()),
-    };
-    if expected.holds(now.as_deref()) {
+}
+
+/// Refuses to replace a file, of this tag, that is not the one that the caller expects.
+fn check(expected: &Expected, now: Option<&str>, path: &str) -> Result<(), ApiError> {
+    if expected.holds(now) {
         return Ok(());
     }
     Err(match now {
@@ -244,21 +248,21 @@ fn fits(bytes: u64, largest: u64, path: &str) -> Result<(), ApiError> {
     Err(ApiError::too_large(limit).help("copy it to the data root, or raise --max-upload"))
 }
 
-fn silent(received: u64) -> ApiError {
-    let why = format!("nothing came for {} s, after {received} bytes", PATIENCE.as_secs());
+fn silent(patience: Duration, received: u64) -> ApiError {
+    let why = format!("nothing came for {patience:?}, after {received} bytes");
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", why).help("nothing of it is kept: send it again")
 }
 
 /// Writes a body to a file. One that is cut short leaves nothing.
-async fn receive(body: Body, mut file: NewFile, largest: u64, path: &str) -> Result<(NewFile, u64), ApiError> {
+async fn receive(body: Body, mut file: NewFile, limits: &ApiLimits, path: &str) -> Result<(NewFile, u64), ApiError> {
     let mut pieces = body.into_data_stream();
     let mut received = 0_u64;
     loop {
-        let next = tokio::time::timeout(PATIENCE, pieces.next()).await;
-        let Some(piece) = next.map_err(|_| silent(received))? else { break };
+        let next = tokio::time::timeout(limits.patience, pieces.next()).await;
+        let Some(piece) = next.map_err(|_| silent(limits.patience, received))? else { break };
         let piece = piece.map_err(|_| ApiError::bad_request("the upload was cut short"))?;
         received += piece.len() as u64;
-        fits(received, largest, path)?;
+        fits(received, limits.upload, path)?;
         let shown = path.to_owned();
         file = compute::run(move || {
             file.write_all(&piece).map_err(|error| Fault::io(shown, &error))?;

@@ -4,7 +4,7 @@ use super::problem::ApiError;
 use crate::service::RunRequest;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
 /// A JSON body, and a JSON answer.
@@ -68,12 +68,8 @@ impl<S: Send + Sync> FromRequest<S> for Yaml {
         match kind.as_deref() {
             None | Some("application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" | "text/plain") => {}
             Some(other) => {
-                return Err(ApiError::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "unsupported_media_type",
-                    format!("a pipeline is not {other}"),
-                )
-                .help("send it as application/yaml"));
+                let refused = ApiError::unsupported(format!("a pipeline is not {other}"));
+                return Err(refused.help("send it as application/yaml"));
             }
         }
         let bytes = Bytes::from_request(request, state).await?;

@@ -2,14 +2,15 @@
 
 use super::Api;
 use super::auth::same_site;
-use super::body::Awaited;
+use super::body::{Awaited, read_to_its_end};
 use super::problem::ApiError;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use flight_common::{Fault, telemetry};
 use http::{HeaderValue, StatusCode, header};
+use http_body::Body as _;
 use std::any::Any;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -28,6 +29,7 @@ pub(super) fn guarded(router: Router, api: &Api) -> Router {
         .layer(from_fn_with_state(api.clone(), in_time))
         .layer(from_fn_with_state(api.clone(), same_site))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_request(read_to_its_end))
         .layer(axum::middleware::from_fn(traced))
 }
 
@@ -50,6 +52,10 @@ async fn in_time(State(api): State<Api>, request: Request, next: Next) -> Respon
     let uploads = request.method() == http::Method::PUT && request.uri().path().starts_with("/api/v1/datasets/");
     if uploads {
         return next.run(request).await;
+    }
+    // What is promised need not be waited for.
+    if request.body().size_hint().lower() > LARGEST_BODY as u64 {
+        return ApiError::large_body().into_response();
     }
     let patience = api.0.limits.patience;
     let (request, body) = Awaited::of(request);

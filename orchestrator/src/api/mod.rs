@@ -70,7 +70,7 @@ use utoipa_swagger_ui::SwaggerUi;
 pub struct ApiLimits {
     /// Bytes of the largest upload.
     pub upload: u64,
-    /// How long a request may take until its answer begins.
+    /// How long a request may take until its answer begins, and an upload may stand still.
     pub patience: Duration,
     /// Requests under way.
     pub requests: usize,
@@ -124,10 +124,6 @@ impl Api {
 
     fn access(&self) -> Access {
         self.0.access
-    }
-
-    fn largest_upload(&self) -> u64 {
-        self.0.limits.upload
     }
 
     /// A place among those whose answers take long.

@@ -5,7 +5,7 @@ use super::auth::{Operator, Viewer};
 use super::conditions::{etag, expected, has};
 use super::extract::{Json, JsonOrYaml, Path, Query, Yaml, media_type};
 use super::problem::{ApiError, PipelineProblem, ProblemDetails};
-use crate::pipeline::{Arguments, Problems};
+use crate::pipeline::{Arguments, LONGEST_NAME, Problems};
 use crate::service::{Refused, RunRequest, UNNAMED};
 use crate::store::{Definition, Pipeline, PipelineVersion, Stored};
 use axum::extract::State;
@@ -16,9 +16,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// Characters of the longest name of a pipeline.
-const LONGEST_NAME: usize = 128;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()

@@ -97,6 +97,17 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
     }
 
+    /// A body of more than [`LARGEST_BODY`] bytes.
+    pub fn large_body() -> Self {
+        Self::too_large(format!("the body has more than {LARGEST_BODY} bytes"))
+            .help("a pipeline is a text; data goes to PUT /api/v1/datasets/{path}")
+    }
+
+    /// A body of another kind than is taken.
+    pub fn unsupported(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
     /// Somebody else changed it first.
     pub fn precondition_failed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
@@ -192,8 +203,10 @@ macro_rules! rejections {
         impl From<$rejection> for ApiError {
             fn from(rejection: $rejection) -> Self {
                 match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(format!("the body has more than {LARGEST_BODY} bytes"))
-                        .help("a pipeline is a text; data goes to PUT /api/v1/datasets/{path}"),
+                    StatusCode::PAYLOAD_TOO_LARGE => Self::large_body(),
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                        Self::unsupported(rejection.body_text()).help("send it as application/json")
+                    }
                     status => Self::new(status, FaultKind::BadParams.name(), rejection.body_text()),
                 }
             }

@@ -41,6 +41,6 @@ pub use read::LARGEST;
 pub use rules::{MOST_RULED, RetryRules, RunRules};
 pub use schema::json_schema;
 pub use source::{Source, Span};
-pub use spec::{Spec, has_finally, load, rules, services, step_ids};
+pub use spec::{LONGEST_NAME, Spec, has_finally, load, rules, services, step_ids};
 pub use step::{Item, Reference, StepSpec};
 pub use when::{When, facts};

@@ -5,6 +5,7 @@
 //!
 //! Wherever a step wants a value, a text with a placeholder may stand for it: its type is that of the parameter.
 
+use super::LONGEST_NAME;
 use super::params::ParamKind;
 use flight_common::StepDescription;
 use serde_json::{Map, Value, json};
@@ -238,7 +239,7 @@ fn forms(catalog: &[Arc<StepDescription>]) -> Map<String, Value> {
             "type": "object",
             "required": ["steps"],
             "properties": {
-                "name": {"type": "string", "description": "What the pipeline is called; else the file's name."},
+                "name": {"type": "string", "maxLength": LONGEST_NAME, "description": "What the pipeline is called; else the file's name."},
                 "description": {"description": "For people."},
                 "version": {"description": "For people."},
                 "params": {"$ref": "#/$defs/params"},

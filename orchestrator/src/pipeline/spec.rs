@@ -33,6 +33,10 @@ pub struct Spec {
 /// What is said of the pipeline as a whole, beside `steps` or beside the older `pipeline`.
 const PIPELINE_KEYS: [&str; 5] = ["name", "description", "version", "params", FINALLY];
 const FINALLY: &str = "finally";
+/// Of files of pipelines.
+const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+/// Characters of the longest name of a pipeline.
+pub const LONGEST_NAME: usize = 128;
 const GROUP_KEYS: [&str; 6] = ["id", "name", "description", "depends_on", FOR_EACH, "steps"];
 
 /// More steps than a run could hold at once.
@@ -82,9 +86,11 @@ pub fn rules(source: &Source) -> RunRules {
     load(source, &mut Problems::none()).rules
 }
 
-fn file_stem(name: &str) -> String {
-    let stem = std::path::Path::new(name).file_stem().and_then(|stem| stem.to_str());
-    stem.filter(|stem| !stem.is_empty()).unwrap_or("pipeline").to_owned()
+/// What a pipeline is called after its file: `in/daily.orders.yaml` is `daily.orders`.
+fn file_stem(path: &str) -> String {
+    let name = std::path::Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    if stem.is_empty() { "pipeline".to_owned() } else { stem.to_owned() }
 }
 
 /// The list of steps, wherever the file has it.
@@ -239,6 +245,11 @@ fn take_name(map: &Yaml, name: &mut String, problems: &mut Problems) {
         Some(text) if text.chars().any(char::is_control) => {
             let message = format!("a name without line breaks and control characters is wanted, and not {text:?}");
             problems.push(Problem::at(&entry.value.span, "bad-name", message).help("leave them out".to_owned()));
+        }
+        Some(text) if text.chars().count() > LONGEST_NAME => {
+            let message = format!("the name has {} characters, and {LONGEST_NAME} is the most", text.chars().count());
+            let help = "say the rest in `description`".to_owned();
+            problems.push(Problem::at(&entry.value.span, "bad-name", message).help(help));
         }
         Some(text) => text.clone_into(name),
         None => problems.push(wrong_type(&entry.value, "name", "a text", "put it in quotes")),

@@ -36,7 +36,11 @@ impl Timing {
     pub fn new(cron: &str, zone: &str) -> Result<Self, Fault> {
         let parsed = Tz::from_str(zone).map_err(|_| {
             let names = chrono_tz::TZ_VARIANTS.iter().map(|known| known.name());
-            Fault::bad_params(format!("there is no time zone \"{zone}\"")).help(params::did_you_mean(zone, names))
+            let help = match params::nearest(zone, names) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => "write it as in Europe/Berlin, America/New_York or UTC".to_owned(),
+            };
+            Fault::bad_params(format!("there is no time zone \"{zone}\"")).help(help)
         })?;
         let cron = parse(cron).map_err(|why| {
             Fault::bad_params(format!("\"{cron}\" is no cron: {why}"))

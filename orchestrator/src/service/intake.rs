@@ -25,6 +25,8 @@ pub struct Submission {
     pub pipeline: Option<String>,
     /// Its version, if it is run by name.
     pub version: Option<i64>,
+    /// What it is called if neither says it.
+    pub called: Option<String>,
     /// Its text.
     pub body: String,
     /// Changes of parameters: `step.param=value`.
@@ -60,6 +62,9 @@ pub struct RunRequest {
     /// The text of a pipeline, instead of a name.
     #[serde(default)]
     pub yaml: Option<String>,
+    /// What the pipeline of a text is called, unless it says so itself: the name of its file, `daily.yaml` or `daily`.
+    #[serde(default)]
+    pub name: Option<String>,
     /// Values of the pipeline's parameters.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -107,6 +112,10 @@ fn out_of_range(what: &str, given: i64, least: i64) -> Refused {
     Refused::Request(Fault::bad_params(why))
 }
 
+fn may_be_a_name(text: &str) -> bool {
+    text.chars().count() <= pipeline::LONGEST_NAME && !text.chars().any(char::is_control)
+}
+
 impl Service {
     /// Queues what a caller asks for.
     ///
@@ -126,12 +135,17 @@ impl Service {
         if let Some(concurrency) = request.concurrency.filter(|concurrency| !(1..=most).contains(concurrency)) {
             return Err(out_of_range("concurrency", concurrency, 1));
         }
+        if let Some(name) = request.name.as_deref().filter(|name| !may_be_a_name(name)) {
+            let why = format!("name is {name:?}, and not up to {} characters of one line", pipeline::LONGEST_NAME);
+            return Err(Refused::Request(Fault::bad_params(why).help("give the pipeline a `name` in its text")));
+        }
         let again = idempotency_key.clone().map(|key| (key, request.clone()));
         let submitted = async {
-            let (version, body) = self.asked(request.pipeline.as_deref(), request.version, request.yaml).await?;
+            let (version, body) = self.asked(&request).await?;
             let submission = Submission {
                 pipeline: request.pipeline,
                 version,
+                called: request.name,
                 body,
                 sets: request.set,
                 params: request.params,
@@ -176,28 +190,25 @@ impl Service {
     /// # Errors
     /// As [`Service::submit_request`].
     pub async fn plan_request(&self, request: RunRequest) -> Result<Plan, Refused> {
-        let (_, body) = self.asked(request.pipeline.as_deref(), request.version, request.yaml).await?;
-        let name = request.pipeline.as_deref().unwrap_or(UNNAMED);
+        let (_, body) = self.asked(&request).await?;
+        let name = request.pipeline.or(request.name);
+        let name = name.as_deref().unwrap_or(UNNAMED);
         let arguments = Arguments { sets: request.set, params: request.params };
         self.check(name, &body, &arguments).await.map_err(Refused::Wrong)
     }
 
     /// The text that is asked for, and its version if it is a stored one.
-    async fn asked(
-        &self,
-        name: Option<&str>,
-        version: Option<i64>,
-        text: Option<String>,
-    ) -> Result<(Option<i64>, String), Refused> {
-        match (name, text) {
-            (Some(name), None) => {
-                let (version, definition) = self.0.store.pipeline(name, version).await?;
+    async fn asked(&self, request: &RunRequest) -> Result<(Option<i64>, String), Refused> {
+        let RunRequest { pipeline, version, yaml, name: called, .. } = request;
+        match (pipeline, yaml) {
+            (Some(name), None) if called.is_none() => {
+                let (version, definition) = self.0.store.pipeline(name, *version).await?;
                 Ok((Some(version.version), definition.body))
             }
-            (None, Some(text)) if version.is_none() => Ok((None, text)),
+            (None, Some(text)) if version.is_none() => Ok((None, text.clone())),
             _ => {
                 let why = "a run is either of a `pipeline`, by its name, or of a `yaml`";
-                let help = "send one of the two; a `version` goes with a name";
+                let help = "send one of the two; a `version` goes with the first, a `name` with the second";
                 Err(Refused::Request(Fault::bad_params(why).help(help)))
             }
         }
@@ -208,7 +219,7 @@ impl Service {
     /// # Errors
     /// [`Refused::Wrong`] with all that is wrong with the pipeline; otherwise as [`crate::store::Store::submit`].
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
-        let name = submission.pipeline.as_deref().unwrap_or(UNNAMED);
+        let name = submission.pipeline.as_deref().or(submission.called.as_deref()).unwrap_or(UNNAMED);
         let arguments = Arguments { sets: submission.sets, params: submission.params };
         let known = match submission.unplanned {
             true => {

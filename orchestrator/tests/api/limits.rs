@@ -25,6 +25,44 @@ async fn a_huge_body_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_body_of_a_gigabyte_need_not_come_to_be_refused() {
+    let running = Running::start(&[]).await;
+    let mut socket = TcpStream::connect(running.orchestrator.url().trim_start_matches("http://")).await.expect("open");
+    let head = "POST /api/v1/validate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1073741824\r\n\r\n#";
+    socket.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = [0; 12];
+    tokio::time::timeout(SOON, socket.read_exact(&mut answer)).await.expect("at once").expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 413");
+    running.orchestrator.stop().await;
+}
+
+/// Many a client tells of a broken stream in place of the answer.
+#[tokio::test]
+async fn a_refused_call_may_end_its_body() {
+    let running = Running::start(&[]).await;
+    let socket = TcpStream::connect(running.orchestrator.url().trim_start_matches("http://")).await.expect("open");
+    let (mut client, mut connection) = h2::client::handshake(socket).await.expect("HTTP/2");
+    let mut pings = connection.ping_pong().expect("ours");
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post("http://example.org/api/v1/runs").body(()).expect("a request");
+    let (answer, mut body) = client.send_request(request, false).expect("sent");
+    let answer = answer.await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let mut text = answer.into_body();
+    while let Some(piece) = text.data().await {
+        drop(piece.expect("the whole answer"));
+    }
+    // What was sent before the answer to a ping has come before it.
+    pings.ping(h2::Ping::opaque()).await.expect("alive");
+    let reset = futures::FutureExt::now_or_never(std::future::poll_fn(|cx| body.poll_reset(cx)));
+    assert!(reset.is_none(), "{reset:?}");
+    body.send_data("steps: []".into(), true).expect("taken");
+    drop((client, body, text));
+    connection.abort();
+    running.orchestrator.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_is_the_callers_fault() {
     let running = Running::start(&["--request-timeout", "200ms"]).await;
     let silent = reqwest::Body::wrap_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());

@@ -32,6 +32,18 @@ async fn what_is_wrong_is_told_with_its_place() {
     }
     problem(get("/api/v1/nothing").await, StatusCode::NOT_FOUND).await;
     problem(get("/api/v1/runs/none/cancel").await, StatusCode::METHOD_NOT_ALLOWED).await;
+    let nameless = GOOD.lines().filter(|line| !line.starts_with("name:")).collect::<Vec<_>>().join("\n");
+    for (name, called) in [(json!("in/daily.orders.yaml"), "daily.orders"), (Value::Null, "unnamed")] {
+        let run: Value =
+            json(json!({"yaml": nameless, "name": name})).await.expect("an answer").json().await.expect("JSON");
+        assert_eq!(run["pipeline"], called, "{run}");
+    }
+    for wrong in [json!({"pipeline": "sums", "name": "x"}), json!({"yaml": GOOD, "name": "x".repeat(129)})] {
+        problem(json(wrong).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
+    }
+    let long = GOOD.replacen("name: ", &format!("name: {}", "x".repeat(129)), 1);
+    let long = problem(json(json!({"yaml": long})).await.expect("an answer"), StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(long["errors"][0]["code"], "bad-name", "{long}");
     let typed = running.request(Method::POST, "/api/v1/runs").header("content-type", "image/png").body("x").send();
     problem(typed.await.expect("an answer"), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
     running.orchestrator.stop().await;

@@ -35,6 +35,9 @@ async fn a_schedule_is_checked_against_its_pipeline() {
     let unfilled = problem(unfilled, StatusCode::BAD_REQUEST).await;
     assert!(unfilled["help"].as_str().is_some_and(|help| help.contains("{{ date }}")), "{unfilled}");
     assert_eq!(running.get("/api/v1/schedules").await, json!([]));
+    let text = running.yaml(Method::PUT, "/api/v1/schedules/d", "cron: 0 6 * * *").await;
+    let text = problem(text, StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
+    assert_eq!(text["code"], "unsupported_media_type");
     assert_eq!(running.put_schedule("d", &spec("0 6 * * *", json!({"rows": 1}), 60)).await.status(), StatusCode::OK);
 }
 

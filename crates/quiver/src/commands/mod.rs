@@ -19,7 +19,6 @@ use crate::exit::Exit;
 use crate::fleet::Fleet;
 use crate::registry;
 use crate::show;
-use clap::CommandFactory;
 use flight_common::client::StepClient;
 use flight_common::farewell::farewells;
 use flight_common::signals::StopSignals;
@@ -42,7 +41,7 @@ pub fn dispatch(cli: Cli) -> Exit {
         Command::Generate(args) => generate::generate(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "quiver", &mut script);
+            clap_complete::generate(shell, &mut Cli::words(), "quiver", &mut script);
             print(&script).map(|()| Exit::Done)
         }
         Command::Man => man(),
@@ -64,8 +63,8 @@ pub fn dispatch(cli: Cli) -> Exit {
     result.unwrap_or_else(|fault| {
         show::fault(&fault);
         if json {
-            // Whoever reads a document gets one. That it cannot be written is told by the exit code.
-            let _ = print_json(&serde_json::json!({"status": "failed", "fault": fault}));
+            // Whoever reads a document gets one, in a line, as events are. That it cannot be written is told by the exit code.
+            let _ = print(format!("{}\n", serde_json::json!({"status": "failed", "fault": fault})).as_bytes());
         }
         Exit::of(&fault)
     })
@@ -108,7 +107,7 @@ fn to_its_end(
 
 fn man() -> Result<Exit, Fault> {
     let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+    let rendered = clap_mangen::Man::new(Cli::words()).render(&mut page);
     rendered.map_err(Fault::internal)?;
     print(&page)?;
     Ok(Exit::Done)

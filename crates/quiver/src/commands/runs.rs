@@ -5,7 +5,7 @@ use crate::cli::{RunsArgs, RunsCommand};
 use crate::exit::Exit;
 use crate::remote::Remote;
 use crate::show;
-use flight_common::Fault;
+use flight_common::{Fault, FaultKind};
 use futures::StreamExt;
 use orchestrator::api::{Comparison, RunDetails};
 use orchestrator::service::log::LogLine;
@@ -37,12 +37,13 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
     }
     match args.command {
         RunsCommand::Submit { file, pipeline, params, sets, priority, idempotency_key, follow } => {
-            let yaml = match file {
-                Some(file) => Some(file::text(&file).await?),
+            let name = file.as_deref().filter(|file| *file != Path::new("-")).and_then(Path::file_name);
+            let yaml = match &file {
+                Some(file) => Some(file::text(file).await.map_err(|fault| or_stored(file, fault))?),
                 None => None,
             };
             let params: BTreeMap<String, String> = params.into_iter().collect();
-            let body = json!({"pipeline": pipeline, "yaml": yaml, "params": params, "set": sets, "priority": priority});
+            let body = json!({"pipeline": pipeline, "yaml": yaml, "name": name.map(OsStr::to_string_lossy), "params": params, "set": sets, "priority": priority});
             let mut request = remote.api(Method::POST, &["runs"]).json(&body);
             if let Some(key) = idempotency_key {
                 request = request.header("idempotency-key", key);
@@ -127,6 +128,14 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Whoever names no file may have meant a pipeline that is stored.
+fn or_stored(file: &Path, fault: Fault) -> Fault {
+    match fault.kind() {
+        FaultKind::NotFound => fault.help(format!("a stored pipeline is run by --pipeline {}", file.display())),
+        _ => fault,
+    }
 }
 
 /// The format that a file is called after.
