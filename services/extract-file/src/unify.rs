@@ -1,11 +1,11 @@
 //! One schema for several files, by rules that change no value.
 //!
 //! A column that a file lacks is null there. Of two types of numbers the wider one is taken, where it holds each value of
-//! the narrower. Whole numbers and floats go together where both were only guessed, and no number was seen that a float
+//! the narrower, of two units of time the finer one, and of two encodings of one type the plain or the larger one. Whole numbers and floats go together where both were only guessed, and no number was seen that a float
 //! does not hold. Everything else is a fault that names both files.
 
 use crate::format::Look;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use flight_common::Fault;
 use std::sync::Arc;
 
@@ -122,6 +122,17 @@ fn wider(one: &DataType, other: &DataType) -> Option<DataType> {
     };
     match (one, other) {
         (T::Null, some) | (some, T::Null) => Some(some.clone()),
+        (T::Dictionary(_, values), some) | (some, T::Dictionary(_, values)) => wider(values, some),
+        (T::List(items), T::List(others)) => Some(T::List(wider_items(items, others)?)),
+        (T::List(items) | T::LargeList(items), T::List(others) | T::LargeList(others)) => {
+            Some(T::LargeList(wider_items(items, others)?))
+        }
+        (T::Timestamp(unit, zone), T::Timestamp(its, same)) if zone == same => {
+            Some(T::Timestamp(*unit.max(its), zone.clone()))
+        }
+        (T::Duration(unit), T::Duration(its)) => Some(T::Duration(*unit.max(its))),
+        (T::Time32(unit), T::Time32(its)) => Some(T::Time32(*unit.max(its))),
+        (T::Time32(unit) | T::Time64(unit), T::Time32(its) | T::Time64(its)) => Some(T::Time64(*unit.max(its))),
         (T::Decimal128(p, s), T::Decimal128(q, t)) if s == t => Some(T::Decimal128(*p.max(q), *s)),
         _ => along(&SIGNED)
             .or_else(|| along(&UNSIGNED))
@@ -131,9 +142,16 @@ fn wider(one: &DataType, other: &DataType) -> Option<DataType> {
     }
 }
 
+/// Items that hold each item of both, under the name that the first has for them.
+fn wider_items(items: &FieldRef, others: &FieldRef) -> Option<FieldRef> {
+    let wider = wider(items.data_type(), others.data_type())?;
+    Some(Arc::new(Field::new(items.name(), wider, items.is_nullable() || others.is_nullable())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::datatypes::TimeUnit;
 
     fn look(columns: &[(&str, DataType, bool)], numbers: &[&str]) -> Look {
         let numbers = numbers.iter().map(|&name| name.to_owned()).collect();
@@ -157,6 +175,32 @@ mod tests {
             .expect("they go together");
         let wanted = [("x", DataType::Int64, false), ("y", DataType::Utf8, true), ("z", DataType::Date32, true)];
         assert_eq!(*unified.schema(), schema(&wanted));
+    }
+
+    #[test]
+    fn encodings_and_units_of_one_type_go_together() {
+        use DataType as T;
+        let list = |name: &str, of: T| Arc::new(Field::new(name, of, true));
+        let dictionary = |keys: T, values: T| T::Dictionary(Box::new(keys), Box::new(values));
+        let utc = |unit| T::Timestamp(unit, Some("UTC".into()));
+        for (one, other, wanted) in [
+            (T::LargeUtf8, T::Utf8, Some(T::LargeUtf8)),
+            (dictionary(T::Int8, T::Utf8), T::Utf8, Some(T::Utf8)),
+            (dictionary(T::Int8, T::Utf8), dictionary(T::Int32, T::LargeUtf8), Some(T::LargeUtf8)),
+            (dictionary(T::Int8, T::Utf8), T::Int64, None),
+            (utc(TimeUnit::Millisecond), utc(TimeUnit::Nanosecond), Some(utc(TimeUnit::Nanosecond))),
+            (utc(TimeUnit::Second), T::Timestamp(TimeUnit::Second, None), None),
+            (T::Time32(TimeUnit::Second), T::Time64(TimeUnit::Microsecond), Some(T::Time64(TimeUnit::Microsecond))),
+            (
+                T::List(list("element", T::Int32)),
+                T::List(list("item", T::Int64)),
+                Some(T::List(list("element", T::Int64))),
+            ),
+            (T::LargeList(list("a", T::Utf8)), T::List(list("b", T::Utf8)), Some(T::LargeList(list("a", T::Utf8)))),
+            (T::List(list("a", T::Utf8)), T::List(list("a", T::Int8)), None),
+        ] {
+            assert_eq!(wider(&one, &other), wanted, "{one} and {other}");
+        }
     }
 
     #[test]

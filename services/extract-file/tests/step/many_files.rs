@@ -2,10 +2,10 @@
 
 use crate::support::{Folder, avro_of, file_of, parquet_of, shown};
 use arrow::array::{
-    ArrayRef, AsArray, Date32Array, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
-    TimestampNanosecondArray,
+    ArrayRef, AsArray, Date32Array, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
 };
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Int8Type, Int64Type, TimeUnit};
 use flight_common::FaultKind;
 use flight_common::testing::{batch, make_batch};
 use serde_json::json;
@@ -46,6 +46,30 @@ async fn columns_that_are_missing_are_null_and_numbers_widen() {
     assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadData, Some("n")));
     assert!(fault.message().contains("a.parquet") && fault.message().contains("d.arrow"), "{fault}");
     assert_eq!(fault.violations()[0].pointer, "/file_path");
+}
+
+#[tokio::test]
+async fn encodings_and_units_of_one_type_go_together() {
+    let folder = Folder::new();
+    let words: DictionaryArray<Int8Type> = vec!["a", "b", "a"].into_iter().collect();
+    let coded = make_batch(vec![
+        ("word", Arc::new(words) as ArrayRef),
+        ("at", Arc::new(TimestampMillisecondArray::from(vec![1, 2, 3]))),
+    ]);
+    let plain = make_batch(vec![
+        ("word", Arc::new(StringArray::from(vec!["c"])) as ArrayRef),
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![2_500]))),
+    ]);
+    folder.write("a.parquet", parquet_of(&coded, 1));
+    folder.write("b.arrow", file_of(&coded));
+    folder.write("c.parquet", parquet_of(&plain, 10));
+    let ran = folder.read(json!({"file_path": "*.*"})).await.expect("they go together");
+    let types: Vec<_> = ran.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, [DataType::Utf8, DataType::Timestamp(TimeUnit::Microsecond, None)]);
+    let late = json!({"file_path": "*.*", "where": "at >= TIMESTAMP '1970-01-01T00:00:00.0025'", "select": ["word"]});
+    let ran = folder.read(late).await.expect("it reads");
+    assert_eq!(shown(&ran.rows()), ["a", "a", "c"]);
+    assert_eq!(ran.report.counters["parts_skipped"], 2, "{:?}", ran.report.counters);
 }
 
 #[tokio::test]
