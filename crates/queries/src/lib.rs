@@ -6,11 +6,11 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
-//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), and times are of any year (`timestamps`, `truncate`) |
+//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), times are of any year (`timestamps`, `truncate`), and and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
 //! | [`alone`] | the same for an expression that stands alone |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
-//! | [`check_statement`], [`check_places`] | a query asks nothing that would be passed over (`clauses`, `calls`), and its aggregates stand where they can be computed (`places`) |
+//! | [`check_statement`], [`check_plan`] | what DataFusion would pass over, or answer otherwise than SQL has it |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
 //! | [`run`] | a query under way, on threads of its own |
 //! | [`into_error`] | faults on their way through DataFusion |
@@ -21,20 +21,20 @@
 mod alone;
 mod arithmetic;
 mod average;
-mod calls;
-mod clauses;
+mod check;
 mod digits;
 mod disk;
 mod endable;
 mod extremes;
 mod faults;
 mod functions;
+mod join_keys;
 mod lengths;
 mod literals;
 mod measure;
 mod memory;
+mod merge_joins;
 mod parser;
-mod places;
 mod run;
 mod session;
 mod shape;
@@ -45,12 +45,11 @@ mod wide;
 mod words;
 
 pub use alone::alone;
-pub use calls::check_statement;
+pub use check::{check_plan, check_statement};
 pub use faults::{Refusal, fault, into_error, place_of, refusals};
 pub use literals::check_numbers;
 pub use measure::{check_depth, check_expression, check_text};
 pub use memory::WorkingMemory;
-pub use places::check_places;
 pub use run::{Running, run};
 pub use session::{fitted, row_bytes, runtime, session};
 pub use shape::shaped;

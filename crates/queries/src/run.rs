@@ -23,6 +23,8 @@ pub struct Running<H> {
     pub budget: MemoryBudget,
     /// How long it may take, if there is a limit.
     pub limit: Option<Duration>,
+    /// How long its reader may take nothing of what is ready, if there is a limit.
+    pub patience: Option<Duration>,
     /// Let go of with the query.
     pub held: H,
 }
@@ -37,7 +39,7 @@ pub fn run<H: Send + 'static>(
     task: Arc<TaskContext>,
     running: Running<H>,
 ) -> Result<BatchStream, Fault> {
-    let Running { budget, limit, held } = running;
+    let Running { budget, limit, patience, held } = running;
     let reader = Arc::new(());
     let (sender, results) = byte_queue(AHEAD.min(budget.limit() / 16), &budget, plan.schema());
     let plan = endable(plan, &Arc::downgrade(&reader)).map_err(fault)?;
@@ -56,8 +58,14 @@ pub fn run<H: Send + 'static>(
     let attended = compute::spawn(async move {
         let forwarded = async {
             while let Some(batch) = computed.recv().await {
-                if !sender.push(batch).await {
-                    break;
+                let pushed = match patience {
+                    None => Ok(sender.push(batch).await),
+                    Some(patience) => tokio::time::timeout(patience, sender.push(batch)).await,
+                };
+                match pushed {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(_) => return Err(stands_still(patience)),
                 }
             }
             work.await.map_err(Fault::internal)?.map_err(fault)
@@ -79,6 +87,11 @@ pub fn run<H: Send + 'static>(
             batch
         })
     }))
+}
+
+fn stands_still(patience: Option<Duration>) -> Fault {
+    Fault::timed_out(format!("nothing of the result was read for {} s", patience.unwrap_or_default().as_secs_f32()))
+        .help("ask again, and read on")
 }
 
 #[cfg(test)]
@@ -121,7 +134,7 @@ mod tests {
             context.register_table(name, Arc::new(table)).expect("a new name");
         }
         let plan = context.sql(sql).await.expect("a query").create_physical_plan().await.expect("a plan");
-        let running = Running { budget: budget.clone(), limit, held: () };
+        let running = Running { budget: budget.clone(), limit, patience: None, held: () };
         Query { rows: run(plan, context.task_ctx(), running).expect("threads"), budget }
     }
 

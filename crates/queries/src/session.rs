@@ -5,9 +5,11 @@ use crate::average::check_averages;
 use crate::disk::Disk;
 use crate::extremes::order_extremes;
 use crate::functions;
+use crate::join_keys::FloatKeys;
 use crate::lengths::LengthsCompare;
 use crate::literals::ExactLiterals;
 use crate::memory::WorkingMemory;
+use crate::merge_joins;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
@@ -47,9 +49,19 @@ pub fn runtime(memory: &WorkingMemory, space: &SpillSpace) -> std::result::Resul
 
 /// A session with all that a query may use, in which numbers that do not fit are errors, and with nothing that no memory
 /// bounds.
-pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBuilder {
+pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateBuilder {
+    // A file for each batch that waits on disk between two threads: of two that are written at a time (55.2), one can wait
+    // for the other for ever, <https://github.com/apache/datafusion/issues/24883>.
+    let mut config = config.set_usize("datafusion.execution.max_spill_file_size_bytes", 1);
     // So that errors tell where.
     config.options_mut().sql_parser.collect_spans = true;
+    // A filter that a join makes while it runs loses rows where columns of two tables have one name (55.2), and no table
+    // here could skip rows by it.
+    let optimizer = &mut config.options_mut().optimizer;
+    optimizer.enable_dynamic_filter_pushdown = false;
+    optimizer.enable_join_dynamic_filter_pushdown = false;
+    optimizer.enable_topk_dynamic_filter_pushdown = false;
+    optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     let execution = &mut config.options_mut().execution;
     execution.enable_recursive_ctes = false;
     // Without it the zone of a literal is lost: TIMESTAMPTZ '2024-02-29T12:00:00Z'.
@@ -58,6 +70,8 @@ pub fn session(mut config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionSt
         .with_config(config)
         .with_runtime_env(runtime)
         .with_analyzer_rule(Arc::new(Rewrites))
+        .with_optimizer_rule(Arc::new(FloatKeys))
+        .with_physical_optimizer_rules(merge_joins::rules())
         .with_type_planner(Arc::new(InMicroseconds));
     builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
     if let Some(scalar) = builder.scalar_functions() {

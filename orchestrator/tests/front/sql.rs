@@ -113,6 +113,8 @@ async fn what_would_be_passed_over_or_does_not_read_is_refused() {
         ("SELECT n FROM sums.read FETCH FIRST 5 ROWS ONLY", "FETCH is not understood"),
         ("SELECT n FROM sums.read FOR UPDATE", "FOR UPDATE"),
         ("EXPLAIN SELECT n FROM sums.read FETCH FIRST 5 ROWS ONLY", "FETCH is not understood"),
+        ("SELECT n FROM sums.read INTERSECT ALL SELECT n FROM sums.read", "INTERSECT ALL"),
+        ("SELECT n FROM sums.read WHERE (n IN (SELECT n FROM sums.read)) IS NULL", "nulls would be taken for false"),
         ("SELECT abs(n) OVER () FROM sums.read", "OVER means nothing with abs"),
         ("SELECT n FROM sums.read WHERE sum(n) > 1", "may not stand in WHERE"),
         ("CREATE TABLE t AS SELECT 1", "this is no query: CREATE TABLE"),
@@ -133,9 +135,61 @@ async fn columns_are_called_as_they_are() {
     let query = "SELECT Total FROM (SELECT sum(n) AS Total FROM sums.READ)";
     let rows: Vec<RecordBatch> = ask(&mut door.client, query).await.try_collect().await.expect("a row");
     assert_eq!(rows[0]["Total"].as_primitive::<Int64Type>().value(0), 2500 * 2499 / 2);
+    let query = "SELECT count(*) AS n FROM (SELECT * EXCLUDE (m) FROM (SELECT n, n AS m FROM sums.read)) CROSS JOIN generate_series(1, 3)";
+    let rows: Vec<RecordBatch> = ask(&mut door.client, query).await.try_collect().await.expect("a row");
+    assert_eq!(rows[0]["n"].as_primitive::<Int64Type>().value(0), 3 * 2500);
     let query = "SELECT count(*) AS n FROM Information_Schema.TABLES WHERE table_schema = 'sums'";
     let rows: Vec<RecordBatch> = ask(&mut door.client, query).await.try_collect().await.expect("a row");
     assert!(rows[0]["n"].as_primitive::<Int64Type>().value(0) > 0);
+    door.orchestrator.stop().await;
+}
+
+/// What the types come to is known late: a result that was promised before is another one.
+#[tokio::test]
+async fn results_are_of_the_types_that_they_come_to() {
+    let mut door = Door::open().await;
+    door.keep(GOOD).await;
+    for (query, wanted) in [
+        ("SELECT 1 AS x UNION ALL SELECT 2.5 ORDER BY x DESC", "2.5"),
+        ("SELECT CASE WHEN n < 0 THEN 1 ELSE 2.5 END AS x FROM sums.read", "2.5"),
+        ("SELECT CAST(NULL AS INT) AS x UNION ALL SELECT 9999999999 ORDER BY x", "9999999999"),
+        ("SELECT CAST(1.10 AS DECIMAL(10, 2)) * 1.19 AS x", "1.3090"),
+        ("SELECT (SELECT count(*) FROM sums.read b WHERE b.n = a.n HAVING count(*) > 3) AS x FROM sums.read a", ""),
+    ] {
+        let rows: Vec<RecordBatch> = ask(&mut door.client, query).await.try_collect().await.expect(query);
+        let shown = arrow::util::display::array_value_to_string(rows[0].column(0), 0).expect("shown");
+        assert_eq!(shown, wanted, "{query}");
+    }
+    door.orchestrator.stop().await;
+}
+
+/// Each use of a query of `WITH` is planned anew.
+#[tokio::test]
+async fn queries_that_name_each_other_twice_are_refused() {
+    let mut door = Door::open().await;
+    let twice = |n| format!("c{n} AS (SELECT a.x FROM c{} a, c{} b)", n - 1, n - 1);
+    let all: Vec<String> = (1..25).map(twice).collect();
+    let query = format!("WITH c0 AS (SELECT 1 AS x), {} SELECT count(*) FROM c24", all.join(", "));
+    refused_with(&mut door, &query, "when each use is written out").await;
+    let once = |n| format!("c{n} AS (SELECT x FROM c{})", n - 1);
+    let all: Vec<String> = (1..25).map(once).collect();
+    let query = format!("WITH c0 AS (SELECT 1 AS x), {} SELECT count(*) AS n FROM c24", all.join(", "));
+    assert_eq!(ask(&mut door.client, &query).await.try_collect::<Vec<_>>().await.expect("a row").len(), 1);
+    door.orchestrator.stop().await;
+}
+
+/// Neither side fits as a hash table.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_tables_are_joined_by_merging() {
+    let mut door = door_with_quota(4 << 30).await;
+    let more = "  - {id: other, service: numbers, params: {rows: 400000}, checkpoint: true}\n";
+    door.keep(&format!("{}{more}", GOOD.replace("rows: 2500", "rows: 400000"))).await;
+    until("the run is over", || door.is_idle()).await;
+    let query = "SELECT count(*) AS n FROM sums.read a JOIN sums.other b ON a.n = b.n";
+    let rows: Vec<RecordBatch> = ask(&mut door.client, query).await.try_collect().await.expect("a row");
+    assert_eq!(rows[0]["n"].as_primitive::<Int64Type>().value(0), 400_000);
+    assert!(door.house.env.space.budget().peak() <= 16 << 20, "more memory than there is");
+    until("all is given back", || door.is_idle()).await;
     door.orchestrator.stop().await;
 }
 

@@ -57,7 +57,7 @@ fn planned(text: &str, tables: Vec<Arc<InputTable>>) -> Result<Query, Fault> {
     let plan = block_on(state.statement_to_plan(statement)).map_err(|error| faults::of_plan(&error, text))?;
     check_reads_only(&plan, text)?;
     queries::check_depth(&plan).map_err(faults::of_query)?;
-    queries::check_places(&plan, text).map_err(faults::refused)?;
+    queries::check_plan(&plan, text).map_err(faults::refused)?;
     let plan = state.optimize(&plan).map_err(|error| faults::of_plan(&error, text))?;
     queries::check_depth(&plan).map_err(faults::of_query)?;
     let schema = output::schema(plan.schema().as_arrow(), tables.iter().map(|table| table.columns()))?;

@@ -49,6 +49,6 @@ async fn start(query: Query, inputs: Vec<BatchStream>, context: &StepContext) ->
     })
     .await?;
     // The tables hold the memory of their rows.
-    let running = Running { budget: context.budget().clone(), limit: None, held: tables };
+    let running = Running { budget: context.budget().clone(), limit: None, patience: None, held: tables };
     Ok(Started { rows: queries::run(plan, task, running)?, live: gathered.live })
 }

@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use arrow::array::RecordBatch;
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -35,13 +35,15 @@ fn outward_type(data_type: &DataType) -> DataType {
 /// A batch as an outside client sees it, in the schema that [`outward_schema`] gave.
 ///
 /// # Errors
-/// [`crate::FaultKind::BadData`] for strings of a batch that do not fit in 2 GiB.
+/// [`crate::FaultKind::BadData`] for a value that the schema cannot hold, such as strings of a batch beyond 2 GiB.
 pub fn outward(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Fault> {
     if batch.schema_ref().fields() == schema.fields() {
         return Ok(batch.clone());
     }
+    let exactly = CastOptions { safe: false, ..CastOptions::default() };
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
-        cast(column, field.data_type()).map_err(|error| Fault::bad_data(error.to_string()).column(field.name()))
+        cast_with_options(column, field.data_type(), &exactly)
+            .map_err(|error| Fault::bad_data(error.to_string()).column(field.name()))
     });
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::reading;
 use super::statement::{Statement, numbered, parameters};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
@@ -20,6 +20,9 @@ pub(super) const CATALOG: &str = "quiver";
 
 /// How long a query may take.
 const LIMIT: Duration = Duration::from_secs(600);
+
+/// How long its client may read nothing: others wait for its place.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Plans a query, with its values. It may read, and nothing else.
@@ -50,39 +53,61 @@ impl Engine {
         let session = queries::session(config, queries::runtime(&memory, &self.space)?);
         let context = SessionContext::new_with_state(session.build());
         let state = context.state();
-        let dialect = datafusion::config::Dialect::PostgreSQL;
+        // The one of the step `sql`.
+        let dialect = datafusion::config::Dialect::Generic;
         let mut statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(queries::fault)?;
         reading::check_statement(&state, &mut statement)?;
-        let mut row_bytes = 0;
+        let (mut row_bytes, mut bytes) = (0, 0);
         let mut all = false;
         for table in state.resolve_table_references(&statement).map_err(queries::fault)? {
             if reading::is_about_tables(&table) {
                 all = true;
                 continue;
             }
-            row_bytes += queries::row_bytes(&self.register(&context, &table).await?);
+            if table.schema().is_none() && state.table_functions().contains_key(table.table()) {
+                continue;
+            }
+            let (columns, size) = self.register(&context, &table).await?;
+            row_bytes += queries::row_bytes(&columns);
+            bytes = usize::saturating_add(bytes, size);
         }
         if all {
             self.register_all(&context).await?;
         }
-        fit(&context, &memory, row_bytes);
+        fit(&context, &memory, row_bytes, bytes);
         let plan = context.state().statement_to_plan(statement).await.map_err(queries::fault)?;
         queries::check_depth(&plan)?;
-        queries::check_places(&plan, sql).map_err(|refusal| refusal.fault)?;
+        queries::check_plan(&plan, sql).map_err(|refusal| refusal.fault)?;
         reading::check_plan(&plan)?;
         Ok((context, plan))
     }
 
+    /// A query as it is going to be computed. Only now the types of its columns are certain.
+    async fn optimized(&self, statement: &Statement) -> Result<(SessionContext, LogicalPlan), Fault> {
+        let (context, plan) = self.plan(statement).await?;
+        compute::run_deep(move || {
+            let plan = context.state().optimize(&plan).map_err(queries::fault)?;
+            queries::check_depth(&plan)?;
+            Ok((context, plan))
+        })
+        .await
+    }
+
     /// The columns of a query's result, as clients see them.
     pub(super) async fn columns(&self, statement: &Statement) -> Result<SchemaRef, Fault> {
-        let (_, plan) = self.plan(statement).await?;
-        Ok(columns(&plan))
+        let (_, plan) = self.optimized(statement).await?;
+        Ok(outward_schema(&columns(&plan)))
     }
 
     /// The columns of the result of a query without values, as far as they are known, and its parameters.
     pub(super) async fn prepared(&self, sql: &str) -> Result<(SchemaRef, SchemaRef), Fault> {
         let (_, plan) = self.open_plan(sql).await?;
-        Ok((columns(&plan), outward_schema(&parameters(&plan)?)))
+        let parameters = parameters(&plan)?;
+        let columns = match parameters.fields().is_empty() {
+            true => self.columns(&Statement::new(sql)).await?,
+            false => outward_schema(&columns(&plan)),
+        };
+        Ok((columns, outward_schema(&parameters)))
     }
 
     /// Runs a query. Its rows flow as they are read.
@@ -90,11 +115,12 @@ impl Engine {
         let seat = self.seats.clone().try_acquire_owned().map_err(|_| {
             Fault::busy("too many queries run").help("come back soon").retry_after(Duration::from_secs(2))
         })?;
-        let (context, plan) = self.plan(statement).await?;
-        let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+        let (context, plan) = self.optimized(statement).await?;
+        let schema = columns(&plan);
         let (plan, task) = physical(context, plan).await?;
         let budget = self.space.budget().clone();
-        let rows = queries::run(plan, task, Running { budget, limit: Some(LIMIT), held: seat })?;
+        let rows =
+            queries::run(plan, task, Running { budget, limit: Some(LIMIT), patience: Some(PATIENCE), held: seat })?;
         Ok(BatchStream::new(schema, rows))
     }
 }
@@ -107,22 +133,27 @@ async fn physical(
     let here = Handle::current();
     compute::run_deep(move || {
         let state = context.state();
-        let plan = state.optimize(&plan).map_err(queries::fault)?;
-        queries::check_depth(&plan)?;
         let plan = here.block_on(state.query_planner().create_physical_plan(&plan, &state)).map_err(queries::fault)?;
         Ok((plan, state.task_ctx()))
     })
     .await
 }
 
+/// The columns that come out. DataFusion is not always right about where there are no nulls.
 fn columns(plan: &LogicalPlan) -> SchemaRef {
-    outward_schema(&Arc::new(plan.schema().as_arrow().clone()))
+    let columns = plan.schema().fields().iter().map(|field| Field::clone(field).with_nullable(true));
+    Arc::new(Schema::new(columns.collect::<Vec<_>>()))
 }
 
-/// Fits a session to its memory, and to rows of so many bytes.
-fn fit(context: &SessionContext, memory: &WorkingMemory, row_bytes: usize) {
+/// The part of the memory up to which all tables together are small.
+const SMALL_SHARE: usize = 8;
+
+/// Fits a session to its memory, to rows of so many bytes, and to tables of so many in all.
+fn fit(context: &SessionContext, memory: &WorkingMemory, row_bytes: usize, bytes: usize) {
     let state = context.state_ref();
     let mut state = state.write();
-    let fitted = queries::fitted(state.config().clone(), memory.most(), row_bytes);
+    let mut fitted = queries::fitted(state.config().clone(), memory.most(), row_bytes);
+    // A hash table has to fit; what is sorted and merged goes to disk.
+    fitted.options_mut().optimizer.prefer_hash_join = bytes <= memory.most() / SMALL_SHARE;
     *state.config_mut() = fitted;
 }

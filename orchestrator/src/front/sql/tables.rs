@@ -50,8 +50,12 @@ impl Engine {
         Ok(listed)
     }
 
-    /// Makes a table that a query names known to its session. Returns its columns.
-    pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<SchemaRef, Fault> {
+    /// Makes a table that a query names known to its session. Returns its columns, and the bytes of its file.
+    pub(super) async fn register(
+        &self,
+        context: &SessionContext,
+        name: &TableReference,
+    ) -> Result<(SchemaRef, usize), Fault> {
         let missing =
             |what: String| Fault::not_found(what).help("name a table as \"pipeline\".\"step\" or \"run id\".\"step\"");
         let Some(schema) = name.schema() else {
@@ -59,14 +63,15 @@ impl Engine {
         };
         let kept = self.find(schema, name.table()).await?;
         let kept = kept.ok_or_else(|| missing(format!("{schema} has kept no output {}", name.table())))?;
+        let bytes = usize::try_from(kept.bytes).unwrap_or(usize::MAX);
         let tables = tables_of(context, schema)?;
         if let Some(table) = tables.table(name.table()).await.map_err(queries::fault)? {
-            return Ok(table.schema());
+            return Ok((table.schema(), bytes));
         }
         let table = self.table(&kept).await?;
         let columns = table.schema();
         tables.register_table(name.table().to_owned(), table).map_err(queries::fault)?;
-        Ok(columns)
+        Ok((columns, bytes))
     }
 
     /// Makes every table that is listed known to a session: for a query about the tables themselves.

@@ -89,7 +89,8 @@ async fn union_and_joins_of_named_inputs() {
         ("LEFT JOIN", &["1|Ann", "2|∅", "3|Ann", "4|∅", "4|∅"]),
         ("FULL JOIN", &["1|Ann", "2|∅", "3|Ann", "4|∅", "4|∅", "∅|Bo"]),
     ] {
-        let query = format!("SELECT o.Id, n.head FROM orders o {join} names n USING (region) ORDER BY o.Id");
+        let on = if join == "FULL JOIN" { "ON o.region = n.region" } else { "USING (region)" };
+        let query = format!("SELECT o.Id, n.head FROM orders o {join} names n {on} ORDER BY o.Id");
         let ran =
             ask_on(Bench::new(), &query, &[("orders", orders()), ("names", names.clone())]).await.expect("it runs");
         assert_eq!(shown(&ran.rows()), wanted, "{join}");

@@ -122,6 +122,18 @@ async fn clauses_that_would_be_passed_over_are_refused() {
         ("SELECT * FROM input ORDER BY Age WITH FILL", "WITH FILL"),
         ("SELECT quantile(0.5)(Age) FROM input", "a second list of arguments"),
         ("SELECT a.Age FROM input a GLOBAL JOIN input b USING (Age)", "GLOBAL"),
+        // Those of SQL itself that DataFusion answers otherwise.
+        ("SELECT Age FROM input INTERSECT ALL SELECT Age FROM input", "INTERSECT ALL"),
+        ("SELECT Age FROM input UNION (SELECT Age FROM input EXCEPT ALL SELECT Age FROM input)", "EXCEPT ALL"),
+        ("SELECT b.name FROM input a RIGHT JOIN input b USING (Age)", "RIGHT JOIN with USING or NATURAL"),
+        ("SELECT b.name FROM input a NATURAL FULL JOIN input b", "FULL JOIN with USING or NATURAL"),
+        ("SELECT a.Age FROM input a JOIN input b", "JOIN without ON or USING"),
+        ("SELECT sum(Age) OVER (w) AS s FROM input WINDOW w AS (ORDER BY Age)", "goes on from a named one"),
+        (
+            "SELECT sum(Age) OVER v AS s FROM input WINDOW w AS (PARTITION BY name), v AS (w ORDER BY Age)",
+            "goes on from a named one",
+        ),
+        ("SELECT Age FROM input WHERE name SIMILAR TO 'a%'", "SIMILAR TO"),
     ] {
         let fault = refused(query, &people()).await;
         assert!(
@@ -129,6 +141,44 @@ async fn clauses_that_would_be_passed_over_are_refused() {
             "{query}: {fault:?}"
         );
     }
+}
+
+/// A join knows no null.
+#[tokio::test]
+async fn subqueries_stand_where_they_are_answered_as_sql_has_it() {
+    let other = "(SELECT b.Age FROM input b WHERE b.name > 'c')";
+    for (condition, word) in [
+        (format!("(Age IN {other}) IS NULL"), "nulls"),
+        (format!("Age NOT IN {other} OR Age > 3"), "nulls"),
+        (format!("coalesce(Age IN {other}, true)"), "nulls"),
+        (format!("NOT (Age IN {other} OR Age > 3)"), "nulls"),
+        (format!("CASE WHEN Age IN {other} THEN false ELSE true END"), "nulls"),
+        ("EXISTS (SELECT count(*) FROM input b WHERE b.Age = a.Age)".to_owned(), "a row in any case"),
+        ("NOT EXISTS (SELECT 1 FROM input b WHERE b.Age = a.Age OFFSET 1)".to_owned(), "OFFSET"),
+    ] {
+        let fault = refused(&format!("SELECT Age FROM input a WHERE {condition}"), &people()).await;
+        assert!(fault.message().contains(word) && fault.help_text().is_some(), "{condition}: {fault:?}");
+    }
+    for condition in [
+        format!("Age IN {other} OR Age > 3"),
+        format!("Age NOT IN {other} AND Age > 3"),
+        format!("NOT (Age IN {other})"),
+        "NOT EXISTS (SELECT 1 FROM input b WHERE b.Age = a.Age LIMIT 1) OR Age > 3".to_owned(),
+        "(SELECT count(*) FROM input b WHERE b.Age = a.Age) > 1".to_owned(),
+    ] {
+        let query = format!("SELECT Age FROM input a WHERE {condition}");
+        let asked = ask_on(Bench::new(), &query, &[("input", people())]).await;
+        assert!(asked.is_ok(), "{condition}: {:?}", asked.err());
+    }
+}
+
+#[tokio::test]
+async fn queries_that_name_each_other_again_and_again_are_refused() {
+    let twice = |n| format!("c{n} AS (SELECT a.Age FROM c{} a CROSS JOIN c{} b)", n - 1, n - 1);
+    let all: Vec<String> = (1..25).map(twice).collect();
+    let query = format!("WITH c0 AS (SELECT Age FROM input), {} SELECT count(*) AS n FROM c24", all.join(", "));
+    let fault = refused(&query, &people()).await;
+    assert!(fault.message().contains("when each use is written out"), "{fault:?}");
 }
 
 #[tokio::test]

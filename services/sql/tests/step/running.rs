@@ -92,6 +92,84 @@ async fn one_partition_that_does_not_fit_is_told_and_does_not_break_the_memory()
     assert!(budget.peak() <= (2 << 20) + (2 << 18), "{}", budget.peak());
 }
 
+/// What the condition looks at is not what comes out.
+#[tokio::test]
+async fn the_condition_of_a_merge_join_looks_at_its_own_columns() {
+    let rows = 100_000;
+    let side = |a: i64, b: i64| {
+        batch!(
+            "id" => Int64Array (0..rows).collect::<Vec<_>>(),
+            "a" => Int64Array (0..rows).map(|n| n * a % rows).collect::<Vec<_>>(),
+            "b" => Int64Array (0..rows).map(|n| n * b % rows).collect::<Vec<_>>(),
+        )
+    };
+    let (p, q) = (side(7919, 31), side(104_729, 4_099));
+    let holds = |row: i64| row * 31 % rows < row * 104_729 % rows;
+    let matching = (0..rows).filter(|row| holds(*row)).count() as i64;
+    for (join, count) in [("JOIN", matching), ("LEFT JOIN", rows), ("FULL JOIN", 2 * rows - matching)] {
+        let query = format!("SELECT p.id, p.b, q.id AS other, q.b AS d FROM p {join} q ON p.id = q.id AND p.b < q.a");
+        let ran = tightly(&query, &[("p", p.clone()), ("q", q.clone())]).await;
+        assert_eq!(ran.report.details["join"], json!("merge"));
+        let found = ran.rows();
+        assert_eq!(found.num_rows() as i64, count, "{join}");
+        let both: Vec<i64> = found
+            .column(0)
+            .as_primitive::<Int64Type>()
+            .iter()
+            .zip(found.column(2).as_primitive::<Int64Type>())
+            .filter_map(|(one, other)| one.filter(|one| Some(*one) == other))
+            .collect();
+        assert!(both.len() as i64 == matching && both.iter().all(|row| holds(*row)), "{join}");
+    }
+}
+
+/// -0.0 is sorted before 0.0, and equal to it; NaN is equal to itself.
+#[tokio::test]
+async fn floats_are_joined_by_what_they_are() {
+    let rows = 60_000;
+    let floats = [0.0, -0.0, f64::NAN, -f64::NAN, 1.5, f64::NEG_INFINITY];
+    let side = |step: usize| {
+        batch!(
+            "f" => Float64Array (0..rows).map(|n| floats.get(n * step % 7).copied()).collect::<Vec<_>>(),
+            "k" => Int64Array (0..rows).map(|n| (n * step % 20_011) as i64).collect::<Vec<_>>(),
+            "s" => StringArray (0..rows).map(|n| format!("text number {n}")).collect::<Vec<_>>(),
+        )
+    };
+    let tables = [("p", side(1)), ("q", side(31))];
+    let join = "SELECT count(p.s) AS n, count(DISTINCT p.s) AS d FROM p JOIN q ON p.f = q.f AND p.k = q.k";
+    let exists = "SELECT count(*) AS n FROM p WHERE EXISTS (SELECT 1 FROM q WHERE q.f = p.f AND q.k = p.k)";
+    let both = "SELECT count(*) AS n FROM (SELECT f, k FROM p INTERSECT SELECT f, k FROM q)";
+    for query in [join, exists, both] {
+        let roomy = ask_on(Bench::new(), query, &tables).await.unwrap_or_else(|fault| panic!("{query}: {fault:?}"));
+        let tight = tightly(query, &tables).await;
+        assert_eq!(shown(&tight.rows()), shown(&roomy.rows()), "{query}");
+        assert_ne!(shown(&tight.rows())[0], "0", "{query}");
+    }
+    // Of each pair the keys are looked up: the number is the same however it is computed.
+    let key = |step: usize, n: usize| {
+        floats
+            .get(n * step % 7)
+            .map(|f| (if *f == f64::NEG_INFINITY { 1 } else { (f + 0.0).abs().to_bits() }, n * step % 20_011))
+    };
+    let mut counts = std::collections::HashMap::new();
+    (0..rows).filter_map(|n| key(31, n)).for_each(|key| *counts.entry(key).or_insert(0) += 1);
+    let wanted: i64 = (0..rows).filter_map(|n| key(1, n)).map(|key| counts.get(&key).copied().unwrap_or(0)).sum();
+    let ran = tightly(join, &tables).await;
+    assert!(shown(&ran.rows())[0].starts_with(&format!("{wanted}|")), "{wanted}: {:?}", shown(&ran.rows()));
+}
+
+/// Rows on their way between threads are not put on disk, where they could wait for each other for ever.
+#[tokio::test]
+async fn groups_by_many_sets_come_to_an_end_within_little_memory() {
+    let query =
+        "SELECT count(*) AS n, sum(c) AS c FROM (SELECT s, k, n, count(*) AS c FROM input GROUP BY CUBE (s, k, n))";
+    let input = [("input", numbers(40_000))];
+    for _ in 0..3 {
+        let ran = tokio::time::timeout(std::time::Duration::from_secs(100), tightly(query, &input)).await;
+        assert_eq!(shown(&ran.expect("an end").rows()), ["280001|320000"]);
+    }
+}
+
 /// Refused memory, a nested loop would begin anew with what is left of its input.
 #[tokio::test]
 async fn a_join_without_an_equality_that_does_not_fit_is_told_and_loses_no_row() {

@@ -2,7 +2,6 @@
 //!
 //! DataFusion does not know a window function without `OVER`, and passes over an `OVER` or a `FILTER` that means nothing.
 
-use crate::clauses;
 use crate::faults::Refusal;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
@@ -12,12 +11,11 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use flight_common::{Fault, TextPlace};
 use std::ops::ControlFlow;
 
-/// Checks a statement, with all queries within it: nothing in it is passed over.
+/// Checks all calls of a statement.
 ///
 /// # Errors
-/// The first clause that would be, or the first function that is called as what it is not.
-pub fn check_statement(state: &SessionState, statement: &Statement) -> Result<(), Refusal> {
-    clauses::check(statement).map_err(|fault| Refusal { fault, place: None })?;
+/// The first that is wrong.
+pub(super) fn check(state: &SessionState, statement: &Statement) -> Result<(), Refusal> {
     match statement.visit(&mut Calls { state }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(refusal) => Err(refusal),

@@ -1,11 +1,13 @@
-//! Clauses of other databases that the parser knows and DataFusion passes over: each would be a wrong answer.
+//! Clauses that the parser knows and DataFusion passes over, most of other databases, or answers wrongly: each would be a
+//! wrong answer.
 //!
 //! What the parser gives is taken apart to its last field, so that a clause which a newer parser knows does not compile
 //! until somebody has looked at it.
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join, LimitClause, OrderBy, OrderByExpr,
-    OrderByKind, Query, Select, Statement, TableFactor, TableWithJoins, Visit, Visitor, With,
+    Cte, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join, JoinConstraint, JoinOperator,
+    LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr,
+    SetOperator, SetQuantifier, Statement, TableFactor, TableWithJoins, Visit, Visitor, WindowType, With,
 };
 use flight_common::Fault;
 use std::ops::ControlFlow;
@@ -14,7 +16,7 @@ use std::ops::ControlFlow;
 ///
 /// # Errors
 /// [`flight_common::FaultKind::BadParams`] for the first clause that would be passed over.
-pub(crate) fn check(statement: &Statement) -> Result<(), Fault> {
+pub(super) fn check(statement: &Statement) -> Result<(), Fault> {
     match statement.visit(&mut Clauses) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(Unknown { clause, help }) => {
@@ -30,7 +32,11 @@ struct Unknown {
 }
 
 const LEAVE_OUT: &str = "leave it out";
+const BASED: &str = "a window that goes on from a named one";
 const LEVELS: &str = "join the table with itself, once for each level; generate_series(1, 10) counts";
+const NUMBER: &str =
+    "leave ALL out, or number equal rows first: row_number() OVER (PARTITION BY …) as a column of both";
+const WHOLE: &str = "write PARTITION BY, ORDER BY and the frame out in each";
 const SAMPLE: &str = "write WHERE random() < 0.1 for a tenth of the rows, or LIMIT";
 
 struct Clauses;
@@ -53,6 +59,9 @@ impl Visitor for Clauses {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Unknown> {
         match expr {
             Expr::Function(function) => first(of_function(function)),
+            Expr::SimilarTo { .. } => {
+                first([(true, "SIMILAR TO", "write ~ '^(…)$' with a regular expression, or LIKE")])
+            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -71,7 +80,7 @@ fn first(clauses: impl IntoIterator<Item = Clause>) -> ControlFlow<Unknown> {
 fn of_query(query: &Query) -> Vec<Clause> {
     let Query {
         with,
-        body: _,
+        body,
         order_by,
         limit_clause,
         fetch,
@@ -91,8 +100,22 @@ fn of_query(query: &Query) -> Vec<Clause> {
         (settings.is_some(), "SETTINGS", "leave it out: a query sets nothing"),
         (format_clause.is_some(), "FORMAT", "leave it out: the next step writes the rows"),
     ];
+    clauses.extend(of_body(body));
     clauses.extend(with.iter().flat_map(of_with));
     clauses.extend(order_by.iter().flat_map(of_order));
+    clauses
+}
+
+/// Queries put together. Those in brackets are visited by themselves.
+fn of_body(body: &SetExpr) -> Vec<Clause> {
+    let SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return Vec::new() };
+    let is_all = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+    let mut clauses = vec![
+        (is_all && *op == SetOperator::Intersect, "INTERSECT ALL", NUMBER),
+        (is_all && matches!(op, SetOperator::Except | SetOperator::Minus), "EXCEPT ALL", NUMBER),
+    ];
+    clauses.extend(of_body(left));
+    clauses.extend(of_body(right));
     clauses
 }
 
@@ -142,7 +165,7 @@ fn of_select(select: &Select) -> Vec<Clause> {
         distribute_by,
         sort_by,
         having: _,
-        named_window: _,
+        named_window,
         qualify: _,
         window_before_qualify: _,
         value_table_mode,
@@ -160,6 +183,11 @@ fn of_select(select: &Select) -> Vec<Clause> {
         (!sort_by.is_empty(), "SORT BY", "write ORDER BY"),
         (value_table_mode.is_some(), "SELECT AS STRUCT or AS VALUE", "name the columns"),
     ];
+    let based = |named: &NamedWindowDefinition| match &named.1 {
+        NamedWindowExpr::WindowSpec(window) => window.window_name.is_some(),
+        NamedWindowExpr::NamedWindow(_) => false,
+    };
+    clauses.push((named_window.iter().any(based), BASED, WHOLE));
     clauses.extend(of_groups(group_by));
     clauses.extend(from.iter().flat_map(of_joins));
     clauses
@@ -180,10 +208,25 @@ fn of_groups(groups: &GroupByExpr) -> impl Iterator<Item = Clause> {
 fn of_joins(from: &TableWithJoins) -> impl Iterator<Item = Clause> {
     // DataFusion refuses the kinds of joins that it does not know.
     let TableWithJoins { relation: _, joins } = from;
-    joins.iter().map(|join| {
-        let Join { relation: _, global, join_operator: _ } = join;
-        (*global, "GLOBAL", LEAVE_OUT)
+    joins.iter().flat_map(|join| {
+        let Join { relation: _, global, join_operator } = join;
+        [(*global, "GLOBAL", LEAVE_OUT), of_join(join_operator)]
     })
+}
+
+/// Of a join that keeps rows of its right side, a column that both sides share would be the left one's alone.
+fn of_join(join: &JoinOperator) -> Clause {
+    use JoinConstraint::{Natural, None, Using};
+    use JoinOperator::{FullOuter, Inner, Join, Right, RightOuter};
+    const COALESCE: &str = "write ON, and coalesce(a.id, b.id)";
+    match join {
+        Join(None) | Inner(None) => (true, "JOIN without ON or USING", "write CROSS JOIN for all pairs"),
+        Right(Natural | Using(_)) | RightOuter(Natural | Using(_)) => {
+            (true, "RIGHT JOIN with USING or NATURAL", COALESCE)
+        }
+        FullOuter(Natural | Using(_)) => (true, "FULL JOIN with USING or NATURAL", COALESCE),
+        _ => (false, "", ""),
+    }
 }
 
 fn of_table(factor: &TableFactor) -> Vec<Clause> {
@@ -229,8 +272,12 @@ fn of_function(function: &Function) -> Vec<Clause> {
         args: _,
         filter: _,
         null_treatment: _,
-        over: _,
+        over,
         within_group: _,
     } = function;
-    vec![(!matches!(parameters, FunctionArguments::None), "a second list of arguments", LEAVE_OUT)]
+    let based = matches!(over, Some(WindowType::WindowSpec(window)) if window.window_name.is_some());
+    vec![
+        (based, BASED, WHOLE),
+        (!matches!(parameters, FunctionArguments::None), "a second list of arguments", LEAVE_OUT),
+    ]
 }

@@ -1,27 +1,14 @@
 //! Aggregates, window functions and `unnest` where they can be computed. DataFusion finds the others late, and tells them by
 //! what they are inside.
 
-use crate::faults::{Refusal, fault, place_of};
+use crate::faults::{Refusal, place_of};
 use datafusion::common::Result as Found;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use flight_common::Fault;
 
-/// Checks a plan as it came from the query.
-///
-/// # Errors
-/// The first that stands elsewhere.
-pub fn check_places(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
-    let mut offence = None;
-    let walked = plan.apply_with_subqueries(|node| {
-        offence = misplaced(node, query)?;
-        Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    walked.map_err(|error| Refusal { fault: fault(error), place: None })?;
-    offence.map_or(Ok(()), Err)
-}
-
-fn misplaced(node: &LogicalPlan, query: &str) -> Found<Option<Refusal>> {
+/// The first in a node of a plan that stands elsewhere.
+pub(super) fn misplaced(node: &LogicalPlan, query: &str) -> Found<Option<Refusal>> {
     let mut offence = None;
     let mut look = |expr: &Expr| {
         expr.apply(|part| {

@@ -1,0 +1,53 @@
+//! What DataFusion would pass over, answer otherwise than SQL has it, or take all memory for: refused, with what to write
+//! instead.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`clauses`] | clauses of other databases that the parser knows, and those of SQL that are answered wrongly |
+//! | [`calls`] | functions called as what they are |
+//! | [`expansion`] | queries of `WITH` that name each other again and again |
+//! | [`places`] | aggregates and the like where they can be computed |
+//! | [`subqueries`] | `IN` and `EXISTS` where they are answered as SQL has it |
+
+mod calls;
+mod clauses;
+mod expansion;
+mod places;
+mod subqueries;
+
+use crate::faults::{Refusal, fault};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::Statement;
+use flight_common::Fault;
+
+/// Checks a statement, with all queries within it.
+///
+/// # Errors
+/// The first clause that would be passed over, or function that is called as what it is not.
+pub fn check_statement(state: &SessionState, statement: &Statement) -> Result<(), Refusal> {
+    expansion::check(statement).and_then(|()| clauses::check(statement)).map_err(nowhere)?;
+    calls::check(state, statement)
+}
+
+/// Checks a plan as it came from the query.
+///
+/// # Errors
+/// The first aggregate or subquery that stands where it is not answered as it should be.
+pub fn check_plan(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
+    let mut offence = None;
+    let walked = plan.apply_with_subqueries(|node| {
+        offence = match places::misplaced(node, query)? {
+            Some(refusal) => Some(refusal),
+            None => subqueries::wrong(node)?.map(nowhere),
+        };
+        Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.map_err(|error| nowhere(fault(error)))?;
+    offence.map_or(Ok(()), Err)
+}
+
+fn nowhere(fault: Fault) -> Refusal {
+    Refusal { fault, place: None }
+}
