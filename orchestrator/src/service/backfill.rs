@@ -88,7 +88,7 @@ impl Service {
                 None => {
                     let submission = Submission {
                         idempotency_key: Some(key(&filled, &of_time, &definition, &submission)),
-                        concurrency: range.concurrency,
+                        of_series: range.concurrency,
                         by: by.to_owned(),
                         origin: filled.clone(),
                         ..submission

@@ -37,6 +37,8 @@ pub struct Submission {
     pub priority: i64,
     /// Runs of its pipeline at a time; as the operator has set it if that is not said.
     pub concurrency: Option<i64>,
+    /// Runs of its schedule, or of its backfill, at a time.
+    pub of_series: Option<i64>,
     /// Two requests with the same key are one.
     pub idempotency_key: Option<String>,
     /// Who asks.
@@ -151,6 +153,7 @@ impl Service {
                 params: request.params,
                 priority: request.priority,
                 concurrency: request.concurrency,
+                of_series: None,
                 idempotency_key,
                 by: by.to_owned(),
                 origin: origin.to_owned(),
@@ -243,6 +246,7 @@ impl Service {
             hooks: known.rules.hooks,
             priority: if submission.priority == 0 { known.rules.priority.unwrap_or(0) } else { submission.priority },
             concurrency: submission.concurrency.or(known.rules.concurrency),
+            of_series: submission.of_series,
             idempotency_key: submission.idempotency_key,
             submitted_by: submission.by,
             origin: submission.origin,

@@ -7,7 +7,7 @@
 
 use super::{Refused, Service, Submission};
 use crate::pipeline::{self, Arguments, Source};
-use crate::schedule::{Overlap, ScheduleSpec, due, jitter};
+use crate::schedule::{CatchUp, Overlap, ScheduleSpec, due, jitter};
 use crate::store::{Definition, PipelineVersion, Schedule, StoreError};
 use flight_common::Fault;
 use std::time::Duration;
@@ -159,6 +159,8 @@ impl Service {
         let alone = under_way.is_empty() && caught_up.is_empty();
         match schedule.spec.overlap {
             _ if missed => {}
+            // Where all are wanted that were missed, those that come meanwhile are too.
+            Overlap::Skip if under_way.is_empty() && schedule.spec.catch_up == CatchUp::All => {}
             Overlap::Skip if !alone => return Ok(None),
             Overlap::Cancel => self.cancel_all(under_way, &origins.due).await?,
             _ => {}
@@ -166,7 +168,7 @@ impl Service {
         let (version, definition) = store.pipeline(&schedule.spec.pipeline, schedule.spec.version).await?;
         let submission = Submission {
             // One after another.
-            concurrency: (missed || !alone).then_some(1),
+            of_series: (missed || !alone).then_some(1),
             idempotency_key: Some(key),
             by: schedule.updated_by.clone(),
             origin: if missed { origins.missed } else { origins.due },

@@ -30,7 +30,20 @@ pub(super) struct Waiting {
     pub pipeline: String,
     pub priority: i64,
     pub concurrency: Option<usize>,
+    /// The schedule or backfill that it belongs to, and how many of that it lets be under way beside itself.
+    pub series: Option<String>,
+    pub of_series: Option<usize>,
     pub services: Vec<String>,
+}
+
+impl Waiting {
+    /// What runs of this origin belong to: those of a schedule whose times came, and those whose times were missed, together;
+    /// those of a backfill by themselves.
+    pub fn series_of(origin: &str) -> Option<String> {
+        let name = ["schedule:", "catch-up:"].iter().find_map(|begin| origin.strip_prefix(begin));
+        // No name of a schedule has a colon.
+        name.or(Some(origin).filter(|origin| origin.starts_with("backfill:"))).map(str::to_owned)
+    }
 }
 
 /// When each pipeline had a run taken last, as far as this replica took it: turns are counted, from 1.
@@ -89,6 +102,7 @@ pub(super) fn choose(
 struct Tally<'a> {
     runs: usize,
     pipelines: HashMap<&'a str, usize>,
+    series: HashMap<&'a str, usize>,
     services: HashMap<&'a str, usize>,
 }
 
@@ -96,6 +110,9 @@ impl<'a> Tally<'a> {
     fn add(&mut self, run: &'a Waiting) {
         self.runs += 1;
         *self.pipelines.entry(&run.pipeline).or_default() += 1;
+        if let Some(series) = &run.series {
+            *self.series.entry(series).or_default() += 1;
+        }
         for service in &run.services {
             *self.services.entry(service).or_default() += 1;
         }
@@ -110,7 +127,9 @@ impl<'a> Tally<'a> {
             let most = limits.per_service.get(service);
             most.is_some_and(|most| self.services.get(service.as_str()).copied().unwrap_or(0) >= *most)
         };
-        self.of_pipeline(&run.pipeline) < run.concurrency.unwrap_or(limits.per_pipeline)
+        let of_series = run.series.as_ref().and_then(|series| self.series.get(series.as_str())).copied().unwrap_or(0);
+        run.of_series.is_none_or(|most| of_series < most)
+            && self.of_pipeline(&run.pipeline) < run.concurrency.unwrap_or(limits.per_pipeline)
             && !run.services.iter().any(service_full)
     }
 }
@@ -121,7 +140,8 @@ mod tests {
 
     fn run(id: &str, pipeline: &str, priority: i64) -> Waiting {
         let services = vec!["extract-csv".to_owned()];
-        Waiting { id: id.to_owned(), pipeline: pipeline.to_owned(), priority, concurrency: None, services }
+        let (id, pipeline) = (id.to_owned(), pipeline.to_owned());
+        Waiting { id, pipeline, priority, concurrency: None, series: None, of_series: None, services }
     }
 
     #[test]
@@ -153,6 +173,21 @@ mod tests {
         assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9), ["2", "4"]);
         let limits = Limits { runs: 9, per_pipeline: 9, per_service: HashMap::from([("extract-csv".to_owned(), 2)]) };
         assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9), ["2"]);
+    }
+
+    #[test]
+    fn a_schedule_waits_for_its_own_runs_and_for_no_others() {
+        let of = |id, origin, of_series| Waiting { series: Waiting::series_of(origin), of_series, ..run(id, "a", 0) };
+        let under_way = [of("0", "api", None), of("1", "schedule:day", Some(1))];
+        let waiting = [
+            of("2", "schedule:day", Some(1)),
+            of("3", "catch-up:day", Some(1)),
+            of("4", "schedule:night", Some(1)),
+            of("5", "backfill:day", Some(2)),
+            of("6", "backfill:day", Some(2)),
+            of("7", "backfill:day", Some(2)),
+        ];
+        assert_eq!(choose(&waiting, &under_way, &Limits::default(), &Turns::default(), 9), ["4", "5", "6"]);
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Store {
     /// The runs under way; and the ids of those whose lease is over and which are not this replica's own, the oldest first.
     async fn under_way(&self, tx: &mut Tx, owner: &str) -> Result<(Vec<Waiting>, Vec<String>), StoreError> {
         let rows = sqlx::query(self.sql(
-            "SELECT id, pipeline, priority, concurrency, services,
+            "SELECT id, pipeline, priority, concurrency, origin, of_series, services,
                CASE WHEN lease_until < {now} AND owner <> $1 THEN 1 ELSE 0 END AS abandoned
              FROM runs WHERE state IN ('running', 'cancelling')",
         ));
@@ -194,9 +194,9 @@ impl Store {
         for row in pipelines.fetch_all(&mut **tx).await? {
             let pipeline: String = row.try_get(0)?;
             let rows = sqlx::query(self.sql(
-                "SELECT id, pipeline, priority, concurrency, services FROM runs r
+                "SELECT id, pipeline, priority, concurrency, origin, of_series, services FROM runs r
                  WHERE state = 'queued' AND pipeline = $1 AND not_before <= {now}
-                   AND NOT (concurrency = 1 AND (origin LIKE 'schedule:%' OR origin LIKE 'catch-up:%') AND EXISTS (
+                   AND NOT (of_series = 1 AND (origin LIKE 'schedule:%' OR origin LIKE 'catch-up:%') AND EXISTS (
                      SELECT 1 FROM runs b WHERE b.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10))
                        AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))
                  ORDER BY priority DESC, id LIMIT $2",
@@ -298,12 +298,17 @@ fn held(row: &AnyRow) -> Result<(Lease, RunState), StoreError> {
 }
 
 fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {
-    let concurrency: Option<i64> = row.try_get("concurrency")?;
+    let most = |column: &str| -> Result<Option<usize>, StoreError> {
+        let most: Option<i64> = row.try_get(column)?;
+        Ok(most.and_then(|most| usize::try_from(most).ok()))
+    };
     Ok(Waiting {
         id: row.try_get("id")?,
         pipeline: row.try_get("pipeline")?,
         priority: row.try_get("priority")?,
-        concurrency: concurrency.and_then(|most| usize::try_from(most).ok()),
+        concurrency: most("concurrency")?,
+        series: Waiting::series_of(row.try_get("origin")?),
+        of_series: most("of_series")?,
         services: json(row, "services")?,
     })
 }

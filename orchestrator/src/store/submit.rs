@@ -31,6 +31,8 @@ pub struct NewRun {
     pub priority: i64,
     /// Runs of its pipeline at a time.
     pub concurrency: Option<i64>,
+    /// Runs of its schedule, or of its backfill, at a time.
+    pub of_series: Option<i64>,
     /// Two requests with the same key are one.
     pub idempotency_key: Option<String>,
     /// Who asked.
@@ -67,8 +69,8 @@ impl Store {
         let fresh = sqlx::query(self.sql(
             "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
                tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
-               params, hooks, scheduled_at)
-             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 1, $13, $14, $15)
+               params, hooks, scheduled_at, of_series)
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 1, $13, $14, $15, $16)
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING *",
         ))
         .bind(&new.id)
@@ -86,6 +88,7 @@ impl Store {
         .bind(json!(new.params).to_string())
         .bind(json!(new.hooks).to_string())
         .bind(new.scheduled_at)
+        .bind(new.of_series)
         .fetch_optional(&mut **tx)
         .await?;
         if let Some(row) = fresh {

@@ -68,6 +68,7 @@ pub fn new_run(id: &str, pipeline: &str) -> NewRun {
         hooks: HookRules::default(),
         priority: 0,
         concurrency: None,
+        of_series: None,
         idempotency_key: None,
         submitted_by: "somebody".to_owned(),
         origin: "test".to_owned(),
