@@ -55,7 +55,7 @@ impl http_body::Body for Watched {
 }
 
 /// Bytes of a body that are read though nobody wants them, and how long they are waited for.
-const UNWANTED: usize = 64 << 10;
+const UNWANTED: usize = 32 << 20;
 const SOON: Duration = Duration::from_secs(1);
 
 /// Sees to it that a short body is read to its end, also when the request is refused before: over HTTP/2 the stream would be

@@ -207,7 +207,7 @@ macro_rules! rejections {
                     StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                         Self::unsupported(rejection.body_text()).help("send it as application/json")
                     }
-                    status => Self::new(status, FaultKind::BadParams.name(), rejection.body_text()),
+                    _ => Self::bad_request(rejection.body_text()),
                 }
             }
         }

@@ -109,11 +109,10 @@ async fn list(
         return Err(ApiError::bad_request(format!("{cursor:?} is no cursor"))
             .help("take it from `next` of the part before, or leave it out to begin with the youngest"));
     }
-    if listing.limit == 0 {
+    if !(1..=MOST_ITEMS).contains(&listing.limit) {
         return Err(ApiError::bad_request("limit is 1 to 1,000").help("leave it out for 50"));
     }
-    let limit = listing.limit.min(MOST_ITEMS);
-    Ok(Json(api.service().store().runs(&filter, listing.cursor.as_deref(), limit).await?))
+    Ok(Json(api.service().store().runs(&filter, listing.cursor.as_deref(), listing.limit).await?))
 }
 
 /// A run, and what each of its steps does.

@@ -18,7 +18,7 @@ async fn what_is_wrong_is_told_with_its_place() {
         problem(json(body).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
     }
     let unknown = json(json!({"yaml": GOOD, "prioriti": 1})).await.expect("an answer");
-    problem(unknown, StatusCode::UNPROCESSABLE_ENTITY).await;
+    problem(unknown, StatusCode::BAD_REQUEST).await;
     problem(json(json!({"pipeline": "none"})).await.expect("an answer"), StatusCode::NOT_FOUND).await;
 
     let get = async |path: &str| running.request(Method::GET, path).send().await.expect("an answer");

@@ -237,7 +237,10 @@ fn outputs(plan: &Plan, node: &PlannedNode, step: &StepOutcome) -> Vec<Value> {
     let columns = fed.map_or_else(Vec::new, |(_, schema)| fields(schema.fields()));
     let receipt = step.receipt.as_ref();
     let figure = |name: &str| receipt.and_then(|receipt| receipt[name].as_u64());
-    let written = json!({"rowCount": figure("rows").unwrap_or(step.rows_in), "size": figure("bytes")});
+    let mut written = json!({"rowCount": figure("rows").unwrap_or(step.rows_in)});
+    if let Some(bytes) = figure("bytes") {
+        written["size"] = bytes.into();
+    }
     let figures = json!({"outputStatistics": facet("1-0-2/OutputStatisticsOutputDatasetFacet", written)});
     node.datasets.iter().map(|dataset| with_facets(dataset, &columns, "outputFacets", figures.clone())).collect()
 }
