@@ -21,51 +21,27 @@ use std::sync::Arc;
 const MOVES: &str = "ProjectionPushdown";
 
 /// DataFusion's rules, with such joins kept as they are.
-pub fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
-    for rule in PhysicalOptimizer::new().rules {
-        match rule.name() == MOVES {
-            true => rules.extend([Arc::new(Keep) as _, rule, Arc::new(Release) as _]),
-            false => rules.push(rule),
-        }
-    }
-    rules
+pub fn rules() -> Vec<Rule> {
+    let rules = PhysicalOptimizer::new().rules.into_iter();
+    rules.map(|rule| if rule.name() == MOVES { Arc::new(Keeping(rule)) as Rule } else { rule }).collect()
 }
 
-/// Puts a node over each such join that no projection passes.
-#[derive(Debug)]
-struct Keep;
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-impl PhysicalOptimizerRule for Keep {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let has_condition = |node: &dyn ExecutionPlan| {
-            node.downcast_ref::<SortMergeJoinExec>().is_some_and(|join| join.filter().is_some())
-        };
+/// A rule that sees a node over each such join which no projection passes.
+#[derive(Debug)]
+struct Keeping(Rule);
+
+impl PhysicalOptimizerRule for Keeping {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let kept = plan.transform_up(|node| {
-            Ok(match has_condition(&*node) {
+            let join = node.downcast_ref::<SortMergeJoinExec>();
+            Ok(match join.is_some_and(|join| join.filter().is_some()) {
                 true => Transformed::yes(Arc::new(Kept(node)) as Arc<dyn ExecutionPlan>),
                 false => Transformed::no(node),
             })
         });
-        kept.data()
-    }
-
-    fn name(&self) -> &str {
-        "keep_merge_joins"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
-/// Takes these nodes out again.
-#[derive(Debug)]
-struct Release;
-
-impl PhysicalOptimizerRule for Release {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let released = plan.transform_up(|node| {
+        let released = self.0.optimize(kept.data()?, config)?.transform_up(|node| {
             Ok(match node.downcast_ref::<Kept>() {
                 Some(Kept(join)) => Transformed::yes(join.clone()),
                 None => Transformed::no(node),
@@ -75,11 +51,11 @@ impl PhysicalOptimizerRule for Release {
     }
 
     fn name(&self) -> &str {
-        "release_merge_joins"
+        self.0.name()
     }
 
     fn schema_check(&self) -> bool {
-        true
+        self.0.schema_check()
     }
 }
 
