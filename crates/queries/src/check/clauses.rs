@@ -5,9 +5,10 @@
 //! until somebody has looked at it.
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join, JoinConstraint, JoinOperator,
-    LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr,
-    SetOperator, SetQuantifier, Statement, TableFactor, TableWithJoins, Visit, Visitor, WindowType, With,
+    Cte, Distinct, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join, JoinConstraint,
+    JoinOperator, LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr, OrderByKind, Query,
+    Select, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor, TableWithJoins, Visit, Visitor, WindowType,
+    With,
 };
 use flight_common::Fault;
 use std::ops::ControlFlow;
@@ -100,10 +101,20 @@ fn of_query(query: &Query) -> Vec<Clause> {
         (settings.is_some(), "SETTINGS", "leave it out: a query sets nothing"),
         (format_clause.is_some(), "FORMAT", "leave it out: the next step writes the rows"),
     ];
+    clauses.push((orders_twice(body, order_by.as_ref()), "a column twice in ORDER BY, beside DISTINCT ON", LEAVE_OUT));
     clauses.extend(of_body(body));
     clauses.extend(with.iter().flat_map(of_with));
     clauses.extend(order_by.iter().flat_map(of_order));
     clauses
+}
+
+/// DataFusion loses count of what the order of `DISTINCT ON` is by, and panics.
+fn orders_twice(body: &SetExpr, order: Option<&OrderBy>) -> bool {
+    let (SetExpr::Select(select), Some(OrderBy { kind: OrderByKind::Expressions(by), .. })) = (body, order) else {
+        return false;
+    };
+    let is_twice = |place: usize| by[..place].iter().any(|before| before.expr == by[place].expr);
+    matches!(select.distinct, Some(Distinct::On(_))) && (0..by.len()).any(is_twice)
 }
 
 /// Queries put together. Those in brackets are visited by themselves.

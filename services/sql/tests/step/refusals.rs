@@ -134,6 +134,7 @@ async fn clauses_that_would_be_passed_over_are_refused() {
             "goes on from a named one",
         ),
         ("SELECT Age FROM input WHERE name SIMILAR TO 'a%'", "SIMILAR TO"),
+        ("SELECT DISTINCT ON (Age) * FROM input ORDER BY Age, name, Age NULLS FIRST", "a column twice in ORDER BY"),
     ] {
         let fault = refused(query, &people()).await;
         assert!(
