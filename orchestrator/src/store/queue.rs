@@ -126,11 +126,13 @@ impl Store {
             return Ok(Taken { claims, left: true });
         }
         let waiting = self.waiting(tx, HEAD.max(want)).await?;
+        // Those that such runs hold back are not even looked at.
+        let held_back = under_way.iter().any(|run| run.series.is_some());
         if waiting.is_empty() {
-            return Ok(Taken { claims, left: false });
+            return Ok(Taken { claims, left: held_back });
         }
         let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
-        let left = chosen.len() < waiting.len();
+        let left = held_back || chosen.len() < waiting.len();
         for id in chosen {
             claims.extend(self.take(tx, owner, lease, &id, From::QUEUE).await?);
         }
@@ -176,7 +178,8 @@ impl Store {
         row.map(from).transpose()
     }
 
-    /// The head of each pipeline's queue, oldest runs first. A run of a schedule that comes after the others of it does not
+    /// The head of each pipeline's queue, oldest runs first, without those whose schedule or backfill lets no more run: they
+    /// could be the whole head, and hold up all others. A run of a schedule that comes after the others of it does not
     /// overtake one that waits to be tried again: that is not under way meanwhile, and is not over either.
     async fn waiting(&self, tx: &mut Tx, head: usize) -> Result<Vec<Waiting>, StoreError> {
         // Steps from name to name along the index, however long the queue is. (PostgreSQL may keep a plan from when it was
@@ -196,7 +199,11 @@ impl Store {
             let rows = sqlx::query(self.sql(
                 "SELECT id, pipeline, priority, concurrency, origin, of_series, services FROM runs r
                  WHERE state = 'queued' AND pipeline = $1 AND not_before <= {now}
-                   AND NOT (of_series = 1 AND (origin LIKE 'schedule:%' OR origin LIKE 'catch-up:%') AND EXISTS (
+                   AND (of_series IS NULL OR of_series > (
+                     SELECT COUNT(*) FROM runs u WHERE u.state IN ('running', 'cancelling') AND (u.origin = r.origin
+                       OR r.origin NOT LIKE 'backfill:%'
+                         AND u.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10)))))
+                   AND NOT (COALESCE(of_series, 0) = 1 AND (origin LIKE 'schedule:%' OR origin LIKE 'catch-up:%') AND EXISTS (
                      SELECT 1 FROM runs b WHERE b.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10))
                        AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))
                  ORDER BY priority DESC, id LIMIT $2",

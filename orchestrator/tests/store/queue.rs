@@ -15,6 +15,7 @@ on_both!(
     no_run_is_taken_twice_and_no_limit_is_exceeded,
     a_run_given_back_can_be_taken_at_once,
     a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again,
+    a_long_backfill_holds_up_nobody_but_itself,
 );
 
 async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_nothing(fresh: Fresh) {
@@ -112,7 +113,7 @@ async fn a_run_given_back_can_be_taken_at_once(fresh: Fresh) {
 async fn a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again(fresh: Fresh) {
     let store = fresh.store;
     let scheduled =
-        |id: &str, concurrency| NewRun { origin: "schedule:hourly".to_owned(), concurrency, ..new_run(id, "hr") };
+        |id: &str, of_series| NewRun { origin: "schedule:hourly".to_owned(), of_series, ..new_run(id, "hr") };
     store.submit(&scheduled("1", None)).await.expect("queued");
     let first = claim_one(&store, "me").await;
     store.submit(&scheduled("2", Some(1))).await.expect("queued");
@@ -126,6 +127,28 @@ async fn a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again(
     assert!(store.claim("me", LEASE, 9, &limits).await.expect("it answers").claims.is_empty());
     store.cancel("1", false, "ann").await.expect("it is over");
     assert_eq!(claim_one(&store, "me").await.lease.run, "2");
+}
+
+async fn a_long_backfill_holds_up_nobody_but_itself(fresh: Fresh) {
+    let store = fresh.store;
+    let of = |id: &str, origin: &str, of_series| NewRun { origin: origin.to_owned(), of_series, ..new_run(id, "hr") };
+    for n in 0..40 {
+        store.submit(&of(&format!("1{n:02}"), "backfill:day", Some(2))).await.expect("queued");
+    }
+    store.submit(&of("200", "schedule:day", None)).await.expect("queued");
+    store.submit(&of("201", "catch-up:day", Some(1))).await.expect("queued");
+    store.submit(&of("202", "test", None)).await.expect("queued");
+    let mut taken = Vec::new();
+    for _ in 0..5 {
+        let claims = store.claim("me", LEASE, 1, &Limits::default()).await.expect("it answers").claims;
+        taken.extend(claims.into_iter().map(|claim| claim.lease));
+    }
+    let names: Vec<&str> = taken.iter().map(|lease| lease.run.as_str()).collect();
+    assert_eq!(names, ["100", "101", "200", "202"], "two of the backfill, and none beside the run of its schedule");
+    store.end(&taken[2], &Ending::Done, &json!({})).await.expect("ended");
+    assert_eq!(claim_one(&store, "me").await.lease.run, "201");
+    store.end(&taken[0], &Ending::Done, &json!({})).await.expect("ended");
+    assert_eq!(claim_one(&store, "me").await.lease.run, "102");
 }
 
 /// Takes runs of PostgreSQL for the replica `me` while another transaction, which has changed a run so, has not ended yet.
