@@ -19,7 +19,8 @@ static ALLOCATOR: serve::Allocator = serve::Allocator;
 #[derive(Debug, Parser)]
 #[command(name = "quiver-orchestrator", version, max_term_width = 110)]
 struct Cli {
-    /// The step servers: `host:port`, with commas between them. They need not run yet.
+    /// The step servers: `host:port`, with commas between them. They need not run yet. Of two with the same step the first
+    /// is used: name replicas of a step by the address of their balancer.
     #[arg(long, env = "QUIVER_STEPS", value_delimiter = ',', required = true, value_name = "ADDRESS")]
     steps: Vec<String>,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use flight_common::wire::{Frame, FrameStream, Gather};
 use flight_common::{DataRoot, Fault, FaultKind, StepCommand, StepDescription, params};
 use futures::future::{BoxFuture, join_all, try_join_all};
 use futures::{FutureExt, StreamExt};
+use std::collections::HashSet;
 use std::convert::identity;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -223,7 +224,13 @@ impl Planner for FlightMesh {
             let steps: Vec<_> = self.servers.iter().filter_map(Server::steps).collect();
             match asked.into_iter().find_map(Result::err) {
                 Some(fault) if steps.is_empty() => Err(fault),
-                _ => Ok(steps.iter().flat_map(|steps| steps.iter().cloned()).collect()),
+                _ => {
+                    let mut catalog: Vec<_> = steps.iter().flat_map(|steps| steps.iter().cloned()).collect();
+                    let mut names = HashSet::new();
+                    // Of two servers with the same step the first is used.
+                    catalog.retain(|step| names.insert(step.name.clone()));
+                    Ok(catalog)
+                }
             }
         }
         .boxed()

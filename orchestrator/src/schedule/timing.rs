@@ -11,7 +11,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use flight_common::{Fault, params};
 use std::str::FromStr;
 
-const FIELDS: usize = 5;
+const FIELDS: [&str; 5] = ["minute", "hour", "day", "month", "weekday"];
 const HOURS: usize = 24;
 /// Clocks are not changed twice within this time, in milliseconds.
 const DAY: i64 = 24 * 3_600_000;
@@ -126,8 +126,8 @@ impl Timing {
             return Ok(self.at(local.and_utc()));
         }
         let time = DateTime::parse_from_rfc3339(text);
-        time.map(|time| time.timestamp_millis()).map_err(|error| {
-            Fault::bad_params(format!("\"{text}\" is no time: {error}"))
+        time.map(|time| time.timestamp_millis()).map_err(|_| {
+            Fault::bad_params(format!("\"{text}\" is no time"))
                 .help("write it as in 2026-03-01T06:00:00Z, or in the schedule's time zone: 2026-03-01T06:00, or 2026-03-01 for midnight")
         })
     }
@@ -156,12 +156,25 @@ impl Timing {
 }
 
 fn parse(cron: &str) -> Result<Cron, String> {
-    let fields = cron.split_whitespace().count();
-    if fields != FIELDS && !cron.trim_start().starts_with('@') {
-        return Err(format!("it has {fields} fields, not {FIELDS}"));
-    }
+    let fields: Vec<&str> = cron.split_whitespace().collect();
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    parser.parse(cron).map_err(|error| error.to_string())
+    if cron.trim_start().starts_with('@') {
+        return parser.parse(cron).map_err(|_| "there is no such nickname".to_owned());
+    }
+    if fields.len() != FIELDS.len() {
+        return Err(format!("it has {} fields, not {}", fields.len(), FIELDS.len()));
+    }
+    parser.parse(cron).map_err(|error| {
+        let is_wrong = |place: &usize| {
+            let mut alone = ["*"; FIELDS.len()];
+            alone[*place] = fields[*place];
+            parser.parse(&alone.join(" ")).is_err()
+        };
+        match (0..FIELDS.len()).find(is_wrong) {
+            Some(place) => format!("\"{}\" is no {}", fields[place], FIELDS[place]),
+            None => error.to_string(),
+        }
+    })
 }
 
 fn utc(millis: i64) -> DateTime<Utc> {
@@ -291,7 +304,16 @@ mod tests {
             let told = Timing::new(cron, "UTC").expect_err("no cron").to_string();
             assert!(told.contains(fields), "{told}");
         }
-        assert!(Timing::new("0 25 * * *", "UTC").is_err());
+        let wrong = [
+            ("0 25 * * *", "\"25\" is no hour"),
+            ("0 6 * * XYZ", "\"XYZ\" is no weekday"),
+            ("0 6 1-40 * *", "\"1-40\" is no day"),
+            ("@sometimes", "there is no such nickname"),
+        ];
+        for (cron, why) in wrong {
+            let told = Timing::new(cron, "UTC").expect_err("no cron").to_string();
+            assert!(told.ends_with(&format!("\"{cron}\" is no cron: {why}")), "{told}");
+        }
         let fault = Timing::new("0 6 * * *", "Europe/Berln").expect_err("no such zone");
         assert!(fault.help_text().is_some_and(|help| help.contains(BERLIN)), "{:?}", fault.help_text());
         assert_eq!(timing("0 0 30 2 *", "UTC").next_after(0), None);

@@ -28,6 +28,7 @@ pub(super) async fn attempt(service: Service, claim: Claim, under_way: UnderWay)
         run_id = %claim.lease.run,
         attempt = claim.attempt,
         pipeline = %claim.pipeline,
+        otel.status_code = tracing::field::Empty,
     );
     if let Some(parent) = &claim.traceparent {
         // Where nothing is exported there is no trace to join.
@@ -44,6 +45,9 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
     };
     match end(&service, &claim, &under_way, ended).await {
         Ok((run, ended)) => {
+            if matches!(ended.ending, Ending::Failed(_) | Ending::Retry(..)) {
+                tracing::Span::current().record("otel.status_code", "ERROR");
+            }
             tell_lineage(&service, &claim, run.state, &ended);
             count(&run);
             tracing::info!(state = %run.state, "run ended");
@@ -192,7 +196,7 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
     };
     let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
     let plan = tokio::select! {
-        checked = pipeline::check(&source, &arguments, service.0.runner.planner()) => checked,
+        checked = service.check_patiently(&source, &arguments) => checked,
         () = under_way.stop.cancelled() => return Ended::before_it_ran(stopped(under_way)),
     };
     let plan = match plan {

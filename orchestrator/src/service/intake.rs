@@ -231,7 +231,7 @@ impl Service {
                 Known::read(name, &submission.body, &catalog)
             }
             false => {
-                let plan = self.check_patiently(name, &submission.body, &arguments).await;
+                let plan = self.check_patiently(&Source::new(name, &submission.body), &arguments).await;
                 Known::planned(plan.map_err(Refused::Wrong)?)
             }
         };
@@ -275,18 +275,18 @@ impl Service {
     }
 
     /// As [`Service::check`], again and again for a few seconds while nothing is wrong that may not pass: a step's server
-    /// that is just starting again should turn nobody away.
-    async fn check_patiently(&self, name: &str, body: &str, arguments: &Arguments) -> Result<Plan, Problems> {
+    /// that is just starting again should turn nobody away, and use up none of a run's attempts.
+    pub(super) async fn check_patiently(&self, source: &Source, arguments: &Arguments) -> Result<Plan, Problems> {
         let begun = Instant::now();
         for pause in PAUSES {
-            match self.check(name, body, arguments).await {
+            match pipeline::check(source, arguments, self.0.runner.planner()).await {
                 Err(problems) if begun.elapsed() < PATIENCE && problems.iter().all(|one| one.transient().is_some()) => {
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
                 checked => return checked,
             }
         }
-        self.check(name, body, arguments).await
+        pipeline::check(source, arguments, self.0.runner.planner()).await
     }
 
     /// Asks for the end of a run. One of this replica is stopped at once.
@@ -315,7 +315,10 @@ impl Service {
             Some(body) => {
                 let before = self.0.store.run(run).await?;
                 let arguments = Arguments { sets: before.sets, params: before.params };
-                let plan = self.check_patiently(&before.pipeline, &body, &arguments).await.map_err(Refused::Wrong)?;
+                let plan = self
+                    .check_patiently(&Source::new(&before.pipeline, &body), &arguments)
+                    .await
+                    .map_err(Refused::Wrong)?;
                 let ran = self.0.store.definition_of(run).await?;
                 let ran = pipeline::load(&Source::new(&before.pipeline, ran), &mut Problems::none());
                 same_pipeline(&ran.name, &plan)?;

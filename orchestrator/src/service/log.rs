@@ -56,8 +56,8 @@ fn of_attempts<'a>(attempts: impl Iterator<Item = &'a AttemptRow>) -> Vec<LogLin
 
 fn level(kind: &str) -> &'static str {
     match kind {
-        "failed" | "lost" => "error",
-        "retry" | "taken_over" | "cancelling" | "cancelled" => "warn",
+        "failed" | "lost" | "hook_given_up" => "error",
+        "retry" | "hook_failed" | "taken_over" | "cancelling" | "cancelled" => "warn",
         _ => "info",
     }
 }

@@ -1,6 +1,9 @@
 //! A run that failed is tried again or resumed, and does again only what it must.
 
 use super::*;
+use flight_common::client::StepClient;
+use flight_common::server::Listener;
+use orchestrator::mesh::FlightMesh;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
@@ -15,6 +18,23 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
     let row = replica.until(&run, RunState::Failed).await;
     assert_eq!((row.attempt, &row.fault.expect("a fault")["kind"]), (1, &Value::from("bad_data")));
     assert_eq!(house.sum(), None, "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_for_a_moment_costs_no_attempt() {
+    let house = House::new();
+    let socket = house.folder.path().join("steps.sock");
+    let client = StepClient::unix(&socket).expect("a path");
+    let retry = RetryPolicy { attempts: 1, ..RetryPolicy::default() };
+    let mesh = FlightMesh::new(vec![client], house.env.data_root.clone());
+    let replica = at_work(idle_on(&house, mesh, Settings { retry, ..settings() }).await);
+    let submission = Submission { body: CHAIN.to_owned(), unplanned: true, ..Submission::default() };
+    let run = replica.service.submit(submission).await.expect("it is queued").run.id;
+    replica.until(&run, RunState::Running).await;
+    let listener = Listener::default().and_unix(&socket).expect("a socket");
+    let _server = house.serve(listener, House::registry()).await;
+    let row = replica.until(&run, RunState::Done).await;
+    assert_eq!((row.attempt, house.sum()), (1, Some(99_999 * 50_000)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

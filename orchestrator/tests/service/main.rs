@@ -9,6 +9,7 @@ mod schedules;
 #[path = "../support/mod.rs"]
 mod support;
 
+use orchestrator::mesh::Mesh;
 use orchestrator::run::Engine;
 use orchestrator::schedule::{CatchUp, Overlap, ScheduleSpec};
 use orchestrator::service::{RetryPolicy, Service, Settings, Submission};
@@ -38,10 +39,15 @@ fn settings() -> Settings {
 
 /// A service that does not work yet.
 async fn idle(house: &House, settings: Settings) -> Service {
+    idle_on(house, house.in_process(), settings).await
+}
+
+/// A service on these steps that does not work yet.
+async fn idle_on(house: &House, mesh: impl Mesh, settings: Settings) -> Service {
     let root = house.env.data_root.clone();
     let own = root.own_folder().expect("a folder");
     let store = Store::open(&format!("sqlite://{}/quiver.db", own.path().display())).await.expect("it opens");
-    let engine = Engine::new(Arc::new(house.in_process()), house.env.space.clone());
+    let engine = Engine::new(Arc::new(mesh), house.env.space.clone());
     Service::new(store, Arc::new(engine), root, settings).expect("it begins")
 }
 

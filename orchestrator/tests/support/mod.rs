@@ -309,9 +309,14 @@ impl House {
     pub async fn listening(&self, registry: Registry) -> (SocketAddr, Server) {
         let listener = Listener::tcp("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
         let address = listener.address().expect("a TCP address");
+        (address, self.serve(listener, registry).await)
+    }
+
+    /// A server of these steps.
+    pub async fn serve(&self, listener: Listener, registry: Registry) -> Server {
         let settings =
             Settings { registry, env: self.env.clone(), limits: Limits::default(), drain: Duration::from_secs(5) };
-        (address, Server::start(settings, listener).await)
+        Server::start(settings, listener).await
     }
 
     /// How often was paid.

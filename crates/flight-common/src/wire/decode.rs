@@ -1,5 +1,6 @@
 //! Arrow IPC messages to record batches. What arrives is checked: a client's mistake is a fault, never undefined.
 
+use super::flat;
 use super::frame::{Frame, caught, not_ipc};
 use super::{MAX_MESSAGE_BYTES, schema_from_bytes};
 use crate::fault::Fault;
@@ -60,6 +61,9 @@ impl Decoder {
                 let body = contiguous(&frame);
                 let (schema, dictionaries) = (self.schema.clone(), &self.dictionaries);
                 sound(&body, batch, || {
+                    if let Some(batch) = caught(|| flat::read(&body, batch, &schema)).flatten() {
+                        return Ok(batch);
+                    }
                     RecordBatchDecoder::try_new(&body, batch, schema, dictionaries, &version)?.read_record_batch()
                 })
                 .map(Some)
@@ -86,7 +90,7 @@ impl Decoder {
 }
 
 /// Reads a body whose header promises these buffers. Where Arrow panics, the message is garbage as much as where it says so.
-fn sound<T>(
+pub(super) fn sound<T>(
     body: &Buffer,
     header: arrow_ipc::RecordBatch<'_>,
     read: impl FnOnce() -> Result<T, ArrowError>,

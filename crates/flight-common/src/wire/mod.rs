@@ -14,6 +14,7 @@ mod body;
 mod decode;
 mod encode;
 mod file;
+mod flat;
 mod frame;
 mod outward;
 mod read;

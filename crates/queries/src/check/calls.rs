@@ -1,11 +1,13 @@
 //! Functions called as what they are: those of windows with `OVER`, and those of single values without.
 //!
 //! DataFusion does not know a window function without `OVER`, and passes over an `OVER` or a `FILTER` that means nothing.
+//! It takes a pattern of another database for text that is to be written as it is.
 
 use crate::faults::Refusal;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, ObjectNamePart, Statement, Visit, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, ObjectNamePart, Statement,
+    Value, ValueWithSpan, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use flight_common::{Fault, TextPlace};
@@ -51,9 +53,29 @@ impl Calls<'_> {
             let fault = Fault::bad_params(format!("{name} is a function of windows, and stands without OVER"));
             return Some(fault.help(format!("write {name}(…) OVER (ORDER BY …)")));
         }
+        if matches!(name, "to_char" | "date_format")
+            && let Some(pattern) = second_text(function).filter(|pattern| !pattern.contains('%'))
+        {
+            let fault = Fault::bad_params(format!("the pattern '{pattern}' of {name} names no part of a time"));
+            return Some(
+                fault.help("write year, month and day as in '%Y-%m-%d', and hour, minute and second as '%H:%M:%S'"),
+            );
+        }
         let word = meaningless(function).filter(|_| is_scalar && !is_aggregate && !is_window)?;
         let fault = Fault::bad_params(format!("{word} means nothing with {name}, which takes one row at a time"));
         Some(fault.help("leave it out"))
+    }
+}
+
+/// The second argument, if it is written out as a text.
+fn second_text(function: &Function) -> Option<&str> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.get(1)? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(ValueWithSpan { value, .. }))) => match value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

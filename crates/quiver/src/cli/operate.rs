@@ -28,17 +28,24 @@ pub struct TokenArgs {
     #[allow(missing_docs, reason = "documented where it is defined")]
     pub root: RootOptions,
 
+    /// Whether the store here is meant, whatever the environment or the configuration names.
+    #[arg(skip)]
+    pub here: bool,
+
     /// Print JSON on standard output, and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
 }
 
 impl TokenArgs {
-    /// Whoever names an orchestrator on the command line means it, and not a store that the environment names.
+    /// Whoever names an orchestrator on the command line means it, and not a store that the environment names; whoever
+    /// names a store or a data root there means these.
     pub fn heed(&mut self, called: &ArgMatches) {
-        let is_told = ["url", "context"].iter().any(|name| called.value_source(name) == Some(ValueSource::CommandLine));
-        if is_told && called.value_source("store") == Some(ValueSource::EnvVariable) {
-            self.store = None;
+        let is_told = |name: &&str| called.value_source(name) == Some(ValueSource::CommandLine);
+        if ["url", "context"].iter().any(is_told) {
+            self.store = self.store.take().filter(|_| is_told(&"store"));
+        } else {
+            self.here = ["store", "data_root"].iter().any(is_told);
         }
     }
 }

@@ -35,7 +35,7 @@ pub async fn pipelines(args: PipelinesArgs) -> Result<Exit, Fault> {
             let request = remote.api(Method::GET, &["pipelines", &name]).query(&query("version", version));
             match args.json {
                 true => print_json(&remote.read::<serde_json::Value>(request).await?)?,
-                false => text(&remote, request.header("accept", "application/yaml")).await?,
+                false => print(text(&remote, request.header("accept", "application/yaml")).await?.as_bytes())?,
             }
         }
         PipelinesCommand::Versions { name } => {
@@ -52,7 +52,11 @@ pub async fn pipelines(args: PipelinesArgs) -> Result<Exit, Fault> {
         }
         PipelinesCommand::Diff { name, from, to } => {
             let query = [query("from", from), query("to", to)].concat();
-            text(&remote, remote.api(Method::GET, &["pipelines", &name, "diff"]).query(&query)).await?;
+            let diff = text(&remote, remote.api(Method::GET, &["pipelines", &name, "diff"]).query(&query)).await?;
+            if diff.is_empty() {
+                show::tell(format_args!("these versions of {name} do not differ"));
+            }
+            print(diff.as_bytes())?;
         }
         PipelinesCommand::Delete { name } => {
             remote.send(remote.api(Method::DELETE, &["pipelines", &name])).await?;
@@ -65,7 +69,7 @@ fn query(name: &'static str, value: Option<i64>) -> Vec<(&'static str, i64)> {
     value.into_iter().map(|value| (name, value)).collect()
 }
 
-async fn text(remote: &crate::remote::Remote, request: reqwest::RequestBuilder) -> Result<(), Fault> {
+async fn text(remote: &crate::remote::Remote, request: reqwest::RequestBuilder) -> Result<String, Fault> {
     let answer = remote.send(request).await?.text().await;
-    print(answer.map_err(|error| Fault::upstream(format!("{} broke off: {error}", remote.url())))?.as_bytes())
+    answer.map_err(|error| Fault::upstream(format!("{} broke off: {error}", remote.url())))
 }

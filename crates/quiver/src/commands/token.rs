@@ -22,7 +22,7 @@ enum Keeper {
 
 /// Does what was asked with tokens.
 pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
-    let keeper = match args.store.is_none() && args.remote.is_named()? {
+    let keeper = match args.store.is_none() && !args.here && args.remote.is_named()? {
         true => Keeper::Orchestrator(args.remote.open()?),
         false => {
             let url = match &args.store {

@@ -206,6 +206,7 @@ async fn what_stands_in_the_wrong_place_is_told_by_its_name_and_place() {
         ("SELECT upper(name) OVER () FROM input", "OVER means nothing with upper"),
         ("SELECT abs(Age) FILTER (WHERE Age > 1) FROM input", "FILTER means nothing with abs"),
         ("SELECT upper(DISTINCT name) FROM input", "DISTINCT or ALL means nothing with upper"),
+        ("SELECT to_char(now(), 'YYYY-MM') FROM input", "the pattern 'YYYY-MM' of to_char names no part of a time"),
         ("SELECT CASE WHEN Age IN (SELECT Age FROM input) THEN 1 END AS x FROM input", "IN (SELECT …)"),
         ("SELECT EXISTS (SELECT 1 FROM input b WHERE b.Age > a.Age) AS x FROM input a", "EXISTS"),
         ("SELECT (SELECT b.Age FROM input b WHERE b.Age > a.Age LIMIT 1) AS x FROM input a", "a subquery"),
