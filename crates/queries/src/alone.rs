@@ -3,6 +3,7 @@
 use crate::arithmetic::CheckArithmetic;
 use crate::literals::ExactLiterals;
 use crate::session::{Rewrite, meanings};
+use crate::zeros::in_lists;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::SessionState;
@@ -34,5 +35,6 @@ pub fn alone(state: &SessionState, expression: Expr, columns: &DFSchema) -> Resu
     let exact = rewritten(expression, &[Arc::new(ExactLiterals)])?;
     let meant = rewritten(simplifier.coerce(exact, columns)?, &meanings())?;
     let checked = rewritten(meant.clone(), &[Arc::new(CheckArithmetic)])?;
-    Ok([simplifier.simplify(checked)?, simplifier.simplify(meant)?])
+    let simple = |expression: Expr| in_lists(simplifier.simplify(expression)?).map(|it| it.data);
+    Ok([simple(checked)?, simple(meant)?])
 }

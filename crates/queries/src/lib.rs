@@ -43,6 +43,7 @@ mod timestamps;
 mod truncate;
 mod wide;
 mod words;
+mod zeros;
 
 pub use alone::alone;
 pub use check::{check_plan, check_statement};

@@ -13,6 +13,7 @@ use crate::merge_joins;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
+use crate::zeros::{BothZeros, EqualZeros};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -71,6 +72,7 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         .with_runtime_env(runtime)
         .with_analyzer_rule(Arc::new(Rewrites))
         .with_optimizer_rule(Arc::new(FloatKeys))
+        .with_optimizer_rule(Arc::new(BothZeros))
         .with_physical_optimizer_rules(merge_joins::rules())
         .with_type_planner(Arc::new(InMicroseconds));
     builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
@@ -91,7 +93,7 @@ pub(crate) type Rewrite = Arc<dyn FunctionRewrite + Send + Sync>;
 
 /// What expressions come to mean once their types are known.
 pub(crate) fn meanings() -> Vec<Rewrite> {
-    vec![Arc::new(NumbersAreSeconds), Arc::new(DaysOfAnyYear), Arc::new(LengthsCompare)]
+    vec![Arc::new(NumbersAreSeconds), Arc::new(DaysOfAnyYear), Arc::new(LengthsCompare), Arc::new(EqualZeros)]
 }
 
 /// What expressions become once their types are known. (DataFusion has a list of such rewrites too, which comes before.)

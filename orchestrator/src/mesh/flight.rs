@@ -113,7 +113,7 @@ impl FlightMesh {
     }
 
     async fn plan_step(&self, mut command: StepCommand, inputs: Vec<SchemaRef>) -> Result<StepPlan, Fault> {
-        let (description, client) = self.find(&command.step)?;
+        let (description, client) = self.server_of(&command.step).await?;
         for (name, schema) in input_names(&description, &mut command).iter().zip(&inputs) {
             command = command.with_input(name, schema)?;
         }

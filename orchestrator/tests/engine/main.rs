@@ -7,10 +7,11 @@ mod stops;
 mod support;
 
 use arrow::datatypes::SchemaRef;
+use flight_common::client::StepClient;
 use flight_common::{EdgeStream, Effects, Fault, FaultKind, StepCommand, StepDescription};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use orchestrator::mesh::{Call, Mesh, Planner, Running, StepPlan};
+use orchestrator::mesh::{Call, FlightMesh, Mesh, Planner, Running, StepPlan};
 use orchestrator::pipeline::{self, Arguments, Source};
 use orchestrator::run::{Attendant, Progress, RunOptions, RunReport, Status};
 use std::sync::Arc;
@@ -33,6 +34,18 @@ async fn both(memory: usize, yaml: &str, options: impl Fn() -> RunOptions) -> [(
 
 fn status_of(report: &RunReport, id: &str) -> Status {
     report.steps.iter().find(|step| step.id == id).expect("the step").status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_never_asked_is_asked_when_its_step_is_planned() {
+    let house = House::new();
+    let (address, server) = house.listening(House::registry()).await;
+    let client = StepClient::tcp(&address.to_string()).expect("an address");
+    let mesh = FlightMesh::new(vec![client], house.env.data_root.clone());
+    let command =
+        StepCommand { step: "numbers".to_owned(), params: serde_json::json!({"rows": 1}), ..StepCommand::default() };
+    assert_eq!(mesh.plan(command, Vec::new()).await.expect("it is asked").outputs.len(), 1);
+    server.stop().await.expect("nothing is left running");
 }
 
 const CHAIN: &str = "

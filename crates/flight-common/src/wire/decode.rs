@@ -102,6 +102,9 @@ pub(super) fn sound<T>(
     if header.buffers().is_some_and(|buffers| buffers.iter().any(|buffer| within(buffer).is_none())) {
         return Err(not_ipc("its header names buffers beyond the end of its body"));
     }
+    if header.nodes().is_some_and(|nodes| nodes.iter().any(|node| node.length() < 0 || node.null_count() < 0)) {
+        return Err(not_ipc("its header counts less than no rows or nulls"));
+    }
     let bytes = decompressed(body, header);
     if bytes > MAX_MESSAGE_BYTES as u64 {
         let what = format!(

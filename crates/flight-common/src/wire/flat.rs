@@ -28,13 +28,10 @@ pub(super) fn read(body: &Buffer, batch: arrow_ipc::RecordBatch<'_>, schema: &Sc
     let mut column = |field: &Arc<Field>| {
         let node = nodes.next().filter(|node| node.length() == batch.length())?;
         let validity = next()?;
-        let nulls = match usize::try_from(node.null_count()).ok()? {
-            0 => None,
-            count => {
-                let nulls = NullBuffer::new(BooleanBuffer::new(validity, 0, rows));
-                Some(nulls).filter(|nulls| nulls.null_count() == count)?.into()
-            }
-        };
+        let nulls = (node.null_count() != 0).then(|| NullBuffer::new(BooleanBuffer::new(validity, 0, rows)));
+        if nulls.as_ref().map_or(0, NullBuffer::null_count) as i64 != node.null_count() {
+            return None;
+        }
         match field.data_type() {
             DataType::Utf8 => texts::<i32>(rows, nulls, next()?, next()?),
             DataType::LargeUtf8 => texts::<i64>(rows, nulls, next()?, next()?),
@@ -148,6 +145,18 @@ mod tests {
             damaged[place] ^= flip;
             compare(damaged, body.clone(), &format!("byte {place} of the header by {flip:#x}"));
         }
+    }
+
+    #[test]
+    fn a_count_of_nulls_below_none_is_refused_and_loses_none() {
+        let rows = batch!("i" => Int64Array [Some(1), None, Some(3), None, Some(5)]);
+        let frame = message(&rows);
+        let node = [5_i64, 2].map(i64::to_le_bytes).concat();
+        let place = frame.header.windows(node.len()).position(|bytes| bytes == node).expect("the column's node");
+        let mut header = frame.header.to_vec();
+        header[place + 8..place + 16].copy_from_slice(&(-1_i64).to_le_bytes());
+        let fault = Decoder::new(rows.schema()).decode(Frame { header: header.into(), ..frame }).expect_err("refused");
+        assert!(fault.message().contains("less than no rows or nulls"), "{fault:?}");
     }
 
     #[test]

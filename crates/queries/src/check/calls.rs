@@ -7,7 +7,7 @@ use crate::faults::Refusal;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, ObjectNamePart, Statement,
-    Value, ValueWithSpan, Visit, Visitor,
+    Value, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use flight_common::{Fault, TextPlace};
@@ -70,11 +70,9 @@ impl Calls<'_> {
 /// The second argument, if it is written out as a text.
 fn second_text(function: &Function) -> Option<&str> {
     let FunctionArguments::List(list) = &function.args else { return None };
-    match list.args.get(1)? {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(ValueWithSpan { value, .. }))) => match value {
-            Value::SingleQuotedString(text) => Some(text),
-            _ => None,
-        },
+    let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) = list.args.get(1)? else { return None };
+    match &value.value {
+        Value::SingleQuotedString(text) => Some(text),
         _ => None,
     }
 }

@@ -30,6 +30,11 @@ pub(super) const SAID: &[Said] = &[
         "compute it in a subquery, or write HAVING for what holds of groups",
     ),
     (
+        r#"^Column in ORDER BY must be in GROUP BY or an aggregate function: .*column "(?<expr>.*?)" must appear.*$"#,
+        "$expr is neither in GROUP BY nor within an aggregate",
+        "add it to GROUP BY, or take one of its values: min($expr); what SELECT computes of groups is ordered by its name, AS",
+    ),
+    (
         r#"^Column in [A-Z ]+ must be in GROUP BY or an aggregate function: .*column "(?<expr>.*?)" must appear.*$"#,
         "$expr is neither in GROUP BY nor within an aggregate",
         "add it to GROUP BY, or take one of its values: min($expr)",

@@ -164,6 +164,32 @@ async fn nan_and_zeros_are_told_apart_as_sql_says() {
 }
 
 #[tokio::test]
+async fn both_zeros_are_one_number_wherever_they_are_looked_up() {
+    let input = batch!(
+        "n" => Int64Array [1, 2, 3, 4, 5, 6],
+        "x" => Float64Array [Some(0.0), Some(-0.0), Some(0.0), Some(-0.0), Some(7.0), None],
+    );
+    for x in ["x", "CAST(x AS FLOAT)"] {
+        let from = format!("FROM (SELECT n, {x} AS x FROM input)");
+        for (query, wanted) in [
+            ("SELECT sum(n) AS n FROM t WHERE x IN (0, 7)", "15"),
+            ("SELECT sum(n) AS n FROM t WHERE x IN (-0.0, 8, 9, 10, 11)", "10"),
+            ("SELECT sum(n) AS n FROM t WHERE x NOT IN (0, 8, 9, 10, 11)", "5"),
+            ("SELECT sum(n) AS n FROM t WHERE x = 0 OR x = 8 OR x = 9 OR x = 10 OR x = 11", "10"),
+            ("SELECT sum(n) AS n FROM t WHERE nullif(x, 0) IS NULL", "16"),
+            ("SELECT sum(CASE x WHEN 0 THEN n WHEN 7 THEN 100 ELSE 1000 END) AS n FROM t", "1110"),
+            ("SELECT count(DISTINCT x) AS n, count(*) AS all FROM t", "2|6"),
+            ("SELECT count(DISTINCT x) FILTER (WHERE n < 5) AS n, count(DISTINCT n) AS m FROM t", "1|6"),
+            ("SELECT max(d) AS n FROM (SELECT dense_rank() OVER (ORDER BY x) AS d FROM t WHERE x = 0)", "2"),
+            ("SELECT max(d) AS n FROM (SELECT count(*) OVER (PARTITION BY x) AS d FROM t WHERE x = -0.0)", "2"),
+        ] {
+            let query = query.replace("FROM t", &from);
+            assert_eq!(shown(&ask(&query, &input).await), [wanted], "{query}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nan_is_the_greatest_of_a_group_whatever_the_order_of_rows() {
     for values in [[1.0, f64::NAN, 2.0], [f64::NAN, 1.0, 2.0], [1.0, 2.0, f64::NAN]] {
         let mut all = values.to_vec();

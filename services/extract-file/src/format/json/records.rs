@@ -112,6 +112,17 @@ struct Scanner {
     escaped: bool,
     /// After the end of the list.
     closed: bool,
+    /// What came last, between the records of a list.
+    last: Last,
+}
+
+/// What came last in a list.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Last {
+    #[default]
+    Bracket,
+    Comma,
+    Record,
 }
 
 impl Scanner {
@@ -134,10 +145,20 @@ impl Scanner {
             _ if self.closed => return Err("something follows the end of the list".to_owned()),
             b'[' if self.list.is_none() => self.list = Some(true),
             b',' if between && in_list => {
+                if self.last != Last::Record {
+                    return Err("a comma stands where a record should".to_owned());
+                }
+                self.last = Last::Comma;
                 block.push(b'\n');
                 return Ok(true);
             }
+            b']' if between && in_list && self.last == Last::Comma => {
+                return Err("no record follows the last comma of the list".to_owned());
+            }
             b']' if between && in_list => self.closed = true,
+            b'{' if between && in_list && self.last == Last::Record => {
+                return Err("no comma stands between two records of the list".to_owned());
+            }
             b'}' | b']' => {
                 self.depth = self.depth.checked_sub(1).ok_or_else(|| format!("a {} too many", char::from(byte)))?;
                 block.push(byte);
@@ -149,6 +170,7 @@ impl Scanner {
             other => {
                 self.depth += usize::from(matches!(other, b'{' | b'['));
                 self.in_string = other == b'"';
+                self.last = Last::Record;
                 block.push(other);
             }
         }
@@ -199,7 +221,9 @@ mod tests {
 
     #[test]
     fn what_is_cut_short_or_has_too_much_is_told() {
-        for text in ["[{\"a\":1}", "{\"a\":1", "{\"a\":\"x", "[{}] {}", "{}}", "[[1]"] {
+        for text in
+            ["[{\"a\":1}", "{\"a\":1", "{\"a\":\"x", "[{}] {}", "{}}", "[[1]", "[{},]", "[{},,{}]", "[,{}]", "[{} {}]"]
+        {
             assert!(blocks(text).is_err(), "{text}");
         }
     }
