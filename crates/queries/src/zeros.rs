@@ -5,6 +5,8 @@
 //! which need no sorting, whatever is told apart later by the sign (55.2).
 
 use datafusion::arrow::array::{ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray};
+use datafusion::arrow::compute::kernels::cmp::eq;
+use datafusion::arrow::compute::nullif;
 use datafusion::arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -29,22 +31,16 @@ impl FunctionRewrite for EqualZeros {
     }
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
-        let is_float = |expr: &Expr| expr.get_type(schema).is_ok_and(|it| it.is_floating()) && !expr.is_volatile();
+        let is_float = |expr: &Expr| expr.get_type(schema).is_ok_and(|it| it.is_floating());
         match expr {
             Expr::ScalarFunction(ScalarFunction { func, args })
-                if func.name() == "nullif" && args.first().is_some_and(is_float) && args.len() == 2 =>
+                if func.name() == "nullif" && args.iter().all(is_float) =>
             {
-                let [value, other] = [&args[0], &args[1]].map(Clone::clone);
-                let nothing = Expr::Literal(ScalarValue::try_from(value.get_type(schema)?)?, None);
-                let is_it = Box::new(value.clone().eq(other));
-                let case = Case::new(None, vec![(is_it, Box::new(nothing))], Some(Box::new(value)));
-                Ok(Transformed::yes(Expr::Case(case)))
+                Ok(Transformed::yes(ScalarUDF::from(NullWhereEqual::new()).call(args)))
             }
             Expr::Case(Case { expr: Some(value), when_then_expr, else_expr }) if is_float(&value) => {
-                let compared =
-                    |(when, then): (Box<Expr>, Box<Expr>)| (Box::new(value.as_ref().clone().eq(*when)), then);
-                let branches = when_then_expr.into_iter().map(compared).collect();
-                Ok(Transformed::yes(Expr::Case(Case::new(None, branches, else_expr))))
+                let branches = when_then_expr.into_iter().map(|(when, then)| (Box::new(plain(*when)), then)).collect();
+                Ok(Transformed::yes(Expr::Case(Case::new(Some(Box::new(plain(*value))), branches, else_expr))))
             }
             Expr::AggregateFunction(AggregateFunction { func, mut params }) if params.distinct => {
                 let changed = of_one_zero(&mut params.args, is_float);
@@ -61,14 +57,18 @@ impl FunctionRewrite for EqualZeros {
     }
 }
 
-/// Puts [`OneZero`] around arguments that are floats.
+/// Takes [`OneZero`] of arguments that are floats. Whether there is any.
 fn of_one_zero(args: &mut [Expr], is_float: impl Fn(&Expr) -> bool) -> bool {
     let mut changed = false;
     for arg in args.iter_mut().filter(|arg| is_float(arg)) {
-        *arg = ScalarUDF::from(OneZero::new()).call(vec![arg.clone()]);
+        *arg = plain(std::mem::take(arg));
         changed = true;
     }
     changed
+}
+
+fn plain(float: Expr) -> Expr {
+    ScalarUDF::from(OneZero::new()).call(vec![float])
 }
 
 /// Lists in which a zero stands, with both zeros in them; and rows of `x = 0` as rows of either zero.
@@ -130,7 +130,8 @@ fn either_zero(condition: &Expr) -> Option<Expr> {
         (None, Some(zero)) => (left, zero),
         _ => return None,
     };
-    Some(condition.clone().or(value.as_ref().clone().eq(zero)))
+    // What is drawn anew each time is no constant.
+    (!value.is_volatile()).then(|| condition.clone().or(value.as_ref().clone().eq(zero)))
 }
 
 /// The other zero, of a literal that is one.
@@ -167,25 +168,58 @@ impl ScalarUDFImpl for OneZero {
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        match arg_types {
-            [only] => Ok(only.clone()),
-            _ => internal_err!("one zero of {} values", arg_types.len()),
-        }
+        Ok(arg_types[0].clone())
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [floats] = args.args.as_slice() else { return internal_err!("one zero of {} values", args.args.len()) };
-        let floats = floats.to_array(args.number_rows)?;
-        Ok(ColumnarValue::Array(match floats.data_type() {
-            DataType::Float16 => one_zero::<Float16Type>(&floats),
-            DataType::Float32 => one_zero::<Float32Type>(&floats),
-            DataType::Float64 => one_zero::<Float64Type>(&floats),
-            other => return internal_err!("one zero of {other}"),
-        }))
+        Ok(ColumnarValue::Array(one_zero(&floats.to_array(args.number_rows)?)?))
     }
 }
 
-fn one_zero<T: ArrowPrimitiveType>(floats: &ArrayRef) -> ArrayRef
+/// The first of two floats, and null where they are equal: `NULLIF`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NullWhereEqual {
+    signature: Signature,
+}
+
+impl NullWhereEqual {
+    fn new() -> Self {
+        Self { signature: Signature::any(2, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for NullWhereEqual {
+    fn name(&self) -> &str {
+        "null_where_equal"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        Ok(arg_types[0].clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [value, other] = args.args.as_slice() else { return internal_err!("NULLIF of {} values", args.args.len()) };
+        let (value, other) = (value.to_array(args.number_rows)?, other.to_array(args.number_rows)?);
+        let equal = eq(&one_zero(&value)?, &one_zero(&other)?)?;
+        Ok(ColumnarValue::Array(nullif(&value, &equal)?))
+    }
+}
+
+fn one_zero(floats: &ArrayRef) -> Result<ArrayRef> {
+    match floats.data_type() {
+        DataType::Float16 => Ok(plus_zero::<Float16Type>(floats)),
+        DataType::Float32 => Ok(plus_zero::<Float32Type>(floats)),
+        DataType::Float64 => Ok(plus_zero::<Float64Type>(floats)),
+        other => internal_err!("one zero of {other}"),
+    }
+}
+
+fn plus_zero<T: ArrowPrimitiveType>(floats: &ArrayRef) -> ArrayRef
 where
     T::Native: ArrowNativeTypeOp,
 {
