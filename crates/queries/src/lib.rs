@@ -6,7 +6,7 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
-//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), times are of any year (`timestamps`, `truncate`), and and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
+//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
 //! | [`alone`] | the same for an expression that stands alone |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
