@@ -2,9 +2,11 @@
 
 use cap_std::fs::{Dir, MetadataExt};
 use cap_tempfile::TempFile;
+use rustix::fs::{AtFlags, CWD, linkat};
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 
 self_cell::self_cell!(
@@ -57,9 +59,18 @@ impl Draft {
                 held.file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
             }
             held.file.sync_all()?;
-            held.temporary.replace(name)?;
+            // In the place of another file it comes by a name of its own, which a kill at that moment leaves behind.
+            if link(&held.file, dir, name).is_err() {
+                held.temporary.replace(name)?;
+            }
             // The name itself lasts only once its folder is on disk.
             dir.open(".")?.sync_all()
         })
     }
+}
+
+/// Gives a file a name that is free.
+fn link(file: &File, dir: &Dir, name: &OsStr) -> io::Result<()> {
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, unnamed, dir, name, AtFlags::SYMLINK_FOLLOW)?)
 }
