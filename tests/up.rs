@@ -326,8 +326,12 @@ fn diagnosed(house: &House, words: &[&str], part: &str, environment: &[(&str, &s
 }
 
 #[test]
-fn the_doctor_makes_no_store() {
+fn who_only_looks_makes_no_store() {
     let house = House::new(PROGRAM);
+    for words in [&["list"][..], &["list", "--store", "sqlite://new.db"], &["revoke", "some"]] {
+        let looked = house.quiver(&[&["token"], words].concat());
+        assert!(looked.code == Some(2) && looked.stderr.contains("--data-root or --store"), "{words:?}: {looked:?}");
+    }
     for words in [&[][..], &["--store", "sqlite://new.db"], &["--store", "sqlite:new.db?mode=rwc"]] {
         let store = diagnosed(&house, words, "store", &[]);
         assert!(store["found"].as_str().is_some_and(|found| found.contains("none yet")), "{words:?}: {store}");

@@ -30,7 +30,7 @@ fn faults_say_what_and_where_and_what_to_try() {
             "did you mean \"examples/data/hr_employees.csv\"",
         ),
         (&place.options(), "examples/data", FaultKind::BadParams, "is a folder"),
-        (&place.options(), "../x.csv", FaultKind::Denied, "lies outside the data root s3://data/"),
+        (&place.options(), "../x.csv", FaultKind::Denied, "outside the data root s3://data/"),
         (&place.options(), "/etc/passwd", FaultKind::Denied, "lies outside"),
         (&place.options(), "s3://other/x.csv", FaultKind::Denied, "lies outside"),
         (&place.options(), ".quiver/quiver.db", FaultKind::Denied, "own folder"),

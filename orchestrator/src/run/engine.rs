@@ -218,7 +218,8 @@ impl<M: Mesh> Engine<M> {
                     Ok(outcomes) => outcomes,
                     Err(_) => {
                         let passed = format!("{stage} took longer than its limit of {} s", limit.as_secs_f32());
-                        let help = "raise `timeout` at the head of the pipeline, or what `--run-timeout` allows";
+                        let help = "raise `timeout` at the head of the pipeline, or what the command allows: --timeout of \
+                                    `quiver run`, --run-timeout of an orchestrator";
                         shared.note(usize::MAX, Fault::timed_out(passed).help(help));
                         all.await
                     }

@@ -108,7 +108,7 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
-/// The columns of a [`RunRow`].
+/// The columns of a [`RunRow`], in the order of its fields.
 pub(super) const SHOWN: &str =
     "id, pipeline, version, definition, sets, params, state, priority, attempt, not_before, created_at,
     started_at, ended_at, paused_ms, owner, fault, traceparent, submitted_by, origin, scheduled_at";
@@ -175,7 +175,7 @@ impl Store {
         }
         let only = if wanted.is_empty() { String::new() } else { format!("WHERE {}", wanted.join(" AND ")) };
         let mut sql = format!("SELECT {SHOWN} FROM runs {only} ORDER BY id DESC LIMIT $1");
-        let list = self.dialect.json_list(&members());
+        let list = self.dialect.json_list(&json_values());
         if let Some(list) = &list {
             sql = format!("SELECT {list} AS items FROM ({sql})");
         }
@@ -230,13 +230,13 @@ impl Store {
     }
 }
 
-/// What a [`RunRow`] is in JSON, from the columns [`SHOWN`].
-fn members() -> Vec<(&'static str, String)> {
+/// What a [`RunRow`] is as a JSON list: the columns [`SHOWN`] as its fields are read.
+fn json_values() -> Vec<String> {
     let shown = SHOWN.split(',').map(str::trim).map(|column| match column {
-        "sets" | "params" | "fault" => (column, format!("json({column})")),
+        "sets" | "params" | "fault" => format!("json({column})"),
         // A `traceparent` is a version, the id of the trace, and more: W3C Trace Context, 3.2.
-        "traceparent" => ("trace_id", "substr(traceparent, 4, 32)".to_owned()),
-        _ => (column, column.to_owned()),
+        "traceparent" => "substr(traceparent, 4, 32)".to_owned(),
+        _ => column.to_owned(),
     });
     shown.collect()
 }

@@ -31,7 +31,12 @@ impl DataRoot {
             match part {
                 Component::Normal(name) => relative.push(name),
                 Component::CurDir => {}
-                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refuse(outside())),
+                Component::ParentDir => {
+                    let fault = Fault::denied(format!("{given} may lead outside the data root {self}: `..` is in it"));
+                    let help = "write it without `..`, relative to the data root, or set another one with --data-root";
+                    return Err(refuse(fault.help(help)));
+                }
+                Component::RootDir | Component::Prefix(_) => return Err(refuse(outside())),
             }
         }
         if relative.as_os_str().is_empty() || given.ends_with(['/', MAIN_SEPARATOR]) {

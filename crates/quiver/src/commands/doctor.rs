@@ -1,13 +1,11 @@
 //! `quiver doctor`: what stands in the way, and what to do about it.
 
-use super::{print, print_json};
+use super::{print, print_json, store};
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;
 use chrono::{DateTime, Utc};
 use flight_common::{Fault, RootOptions, compute, telemetry};
 use orchestrator::api::Readiness;
-use orchestrator::serve::default_store;
-use orchestrator::store::Store;
 use reqwest::Method;
 use serde::Serialize;
 use std::path::Path;
@@ -52,7 +50,7 @@ pub async fn doctor(args: DoctorArgs) -> Result<Exit, Fault> {
     let mut findings = vec![data_root(&args.env.root).await];
     let spill = args.env.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
     findings.push(folder("spill folder", &spill));
-    findings.push(store(&args).await);
+    findings.push(the_store(&args).await);
     findings.extend(orchestrator(&args).await);
     findings.push(collector().await);
     let well = findings.iter().all(|finding| finding.ok);
@@ -98,22 +96,11 @@ fn folder(what: &'static str, path: &Path) -> Finding {
     }
 }
 
-async fn store(args: &DoctorArgs) -> Finding {
+async fn the_store(args: &DoctorArgs) -> Finding {
     let opened = async {
-        // Opened, a store in a file that is not there would be made.
-        let none = || Ok("none yet; `quiver up` makes one".to_owned());
-        let url = match &args.store {
-            Some(url) if sqlite_file(url).is_some_and(|file| !file.exists()) => return none(),
-            Some(url) => url.clone(),
-            None => {
-                let root = args.env.root.open()?;
-                if !root.own_path().join("quiver.db").exists() {
-                    return none();
-                }
-                default_store(&root)?
-            }
+        let Some(store) = store::open_made(args.store.as_deref(), &args.env.root).await? else {
+            return Ok("none yet; `quiver up` makes one".to_owned());
         };
-        let store = Store::open(&url).await?;
         store.ping().await?;
         let waiting = store.unfinished().await?;
         let shown: Vec<String> = waiting.iter().map(|(state, count)| format!("{count} {state}")).collect();
@@ -121,13 +108,6 @@ async fn store(args: &DoctorArgs) -> Finding {
         Ok(format!("{}: {shown}", store.kind()))
     };
     Finding::of("store", opened.await, "is the address right, and the database up?")
-}
-
-/// The file of a store in SQLite, where its address is written without escapes.
-fn sqlite_file(url: &str) -> Option<&Path> {
-    let rest = url.strip_prefix("sqlite:")?.split('?').next()?;
-    let path = rest.strip_prefix("//").unwrap_or(rest);
-    (path != ":memory:" && !path.contains('%')).then(|| Path::new(path))
 }
 
 async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {

@@ -10,6 +10,7 @@ mod runs;
 mod schedules;
 mod serve;
 mod steps;
+mod store;
 mod token;
 mod up;
 mod validate;

@@ -2,14 +2,13 @@
 //!
 //! The first token cannot be asked of an orchestrator that asks for tokens: whoever may write its store makes it there.
 
-use super::{print, print_json};
+use super::{print, print_json, store};
 use crate::cli::{TokenArgs, TokenCommand};
 use crate::exit::Exit;
 use crate::remote::Remote;
 use crate::show;
-use flight_common::Fault;
+use flight_common::{Fault, passwords};
 use orchestrator::api::NewToken;
-use orchestrator::serve::default_store;
 use orchestrator::store::{Store, Token};
 use reqwest::Method;
 use serde_json::json;
@@ -24,13 +23,7 @@ enum Keeper {
 pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
     let keeper = match args.store.is_none() && !args.here && args.remote.is_named()? {
         true => Keeper::Orchestrator(args.remote.open()?),
-        false => {
-            let url = match &args.store {
-                Some(url) => url.clone(),
-                None => default_store(&args.root.open()?)?,
-            };
-            Keeper::Store(Store::open(&url).await?)
-        }
+        false => Keeper::Store(the_store(&args).await?),
     };
     match args.command {
         TokenCommand::Create { name, role, good_for } => {
@@ -71,4 +64,21 @@ pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
         },
     }
     Ok(Exit::Done)
+}
+
+/// The store of this machine. Who only looks for tokens makes none.
+async fn the_store(args: &TokenArgs) -> Result<Store, Fault> {
+    let url = args.store.as_deref();
+    if let TokenCommand::Create { .. } = args.command {
+        return store::open(url, &args.root).await;
+    }
+    if let Some(store) = store::open_made(url, &args.root).await? {
+        return Ok(store);
+    }
+    let place = match url {
+        Some(url) => passwords::hidden(url),
+        None => args.root.open()?.to_string(),
+    };
+    Err(Fault::not_found(format!("no orchestrator has kept anything at {place} yet"))
+        .help("--data-root or --store names another place, --url an orchestrator that runs"))
 }

@@ -1,0 +1,34 @@
+//! The store of this machine, opened by the command itself.
+
+use flight_common::{Fault, RootOptions};
+use orchestrator::serve::default_store;
+use orchestrator::store::Store;
+use std::path::Path;
+
+/// The store at this address, else that of the data root. It is made if it is a file that is not there.
+pub async fn open(url: Option<&str>, root: &RootOptions) -> Result<Store, Fault> {
+    let url = match url {
+        Some(url) => url.to_owned(),
+        None => default_store(&root.open()?)?,
+    };
+    Ok(Store::open(&url).await?)
+}
+
+/// The same; nothing, where it would be made.
+pub async fn open_made(url: Option<&str>, root: &RootOptions) -> Result<Option<Store>, Fault> {
+    let made = match url {
+        Some(url) => sqlite_file(url).is_none_or(Path::exists),
+        None => root.open()?.own_path().join("quiver.db").exists(),
+    };
+    match made {
+        true => open(url, root).await.map(Some),
+        false => Ok(None),
+    }
+}
+
+/// The file of a store in SQLite, where its address is written without escapes.
+fn sqlite_file(url: &str) -> Option<&Path> {
+    let rest = url.strip_prefix("sqlite:")?.split('?').next()?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    (path != ":memory:" && !path.contains('%')).then(|| Path::new(path))
+}
