@@ -6,7 +6,7 @@ use crate::describe::{Effects, StepDescription, StepSpec};
 use crate::fault::Fault;
 use crate::params::{ParamsSchema, did_you_mean, refuse_secrets};
 use crate::step::{InputSchemas, Inputs, Outputs, Step, StepContext, StepEnv};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -175,6 +175,7 @@ impl Registry {
         let step = self.find(&command.step)?;
         refuse_secrets(&command.params).map_err(|fault| fault.step(step.spec().name))?;
         let planned = step.plan(&command.params, inputs, env).await?;
+        planned.outputs.iter().try_for_each(check_widths).map_err(|fault| fault.step(planned.spec.name))?;
         match &planned.source {
             Some(now) if !command.source.is_empty() && *now != command.source => Err(Fault::bad_data(format!(
                 "the source changed since it was planned: it was {}, it is {now}",
@@ -184,6 +185,17 @@ impl Registry {
             .help("run the pipeline again, when nobody writes to the source")),
             _ => Ok(planned),
         }
+    }
+}
+
+/// Refuses binaries of no bytes: how many there are of them is not in their array, and Arrow (59.3) loses count when it takes
+/// some of the rows.
+fn check_widths(schema: &SchemaRef) -> Result<(), Fault> {
+    match schema.fields().iter().find(|field| *field.data_type() == DataType::FixedSizeBinary(0)) {
+        None => Ok(()),
+        Some(field) => Err(Fault::bad_schema(format!("the column \"{}\" has binaries of 0 bytes", field.name()))
+            .column(field.name())
+            .help("delete the column, or make it of type binary")),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::telemetry::{self, LogFormat};
 use crate::variables;
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -180,8 +181,17 @@ pub fn main(step: impl Step) -> ExitCode {
 /// # Errors
 /// [`crate::FaultKind::Busy`] when the operating system gives no threads.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+    raise_file_limit();
     let built = tokio::runtime::Builder::new_multi_thread().thread_name("io").enable_all().build();
     built.map_err(|error| Fault::busy(format!("cannot start threads: {error}")))
+}
+
+/// Takes all the open files that this process may have: each connection is one, and shells allow few for the sake of old
+/// programs.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // With fewer it works as well.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 #[cfg(test)]

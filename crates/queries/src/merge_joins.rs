@@ -9,7 +9,6 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::joins::SortMergeJoinExec;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
@@ -20,13 +19,12 @@ use std::sync::Arc;
 /// The rule of DataFusion that moves projections.
 const MOVES: &str = "ProjectionPushdown";
 
-/// DataFusion's rules, with such joins kept as they are.
-pub fn rules() -> Vec<Rule> {
-    let rules = PhysicalOptimizer::new().rules.into_iter();
-    rules.map(|rule| if rule.name() == MOVES { Arc::new(Keeping(rule)) as Rule } else { rule }).collect()
+/// A rule of DataFusion, with such joins kept as they are.
+pub fn keeping(rule: Rule) -> Rule {
+    if rule.name() == MOVES { Arc::new(Keeping(rule)) } else { rule }
 }
 
-type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+pub type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// A rule that sees a node over each such join which no projection passes.
 #[derive(Debug)]

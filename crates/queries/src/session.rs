@@ -24,6 +24,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use flight_common::{Fault, SpillSpace, compute};
 use std::sync::Arc;
@@ -73,7 +74,7 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         .with_analyzer_rule(Arc::new(Rewrites))
         .with_optimizer_rule(Arc::new(FloatKeys))
         .with_optimizer_rule(Arc::new(BothZeros))
-        .with_physical_optimizer_rules(merge_joins::rules())
+        .with_physical_optimizer_rules(physical_rules())
         .with_type_planner(Arc::new(InMicroseconds));
     builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
     if let Some(scalar) = builder.scalar_functions() {
@@ -87,6 +88,13 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         check_averages(aggregate);
     }
     builder
+}
+
+/// DataFusion's rules, but for those that move filters again, once the logical plan has moved them as far as they go: they
+/// take columns of one name for the same (55.2), so that a filter could go to the wrong side of a join.
+fn physical_rules() -> Vec<merge_joins::Rule> {
+    let rules = PhysicalOptimizer::new().rules.into_iter();
+    rules.filter(|rule| !rule.name().starts_with("FilterPushdown")).map(merge_joins::keeping).collect()
 }
 
 pub(crate) type Rewrite = Arc<dyn FunctionRewrite + Send + Sync>;

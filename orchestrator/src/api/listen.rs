@@ -2,8 +2,8 @@
 
 use super::Api;
 use crate::tls::Tls;
-use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use axum_server::{Handle, Server};
 use flight_common::Fault;
 use hyper_util::rt::TokioTimer;
 use std::net::{SocketAddr, TcpListener};
@@ -40,18 +40,11 @@ impl ApiServer {
         let handle = Handle::new();
         let routes = api.router().into_make_service();
         let serving = match tls {
-            None => {
-                let mut server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle.clone());
-                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-                server.http_builder().http2().timer(TokioTimer::new());
-                tokio::spawn(server.serve(routes))
-            }
+            None => tokio::spawn(prompt(axum_server::from_tcp(listener).map_err(failed)?, &handle).serve(routes)),
             Some(tls) => {
                 let config = RustlsConfig::from_config(tls.config());
-                let mut server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?.handle(handle.clone());
-                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-                server.http_builder().http2().timer(TokioTimer::new());
-                tokio::spawn(server.serve(routes))
+                let server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
+                tokio::spawn(prompt(server, &handle).serve(routes))
             }
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -70,4 +63,12 @@ impl ApiServer {
             tracing::warn!(%error, "the REST API ended badly");
         }
     }
+}
+
+/// A server for clients that say what they want, and answer when they are asked whether they are there.
+fn prompt<A>(server: Server<SocketAddr, A>, handle: &Handle<SocketAddr>) -> Server<SocketAddr, A> {
+    let mut server = server.handle(handle.clone()).first_request_timeout(HEAD);
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(HEAD);
+    server
 }

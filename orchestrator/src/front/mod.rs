@@ -53,6 +53,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// How long calls under way may take at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long a client may take to begin TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// What all calls share.
 pub(crate) struct Inner {
     service: Service,
@@ -229,7 +232,7 @@ impl FrontServer {
         let address = listener.address().ok_or_else(|| Fault::internal("a listener without an address"))?;
         let mut server = listener.server();
         if let Some(tls) = tls {
-            let configured = server.tls_config(ServerTlsConfig::new().identity(tls.identity()));
+            let configured = server.tls_config(ServerTlsConfig::new().identity(tls.identity()).timeout(HANDSHAKE));
             server = configured.map_err(|error| Fault::bad_params(format!("no TLS for the front door: {error}")))?;
         }
         let stop = CancellationToken::new();

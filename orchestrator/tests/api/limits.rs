@@ -72,6 +72,21 @@ async fn a_body_that_does_not_come_is_the_callers_fault() {
     running.orchestrator.stop().await;
 }
 
+/// Each would take one of the files that the service may have open.
+#[tokio::test]
+async fn connections_that_ask_nothing_are_closed() {
+    let running = Running::start(&[]).await;
+    let address = running.orchestrator.url().trim_start_matches("http://").to_owned();
+    let closed = ["", "GET /api", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"].map(async |said: &str| {
+        let mut socket = TcpStream::connect(&address).await.expect("open");
+        socket.write_all(said.as_bytes()).await.expect("sent");
+        let read = tokio::time::timeout(SOON, socket.read_to_end(&mut Vec::new())).await;
+        assert!(read.is_ok(), "{said:?} is waited for");
+    });
+    futures::future::join_all(closed).await;
+    running.orchestrator.stop().await;
+}
+
 #[tokio::test]
 async fn listeners_that_never_read_hold_nothing_up() {
     let running = Running::start(&[]).await;

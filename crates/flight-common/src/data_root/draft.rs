@@ -8,6 +8,7 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
+use uuid::Uuid;
 
 self_cell::self_cell!(
     /// A folder, and the unnamed file in it that is being written.
@@ -59,14 +60,28 @@ impl Draft {
                 held.file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
             }
             held.file.sync_all()?;
-            // In the place of another file it comes by a name of its own, which a kill at that moment leaves behind.
             if link(&held.file, dir, name).is_err() {
-                held.temporary.replace(name)?;
+                replace(held, dir, name)?;
             }
             // The name itself lasts only once its folder is on disk.
             dir.open(".")?.sync_all()
         })
     }
+}
+
+/// Puts the file in the place of another one, by way of a name that no list and no pattern sees: a kill at that moment leaves
+/// it behind. Where files always have names, the library's is used.
+fn replace(held: Held, dir: &Dir, name: &OsStr) -> io::Result<()> {
+    let passing = format!(".quiver-{}", Uuid::new_v4().simple());
+    if link(&held.file, dir, passing.as_ref()).is_err() {
+        return held.temporary.replace(name);
+    }
+    let renamed = dir.rename(&passing, dir, name);
+    if renamed.is_err() {
+        // Why it could not be renamed counts.
+        let _ = dir.remove_file(&passing);
+    }
+    renamed
 }
 
 /// Gives a file a name that is free.

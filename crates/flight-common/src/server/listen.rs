@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
@@ -119,20 +120,20 @@ impl Listener {
             let Some(open) = &listener else { return std::future::pending().await };
             let accepted = open.accept().await.and_then(|(socket, _)| {
                 socket.set_nodelay(true)?;
-                Ok(Socket::Tcp(socket))
+                Ok(Socket::new(Kind::Tcp(socket)))
             });
             Some((paced(accepted).await, listener))
         });
         let unix = stream::unfold(self.unix, |listener| async move {
             let Some(open) = &listener else { return std::future::pending().await };
-            let accepted = open.accept().await.map(|(socket, _)| Socket::Unix(socket));
+            let accepted = open.accept().await.map(|(socket, _)| Socket::new(Kind::Unix(socket)));
             Some((paced(accepted).await, listener))
         });
         let local = stream::unfold(self.local, |listener| async move {
             let Some(mut open) = listener else { return std::future::pending().await };
             // Whoever could connect may be gone; then the server waits only for its own end.
             let Some(socket) = open.recv().await else { return std::future::pending().await };
-            Some((Ok(Socket::Unix(socket)), Some(open)))
+            Some((Ok(Socket::new(Kind::Unix(socket))), Some(open)))
         });
         stream::select_all([tcp.boxed(), unix.boxed(), local.boxed()]).boxed()
     }
@@ -215,12 +216,34 @@ impl Drop for Server {
     }
 }
 
-/// A connection of either kind.
-pub enum Socket {
+/// How long a connection may say nothing, or less than every HTTP/2 client says at once: it would only take a file.
+const SILENCE: Duration = Duration::from_secs(10);
+/// What a client says at once: the preface of HTTP/2 (RFC 9113, 3.4). To begin TLS takes more.
+const PREFACE: usize = 24;
+
+/// A connection of either kind. One that does not begin in time cannot be read.
+pub struct Socket {
+    kind: Kind,
+    beginning: Option<Beginning>,
+}
+
+enum Kind {
     /// By TCP.
     Tcp(TcpStream),
     /// By a Unix socket, with a name or without.
     Unix(UnixStream),
+}
+
+struct Beginning {
+    missing: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Socket {
+    fn new(kind: Kind) -> Self {
+        let deadline = Box::pin(tokio::time::sleep(SILENCE));
+        Self { kind, beginning: Some(Beginning { missing: PREFACE, deadline }) }
+    }
 }
 
 impl Connected for Socket {
@@ -231,18 +254,28 @@ impl Connected for Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
-            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        let Self { kind, beginning } = self.get_mut();
+        let before = buf.filled().len();
+        let read = match kind {
+            Kind::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Kind::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        };
+        let Some(begins) = beginning else { return read };
+        begins.missing = begins.missing.saturating_sub(buf.filled().len() - before);
+        if begins.missing == 0 {
+            *beginning = None;
+        } else if read.is_pending() && begins.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
         }
+        read
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
-            Self::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
+        match &mut self.get_mut().kind {
+            Kind::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
+            Kind::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
         }
     }
 
@@ -251,9 +284,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
-            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().kind {
+            Kind::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Kind::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -262,16 +295,16 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
+        match &mut self.get_mut().kind {
+            Kind::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Kind::Unix(socket) => Pin::new(socket).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        match &mut self.get_mut().kind {
+            Kind::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Kind::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }

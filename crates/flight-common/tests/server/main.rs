@@ -17,6 +17,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use std::time::Duration;
 use steps::{Any, Both, Parted, Stalled, numbers};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
 async fn served(limits: Limits) -> (Server, String) {
@@ -52,6 +54,21 @@ async fn read_all(client: &StepClient, command: &StepCommand, limit: Option<Dura
 
 fn frames(rows: &RecordBatch) -> FrameStream {
     FrameStream::new(rows.schema(), encode_stream(slices(rows, 2), false))
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_are_closed_and_others_are_not() {
+    let (_server, address) = served(Limits::default()).await;
+    let client = StepClient::tcp(&address).expect("an address");
+    client.check().await.expect("it answers");
+    let closed = ["", "PRI * HTTP/2.0"].map(async |said: &str| {
+        let mut socket = TcpStream::connect(&address).await.expect("open");
+        socket.write_all(said.as_bytes()).await.expect("sent");
+        let read = tokio::time::timeout(Duration::from_secs(60), socket.read_to_end(&mut Vec::new())).await;
+        assert!(read.is_ok(), "{said:?} is waited for");
+    });
+    futures::future::join_all(closed).await;
+    client.check().await.expect("it is still connected");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`cases`] | `CASE` of types whose nulls it loses |
 //! | [`clauses`] | clauses of other databases that the parser knows, and those of SQL that are answered wrongly |
 //! | [`calls`] | functions called as what they are |
 //! | [`expansion`] | queries of `WITH` that name each other again and again |
@@ -10,6 +11,7 @@
 //! | [`subqueries`] | `IN` and `EXISTS` where they are answered as SQL has it |
 
 mod calls;
+mod cases;
 mod clauses;
 mod expansion;
 mod places;
@@ -34,13 +36,13 @@ pub fn check_statement(state: &SessionState, statement: &Statement) -> Result<()
 /// Checks a plan as it came from the query.
 ///
 /// # Errors
-/// The first aggregate or subquery that stands where it is not answered as it should be.
+/// The first aggregate, subquery or `CASE` that is not answered as it should be.
 pub fn check_plan(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
     let mut offence = None;
     let walked = plan.apply_with_subqueries(|node| {
         offence = match places::misplaced(node, query)? {
             Some(refusal) => Some(refusal),
-            None => subqueries::wrong(node)?.map(nowhere),
+            None => subqueries::wrong(node)?.or(cases::wrong(node)?).map(nowhere),
         };
         Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });

@@ -3,9 +3,10 @@
 use crate::support::{cleaned, column, run};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, NullArray, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
-use flight_common::FaultKind;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use clean_nan::CleanNan;
 use flight_common::testing::{Bench, batch, make_batch};
+use flight_common::{FaultKind, InputSchemas, Registry, StepCommand};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -22,6 +23,20 @@ async fn rows_with_null_or_nan_go_and_an_empty_text_stays() {
     assert_eq!(cleaned(json!({"columns": "n, x"}), &input).await.num_rows(), 2);
     assert_eq!(cleaned(json!({"columns": ["s"]}), &input).await, input.slice(0, 3));
     assert_eq!(cleaned(json!({"columns": []}), &input).await, input.slice(0, 1), "none named means all");
+}
+
+/// Nobody could read what is left of them.
+#[tokio::test]
+async fn a_column_of_binaries_of_no_bytes_is_refused() {
+    let schema = |bytes| Arc::new(Schema::new(vec![Field::new("b", DataType::FixedSizeBinary(bytes), true)]));
+    let plan = async |bytes| {
+        let inputs = InputSchemas::new(vec![schema(bytes)]);
+        let command = StepCommand { step: "clean-nan".to_owned(), ..StepCommand::default() };
+        Registry::new().with(CleanNan).plan(&command, &inputs, &Bench::new().env).await.map(drop)
+    };
+    plan(1).await.expect("one byte");
+    let fault = plan(0).await.expect_err("no byte");
+    assert_eq!((fault.kind(), fault.column_name()), (FaultKind::BadSchema, Some("b")), "{fault:?}");
 }
 
 #[tokio::test]

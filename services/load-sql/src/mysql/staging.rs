@@ -22,6 +22,8 @@ const PREFIX: &str = "quiver_staging_";
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// How long a load that has failed waits to take away what it left. If another one has come to make the table, it does that.
 const TIDYING: Duration = Duration::from_secs(60);
+/// How long a load that replaces the rows is waited for: as long as for whoever else holds them.
+const SHORTLY: Duration = Duration::from_secs(60);
 
 /// The place where a table is made.
 #[derive(Clone)]
@@ -58,12 +60,25 @@ impl Staging {
     }
 
     async fn held(&self, session: &mut Session, patience: Duration) -> Result<(), Fault> {
-        let lock = (&self.staging.table, patience.as_secs());
-        let asked = session.conn().exec_first("SELECT GET_LOCK(?, ?)", lock).await;
+        self.locked(session, &self.staging.table, patience, "making the table").await
+    }
+
+    /// Waits until no other load replaces the rows of this table, and keeps others from it until the connection ends: how far
+    /// a `DELETE` sees what others put in the place of the old rows depends on how transactions are kept apart.
+    ///
+    /// # Errors
+    /// As [`Staging::hold`].
+    pub async fn hold_rows(&self, session: &mut Session) -> Result<(), Fault> {
+        let lock = format!("{}_rows", self.staging.table);
+        self.locked(session, &lock, SHORTLY, "replacing the rows of").await
+    }
+
+    async fn locked(&self, session: &mut Session, lock: &str, patience: Duration, what: &str) -> Result<(), Fault> {
+        let asked = session.conn().exec_first("SELECT GET_LOCK(?, ?)", (lock, patience.as_secs())).await;
         let held: Option<Option<i64>> = asked.map_err(|error| session.fault(&error))?;
         match held.flatten() {
             Some(1) => Ok(()),
-            _ => Err(Fault::upstream(format!("another load is making the table {}", self.made.shown()))
+            _ => Err(Fault::upstream(format!("another load is {what} {}", self.made.shown()))
                 .help("run the pipeline again when it is done")),
         }
     }

@@ -144,9 +144,13 @@ impl Load<'_> {
                 "an upsert needs the right to make temporary tables: GRANT CREATE TEMPORARY TABLES ON the database";
             session.run(&like).await.map_err(|fault| helped(fault, right))?;
         }
+        let replaces = self.target.mode == Mode::Replace && table.is_there();
+        if replaces {
+            self.staging.hold_rows(session).await?;
+        }
         session.run("START TRANSACTION").await?;
         // Its readers see the old rows until the new ones are there.
-        if self.target.mode == Mode::Replace && table.is_there() {
+        if replaces {
             session.run(&format!("DELETE FROM {name}")).await?;
         }
         let statement = rows::statement(if upsert { &waiting } else { &name }, self.target, self.plain, &types);

@@ -32,6 +32,8 @@ const WAIT: &str = "SAVEPOINT waiting; SET LOCAL lock_timeout = '1h'; SELECT pg_
 const LET_GO: &str = "ROLLBACK TO SAVEPOINT waiting; RELEASE SAVEPOINT waiting";
 /// The lock under which ledgers are made: two at once would be in each other's way.
 const MAKING: i64 = 0x7175_6976_6572;
+/// The locks under which the rows of a table are replaced: with the table's oid in the lower half.
+const REPLACING: i64 = 0x7175_6976 << 32;
 
 /// Writes all rows, and tells how many there were.
 ///
@@ -107,7 +109,10 @@ async fn prepare(session: &Session, target: &Target, plain: &Plain, table: &Tabl
     let (name, columns) = (target.quoted(), target.column_list());
     match target.mode {
         // Its readers see the old rows until the new ones are there.
-        Mode::Replace if !made => session.run(&format!("DELETE FROM {name}")).await,
+        Mode::Replace if !made => {
+            hold_rows(session, &name).await?;
+            session.run(&format!("DELETE FROM {name}")).await
+        }
         Mode::Upsert => {
             let sql =
                 format!("CREATE TEMP TABLE {STAGING} ON COMMIT DROP AS SELECT {columns} FROM {name} WITH NO DATA");
@@ -115,6 +120,14 @@ async fn prepare(session: &Session, target: &Target, plain: &Plain, table: &Tabl
         }
         Mode::Append | Mode::Replace => Ok(()),
     }
+}
+
+/// Waits until no other load replaces the rows of this table: a `DELETE` that waits for the old rows alone does not see those
+/// that have come into their place.
+async fn hold_rows(session: &Session, name: &str) -> Result<(), Fault> {
+    let sql = "SELECT pg_advisory_xact_lock($1 | to_regclass($2)::oid::bigint)";
+    let held = session.client().execute(sql, &[&REPLACING, &name]).await;
+    held.map(drop).map_err(|error| session.fault(&error))
 }
 
 async fn copy(

@@ -3,8 +3,8 @@
 use crate::support::{
     Loaded, assert_a_changed_table_is_refused, assert_appends_are_safe_to_repeat,
     assert_lines_of_an_earlier_version_count, assert_loads_may_make_a_table_for_each_other,
-    assert_steps_of_a_run_add_to_one_table, assert_who_makes_a_table_is_waited_for, eventually, load_what_fails,
-    params, people,
+    assert_replaces_do_not_add_up, assert_steps_of_a_run_add_to_one_table, assert_who_makes_a_table_is_waited_for,
+    eventually, load_what_fails, params, people,
 };
 use flight_common::registry::erase;
 use flight_common::testing::{Bench, batch};
@@ -24,6 +24,14 @@ async fn who_makes_a_table_is_waited_for() {
     let busy = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE";
     let (writing, waiting) = (format!("{busy} 'LOAD DATA%'"), format!("{busy} 'SELECT GET_LOCK%'"));
     assert_who_makes_a_table_is_waited_for(&MariaDatabase::new().await, &writing, &waiting).await;
+}
+
+#[tokio::test]
+async fn replaces_do_not_add_up() {
+    let waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() \
+                   AND (info LIKE 'SELECT GET_LOCK%' OR info LIKE 'DELETE%')";
+    let database = MariaDatabase::with(&["CREATE TABLE t (id BIGINT, name TEXT)"]).await;
+    assert_replaces_do_not_add_up(&database, waiting).await;
 }
 
 #[tokio::test]

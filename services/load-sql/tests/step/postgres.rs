@@ -3,7 +3,8 @@
 use crate::support::{
     Loaded, assert_a_changed_table_is_refused, assert_appends_are_safe_to_repeat,
     assert_lines_of_an_earlier_version_count, assert_loads_may_make_a_table_for_each_other,
-    assert_steps_of_a_run_add_to_one_table, assert_who_makes_a_table_is_waited_for, load_what_fails, params, people,
+    assert_replaces_do_not_add_up, assert_steps_of_a_run_add_to_one_table, assert_who_makes_a_table_is_waited_for,
+    load_what_fails, params, people,
 };
 use arrow::array::{ArrayRef, Decimal128Array, ListArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::Int64Type;
@@ -184,6 +185,14 @@ async fn who_makes_a_table_is_waited_for() {
     let (writing, waiting) =
         (format!("{active} AND query LIKE 'COPY%'"), format!("{active} AND wait_event = 'advisory'"));
     assert_who_makes_a_table_is_waited_for(&PostgresDatabase::new().await, &writing, &waiting).await;
+}
+
+#[tokio::test]
+async fn replaces_do_not_add_up() {
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let database = PostgresDatabase::with("CREATE TABLE t (id BIGINT, name TEXT)").await;
+    assert_replaces_do_not_add_up(&database, waiting).await;
 }
 
 #[tokio::test]

@@ -73,12 +73,7 @@ pub async fn assert_who_makes_a_table_is_waited_for(database: &impl Database, wr
     let waits = async |loads| {
         eventually("loads wait", async || database.figure(waiting).await == loads).await;
     };
-    let planned = async |run: &str, rest: BoxedRows| {
-        let input = BatchStream::new(people().schema(), stream::iter([Ok(people())]).chain(rest));
-        let asked = params(database.url(), json!({}));
-        let started = Bench::new().of_run(run).start(&*erase(LoadSql::default()), &asked, vec![input]).await;
-        started.expect("planned").1.outputs.remove(0).expect("a receipt")
-    };
+    let planned = async |run: &str, rest: BoxedRows| planned(database, run, json!({}), rest).await;
     let start = |receipt: BatchStream| tokio::spawn(receipt.collect_rows());
     let (go_on, told) = oneshot::channel();
     let word = stream::once(async { told.await.map_err(Fault::internal).map(|()| people()) });
@@ -102,6 +97,40 @@ pub async fn assert_who_makes_a_table_is_waited_for(database: &impl Database, wr
     eventually("the endless one writes", async || database.figure(writing).await == 1).await;
     endless.abort();
     assert_eq!(database.figure("SELECT count(*) FROM t").await, 6);
+}
+
+/// Of loads at once that replace the rows of the table `t`, which is there, the later one replaces those of the other.
+/// `waiting` counts the loads that wait at the server.
+pub async fn assert_replaces_do_not_add_up(database: &impl Database, waiting: &str) {
+    for old in ["DELETE FROM t", "INSERT INTO t VALUES (9, 'old')"] {
+        database.run(old).await;
+        let planned = async |run: &str, rest: BoxedRows| planned(database, run, json!({"mode": "replace"}), rest).await;
+        let (go_on, told) = oneshot::channel();
+        let (tells, begun) = oneshot::channel();
+        let word = stream::once(async {
+            // What is asked for further rows holds the table.
+            tells.send(()).ok();
+            told.await.map_err(Fault::internal).map(|()| people())
+        });
+        let first = tokio::spawn(planned("first", word.boxed()).await.collect_rows());
+        begun.await.expect("it reads on");
+        let second = tokio::spawn(planned("second", stream::empty().boxed()).await.collect_rows());
+        eventually("the second waits", async || database.figure(waiting).await == 1).await;
+        go_on.send(()).expect("it listens");
+        for load in [first, second] {
+            let ended = timeout(Duration::from_secs(60), load).await.expect("none waits for ever");
+            ended.expect("no panic").expect("loaded");
+        }
+        assert_eq!(database.figure("SELECT count(*) FROM t").await, 2, "after {old}");
+    }
+}
+
+/// The receipt of a load that is planned, of two rows and these.
+async fn planned(database: &impl Database, run: &str, more: Value, rest: BoxedRows) -> BatchStream {
+    let input = BatchStream::new(people().schema(), stream::iter([Ok(people())]).chain(rest));
+    let asked = params(database.url(), more);
+    let started = Bench::new().of_run(run).start(&*erase(LoadSql::default()), &asked, vec![input]).await;
+    started.expect("planned").1.outputs.remove(0).expect("a receipt")
 }
 
 type BoxedRows = std::pin::Pin<Box<dyn Stream<Item = Result<RecordBatch, Fault>> + Send>>;

@@ -1,7 +1,7 @@
 //! What is refused before anything runs, and where it points.
 
 use crate::support::{ask_on, refused};
-use arrow::array::RecordBatch;
+use arrow::array::{Int32RunArray, RecordBatch};
 use flight_common::testing::{Bench, batch};
 use flight_common::{FaultKind, TextPlace};
 
@@ -357,4 +357,19 @@ async fn deep_and_long_queries_are_refused_and_do_no_harm() {
         format!("SELECT {} FROM input WHERE Age IN ({})", vec!["Age"; 100].join(" + ") + " AS a", listed.join(", "));
     let rows = ask_on(Bench::new(), &query, &[("input", people())]).await.expect("long lists are no nests").rows();
     assert_eq!(crate::support::shown(&rows), ["100"]);
+}
+
+/// Its nulls are not told by the array itself.
+#[tokio::test]
+async fn a_case_of_runs_is_refused_and_other_uses_of_them_are_not() {
+    let runs: Int32RunArray = [Some("a"), Some("a"), None].into_iter().collect();
+    let rows = batch!("k" => Int64Array [1, 2, 3]);
+    let rows = RecordBatch::try_from_iter([
+        ("k", rows.column(0).clone()),
+        ("v", std::sync::Arc::new(runs) as arrow::array::ArrayRef),
+    ]);
+    let rows = rows.expect("two columns");
+    let fault = refused("SELECT k, CASE WHEN k > 1 THEN v END AS v FROM input", &rows).await;
+    assert!(fault.message().contains("CASE cannot give values of type"), "{fault:?}");
+    ask_on(Bench::new(), "SELECT v FROM input WHERE k > 1", &[("input", rows)]).await.expect("as it is");
 }

@@ -92,6 +92,25 @@ async fn one_partition_that_does_not_fit_is_told_and_does_not_break_the_memory()
     assert!(budget.peak() <= (2 << 20) + (2 << 18), "{}", budget.peak());
 }
 
+/// Both sides call their column `k`: what is asked of one is not asked of the other.
+#[tokio::test]
+async fn the_condition_of_an_outer_join_is_that_of_its_own_side() {
+    let side = |values: &[i64]| batch!("k" => Int64Array values.to_vec());
+    let inputs = [("p", side(&[7, 1])), ("q", side(&[0, 1, 3]))];
+    for (condition, rows) in [
+        ("coalesce(p.k, -1) = 0", vec![]),
+        ("coalesce(p.k, -1) = -1", vec!["∅|0", "∅|3"]),
+        ("p.k IS NOT DISTINCT FROM 3", vec![]),
+        ("CASE WHEN p.k IS NULL THEN -1 ELSE p.k END = 1", vec!["1|1"]),
+        ("concat(p.k, '') = '3'", vec![]),
+    ] {
+        for join in ["p RIGHT JOIN q", "q LEFT JOIN p"] {
+            let query = format!("SELECT p.k AS pk, q.k AS qk FROM {join} ON p.k = q.k WHERE {condition} ORDER BY qk");
+            assert_eq!(shown(&tightly(&query, &inputs).await.rows()), rows, "{query}");
+        }
+    }
+}
+
 /// What the condition looks at is not what comes out.
 #[tokio::test]
 async fn the_condition_of_a_merge_join_looks_at_its_own_columns() {
