@@ -232,8 +232,16 @@ impl ServeOptions {
 /// # Errors
 /// Why the orchestrator's own folder cannot be had.
 pub fn default_store(root: &DataRoot) -> Result<String, Fault> {
-    Ok(format!("sqlite://{}/quiver.db", root.own_folder()?.path().display()))
+    Ok(format!("sqlite://{}/{STORE}", root.own_folder()?.path().display()))
 }
+
+/// Whether [`default_store`] is there already.
+pub fn has_default_store(root: &DataRoot) -> bool {
+    root.own_path().join(STORE).exists()
+}
+
+/// The file of the store of a data root.
+const STORE: &str = "quiver.db";
 
 /// Refuses limits of steps that there are not. While a server does not answer, its steps are not known.
 async fn check_limited(limits: &[(String, usize)], planner: &dyn Planner) -> Result<(), Fault> {

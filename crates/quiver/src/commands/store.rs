@@ -1,7 +1,7 @@
 //! The store of this machine, opened by the command itself.
 
 use flight_common::{Fault, RootOptions};
-use orchestrator::serve::default_store;
+use orchestrator::serve::{default_store, has_default_store};
 use orchestrator::store::Store;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub async fn open(url: Option<&str>, root: &RootOptions) -> Result<Store, Fault>
 pub async fn open_made(url: Option<&str>, root: &RootOptions) -> Result<Option<Store>, Fault> {
     let made = match url {
         Some(url) => sqlite_file(url).is_none_or(Path::exists),
-        None => root.open()?.own_path().join("quiver.db").exists(),
+        None => has_default_store(&root.open()?),
     };
     match made {
         true => open(url, root).await.map(Some),

@@ -1,5 +1,7 @@
 //! The service as operators run it: real processes, asked and told by the command.
 
+mod looks;
+
 use quiver_tests::service::{SOON, Service, written};
 use quiver_tests::{House, eventually, signal};
 use serde_json::json;
@@ -314,47 +316,6 @@ fn a_collector_that_is_gone_is_told_and_costs_nothing() {
     let part = part.expect("the collector");
     assert_eq!((&ready["ready"], &part["ok"], &part["needed"]), (&true.into(), &false.into(), &false.into()), "{part}");
     assert!(part["reason"].as_str().is_some_and(|why| why.contains("127.0.0.1:1")), "{part}");
-}
-
-/// What the doctor finds of a part, in this environment.
-fn diagnosed(house: &House, words: &[&str], part: &str, environment: &[(&str, &str)]) -> serde_json::Value {
-    let mut command = house.command(&[&["doctor", "--json", "--url", "http://127.0.0.1:1"], words].concat());
-    let output = command.envs(environment.iter().copied()).output().expect("it starts");
-    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let found = found["findings"].as_array().expect("findings").iter().find(|finding| finding["what"] == part);
-    found.expect("it was looked at").clone()
-}
-
-#[test]
-fn who_only_looks_makes_no_store() {
-    let house = House::new(PROGRAM);
-    for words in [&["list"][..], &["list", "--store", "sqlite://new.db"], &["revoke", "some"]] {
-        let looked = house.quiver(&[&["token"], words].concat());
-        assert!(looked.code == Some(2) && looked.stderr.contains("--data-root or --store"), "{words:?}: {looked:?}");
-    }
-    for words in [&[][..], &["--store", "sqlite://new.db"], &["--store", "sqlite:new.db?mode=rwc"]] {
-        let store = diagnosed(&house, words, "store", &[]);
-        assert!(store["found"].as_str().is_some_and(|found| found.contains("none yet")), "{words:?}: {store}");
-    }
-    assert_eq!(house.outputs(), [""; 0]);
-}
-
-#[test]
-fn the_doctor_calls_no_collector_fine_to_which_nothing_is_sent() {
-    let house = House::new(PROGRAM);
-    let listening = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listening.local_addr().expect("its address");
-    let collector = |endpoint: &str, disabled: &str| {
-        let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_SDK_DISABLED", disabled)];
-        let found = diagnosed(&house, &[], "collector", &environment);
-        (found["ok"].as_bool().expect("yes or no"), found["found"].as_str().expect("a text").to_owned())
-    };
-    let (ok, found) = collector(&format!("http://{address}"), "");
-    assert!(ok && found.contains("takes connections"), "{found}");
-    let (ok, found) = collector(&format!("https://{address}"), "");
-    assert!(!ok && found.contains("no http:// address"), "{found}");
-    let (ok, found) = collector(&format!("http://{address}"), "true");
-    assert!(ok && found.contains("not sent"), "{found}");
 }
 
 #[test]
