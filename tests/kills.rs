@@ -6,7 +6,7 @@ use quiver_tests::service::{SOON, Service, is_left_over, written};
 use quiver_tests::{House, eventually, signal};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use test_servers::Postgres;
@@ -135,10 +135,14 @@ steps:
 
 fn long_house() -> House {
     let house = House::new(PROGRAM);
-    let made = house.quiver(&["generate", "hr", "--rows", "150000", "-o", "long.csv"]);
-    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    generate(&house, "150000");
     house.write("long.yaml", LONG);
     house
+}
+
+fn generate(house: &House, rows: &str) {
+    let made = house.quiver(&["generate", "hr", "--rows", rows, "-o", "long.csv"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
 }
 
 #[test]
@@ -173,6 +177,52 @@ fn a_replica_that_stood_still_past_its_lease_commits_nothing() {
     assert_eq!(written(&house).len(), 2);
     let after = std::fs::metadata(house.path().join(&outputs[0])).expect("there").modified().expect("a time");
     assert_eq!(whole, after, "the output was written again");
+}
+
+/// The workbook is finished for a while after its load was let commit.
+const REPORT: &str = "name: report
+params:
+  file: {type: string, default: long.csv}
+steps:
+  - {id: extract, service: extract-csv, params: {file_path: '{{ file }}'}}
+  - {id: load, service: load-data, params: {path: report.xlsx}, depends_on: [extract]}
+";
+
+/// Whether a process has a file beneath this folder that has no name yet.
+fn writes_a_file(pid: u32, folder: &Path) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").flatten();
+    let mut targets = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    targets.any(|target| target.starts_with(folder) && target.to_string_lossy().ends_with(" (deleted)"))
+}
+
+#[test]
+fn a_machine_that_stood_still_past_the_lease_puts_nothing_in_the_place_of_what_is_newer() {
+    let database = Postgres::shared();
+    let house = House::new(PROGRAM);
+    generate(&house, "30000");
+    house.write("report.yaml", REPORT);
+    let store = database.database();
+    let options = ["--slots", "1", "--store", &store];
+    let first = Service::start(&house, &options);
+    let run = first.submit("report.yaml");
+    let server = first.server("load-data");
+    first.until_event(&run, "committing");
+    signal(server, "STOP");
+    first.process.signal("STOP");
+    assert!(writes_a_file(server, house.path()), "it has ended already");
+    let second = Service::start(&house, &options);
+    assert_eq!(second.until(&run, &["done", "failed"])["state"], "done");
+    let newer = second.quiver(&["runs", "submit", "report.yaml", "--param", "file=examples/data/hr_employees.csv"]);
+    assert_eq!(second.until(newer.stdout.trim(), &["done", "failed"])["state"], "done", "{}", newer.stderr);
+    let report = std::fs::read(house.path().join("report.xlsx")).expect("written");
+    signal(server, "CONT");
+    eventually(SOON, "the load has ended", || (!writes_a_file(server, house.path())).then_some(()));
+    first.process.signal("CONT");
+    eventually(SOON, "it knows the run as the other's", || {
+        let shown = first.quiver(&["runs", "show", &run, "--json"]);
+        (shown.code == Some(0) && shown.json()["state"] == "done").then_some(())
+    });
+    assert!(std::fs::read(house.path().join("report.xlsx")).expect("there") == report, "the older report is there");
 }
 
 #[test]

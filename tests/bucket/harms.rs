@@ -2,7 +2,7 @@
 
 use crate::gate::{Act, Gate};
 use crate::house::{Place, count, server, told};
-use flight_common::drive::drive;
+use flight_common::drive::{Part, drive};
 use flight_common::{FaultKind, InputSchemas, SpillSpace, StepEnv, compute};
 use futures::TryStreamExt;
 use quiver_tests::{eventually, service::SOON};
@@ -50,6 +50,40 @@ fn an_upload_that_breaks_leaves_neither_an_object_nor_parts() {
     assert_eq!(count(&requests, "s3_CreateMultipartUpload"), 1);
     assert_eq!(count(&requests, "s3_AbortMultipartUpload"), 1, "{requests:?}");
     assert_eq!(count(&requests, "s3_CompleteMultipartUpload"), 0);
+}
+
+/// A run that may be another's by now shows nothing, whether it is sent at once or in parts.
+#[test]
+fn who_stood_still_past_the_lease_leaves_neither_an_object_nor_parts() {
+    let server = server();
+    let place = Place::new(&server);
+    large(&place);
+    place.put("small.csv", "n\n1\n");
+    place.put("out.csv", "newer");
+    let env = StepEnv { data_root: place.root(), space: SpillSpace::default(), http_allow: Default::default() };
+    let registry = quiver::registry();
+    let step = |name| registry.iter().find(|step| step.spec().name == name).expect("a step");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for source in ["small.csv", "big.csv"] {
+        let loaded = runtime.block_on(compute::spawn({
+            let (env, extract, load) = (env.clone(), step("extract-csv").clone(), step("load-data").clone());
+            async move {
+                let planned = extract.plan(&json!({"file_path": source}), &InputSchemas::default(), &env).await?;
+                let rows = drive(planned, Vec::new(), &env, "test", &[])?.outputs.remove(0).expect("a main output");
+                let schemas = InputSchemas::new(vec![rows.schema()]);
+                let planned = load.plan(&json!({"path": "out.csv"}), &schemas, &env).await?;
+                let part = Part { run_id: "test", node: "load", lease: Some(Duration::from_nanos(1)) };
+                let mut driven = drive(planned, vec![rows], &env, part, &[])?;
+                driven.outputs.remove(0).expect("a receipt").try_collect::<Vec<_>>().await
+            }
+        }));
+        let fault = loaded.expect("no panic").expect_err("it may not commit");
+        assert_eq!(fault.kind(), FaultKind::TimedOut, "{}", told(&fault));
+        assert_eq!(place.get("out.csv"), b"newer");
+    }
+    let requests = server.requests();
+    assert_eq!(count(&requests, "s3_CreateMultipartUpload"), 1);
+    assert_eq!(count(&requests, "s3_AbortMultipartUpload"), 1, "{requests:?}");
 }
 
 #[test]

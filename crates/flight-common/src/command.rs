@@ -47,6 +47,13 @@ pub struct StepCommand {
     /// What planning said identifies the source. If something else is there now, the call is refused.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
+    /// How long the lease of the run lasts, in milliseconds; 0 for none.
+    #[serde(alias = "leaseMs", skip_serializing_if = "is_zero")]
+    pub lease_ms: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An Arrow IPC schema message; base64 in JSON.
@@ -143,6 +150,7 @@ impl StepCommand {
             run_id: message.run_id,
             node: message.node,
             source: message.source,
+            lease_ms: message.lease_ms,
         }
     }
 }
@@ -193,13 +201,15 @@ mod tests {
 
     #[test]
     fn a_command_reads_the_same_in_both_forms() {
-        let text = br#"{"step": "outliers", "params": {"column": "age", "z_threshold": 3}, "runId": "r"}"#;
+        let text =
+            br#"{"step": "outliers", "params": {"column": "age", "z_threshold": 3}, "runId": "r", "leaseMs": 30000}"#;
         let (from_json, form) = StepCommand::read(text).expect("a command");
         assert_eq!(form, Form::Json);
         let message = proto::StepCommand {
             step: "outliers".into(),
             params: Some(json_to_struct(json!({"column": "age", "z_threshold": 3}).as_object().expect("a map"))),
             run_id: "r".into(),
+            lease_ms: 30_000,
             ..Default::default()
         };
         let (from_proto, form) = StepCommand::read(&message.encode_to_vec()).expect("a command");

@@ -5,6 +5,7 @@
 use crate::command::StepCommand;
 use crate::fault::Fault;
 use crate::parcel::Parcel;
+use crate::permission::Permission;
 use crate::registry::PlannedStep;
 use crate::report::{Flow, Meter, Pending, StepReport};
 use crate::spool::SpillSpace;
@@ -16,7 +17,7 @@ use futures::{Stream, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A step under way: its outputs to poll on the compute pool, and its figures.
 pub struct Driven {
@@ -58,18 +59,21 @@ pub struct Part<'a> {
     pub run_id: &'a str,
     /// What the step is called in its pipeline; empty where nobody said.
     pub node: &'a str,
+    /// How long the lease of the run lasts, if it has one.
+    pub lease: Option<Duration>,
 }
 
 impl<'a> From<&'a str> for Part<'a> {
     /// The only step of this run.
     fn from(run_id: &'a str) -> Self {
-        Self { run_id, node: "" }
+        Self { run_id, node: "", lease: None }
     }
 }
 
 impl<'a> From<&'a StepCommand> for Part<'a> {
     fn from(command: &'a StepCommand) -> Self {
-        Self { run_id: &command.run_id, node: &command.node }
+        let lease = (command.lease_ms > 0).then(|| Duration::from_millis(command.lease_ms));
+        Self { run_id: &command.run_id, node: &command.node, lease }
     }
 }
 
@@ -87,9 +91,10 @@ pub fn drive<'a>(
     let spec = planned.spec;
     let mut env = env.clone();
     env.space = env.space.counted_apart();
-    let Part { run_id, node } = part.into();
+    let Part { run_id, node, lease } = part.into();
     let (run_id, node, claimed) = (run_id.into(), node.into(), claimed.into());
-    let context = StepContext { run_id, node, env, meter: Arc::default(), claimed };
+    let context =
+        StepContext { run_id, node, env, meter: Arc::default(), claimed, permission: Permission::under(lease) };
     let schemas = planned.outputs.clone();
     let inputs = inputs.into_iter().map(|input| watch_input(input, context.meter.clone())).collect();
     let outputs = planned.start(Inputs::new(inputs), &context)?;

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fs::File;
+use std::time::Duration;
 
 /// What an earlier attempt has done in place of a step.
 #[derive(Debug, Default)]
@@ -52,6 +53,11 @@ pub trait Attendant: Send + Sync + 'static {
     /// Told once an output is kept whole.
     fn kept<'a>(&'a self, _step: &'a str, _output: &'a str, _kept: Kept) -> BoxFuture<'a, Result<(), Fault>> {
         std::future::ready(Ok(())).boxed()
+    }
+
+    /// How long what it permits holds, if not for ever.
+    fn lease(&self) -> Option<Duration> {
+        None
     }
 
     /// Whether this load, or another step that commits, may. Asked when its input has ended well and it does not know yet.

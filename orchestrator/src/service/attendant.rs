@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Pauses while the store does not answer. In all they are longer than a restart of PostgreSQL takes.
 const PAUSES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10_000, 10_000];
@@ -108,12 +108,23 @@ impl Attendant for Durable {
         .boxed()
     }
 
+    fn lease(&self) -> Option<Duration> {
+        Some(self.service.settings.lease)
+    }
+
     fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
         let (store, length) = (&self.service.store, self.service.settings.lease);
         async move {
-            match self.finally.contains(step) {
-                true => self.ask(|| store.permit_finally(&self.lease, step, length)).await,
-                false => self.ask(|| store.permit(&self.lease, step, length)).await,
+            loop {
+                let asked = Instant::now();
+                match self.finally.contains(step) {
+                    true => self.ask(|| store.permit_finally(&self.lease, step, length)).await?,
+                    false => self.ask(|| store.permit(&self.lease, step, length)).await?,
+                }
+                // Who stood still after the answer was given asks again.
+                if asked.elapsed() < length * 2 / 3 {
+                    return Ok(());
+                }
             }
         }
         .boxed()

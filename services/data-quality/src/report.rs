@@ -51,7 +51,7 @@ pub fn files(path: &str, root: &DataRoot) -> Result<[PathBuf; 2], Fault> {
 }
 
 fn write_file(path: &Path, text: &str, context: &StepContext) -> Result<(), Fault> {
-    let mut file = context.env.data_root.new_file(path)?;
+    let mut file = context.new_file(path)?;
     file.write_all(text.as_bytes()).map_err(|error| Fault::io(path.display(), &error))?;
     file.commit()
 }

@@ -49,17 +49,24 @@ impl Draft {
         })
     }
 
-    /// Gives it this name, in place of another file of that name, whose mode it takes, once all of it is on disk.
-    pub fn publish(mut self, name: &OsStr) -> io::Result<()> {
-        self.0.with_dependent_mut(|dir, held| {
-            let held = held.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    /// Puts all of it on disk, with the mode of another file of the name that it is to have.
+    pub fn settle(&self, name: &OsStr) -> io::Result<()> {
+        self.0.with_dependent(|dir, held| {
+            let held = held.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
             // Who may not read the one that was there may not read this one either.
             if let Ok(there) = dir.metadata(name)
                 && (there.mode() ^ held.file.metadata()?.permissions().mode()) & 0o777 != 0
             {
                 held.file.set_permissions(Permissions::from_mode(there.mode() & 0o777))?;
             }
-            held.file.sync_all()?;
+            held.file.sync_all()
+        })
+    }
+
+    /// Gives it this name, in place of another file of that name. It is settled.
+    pub fn publish(mut self, name: &OsStr) -> io::Result<()> {
+        self.0.with_dependent_mut(|dir, held| {
+            let held = held.take().ok_or(io::ErrorKind::BrokenPipe)?;
             if link(&held.file, dir, name).is_err() {
                 replace(held, dir, name)?;
             }

@@ -18,6 +18,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
 
 /// What came out of a step.
 #[derive(Debug)]
@@ -80,6 +81,8 @@ pub struct Bench {
     pub run_id: String,
     /// What it is called in the pipeline of that run.
     pub node: String,
+    /// How long the lease of the run lasts, if it has one.
+    pub lease: Option<Duration>,
 }
 
 impl Bench {
@@ -93,6 +96,7 @@ impl Bench {
             names: Vec::new(),
             run_id: "test-run".to_owned(),
             node: String::new(),
+            lease: None,
         }
     }
 
@@ -104,6 +108,12 @@ impl Bench {
     /// Cuts inputs into batches of this many rows.
     pub fn batches_of(mut self, rows: usize) -> Self {
         self.batch_rows = rows;
+        self
+    }
+
+    /// Lets the run have a lease that lasts so long.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
         self
     }
 
@@ -197,7 +207,7 @@ impl Bench {
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&self.names);
         let planned = step.plan(params, &schemas, &self.env).await?;
         let schema = planned.outputs[0].clone();
-        let part = Part { run_id: &self.run_id, node: &self.node };
+        let part = Part { run_id: &self.run_id, node: &self.node, lease: self.lease };
         Ok((schema, drive(planned, inputs, &self.env, part, &self.claimed)?))
     }
 }

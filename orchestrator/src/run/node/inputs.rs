@@ -6,7 +6,7 @@ use crate::run::progress::Status;
 use crate::run::stage::End;
 use crate::run::tee::read_ahead;
 use crate::run::watch::closed_by;
-use flight_common::{EdgeStream, Effects, Fault, Parcel, StepKind};
+use flight_common::{EdgeStream, Fault, Parcel};
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
@@ -69,17 +69,14 @@ impl<M: Mesh> NodeTask<M> {
                 }
             })
         });
-        let commits = match self.node.effects {
-            Effects::Commits => true,
-            Effects::External => false,
-            Effects::None => self.node.kind == StepKind::Load,
-        };
-        if !commits {
+        if !self.commits() {
             return stream;
         }
-        let (shared, id) = (self.shared.clone(), self.node.id.clone());
+        let (shared, id, begun) = (self.shared.clone(), self.node.id.clone(), self.begun.clone());
         closed_by(stream, move |end| async move {
             end?;
+            // From then on its server notices if it stands still, and commits nothing that was permitted before.
+            begun.cancelled().await;
             if shared.stop.is_cancelled() || !shared.gates[place].pass() {
                 return Err(Fault::cancelled("the run was stopped before it was let commit"));
             }

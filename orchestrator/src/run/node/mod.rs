@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch as signal};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -46,6 +47,8 @@ pub(super) struct NodeTask<M: Mesh> {
     pub(super) after: Vec<signal::Receiver<End>>,
     /// The steps that its condition names.
     pub(super) asks: Vec<signal::Receiver<End>>,
+    /// Whether it has begun.
+    pub(super) begun: CancellationToken,
     /// Outputs that are being kept.
     pub(super) keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
     pub(super) span: tracing::Span,
@@ -140,6 +143,7 @@ impl<M: Mesh> NodeTask<M> {
             Ok(running) => running,
             Err(fault) => return self.judge(Err(fault)),
         };
+        self.begun.cancel();
         let mut outputs = running.outputs.into_iter();
         let Some(main) = outputs.next() else { return self.judge(Err(Fault::internal("no main output"))) };
         let (main, end) = self.watched(main);
@@ -246,7 +250,23 @@ impl<M: Mesh> NodeTask<M> {
             run_id: self.shared.run_id.clone(),
             node: self.node.id.clone(),
             source: self.node.source.clone().unwrap_or_default(),
+            lease_ms: self.lease_ms(),
             ..StepCommand::default()
+        }
+    }
+
+    /// How long the lease lasts under which it commits; 0 if it does not, or under none.
+    fn lease_ms(&self) -> u64 {
+        let lease = self.shared.attendant.lease().filter(|_| self.commits());
+        lease.map_or(0, |lease| u64::try_from(lease.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether it commits at its end.
+    fn commits(&self) -> bool {
+        match self.node.effects {
+            Effects::Commits => true,
+            Effects::External => false,
+            Effects::None => self.node.kind == StepKind::Load,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::support::{Root, receipt};
 use arrow::array::RecordBatch;
 use flight_common::drive::{Driven, drive};
-use flight_common::testing::{Ran, batch, slices};
+use flight_common::testing::{Ran, batch, refused, slices};
 use flight_common::{BatchStream, Fault, FaultKind, InputSchemas, compute, registry};
 use futures::{StreamExt, TryStreamExt, stream};
 use load_data::LoadData;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
+use std::time::Duration;
 
 const FORMATS: [&str; 6] = ["csv", "json", "jsonl", "xlsx", "parquet", "arrow"];
 
@@ -44,6 +45,19 @@ async fn a_failed_run_leaves_the_file_that_was_there() {
         assert_eq!(fs::read_to_string(root.0.path().join("kept")).expect("there"), "precious", "{format}");
         root.load(params, &some()).await.expect("loads");
         assert_ne!(fs::read(root.0.path().join("kept")).expect("there"), b"precious", "{format}");
+        assert_eq!(root.files(), ["kept"], "{format}");
+    }
+}
+
+#[tokio::test]
+async fn who_stood_still_past_the_lease_leaves_the_file_that_was_there() {
+    for format in FORMATS {
+        let root = Root::new();
+        fs::write(root.0.path().join("kept"), "newer").expect("written");
+        let bench = root.bench().lease(Duration::from_nanos(1));
+        let ran = bench.run(LoadData, json!({"format": format, "path": "kept"}), &[some()]).await;
+        refused(ran, FaultKind::TimedOut, &["stood still", "tried again"]);
+        assert_eq!(fs::read_to_string(root.0.path().join("kept")).expect("there"), "newer", "{format}");
         assert_eq!(root.files(), ["kept"], "{format}");
     }
 }

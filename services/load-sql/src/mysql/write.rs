@@ -79,6 +79,7 @@ impl Load<'_> {
         if let Some(writer) = &self.writer {
             ledger.note(session, self.target, &into.table, writer, &rows).await?;
         }
+        self.context.permission.check()?;
         session.run("COMMIT").await?;
         if !table.is_there() {
             self.staging.publish(session).await?;

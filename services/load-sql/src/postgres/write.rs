@@ -74,6 +74,7 @@ pub async fn load(
     if let Some(writer) = &writer {
         note(&session, target, writer, &rows).await?;
     }
+    context.permission.check()?;
     session.run("COMMIT").await?;
     session.close();
     Ok(rows.count)

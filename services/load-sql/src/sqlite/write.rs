@@ -93,6 +93,7 @@ impl Work {
         }
         self.take(&connection, &table)?;
         self.note(&connection, &rows)?;
+        self.context.permission.check()?;
         self.run(&connection, "COMMIT")?;
         Ok(rows.count)
     }

@@ -3,7 +3,7 @@
 use crate::support::params;
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use flight_common::registry::erase;
-use flight_common::testing::{Bench, batch};
+use flight_common::testing::{Bench, batch, refused};
 use flight_common::{BatchStream, Fault, FaultKind};
 use futures::future::join_all;
 use futures::{StreamExt, stream};
@@ -261,6 +261,9 @@ async fn a_failed_load_leaves_what_was_there() {
     assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 0, "no file");
     load(folder, json!({}), &people()).await.expect("loaded");
     failed(json!({"mode": "replace"})).await;
+    let stood_still = Bench::at(folder).lease(Duration::from_nanos(1));
+    let asked = params("sqlite:a.db", json!({"mode": "replace"}));
+    refused(stood_still.run(LoadSql::default(), asked, &[people().slice(0, 1)]).await, FaultKind::TimedOut, &[]);
     assert_eq!(rows(folder, "SELECT count(*) FROM t"), ["Integer(2)"]);
 }
 

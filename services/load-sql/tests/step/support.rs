@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 use flight_common::registry::erase;
-use flight_common::testing::{Bench, Ran, batch};
+use flight_common::testing::{Bench, Ran, batch, refused};
 use flight_common::{BatchStream, Fault, FaultKind};
 use futures::future::{join, join_all};
 use futures::{Stream, StreamExt, stream};
@@ -191,6 +191,9 @@ pub async fn assert_loads_may_make_a_table_for_each_other(database: &impl Databa
 
 /// An input that ends with a fault after some rows: the fault is told as it is.
 pub async fn load_what_fails(database: &impl Database, more: Value) {
+    let stood_still = Bench::new().lease(Duration::from_nanos(1));
+    let ran = stood_still.run(LoadSql::default(), params(database.url(), more.clone()), &[people()]).await;
+    refused(ran, FaultKind::TimedOut, &["stood still"]);
     let items = stream::iter([Ok(people()), Ok(people())])
         .chain(stream::once(async { Err(Fault::upstream("the source is gone")) }));
     let input = BatchStream::new(people().schema(), items);

@@ -4,6 +4,7 @@ use super::Bucket;
 use super::blocking::{blocking, wait};
 use super::fault::fault;
 use crate::fault::Fault;
+use crate::permission::Permission;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::aws::AmazonS3;
@@ -31,27 +32,33 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Sends the file, whole.
+    /// Sends the file, whole, if that is still permitted when it is about to be seen.
     ///
     /// # Errors
     /// Why it could not be sent; then nothing is seen of it.
-    pub fn send(self, file: File) -> Result<(), Fault> {
-        blocking(|| wait(async move { self.run(&file).await }))
+    pub fn send(self, file: File, permission: Permission) -> Result<(), Fault> {
+        blocking(|| wait(async move { self.run(&file, &permission).await }))
     }
 
-    async fn run(&self, file: &File) -> Result<(), Fault> {
+    async fn run(&self, file: &File, permission: &Permission) -> Result<(), Fault> {
         let size = file.metadata().map_err(|error| self.unreadable(&error))?.len();
         if size > WHOLE {
-            return self.in_parts(file, size).await;
+            return self.in_parts(file, size, permission).await;
         }
         let bytes = self.read(file, 0, size)?;
+        permission.check()?;
         self.store().put(&self.key, bytes.into()).await.map_err(|error| self.failed(&error)).map(drop)
     }
 
-    async fn in_parts(&self, file: &File, size: u64) -> Result<(), Fault> {
+    async fn in_parts(&self, file: &File, size: u64, permission: &Permission) -> Result<(), Fault> {
         let begun = self.store().create_multipart(&self.key).await;
         let id = begun.map_err(|error| self.failed(&error))?;
-        let sent = self.all_parts(file, size, &id).await;
+        let sent = async {
+            let parts = self.all_parts(file, size, &id).await?;
+            permission.check()?;
+            self.store().complete_multipart(&self.key, &id, parts).await.map_err(|error| self.failed(&error)).map(drop)
+        };
+        let sent = sent.await;
         if sent.is_err()
             && let Err(error) = self.store().abort_multipart(&self.key, &id).await
         {
@@ -61,15 +68,14 @@ impl Upload {
         sent
     }
 
-    async fn all_parts(&self, file: &File, size: u64, id: &MultipartId) -> Result<(), Fault> {
+    async fn all_parts(&self, file: &File, size: u64, id: &MultipartId) -> Result<Vec<PartId>, Fault> {
         let length = PART.max(size.div_ceil(MOST_PARTS));
         let at_once = usize::try_from(IN_FLIGHT / length).unwrap_or(usize::MAX).max(1);
         let parts = stream::iter(0..size.div_ceil(length)).map(|part| {
             let start = part * length;
             self.part(file, start, length.min(size - start), part, id)
         });
-        let parts: Vec<PartId> = parts.buffered(at_once).try_collect().await?;
-        self.store().complete_multipart(&self.key, id, parts).await.map_err(|error| self.failed(&error)).map(drop)
+        parts.buffered(at_once).try_collect().await
     }
 
     async fn part(&self, file: &File, start: u64, length: u64, part: u64, id: &MultipartId) -> Result<PartId, Fault> {
