@@ -3,19 +3,19 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`cases`] | `CASE` of types whose nulls it loses |
 //! | [`clauses`] | clauses of other databases that the parser knows, and those of SQL that are answered wrongly |
 //! | [`calls`] | functions called as what they are |
 //! | [`expansion`] | queries of `WITH` that name each other again and again |
 //! | [`places`] | aggregates and the like where they can be computed |
 //! | [`subqueries`] | `IN` and `EXISTS` where they are answered as SQL has it |
+//! | [`types`] | `CASE`, `min` and `max` of types that they do not take rightly |
 
 mod calls;
-mod cases;
 mod clauses;
 mod expansion;
 mod places;
 mod subqueries;
+mod types;
 
 use crate::faults::{Refusal, fault};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -36,13 +36,13 @@ pub fn check_statement(state: &SessionState, statement: &Statement) -> Result<()
 /// Checks a plan as it came from the query.
 ///
 /// # Errors
-/// The first aggregate, subquery or `CASE` that is not answered as it should be.
+/// The first aggregate, subquery or expression that is not answered as it should be.
 pub fn check_plan(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
     let mut offence = None;
     let walked = plan.apply_with_subqueries(|node| {
         offence = match places::misplaced(node, query)? {
             Some(refusal) => Some(refusal),
-            None => subqueries::wrong(node)?.or(cases::wrong(node)?).map(nowhere),
+            None => subqueries::wrong(node)?.or(types::wrong(node)?).map(nowhere),
         };
         Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });

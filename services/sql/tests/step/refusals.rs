@@ -361,7 +361,7 @@ async fn deep_and_long_queries_are_refused_and_do_no_harm() {
 
 /// Its nulls are not told by the array itself.
 #[tokio::test]
-async fn a_case_of_runs_is_refused_and_other_uses_of_them_are_not() {
+async fn a_case_and_the_least_of_runs_are_refused_and_other_uses_of_them_are_not() {
     let runs: Int32RunArray = [Some("a"), Some("a"), None].into_iter().collect();
     let rows = batch!("k" => Int64Array [1, 2, 3]);
     let rows = RecordBatch::try_from_iter([
@@ -369,7 +369,14 @@ async fn a_case_of_runs_is_refused_and_other_uses_of_them_are_not() {
         ("v", std::sync::Arc::new(runs) as arrow::array::ArrayRef),
     ]);
     let rows = rows.expect("two columns");
-    let fault = refused("SELECT k, CASE WHEN k > 1 THEN v END AS v FROM input", &rows).await;
-    assert!(fault.message().contains("CASE cannot give values of type"), "{fault:?}");
+    for (query, word) in [
+        ("SELECT k, CASE WHEN k > 1 THEN v END AS v FROM input", "CASE"),
+        ("SELECT min(v) AS v FROM input", "min"),
+        ("SELECT k, max(v) AS v FROM input GROUP BY k", "max"),
+        ("SELECT max(v) OVER () AS v FROM input", "max"),
+    ] {
+        let fault = refused(query, &rows).await;
+        assert!(fault.message().contains(&format!("{word} cannot give values of type")), "{query}: {fault:?}");
+    }
     ask_on(Bench::new(), "SELECT v FROM input WHERE k > 1", &[("input", rows)]).await.expect("as it is");
 }
