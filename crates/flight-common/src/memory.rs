@@ -16,12 +16,18 @@ struct Inner {
     limit: usize,
     used: AtomicUsize,
     peak: AtomicUsize,
+    sharers: AtomicUsize,
 }
 
 impl MemoryBudget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Inner { limit, used: AtomicUsize::new(0), peak: AtomicUsize::new(0) }))
+        Self(Arc::new(Inner {
+            limit,
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            sharers: AtomicUsize::new(0),
+        }))
     }
 
     /// What a service takes if nobody says: 256 MiB.
@@ -36,6 +42,12 @@ impl MemoryBudget {
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let mut reservation = self.reservation();
         reservation.try_grow(bytes).then_some(reservation)
+    }
+
+    /// Joins those who divide what they take among them.
+    pub fn share(&self) -> Share {
+        self.0.sharers.fetch_add(1, Ordering::Relaxed);
+        Share(self.clone())
     }
 
     /// The limit in bytes.
@@ -57,6 +69,23 @@ impl MemoryBudget {
 impl Default for MemoryBudget {
     fn default() -> Self {
         Self::new(Self::DEFAULT_LIMIT)
+    }
+}
+
+/// A part in what several take from a [`MemoryBudget`]: the more there are, the less is for each.
+#[derive(Debug)]
+pub struct Share(MemoryBudget);
+
+impl Share {
+    /// An even part of so many bytes, by how many there are now.
+    pub fn of(&self, bytes: usize) -> usize {
+        bytes / self.0.0.sharers.load(Ordering::Relaxed).max(1)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.0.sharers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -122,5 +151,16 @@ mod tests {
         assert_eq!(budget.used(), 0);
         assert_eq!(budget.peak(), 80);
         assert!(budget.try_reserve(100).is_some());
+    }
+
+    #[test]
+    fn those_who_share_get_even_parts() {
+        let budget = MemoryBudget::new(100);
+        let first = budget.share();
+        assert_eq!(first.of(90), 90);
+        let others = [budget.share(), budget.share()];
+        assert_eq!((first.of(90), others[1].of(90)), (30, 30));
+        drop(others);
+        assert_eq!(first.of(90), 90);
     }
 }

@@ -8,12 +8,15 @@
 //! - *fail* (hash tables, one side of a nested loop, what a merge in memory compares): it gets what the budget of the
 //!   process has.
 //!
+//! Queries of one process have even shares of what there is: one that comes later finds that those before it make do with less
+//! from then on.
+//!
 //! (The step `join` knows beforehand what it needs, so nobody in it is refused: it has a memory of its own.)
 
 use crate::faults::{into_error, too_large};
 use datafusion::common::{Result, resources_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
-use flight_common::{MemoryBudget, Reservation};
+use flight_common::{MemoryBudget, Reservation, Share};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,12 +35,15 @@ pub struct WorkingMemory(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     held: Reservation,
-    /// What those who can make do with less use at most: something is left for the others, for spools, and for the steps
-    /// beside it.
-    most: usize,
+    share: Share,
+    /// What all queries together use at most that can make do with less: something is left for the others, for spools, and for
+    /// the steps beside them.
+    for_all: usize,
     floor: usize,
     /// What is held also while nobody uses it.
     kept_back: usize,
+    /// What a query that keeps something back makes do with, whatever the others do.
+    has_to_do: Option<usize>,
     spillers: usize,
     merges: usize,
     by_spillers: usize,
@@ -50,9 +56,11 @@ impl WorkingMemory {
         let limit = budget.limit();
         Self(Arc::new(Mutex::new(State {
             held: budget.reservation(),
-            most: limit / 4 * 3,
+            share: budget.share(),
+            for_all: limit / 4 * 3,
             floor: FLOOR.min(limit / 8),
             kept_back: 0,
+            has_to_do: None,
             spillers: 0,
             merges: 0,
             by_spillers: 0,
@@ -64,24 +72,28 @@ impl WorkingMemory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a query should make do with.
+    /// What a query should make do with now: the more of them are under way, the less.
     pub fn most(&self) -> usize {
-        self.state().most
+        self.state().most()
     }
 
     /// Holds two thirds of that, or as much of it as can be had, before spools take the rest; it has to do.
     pub fn keep_back(&self) {
         let mut state = self.state();
-        let mut wanted = state.most / 3 * 2;
+        let mut wanted = state.most() / 3 * 2;
         while wanted > state.floor && !state.hold(wanted) {
             wanted /= 2;
         }
         state.kept_back = state.held.bytes();
-        state.most = wanted.max(state.floor);
+        state.has_to_do = Some(wanted.max(state.floor));
     }
 }
 
 impl State {
+    fn most(&self) -> usize {
+        self.has_to_do.unwrap_or_else(|| self.share.of(self.for_all).max(self.floor))
+    }
+
     fn used(&self) -> usize {
         self.by_spillers + self.by_others
     }
@@ -99,10 +111,11 @@ impl State {
     /// Whether a consumer may hold so much more in a reservation. What a merge in memory compares comes in many small
     /// ones, which are never too large.
     fn allows(&self, consumer: &MemoryConsumer, holds: usize, more: usize) -> bool {
-        let share = |among: usize| self.most / 2 / among.max(1);
+        let most = self.most();
+        let share = |among: usize| most / 2 / among.max(1);
         match (consumer.can_spill(), is_merge(consumer)) {
             // Who holds nothing could spill nothing.
-            (true, _) => holds == 0 || self.by_spillers + more <= self.most / 4 || holds + more <= share(self.spillers),
+            (true, _) => holds == 0 || self.by_spillers + more <= most / 4 || holds + more <= share(self.spillers),
             (false, true) => holds + more <= share(self.merges),
             (false, false) => true,
         }
@@ -244,6 +257,21 @@ mod tests {
         assert!(sort.try_grow(1).is_err());
         drop(others);
         sort.try_grow(1 << 20).expect("it is there now");
+    }
+
+    #[test]
+    fn queries_at_once_have_even_shares() {
+        let budget = MemoryBudget::new(32 << 20);
+        let first: Arc<dyn MemoryPool> = Arc::new(WorkingMemory::new(&budget));
+        let sort = consumer(&first, "first", true);
+        sort.try_grow(4 << 20).expect("it is alone");
+        let others: Vec<Arc<dyn MemoryPool>> = (0..3).map(|_| Arc::new(WorkingMemory::new(&budget)) as _).collect();
+        assert!(sort.try_grow(1 << 20).is_err(), "it has more than its share, and spills");
+        for other in &others {
+            consumer(other, "other", true).try_grow(3 << 20).expect("its share");
+        }
+        drop(others);
+        sort.try_grow(8 << 20).expect("it is alone again");
     }
 
     #[test]
