@@ -26,6 +26,9 @@ while run["state"] in ("queued", "running"):
 if run["state"] != "done":
     sys.exit(f"the run is {run['state']}: {run['fault']}")
 
-info = client.get_flight_info(flight.FlightDescriptor.for_path("runs", run["id"], step), options)
+try:
+    info = client.get_flight_info(flight.FlightDescriptor.for_path("runs", run["id"], step), options)
+except KeyError as error:  # what pyarrow makes of NOT_FOUND
+    sys.exit(error.args[0])
 table = client.do_get(info.endpoints[0].ticket, options).read_all()
 print(f"{step}: {table.num_rows} rows, {table.num_columns} columns")

@@ -3,7 +3,8 @@
 use super::param;
 use crate::remote::RemoteOptions;
 use clap::{Args, Subcommand};
-use flight_common::arguments::count;
+use flight_common::arguments::{count, duration};
+use std::time::Duration;
 
 /// `quiver schedules`.
 #[derive(Debug, Args)]
@@ -54,9 +55,9 @@ pub enum SchedulesCommand {
         /// Times that passed while nobody was there: run for `none`, the `last`, or `all` of them, one after another.
         #[arg(long, default_value = "last", value_parser = ["none", "last", "all"], value_name = "WHICH")]
         catch_up: String,
-        /// Begin up to this many seconds late, so that not all begin at once: fewer than lie between two times.
-        #[arg(long, default_value_t = 0, value_name = "SECONDS")]
-        jitter: u32,
+        /// Begin up to so much late, so that not all begin at once: less than lies between two times.
+        #[arg(long, default_value = "0s", value_parser = duration, value_name = "TIME")]
+        jitter: Duration,
     },
     /// Show one, and when it comes next.
     Show {

@@ -23,6 +23,8 @@ const LOW: u64 = 1 << 30;
 struct Finding {
     what: &'static str,
     ok: bool,
+    /// Whether nothing works without it.
+    needed: bool,
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
@@ -30,11 +32,24 @@ struct Finding {
 
 impl Finding {
     fn good(what: &'static str, found: impl Into<String>) -> Self {
-        Self { what, ok: true, found: found.into(), help: None }
+        Self { what, ok: true, needed: true, found: found.into(), help: None }
     }
 
     fn bad(what: &'static str, found: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { what, ok: false, found: found.into(), help: Some(help.into()) }
+        Self { what, ok: false, needed: true, found: found.into(), help: Some(help.into()) }
+    }
+
+    /// What is not as it should be, and stops nothing.
+    fn extra(self) -> Self {
+        Self { needed: false, ..self }
+    }
+
+    fn mark(&self) -> &'static str {
+        match (self.ok, self.needed) {
+            (true, _) => "ok ",
+            (false, true) => "BAD",
+            (false, false) => "-- ",
+        }
     }
 
     fn of(what: &'static str, answer: Result<String, Fault>, help: &str) -> Self {
@@ -53,13 +68,12 @@ pub async fn doctor(args: DoctorArgs) -> Result<Exit, Fault> {
     findings.push(the_store(&args).await);
     findings.extend(orchestrator(&args).await);
     findings.push(collector().await);
-    let well = findings.iter().all(|finding| finding.ok);
+    let well = findings.iter().all(|finding| finding.ok || !finding.needed);
     if args.json {
         print_json(&serde_json::json!({"ok": well, "findings": findings}))?;
     } else {
         for finding in &findings {
-            let mark = if finding.ok { "ok " } else { "BAD" };
-            print(format!("{mark}  {:<14} {}\n", finding.what, finding.found).as_bytes())?;
+            print(format!("{}  {:<14} {}\n", finding.mark(), finding.what, finding.found).as_bytes())?;
             if let Some(help) = &finding.help {
                 print(format!("     {:<14} → {help}\n", "").as_bytes())?;
             }
@@ -136,7 +150,8 @@ async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
     }
     for part in readiness.parts.iter().filter(|part| !part.ok) {
         let why = part.reason.clone().unwrap_or_default();
-        findings.push(Finding::bad("orchestrator", format!("{}: {why}", part.name), "look into its log"));
+        let finding = Finding::bad("orchestrator", format!("{}: {why}", part.name), "look into its log");
+        findings.push(if part.needed { finding } else { finding.extra() });
     }
     if let Err(fault) = remote.send(remote.api(Method::GET, &["runs"])).await {
         findings.push(Finding::of("token", Err(fault), "make one with `quiver token create`"));
@@ -149,6 +164,8 @@ async fn collector() -> Finding {
     match telemetry::collector(PATIENCE).await {
         None => Finding::good("collector", "none: traces are not sent (OTEL_EXPORTER_OTLP_ENDPOINT says where to)"),
         Some((endpoint, Ok(()))) => Finding::good("collector", format!("takes connections at {endpoint}")),
-        Some((_, Err(why))) => Finding::bad("collector", why, "start it, or set the right address; runs go on without"),
+        Some((_, Err(why))) => {
+            Finding::bad("collector", why, "start it, or set the right address; runs go on without").extra()
+        }
     }
 }

@@ -60,6 +60,7 @@ pub async fn pipelines(args: PipelinesArgs) -> Result<Exit, Fault> {
         }
         PipelinesCommand::Delete { name } => {
             remote.send(remote.api(Method::DELETE, &["pipelines", &name])).await?;
+            show::tell(format_args!("{name} is deleted; its runs stay"));
         }
     }
     Ok(Exit::Done)

@@ -33,7 +33,7 @@ pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
         SchedulesCommand::Put { name, pipeline, version, cron, zone, params, sets, overlap, catch_up, jitter } => {
             let params: BTreeMap<String, String> = params.into_iter().collect();
             let spec = json!({"pipeline": pipeline, "version": version, "cron": cron, "zone": zone, "params": params, "set": sets,
-                "overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter});
+                "overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter.as_secs()});
             one(call(Method::PUT, &[&name]).json(&spec)).await?;
         }
         SchedulesCommand::Show { name } => {
@@ -49,7 +49,10 @@ pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
         }
         SchedulesCommand::Pause { name } => one(call(Method::POST, &[&name, "pause"])).await?,
         SchedulesCommand::Resume { name } => one(call(Method::POST, &[&name, "resume"])).await?,
-        SchedulesCommand::Delete { name } => drop(remote.send(call(Method::DELETE, &[&name])).await?),
+        SchedulesCommand::Delete { name } => {
+            remote.send(call(Method::DELETE, &[&name])).await?;
+            show::tell(format_args!("{name} is deleted; its runs stay"));
+        }
     }
     Ok(Exit::Done)
 }

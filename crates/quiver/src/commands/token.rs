@@ -56,12 +56,13 @@ pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
                 false => print(show::tokens(&tokens).as_bytes())?,
             }
         }
-        TokenCommand::Revoke { id } => match &keeper {
-            Keeper::Orchestrator(remote) => {
-                remote.send(remote.api(Method::DELETE, &["tokens", &id])).await?;
+        TokenCommand::Revoke { id } => {
+            match &keeper {
+                Keeper::Orchestrator(remote) => drop(remote.send(remote.api(Method::DELETE, &["tokens", &id])).await?),
+                Keeper::Store(store) => store.revoke_token(&id).await?,
             }
-            Keeper::Store(store) => store.revoke_token(&id).await?,
-        },
+            show::tell(format_args!("{id} is revoked"));
+        }
     }
     Ok(Exit::Done)
 }
