@@ -3,7 +3,7 @@
 use crate::gate::{Act, Gate};
 use crate::house::{Place, count, server, told};
 use flight_common::drive::{Part, drive};
-use flight_common::{FaultKind, InputSchemas, SpillSpace, StepEnv, compute};
+use flight_common::{Fault, FaultKind, InputSchemas, Permission, SpillSpace, StepEnv, compute};
 use futures::TryStreamExt;
 use quiver_tests::{eventually, service::SOON};
 use serde_json::json;
@@ -52,9 +52,9 @@ fn an_upload_that_breaks_leaves_neither_an_object_nor_parts() {
     assert_eq!(count(&requests, "s3_CompleteMultipartUpload"), 0);
 }
 
-/// A run that may be another's by now shows nothing, whether it is sent at once or in parts.
+/// What may not be seen is not, whether it is sent at once or in parts.
 #[test]
-fn who_stood_still_past_the_lease_leaves_neither_an_object_nor_parts() {
+fn who_may_not_commit_leaves_neither_an_object_nor_parts() {
     let server = server();
     let place = Place::new(&server);
     large(&place);
@@ -72,13 +72,14 @@ fn who_stood_still_past_the_lease_leaves_neither_an_object_nor_parts() {
                 let rows = drive(planned, Vec::new(), &env, "test", &[])?.outputs.remove(0).expect("a main output");
                 let schemas = InputSchemas::new(vec![rows.schema()]);
                 let planned = load.plan(&json!({"path": "out.csv"}), &schemas, &env).await?;
-                let part = Part { run_id: "test", node: "load", lease: Some(Duration::from_nanos(1)) };
+                let permission = Permission::by_asking(|| async { Err(Fault::cancelled("another one runs it")) });
+                let part = Part { run_id: "test", node: "load", permission };
                 let mut driven = drive(planned, vec![rows], &env, part, &[])?;
                 driven.outputs.remove(0).expect("a receipt").try_collect::<Vec<_>>().await
             }
         }));
         let fault = loaded.expect("no panic").expect_err("it may not commit");
-        assert_eq!(fault.kind(), FaultKind::TimedOut, "{}", told(&fault));
+        assert_eq!(fault.kind(), FaultKind::Cancelled, "{}", told(&fault));
         assert_eq!(place.get("out.csv"), b"newer");
     }
     let requests = server.requests();

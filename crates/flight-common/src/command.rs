@@ -47,13 +47,9 @@ pub struct StepCommand {
     /// What planning said identifies the source. If something else is there now, the call is refused.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
-    /// How long the lease of the run lasts, in milliseconds; 0 for none.
-    #[serde(alias = "leaseMs", skip_serializing_if = "is_zero")]
-    pub lease_ms: u64,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+    /// Whether the caller is asked before the step commits.
+    #[serde(alias = "askBeforeCommit", skip_serializing_if = "std::ops::Not::not")]
+    pub ask_before_commit: bool,
 }
 
 /// An Arrow IPC schema message; base64 in JSON.
@@ -150,7 +146,7 @@ impl StepCommand {
             run_id: message.run_id,
             node: message.node,
             source: message.source,
-            lease_ms: message.lease_ms,
+            ask_before_commit: message.ask_before_commit,
         }
     }
 }
@@ -202,14 +198,14 @@ mod tests {
     #[test]
     fn a_command_reads_the_same_in_both_forms() {
         let text =
-            br#"{"step": "outliers", "params": {"column": "age", "z_threshold": 3}, "runId": "r", "leaseMs": 30000}"#;
+            br#"{"step": "outliers", "params": {"column": "age", "z_threshold": 3}, "runId": "r", "askBeforeCommit": true}"#;
         let (from_json, form) = StepCommand::read(text).expect("a command");
         assert_eq!(form, Form::Json);
         let message = proto::StepCommand {
             step: "outliers".into(),
             params: Some(json_to_struct(json!({"column": "age", "z_threshold": 3}).as_object().expect("a map"))),
             run_id: "r".into(),
-            lease_ms: 30_000,
+            ask_before_commit: true,
             ..Default::default()
         };
         let (from_proto, form) = StepCommand::read(&message.encode_to_vec()).expect("a command");

@@ -3,6 +3,7 @@
 //! Both doors come through here, the Flight server and the engine in the same process, so that figures mean the same.
 
 use crate::command::StepCommand;
+use crate::describe::Effects;
 use crate::fault::Fault;
 use crate::parcel::Parcel;
 use crate::permission::Permission;
@@ -17,7 +18,7 @@ use futures::{Stream, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A step under way: its outputs to poll on the compute pool, and its figures.
 pub struct Driven {
@@ -53,27 +54,26 @@ impl Gauge {
 }
 
 /// Which step of which run is driven.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Part<'a> {
     /// The run.
     pub run_id: &'a str,
     /// What the step is called in its pipeline; empty where nobody said.
     pub node: &'a str,
-    /// How long the lease of the run lasts, if it has one.
-    pub lease: Option<Duration>,
+    /// Whether it may commit.
+    pub permission: Permission,
 }
 
 impl<'a> From<&'a str> for Part<'a> {
     /// The only step of this run.
     fn from(run_id: &'a str) -> Self {
-        Self { run_id, node: "", lease: None }
+        Self { run_id, node: "", permission: Permission::default() }
     }
 }
 
 impl<'a> From<&'a StepCommand> for Part<'a> {
     fn from(command: &'a StepCommand) -> Self {
-        let lease = (command.lease_ms > 0).then(|| Duration::from_millis(command.lease_ms));
-        Self { run_id: &command.run_id, node: &command.node, lease }
+        Self { run_id: &command.run_id, node: &command.node, permission: Permission::default() }
     }
 }
 
@@ -91,17 +91,19 @@ pub fn drive<'a>(
     let spec = planned.spec;
     let mut env = env.clone();
     env.space = env.space.counted_apart();
-    let Part { run_id, node, lease } = part.into();
+    let Part { run_id, node, permission } = part.into();
     let (run_id, node, claimed) = (run_id.into(), node.into(), claimed.into());
-    let context =
-        StepContext { run_id, node, env, meter: Arc::default(), claimed, permission: Permission::under(lease) };
+    // A step that commits has asked by its end.
+    let must_ask = (planned.effects == Effects::Commits).then(|| permission.clone());
+    let context = StepContext { run_id, node, env, meter: Arc::default(), claimed, permission };
     let schemas = planned.outputs.clone();
     let inputs = inputs.into_iter().map(|input| watch_input(input, context.meter.clone())).collect();
     let outputs = planned.start(Inputs::new(inputs), &context)?;
     let outputs = outputs.0.into_iter().zip(schemas).enumerate().map(|(place, (stream, schema))| {
         let meter = context.meter.clone();
         stream.map(|stream| {
-            let checked = stream.wrap(|items| Checked { items: items.boxed(), schema, step: spec.name });
+            let must_ask = must_ask.clone().filter(|_| place == 0);
+            let checked = stream.wrap(|items| Checked { items: items.boxed(), schema, step: spec.name, must_ask });
             let flow = (place == 0).then(|| meter.clone());
             checked.wrap(|items| WatchedOutput { items: items.boxed(), meter, flow, pending: None })
         })
@@ -138,11 +140,12 @@ impl Stream for WatchedInput {
     }
 }
 
-/// Holds a step to the schema it promised, and names the step in its faults. Ends the stream at the first fault.
+/// Holds a step to the schema it promised, and to asking before it commits, and names the step in its faults. Ends the stream at the first fault.
 struct Checked {
     items: Items,
     schema: arrow::datatypes::SchemaRef,
     step: &'static str,
+    must_ask: Option<Permission>,
 }
 
 impl Stream for Checked {
@@ -150,6 +153,13 @@ impl Stream for Checked {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.items.as_mut().poll_next(cx);
+        if matches!(polled, Poll::Ready(None))
+            && let Some(permission) = self.must_ask.take()
+            && !permission.is_settled()
+        {
+            let fault = Fault::internal(format!("{} commits, and has not asked whether it may", self.step));
+            return Poll::Ready(Some(Err(fault.step(self.step))));
+        }
         polled.map(|item| {
             item.map(|result| {
                 let batch = result.map_err(|fault| fault.step(self.step))?;

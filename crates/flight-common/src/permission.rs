@@ -1,55 +1,81 @@
-//! Whether a step may still commit. A run belongs to whoever has its lease. Who stood still for so long that the lease may be
-//! over, a process that was stopped or a machine that slept, does not know it when it goes on: the run may have been taken up
-//! elsewhere meanwhile, and what it would commit may be older than what is there.
+//! Permission to commit. A run belongs to whoever has its lease, and that may have changed while a step was at work: so at the
+//! last moment before it commits, a step of a run asks whoever runs it. What was answered holds for a time that is counted from
+//! the question on: whoever stood still after that, a process that was stopped or a machine that slept, asks again.
 
 use crate::fault::Fault;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use rustix::time::{ClockId, clock_gettime};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio_util::task::AbortOnDropHandle;
 
-/// How often it is looked at the clock.
-const LOOKS: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
+/// How long a permission holds from the moment on at which it was asked for; nothing if for ever.
+pub type Holds = Option<Duration>;
 
-/// A step's permission to commit, which lapses when its process stands still for too long. Clones are the same one.
+/// A step's permission to commit. Clones are the same one. Who works for nobody's run has it from the beginning.
 #[derive(Clone, Default)]
-pub struct Permission(Option<Arc<Watch>>);
+pub struct Permission(Option<Arc<Asker>>);
 
-struct Watch {
-    stillness: Arc<Mutex<Stillness>>,
-    _looking: AbortOnDropHandle<()>,
+struct Asker {
+    ask: Box<dyn Fn() -> BoxFuture<'static, Result<Holds, Fault>> + Send + Sync>,
+    obtained: AtomicBool,
 }
 
 impl Permission {
-    /// For a step of a run whose lease lasts so long, and is renewed when a third of that has passed. Without a lease it never
-    /// lapses.
-    pub(crate) fn under(lease: Option<Duration>) -> Self {
-        let Some(lease) = lease else { return Self::default() };
-        let stillness = Stillness { most: lease * 2 / 3, longest: Duration::ZERO, seen: now() };
-        let pause = (stillness.most / 8).clamp(*LOOKS.start(), *LOOKS.end());
-        let stillness = Arc::new(Mutex::new(stillness));
-        let looked_at = stillness.clone();
-        let looking = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(pause).await;
-                held(&looked_at).look(now());
-            }
-        });
-        Self(Some(Arc::new(Watch { stillness, _looking: AbortOnDropHandle::new(looking) })))
+    /// One that is asked for like this.
+    pub fn by_asking<F>(ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Holds, Fault>> + Send + 'static,
+    {
+        Self(Some(Arc::new(Asker { ask: Box::new(move || ask().boxed()), obtained: AtomicBool::new(false) })))
     }
 
-    /// Asked at the last moment before a commit.
+    /// Whether it has to be asked for.
+    pub fn is_asked_for(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Asks, once.
     ///
     /// # Errors
-    /// [`crate::FaultKind::TimedOut`] when this process stood still for more than two thirds of the lease since the step began.
-    pub fn check(&self) -> Result<(), Fault> {
-        let Some(watch) = &self.0 else { return Ok(()) };
-        held(&watch.stillness).judge(now())
+    /// Why it is refused, or could not be asked for.
+    pub async fn ask(&self) -> Result<Holds, Fault> {
+        match &self.0 {
+            Some(asker) => (asker.ask)().await,
+            None => Ok(None),
+        }
+    }
+
+    /// Asks at the last moment before a commit, until there is an answer that still holds. What is to be committed must be
+    /// ready by then, and is committed at once.
+    ///
+    /// # Errors
+    /// Why it is refused, or could not be asked for: then nothing may be committed.
+    pub async fn obtain(&self) -> Result<(), Fault> {
+        let Some(asker) = &self.0 else { return Ok(()) };
+        loop {
+            let asked = now();
+            let holds = self.ask().await?;
+            if holds.is_none_or(|holds| now().saturating_sub(asked) < holds) {
+                asker.obtained.store(true, Ordering::Release);
+                return Ok(());
+            }
+            tracing::warn!("this process stood still after it was let commit; it asks again");
+        }
+    }
+
+    /// Whether a step that has ended well has asked as it must.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0.as_ref().is_none_or(|asker| asker.obtained.load(Ordering::Acquire))
     }
 }
 
-fn held(stillness: &Mutex<Stillness>) -> MutexGuard<'_, Stillness> {
-    stillness.lock().unwrap_or_else(PoisonError::into_inner)
+impl fmt::Debug for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_asked_for() { "Permission(asked for)" } else { "Permission(given)" })
+    }
 }
 
 /// The time since the machine started. It goes on while the machine sleeps.
@@ -58,75 +84,32 @@ fn now() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// How long a process stood still: the longest time between two looks at the clock.
-struct Stillness {
-    most: Duration,
-    longest: Duration,
-    seen: Duration,
-}
-
-impl Stillness {
-    fn look(&mut self, now: Duration) {
-        self.longest = self.longest.max(now.saturating_sub(self.seen));
-        self.seen = now;
-    }
-
-    fn judge(&mut self, now: Duration) -> Result<(), Fault> {
-        self.look(now);
-        if self.longest <= self.most {
-            return Ok(());
-        }
-        let (stood, most) = (self.longest.as_secs_f32(), self.most.as_secs_f32());
-        Err(Fault::timed_out(format!(
-            "it commits nothing: its server stood still for {stood:.1} s, and after {most:.1} s another orchestrator may have the run"
-        ))
-        .help("the run is tried again; if machines sleep or are stopped for so long, give the orchestrator a longer --lease"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::FaultKind;
+    use std::sync::atomic::AtomicUsize;
 
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn begun() -> Stillness {
-        Stillness { most: 20 * SECOND, longest: Duration::ZERO, seen: 100 * SECOND }
-    }
-
-    #[test]
-    fn who_looks_often_may_commit_after_any_time() {
-        let mut stillness = begun();
-        (101..10_000).for_each(|second| stillness.look(second * SECOND));
-        stillness.judge(10_000 * SECOND).expect("it never stood still");
-    }
-
-    #[test]
-    fn who_stood_still_may_not_whenever_that_was() {
-        for looks in [&[][..], &[121], &[110, 131], &[121, 122, 123, 139]] {
-            let mut stillness = begun();
-            looks.iter().for_each(|second| stillness.look(*second * SECOND));
-            let fault = stillness.judge(140 * SECOND).expect_err("it stood still");
-            assert_eq!(fault.kind(), FaultKind::TimedOut);
-        }
-        let mut stillness = begun();
-        stillness.judge(120 * SECOND).expect("no longer than it may");
+    #[tokio::test]
+    async fn what_holds_no_more_is_asked_for_again() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let times = asked.clone();
+        let permission = Permission::by_asking(move || {
+            // The first two answers hold for no time at all.
+            let time = times.fetch_add(1, Ordering::SeqCst);
+            async move { Ok(Some(Duration::from_secs(if time < 2 { 0 } else { 3600 }))) }
+        });
+        assert!(!permission.is_settled());
+        permission.obtain().await.expect("the third answer holds");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        assert!(permission.is_settled());
     }
 
     #[tokio::test]
-    async fn without_a_lease_it_does_not_lapse_and_under_one_the_clock_is_looked_at() {
-        Permission::under(None).check().expect("it may");
-        Permission::under(Some(3600 * SECOND)).check().expect("it did not stand still");
-        Permission::under(Some(Duration::from_nanos(1))).check().expect_err("any time is longer");
-        let short = Permission::under(Some(SECOND / 100));
-        let watch = short.0.as_ref().expect("a watch");
-        let begun = held(&watch.stillness).seen;
-        let looked = async {
-            while held(&watch.stillness).seen == begun {
-                tokio::time::sleep(*LOOKS.start()).await;
-            }
-        };
-        tokio::time::timeout(60 * SECOND, looked).await.expect("somebody looks");
+    async fn a_refusal_is_the_end_and_who_need_not_ask_may() {
+        let permission = Permission::by_asking(|| async { Err(Fault::cancelled("somebody else runs it")) });
+        assert_eq!(permission.obtain().await.expect_err("refused").message(), "somebody else runs it");
+        assert!(!permission.is_settled());
+        Permission::default().obtain().await.expect("it has it");
+        assert!(Permission::default().is_settled());
     }
 }

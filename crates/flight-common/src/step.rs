@@ -5,7 +5,7 @@
 //! appears in either. The same step runs in a process of its own behind Flight, or inside the `quiver` command.
 
 use crate::compute;
-use crate::data_root::{DataRoot, NewFile};
+use crate::data_root::DataRoot;
 use crate::dataset::{Dataset, Written};
 use crate::describe::{Effects, StepSpec};
 use crate::fault::Fault;
@@ -20,7 +20,6 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use std::path::Path;
 use std::sync::Arc;
 
 /// An extract, transform or load operation.
@@ -227,8 +226,7 @@ pub struct StepContext {
     pub meter: Arc<Meter>,
     /// The further outputs that somebody is going to read.
     pub claimed: Arc<[String]>,
-    /// Whether it may still commit. Asked by the files of [`StepContext::new_file`]; whoever commits elsewhere asks it at the
-    /// last moment before.
+    /// Whether it may commit: obtained at the last moment before.
     pub permission: Permission,
 }
 
@@ -236,15 +234,6 @@ impl StepContext {
     /// Whether somebody is going to read this further output.
     pub fn claims(&self, output: &str) -> bool {
         self.claimed.iter().any(|name| name == output)
-    }
-
-    /// Begins a file beneath the data root, which is seen once it is committed: as [`DataRoot::new_file`], for as long as the
-    /// step may commit.
-    ///
-    /// # Errors
-    /// As [`DataRoot::new_file`].
-    pub fn new_file(&self, relative: &Path) -> Result<NewFile, Fault> {
-        Ok(self.env.data_root.new_file(relative)?.permitted(self.permission.clone()))
     }
 
     /// The memory budget of the process.

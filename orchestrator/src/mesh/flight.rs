@@ -124,7 +124,7 @@ impl FlightMesh {
     }
 
     async fn start_step(&self, call: Call<Frame>) -> Result<Running<Frame>, Fault> {
-        let Call { mut command, inputs, limit } = call;
+        let Call { mut command, inputs, limit, permission } = call;
         let (description, client) = self.find(&command.step)?;
         // Calls that wait for each other do not share a connection with others, whose window they would fill.
         let client = client.on_its_own_connection(command.outputs.len() as u32 + 1);
@@ -156,7 +156,7 @@ impl FlightMesh {
             .collect();
         let exchange = tokio::select! {
             biased;
-            exchange = client.exchange(&command, main, Gather::Pieces, limit) => exchange?,
+            exchange = client.exchange_permitting(&command, main, Gather::Pieces, limit, permission) => exchange?,
             // It would wait for an input that does not come.
             Some(fault) = told.recv() => return Err(fault),
         };

@@ -3,7 +3,7 @@
 use super::{Call, Mesh, Planner, Running, StepPlan, files_of};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use flight_common::drive::{Driven, drive};
+use flight_common::drive::{Driven, Part, drive};
 use flight_common::queue::{QueueSender, byte_queue};
 use flight_common::registry::PlannedStep;
 use flight_common::{
@@ -31,11 +31,12 @@ impl InProcess {
     }
 
     async fn start_step(&self, call: Call<RecordBatch>) -> Result<Running<RecordBatch>, Fault> {
-        let Call { command, inputs, limit: _ } = call;
+        let Call { command, inputs, limit: _, permission } = call;
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&command.inputs);
         let planned = self.registry.plan(&command, &schemas, &self.env).await?;
         let names = planned.spec.outputs;
-        let Driven { outputs, gauge } = drive(planned, inputs, &self.env, &command, &command.outputs)?;
+        let part = Part { permission, ..Part::from(&command) };
+        let Driven { outputs, gauge } = drive(planned, inputs, &self.env, part, &command.outputs)?;
         let mut named = outputs.into_iter().zip(names);
         let main = named.next().and_then(|(stream, _)| stream);
         let mut streams = vec![main.ok_or_else(|| Fault::internal("a step without a main output"))?];

@@ -14,7 +14,8 @@ pub use secrets::{Secrets, WithSecrets};
 
 use arrow::datatypes::SchemaRef;
 use flight_common::{
-    DataRoot, Dataset, EdgeStream, Effects, Fault, Parcel, StepCommand, StepDescription, StepReport, Written,
+    DataRoot, Dataset, EdgeStream, Effects, Fault, Parcel, Permission, StepCommand, StepDescription, StepReport,
+    Written,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -120,6 +121,8 @@ pub struct Call<T> {
     pub inputs: Vec<EdgeStream<T>>,
     /// How long it may take.
     pub limit: Option<Duration>,
+    /// Whether it may commit.
+    pub permission: Permission,
 }
 
 /// A step under way.

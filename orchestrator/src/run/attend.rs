@@ -2,14 +2,12 @@
 //! load may commit. A run that nobody attends runs everything and keeps nothing.
 
 use super::progress::Status;
-use flight_common::Fault;
-use flight_common::NewFile;
+use flight_common::{Fault, Holds, NewFile};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fs::File;
-use std::time::Duration;
 
 /// What an earlier attempt has done in place of a step.
 #[derive(Debug, Default)]
@@ -55,14 +53,10 @@ pub trait Attendant: Send + Sync + 'static {
         std::future::ready(Ok(())).boxed()
     }
 
-    /// How long what it permits holds, if not for ever.
-    fn lease(&self) -> Option<Duration> {
-        None
-    }
-
-    /// Whether this load, or another step that commits, may. Asked when its input has ended well and it does not know yet.
-    fn permit<'a>(&'a self, _step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
-        std::future::ready(Ok(())).boxed()
+    /// Whether this load, or another step that commits, may, and for how long from the question on that holds. Asked when what
+    /// it commits is ready; one that commits as rows come asks before it begins.
+    fn permit<'a>(&'a self, _step: &'a str) -> BoxFuture<'a, Result<Holds, Fault>> {
+        std::future::ready(Ok(None)).boxed()
     }
 
     /// Whether the run is over when its steps have ended so: then what runs finally runs. It is not if it is going to be

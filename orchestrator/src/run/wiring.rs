@@ -8,7 +8,6 @@ use opentelemetry::trace::TraceContextExt;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The tasks of a plan, joined to each other.
@@ -46,7 +45,6 @@ pub(super) fn node_tasks<M: Mesh>(plan: &Plan, stage: Stage, mesh: &Arc<M>, shar
             reads_ahead: held[place],
             after: ends(&node.after),
             asks: ends(&node.asks),
-            begun: CancellationToken::new(),
             keeping: Vec::new(),
             span: spans[&place].clone(),
         });

@@ -5,13 +5,13 @@ use super::{Inner, Service};
 use crate::pipeline::Plan;
 use crate::run::{Attendant, Kept, Settled, Status};
 use crate::store::{Committed, KeptOutput, Lease, StoreError};
-use flight_common::{Fault, NewFile};
+use flight_common::{Fault, Holds, NewFile};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Pauses while the store does not answer. In all they are longer than a restart of PostgreSQL takes.
 const PAUSES: [u64; 8] = [100, 200, 500, 1000, 2000, 5000, 10_000, 10_000];
@@ -108,24 +108,15 @@ impl Attendant for Durable {
         .boxed()
     }
 
-    fn lease(&self) -> Option<Duration> {
-        Some(self.service.settings.lease)
-    }
-
-    fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+    fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<Holds, Fault>> {
         let (store, length) = (&self.service.store, self.service.settings.lease);
         async move {
-            loop {
-                let asked = Instant::now();
-                match self.finally.contains(step) {
-                    true => self.ask(|| store.permit_finally(&self.lease, step, length)).await?,
-                    false => self.ask(|| store.permit(&self.lease, step, length)).await?,
-                }
-                // Who stood still after the answer was given asks again.
-                if asked.elapsed() < length * 2 / 3 {
-                    return Ok(());
-                }
+            match self.finally.contains(step) {
+                true => self.ask(|| store.permit_finally(&self.lease, step, length)).await?,
+                false => self.ask(|| store.permit(&self.lease, step, length)).await?,
             }
+            // The lease was prolonged after the question, and nobody takes the run before it is over.
+            Ok(Some(length * 2 / 3))
         }
         .boxed()
     }

@@ -1,6 +1,7 @@
 //! What a run asks before it commits, and what is so whatever happens then.
 
 use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const PAYS: &str = "
 steps:
@@ -31,14 +32,14 @@ async fn what_a_step_does_to_the_world_is_what_it_plans_or_else_describes() {
 struct Forbids(&'static str);
 
 impl Attendant for Forbids {
-    fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
-        let answer = if step == self.0 { Err(Fault::denied("somebody else runs it")) } else { Ok(()) };
+    fn permit<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<Holds, Fault>> {
+        let answer = if step == self.0 { Err(Fault::denied("somebody else runs it")) } else { Ok(None) };
         std::future::ready(answer).boxed()
     }
 }
 
 #[tokio::test]
-async fn a_transform_that_commits_asks_for_permission_before_its_input_ends() {
+async fn a_transform_that_commits_asks_for_permission_and_may_not_forget_it() {
     let options = || RunOptions { attendant: Arc::new(Forbids("p")), ..RunOptions::default() };
     for (house, report) in both(64 << 20, &PAYS.replace("none", "commits"), options).await {
         assert_eq!(report.fault.as_ref().map(Fault::kind), Some(FaultKind::Denied), "{report:?}");
@@ -47,21 +48,50 @@ async fn a_transform_that_commits_asks_for_permission_before_its_input_ends() {
     for (house, report) in both(64 << 20, PAYS, options).await {
         assert_eq!((report.status, house.sum()), (Status::Done, Some(10)), "it does nothing: {report:?}");
     }
+    for (house, report) in both(64 << 20, &PAYS.replace("none", "forgets"), RunOptions::default).await {
+        assert_eq!(report.fault.as_ref().map(Fault::kind), Some(FaultKind::Internal), "{report:?}");
+        assert_eq!(house.sum(), None);
+    }
 }
 
 /// Lets every load commit, and has the run stopped at the same moment.
 struct StopsWhilePermitting(CancellationToken);
 
 impl Attendant for StopsWhilePermitting {
-    fn permit<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Fault>> {
+    fn permit<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Holds, Fault>> {
         self.0.cancel();
         // Whoever waits for the stop comes first.
         async {
             tokio::task::yield_now().await;
-            Ok(())
+            Ok(None)
         }
         .boxed()
     }
+}
+
+/// Permits for no time at all, but the third time.
+struct Hesitates(AtomicUsize);
+
+impl Attendant for Hesitates {
+    fn permit<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Holds, Fault>> {
+        let time = self.0.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Ok(Some(Duration::from_secs(if time < 2 { 0 } else { 3600 })))).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_load_asks_again_when_the_answer_holds_no_more() {
+    let attendants = std::cell::RefCell::new(Vec::new());
+    let options = || {
+        let attendant = Arc::new(Hesitates(AtomicUsize::new(0)));
+        attendants.borrow_mut().push(attendant.clone());
+        RunOptions { attendant, ..RunOptions::default() }
+    };
+    for (house, report) in both(64 << 20, CHAIN, options).await {
+        assert_eq!((report.status, house.sum()), (Status::Done, Some(249_999 * 250_000 / 2)), "{report:?}");
+    }
+    let asked: Vec<_> = attendants.borrow().iter().map(|one| one.0.load(Ordering::SeqCst)).collect();
+    assert_eq!(asked, [3, 3]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod support;
 
 use arrow::datatypes::SchemaRef;
 use flight_common::client::StepClient;
-use flight_common::{EdgeStream, Effects, Fault, FaultKind, StepCommand, StepDescription};
+use flight_common::{EdgeStream, Effects, Fault, FaultKind, Holds, StepCommand, StepDescription};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use orchestrator::mesh::{Call, FlightMesh, Mesh, Planner, Running, StepPlan};

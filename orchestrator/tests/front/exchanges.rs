@@ -6,8 +6,8 @@ use flight_common::client::StepClient;
 use flight_common::testing::{batch, slices};
 use flight_common::wire::{FrameStream, Gather, encode_stream};
 use flight_common::{
-    BatchStream, Effects, Fault, FaultKind, InputSchemas, Inputs, Outputs, Planned, Step, StepCommand, StepContext,
-    StepEnv, StepKind, StepSpec,
+    BatchStream, Effects, Fault, FaultKind, InputSchemas, Inputs, Outputs, Permission, Planned, Step, StepCommand,
+    StepContext, StepEnv, StepKind, StepSpec,
 };
 use futures::TryStreamExt;
 use orchestrator::mesh::{Call, FlightMesh, Mesh};
@@ -117,7 +117,12 @@ async fn an_input_that_cannot_be_staged_is_told_at_once() {
         client.stage(&staged, numbers()).await.expect("kept");
     }
     let mesh = FlightMesh::connect(vec![client], house.env.data_root.clone()).await.expect("it answers");
-    let call = Call { command: command("second-then-first", "late"), inputs: vec![numbers(), numbers()], limit: None };
+    let call = Call {
+        command: command("second-then-first", "late"),
+        inputs: vec![numbers(), numbers()],
+        limit: None,
+        permission: Permission::default(),
+    };
     let started = tokio::time::timeout(Duration::from_secs(10), mesh.start(call)).await.expect("it is told at once");
     assert_eq!(started.err().map(|fault| fault.kind()), Some(FaultKind::Busy));
 }

@@ -188,7 +188,7 @@ impl Step for Sum {
 
     fn process(&self, (): (), inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
         let mut input = inputs.only()?;
-        let root = context.env.data_root.clone();
+        let (root, permission) = (context.env.data_root.clone(), context.permission.clone());
         let schema = Arc::new(Schema::new(vec![Field::new("sum", DataType::Int64, false)]));
         let receipt = schema.clone();
         Ok(Outputs::main(BatchStream::once(schema, async move {
@@ -200,7 +200,7 @@ impl Step for Sum {
                 sum += column.values().iter().sum::<i64>();
             }
             write!(file, "{sum}").map_err(|error| Fault::io("sum.txt", &error))?;
-            file.commit()?;
+            file.commit_permitted(&permission).await?;
             Ok(RecordBatch::try_new(receipt, vec![Arc::new(Int64Array::from(vec![sum]))])?)
         })))
     }
@@ -230,6 +230,8 @@ pub enum Plans {
     None,
     /// Something at the end of its input.
     Commits,
+    /// The same, but it forgets to ask.
+    Forgets,
 }
 
 impl Step for Pays {
@@ -245,7 +247,7 @@ impl Step for Pays {
         let planned = Planned::new(inputs.only().clone(), run);
         Ok(match plans {
             Some(Plans::None) => planned.effects(Effects::None),
-            Some(Plans::Commits) => planned.effects(Effects::Commits),
+            Some(Plans::Commits | Plans::Forgets) => planned.effects(Effects::Commits),
             None => planned,
         })
     }
@@ -256,7 +258,12 @@ impl Step for Pays {
         if run.needs.is_some_and(|needed| root.open_file(&needed, "needs").is_err()) {
             return Err(Fault::upstream("the peer is out of reach"));
         }
-        Ok(Outputs::main(input))
+        if !matches!(run.plans, Some(Plans::Commits)) {
+            return Ok(Outputs::main(input));
+        }
+        let permission = context.permission.clone();
+        let asking = stream::once(async move { permission.obtain().await.err().map(Err) });
+        Ok(Outputs::main(input.wrap(|rows| rows.chain(asking.filter_map(std::future::ready)))))
     }
 }
 

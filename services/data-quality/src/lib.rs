@@ -156,7 +156,7 @@ fn checked(
         let verdict = tally.verdict(&known, &context).await?;
         check::record(&verdict.checks, &context);
         if let Some(path) = &plan.report {
-            report::write(path, &verdict, &context)?;
+            report::write(path, &verdict, &context).await?;
         }
         let fault = check::gate(&verdict.checks);
         if let Some(sender) = rejected {

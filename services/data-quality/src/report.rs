@@ -3,7 +3,7 @@
 use crate::page::html;
 use crate::tally::Verdict;
 use flight_common::params::{bad_param, pointer};
-use flight_common::{DataRoot, Fault, StepContext};
+use flight_common::{DataRoot, Fault, NewFile, StepContext};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const REPORT: &str = "report";
 ///
 /// # Errors
 /// Why one cannot be written.
-pub fn write(path: &str, verdict: &Verdict, context: &StepContext) -> Result<(), Fault> {
+pub async fn write(path: &str, verdict: &Verdict, context: &StepContext) -> Result<(), Fault> {
     let Verdict { checks, drift } = verdict;
     let failed = checks.iter().filter(|check| !check.passed).count();
     let mut told = json!({
@@ -29,8 +29,11 @@ pub fn write(path: &str, verdict: &Verdict, context: &StepContext) -> Result<(),
     }
     let json = serde_json::to_string_pretty(&told).map_err(Fault::internal)? + "\n";
     let [json_file, html_file] = files(path, &context.env.data_root)?;
-    write_file(&json_file, &json, context)?;
-    write_file(&html_file, &html(verdict, &context.run_id), context)
+    let json = written(&json_file, &json, context)?;
+    let html = written(&html_file, &html(verdict, &context.run_id), context)?;
+    context.permission.obtain().await?;
+    json.commit()?;
+    html.commit()
 }
 
 /// The files of a report: JSON and HTML.
@@ -50,8 +53,9 @@ pub fn files(path: &str, root: &DataRoot) -> Result<[PathBuf; 2], Fault> {
     Ok([file("json")?, file("html")?])
 }
 
-fn write_file(path: &Path, text: &str, context: &StepContext) -> Result<(), Fault> {
-    let mut file = context.new_file(path)?;
+/// A file of this text, which is not seen yet.
+fn written(path: &Path, text: &str, context: &StepContext) -> Result<NewFile, Fault> {
+    let mut file = context.env.data_root.new_file(path)?;
     file.write_all(text.as_bytes()).map_err(|error| Fault::io(path.display(), &error))?;
-    file.commit()
+    Ok(file)
 }

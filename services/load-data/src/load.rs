@@ -27,7 +27,7 @@ pub async fn load(load: Load, input: BatchStream, context: &StepContext) -> Resu
     let Load { target, style, plain } = load;
     let path = target.path(&context.run_id)?;
     let shown = path.to_string_lossy();
-    let sink = Sink::new(context.new_file(&path)?, &shown);
+    let sink = Sink::new(context.env.data_root.new_file(&path)?, &shown);
     let (compression, plan) = (target.compression, plain.clone());
     let (sink, rows) = match style {
         Style::Csv(dialect) => {
@@ -51,7 +51,7 @@ pub async fn load(load: Load, input: BatchStream, context: &StepContext) -> Resu
             write(writer, input, plain, COLUMNS_PIECE, context).await?
         }
     };
-    let bytes = sink.commit()?;
+    let bytes = sink.commit(&context.permission).await?;
     context.meter.count("bytes_written", bytes);
     receipt(&shown, target.form.name(), rows, bytes)
 }

@@ -5,7 +5,7 @@
 
 use crate::params::Compression;
 use flate2::write::GzEncoder;
-use flight_common::{Fault, NewFile};
+use flight_common::{Fault, NewFile, Permission};
 use std::fmt::Display;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,14 +34,14 @@ impl Sink {
         self.trouble.clone()
     }
 
-    /// Makes the file seen, and tells its size.
+    /// Makes the file seen, if it may be, and tells its size.
     ///
     /// # Errors
-    /// Why it could not be written to the end.
-    pub fn commit(mut self) -> Result<u64, Fault> {
+    /// Why it could not be written to the end, or may not be seen.
+    pub async fn commit(mut self, permission: &Permission) -> Result<u64, Fault> {
         let trouble = self.trouble();
         let size = self.file.seek(SeekFrom::End(0)).map_err(|error| trouble.fault(error))?;
-        self.file.commit()?;
+        self.file.commit_permitted(permission).await?;
         Ok(size)
     }
 }

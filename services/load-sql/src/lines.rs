@@ -101,8 +101,7 @@ pub fn lines(cells: &[impl Cells], names: &[String], count: usize) -> Result<Lin
     Ok(Lines { text: text.0, rows })
 }
 
-/// The input, once some of it has come. Until then nothing is held at a server. And its end is not asked for before the server
-/// takes rows: by that a load is let commit, and while it waits for a table it can still be stopped.
+/// The input, once some of it has come. Until then nothing is held at a server.
 ///
 /// # Errors
 /// The input's.

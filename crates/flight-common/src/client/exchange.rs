@@ -3,7 +3,9 @@
 use super::{StepClient, mesh_headers};
 use crate::command::StepCommand;
 use crate::fault::Fault;
+use crate::permission::Permission;
 use crate::report::StepReport;
+use crate::server::{Answer, Question};
 use crate::stream::until_closed;
 use crate::wire::{Decoder, Ending, Frame, FrameBody, FrameReader, FrameStream, Gather};
 use arrow::datatypes::SchemaRef;
@@ -46,10 +48,28 @@ impl StepClient {
         gather: Gather,
         limit: Option<Duration>,
     ) -> Result<Exchange, Fault> {
+        self.exchange_permitting(command, input, gather, limit, Permission::default()).await
+    }
+
+    /// As [`StepClient::exchange`]. A step that is about to commit is let only if this permission is given; if it is refused,
+    /// the output ends with the reason, and the exchange with it. The command has an `exchange_id`.
+    ///
+    /// # Errors
+    /// As [`StepClient::exchange`].
+    pub async fn exchange_permitting(
+        &self,
+        command: &StepCommand,
+        input: Option<FrameStream>,
+        gather: Gather,
+        limit: Option<Duration>,
+        permission: Permission,
+    ) -> Result<Exchange, Fault> {
+        let command = StepCommand { ask_before_commit: permission.is_asked_for(), ..command.clone() };
         let open = CancellationToken::new();
         let closing = open.clone().drop_guard();
-        let response = self.call(EXCHANGE, command, input, limit, open).await?;
-        self.opened(response, gather, closing).await
+        let response = self.call(EXCHANGE, &command, input, limit, open).await?;
+        let asked = Asked { client: self.clone(), step: command.step, exchange_id: command.exchange_id, permission };
+        self.opened(response, gather, Some(asked), closing).await
     }
 
     /// Fetches a further output of an exchange that has begun: `command` names its `exchange_id` and the `output`, which the
@@ -67,7 +87,7 @@ impl StepClient {
         let length = u32::try_from(ticket.len()).map_err(Fault::internal)?;
         let message = [&[0][..], &length.to_be_bytes(), &ticket].concat();
         let response = self.send(GET, Body::new(http_body_util::Full::new(Bytes::from(message))), limit).await?;
-        self.opened(response, gather, ()).await
+        self.opened(response, gather, None, ()).await
     }
 
     /// The answer of a call that streams rows, once its schema has come. It holds `held` until its end.
@@ -75,6 +95,7 @@ impl StepClient {
         &self,
         response: Response<Body>,
         gather: Gather,
+        asked: Option<Asked>,
         held: impl Send + Sync + 'static,
     ) -> Result<Exchange, Fault> {
         let mut frames = FrameReader::response(response.into_body(), gather);
@@ -87,7 +108,7 @@ impl StepClient {
         }
         let schema: SchemaRef = Decoder::from_schema_frame(&first)?.schema();
         let report = Arc::new(OnceLock::new());
-        let rest = until_report(frames, report.clone()).map(move |frame| {
+        let rest = until_report(frames, asked, report.clone()).map(move |frame| {
             let _held = &held;
             frame
         });
@@ -170,9 +191,27 @@ fn grpc_timeout(limit: Duration) -> String {
     format!("{count}{unit}")
 }
 
-/// The frames up to the report, which is kept apart. A stream that ends without one ends with a fault.
+/// Who answers a step that asks whether it may commit.
+struct Asked {
+    client: StepClient,
+    step: String,
+    exchange_id: String,
+    permission: Permission,
+}
+
+impl Asked {
+    async fn answer(&self, question: Question) -> Result<(), Fault> {
+        let holds = self.permission.ask().await?;
+        let holds_ms = holds.map(|holds| u64::try_from(holds.as_millis()).unwrap_or(u64::MAX));
+        let (step, exchange_id) = (self.step.clone(), self.exchange_id.clone());
+        self.client.permit(&Answer { step, exchange_id, ask: question.ask, holds_ms }).await
+    }
+}
+
+/// The frames up to the report, which is kept apart. What the step asks is answered on the way. A stream that ends without one ends with a fault.
 fn until_report(
     mut frames: FrameReader,
+    asked: Option<Asked>,
     report: Arc<OnceLock<StepReport>>,
 ) -> impl Stream<Item = Result<Frame, Fault>> + Send {
     async_stream::try_stream! {
@@ -180,6 +219,8 @@ fn until_report(
             let frame = frame?;
             if !frame.header.is_empty() {
                 yield frame;
+            } else if let (Some(asked), Some(question)) = (&asked, Question::read(&frame.app_metadata)) {
+                asked.answer(question).await?;
             } else if let Some(found) = StepReport::from_json(&frame.app_metadata) {
                 let _ = report.set(found);
             }

@@ -8,7 +8,7 @@ use crate::command::StepCommand;
 use crate::dataset::{Dataset, Written};
 use crate::describe::{Effects, StepDescription};
 use crate::fault::Fault;
-use crate::server::{CANCEL, DESCRIBE, LocalConnector, MESH_HEADER, PlanDetails, http2};
+use crate::server::{Answer, CANCEL, DESCRIBE, LocalConnector, MESH_HEADER, PERMIT, PlanDetails, http2};
 use crate::telemetry;
 use crate::wire::schema_from_bytes;
 use arrow::datatypes::SchemaRef;
@@ -166,6 +166,17 @@ impl StepClient {
         let info = Some(FlightInfo { flight_descriptor, ..FlightInfo::default() });
         let body = CancelFlightInfoRequest { info }.encode_to_vec().into();
         let action = Action { r#type: CANCEL.into(), body };
+        self.flight().do_action(self.request(action)).await.map_err(|status| self.explain(&status))?;
+        Ok(())
+    }
+
+    /// Lets a step commit that has asked.
+    ///
+    /// # Errors
+    /// [`crate::FaultKind::NotFound`] if it has ended; [`crate::FaultKind::Upstream`] when the server is not reachable.
+    pub(crate) async fn permit(&self, answer: &Answer) -> Result<(), Fault> {
+        let body = serde_json::to_vec(answer).map_err(Fault::internal)?.into();
+        let action = Action { r#type: PERMIT.into(), body };
         self.flight().do_action(self.request(action)).await.map_err(|status| self.explain(&status))?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A file in the making: seen once it is whole, and not before.
 
-use super::bucket::Upload;
+use super::bucket::{Sent, Upload};
 use super::draft::Draft;
 use crate::fault::Fault;
 use crate::permission::Permission;
@@ -11,10 +11,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 /// A file in the making. It has no name until it is committed, so that a crash at any point leaves nothing behind. In a
 /// bucket the same holds: it is written on this machine, and its commit is what sends it there.
-pub struct NewFile {
-    place: Place,
-    permission: Permission,
-}
+pub struct NewFile(Place);
 
 enum Place {
     Folder { draft: Draft, name: OsString },
@@ -23,24 +20,15 @@ enum Place {
 
 impl NewFile {
     pub(super) fn in_folder(dir: Dir, name: OsString) -> io::Result<Self> {
-        Ok(Self::at(Place::Folder { draft: Draft::begin(dir)?, name }))
+        Ok(Self(Place::Folder { draft: Draft::begin(dir)?, name }))
     }
 
     pub(super) fn in_bucket(file: File, upload: Upload) -> Self {
-        Self::at(Place::Bucket { file, upload })
-    }
-
-    fn at(place: Place) -> Self {
-        Self { place, permission: Permission::default() }
-    }
-
-    /// It is committed only for as long as this permission holds.
-    pub(crate) fn permitted(self, permission: Permission) -> Self {
-        Self { permission, ..self }
+        Self(Place::Bucket { file, upload })
     }
 
     fn with_file<R>(&mut self, work: impl FnOnce(&mut &File) -> io::Result<R>) -> io::Result<R> {
-        match &mut self.place {
+        match &mut self.0 {
             Place::Folder { draft, .. } => draft.with_file(|mut file| work(&mut file)),
             Place::Bucket { file, .. } => work(&mut &*file),
         }
@@ -50,16 +38,46 @@ impl NewFile {
     /// a bucket takes.
     ///
     /// # Errors
-    /// Why it could not be written, or may not be any more; then nothing is seen, and a file that was there stays.
+    /// Why it could not be written; then nothing is seen, and a file that was there stays.
     pub fn commit(self) -> Result<(), Fault> {
-        match self.place {
+        self.settle()?.publish()
+    }
+
+    /// As [`NewFile::commit`], for a step: once all of it is on disk, or in the bucket, it asks whether it may be seen.
+    ///
+    /// # Errors
+    /// As [`NewFile::commit`]; that it may not be seen.
+    pub async fn commit_permitted(self, permission: &Permission) -> Result<(), Fault> {
+        let settled = self.settle()?;
+        permission.obtain().await?;
+        settled.publish()
+    }
+
+    /// Puts all of it where it is going to be, unseen.
+    fn settle(self) -> Result<Settled, Fault> {
+        match self.0 {
             Place::Folder { draft, name } => {
-                let failed = |error| Fault::io(name.to_string_lossy(), &error);
-                draft.settle(&name).map_err(failed)?;
-                self.permission.check()?;
-                draft.publish(&name).map_err(failed)
+                draft.settle(&name).map_err(|error| Fault::io(name.to_string_lossy(), &error))?;
+                Ok(Settled::Folder { draft, name })
             }
-            Place::Bucket { file, upload } => upload.send(file, self.permission),
+            Place::Bucket { file, upload } => Ok(Settled::Bucket(upload.send(file)?)),
+        }
+    }
+}
+
+/// A whole file that is not seen yet. Dropped, nothing is left of it.
+enum Settled {
+    Folder { draft: Draft, name: OsString },
+    Bucket(Sent),
+}
+
+impl Settled {
+    fn publish(self) -> Result<(), Fault> {
+        match self {
+            Self::Folder { draft, name } => {
+                draft.publish(&name).map_err(|error| Fault::io(name.to_string_lossy(), &error))
+            }
+            Self::Bucket(sent) => sent.publish(),
         }
     }
 }

@@ -6,19 +6,21 @@
 //! [`StepReport`](crate::StepReport); its absence means that the run did not end well.
 
 use super::Service;
+use super::asking::{Questions, asking};
 use super::call::{Caller, body, failed, streaming};
 use super::opening::{Opening, read_ticket};
 use super::parking::Parked;
-use super::pump::{Outlet, Part, Pump, attached};
+use super::pump::{Outlet, Output, Pump, attached};
 use crate::command::{Form, StepCommand};
 use crate::compute;
-use crate::drive::{Driven, drive};
+use crate::drive::{Driven, Part, drive};
 use crate::fault::Fault;
 use crate::params::did_you_mean;
 use crate::registry::PlannedStep;
 use crate::step::InputSchemas;
 use crate::stream::BatchStream;
 use crate::wire::{FrameStream, encode_stream};
+use futures::StreamExt;
 use http::Response;
 use std::sync::Arc;
 use tonic::body::Body;
@@ -114,12 +116,20 @@ impl Service {
             self.registry.plan(&command, &schemas, &env).instrument(tracing::info_span!(parent: &span, "plan")).await?;
         let names = planned.spec.outputs;
         check_claims(&command, names)?;
-        let Driven { outputs, gauge } = drive(planned, inputs, &env, &command, &command.outputs)?;
+        let (permission, answers, questions) = match command.ask_before_commit {
+            true => {
+                let (permission, answers, questions) = asking();
+                (permission, Some(answers), Some(questions))
+            }
+            false => Default::default(),
+        };
+        let part = Part { permission, ..Part::from(&command) };
+        let Driven { outputs, gauge } = drive(planned, inputs, &env, part, &command.outputs)?;
         let mut outputs = outputs.into_iter().zip(names);
         let main = outputs.next().and_then(|(main, _)| main);
         let main = main.ok_or_else(|| Fault::internal(format!("{} has no main output", command.step)))?;
         let exchange = self.exchange_key(&command)?;
-        let registered = self.register(exchange.clone());
+        let registered = self.register(exchange.clone(), answers);
         for (stream, name) in outputs {
             if let Some(stream) = stream {
                 let (cancel, main) = (registered.token.clone(), registered.end.subscribe());
@@ -133,9 +143,9 @@ impl Service {
             cancel: registered.token.clone(),
             cut_off: self.cut_off.clone(),
             deadline: caller.deadline,
-            part: Part::Main { registered, _slot: slot },
+            output: Output::Main { registered, _slot: slot },
         };
-        Ok(self.opened(pump, main, &caller, span))
+        Ok(self.opened(pump, main, questions, &caller, span))
     }
 
     /// Opens a further output of an exchange.
@@ -161,14 +171,25 @@ impl Service {
             cancel: parked.cancel,
             cut_off: self.cut_off.clone(),
             deadline: caller.deadline,
-            part: Part::Further(parked.main),
+            output: Output::Further(parked.main),
         };
-        Ok(self.opened(pump, parked.stream, caller, span))
+        Ok(self.opened(pump, parked.stream, None, caller, span))
     }
 
     /// Pumps an output into the answer of a call.
-    fn opened(&self, pump: Pump, output: BatchStream, caller: &Caller, span: tracing::Span) -> Opened {
+    fn opened(
+        &self,
+        pump: Pump,
+        output: BatchStream,
+        questions: Option<Questions>,
+        caller: &Caller,
+        span: tracing::Span,
+    ) -> Opened {
         let encoded = encode_stream(output, !caller.mesh);
+        let encoded = match questions {
+            Some(questions) => questions.among(encoded).left_stream(),
+            None => encoded.right_stream(),
+        };
         let (outlet, frames) = Outlet::new(caller, &self.limits, pump.gauge.space());
         let task = compute::spawn(pump.run(encoded, outlet, span));
         Opened { frames: attached(frames, task) }
@@ -190,6 +211,10 @@ fn check_claims(command: &StepCommand, names: &[&str]) -> Result<(), Fault> {
     if let Some(wrong) = command.outputs.iter().find(|claimed| !further.contains(&claimed.as_str())) {
         return Err(Fault::bad_params(format!("{} has no further output \"{wrong}\"", command.step))
             .help(did_you_mean(wrong, further.iter().copied())));
+    }
+    if command.ask_before_commit && command.exchange_id.is_empty() {
+        return Err(Fault::bad_params("a permission is given by the id of the exchange, and it has none")
+            .help("give it an exchange_id, or leave ask_before_commit out"));
     }
     match command.outputs.is_empty() || !command.exchange_id.is_empty() {
         true => Ok(()),

@@ -16,6 +16,7 @@
 //! The streaming calls take raw HTTP bodies, so that Arrow buffers reach the network without a copy; the others go
 //! through `tonic`'s generated service.
 
+mod asking;
 mod call;
 mod exchange;
 mod listen;
@@ -28,6 +29,7 @@ mod running;
 mod staging;
 mod unary;
 
+pub(crate) use asking::{Answer, PERMIT, Question};
 pub use call::MESH_HEADER;
 pub(crate) use listen::http2;
 pub use listen::{Listener, LocalConnector, Server, Settings, Socket};
@@ -38,6 +40,7 @@ use crate::fault::Fault;
 use crate::registry::Registry;
 use crate::step::StepEnv;
 use parking::Parking;
+use running::Running;
 use staging::Staging;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,7 +88,7 @@ pub(crate) struct Service {
     slots: Arc<Semaphore>,
     staging: Staging,
     parking: Parking,
-    running: Mutex<HashMap<ExchangeKey, CancellationToken>>,
+    running: Mutex<HashMap<ExchangeKey, Running>>,
     /// Cancelled when calls under way may not go on.
     cut_off: CancellationToken,
 }
@@ -104,7 +107,7 @@ impl Service {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeKey, CancellationToken>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeKey, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,7 +124,7 @@ impl Service {
 
     /// Cancels an exchange. Returns whether there was one.
     fn cancel(&self, exchange: &ExchangeKey) -> bool {
-        let token = self.running().get(exchange).cloned();
+        let token = self.running().get(exchange).map(|running| running.token.clone());
         token.inspect(CancellationToken::cancel).is_some()
     }
 }

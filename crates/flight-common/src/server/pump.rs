@@ -30,18 +30,18 @@ pub(super) struct Pump {
     /// The server goes down.
     pub cut_off: CancellationToken,
     pub deadline: Option<Duration>,
-    pub part: Part,
+    pub output: Output,
 }
 
 /// Which output of an exchange it is.
-pub(super) enum Part {
+pub(super) enum Output {
     /// The main one, with what it holds until its end.
     Main { registered: Registered, _slot: OwnedSemaphorePermit },
     /// A further one, with the end of the main one: it does not end well before that, nor if that does not.
     Further(watch::Receiver<Option<bool>>),
 }
 
-impl Part {
+impl Output {
     /// Takes the end of the output for what it is.
     async fn judge(&mut self, end: Result<(), Fault>) -> Result<(), Fault> {
         match self {
@@ -114,7 +114,7 @@ impl Pump {
             () = self.cancel.cancelled() => Err(Fault::cancelled("somebody cancelled this exchange")),
             () = self.cut_off.cancelled() => Err(Fault::upstream("the server is going down")),
         };
-        let end = self.part.judge(end).await;
+        let end = self.output.judge(end).await;
         let report = self.gauge.report();
         span.record("rows_in", report.rows_in);
         span.record("rows_out", report.rows_out);
@@ -134,7 +134,7 @@ impl Pump {
                 || tracing::warn!(step = report.step, kind = fault.kind().name(), fault = %fault, "step failed"),
             );
         }
-        if let Part::Main { registered, .. } = &self.part {
+        if let Output::Main { registered, .. } = &self.output {
             registered.end.send_replace(Some(end.is_ok()));
         }
         outlet.finish(end).await;

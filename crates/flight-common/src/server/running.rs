@@ -1,5 +1,6 @@
 //! Exchanges under way, by their ids.
 
+use super::asking::Answers;
 use super::{ExchangeKey, Service};
 use crate::compute;
 use std::sync::Arc;
@@ -8,13 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 impl Service {
     /// Enters an exchange.
-    pub(super) fn register(self: &Arc<Self>, exchange: ExchangeKey) -> Registered {
+    pub(super) fn register(self: &Arc<Self>, exchange: ExchangeKey, answers: Option<Answers>) -> Registered {
         let token = CancellationToken::new();
         if !exchange.id.is_empty() {
-            self.running().insert(exchange.clone(), token.clone());
+            self.running().insert(exchange.clone(), Running { token: token.clone(), answers });
         }
         Registered { service: self.clone(), exchange, token, end: watch::Sender::new(None) }
     }
+}
+
+/// What reaches an exchange by its id.
+pub(super) struct Running {
+    pub token: CancellationToken,
+    /// Where it waits for leave to commit.
+    pub answers: Option<Answers>,
 }
 
 /// An exchange that can be cancelled by its id, for as long as it runs.

@@ -1,6 +1,7 @@
 //! Planning and actions: the calls that move no rows.
 
 use super::Service;
+use super::asking::{Answer, PERMIT};
 use crate::command::{Form, StepCommand};
 use crate::dataset::{Dataset, Written};
 use crate::describe::Effects;
@@ -142,9 +143,13 @@ impl FlightService for Unary {
         let results = match r#type.as_str() {
             DESCRIBE => self.0.describe(&body)?,
             CANCEL => vec![self.0.cancel_flight(&body)?],
+            PERMIT => {
+                self.0.permit(Answer::read(&body)?)?;
+                Vec::new()
+            }
             other => {
                 return Err(Fault::not_found(format!("no action \"{other}\""))
-                    .help(crate::params::did_you_mean(other, [DESCRIBE, CANCEL]))
+                    .help(crate::params::did_you_mean(other, [DESCRIBE, CANCEL, PERMIT]))
                     .into());
             }
         };
@@ -156,6 +161,10 @@ impl FlightService for Unary {
         let actions = [
             (DESCRIBE, "What steps there are. Body: a step's name, or nothing for all. One JSON result for each."),
             (CANCEL, "Ends an exchange. Body: a CancelFlightInfoRequest whose descriptor names the exchange_id."),
+            (
+                PERMIT,
+                "Lets a step commit that has asked. Body: {\"step\", \"exchange_id\", \"ask\", \"holds_ms\"} as JSON.",
+            ),
         ];
         let actions = actions.map(|(name, text)| Ok(ActionType { r#type: name.into(), description: text.into() }));
         Ok(Response::new(stream::iter(actions).boxed()))

@@ -5,6 +5,7 @@ use crate::drive::{Driven, Part, drive};
 use crate::fault::{Fault, FaultKind};
 use crate::memory::MemoryBudget;
 use crate::outbound::AllowList;
+use crate::permission::Permission;
 use crate::registry::{AnyStep, erase};
 use crate::report::StepReport;
 use crate::spool::SpillSpace;
@@ -18,7 +19,6 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use serde_json::Value;
 use std::path::Path;
-use std::time::Duration;
 
 /// What came out of a step.
 #[derive(Debug)]
@@ -81,8 +81,8 @@ pub struct Bench {
     pub run_id: String,
     /// What it is called in the pipeline of that run.
     pub node: String,
-    /// How long the lease of the run lasts, if it has one.
-    pub lease: Option<Duration>,
+    /// Whether it may commit.
+    pub permission: Permission,
 }
 
 impl Bench {
@@ -96,7 +96,7 @@ impl Bench {
             names: Vec::new(),
             run_id: "test-run".to_owned(),
             node: String::new(),
-            lease: None,
+            permission: Permission::default(),
         }
     }
 
@@ -111,9 +111,9 @@ impl Bench {
         self
     }
 
-    /// Lets the run have a lease that lasts so long.
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = Some(lease);
+    /// Lets nothing commit, with these words.
+    pub fn forbidding(mut self, why: &'static str) -> Self {
+        self.permission = Permission::by_asking(move || async move { Err(Fault::cancelled(why)) });
         self
     }
 
@@ -207,7 +207,7 @@ impl Bench {
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&self.names);
         let planned = step.plan(params, &schemas, &self.env).await?;
         let schema = planned.outputs[0].clone();
-        let part = Part { run_id: &self.run_id, node: &self.node, lease: self.lease };
+        let part = Part { run_id: &self.run_id, node: &self.node, permission: self.permission.clone() };
         Ok((schema, drive(planned, inputs, &self.env, part, &self.claimed)?))
     }
 }

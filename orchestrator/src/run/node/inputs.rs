@@ -5,7 +5,6 @@ use crate::mesh::Mesh;
 use crate::run::progress::Status;
 use crate::run::stage::End;
 use crate::run::tee::read_ahead;
-use crate::run::watch::closed_by;
 use flight_common::{EdgeStream, Fault, Parcel};
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
@@ -58,30 +57,15 @@ impl<M: Mesh> NodeTask<M> {
         ended_well.then(|| streams.into_iter().flatten().collect())
     }
 
-    /// Its input, with the rows counted. A step that commits at the end learns of it only if it may; one that commits as rows
-    /// come was permitted to begin.
+    /// Its input, with the rows counted.
     fn counted(&self, stream: EdgeStream<M::Item>) -> EdgeStream<M::Item> {
         let (shared, place) = (self.shared.clone(), self.place);
-        let stream = stream.wrap(move |items| {
+        stream.wrap(move |items| {
             items.inspect(move |item| {
                 if let Ok(item) = item {
                     shared.progress.step(place).rows_in.fetch_add(item.rows(), Ordering::Relaxed);
                 }
             })
-        });
-        if !self.commits() {
-            return stream;
-        }
-        let (shared, id, begun) = (self.shared.clone(), self.node.id.clone(), self.begun.clone());
-        closed_by(stream, move |end| async move {
-            end?;
-            // From then on its server notices if it stands still, and commits nothing that was permitted before.
-            begun.cancelled().await;
-            if shared.stop.is_cancelled() || !shared.gates[place].pass() {
-                return Err(Fault::cancelled("the run was stopped before it was let commit"));
-            }
-            // What the step makes of an input that breaks off would hide why it did.
-            shared.attendant.permit(&id).await.inspect_err(|fault| shared.note(place, fault.clone()))
         })
     }
 }

@@ -15,7 +15,7 @@ use super::tee::read_ahead;
 use crate::mesh::{Call, Mesh};
 use crate::pipeline::PlannedNode;
 use flight_common::wire::read_frames;
-use flight_common::{EdgeStream, Effects, Fault, FaultKind, Parcel, StepCommand, StepKind, StepReport};
+use flight_common::{EdgeStream, Effects, Fault, FaultKind, Parcel, Permission, StepCommand, StepKind, StepReport};
 use futures::FutureExt;
 use outputs::{OwnEnd, follow};
 use serde_json::Value;
@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch as signal};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -47,8 +46,6 @@ pub(super) struct NodeTask<M: Mesh> {
     pub(super) after: Vec<signal::Receiver<End>>,
     /// The steps that its condition names.
     pub(super) asks: Vec<signal::Receiver<End>>,
-    /// Whether it has begun.
-    pub(super) begun: CancellationToken,
     /// Outputs that are being kept.
     pub(super) keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
     pub(super) span: tracing::Span,
@@ -132,7 +129,8 @@ impl<M: Mesh> NodeTask<M> {
         }
         self.shared.progress.step(self.place).set(Status::Running);
         let claimed = self.claimed();
-        let call = Call { command: self.command(&claimed), inputs, limit: self.node.timeout };
+        let (limit, permission) = (self.node.timeout, self.permission());
+        let call = Call { command: self.command(&claimed), inputs, limit, permission };
         let started = tokio::select! {
             // Behind Flight, its rows may all be there before it has said that it begins.
             biased;
@@ -143,7 +141,6 @@ impl<M: Mesh> NodeTask<M> {
             Ok(running) => running,
             Err(fault) => return self.judge(Err(fault)),
         };
-        self.begun.cancel();
         let mut outputs = running.outputs.into_iter();
         let Some(main) = outputs.next() else { return self.judge(Err(Fault::internal("no main output"))) };
         let (main, end) = self.watched(main);
@@ -250,24 +247,27 @@ impl<M: Mesh> NodeTask<M> {
             run_id: self.shared.run_id.clone(),
             node: self.node.id.clone(),
             source: self.node.source.clone().unwrap_or_default(),
-            lease_ms: self.lease_ms(),
             ..StepCommand::default()
         }
     }
 
-    /// How long the lease lasts under which it commits; 0 if it does not, or under none.
-    fn lease_ms(&self) -> u64 {
-        let lease = self.shared.attendant.lease().filter(|_| self.commits());
-        lease.map_or(0, |lease| u64::try_from(lease.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// Whether it commits at its end.
-    fn commits(&self) -> bool {
-        match self.node.effects {
-            Effects::Commits => true,
-            Effects::External => false,
-            Effects::None => self.node.kind == StepKind::Load,
+    /// What a step is told that asks, when it is about to commit, whether it may. One that commits as rows come was permitted
+    /// to begin.
+    fn permission(&self) -> Permission {
+        if self.node.effects == Effects::External {
+            return Permission::default();
         }
+        let (shared, place, id) = (self.shared.clone(), self.place, self.node.id.clone());
+        Permission::by_asking(move || {
+            let (shared, id) = (shared.clone(), id.clone());
+            async move {
+                if shared.stop.is_cancelled() || !shared.gates[place].pass() {
+                    return Err(Fault::cancelled("the run was stopped before it was let commit"));
+                }
+                // What the step makes of a refusal would hide why it was refused.
+                shared.attendant.permit(&id).await.inspect_err(|fault| shared.note(place, fault.clone()))
+            }
+        })
     }
 
     /// What the end of its output says of this step: a fault is its own only if none of its inputs failed before.

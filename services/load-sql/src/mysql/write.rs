@@ -71,6 +71,7 @@ impl Load<'_> {
             && let Some(before) = ledger.written_before(session, &self.target.table, writer).await?
         {
             let rows = counted(self.printed(input, self.planned)).await?;
+            self.context.permission.obtain().await?;
             return self.target.repeated(&before, &rows, &self.context.meter);
         }
         let into = self.into(session, tidy, &table).await?;
@@ -79,7 +80,7 @@ impl Load<'_> {
         if let Some(writer) = &self.writer {
             ledger.note(session, self.target, &into.table, writer, &rows).await?;
         }
-        self.context.permission.check()?;
+        self.context.permission.obtain().await?;
         session.run("COMMIT").await?;
         if !table.is_there() {
             self.staging.publish(session).await?;

@@ -62,6 +62,7 @@ pub async fn load(
         && let Some(before) = written_before(&session, target, writer).await?
     {
         let rows = counted(lines).await?;
+        context.permission.obtain().await?;
         session.close();
         return target.repeated(&before, &rows, &context.meter);
     }
@@ -74,7 +75,7 @@ pub async fn load(
     if let Some(writer) = &writer {
         note(&session, target, writer, &rows).await?;
     }
-    context.permission.check()?;
+    context.permission.obtain().await?;
     session.run("COMMIT").await?;
     session.close();
     Ok(rows.count)

@@ -16,6 +16,7 @@ use flight_common::{BatchStream, Fault, StepContext};
 use futures::StreamExt;
 use rusqlite::{Connection, Error, params};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::spawn_blocking;
 
@@ -89,13 +90,19 @@ impl Work {
         self.begin(&connection, &receiver)?;
         let table = self.current(&connection)?;
         if let Some(before) = self.written_before(&connection).map_err(|error| self.fault(&error))? {
+            self.permitted()?;
             return self.target.repeated(&before, &rows, &self.context.meter);
         }
         self.take(&connection, &table)?;
         self.note(&connection, &rows)?;
-        self.context.permission.check()?;
+        self.permitted()?;
         self.run(&connection, "COMMIT")?;
         Ok(rows.count)
+    }
+
+    /// Asks whether it may commit. This thread is there for what blocks.
+    fn permitted(&self) -> Result<(), Fault> {
+        Handle::current().block_on(self.context.permission.obtain())
     }
 
     /// Lets all rows wait, as they are: the columns have no types.

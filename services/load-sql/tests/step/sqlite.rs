@@ -261,9 +261,9 @@ async fn a_failed_load_leaves_what_was_there() {
     assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 0, "no file");
     load(folder, json!({}), &people()).await.expect("loaded");
     failed(json!({"mode": "replace"})).await;
-    let stood_still = Bench::at(folder).lease(Duration::from_nanos(1));
+    let forbidden = Bench::at(folder).forbidding("another one runs it");
     let asked = params("sqlite:a.db", json!({"mode": "replace"}));
-    refused(stood_still.run(LoadSql::default(), asked, &[people().slice(0, 1)]).await, FaultKind::TimedOut, &[]);
+    refused(forbidden.run(LoadSql::default(), asked, &[people().slice(0, 1)]).await, FaultKind::Cancelled, &[]);
     assert_eq!(rows(folder, "SELECT count(*) FROM t"), ["Integer(2)"]);
 }
 

@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-pub(super) use upload::Upload;
+pub(super) use upload::{Sent, Upload};
 
 /// Names that are looked at for one that is like another.
 const NEIGHBOURS: usize = 1000;

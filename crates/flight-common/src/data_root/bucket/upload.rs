@@ -4,7 +4,6 @@ use super::Bucket;
 use super::blocking::{blocking, wait};
 use super::fault::fault;
 use crate::fault::Fault;
-use crate::permission::Permission;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::aws::AmazonS3;
@@ -25,6 +24,7 @@ const MOST_PARTS: u64 = 10_000;
 const IN_FLIGHT: u64 = 4 * PART;
 
 /// Where a file goes once it is whole.
+#[derive(Clone)]
 pub struct Upload {
     pub(super) bucket: Arc<Bucket>,
     pub(super) key: Key,
@@ -32,40 +32,34 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Sends the file, whole, if that is still permitted when it is about to be seen.
+    /// Sends the file, so that it is all there and nobody sees it.
     ///
     /// # Errors
-    /// Why it could not be sent; then nothing is seen of it.
-    pub fn send(self, file: File, permission: Permission) -> Result<(), Fault> {
-        blocking(|| wait(async move { self.run(&file, &permission).await }))
+    /// Why it could not be sent; then nothing is left of it.
+    pub fn send(self, file: File) -> Result<Sent, Fault> {
+        blocking(|| wait(async move { self.run(&file).await }))
     }
 
-    async fn run(&self, file: &File, permission: &Permission) -> Result<(), Fault> {
+    async fn run(self, file: &File) -> Result<Sent, Fault> {
         let size = file.metadata().map_err(|error| self.unreadable(&error))?.len();
         if size > WHOLE {
-            return self.in_parts(file, size, permission).await;
+            return self.in_parts(file, size).await;
         }
+        // It is there by the request that shows it.
         let bytes = self.read(file, 0, size)?;
-        permission.check()?;
-        self.store().put(&self.key, bytes.into()).await.map_err(|error| self.failed(&error)).map(drop)
+        Ok(Sent { upload: self, content: Content::Whole(bytes) })
     }
 
-    async fn in_parts(&self, file: &File, size: u64, permission: &Permission) -> Result<(), Fault> {
+    async fn in_parts(self, file: &File, size: u64) -> Result<Sent, Fault> {
         let begun = self.store().create_multipart(&self.key).await;
         let id = begun.map_err(|error| self.failed(&error))?;
-        let sent = async {
-            let parts = self.all_parts(file, size, &id).await?;
-            permission.check()?;
-            self.store().complete_multipart(&self.key, &id, parts).await.map_err(|error| self.failed(&error)).map(drop)
-        };
-        let sent = sent.await;
-        if sent.is_err()
-            && let Err(error) = self.store().abort_multipart(&self.key, &id).await
-        {
-            let why = self.failed(&error);
-            tracing::warn!(key = %self.key, %why, "parts of a failed upload stay in the bucket, unseen");
+        match self.all_parts(file, size, &id).await {
+            Ok(parts) => Ok(Sent { upload: self, content: Content::Parts(id, parts) }),
+            Err(fault) => {
+                self.abort(&id).await;
+                Err(fault)
+            }
         }
-        sent
     }
 
     async fn all_parts(&self, file: &File, size: u64, id: &MultipartId) -> Result<Vec<PartId>, Fault> {
@@ -76,6 +70,13 @@ impl Upload {
             self.part(file, start, length.min(size - start), part, id)
         });
         parts.buffered(at_once).try_collect().await
+    }
+
+    async fn abort(&self, id: &MultipartId) {
+        if let Err(error) = self.store().abort_multipart(&self.key, id).await {
+            let why = self.failed(&error);
+            tracing::warn!(key = %self.key, %why, "parts of a failed upload stay in the bucket, unseen");
+        }
     }
 
     async fn part(&self, file: &File, start: u64, length: u64, part: u64, id: &MultipartId) -> Result<PartId, Fault> {
@@ -100,5 +101,61 @@ impl Upload {
 
     fn unreadable(&self, error: &std::io::Error) -> Fault {
         Fault::io(format!("what is to be sent to {}", self.shown), error)
+    }
+}
+
+/// A file that was sent, and is not seen yet. Dropped, nothing is left of it.
+pub struct Sent {
+    upload: Upload,
+    content: Content,
+}
+
+enum Content {
+    /// All of a small one: the request that sends it shows it too.
+    Whole(Bytes),
+    /// The parts of an upload, which become one object.
+    Parts(MultipartId, Vec<PartId>),
+    /// None any more.
+    Gone,
+}
+
+impl Sent {
+    /// Makes it seen, whole.
+    ///
+    /// # Errors
+    /// Why it could not be; then nothing is seen of it.
+    pub fn publish(mut self) -> Result<(), Fault> {
+        blocking(|| wait(async move { self.run().await }))
+    }
+
+    async fn run(&mut self) -> Result<(), Fault> {
+        let upload = &self.upload;
+        let shown = match std::mem::replace(&mut self.content, Content::Gone) {
+            Content::Whole(bytes) => upload.store().put(&upload.key, bytes.into()).await.map(drop),
+            Content::Parts(id, parts) => {
+                let shown = upload.store().complete_multipart(&upload.key, &id, parts).await;
+                if shown.is_err() {
+                    upload.abort(&id).await;
+                }
+                shown.map(drop)
+            }
+            Content::Gone => Ok(()),
+        };
+        shown.map_err(|error| upload.failed(&error))
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if let Content::Parts(id, _) = std::mem::replace(&mut self.content, Content::Gone) {
+            let upload = self.upload.clone();
+            blocking(|| {
+                wait(async move {
+                    upload.abort(&id).await;
+                    Ok(())
+                })
+                .ok()
+            });
+        }
     }
 }
