@@ -40,7 +40,7 @@ async fn get(_: Viewer, State(api): State<Api>, Path(name): Path<String>) -> Res
     Ok(Json(api.service().store().schedule(&name).await?))
 }
 
-/// Stores a schedule, in place of one of this name. It goes on from now.
+/// Stores a schedule, in place of one of this name. It goes on from now, unless that was paused.
 #[utoipa::path(put, path = "/schedules/{name}", tag = "schedules", params(("name" = String, Path)),
     request_body = ScheduleSpec,
     responses(

@@ -47,7 +47,7 @@ impl Store {
         Ok(sqlx::query(self.sql("SELECT {now} AS now")).fetch_one(&self.reader).await?.try_get("now")?)
     }
 
-    /// Stores a schedule that is due at `next_at`, in place of one of this name.
+    /// Stores a schedule that is due at `next_at`, in place of one of this name. If that is paused, this is too.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when its pipeline is not stored.
@@ -70,7 +70,8 @@ impl Store {
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, {now}, $11, $12)
                  ON CONFLICT (name) DO UPDATE SET pipeline = excluded.pipeline, version = excluded.version,
                    sets = excluded.sets, cron = excluded.cron, zone = excluded.zone, overlap = excluded.overlap,
-                   catch_up = excluded.catch_up, jitter_ms = excluded.jitter_ms, paused = 0, next_at = excluded.next_at,
+                   catch_up = excluded.catch_up, jitter_ms = excluded.jitter_ms,
+                   next_at = CASE WHEN schedules.paused = 1 THEN NULL ELSE excluded.next_at END,
                    last_error = NULL, params = excluded.params, updated_at = excluded.updated_at, updated_by = excluded.updated_by",
             ))
             .bind(name)

@@ -41,6 +41,9 @@ async fn a_schedule_is_due_when_its_time_has_come(fresh: Fresh) {
     let paused = store.pause_schedule("daily", true, None).await.expect("paused");
     assert!(paused.paused && paused.next_at.is_none());
     assert_eq!(store.due_schedules().await.expect("told"), []);
+    let again = store.put_schedule("daily", &spec(), Some(now - 1), "bo").await.expect("stored again");
+    assert!(again.paused && again.next_at.is_none(), "nobody has resumed it");
+    assert_eq!(store.due_schedules().await.expect("told"), []);
     store.note_schedule("daily", now, Err("no such pipeline")).await.expect("noted");
     let shown = store.schedule("daily").await.expect("there");
     assert_eq!((shown.last_at, shown.last_error.as_deref()), (Some(now), Some("no such pipeline")));

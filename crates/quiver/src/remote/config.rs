@@ -14,7 +14,7 @@ const LOCAL: &str = "http://127.0.0.1:8080";
 #[derive(Clone, Debug, Default, Args)]
 pub struct RemoteOptions {
     /// The URL of the orchestrator [default: that of the context, else http://127.0.0.1:8080]
-    #[arg(long, global = true, env = "QUIVER_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "QUIVER_URL", hide_env_values = true, value_name = "URL")]
     pub url: Option<String>,
 
     /// A token, where the orchestrator asks for one. Better kept in QUIVER_TOKEN or the configuration: others see what
