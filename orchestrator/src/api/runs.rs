@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 /// Characters of the longest idempotency key.
 const LONGEST_KEY: usize = 255;
 /// Items of the longest part of a list.
-const MOST_ITEMS: usize = 1000;
+const MOST_ITEMS: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -75,7 +75,7 @@ struct Listing {
     state: Option<String>,
     /// Where the list goes on: the `next` of its part before.
     cursor: Option<String>,
-    /// At most this many, 1 to 1,000.
+    /// At most this many, 1 to 10,000.
     #[serde(default = "fifty")]
     limit: usize,
     /// Only those whose id ends with this.
@@ -110,7 +110,7 @@ async fn list(
             .help("take it from `next` of the part before, or leave it out to begin with the youngest"));
     }
     if !(1..=MOST_ITEMS).contains(&listing.limit) {
-        return Err(ApiError::bad_request("limit is 1 to 1,000").help("leave it out for 50"));
+        return Err(ApiError::bad_request("limit is 1 to 10,000").help("leave it out for 50"));
     }
     Ok(Json(api.service().store().runs(&filter, listing.cursor.as_deref(), listing.limit).await?))
 }

@@ -57,7 +57,7 @@ pub enum RunsCommand {
         #[arg(long, value_name = "STATES")]
         state: Option<String>,
         /// At most this many.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000), value_name = "N")]
         limit: u16,
         /// Where the list goes on: the `next` of its part before.
         #[arg(long, value_name = "CURSOR")]
