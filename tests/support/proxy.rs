@@ -184,13 +184,15 @@ async fn pass(
     // The stream that is to be struck, and what is held back from the caller.
     let (mut target, mut held) = (None, Vec::new());
     let mut input_ended = false;
+    // A step that commits asks at its end whether it may.
+    let mut asks = false;
     loop {
         tokio::select! {
             frame = from_callee.recv() => {
                 let Some(frame) = frame else { return };
                 let of_target = target == Some(frame.stream());
                 let over = of_target && frame.ends_stream();
-                if of_target && strike.point == Point::End && strike.harm != Harm::Repeat && input_ended {
+                if of_target && strike.point == Point::End && strike.harm != Harm::Repeat && input_ended && !asks {
                     held.push(frame);
                     if over {
                         struck.store(true, Ordering::SeqCst);
@@ -220,11 +222,14 @@ async fn pass(
                     && !chosen.swap(true, Ordering::SeqCst);
                 if begins {
                     target = Some(frame.stream());
+                    asks = frame.holds("\"ask_before_commit\":true");
                     if strike.point == Point::Begin && strike.harm != Harm::Repeat {
                         struck.store(true, Ordering::SeqCst);
                         return harm(strike.harm, target, &mut to_caller, from_caller).await;
                     }
                 }
+                // The answer.
+                asks &= !frame.holds("\"ask\":");
                 input_ended |= target == Some(frame.stream()) && frame.ends_stream();
                 if strike.harm == Harm::Repeat && !struck.load(Ordering::SeqCst) {
                     said.add(&frame);

@@ -29,7 +29,7 @@ class Wire(StepTests):
         self.assertEqual(rows, PEOPLE.drop_columns(["age"]))
 
     def test_actions_are_listed(self):
-        self.assertEqual({one.type for one in self.client.list_actions()}, {"describe", "CancelFlightInfo"})
+        self.assertEqual({one.type for one in self.client.list_actions()}, {"describe", "CancelFlightInfo", "permit"})
 
     def test_get_schema_plans_without_rows(self):
         planned = self.planned("delete-columns", {"columns": ["age"]}, input=PEOPLE)

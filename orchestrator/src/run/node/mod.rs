@@ -254,7 +254,12 @@ impl<M: Mesh> NodeTask<M> {
     /// What a step is told that asks, when it is about to commit, whether it may. One that commits as rows come was permitted
     /// to begin.
     fn permission(&self) -> Permission {
-        if self.node.effects == Effects::External {
+        let commits = match self.node.effects {
+            Effects::Commits => true,
+            Effects::External => false,
+            Effects::None => self.node.kind == StepKind::Load,
+        };
+        if !commits {
             return Permission::default();
         }
         let (shared, place, id) = (self.shared.clone(), self.place, self.node.id.clone());
