@@ -270,7 +270,8 @@ async fn repeat(server: SocketAddr, said: &Said, stream: u32) -> bool {
                     spoken &= words.write_all(rest).await.is_ok();
                 }
             }
-            _ if frame.stream() == stream && frame.ends_stream() => return spoken,
+            // One that commits asks whether it may, and nobody says so.
+            _ if frame.stream() == stream && (frame.ends_stream() || frame.holds("{\"ask\":")) => return spoken,
             _ => {}
         }
     }
