@@ -2,7 +2,7 @@
 //!
 //! What happens to calls on their way is in `harms.rs`.
 
-use quiver_tests::service::{SOON, Service, is_left_over, written};
+use quiver_tests::service::{SOON, Service, is_left_over, write_tiny, written};
 use quiver_tests::{House, eventually, signal};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -78,12 +78,7 @@ fn whatever_happens_at_any_point_a_run_ends_once() {
 #[test]
 fn a_thousand_queued_runs_outlive_a_kill() {
     let house = House::new(PROGRAM);
-    house.write("in.csv", "id,name\n1,Ann\n2,Bo\n");
-    house.write(
-        "tiny.yaml",
-        "name: tiny\nsteps:\n  - {id: read, service: extract-csv, params: {file_path: in.csv}}\n  \
-         - {id: write, service: load-data, params: {format: csv, dataset_name: out}, depends_on: [read]}\n",
-    );
+    write_tiny(&house);
     let options = ["--embedded", "--slots", "2"];
     let service = Service::start(&house, &options);
     submit_many(&service, 1000);

@@ -104,6 +104,16 @@ fn get(address: &str, path: &str) -> String {
     answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
 }
 
+/// Writes `tiny.yaml`, a pipeline that loads the two rows of `in.csv`.
+pub fn write_tiny(house: &House) {
+    house.write("in.csv", "id,name\n1,Ann\n2,Bo\n");
+    house.write(
+        "tiny.yaml",
+        "name: tiny\nsteps:\n  - {id: read, service: extract-csv, params: {file_path: in.csv}}\n  \
+         - {id: write, service: load-data, params: {format: csv, dataset_name: out}, depends_on: [read]}\n",
+    );
+}
+
 /// The files that the loads of a house have written.
 pub fn written(house: &House) -> Vec<String> {
     house.outputs().into_iter().filter(|path| path.contains("/processed/")).collect()

@@ -2,7 +2,7 @@
 
 mod looks;
 
-use quiver_tests::service::{SOON, Service, written};
+use quiver_tests::service::{SOON, Service, write_tiny, written};
 use quiver_tests::{House, eventually, signal};
 use serde_json::json;
 
@@ -241,12 +241,7 @@ fn a_data_set_is_described_as_pipelines_read_it() {
 #[test]
 fn a_full_disk_is_told_and_got_over() {
     let house = House::new(PROGRAM);
-    house.write("in.csv", "id,name\n1,Ann\n2,Bo\n");
-    house.write(
-        "tiny.yaml",
-        "name: tiny\nsteps:\n  - {id: read, service: extract-csv, params: {file_path: in.csv}}\n  \
-         - {id: write, service: load-data, params: {format: csv, dataset_name: out}, depends_on: [read]}\n",
-    );
+    write_tiny(&house);
     let service = Service::start(&house, &["--embedded"]);
     let first = service.submit("tiny.yaml");
     service.until(&first, &["done"]);

@@ -208,7 +208,8 @@ impl Asked {
     }
 }
 
-/// The frames up to the report, which is kept apart. What the step asks is answered on the way. A stream that ends without one ends with a fault.
+/// The frames up to the report, which is kept apart. A stream that ends without one ends with a fault. What the step asks is
+/// answered on the way.
 fn until_report(
     mut frames: FrameReader,
     asked: Option<Asked>,
