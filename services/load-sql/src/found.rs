@@ -11,8 +11,17 @@ use flight_common::Fault;
 pub struct Found<T> {
     /// Its columns.
     pub columns: Vec<Column<T>>,
-    /// The columns of each unique index that can decide an upsert.
-    pub unique: Vec<Vec<String>>,
+    /// Each unique index that can decide an upsert.
+    pub unique: Vec<Unique>,
+}
+
+/// An index of which no two rows have the same values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unique {
+    /// Its name; a primary key of SQLite has none.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<String>,
 }
 
 /// A column of it.
@@ -67,19 +76,24 @@ impl<T> Found<T> {
         if let Some(column) = self.columns.iter().find(|column| column.wanted && !given(column)) {
             return Err(target.column_wanted(&column.name));
         }
-        let has = |index: &Vec<String>, key: &String| index.iter().any(|column| same(column, key));
-        let on_keys =
-            |index: &Vec<String>| index.len() == target.keys.len() && target.keys.iter().all(|key| has(index, key));
-        match target.mode == Mode::Upsert && !self.unique.iter().any(on_keys) {
+        match target.mode == Mode::Upsert && self.on_keys(target, same).is_none() {
             true => Err(target.keys_not_unique()),
             false => Ok(()),
         }
     }
+
+    /// The unique index on just the keys of an upsert.
+    pub fn on_keys(&self, target: &Target, same: fn(&str, &str) -> bool) -> Option<&Unique> {
+        let has = |index: &Unique, key: &String| index.columns.iter().any(|column| same(column, key));
+        self.unique
+            .iter()
+            .find(|index| index.columns.len() == target.keys.len() && target.keys.iter().all(|key| has(index, key)))
+    }
 }
 
-/// The columns of each unique index, from its name and each of its columns in their order. A column without a name is no
-/// plain column, and its index decides nothing.
-pub fn unique(rows: impl Iterator<Item = (String, Option<String>)>) -> Vec<Vec<String>> {
+/// Each unique index, from its name and each of its columns in their order. A column without a name is no plain column, and its
+/// index decides nothing.
+pub fn unique(rows: impl Iterator<Item = (String, Option<String>)>) -> Vec<Unique> {
     let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
     for (index, column) in rows {
         match indexes.last_mut().filter(|(name, _)| *name == index) {
@@ -87,5 +101,8 @@ pub fn unique(rows: impl Iterator<Item = (String, Option<String>)>) -> Vec<Vec<S
             None => indexes.push((index, vec![column])),
         }
     }
-    indexes.into_iter().filter_map(|(_, columns)| columns.into_iter().collect()).collect()
+    let plain = |(name, columns): (String, Vec<Option<String>>)| {
+        Some(Unique { name, columns: columns.into_iter().collect::<Option<_>>()? })
+    };
+    indexes.into_iter().filter_map(plain).collect()
 }

@@ -141,6 +141,12 @@ impl Table {
         self.found.as_ref().map_or(Ok(()), |found| found.check(target, plain, same, types::fits))
     }
 
+    /// The name of the index that decides an upsert; none if the table is made.
+    pub fn index(&self, target: &Target) -> Option<&str> {
+        let index = self.found.as_ref()?.on_keys(target, same)?;
+        Some(&index.name)
+    }
+
     /// The type of each column that is written; none if the table is made.
     pub fn types(&self, target: &Target) -> Vec<Type> {
         let Some(found) = &self.found else { return Vec::new() };

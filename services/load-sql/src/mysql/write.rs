@@ -158,14 +158,15 @@ impl Load<'_> {
         let statement = rows::statement(if upsert { &waiting } else { &name }, self.target, self.plain, &types);
         let rows = rows::send(session, &statement, self.target, self.plain, lines).await?;
         if upsert {
-            self.merge(session, &name, &waiting).await?;
+            self.merge(session, &name, &waiting, table.index(self.target)).await?;
         }
         Ok(rows)
     }
 
     /// Puts the rows that wait in the place of those with the same keys. Not by `ON DUPLICATE KEY`: that would also take a row
-    /// for the same that has the value of another unique index.
-    async fn merge(&self, session: &mut Session, name: &str, waiting: &str) -> Result<(), Fault> {
+    /// for the same that has the value of another unique index. The index is named: a server that has not yet counted the rows of
+    /// a table takes it for a small one, and would read all of it for each row.
+    async fn merge(&self, session: &mut Session, name: &str, waiting: &str, index: Option<&str>) -> Result<(), Fault> {
         let asked = session.conn().query_first(self.target.bad_keys(waiting, "char")).await;
         let bad: Option<String> = asked.map_err(|error| session.fault(&error))?;
         if let Some(bad) = bad {
@@ -174,19 +175,23 @@ impl Load<'_> {
         let keys = self.target.keys.iter().map(|key| quote::double(key));
         let same: Vec<String> = keys.map(|key| format!("t.{key} = s.{key}")).collect();
         let same = same.join(" AND ");
+        let index = index.map(|index| format!(" FORCE INDEX ({})", quote::double(index))).unwrap_or_default();
         let others = self.target.columns.iter().filter(|column| !self.target.keys.contains(column));
         let set: Vec<String> =
             others.map(|column| quote::double(column)).map(|column| format!("t.{column} = s.{column}")).collect();
         if !set.is_empty() {
             session
-                .run(&format!("UPDATE {waiting} AS s STRAIGHT_JOIN {name} AS t ON {same} SET {}", set.join(", ")))
+                .run(&format!(
+                    "UPDATE {waiting} AS s STRAIGHT_JOIN {name} AS t{index} ON {same} SET {}",
+                    set.join(", ")
+                ))
                 .await?;
         }
         let taken: Vec<String> =
             self.target.columns.iter().map(|column| format!("s.{}", quote::double(column))).collect();
         let key = quote::double(&self.target.keys[0]);
         let insert = format!(
-            "INSERT INTO {name} ({columns}) SELECT {taken} FROM {waiting} AS s LEFT JOIN {name} AS t ON {same} \
+            "INSERT INTO {name} ({columns}) SELECT {taken} FROM {waiting} AS s LEFT JOIN {name} AS t{index} ON {same} \
              WHERE t.{key} IS NULL",
             columns = self.target.column_list(),
             taken = taken.join(", ")
