@@ -124,6 +124,9 @@ pub struct RunDetails {
     /// The steps of the last attempt: at its end with all their figures, before with their status and rows.
     #[schema(value_type = Vec<Object>)]
     pub steps: Value,
+    /// What a queued run waits for, in words: a limit, or the time of its next attempt.
+    #[serde(default)]
+    pub waits_for: Option<String>,
     /// Which step held the run back, in words.
     pub held_back_by: Option<String>,
     /// What is wrong with the pipeline, if its last attempt could not be planned.
@@ -146,6 +149,7 @@ async fn details(api: &Api, id: &str) -> Result<RunDetails, ApiError> {
     let store = api.service().store();
     let run = store.run(id).await?;
     let (attempts, outputs) = tokio::try_join!(store.attempts(id), store.kept(id))?;
+    let waits_for = api.service().waits_for(&run).await?;
     let report = match attempts.last().and_then(|last| last.report.clone()) {
         Some(report) => Some(report),
         None => store.newest_event(id, "progress").await?.map(|event| event.body),
@@ -153,6 +157,7 @@ async fn details(api: &Api, id: &str) -> Result<RunDetails, ApiError> {
     let part = |name: &str| report.as_ref().and_then(|report| report.get(name)).cloned();
     Ok(RunDetails {
         run,
+        waits_for,
         steps: part("steps").unwrap_or_else(|| Value::Array(Vec::new())),
         held_back_by: part("held_back_by").and_then(|words| words.as_str().map(str::to_owned)),
         errors: part("errors").unwrap_or_else(|| Value::Array(Vec::new())),

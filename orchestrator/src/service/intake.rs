@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::pipeline::{self, Arguments, Plan, Problems, RunRules, Source};
-use crate::store::{Changed, Definition, NewRun, Ruled, RunRow, StoreError, Submitted};
+use crate::store::{Changed, Definition, NewRun, Ruled, RunRow, RunState, StoreError, Submitted};
 use flight_common::{Fault, StepDescription, telemetry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -302,6 +302,17 @@ impl Service {
             under_way.stop.cancel();
         }
         Ok(row)
+    }
+
+    /// What keeps a run in the queue, in words: see [`crate::store::Store::waits_for`].
+    ///
+    /// # Errors
+    /// As [`crate::store::Store::ping`].
+    pub async fn waits_for(&self, run: &RunRow) -> Result<Option<String>, StoreError> {
+        match run.state {
+            RunState::Queued => self.0.store.waits_for(&run.id, &self.0.settings.limits).await,
+            _ => Ok(None),
+        }
     }
 
     /// Queues a run again that has failed or was cancelled: with `reuse` from where it stopped, else from the beginning;

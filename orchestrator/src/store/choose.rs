@@ -5,6 +5,7 @@
 //! starve one that has a single run, even where only one run goes at a time.
 
 use std::collections::HashMap;
+use std::fmt;
 
 /// How many runs may be under way, over all replicas. Counted from the store itself each time, so that no slot can leak.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +85,8 @@ pub(super) fn choose(
     under_way.iter().for_each(|run| tally.add(run));
     let mut left: Vec<&Waiting> = waiting.iter().collect();
     let mut chosen = Vec::new();
-    while chosen.len() < want && tally.runs < limits.runs {
-        let fits = left.iter().enumerate().filter(|(_, run)| tally.has_room(run, limits));
+    while chosen.len() < want {
+        let fits = left.iter().enumerate().filter(|(_, run)| tally.full(run, limits).is_none());
         // The first of equals is the one that has waited longest.
         let next = fits.min_by_key(|(_, run)| {
             (std::cmp::Reverse(run.priority), tally.of_pipeline(&run.pipeline), turns.of(&run.pipeline))
@@ -96,6 +97,37 @@ pub(super) fn choose(
         left.remove(place);
     }
     chosen
+}
+
+/// Which limit holds a run back beside those that are under way, in words.
+pub(super) fn waits_for(run: &Waiting, under_way: &[Waiting], limits: &Limits) -> Option<String> {
+    let mut tally = Tally::default();
+    under_way.iter().for_each(|run| tally.add(run));
+    tally.full(run, limits).map(|full| full.to_string())
+}
+
+/// A limit that is reached.
+enum Full<'a> {
+    Runs(usize),
+    Pipeline { name: &'a str, most: usize, own: bool },
+    Service { name: &'a str, most: usize },
+    Series(&'a str),
+}
+
+impl fmt::Display for Full<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Runs(most) => write!(f, "at most {most} may run at a time: --max-runs"),
+            Self::Pipeline { name, most, own } => {
+                let limit = if *own { "its `concurrency`" } else { "--max-runs-per-pipeline" };
+                write!(f, "at most {most} of the pipeline {name} may run at a time: {limit}")
+            }
+            Self::Service { name, most } => {
+                write!(f, "at most {most} that use {name} may run at a time: --max-runs-per-step")
+            }
+            Self::Series(name) => write!(f, "earlier runs of {name} are under way"),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -122,15 +154,24 @@ impl<'a> Tally<'a> {
         self.pipelines.get(pipeline).copied().unwrap_or(0)
     }
 
-    fn has_room(&self, run: &Waiting, limits: &Limits) -> bool {
-        let service_full = |service: &String| {
-            let most = limits.per_service.get(service);
-            most.is_some_and(|most| self.services.get(service.as_str()).copied().unwrap_or(0) >= *most)
-        };
-        let of_series = run.series.as_ref().and_then(|series| self.series.get(series.as_str())).copied().unwrap_or(0);
-        run.of_series.is_none_or(|most| of_series < most)
-            && self.of_pipeline(&run.pipeline) < run.concurrency.unwrap_or(limits.per_pipeline)
-            && !run.services.iter().any(service_full)
+    /// The limit that keeps this run from being under way as well.
+    fn full<'r>(&self, run: &'r Waiting, limits: &Limits) -> Option<Full<'r>> {
+        let reached = |counts: &HashMap<&str, usize>, name: &str, most| counts.get(name).copied().unwrap_or(0) >= most;
+        let most = run.concurrency.unwrap_or(limits.per_pipeline);
+        if self.runs >= limits.runs {
+            return Some(Full::Runs(limits.runs));
+        }
+        if reached(&self.pipelines, &run.pipeline, most) {
+            return Some(Full::Pipeline { name: &run.pipeline, most, own: run.concurrency.is_some() });
+        }
+        let series = run.series.as_deref().zip(run.of_series);
+        if let Some((name, _)) = series.filter(|(name, most)| reached(&self.series, name, *most)) {
+            return Some(Full::Series(name));
+        }
+        run.services.iter().find_map(|name| {
+            let most = limits.per_service.get(name).copied().filter(|most| reached(&self.services, name, *most))?;
+            Some(Full::Service { name, most })
+        })
     }
 }
 
@@ -188,6 +229,21 @@ mod tests {
             of("7", "backfill:day", Some(2)),
         ];
         assert_eq!(choose(&waiting, &under_way, &Limits::default(), &Turns::default(), 9), ["4", "5", "6"]);
+    }
+
+    #[test]
+    fn the_limit_that_holds_a_run_back_is_told() {
+        let uses = |name: &str| HashMap::from([(name.to_owned(), 1)]);
+        let of = |origin, of_series| Waiting { series: Waiting::series_of(origin), of_series, ..run("1", "a", 0) };
+        let told = |run: &Waiting, limits| waits_for(run, &[of("schedule:day", None)], &limits).unwrap_or_default();
+        let runs = told(&run("2", "b", 0), Limits { runs: 1, ..Limits::default() });
+        assert_eq!(runs, "at most 1 may run at a time: --max-runs");
+        let pipeline = told(&run("2", "a", 0), Limits { per_pipeline: 1, ..Limits::default() });
+        assert_eq!(pipeline, "at most 1 of the pipeline a may run at a time: --max-runs-per-pipeline");
+        let step = told(&run("2", "b", 0), Limits { per_service: uses("extract-csv"), ..Limits::default() });
+        assert_eq!(step, "at most 1 that use extract-csv may run at a time: --max-runs-per-step");
+        assert_eq!(told(&of("catch-up:day", Some(1)), Limits::default()), "earlier runs of day are under way");
+        assert_eq!(told(&run("2", "b", 0), Limits::default()), "");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! any replica may take the run. Each taking raises the run's *fence*, and whatever a replica writes names the fence it
 //! was given: one that lost its lease without knowing can change nothing any more.
 
-use super::choose::{Limits, Turns, Waiting, choose};
+use super::choose::{Limits, Turns, Waiting, choose, waits_for};
 use super::moves::NOBODYS_LEASE;
 use super::{RunState, Store, StoreError, Tx, json, millis};
 use serde_json::{Value, json};
@@ -137,6 +137,29 @@ impl Store {
             claims.extend(self.take(tx, owner, lease, &id, From::QUEUE).await?);
         }
         Ok(Taken { claims, left })
+    }
+
+    /// Why a queued run does not run yet, in words: the time of its next attempt, or a limit. Nothing for one that is not
+    /// queued, or is as good as taken.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn waits_for(&self, id: &str, limits: &Limits) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT id, pipeline, priority, concurrency, origin, of_series, services, not_before - {now} AS pause
+             FROM runs WHERE state = 'queued' AND id = $1";
+        let Some(run) = sqlx::query(self.sql(sql)).bind(id).fetch_optional(&self.reader).await? else {
+            return Ok(None);
+        };
+        if let Ok(pause @ 1..) = run.try_get::<i64, _>("pause") {
+            return Ok(Some(format!("its next attempt begins in {} s", pause.unsigned_abs().div_ceil(1000))));
+        }
+        let under_way = sqlx::query(
+            "SELECT id, pipeline, priority, concurrency, origin, of_series, services
+             FROM runs WHERE state IN ('running', 'cancelling')",
+        );
+        let under_way = under_way.fetch_all(&self.reader).await?;
+        let under_way = under_way.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
+        Ok(waits_for(&waiting(&run)?, &under_way, limits))
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {

@@ -66,7 +66,10 @@ async fn one_run_at_a_time_where_the_pipeline_says_so() {
     let other = Submission { pipeline: Some("other".to_owned()), body: CHAIN.to_owned(), ..Submission::default() };
     let other = replica.service.submit(other).await.expect("a good pipeline").run.id;
     replica.until(&other, RunState::Done).await;
-    assert_eq!(replica.service.store().run(&second).await.expect("there").state, RunState::Queued);
+    let waiting = replica.service.store().run(&second).await.expect("there");
+    assert_eq!(waiting.state, RunState::Queued);
+    let words = replica.service.waits_for(&waiting).await.expect("it answers");
+    assert_eq!(words.as_deref(), Some("at most 1 of the pipeline test may run at a time: its `concurrency`"));
     replica.service.cancel(&first, "ann").await.expect("it runs");
     replica.until(&second, RunState::Running).await;
 }

@@ -121,6 +121,8 @@ async fn a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again(
     let later = Ending::Retry(Fault::upstream("not yet"), Duration::from_secs(3600));
     store.end(&first.lease, &later, &json!({})).await.expect("it waits");
     let limits = Limits::default();
+    let words = store.waits_for("1", &limits).await.expect("it answers").expect("it waits");
+    assert_eq!(words.replace("3599", "3600"), "its next attempt begins in 3600 s");
     let taken = store.claim("me", LEASE, 9, &limits).await.expect("it answers");
     assert_eq!(taken.claims.iter().map(|one| one.lease.run.as_str()).collect::<Vec<_>>(), ["3"]);
     store.end(&taken.claims[0].lease, &Ending::Done, &json!({})).await.expect("ended");

@@ -42,6 +42,9 @@ pub fn run(details: &RunDetails) -> String {
     if let Some(at) = run.scheduled_at {
         let _ = writeln!(text, "scheduled for {}", when_in(&Local, at));
     }
+    if let Some(words) = &details.waits_for {
+        let _ = writeln!(text, "waits: {words}");
+    }
     for (name, value) in &run.params {
         let _ = writeln!(text, "param {name}={}", word(value));
     }
