@@ -186,7 +186,7 @@ async fn upload(
     body: Body,
 ) -> Result<Response, ApiError> {
     let root = api.service().data_root().clone();
-    let place = root.locate(&path, "path")?;
+    let place = root.locate_upload(&path, "path")?;
     let expected = expected(&headers)?;
     check(&expected, there(&root, &path).await?.as_deref(), &path)?;
     // So many are promised; more may come.

@@ -7,10 +7,24 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
-/// A JSON body, and a JSON answer.
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(ApiError))]
+/// A JSON body, which is an object, and a JSON answer.
 pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let body = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await?;
+        let request = Request::from_parts(parts, body.clone().into());
+        let axum::Json(value) = axum::Json::from_request(request, state).await?;
+        // An array would be taken for the fields in their order.
+        match body.trim_ascii_start().first() {
+            Some(b'{') => Ok(Self(value)),
+            _ => Err(ApiError::bad_request("the body is no JSON object")),
+        }
+    }
+}
 
 impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
     fn into_response(self) -> axum::response::Response {

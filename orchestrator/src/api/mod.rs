@@ -51,6 +51,8 @@ pub use tokens::NewToken;
 use crate::service::Service;
 use auth::Caller;
 use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
 use flight_common::Fault;
 use problem::PROBLEM;
 use seats::{Seat, Seats};
@@ -142,7 +144,9 @@ impl Api {
     pub fn router(&self) -> Router {
         let (router, document) = routes().split_for_parts();
         let docs = SwaggerUi::new("/docs").url("/openapi.json", named(document));
-        guard::guarded(router.with_state(self.clone()).merge(docs), self)
+        // Who opens the address in a browser looks for a page.
+        let front = get(|| async { Redirect::temporary("/docs/") });
+        guard::guarded(router.with_state(self.clone()).merge(docs).route("/", front), self)
     }
 }
 

@@ -32,7 +32,7 @@ impl Inner {
             return Err(Fault::bad_params(format!("\"{path}\" is no place to put rows"))
                 .help("put them to datasets/<path>, as in datasets/in/orders.parquet"));
         };
-        let place = self.service.data_root().locate(&file_path, "path")?;
+        let place = self.service.data_root().locate_upload(&file_path, "path")?;
         let format = Format::of(&file_path).ok_or_else(|| {
             Fault::bad_params(format!("{file_path} does not say what it should be"))
                 .help("end its name with .parquet, .arrow, .csv, .json or .jsonl")

@@ -54,6 +54,8 @@ async fn tokens_are_made_shown_once_and_revoked() {
     assert_eq!(made.status(), StatusCode::CREATED);
     let made: Value = made.json().await.expect("JSON");
     let secret = made["secret"].as_str().expect("a secret");
+    let array = running.request(Method::POST, "/api/v1/tokens").json(&json!(["ci", "admin"]));
+    problem(array.send().await.expect("an answer"), StatusCode::BAD_REQUEST).await;
     let listed = running.get("/api/v1/tokens").await;
     assert!(listed.as_array().expect("a list").iter().any(|one| one["name"] == "ci"));
     assert!(!listed.to_string().contains(secret));

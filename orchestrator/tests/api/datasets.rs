@@ -17,6 +17,8 @@ async fn data_sets_are_uploaded_whole_or_not_at_all() {
     problem(put("in/b.csv", "x".repeat(2000)).await.expect("an answer"), StatusCode::PAYLOAD_TOO_LARGE).await;
     problem(put("in%2F..%2F..%2Fb.csv", "x".to_owned()).await.expect("an answer"), StatusCode::FORBIDDEN).await;
     problem(put(".quiver/b.csv", "x".to_owned()).await.expect("an answer"), StatusCode::FORBIDDEN).await;
+    problem(put("in/.b.csv", "x".to_owned()).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
+    problem(put("in/b%0A.csv", "x".to_owned()).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
     let again = running.request(Method::PUT, "/api/v1/datasets/in/a.csv").header("if-none-match", "*").body("x").send();
     problem(again.await.expect("an answer"), StatusCode::PRECONDITION_FAILED).await;
 

@@ -52,6 +52,24 @@ impl DataRoot {
         Ok(relative)
     }
 
+    /// The same for a file that is sent to be kept, whose names must be ones that [`DataRoot::files`] shows and that a line
+    /// of text can hold.
+    ///
+    /// # Errors
+    /// As [`DataRoot::locate`]; [`crate::FaultKind::BadParams`] for other names.
+    pub fn locate_upload(&self, given: &str, param: &str) -> Result<PathBuf, Fault> {
+        let path = self.locate(given, param)?;
+        let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
+        let refuse = |what: String, help: &str| Err(Fault::bad_params(what).help(help));
+        if let Some(name) = names.iter().find(|name| name.starts_with('.')) {
+            return refuse(format!("{name} begins with a dot, and would not be listed"), "choose a name without it");
+        }
+        if let Some(name) = names.iter().find(|name| name.contains(char::is_control)) {
+            return refuse(format!("{name:?} holds a control character"), "choose a name without it");
+        }
+        Ok(path)
+    }
+
     /// The files whose paths match a user's pattern, in the order of their paths: `*` and `?` stand for what lies within a
     /// folder, `**` for any folders, `[ab]` for one of these characters. `param` is named in errors.
     ///
