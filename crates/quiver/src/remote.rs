@@ -32,12 +32,18 @@ impl Remote {
     /// The orchestrator at this URL, whose certificate may be signed by those of a file.
     ///
     /// # Errors
-    /// [`FaultKind::BadParams`] for what is no URL, and for a file that holds no certificates.
+    /// [`FaultKind::BadParams`] for what is no URL, what can be no token, and a file that holds no certificates.
     pub fn new(url: &str, token: Option<String>, ca_cert: Option<&Path>) -> Result<Self, Fault> {
         let wrong = |why: String| Fault::bad_params(why).help("write it as in http://localhost:8080");
         let parsed = Url::parse(url).map_err(|error| wrong(format!("\"{url}\" is no URL: {error}")))?;
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
             return Err(wrong(format!("\"{url}\" is no URL of an orchestrator")));
+        }
+        // An empty variable is as good as none.
+        let token = token.filter(|token| !token.is_empty());
+        if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(Fault::bad_params("the token holds what no token holds, such as a space or the end of a line")
+                .help("it is the one word that `quiver token create` shows"));
         }
         // Another part of the process may have chosen it already: it is the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -127,7 +127,7 @@ async fn the_store(args: &DoctorArgs) -> Finding {
 async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
     let remote = match args.remote.open() {
         Ok(remote) => remote,
-        Err(fault) => return vec![Finding::of("orchestrator", Err(fault), "")],
+        Err(fault) => return vec![Finding::of("orchestrator", Err(fault), "look at --url, --token and --config")],
     };
     let response = match remote.call(Method::GET, &["ready"]).send().await {
         Ok(response) => response,

@@ -25,6 +25,10 @@ pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
         true => Keeper::Orchestrator(args.remote.open()?),
         false => Keeper::Store(the_store(&args).await?),
     };
+    let whom = match &keeper {
+        Keeper::Orchestrator(remote) => remote.url().to_owned(),
+        Keeper::Store(_) => format!("the orchestrator of {}", place(&args)?),
+    };
     match args.command {
         TokenCommand::Create { name, role, good_for } => {
             let NewToken { token, secret } = match &keeper {
@@ -41,7 +45,8 @@ pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
             match args.json {
                 true => print_json(&NewToken { token, secret })?,
                 false => {
-                    show::tell(format_args!("{} may call as {}. This is shown once:", token.name, token.role.name()));
+                    let (name, role) = (&token.name, token.role.name());
+                    show::tell(format_args!("{name} may call {whom} as {role}. This is shown once:"));
                     print(format!("{secret}\n").as_bytes())?;
                 }
             }
@@ -76,10 +81,14 @@ async fn the_store(args: &TokenArgs) -> Result<Store, Fault> {
     if let Some(store) = store::open_made(url, &args.root).await? {
         return Ok(store);
     }
-    let place = match url {
-        Some(url) => passwords::hidden(url),
-        None => args.root.open()?.to_string(),
-    };
-    Err(Fault::not_found(format!("no orchestrator has kept anything at {place} yet"))
+    Err(Fault::not_found(format!("no orchestrator has kept anything at {} yet", place(args)?))
         .help("--data-root or --store names another place, --url an orchestrator that runs"))
+}
+
+/// Where that store is.
+fn place(args: &TokenArgs) -> Result<String, Fault> {
+    match args.store.as_deref() {
+        Some(url) => Ok(passwords::hidden(url)),
+        None => Ok(args.root.open()?.to_string()),
+    }
 }

@@ -102,7 +102,11 @@ impl RemoteOptions {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => return Ok(Config::default()),
-            Err(error) => return Err(Fault::io(path.display(), &error)),
+            Err(error) => {
+                return Err(
+                    Fault::io(path.display(), &error).help("--config or QUIVER_CONFIG names the configuration file")
+                );
+            }
         };
         serde_saphyr::from_str(&text).map_err(|error| {
             Fault::bad_params(format!("{} cannot be read: {error}", path.display()))
