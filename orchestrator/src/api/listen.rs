@@ -2,7 +2,8 @@
 
 use super::Api;
 use crate::tls::Tls;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use flight_common::Fault;
 use hyper_util::rt::TokioTimer;
@@ -39,12 +40,14 @@ impl ApiServer {
         let address = listener.local_addr().map_err(failed)?;
         let handle = Handle::new();
         let routes = api.router().into_make_service();
+        let server = axum_server::from_tcp(listener).map_err(failed)?;
+        // An event is small, and the next one would wait until it is acknowledged.
+        let at_once = NoDelayAcceptor::new();
         let serving = match tls {
-            None => tokio::spawn(prompt(axum_server::from_tcp(listener).map_err(failed)?, &handle).serve(routes)),
+            None => tokio::spawn(prompt(server.acceptor(at_once), &handle).serve(routes)),
             Some(tls) => {
-                let config = RustlsConfig::from_config(tls.config());
-                let server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
-                tokio::spawn(prompt(server, &handle).serve(routes))
+                let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls.config())).acceptor(at_once);
+                tokio::spawn(prompt(server.acceptor(acceptor), &handle).serve(routes))
             }
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
