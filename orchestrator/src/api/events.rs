@@ -129,7 +129,7 @@ enum Next {
 impl Follow {
     /// Waits for events, or the end of the run.
     async fn next(&mut self) -> Result<Next, StoreError> {
-        let mut changes = self.store.changes();
+        let mut changes = self.store.changes(&self.run);
         loop {
             // Asked before the events are: what came between the two is seen the next time.
             let run = self.store.run(&self.run).await?;

@@ -49,7 +49,7 @@ impl Inner {
     /// Waits until a run has ended, or for a while.
     async fn news(&self, id: &str) -> Result<RunRow, Fault> {
         let store = self.service.store();
-        let mut changes = store.changes();
+        let mut changes = store.changes(id);
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             let run = store.run(id).await?;

@@ -106,6 +106,7 @@ impl Store {
         kind: &str,
         body: &Value,
     ) -> Result<(), StoreError> {
+        tx.touch(run);
         sqlx::query(self.sql("INSERT INTO events (run_id, seq, at, kind, body) VALUES ($1, $2, {now}, $3, $4)"))
             .bind(run)
             .bind(seq)

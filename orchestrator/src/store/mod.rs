@@ -19,6 +19,7 @@
 //! | [`schedules`] | what runs by itself, and when it is due |
 //! | [`tokens`] | who may call |
 //! | [`writer`] | who writes, and when it is on the disk |
+//! | [`news`] | who is told of what was written |
 
 mod audit;
 mod choose;
@@ -29,6 +30,7 @@ mod expected;
 mod forget;
 mod kept;
 mod moves;
+mod news;
 mod outbox;
 mod pipelines;
 mod queue;
@@ -104,9 +106,9 @@ impl Store {
         self.dialect.name()
     }
 
-    /// Told whenever this process has written something.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.writer.changes()
+    /// Told whenever this process has written something that happened to this run; now and then also of others.
+    pub fn changes(&self, run: &str) -> watch::Receiver<()> {
+        self.writer.news().of(run)
     }
 
     /// Whether it answers, and can be written.

@@ -8,11 +8,12 @@
 //! PostgreSQL has many writers, and gathers their commits itself.
 
 use super::dialect::Dialect;
+use super::news::{News, Touched};
 use super::{PATIENCE, StoreError};
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::time::timeout;
 
 /// Where transactions that write begin and end. Cheap to clone.
@@ -22,8 +23,8 @@ pub(super) struct Writer {
     dialect: Dialect,
     /// Whoever holds it has the turn. Of use where there is one writer.
     turn: Arc<Mutex<Turn>>,
-    /// Counts what this process wrote: whoever waits for news need not ask again and again.
-    changed: watch::Sender<u64>,
+    /// Whoever waits for what this process writes of a run need not ask again and again.
+    news: News,
 }
 
 #[derive(Debug, Default)]
@@ -57,31 +58,47 @@ impl Shared {
 }
 
 /// What one caller writes: dropped without [`Writer::end`], nothing.
-pub(super) enum Tx {
+pub(super) struct Tx {
+    place: Place,
+    touched: Touched,
+}
+
+enum Place {
     Own(Transaction<'static, Any>),
     Shared(Member),
 }
 
+impl Tx {
+    fn at(place: Place) -> Self {
+        Self { place, touched: Touched::default() }
+    }
+
+    /// Something happens to this run: whoever waits for that is told once it is on the disk.
+    pub fn touch(&mut self, run: &str) {
+        self.touched.add(run);
+    }
+}
+
 /// A caller whose turn it is to write into a shared transaction.
-pub(super) struct Member {
+struct Member {
     turn: OwnedMutexGuard<Turn>,
     over: bool,
 }
 
 impl Writer {
     pub fn new(pool: AnyPool, dialect: Dialect) -> Self {
-        Self { pool, dialect, turn: Arc::default(), changed: watch::Sender::new(0) }
+        Self { pool, dialect, turn: Arc::default(), news: News::new() }
     }
 
-    /// Told whenever this process has written something.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Who is told of what is written.
+    pub fn news(&self) -> &News {
+        &self.news
     }
 
     /// Begins to write, perhaps among others who do.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return Ok(Tx::Own(self.own().await?));
+            return Ok(Tx::at(Place::Own(self.own().await?)));
         }
         let mut turn = self.turn().await?;
         if turn.open.as_ref().is_some_and(|shared| shared.given_up) {
@@ -98,14 +115,14 @@ impl Writer {
         let release = before.map(|before| format!("RELEASE {before}; ")).unwrap_or_default();
         let mut member = Member { turn, over: false };
         sqlx::query(AssertSqlSafe(format!("{release}SAVEPOINT {own}"))).execute(&mut *member).await?;
-        Ok(Tx::Shared(member))
+        Ok(Tx::at(Place::Shared(member)))
     }
 
     /// Begins to write when all that was written is on the disk: for a caller who changes more than the database by what it
     /// reads, or takes long.
     pub async fn begin_alone(&self) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return Ok(Tx::Own(self.own().await?));
+            return Ok(Tx::at(Place::Own(self.own().await?)));
         }
         let mut turn = self.turn().await?;
         let turn = apart(async move {
@@ -118,15 +135,15 @@ impl Writer {
     /// Commits what went well, and undoes what did not. Returns when all that the caller wrote and saw is on the disk.
     pub async fn end<T>(&self, tx: Tx, done: Result<T, StoreError>) -> Result<T, StoreError> {
         let good = done.is_ok();
-        let changed = self.changed.clone();
+        let news = self.news.clone();
         let ended = async move {
-            match tx {
-                Tx::Own(own) if good => own.commit().await?,
-                Tx::Own(own) => own.rollback().await?,
-                Tx::Shared(member) => member.end(good).await?,
+            match tx.place {
+                Place::Own(own) if good => own.commit().await?,
+                Place::Own(own) => own.rollback().await?,
+                Place::Shared(member) => member.end(good).await?,
             }
             if good {
-                changed.send_modify(|count| *count += 1);
+                news.tell(tx.touched);
             }
             Ok(())
         };
@@ -150,7 +167,7 @@ impl Writer {
     async fn first(&self, mut turn: OwnedMutexGuard<Turn>) -> Result<Tx, StoreError> {
         turn.open = Some(Shared { transaction: self.own().await?, waiting: Vec::new(), members: 1, given_up: false });
         turn.count += 1;
-        Ok(Tx::Shared(Member { turn, over: false }))
+        Ok(Tx::at(Place::Shared(Member { turn, over: false })))
     }
 }
 
@@ -249,18 +266,18 @@ impl Deref for Tx {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        match self {
-            Self::Own(own) => own,
-            Self::Shared(member) => member,
+        match &self.place {
+            Place::Own(own) => own,
+            Place::Shared(member) => member,
         }
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        match self {
-            Self::Own(own) => own,
-            Self::Shared(member) => member,
+        match &mut self.place {
+            Place::Own(own) => own,
+            Place::Shared(member) => member,
         }
     }
 }

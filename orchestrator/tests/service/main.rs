@@ -75,7 +75,7 @@ impl Replica {
 
     async fn until_true(&self, run: &str, enough: impl Fn(&RunRow) -> bool) -> RunRow {
         let store = self.service.store();
-        let mut changes = store.changes();
+        let mut changes = store.changes(run);
         let waiting = async {
             loop {
                 let row = store.run(run).await.expect("it is there");
