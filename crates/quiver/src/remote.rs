@@ -43,7 +43,9 @@ impl Remote {
         let token = token.filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(Fault::bad_params("the token holds what no token holds, such as a space or the end of a line")
-                .help("it is the one word that `quiver token create` shows"));
+                .help(
+                    "it is the one word that `quiver token create` shows: look at --token, QUIVER_TOKEN or the context",
+                ));
         }
         // Another part of the process may have chosen it already: it is the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -141,7 +141,7 @@ impl Follow {
             if run.state.is_final() {
                 return Ok(Next::End(run.state.name()));
             }
-            // A time-out only means that nothing was written by this process.
+            // A time-out only means that this process has written nothing of it.
             let _ = tokio::time::timeout(POLL, changes.changed()).await;
         }
     }

@@ -124,7 +124,7 @@ pub struct RunDetails {
     /// The steps of the last attempt: at its end with all their figures, before with their status and rows.
     #[schema(value_type = Vec<Object>)]
     pub steps: Value,
-    /// What a queued run waits for, in words: a limit, or the time of its next attempt.
+    /// What a queued run waits for, in words: a limit, an earlier run, or the time of its next attempt.
     #[serde(default)]
     pub waits_for: Option<String>,
     /// Which step held the run back, in words.

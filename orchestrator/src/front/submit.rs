@@ -10,6 +10,7 @@ use crate::store::{Role, RunRow, RunState};
 use arrow_flight::{FlightDescriptor, FlightInfo, PollInfo};
 use bytes::Bytes;
 use flight_common::{Fault, FaultKind};
+use serde_json::Value;
 use std::time::Duration;
 
 /// How long an answer waits for news.
@@ -38,7 +39,9 @@ impl Inner {
     /// What is wrong with it, or with the pipeline.
     pub async fn submit(&self, request: &[u8], caller: &Caller) -> Result<RunRow, Fault> {
         caller.may(Role::Operator)?;
-        let request: RunRequest = serde_json::from_slice(request).map_err(|error| {
+        // An array would be taken for the fields in their order.
+        let fields = serde_json::from_slice(request).map(Value::Object);
+        let request: RunRequest = fields.and_then(serde_json::from_value).map_err(|error| {
             Fault::bad_params(format!("this is no request to run: {error}"))
                 .help(r#"send {"yaml": "…"} or {"pipeline": "name"}"#)
         })?;
@@ -56,7 +59,7 @@ impl Inner {
             if run.state.is_final() || tokio::time::Instant::now() >= until {
                 return Ok(run);
             }
-            // A time-out only means that this process has written nothing.
+            // A time-out only means that this process has written nothing of it.
             let _ = tokio::time::timeout(LOOK, changes.changed()).await;
         }
     }

@@ -304,15 +304,19 @@ impl Service {
         Ok(row)
     }
 
-    /// What keeps a run in the queue, in words: see [`crate::store::Store::waits_for`].
+    /// What keeps a run in the queue, in words: see [`crate::store::Store::waits_for`]. One that any replica may take waits until
+    /// one can.
     ///
     /// # Errors
     /// As [`crate::store::Store::ping`].
     pub async fn waits_for(&self, run: &RunRow) -> Result<Option<String>, StoreError> {
-        match run.state {
-            RunState::Queued => self.0.store.waits_for(&run.id, &self.0.settings.limits).await,
-            _ => Ok(None),
+        if run.state != RunState::Queued {
+            return Ok(None);
         }
+        let words = self.0.store.waits_for(&run.id, &self.0.settings.limits).await?;
+        let slots = self.0.settings.slots;
+        let full = || format!("this orchestrator runs at most {slots} at a time: --slots");
+        Ok(words.or_else(|| (self.under_way().len() >= slots).then(full)))
     }
 
     /// Queues a run again that has failed or was cancelled: with `reuse` from where it stopped, else from the beginning;

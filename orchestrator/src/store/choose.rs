@@ -37,13 +37,16 @@ pub(super) struct Waiting {
     pub services: Vec<String>,
 }
 
+/// How the origin of a run of a backfill begins.
+const BACKFILL: &str = "backfill:";
+
 impl Waiting {
     /// What runs of this origin belong to: those of a schedule whose times came, and those whose times were missed, together;
     /// those of a backfill by themselves.
     pub fn series_of(origin: &str) -> Option<String> {
         let name = ["schedule:", "catch-up:"].iter().find_map(|begin| origin.strip_prefix(begin));
         // No name of a schedule has a colon.
-        name.or(Some(origin).filter(|origin| origin.starts_with("backfill:"))).map(str::to_owned)
+        name.or(Some(origin).filter(|origin| origin.starts_with(BACKFILL))).map(str::to_owned)
     }
 }
 
@@ -111,7 +114,7 @@ enum Full<'a> {
     Runs(usize),
     Pipeline { name: &'a str, most: usize, own: bool },
     Service { name: &'a str, most: usize },
-    Series(&'a str),
+    Series { name: &'a str, most: usize },
 }
 
 impl fmt::Display for Full<'_> {
@@ -125,7 +128,10 @@ impl fmt::Display for Full<'_> {
             Self::Service { name, most } => {
                 write!(f, "at most {most} that use {name} may run at a time: --max-runs-per-step")
             }
-            Self::Series(name) => write!(f, "earlier runs of {name} are under way"),
+            Self::Series { name, most } => match name.strip_prefix(BACKFILL) {
+                Some(name) => write!(f, "at most {most} of the backfill {name} may run at a time: its --concurrency"),
+                None => write!(f, "the runs of the schedule {name} run one after another"),
+            },
         }
     }
 }
@@ -165,8 +171,8 @@ impl<'a> Tally<'a> {
             return Some(Full::Pipeline { name: &run.pipeline, most, own: run.concurrency.is_some() });
         }
         let series = run.series.as_deref().zip(run.of_series);
-        if let Some((name, _)) = series.filter(|(name, most)| reached(&self.series, name, *most)) {
-            return Some(Full::Series(name));
+        if let Some((name, most)) = series.filter(|(name, most)| reached(&self.series, name, *most)) {
+            return Some(Full::Series { name, most });
         }
         run.services.iter().find_map(|name| {
             let most = limits.per_service.get(name).copied().filter(|most| reached(&self.services, name, *most))?;
@@ -242,7 +248,11 @@ mod tests {
         assert_eq!(pipeline, "at most 1 of the pipeline a may run at a time: --max-runs-per-pipeline");
         let step = told(&run("2", "b", 0), Limits { per_service: uses("extract-csv"), ..Limits::default() });
         assert_eq!(step, "at most 1 that use extract-csv may run at a time: --max-runs-per-step");
-        assert_eq!(told(&of("catch-up:day", Some(1)), Limits::default()), "earlier runs of day are under way");
+        let series = told(&of("catch-up:day", Some(1)), Limits::default());
+        assert_eq!(series, "the runs of the schedule day run one after another");
+        let backfilled = waits_for(&of("backfill:x", Some(1)), &[of("backfill:x", Some(1))], &Limits::default());
+        let words = "at most 1 of the backfill x may run at a time: its --concurrency";
+        assert_eq!(backfilled.as_deref(), Some(words));
         assert_eq!(told(&run("2", "b", 0), Limits::default()), "");
     }
 

@@ -80,6 +80,13 @@ pub struct Taken {
     pub left: bool,
 }
 
+/// Whether the run `r` is of a schedule, and comes after one of it that waits to be tried again: that is not under way
+/// meanwhile, and is not over either.
+const OVERTAKES: &str =
+    "(COALESCE(r.of_series, 0) = 1 AND (r.origin LIKE 'schedule:%' OR r.origin LIKE 'catch-up:%') AND EXISTS (
+    SELECT 1 FROM runs b WHERE b.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10))
+      AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))";
+
 /// Of each pipeline, this many are looked at, or as many as are wanted: limits may hold up the first ones while others could
 /// go. Nobody else writes meanwhile.
 const HEAD: usize = 16;
@@ -139,27 +146,35 @@ impl Store {
         Ok(Taken { claims, left })
     }
 
-    /// Why a queued run does not run yet, in words: the time of its next attempt, or a limit. Nothing for one that is not
-    /// queued, or is as good as taken.
+    /// Why no replica may take a queued run yet, in words: the time of its next attempt, or what must end before. Nothing for
+    /// one that is not queued, or may be taken.
     ///
     /// # Errors
     /// As [`Store::ping`].
     pub async fn waits_for(&self, id: &str, limits: &Limits) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT id, pipeline, priority, concurrency, origin, of_series, services, not_before - {now} AS pause
-             FROM runs WHERE state = 'queued' AND id = $1";
-        let Some(run) = sqlx::query(self.sql(sql)).bind(id).fetch_optional(&self.reader).await? else {
+        let sql = format!(
+            "SELECT id, pipeline, priority, concurrency, origin, of_series, services, not_before - {{now}} AS pause,
+               CASE WHEN {OVERTAKES} THEN 1 ELSE 0 END AS overtakes
+             FROM runs r WHERE state = 'queued' AND id = $1"
+        );
+        let Some(row) = sqlx::query(self.sql(&sql)).bind(id).fetch_optional(&self.reader).await? else {
             return Ok(None);
         };
-        if let Ok(pause @ 1..) = run.try_get::<i64, _>("pause") {
-            return Ok(Some(format!("its next attempt begins in {} s", pause.unsigned_abs().div_ceil(1000))));
+        let (run, pause) = (waiting(&row)?, row.try_get::<i64, _>("pause")?);
+        if pause > 0 {
+            return Ok(Some(format!("its next attempt is due in {} s", pause.unsigned_abs().div_ceil(1000))));
+        }
+        if row.try_get::<i64, _>("overtakes")? != 0 {
+            let schedule = run.series.unwrap_or_default();
+            return Ok(Some(format!("an earlier run of the schedule {schedule} waits for its next attempt")));
         }
         let under_way = sqlx::query(
             "SELECT id, pipeline, priority, concurrency, origin, of_series, services
-             FROM runs WHERE state IN ('running', 'cancelling')",
+             FROM runs WHERE state IN ('running', 'cancelling') AND id <> $1",
         );
-        let under_way = under_way.fetch_all(&self.reader).await?;
+        let under_way = under_way.bind(id).fetch_all(&self.reader).await?;
         let under_way = under_way.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
-        Ok(waits_for(&waiting(&run)?, &under_way, limits))
+        Ok(waits_for(&run, &under_way, limits))
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -202,8 +217,7 @@ impl Store {
     }
 
     /// The head of each pipeline's queue, oldest runs first, without those whose schedule or backfill lets no more run: they
-    /// could be the whole head, and hold up all others. A run of a schedule that comes after the others of it does not
-    /// overtake one that waits to be tried again: that is not under way meanwhile, and is not over either.
+    /// could be the whole head, and hold up all others.
     async fn waiting(&self, tx: &mut Tx, head: usize) -> Result<Vec<Waiting>, StoreError> {
         // Steps from name to name along the index, however long the queue is. (PostgreSQL may keep a plan from when it was
         // empty, and for `MIN` would read all of it.)
@@ -219,19 +233,16 @@ impl Store {
         let mut all = Vec::new();
         for row in pipelines.fetch_all(&mut **tx).await? {
             let pipeline: String = row.try_get(0)?;
-            let rows = sqlx::query(self.sql(
+            let sql = format!(
                 "SELECT id, pipeline, priority, concurrency, origin, of_series, services FROM runs r
-                 WHERE state = 'queued' AND pipeline = $1 AND not_before <= {now}
+                 WHERE state = 'queued' AND pipeline = $1 AND not_before <= {{now}}
                    AND (of_series IS NULL OR of_series > (
                      SELECT COUNT(*) FROM runs u WHERE u.state IN ('running', 'cancelling') AND (u.origin = r.origin
                        OR r.origin NOT LIKE 'backfill:%'
                          AND u.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10)))))
-                   AND NOT (COALESCE(of_series, 0) = 1 AND (origin LIKE 'schedule:%' OR origin LIKE 'catch-up:%') AND EXISTS (
-                     SELECT 1 FROM runs b WHERE b.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10))
-                       AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))
-                 ORDER BY priority DESC, id LIMIT $2",
-            ));
-            let rows = rows.bind(pipeline).bind(head as i64).fetch_all(&mut **tx).await?;
+                   AND NOT {OVERTAKES} ORDER BY priority DESC, id LIMIT $2"
+            );
+            let rows = sqlx::query(self.sql(&sql)).bind(pipeline).bind(head as i64).fetch_all(&mut **tx).await?;
             for row in &rows {
                 all.push(waiting(row)?);
             }

@@ -19,6 +19,7 @@ async fn data_sets_are_uploaded_whole_or_not_at_all() {
     problem(put(".quiver/b.csv", "x".to_owned()).await.expect("an answer"), StatusCode::FORBIDDEN).await;
     problem(put("in/.b.csv", "x".to_owned()).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
     problem(put("in/b%0A.csv", "x".to_owned()).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
+    problem(put("lost+found/b.csv", "x".to_owned()).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
     let again = running.request(Method::PUT, "/api/v1/datasets/in/a.csv").header("if-none-match", "*").body("x").send();
     problem(again.await.expect("an answer"), StatusCode::PRECONDITION_FAILED).await;
 

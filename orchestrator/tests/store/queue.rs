@@ -122,7 +122,9 @@ async fn a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again(
     store.end(&first.lease, &later, &json!({})).await.expect("it waits");
     let limits = Limits::default();
     let words = store.waits_for("1", &limits).await.expect("it answers").expect("it waits");
-    assert_eq!(words.replace("3599", "3600"), "its next attempt begins in 3600 s");
+    assert_eq!(words.replace("3599", "3600"), "its next attempt is due in 3600 s");
+    let words = store.waits_for("2", &limits).await.expect("it answers");
+    assert_eq!(words.as_deref(), Some("an earlier run of the schedule hourly waits for its next attempt"));
     let taken = store.claim("me", LEASE, 9, &limits).await.expect("it answers");
     assert_eq!(taken.claims.iter().map(|one| one.lease.run.as_str()).collect::<Vec<_>>(), ["3"]);
     store.end(&taken.claims[0].lease, &Ending::Done, &json!({})).await.expect("ended");

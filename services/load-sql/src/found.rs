@@ -11,17 +11,8 @@ use flight_common::Fault;
 pub struct Found<T> {
     /// Its columns.
     pub columns: Vec<Column<T>>,
-    /// Each unique index that can decide an upsert.
-    pub unique: Vec<Unique>,
-}
-
-/// An index of which no two rows have the same values.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unique {
-    /// Its name; a primary key of SQLite has none.
-    pub name: String,
-    /// Its columns.
-    pub columns: Vec<String>,
+    /// The columns of each unique index that can decide an upsert.
+    pub unique: Vec<Vec<String>>,
 }
 
 /// A column of it.
@@ -76,24 +67,22 @@ impl<T> Found<T> {
         if let Some(column) = self.columns.iter().find(|column| column.wanted && !given(column)) {
             return Err(target.column_wanted(&column.name));
         }
-        match target.mode == Mode::Upsert && self.on_keys(target, same).is_none() {
+        match target.mode == Mode::Upsert && !self.unique.iter().any(|columns| are_keys(columns, target, same)) {
             true => Err(target.keys_not_unique()),
             false => Ok(()),
         }
     }
-
-    /// The unique index on just the keys of an upsert.
-    pub fn on_keys(&self, target: &Target, same: fn(&str, &str) -> bool) -> Option<&Unique> {
-        let has = |index: &Unique, key: &String| index.columns.iter().any(|column| same(column, key));
-        self.unique
-            .iter()
-            .find(|index| index.columns.len() == target.keys.len() && target.keys.iter().all(|key| has(index, key)))
-    }
 }
 
-/// Each unique index, from its name and each of its columns in their order. A column without a name is no plain column, and its
-/// index decides nothing.
-pub fn unique(rows: impl Iterator<Item = (String, Option<String>)>) -> Vec<Unique> {
+/// Whether these columns of an index are the keys of an upsert, in any order.
+pub fn are_keys(columns: &[String], target: &Target, same: fn(&str, &str) -> bool) -> bool {
+    let has = |key: &String| columns.iter().any(|column| same(column, key));
+    columns.len() == target.keys.len() && target.keys.iter().all(has)
+}
+
+/// The names of unique indexes with their columns, from the name and each of the columns in their order. A column without a name
+/// is no plain column, and its index decides nothing.
+pub fn unique(rows: impl Iterator<Item = (String, Option<String>)>) -> impl Iterator<Item = (String, Vec<String>)> {
     let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
     for (index, column) in rows {
         match indexes.last_mut().filter(|(name, _)| *name == index) {
@@ -101,8 +90,5 @@ pub fn unique(rows: impl Iterator<Item = (String, Option<String>)>) -> Vec<Uniqu
             None => indexes.push((index, vec![column])),
         }
     }
-    let plain = |(name, columns): (String, Vec<Option<String>>)| {
-        Some(Unique { name, columns: columns.into_iter().collect::<Option<_>>()? })
-    };
-    indexes.into_iter().filter_map(plain).collect()
+    indexes.into_iter().filter_map(|(name, columns)| Some((name, columns.into_iter().collect::<Option<_>>()?)))
 }

@@ -1,6 +1,6 @@
 //! A data root that is a folder: the operating system holds every path beneath it.
 
-use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER};
+use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER, is_hidden};
 use crate::fault::Fault;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptionsExt, Permissions, PermissionsExt};
@@ -12,8 +12,6 @@ use std::path::{Path, PathBuf};
 const LEAST_ROOM: u64 = 1 << 20;
 /// Bytes of a name, in most file systems.
 const LONGEST_NAME: usize = 255;
-/// At the top of a disk, for who repairs it; nobody else may read it.
-const LOST_AND_FOUND: &str = "lost+found";
 /// The mode of a new folder, as far as the process's mask lets it.
 const MODE: u32 = 0o777;
 /// The mode of the orchestrator's own folder.
@@ -212,7 +210,7 @@ impl Folder {
                     Ok(entry) => (entry.file_name(), entry.metadata()),
                     Err(error) => (OsString::new(), Err(error)),
                 };
-                if name.to_string_lossy().starts_with('.') || name == LOST_AND_FOUND {
+                if is_hidden(&name.to_string_lossy()) {
                     continue;
                 }
                 let path = folder.join(name);

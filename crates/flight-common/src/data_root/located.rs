@@ -1,6 +1,6 @@
 //! Which place a user's path means, and which files a pattern.
 
-use super::{DataRoot, FileEntry, LEGACY_ROOT, OWN_FOLDER, bucket};
+use super::{DataRoot, FileEntry, LEGACY_ROOT, OWN_FOLDER, bucket, is_hidden};
 use crate::fault::Fault;
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
@@ -60,14 +60,14 @@ impl DataRoot {
     pub fn locate_upload(&self, given: &str, param: &str) -> Result<PathBuf, Fault> {
         let path = self.locate(given, param)?;
         let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
-        let refuse = |what: String, help: &str| Err(Fault::bad_params(what).help(help));
-        if let Some(name) = names.iter().find(|name| name.starts_with('.')) {
-            return refuse(format!("{name} begins with a dot, and would not be listed"), "choose a name without it");
-        }
-        if let Some(name) = names.iter().find(|name| name.contains(char::is_control)) {
-            return refuse(format!("{name:?} holds a control character"), "choose a name without it");
-        }
-        Ok(path)
+        let hidden = names.iter().find(|name| is_hidden(name));
+        let broken = names.iter().find(|name| name.contains(char::is_control));
+        let what = match (hidden, broken) {
+            (Some(name), _) => format!("{name:?} would not be listed"),
+            (None, Some(name)) => format!("{name:?} holds a control character"),
+            (None, None) => return Ok(path),
+        };
+        Err(Fault::bad_params(what.clone()).help("choose another name").violation(format!("/{param}"), what))
     }
 
     /// The files whose paths match a user's pattern, in the order of their paths: `*` and `?` stand for what lies within a

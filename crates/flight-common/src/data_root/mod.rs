@@ -31,6 +31,9 @@ pub const LEGACY_ROOT: &str = "/app/data";
 /// The orchestrator's own folder in the data root. No path of a pipeline leads into it.
 pub const OWN_FOLDER: &str = ".quiver";
 
+/// At the top of a disk, for who repairs it; nobody else may read it.
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// What is said of a path that a link leads astray.
 const LEADS_OUT: &str = "leads outside the data root";
 
@@ -247,6 +250,11 @@ impl fmt::Display for DataRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.path().display().fmt(f)
     }
+}
+
+/// Whether files and folders of this name are left out of lists.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || name == LOST_AND_FOUND
 }
 
 /// What to try where no file was found.

@@ -7,7 +7,7 @@ use crate::cli::{TokenArgs, TokenCommand};
 use crate::exit::Exit;
 use crate::remote::Remote;
 use crate::show;
-use flight_common::{Fault, passwords};
+use flight_common::{Fault, RootOptions, passwords};
 use orchestrator::api::NewToken;
 use orchestrator::store::{Store, Token};
 use reqwest::Method;
@@ -25,10 +25,6 @@ pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
         true => Keeper::Orchestrator(args.remote.open()?),
         false => Keeper::Store(the_store(&args).await?),
     };
-    let whom = match &keeper {
-        Keeper::Orchestrator(remote) => remote.url().to_owned(),
-        Keeper::Store(_) => format!("the orchestrator of {}", place(&args)?),
-    };
     match args.command {
         TokenCommand::Create { name, role, good_for } => {
             let NewToken { token, secret } = match &keeper {
@@ -45,6 +41,12 @@ pub async fn token(args: TokenArgs) -> Result<Exit, Fault> {
             match args.json {
                 true => print_json(&NewToken { token, secret })?,
                 false => {
+                    let whom = match &keeper {
+                        Keeper::Orchestrator(remote) => passwords::hidden(remote.url()),
+                        Keeper::Store(_) => {
+                            format!("the orchestrator of {}", place(args.store.as_deref(), &args.root)?)
+                        }
+                    };
                     let (name, role) = (&token.name, token.role.name());
                     show::tell(format_args!("{name} may call {whom} as {role}. This is shown once:"));
                     print(format!("{secret}\n").as_bytes())?;
@@ -81,14 +83,14 @@ async fn the_store(args: &TokenArgs) -> Result<Store, Fault> {
     if let Some(store) = store::open_made(url, &args.root).await? {
         return Ok(store);
     }
-    Err(Fault::not_found(format!("no orchestrator has kept anything at {} yet", place(args)?))
+    Err(Fault::not_found(format!("no orchestrator has kept anything at {} yet", place(url, &args.root)?))
         .help("--data-root or --store names another place, --url an orchestrator that runs"))
 }
 
 /// Where that store is.
-fn place(args: &TokenArgs) -> Result<String, Fault> {
-    match args.store.as_deref() {
+fn place(url: Option<&str>, root: &RootOptions) -> Result<String, Fault> {
+    match url {
         Some(url) => Ok(passwords::hidden(url)),
-        None => Ok(args.root.open()?.to_string()),
+        None => Ok(root.open()?.to_string()),
     }
 }

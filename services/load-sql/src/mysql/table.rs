@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use databases::Address;
 use databases::mysql::Session;
 use flight_common::{Dataset, Fault};
+use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 
 /// What it is called where a fault tells of it.
@@ -35,9 +36,10 @@ const COLUMNS: &str = "SELECT column_name, column_type, data_type, numeric_scale
         extra LIKE '%VIRTUAL GENERATED%' OR extra LIKE '%STORED GENERATED%', is_nullable = 'NO'
     FROM information_schema.columns WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position";
 
-/// The columns of its unique indexes; no name for one of which only the first characters count.
-const UNIQUE: &str = "SELECT index_name, CASE WHEN sub_part IS NULL THEN column_name END
-    FROM information_schema.statistics WHERE table_schema = ? AND table_name = ? AND non_unique = 0
+/// The columns of its unique indexes; no name for one of which only the first characters count. All else that the server knows
+/// of them comes behind.
+const UNIQUE: &str = "SELECT s.index_name, CASE WHEN s.sub_part IS NULL THEN s.column_name END, s.*
+    FROM information_schema.statistics AS s WHERE table_schema = ? AND table_name = ? AND non_unique = 0
     ORDER BY index_name, seq_in_index";
 
 /// Looks at the table, and checks whether the rows fit it.
@@ -123,8 +125,9 @@ impl Table {
         };
         check_kind(target, kind)?;
         let columns = session.conn().exec_map(COLUMNS, place, column).await.map_err(|error| session.fault(&error))?;
-        let unique = session.conn().exec(UNIQUE, place).await.map_err(|error| session.fault(&error))?;
-        let found = Some(Found { columns, unique: found::unique(unique.into_iter()) });
+        let unique = unique(session, place).await?;
+        let unique = found::unique(unique.iter().map(of_index)).map(|(_, columns)| columns).collect();
+        let found = Some(Found { columns, unique });
         Ok(Self { database, found })
     }
 
@@ -141,10 +144,17 @@ impl Table {
         self.found.as_ref().map_or(Ok(()), |found| found.check(target, plain, same, types::fits))
     }
 
-    /// The name of the index that decides an upsert; none if the table is made.
-    pub fn index(&self, target: &Target) -> Option<&str> {
-        let index = self.found.as_ref()?.on_keys(target, same)?;
-        Some(&index.name)
+    /// The name of a unique index on just the keys, if statements may name one.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn index(&self, session: &mut Session, target: &Target) -> Result<Option<String>, Fault> {
+        let mut rows = unique(session, (&self.database, &target.table)).await?;
+        // One that is ignored (MariaDB) or invisible (MySQL) keeps keys unique, and cannot be named.
+        let says = |row: &Row, column: &str, word: &str| row.get::<String, _>(column).is_none_or(|said| said == word);
+        rows.retain(|row| says(row, "IGNORED", "NO") && says(row, "IS_VISIBLE", "YES"));
+        let mut indexes = found::unique(rows.iter().map(of_index));
+        Ok(indexes.find(|(_, columns)| found::are_keys(columns, target, same)).map(|(name, _)| name))
     }
 
     /// The type of each column that is written; none if the table is made.
@@ -166,6 +176,17 @@ impl Table {
         };
         target.create(plain, declared) + " ENGINE=InnoDB CHARACTER SET utf8mb4"
     }
+}
+
+/// The rows of [`UNIQUE`] for a table of a database.
+async fn unique(session: &mut Session, place: (&String, &String)) -> Result<Vec<Row>, Fault> {
+    let asked = session.conn().exec(UNIQUE, place).await;
+    asked.map_err(|error| session.fault(&error))
+}
+
+/// The index of such a row, and its column.
+fn of_index(row: &Row) -> (String, Option<String>) {
+    (row.get(0).unwrap_or_default(), row.get(1).flatten())
 }
 
 /// The database of the table: the one that is named, or that of the address.
@@ -202,9 +223,9 @@ fn check_kind(target: &Target, kind: (String, Option<String>, Option<String>)) -
     Err(Fault::bad_params(what.clone()).help(help).violation("/table", what))
 }
 
-type Row = (String, String, String, Option<i64>, Option<u32>, bool, bool, bool, bool);
+type Described = (String, String, String, Option<i64>, Option<u32>, bool, bool, bool, bool);
 
-fn column((name, shown, data_type, scale, seconds, wanted, numbered, computed, filled): Row) -> Column<Type> {
+fn column((name, shown, data_type, scale, seconds, wanted, numbered, computed, filled): Described) -> Column<Type> {
     let members = Type::members(&shown);
     let stamped = filled && data_type == "timestamp";
     let data_type = Type { name: data_type, scale, seconds, members, numbered, stamped };

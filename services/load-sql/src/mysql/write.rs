@@ -158,7 +158,7 @@ impl Load<'_> {
         let statement = rows::statement(if upsert { &waiting } else { &name }, self.target, self.plain, &types);
         let rows = rows::send(session, &statement, self.target, self.plain, lines).await?;
         if upsert {
-            self.merge(session, &name, &waiting, table.index(self.target)).await?;
+            self.merge(session, &name, &waiting, table).await?;
         }
         Ok(rows)
     }
@@ -166,7 +166,7 @@ impl Load<'_> {
     /// Puts the rows that wait in the place of those with the same keys. Not by `ON DUPLICATE KEY`: that would also take a row
     /// for the same that has the value of another unique index. The index is named: a server that has not yet counted the rows of
     /// a table takes it for a small one, and would read all of it for each row.
-    async fn merge(&self, session: &mut Session, name: &str, waiting: &str, index: Option<&str>) -> Result<(), Fault> {
+    async fn merge(&self, session: &mut Session, name: &str, waiting: &str, table: &Table) -> Result<(), Fault> {
         let asked = session.conn().query_first(self.target.bad_keys(waiting, "char")).await;
         let bad: Option<String> = asked.map_err(|error| session.fault(&error))?;
         if let Some(bad) = bad {
@@ -175,7 +175,8 @@ impl Load<'_> {
         let keys = self.target.keys.iter().map(|key| quote::double(key));
         let same: Vec<String> = keys.map(|key| format!("t.{key} = s.{key}")).collect();
         let same = same.join(" AND ");
-        let index = index.map(|index| format!(" FORCE INDEX ({})", quote::double(index))).unwrap_or_default();
+        let index = if table.is_there() { table.index(session, self.target).await? } else { None };
+        let index = index.map(|index| format!(" FORCE INDEX ({})", quote::double(&index))).unwrap_or_default();
         let others = self.target.columns.iter().filter(|column| !self.target.keys.contains(column));
         let set: Vec<String> =
             others.map(|column| quote::double(column)).map(|column| format!("t.{column} = s.{column}")).collect();

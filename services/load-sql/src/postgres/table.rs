@@ -1,7 +1,7 @@
 //! The table as it is, and whether the rows fit it; the table as it is made.
 
 use super::types::{self, Type};
-use crate::found::{Column, Found, Unique};
+use crate::found::{Column, Found};
 use crate::plain::Plain;
 use crate::target::Target;
 use databases::Address;
@@ -37,7 +37,7 @@ const COLUMNS: &str = "WITH RECURSIVE base(oid, type, modifier) AS (
     ORDER BY a.attnum";
 
 /// Its unique indexes on plain columns, over all rows, checked at once.
-const UNIQUE: &str = "SELECT i.indexrelid::regclass::text, array_agg(a.attname::text) FROM pg_index AS i
+const UNIQUE: &str = "SELECT array_agg(a.attname::text) FROM pg_index AS i
     JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
     WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
     GROUP BY i.indexrelid ORDER BY i.indexrelid";
@@ -116,7 +116,7 @@ impl Table {
         });
         let columns = columns.collect();
         let rows = session.client().query(UNIQUE, &[&oid]).await.map_err(said)?;
-        let unique = rows.iter().map(|row| Unique { name: row.get(0), columns: row.get(1) }).collect();
+        let unique = rows.iter().map(|row| row.get::<_, Vec<String>>(0)).collect();
         Ok(Self(Some((oid, Found { columns, unique }))))
     }
 

@@ -1,7 +1,7 @@
 //! The table as it is, and whether the rows fit it; the table as it is made.
 
 use super::types::{self, Type};
-use crate::found::{self, Column, Found, Unique};
+use crate::found::{self, Column, Found};
 use crate::plain::Plain;
 use crate::target::Target;
 use arrow::datatypes::DataType;
@@ -92,20 +92,18 @@ impl Table {
             Column { name, shown: declared, data_type, wanted, computed: hidden > 1 }
         });
         let mut unique = Self::indexes(connection, database, target)?;
-        if !keys.is_empty() {
-            unique.push(Unique { name: String::new(), columns: keys.into_iter().map(|(_, name)| name).collect() });
-        }
+        unique.extend((!keys.is_empty()).then(|| keys.into_iter().map(|(_, name)| name).collect()));
         Ok(Ok(Self(Some(Found { columns: columns.collect(), unique }))))
     }
 
-    fn indexes(connection: &Connection, database: &str, target: &Target) -> Result<Vec<Unique>, Error> {
+    fn indexes(connection: &Connection, database: &str, target: &Target) -> Result<Vec<Vec<String>>, Error> {
         let sql = "SELECT l.name, i.name FROM pragma_index_list(?1, ?2) AS l, pragma_index_info(l.name, ?2) AS i
             WHERE l.\"unique\" AND NOT l.partial ORDER BY l.name, i.seqno";
         let mut statement = connection.prepare(sql)?;
         let rows = statement.query_map([&*target.table, database], |row| Ok((row.get(0)?, row.get(1)?)))?;
         // A column without a name is an expression.
         let rows: Vec<(String, Option<String>)> = rows.collect::<Result<_, _>>()?;
-        Ok(found::unique(rows.into_iter()))
+        Ok(found::unique(rows.into_iter()).map(|(_, columns)| columns).collect())
     }
 
     /// Whether it is there.

@@ -98,6 +98,9 @@ async fn an_upsert_replaces_rows_of_the_same_keys() {
         database.load(upsert.clone(), &rows).await.expect("loaded");
         assert_eq!(database.rows(shown).await, [["1", "Ann", "kept"], ["2", "∅", "new"], ["9", "other", "kept"]]);
     }
+    // It still keeps the keys unique, and no statement may name it.
+    database.run("ALTER TABLE t ALTER INDEX day IGNORED").await;
+    database.load(upsert.clone(), &rows).await.expect("loaded");
     for (ids, what) in [([Some(1), Some(1)], "more than one row for (1, 2024-10-04)"), ([Some(1), None], "a null")] {
         let rows = batch!("id" => Int64Array ids, "day" => Date32Array [20_000, 20_000]);
         let fault = database.refused(upsert.clone(), &rows).await;

@@ -14,7 +14,7 @@ mod settings;
 mod upload;
 mod version;
 
-use super::{DataFile, FileEntry, NewFile, looked_up};
+use super::{DataFile, FileEntry, NewFile, is_hidden, looked_up};
 use crate::fault::{Fault, FaultKind};
 use crate::identity::FileIdentity;
 use address::Address;
@@ -196,7 +196,7 @@ impl Bucket {
         let key = object.location.as_ref();
         let root = self.beneath(Path::new(""));
         let Some(relative) = key.strip_prefix(root.as_str()).filter(|path| !path.is_empty()) else { return Ok(None) };
-        if relative.split('/').any(|part| part.starts_with('.')) {
+        if relative.split('/').any(is_hidden) {
             return Ok(None);
         }
         // Some tools make empty objects for folders. The slash at the end of their keys is not told, but there is no
