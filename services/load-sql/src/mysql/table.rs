@@ -39,8 +39,8 @@ const COLUMNS: &str = "SELECT column_name, column_type, data_type, numeric_scale
 /// The columns of its unique indexes; no name for one of which only the first characters count. All else that the server knows
 /// of them comes behind.
 const UNIQUE: &str = "SELECT s.index_name, CASE WHEN s.sub_part IS NULL THEN s.column_name END, s.*
-    FROM information_schema.statistics AS s WHERE table_schema = ? AND table_name = ? AND non_unique = 0
-    ORDER BY index_name, seq_in_index";
+    FROM information_schema.statistics AS s WHERE s.table_schema = ? AND s.table_name = ? AND s.non_unique = 0
+    ORDER BY s.index_name, s.seq_in_index";
 
 /// Looks at the table, and checks whether the rows fit it.
 ///
