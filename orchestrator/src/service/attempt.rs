@@ -24,10 +24,10 @@ const WATCH: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 pub(super) async fn attempt(service: Service, claim: Claim, under_way: UnderWay) {
     let span = tracing::info_span!(
         "attempt",
-        otel.name = %format!("attempt {}", claim.attempt),
+        otel.name = %format!("attempt {}", claim.run.attempt),
         run_id = %claim.lease.run,
-        attempt = claim.attempt,
-        pipeline = %claim.pipeline,
+        attempt = claim.run.attempt,
+        pipeline = %claim.run.pipeline,
         otel.status_code = tracing::field::Empty,
     );
     if let Some(parent) = &claim.traceparent {
@@ -106,9 +106,9 @@ fn lineage<'a>(service: &'a Service, claim: &Claim) -> Option<(&'a Lineage, Abou
     let lineage = service.0.lineage.as_ref()?;
     let about = About {
         namespace: lineage.namespace().to_owned(),
-        pipeline: claim.pipeline.clone(),
+        pipeline: claim.run.pipeline.clone(),
         run: claim.lease.run.clone(),
-        attempt: claim.attempt,
+        attempt: claim.run.attempt,
         trace: claim.traceparent.as_deref().and_then(|parent| parent.split('-').nth(1)).map(str::to_owned),
     };
     Some((lineage, about))
@@ -116,7 +116,7 @@ fn lineage<'a>(service: &'a Service, claim: &Claim) -> Option<(&'a Lineage, Abou
 
 fn tell_begin(service: &Service, claim: &Claim) {
     if let Some((lineage, about)) = lineage(service, claim) {
-        let turn = if claim.attempt == 1 { Turn::Start } else { Turn::Running };
+        let turn = if claim.run.attempt == 1 { Turn::Start } else { Turn::Running };
         lineage.tell(about.pipeline(turn, Utc::now(), None, Touched::default()));
     }
 }
@@ -145,7 +145,7 @@ fn tell_lineage(service: &Service, claim: &Claim, state: RunState, ended: &Ended
 
 /// Removes what earlier attempts have kept and nobody needs.
 async fn tidy_after(service: &Service, claim: &Claim, state: RunState) {
-    if claim.attempt == 1 || !state.is_final() {
+    if claim.run.attempt == 1 || !state.is_final() {
         return;
     }
     if let Err(error) = kept::tidy(service, &claim.lease.run).await {
@@ -174,7 +174,7 @@ pub(super) fn policy_of(service: &Service, claim: &Claim, source: &Source) -> (R
 }
 
 async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
-    let source = Source::new(&claim.pipeline, &claim.definition);
+    let source = Source::new(&claim.run.pipeline, &claim.definition);
     let (policy, tries) = policy_of(service, claim, &source);
     if tries >= policy.attempts {
         let fault =
@@ -194,7 +194,7 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
                 && (under_way.stop.is_cancelled() || fault.is_none_or(|fault| policy.pause(fault, tries + 1).is_none()))
         }
     };
-    let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
+    let arguments = Arguments { sets: claim.run.sets.clone(), params: claim.run.params.clone() };
     let plan = tokio::select! {
         checked = service.check_patiently(&source, &arguments) => checked,
         () = under_way.stop.cancelled() => return Ended::before_it_ran(stopped(under_way)),

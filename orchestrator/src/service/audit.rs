@@ -21,20 +21,13 @@ pub(super) async fn written_down(
     report: &RunReport,
     mut before: Vec<AuditRecord>,
 ) -> Vec<AuditRecord> {
-    let run = match service.0.store.run(&claim.lease.run).await {
-        Ok(run) => run,
-        Err(error) => {
-            tracing::warn!(%error, "an attempt was not written down");
-            return before;
-        }
-    };
     let now = Utc::now();
     let steps = plan.nodes.iter().zip(&report.steps);
     let has_record = |id: &str| before.iter().any(|record| record.id == id);
     // What runs finally is written down when it has had its turn.
     let steps = steps.filter(|(node, _)| !has_record(&node.id) && (report.finished || !node.finally));
     let records: Vec<AuditRecord> =
-        steps.map(|(node, step)| record(&now.to_rfc3339(), &run, claim.attempt, node, step)).collect();
+        steps.map(|(node, step)| record(&now.to_rfc3339(), &claim.run, node, step)).collect();
     let mut lines = String::new();
     for record in &records {
         lines += &serde_json::to_string(record).unwrap_or_default();
@@ -50,14 +43,14 @@ pub(super) async fn written_down(
     before
 }
 
-fn record(at: &str, run: &RunRow, attempt: i64, node: &PlannedNode, step: &StepOutcome) -> AuditRecord {
+fn record(at: &str, run: &RunRow, node: &PlannedNode, step: &StepOutcome) -> AuditRecord {
     let columns = node.outputs.first().map(|(_, schema)| {
         schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>()
     });
     AuditRecord {
         at: at.to_owned(),
         run_id: run.id.clone(),
-        attempt,
+        attempt: run.attempt,
         pipeline: run.pipeline.clone(),
         definition: run.definition.clone(),
         arguments: passwords::hidden_in_params(&run.params),

@@ -27,7 +27,7 @@ pub(super) async fn finish(service: &Service, claim: &Claim, under_way: &UnderWa
         Ending::Cancelled => (Status::Cancelled, Some(Fault::cancelled("the run was cancelled"))),
         Ending::Done | Ending::Retry(..) | Ending::Released => return ended,
     };
-    let source = Source::new(&claim.pipeline, &claim.definition);
+    let source = Source::new(&claim.run.pipeline, &claim.definition);
     if !pipeline::has_finally(&source) || is_hopeless(service, claim, &source) {
         return Ended { finished: true, ..ended };
     }
@@ -73,7 +73,7 @@ fn is_hopeless(service: &Service, claim: &Claim, source: &Source) -> bool {
 
 /// Plans it, again where what stands in the way may pass.
 async fn planned(service: &Service, claim: &Claim, source: &Source) -> Result<Plan, Problems> {
-    let arguments = Arguments { sets: claim.sets.clone(), params: claim.params.clone() };
+    let arguments = Arguments { sets: claim.run.sets.clone(), params: claim.run.params.clone() };
     let (policy, _) = policy_of(service, claim, source);
     let (begun, mut tries) = (Instant::now(), 0);
     loop {

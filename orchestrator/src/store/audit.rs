@@ -1,6 +1,7 @@
 //! What ran: a record for each step of each attempt, written with the end of the attempt.
 
-use super::{Lease, Store, StoreError, Tx, json};
+use super::statements::Statements;
+use super::{Lease, Store, StoreError, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -70,13 +71,11 @@ impl Store {
         let rows = sqlx::query("SELECT record FROM audit WHERE run_id = $1 ORDER BY attempt, place").bind(run);
         rows.fetch_all(&self.reader).await?.iter().map(|row| json(row, "record")).collect()
     }
+}
 
-    pub(super) async fn write_audit(
-        &self,
-        tx: &mut Tx,
-        lease: &Lease,
-        records: &[AuditRecord],
-    ) -> Result<(), StoreError> {
+impl Statements {
+    /// Writes down what ran.
+    pub(super) fn add_audit(&mut self, lease: &Lease, records: &[AuditRecord]) -> Result<(), StoreError> {
         for (part, records) in records.chunks(AT_ONCE).enumerate() {
             let rows: Vec<String> = (0..records.len())
                 .map(|row| format!("($1, ${}, ${}, ${})", 3 * row + 2, 3 * row + 3, 3 * row + 4))
@@ -86,12 +85,12 @@ impl Store {
                  ON CONFLICT (run_id, attempt, place) DO UPDATE SET record = excluded.record",
                 rows.join(", ")
             );
-            let mut query = sqlx::query(self.sql(&sql)).bind(&lease.run);
+            let mut values = vec![(&lease.run).into()];
             for (place, record) in records.iter().enumerate() {
                 let text = serde_json::to_string(record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-                query = query.bind(record.attempt).bind((part * AT_ONCE + place) as i64).bind(text);
+                values.extend([record.attempt.into(), ((part * AT_ONCE + place) as i64).into(), text.into()]);
             }
-            query.execute(&mut **tx).await?;
+            self.add(&sql, values);
         }
         Ok(())
     }

@@ -76,6 +76,15 @@ impl Turns {
     }
 }
 
+/// Which of those that wait may go.
+#[derive(Debug)]
+pub(super) struct Choice {
+    /// Their ids, the first one first.
+    pub runs: Vec<String>,
+    /// Whether a limit was in the way of one that is not among them: behind it, others may wait that could go.
+    pub held_back: bool,
+}
+
 /// Chooses at most `want` of those that wait. They come in the order in which they were queued.
 pub(super) fn choose(
     waiting: &[Waiting],
@@ -83,9 +92,10 @@ pub(super) fn choose(
     limits: &Limits,
     turns: &Turns,
     want: usize,
-) -> Vec<String> {
+) -> Choice {
     let mut tally = Tally::default();
     under_way.iter().for_each(|run| tally.add(run));
+    let held_back = waiting.iter().any(|run| tally.full(run, limits).is_some());
     let mut left: Vec<&Waiting> = waiting.iter().collect();
     let mut chosen = Vec::new();
     while chosen.len() < want {
@@ -94,12 +104,12 @@ pub(super) fn choose(
         let next = fits.min_by_key(|(_, run)| {
             (std::cmp::Reverse(run.priority), tally.of_pipeline(&run.pipeline), turns.of(&run.pipeline))
         });
-        let Some((place, run)) = next else { break };
+        let Some((place, run)) = next else { return Choice { runs: chosen, held_back: !left.is_empty() } };
         tally.add(run);
         chosen.push(run.id.clone());
         left.remove(place);
     }
-    chosen
+    Choice { runs: chosen, held_back }
 }
 
 /// Which limit holds a run back beside those that are under way, in words.
@@ -194,7 +204,7 @@ mod tests {
     #[test]
     fn priority_goes_first_then_the_pipeline_with_the_fewest_then_the_oldest() {
         let waiting = [run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 9)];
-        let chosen = choose(&waiting, &[], &Limits::default(), &Turns::default(), 9);
+        let chosen = choose(&waiting, &[], &Limits::default(), &Turns::default(), 9).runs;
         assert_eq!(chosen, ["4", "3", "1", "2"]);
     }
 
@@ -205,7 +215,7 @@ mod tests {
             vec![run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 0), run("5", "b", 0)];
         let mut turns = Turns::default();
         let mut order = Vec::new();
-        while let [next] = &choose(&waiting, &[], &limits, &turns, 9)[..] {
+        while let [next] = &choose(&waiting, &[], &limits, &turns, 9).runs[..] {
             let place = waiting.iter().position(|run| run.id == *next).expect("it waited");
             turns.took(&waiting.remove(place).pipeline);
             order.push(next.clone());
@@ -217,9 +227,9 @@ mod tests {
     fn limits_hold_over_what_runs_already() {
         let limits = Limits { runs: 3, per_pipeline: 1, per_service: HashMap::new() };
         let waiting = [run("1", "a", 0), run("2", "b", 0), run("3", "b", 0), run("4", "c", 0)];
-        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9), ["2", "4"]);
+        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2", "4"]);
         let limits = Limits { runs: 9, per_pipeline: 9, per_service: HashMap::from([("extract-csv".to_owned(), 2)]) };
-        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9), ["2"]);
+        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2"]);
     }
 
     #[test]
@@ -234,7 +244,7 @@ mod tests {
             of("6", "backfill:day", Some(2)),
             of("7", "backfill:day", Some(2)),
         ];
-        assert_eq!(choose(&waiting, &under_way, &Limits::default(), &Turns::default(), 9), ["4", "5", "6"]);
+        assert_eq!(choose(&waiting, &under_way, &Limits::default(), &Turns::default(), 9).runs, ["4", "5", "6"]);
     }
 
     #[test]
@@ -257,8 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn it_is_told_when_a_limit_was_in_the_way() {
+        let waiting = [run("1", "a", 0), run("2", "b", 0)];
+        let held_back = |under_way: &[Waiting], want| {
+            let limits = Limits { per_pipeline: 1, ..Limits::default() };
+            choose(&waiting, under_way, &limits, &Turns::default(), want).held_back
+        };
+        assert!(!held_back(&[], 1) && !held_back(&[], 2));
+        // Behind the first one another one may wait that goes before the second.
+        assert!(held_back(&[run("0", "a", 0)], 1));
+        // All that wait go.
+        assert!(!held_back(&[], 3));
+    }
+
+    #[test]
     fn a_pipeline_may_have_a_limit_of_its_own() {
         let only_one = |id| Waiting { concurrency: Some(1), ..run(id, "a", 0) };
-        assert_eq!(choose(&[only_one("1"), only_one("2")], &[], &Limits::default(), &Turns::default(), 9), ["1"]);
+        assert_eq!(choose(&[only_one("1"), only_one("2")], &[], &Limits::default(), &Turns::default(), 9).runs, ["1"]);
     }
 }

@@ -113,13 +113,21 @@ impl Dialect {
         }
     }
 
-    /// A statement with `{now}` in it: the database's own clock, so that replicas need not agree on theirs.
+    /// A statement with `{now}` in it, the database's own clock, so that replicas need not agree on theirs; or with
+    /// `{along index}` after a table: SQLite, which keeps no count of what a table holds, would not always find it.
     pub fn words(self, text: &str) -> String {
         let now = match self {
             Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
             Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
         };
-        text.replace("{now}", now)
+        let text = text.replace("{now}", now);
+        let mut parts = text.split("{along ");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |before, part| match (self, part.split_once('}')) {
+            (Self::Sqlite, Some((index, after))) => before + "INDEXED BY " + index + after,
+            (_, Some((_, after))) => before + after,
+            (_, None) => before + part,
+        })
     }
 
     /// What makes one JSON list of all rows, in any order: each a list of these expressions' values. Only where that is faster

@@ -1,5 +1,6 @@
 //! What happens to runs: events, numbered within each run from 1 and without gaps.
 
+use super::statements::Statements;
 use super::{Lease, RunState, Store, StoreError, Tx, json, millis, read};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,9 +28,9 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn events(&self, id: &str, after: i64, limit: usize) -> Result<Vec<EventRow>, StoreError> {
-        let rows =
-            sqlx::query("SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3");
-        let rows = rows.bind(id).bind(after).bind(limit as i64).fetch_all(&self.reader).await?;
+        let sql =
+            format!("SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT {limit}");
+        let rows = sqlx::query(self.sql(&sql)).bind(id).bind(after).fetch_all(&self.reader).await?;
         rows.iter().map(event).collect()
     }
 
@@ -71,9 +72,11 @@ impl Store {
 
     /// Adds an event to a run. The run's row is locked by it until the end of the transaction.
     pub(super) async fn event(&self, tx: &mut Tx, run: &str, kind: &str, body: &Value) -> Result<(), StoreError> {
-        let row = sqlx::query("UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq").bind(run);
-        let row = row.fetch_optional(&mut **tx).await?.ok_or_else(|| StoreError::no_run(run))?;
-        self.write_event(tx, run, row.try_get("event_seq")?, kind, body).await
+        let mut statements = self.statements();
+        statements.add("UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING id", [run.into()]);
+        statements.add_event(run, None, kind, body);
+        let found = tx.all(statements).await?.iter().any(|rows| !rows.is_empty());
+        found.then_some(()).ok_or_else(|| StoreError::no_run(run))
     }
 
     /// As [`Store::event`], in a run that this lease still holds, whose state it tells. The lease then lasts so long again, if
@@ -86,35 +89,29 @@ impl Store {
         body: &Value,
         prolonged: Option<Duration>,
     ) -> Result<RunState, StoreError> {
-        let row = sqlx::query(self.sql(
+        let mut statements = self.statements();
+        statements.add(
             "UPDATE runs SET event_seq = event_seq + 1, lease_until = COALESCE({now} + $3, lease_until)
-             WHERE id = $1 AND fence = $2 RETURNING state, event_seq",
-        ));
-        let row = row.bind(&lease.run).bind(lease.fence).bind(prolonged.map(millis)).fetch_optional(&mut **tx).await?;
-        let row = row.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?;
-        let state = lease.under_way(read::state(&row)?)?;
-        self.write_event(tx, &lease.run, row.try_get("event_seq")?, kind, body).await?;
-        Ok(state)
+             WHERE id = $1 AND fence = $2 RETURNING state",
+            [(&lease.run).into(), lease.fence.into(), prolonged.map(millis).into()],
+        );
+        statements.add_event(&lease.run, Some(lease.fence), kind, body);
+        let held = tx.all(statements).await?;
+        let row = held.iter().flatten().next().ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?;
+        lease.under_way(read::state(row)?)
     }
+}
 
-    /// Writes an event whose number the caller has taken with a change of the run's row.
-    pub(super) async fn write_event(
-        &self,
-        tx: &mut Tx,
-        run: &str,
-        seq: i64,
-        kind: &str,
-        body: &Value,
-    ) -> Result<(), StoreError> {
-        tx.touch(run);
-        sqlx::query(self.sql("INSERT INTO events (run_id, seq, at, kind, body) VALUES ($1, $2, {now}, $3, $4)"))
-            .bind(run)
-            .bind(seq)
-            .bind(kind)
-            .bind(body.to_string())
-            .execute(&mut **tx)
-            .await?;
-        Ok(())
+impl Statements {
+    /// Writes an event with the number that the run's row has got by the statements before; none if the run has another
+    /// fence, if that is said.
+    pub(super) fn add_event(&mut self, run: &str, fence: Option<i64>, kind: &str, body: &Value) {
+        self.touched.add(run);
+        self.add(
+            "INSERT INTO events (run_id, seq, at, kind, body)
+             SELECT id, event_seq, {now}, $2, $3 FROM runs WHERE id = $1 AND fence = COALESCE($4, fence)",
+            [run.into(), kind.into(), body.to_string().into(), fence.into()],
+        );
     }
 }
 

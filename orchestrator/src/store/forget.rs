@@ -28,13 +28,13 @@ impl Store {
                    AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.run_id = runs.id)
                  ORDER BY ended_at LIMIT $2",
             ));
-            let old = old.bind(super::millis(age)).bind(most as i64).fetch_all(&mut **tx).await?;
+            let old = old.bind(super::millis(age)).bind(most as i64).fetch_all(tx.at().await?).await?;
             let ids: Vec<String> = old.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
             for id in &ids {
                 // Somebody may have resumed it meanwhile.
                 if self.locked(tx, id).await?.is_final() {
                     for statement in ALL_OF_IT {
-                        sqlx::query(statement).bind(id).execute(&mut **tx).await?;
+                        sqlx::query(statement).bind(id).execute(tx.at().await?).await?;
                     }
                 }
             }
@@ -45,7 +45,7 @@ impl Store {
                        AND NOT EXISTS (SELECT 1 FROM pipeline_versions v WHERE v.definition = definitions.hash)",
                 ))
                 .bind(super::millis(age))
-                .execute(&mut **tx)
+                .execute(tx.at().await?)
                 .await?;
             }
             Ok(ids.len())

@@ -1,5 +1,6 @@
 //! Outputs kept on the data root, and what loads have committed: what a later attempt need not do again.
 
+use super::statements::Value as Bound;
 use super::{Lease, Store, StoreError, Tx, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -73,7 +74,7 @@ impl Store {
             Ok(_) | Err(StoreError::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error),
         }
-        let rows = sqlx::query("SELECT * FROM kept WHERE run_id = $1").bind(run).fetch_all(&mut *tx).await?;
+        let rows = sqlx::query("SELECT * FROM kept WHERE run_id = $1").bind(run).fetch_all(tx.at().await?).await?;
         Ok(Some(Over { kept: rows.iter().map(kept).collect::<Result<_, _>>()?, tx }))
     }
 
@@ -82,27 +83,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn keep(&self, lease: &Lease, kept: &KeptOutput) -> Result<(), StoreError> {
-        self.write(async |tx| {
-            self.held(tx, lease).await?;
-            sqlx::query(self.sql(
-                "INSERT INTO kept (run_id, step, output, fingerprint, path, row_count, bytes, checksum, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {now})
-                 ON CONFLICT (run_id, step, output) DO UPDATE SET fingerprint = excluded.fingerprint, path = excluded.path,
-                   row_count = excluded.row_count, bytes = excluded.bytes, checksum = excluded.checksum,
-                   created_at = excluded.created_at",
-            ))
-            .bind(&lease.run)
-            .bind(&kept.step)
-            .bind(&kept.output)
-            .bind(&kept.fingerprint)
-            .bind(&kept.path)
-            .bind(kept.rows)
-            .bind(kept.bytes)
-            .bind(&kept.checksum)
-            .execute(&mut **tx)
-            .await?;
-            Ok(())
-        })
+        self.if_held(
+            lease,
+            "INSERT INTO kept (run_id, step, output, fingerprint, path, row_count, bytes, checksum, created_at)
+             SELECT id, $3, $4, $5, $6, $7, $8, $9, {now} FROM {held}
+             ON CONFLICT (run_id, step, output) DO UPDATE SET fingerprint = excluded.fingerprint, path = excluded.path,
+               row_count = excluded.row_count, bytes = excluded.bytes, checksum = excluded.checksum,
+               created_at = excluded.created_at",
+            [
+                (&kept.step).into(),
+                (&kept.output).into(),
+                (&kept.fingerprint).into(),
+                (&kept.path).into(),
+                kept.rows.into(),
+                kept.bytes.into(),
+                (&kept.checksum).into(),
+            ],
+        )
         .await
     }
 
@@ -111,20 +108,28 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn committed(&self, lease: &Lease, done: &Committed) -> Result<(), StoreError> {
+        self.if_held(
+            lease,
+            "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) SELECT id, $3, $4, $5, {now} FROM {held}
+             ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, receipt = excluded.receipt,
+               created_at = excluded.created_at",
+            [(&done.step).into(), (&done.fingerprint).into(), done.receipt.to_string().into()],
+        )
+        .await
+    }
+
+    /// Writes by a statement from the row `{held}` of a run that this lease still holds. `$1` and `$2` are the run and its fence.
+    async fn if_held<const N: usize>(&self, lease: &Lease, sql: &str, values: [Bound; N]) -> Result<(), StoreError> {
+        let held = format!(
+            "(SELECT id FROM runs WHERE id = $1 AND fence = $2 AND state IN ('running', 'cancelling') {}) held WHERE true",
+            self.dialect.hold()
+        );
+        let mut statements = self.statements();
+        let values = [(&lease.run).into(), lease.fence.into()].into_iter().chain(values);
+        statements.add(&format!("{} RETURNING run_id", sql.replace("{held}", &held)), values);
         self.write(async |tx| {
-            self.held(tx, lease).await?;
-            sqlx::query(self.sql(
-                "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) VALUES ($1, $2, $3, $4, {now})
-                 ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, receipt = excluded.receipt,
-                   created_at = excluded.created_at",
-            ))
-            .bind(&lease.run)
-            .bind(&done.step)
-            .bind(&done.fingerprint)
-            .bind(done.receipt.to_string())
-            .execute(&mut **tx)
-            .await?;
-            Ok(())
+            let written = tx.all(statements).await?;
+            written.iter().flatten().next().map(|_| ()).ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))
         })
         .await
     }
@@ -166,7 +171,7 @@ impl Store {
                  JOIN runs r ON r.id = k.run_id WHERE r.state IN ('done', 'failed', 'cancelled')
                  ORDER BY k.created_at DESC, k.run_id DESC, k.step",
             ));
-            let rows = rows.bind(super::millis(age)).fetch_all(&mut **tx).await?;
+            let rows = rows.bind(super::millis(age)).fetch_all(tx.at().await?).await?;
             let mut room = i64::try_from(bytes).unwrap_or(i64::MAX);
             let mut expired = Vec::new();
             for row in &rows {
@@ -177,7 +182,7 @@ impl Store {
                         .bind(&one.run_id)
                         .bind(&one.step)
                         .bind(&one.output)
-                        .execute(&mut **tx)
+                        .execute(tx.at().await?)
                         .await?;
                     expired.push(one);
                 }

@@ -18,6 +18,7 @@
 //! | [`audit`] | what ran, step by step |
 //! | [`schedules`] | what runs by itself, and when it is due |
 //! | [`tokens`] | who may call |
+//! | [`statements`] | statements that go to the database together |
 //! | [`writer`] | who writes, and when it is on the disk |
 //! | [`news`] | who is told of what was written |
 
@@ -37,6 +38,7 @@ mod queue;
 mod read;
 mod schedules;
 pub mod state;
+mod statements;
 mod submit;
 mod tokens;
 mod writer;
@@ -62,6 +64,7 @@ use dialect::Dialect;
 use flight_common::{DataRoot, passwords};
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row};
+use statements::Statements;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -119,7 +122,7 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.reader).await?;
         let mut tx = self.writer.begin().await?;
         // Of no run: it only asks for the right.
-        sqlx::query("UPDATE runs SET fence = fence WHERE id = ''").execute(&mut *tx).await?;
+        sqlx::query("UPDATE runs SET fence = fence WHERE id = ''").execute(tx.at().await?).await?;
         drop(tx);
         // It is not asked of the disk before something is written.
         let Some(file) = self.dialect.file() else { return Ok(()) };
@@ -138,6 +141,11 @@ impl Store {
     /// A statement in the words of this database.
     fn sql(&self, text: &str) -> AssertSqlSafe<String> {
         AssertSqlSafe(self.dialect.words(text))
+    }
+
+    /// Statements in the words of this database: none yet.
+    fn statements(&self) -> Statements {
+        Statements::of(self.dialect)
     }
 
     /// Writes what this work writes, all of it; nothing if it is refused.

@@ -1,6 +1,5 @@
 //! What becomes of a run: it ends, is tried again, is given back, cancelled or resumed.
 
-use super::pipelines::put_definition;
 use super::read::{fault_json, run_row};
 use super::{AuditRecord, Definition, Lease, Move, RunRow, RunState, Store, StoreError, Tx, millis};
 use crate::pipeline::HookRules;
@@ -110,35 +109,34 @@ impl Store {
             let from = self.held(tx, lease).await?;
             let to = legal(&lease.run, from, ending.step())?;
             let nobodys = (to == RunState::Cancelling).then_some(NOBODYS_LEASE);
-            sqlx::query(self.sql(
-                "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
-                 WHERE run_id = $1 AND attempt = (SELECT attempt FROM runs WHERE id = $1)",
-            ))
-            .bind(&lease.run)
-            .bind(attempt_state)
-            .bind(report.to_string())
-            .execute(&mut **tx)
-            .await?;
-            let row = sqlx::query(self.sql(
+            let mut statements = self.statements();
+            statements.add(
                 "UPDATE runs SET state = $2, owner = $7, lease_until = $8, fault = $3, not_before = {now} + $4,
                    tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END,
                    event_seq = event_seq + 1
                  WHERE id = $1 RETURNING *",
-            ))
-            .bind(&lease.run)
-            .bind(to.name())
-            .bind(fault.map(fault_json))
-            .bind(millis(delay))
-            .bind(i64::from(matches!(ending, Ending::Retry(..))))
-            .bind(i64::from(to.is_final()))
-            .bind(nobodys.map(|(owner, _)| owner))
-            .bind(nobodys.map(|(_, until)| until))
-            .fetch_one(&mut **tx)
-            .await?;
-            self.write_event(tx, &lease.run, row.try_get("event_seq")?, event, &body).await?;
-            self.write_audit(tx, lease, audit).await?;
-            self.tell_hooks(tx, &row, report).await?;
-            run_row(&row)
+                [
+                    (&lease.run).into(),
+                    to.name().into(),
+                    fault.map(fault_json).into(),
+                    millis(delay).into(),
+                    i64::from(matches!(ending, Ending::Retry(..))).into(),
+                    i64::from(to.is_final()).into(),
+                    nobodys.map(|(owner, _)| owner).into(),
+                    nobodys.map(|(_, until)| until).into(),
+                ],
+            );
+            statements.add(
+                "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
+                 WHERE run_id = $1 AND attempt = (SELECT attempt FROM runs WHERE id = $1)",
+                [(&lease.run).into(), attempt_state.into(), report.to_string().into()],
+            );
+            statements.add_event(&lease.run, None, event, &body);
+            statements.add_audit(lease, audit)?;
+            let ended = tx.all(statements).await?;
+            let row = ended.iter().flatten().next().ok_or_else(|| StoreError::no_run(&lease.run))?;
+            self.tell_hooks(tx, row, report).await?;
+            run_row(row)
         })
         .await
     }
@@ -199,7 +197,8 @@ impl Store {
         self.write(async |tx| {
             let from = self.locked(tx, run).await?;
             if from != RunState::Cancelling {
-                let attempts = sqlx::query("SELECT attempt FROM runs WHERE id = $1").bind(run).fetch_one(&mut **tx);
+                let attempts =
+                    sqlx::query("SELECT attempt FROM runs WHERE id = $1").bind(run).fetch_one(tx.at().await?);
                 let has_begun = attempts.await?.try_get::<i64, _>(0)? > 0;
                 let step = match from {
                     RunState::Queued if finally && has_begun => Move::CancelBegun,
@@ -209,7 +208,7 @@ impl Store {
                 if step == Move::CancelBegun {
                     let (owner, until) = NOBODYS_LEASE;
                     let sql = "UPDATE runs SET owner = $2, lease_until = $3 WHERE id = $1";
-                    sqlx::query(sql).bind(run).bind(owner).bind(until).execute(&mut **tx).await?;
+                    sqlx::query(sql).bind(run).bind(owner).bind(until).execute(tx.at().await?).await?;
                 }
                 let row = sqlx::query(self.sql(
                     "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END,
@@ -220,7 +219,7 @@ impl Store {
                 .bind(run)
                 .bind(to.name())
                 .bind(i64::from(to.is_final()))
-                .fetch_one(&mut **tx)
+                .fetch_one(tx.at().await?)
                 .await?;
                 self.event(tx, run, to.name(), &json!({"by": by})).await?;
                 self.tell_hooks(tx, &row, &Value::Null).await?;
@@ -247,24 +246,26 @@ impl Store {
             let from = self.locked(tx, run).await?;
             let to = legal(run, from, Move::Resume)?;
             if let Some(Changed { definition, services, hooks, priority, concurrency }) = changed {
-                put_definition(self, tx, definition).await?;
-                sqlx::query(
+                let mut statements = self.statements();
+                statements.add_definition(definition);
+                statements.add(
                     "UPDATE runs SET definition = $2, services = $3, hooks = $4, version = NULL,
                        priority = CASE WHEN priority = COALESCE($5, 0) THEN COALESCE($6, priority) ELSE priority END,
                        concurrency = CASE WHEN concurrency IS NOT DISTINCT FROM $7 THEN COALESCE($8, concurrency)
                          ELSE concurrency END
                      WHERE id = $1",
-                )
-                .bind(run)
-                .bind(&definition.hash)
-                .bind(json!(services).to_string())
-                .bind(json!(hooks).to_string())
-                .bind(priority.before)
-                .bind(priority.now)
-                .bind(concurrency.before)
-                .bind(concurrency.now)
-                .execute(&mut **tx)
-                .await?;
+                    [
+                        run.into(),
+                        (&definition.hash).into(),
+                        json!(services).to_string().into(),
+                        json!(hooks).to_string().into(),
+                        priority.before.into(),
+                        priority.now.into(),
+                        concurrency.before.into(),
+                        concurrency.now.into(),
+                    ],
+                );
+                tx.all(statements).await?;
             }
             sqlx::query(
                 "UPDATE runs SET state = $2, tries = 0, reuse = $3, not_before = 0, ended_at = NULL, fault = NULL WHERE id = $1",
@@ -272,12 +273,12 @@ impl Store {
             .bind(run)
             .bind(to.name())
             .bind(i64::from(reuse))
-            .execute(&mut **tx)
+            .execute(tx.at().await?)
             .await?;
             if !reuse {
                 // What was kept for the earlier attempts is not what this one makes.
                 for table in ["DELETE FROM kept WHERE run_id = $1", "DELETE FROM commits WHERE run_id = $1"] {
-                    sqlx::query(table).bind(run).execute(&mut **tx).await?;
+                    sqlx::query(table).bind(run).execute(tx.at().await?).await?;
                 }
             }
             self.event(tx, run, "resumed", &json!({"by": by, "reuse": reuse, "changed": changed.is_some()})).await?;
@@ -291,14 +292,14 @@ impl Store {
     pub(super) async fn held(&self, tx: &mut Tx, lease: &Lease) -> Result<RunState, StoreError> {
         let hold = self.dialect.hold();
         let sql = self.sql(&format!("SELECT state FROM runs WHERE id = $1 AND fence = $2 {hold}"));
-        let row = sqlx::query(sql).bind(&lease.run).bind(lease.fence).fetch_optional(&mut **tx).await?;
+        let row = sqlx::query(sql).bind(&lease.run).bind(lease.fence).fetch_optional(tx.at().await?).await?;
         lease.under_way(super::read::state(&row.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?)?)
     }
 
     /// The state of a run, whose row is held until the end of the transaction.
     pub(super) async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {
         let sql = self.sql(&format!("SELECT state FROM runs WHERE id = $1 {}", self.dialect.hold()));
-        let row = sqlx::query(sql).bind(run).fetch_optional(&mut **tx).await?;
+        let row = sqlx::query(sql).bind(run).fetch_optional(tx.at().await?).await?;
         super::read::state(&row.ok_or_else(|| StoreError::no_run(run))?)
     }
 }

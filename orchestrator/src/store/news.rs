@@ -33,6 +33,10 @@ impl News {
 }
 
 impl Touched {
+    pub fn add_all(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
     pub fn add(&mut self, run: &str) {
         self.0 |= 1 << part(run);
     }

@@ -63,7 +63,7 @@ impl Store {
             .bind(&hook.url)
             .bind(hook.secret.as_deref())
             .bind(&body)
-            .execute(&mut **tx)
+            .execute(tx.at().await?)
             .await?;
         }
         Ok(())
@@ -86,12 +86,12 @@ impl Store {
         let skip = self.dialect.skip_locked();
         let sql = format!(
             "UPDATE outbox SET tries = tries + 1, fence = fence + 1, not_before = {{now}} + $1 WHERE id IN (
-               SELECT id FROM outbox WHERE not_before <= {{now}} ORDER BY not_before, id LIMIT $2 {skip}
+               SELECT id FROM outbox WHERE not_before <= {{now}} ORDER BY not_before, id LIMIT {want} {skip}
              ) RETURNING *"
         );
-        let take = sqlx::query(self.sql(&sql)).bind(millis(lease)).bind(want as i64);
+        let take = sqlx::query(self.sql(&sql)).bind(millis(lease));
         self.write(async |tx| {
-            let rows = take.fetch_all(&mut **tx).await?;
+            let rows = take.fetch_all(tx.at().await?).await?;
             rows.iter().map(taken).collect()
         })
         .await
@@ -114,7 +114,7 @@ impl Store {
             if let Sent::Again(_, pause) = sent {
                 query = query.bind(millis(*pause));
             }
-            if query.execute(&mut **tx).await?.rows_affected() == 1 {
+            if query.execute(tx.at().await?).await?.rows_affected() == 1 {
                 self.event(tx, &message.run, kind, body).await?;
             }
             Ok(())

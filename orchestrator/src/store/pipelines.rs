@@ -1,6 +1,7 @@
 //! Pipelines by name. Every change of the text makes a new version; the texts themselves are kept by their hash.
 
-use super::{Expected, Store, StoreError, Tx};
+use super::statements::Statements;
+use super::{Expected, Store, StoreError};
 use crate::checksum::checksum;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
@@ -79,38 +80,35 @@ impl Store {
                  ON CONFLICT (name) DO UPDATE SET version = pipelines.version",
             ))
             .bind(name)
-            .execute(&mut **tx)
+            .execute(tx.at().await?)
             .await?;
             let newest = sqlx::query(
                 "SELECT v.name, v.version, v.definition, v.created_at, v.created_by FROM pipelines p
                  JOIN pipeline_versions v ON v.name = p.name AND v.version = p.version WHERE p.name = $1",
             )
             .bind(name)
-            .fetch_optional(&mut **tx)
+            .fetch_optional(tx.at().await?)
             .await?;
             let newest = newest.as_ref().map(version).transpose()?;
             check(name, newest.as_ref().map(|newest| newest.hash.as_str()), expected)?;
             if let Some(same) = newest.as_ref().filter(|newest| newest.hash == definition.hash) {
                 return Ok(Stored { version: same.clone(), made: false });
             }
-            put_definition(self, tx, definition).await?;
             let next = newest.map_or(1, |newest| newest.version + 1);
-            let made = sqlx::query(self.sql(
+            let mut statements = self.statements();
+            statements.add_definition(definition);
+            statements.add(
                 "INSERT INTO pipeline_versions (name, version, definition, created_at, created_by)
                  VALUES ($1, $2, $3, {now}, $4) RETURNING name, version, definition, created_at, created_by",
-            ))
-            .bind(name)
-            .bind(next)
-            .bind(&definition.hash)
-            .bind(by)
-            .fetch_one(&mut **tx)
-            .await?;
-            sqlx::query(self.sql("UPDATE pipelines SET version = $2, updated_at = {now} WHERE name = $1"))
-                .bind(name)
-                .bind(next)
-                .execute(&mut **tx)
-                .await?;
-            Ok(Stored { version: version(&made)?, made: true })
+                [name.into(), next.into(), (&definition.hash).into(), by.into()],
+            );
+            statements.add(
+                "UPDATE pipelines SET version = $2, updated_at = {now} WHERE name = $1",
+                [name.into(), next.into()],
+            );
+            let made = tx.all(statements).await?;
+            let made = made.iter().flatten().next().ok_or(sqlx::Error::RowNotFound)?;
+            Ok(Stored { version: version(made)?, made: true })
         })
         .await
     }
@@ -181,16 +179,16 @@ impl Store {
         self.write(async |tx| {
             // Deleted before its versions are looked at, so that nobody adds one meanwhile.
             let deleted = sqlx::query("DELETE FROM pipelines WHERE name = $1 RETURNING version").bind(name);
-            let Some(deleted) = deleted.fetch_optional(&mut **tx).await? else {
+            let Some(deleted) = deleted.fetch_optional(tx.at().await?).await? else {
                 return Err(StoreError::NotFound(format!("there is no pipeline {name}")));
             };
             let newest = sqlx::query("SELECT definition FROM pipeline_versions WHERE name = $1 AND version = $2");
-            let newest = newest.bind(name).bind(deleted.try_get::<i64, _>(0)?).fetch_one(&mut **tx).await?;
+            let newest = newest.bind(name).bind(deleted.try_get::<i64, _>(0)?).fetch_one(tx.at().await?).await?;
             check(name, Some(newest.try_get(0)?), expected)?;
-            sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(&mut **tx).await?;
+            sqlx::query("DELETE FROM pipeline_versions WHERE name = $1").bind(name).execute(tx.at().await?).await?;
             let used = sqlx::query("SELECT name FROM schedules WHERE pipeline = $1 ORDER BY name").bind(name);
             let used: Vec<String> =
-                used.fetch_all(&mut **tx).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+                used.fetch_all(tx.at().await?).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
             if !used.is_empty() {
                 let used = used.join(", ");
                 return Err(StoreError::Conflict(format!(
@@ -213,18 +211,14 @@ fn check(name: &str, newest: Option<&str>, expected: &Expected) -> Result<(), St
     }))
 }
 
-/// Keeps a text. The same text is kept once.
-pub(super) async fn put_definition(store: &Store, tx: &mut Tx, definition: &Definition) -> Result<(), StoreError> {
-    sqlx::query(
-        store.sql(
+impl Statements {
+    /// Keeps a text. The same text is kept once.
+    pub(super) fn add_definition(&mut self, definition: &Definition) {
+        self.add(
             "INSERT INTO definitions (hash, body, created_at) VALUES ($1, $2, {now}) ON CONFLICT (hash) DO NOTHING",
-        ),
-    )
-    .bind(&definition.hash)
-    .bind(&definition.body)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+            [(&definition.hash).into(), (&definition.body).into()],
+        );
+    }
 }
 
 fn version(row: &AnyRow) -> Result<PipelineVersion, StoreError> {

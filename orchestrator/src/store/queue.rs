@@ -6,11 +6,11 @@
 
 use super::choose::{Limits, Turns, Waiting, choose, waits_for};
 use super::moves::NOBODYS_LEASE;
-use super::{RunState, Store, StoreError, Tx, json, millis};
-use serde_json::{Value, json};
+use super::read::run_row;
+use super::{RunRow, RunState, Store, StoreError, Tx, json, millis};
+use serde_json::json;
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,16 +38,10 @@ impl Lease {
 pub struct Claim {
     /// The right to run it.
     pub lease: Lease,
-    /// Its pipeline.
-    pub pipeline: String,
+    /// The run, with the attempt that begins.
+    pub run: RunRow,
     /// The text to run.
     pub definition: String,
-    /// Changes of parameters.
-    pub sets: Vec<String>,
-    /// Values of the pipeline's parameters.
-    pub params: BTreeMap<String, Value>,
-    /// The attempt that begins, from 1.
-    pub attempt: i64,
     /// Attempts that failed, or were lost with their replica, since somebody asked for the run or its resumption.
     pub tries: i64,
     /// Whether what earlier attempts kept may be used.
@@ -84,11 +78,29 @@ pub struct Taken {
 /// meanwhile, and is not over either.
 const OVERTAKES: &str =
     "(COALESCE(r.of_series, 0) = 1 AND (r.origin LIKE 'schedule:%' OR r.origin LIKE 'catch-up:%') AND EXISTS (
-    SELECT 1 FROM runs b WHERE b.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10))
+    SELECT 1 FROM runs b {along runs_of_schedule}
+    WHERE b.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10))
+      AND b.scheduled_at IS NOT NULL AND b.state IN ('queued', 'running', 'cancelling')
       AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))";
 
-/// Of each pipeline, this many are looked at, or as many as are wanted: limits may hold up the first ones while others could
-/// go. Nobody else writes meanwhile.
+/// Pipelines whose queues are looked at together.
+const AT_ONCE: usize = 8;
+
+/// What is to be known before any run is taken.
+#[derive(Debug, Default)]
+struct Look {
+    under_way: Vec<Waiting>,
+    /// The ids of those whose lease is over and which are not this replica's own, the oldest first.
+    abandoned: Vec<String>,
+    /// Those that have runs in the queue.
+    pipelines: Vec<String>,
+}
+
+/// The columns of a [`Waiting`].
+const WAITING: &str = "id, pipeline, priority, concurrency, origin, of_series, services";
+
+/// Where limits hold runs up, this many of each pipeline are looked at, or as many as are wanted: others could go. Nobody else
+/// writes meanwhile.
 const HEAD: usize = 16;
 
 impl Store {
@@ -105,7 +117,7 @@ impl Store {
             return taken;
         }
         let taken = self.writer.end(tx, taken).await?;
-        taken.claims.iter().for_each(|claim| self.turns().took(&claim.pipeline));
+        taken.claims.iter().for_each(|claim| self.turns().took(&claim.run.pipeline));
         Ok(taken)
     }
 
@@ -118,29 +130,30 @@ impl Store {
         limits: &Limits,
     ) -> Result<Taken, StoreError> {
         if let Some(lock) = self.dialect.lock_queue() {
-            sqlx::query(lock).execute(&mut **tx).await?;
+            sqlx::query(lock).execute(tx.at().await?).await?;
         }
-        let (under_way, abandoned) = self.under_way(tx, owner).await?;
+        let Look { under_way, abandoned, pipelines } = self.look(tx, owner).await?;
         let mut claims = Vec::new();
         for id in abandoned.iter().take(want) {
             let Some(from) = self.still_abandoned(tx, owner, id).await? else { continue };
             let sql = "UPDATE attempts SET state = 'lost', ended_at = {now} WHERE run_id = $1 AND state = 'running'";
-            sqlx::query(self.sql(sql)).bind(id).execute(&mut **tx).await?;
+            sqlx::query(self.sql(sql)).bind(id).execute(tx.at().await?).await?;
             claims.extend(self.take(tx, owner, lease, id, from).await?);
         }
         let want = want.saturating_sub(claims.len());
         if want == 0 {
             return Ok(Taken { claims, left: true });
         }
-        let waiting = self.waiting(tx, HEAD.max(want)).await?;
-        // Those that such runs hold back are not even looked at.
-        let held_back = under_way.iter().any(|run| run.series.is_some());
-        if waiting.is_empty() {
-            return Ok(Taken { claims, left: held_back });
+        // One more tells whether others wait.
+        let mut waiting = self.waiting(tx, &pipelines, want + 1).await?;
+        let mut choice = choose(&waiting, &under_way, limits, &self.turns(), want);
+        if choice.held_back && waiting.len() > want && want < HEAD {
+            waiting = self.waiting(tx, &pipelines, HEAD).await?;
+            choice = choose(&waiting, &under_way, limits, &self.turns(), want);
         }
-        let chosen = choose(&waiting, &under_way, limits, &self.turns(), want);
-        let left = held_back || chosen.len() < waiting.len();
-        for id in chosen {
+        // Those that runs of their schedule hold back are not even looked at.
+        let left = choice.runs.len() < waiting.len() || under_way.iter().any(|run| run.series.is_some());
+        for id in choice.runs {
             claims.extend(self.take(tx, owner, lease, &id, From::QUEUE).await?);
         }
         Ok(Taken { claims, left })
@@ -153,8 +166,7 @@ impl Store {
     /// As [`Store::ping`].
     pub async fn waits_for(&self, id: &str, limits: &Limits) -> Result<Option<String>, StoreError> {
         let sql = format!(
-            "SELECT id, pipeline, priority, concurrency, origin, of_series, services, not_before - {{now}} AS pause,
-               CASE WHEN {OVERTAKES} THEN 1 ELSE 0 END AS overtakes
+            "SELECT {WAITING}, not_before - {{now}} AS pause, CASE WHEN {OVERTAKES} THEN 1 ELSE 0 END AS overtakes
              FROM runs r WHERE state = 'queued' AND id = $1"
         );
         let Some(row) = sqlx::query(self.sql(&sql)).bind(id).fetch_optional(&self.reader).await? else {
@@ -168,11 +180,10 @@ impl Store {
             let schedule = run.series.unwrap_or_default();
             return Ok(Some(format!("an earlier run of the schedule {schedule} waits for its next attempt")));
         }
-        let under_way = sqlx::query(
-            "SELECT id, pipeline, priority, concurrency, origin, of_series, services
-             FROM runs WHERE state IN ('running', 'cancelling') AND id <> $1",
+        let sql = format!(
+            "SELECT {WAITING} FROM runs {{along runs_under_way}} WHERE state IN ('running', 'cancelling') AND id <> $1"
         );
-        let under_way = under_way.bind(id).fetch_all(&self.reader).await?;
+        let under_way = sqlx::query(self.sql(&sql)).bind(id).fetch_all(&self.reader).await?;
         let under_way = under_way.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
         Ok(waits_for(&run, &under_way, limits))
     }
@@ -181,23 +192,39 @@ impl Store {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The runs under way; and the ids of those whose lease is over and which are not this replica's own, the oldest first.
-    async fn under_way(&self, tx: &mut Tx, owner: &str) -> Result<(Vec<Waiting>, Vec<String>), StoreError> {
-        let rows = sqlx::query(self.sql(
-            "SELECT id, pipeline, priority, concurrency, origin, of_series, services,
-               CASE WHEN lease_until < {now} AND owner <> $1 THEN 1 ELSE 0 END AS abandoned
-             FROM runs WHERE state IN ('running', 'cancelling')",
-        ));
-        let (mut under_way, mut abandoned) = (Vec::new(), Vec::new());
-        for row in rows.bind(owner).fetch_all(&mut **tx).await? {
+    async fn look(&self, tx: &mut Tx, owner: &str) -> Result<Look, StoreError> {
+        let mut statements = self.statements();
+        let under_way = format!(
+            "SELECT {WAITING}, CASE WHEN lease_until < {{now}} AND owner <> $1 THEN 1 ELSE 0 END AS abandoned
+             FROM runs {{along runs_under_way}} WHERE state IN ('running', 'cancelling')"
+        );
+        statements.add(&under_way, [owner.into()]);
+        // Steps from name to name along the index, however long the queue is. (PostgreSQL may keep a plan from when it was
+        // empty, and for `MIN` would read all of it.)
+        statements.add(
+            "WITH RECURSIVE names (pipeline) AS (
+               SELECT (SELECT pipeline FROM runs {along runs_queued} WHERE state = 'queued' ORDER BY pipeline LIMIT 1)
+               UNION ALL
+               SELECT (SELECT pipeline FROM runs {along runs_queued} WHERE state = 'queued' AND pipeline > names.pipeline
+                       ORDER BY pipeline LIMIT 1)
+               FROM names WHERE names.pipeline IS NOT NULL
+             ) SELECT pipeline FROM names WHERE pipeline IS NOT NULL",
+            [],
+        );
+        let mut seen = tx.all(statements).await?.into_iter();
+        let mut look = Look::default();
+        for row in seen.next().unwrap_or_default() {
             let run = waiting(&row)?;
             if row.try_get::<i64, _>("abandoned")? != 0 {
-                abandoned.push(run.id.clone());
+                look.abandoned.push(run.id.clone());
             }
-            under_way.push(run);
+            look.under_way.push(run);
         }
-        abandoned.sort_unstable();
-        Ok((under_way, abandoned))
+        look.abandoned.sort_unstable();
+        for row in seen.next().unwrap_or_default() {
+            look.pipelines.push(row.try_get(0)?);
+        }
+        Ok(look)
     }
 
     /// What such a run is taken from, once its row is held; nothing if it has ended, or its replica has come back, since it
@@ -208,7 +235,7 @@ impl Store {
                AND owner <> $2 {}",
             self.dialect.hold()
         );
-        let row = sqlx::query(self.sql(&sql)).bind(id).bind(owner).fetch_optional(&mut **tx).await?;
+        let row = sqlx::query(self.sql(&sql)).bind(id).bind(owner).fetch_optional(tx.at().await?).await?;
         let from = |row: AnyRow| {
             let lost = row.try_get::<String, _>("owner")? != NOBODYS_LEASE.0;
             Ok(From { state: super::read::state(&row)?, lost })
@@ -216,34 +243,25 @@ impl Store {
         row.map(from).transpose()
     }
 
-    /// The head of each pipeline's queue, oldest runs first, without those whose schedule or backfill lets no more run: they
-    /// could be the whole head, and hold up all others.
-    async fn waiting(&self, tx: &mut Tx, head: usize) -> Result<Vec<Waiting>, StoreError> {
-        // Steps from name to name along the index, however long the queue is. (PostgreSQL may keep a plan from when it was
-        // empty, and for `MIN` would read all of it.)
-        let pipelines = sqlx::query(
-            "WITH RECURSIVE names (pipeline) AS (
-               SELECT (SELECT pipeline FROM runs WHERE state = 'queued' ORDER BY pipeline LIMIT 1)
-               UNION ALL
-               SELECT (SELECT pipeline FROM runs WHERE state = 'queued' AND pipeline > names.pipeline
-                       ORDER BY pipeline LIMIT 1)
-               FROM names WHERE names.pipeline IS NOT NULL
-             ) SELECT pipeline FROM names WHERE pipeline IS NOT NULL",
+    /// The head of each of these pipelines' queues, oldest runs first, without those whose schedule or backfill lets no more
+    /// run: they could be the whole head, and hold up all others.
+    async fn waiting(&self, tx: &mut Tx, pipelines: &[String], head: usize) -> Result<Vec<Waiting>, StoreError> {
+        // As an argument, the limit would make SQLite plan anew each time; so it is with the others in this folder.
+        let sql = format!(
+            "SELECT {WAITING} FROM runs r {{along runs_queued}}
+             WHERE state = 'queued' AND pipeline = $1 AND not_before <= {{now}}
+               AND (of_series IS NULL OR of_series > (
+                 SELECT COUNT(*) FROM runs u {{along runs_under_way}}
+                 WHERE u.state IN ('running', 'cancelling') AND (u.origin = r.origin
+                   OR r.origin NOT LIKE 'backfill:%'
+                     AND u.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10)))))
+               AND NOT {OVERTAKES} ORDER BY priority DESC, id LIMIT {head}"
         );
         let mut all = Vec::new();
-        for row in pipelines.fetch_all(&mut **tx).await? {
-            let pipeline: String = row.try_get(0)?;
-            let sql = format!(
-                "SELECT id, pipeline, priority, concurrency, origin, of_series, services FROM runs r
-                 WHERE state = 'queued' AND pipeline = $1 AND not_before <= {{now}}
-                   AND (of_series IS NULL OR of_series > (
-                     SELECT COUNT(*) FROM runs u WHERE u.state IN ('running', 'cancelling') AND (u.origin = r.origin
-                       OR r.origin NOT LIKE 'backfill:%'
-                         AND u.origin IN ('schedule:' || substr(r.origin, 10), 'catch-up:' || substr(r.origin, 10)))))
-                   AND NOT {OVERTAKES} ORDER BY priority DESC, id LIMIT $2"
-            );
-            let rows = sqlx::query(self.sql(&sql)).bind(pipeline).bind(head as i64).fetch_all(&mut **tx).await?;
-            for row in &rows {
+        for some in pipelines.chunks(AT_ONCE) {
+            let mut statements = self.statements();
+            some.iter().for_each(|pipeline| statements.add(&sql, [pipeline.into()]));
+            for row in tx.all(statements).await?.iter().flatten() {
                 all.push(waiting(row)?);
             }
         }
@@ -261,43 +279,38 @@ impl Store {
         From { state, lost }: From,
     ) -> Result<Option<Claim>, StoreError> {
         let (cancelling, lost) = (state == RunState::Cancelling, i64::from(lost));
-        let row = sqlx::query(self.sql(
-            "UPDATE runs SET state = $2, owner = $3, lease_until = {now} + $4, fence = fence + 1, attempt = attempt + 1,
+        // The state it is taken from is no argument: for a new argument SQLite would look again which indexes it may use.
+        let sql = format!(
+            "UPDATE runs SET state = $2, owner = $3, lease_until = {{now}} + $4, fence = fence + 1, attempt = attempt + 1,
                tries = tries + $5, reuse = CASE WHEN $5 = 1 THEN 1 ELSE reuse END,
-               started_at = COALESCE(started_at, {now}), event_seq = event_seq + 1,
-               paused_ms = paused_ms + COALESCE({now} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0)
-             WHERE id = $1 AND state = $6
-             RETURNING pipeline, sets, params, attempt, tries, reuse, fence, traceparent, event_seq,
-               (SELECT body FROM definitions WHERE hash = definition) AS body",
-        ))
-        .bind(id)
-        .bind(if cancelling { "cancelling" } else { "running" })
-        .bind(owner)
-        .bind(millis(lease))
-        .bind(lost)
-        .bind(state.name())
-        .fetch_optional(&mut **tx)
-        .await?;
+               started_at = COALESCE(started_at, {{now}}), event_seq = event_seq + 1,
+               paused_ms = paused_ms + COALESCE({{now}} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0)
+             WHERE id = $1 AND state = '{state}'
+             RETURNING *, (SELECT body FROM definitions WHERE hash = definition) AS body"
+        );
+        let row = sqlx::query(self.sql(&sql))
+            .bind(id)
+            .bind(if cancelling { "cancelling" } else { "running" })
+            .bind(owner)
+            .bind(millis(lease))
+            .bind(lost)
+            .fetch_optional(tx.at().await?)
+            .await?;
         let Some(row) = row else { return Ok(None) };
-        let attempt: i64 = row.try_get("attempt")?;
-        sqlx::query(self.sql(
+        let run = run_row(&row)?;
+        let attempt = run.attempt;
+        let mut statements = self.statements();
+        statements.add(
             "INSERT INTO attempts (run_id, attempt, owner, state, started_at) VALUES ($1, $2, $3, 'running', {now})",
-        ))
-        .bind(id)
-        .bind(attempt)
-        .bind(owner)
-        .execute(&mut **tx)
-        .await?;
+            [id.into(), attempt.into(), owner.into()],
+        );
         let kind = if lost == 1 { "taken_over" } else { "started" };
-        let body = json!({"attempt": attempt, "owner": owner});
-        self.write_event(tx, id, row.try_get("event_seq")?, kind, &body).await?;
+        statements.add_event(id, None, kind, &json!({"attempt": attempt, "owner": owner}));
+        tx.all(statements).await?;
         Ok(Some(Claim {
             lease: Lease { run: id.to_owned(), fence: row.try_get("fence")? },
-            pipeline: row.try_get("pipeline")?,
+            run,
             definition: row.try_get("body")?,
-            sets: json(&row, "sets")?,
-            params: json(&row, "params")?,
-            attempt,
             tries: row.try_get("tries")?,
             reuse: row.try_get::<i64, _>("reuse")? != 0,
             traceparent: row.try_get("traceparent")?,
@@ -316,7 +329,7 @@ impl Store {
                 "UPDATE runs SET lease_until = {now} + $2 WHERE owner = $1 AND state IN ('running', 'cancelling')
                  RETURNING id, fence, state",
             ));
-            let rows = rows.bind(owner).bind(millis(lease)).fetch_all(&mut **tx).await?;
+            let rows = rows.bind(owner).bind(millis(lease)).fetch_all(tx.at().await?).await?;
             rows.iter().map(held).collect()
         })
         .await

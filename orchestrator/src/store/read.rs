@@ -166,7 +166,7 @@ impl Store {
             ("pipeline =", filter.pipeline.as_deref()),
             ("id LIKE '%' ||", filter.ending.as_deref()),
         ];
-        let given = conditions.into_iter().filter_map(|(condition, text)| Some((condition, text?))).zip(2..);
+        let given = conditions.into_iter().filter_map(|(condition, text)| Some((condition, text?))).zip(1..);
         let (mut wanted, texts): (Vec<String>, Vec<&str>) =
             given.map(|((condition, text), place)| (format!("{condition} ${place}"), text)).unzip();
         if !filter.states.is_empty() {
@@ -174,13 +174,13 @@ impl Store {
             wanted.push(format!("state IN ({})", names.join(", ")));
         }
         let only = if wanted.is_empty() { String::new() } else { format!("WHERE {}", wanted.join(" AND ")) };
-        let mut sql = format!("SELECT {SHOWN} FROM runs {only} ORDER BY id DESC LIMIT $1");
+        // One more row tells whether there is a next part.
+        let mut sql = format!("SELECT {SHOWN} FROM runs {only} ORDER BY id DESC LIMIT {}", limit.saturating_add(1));
         let list = self.dialect.json_list(&json_values());
         if let Some(list) = &list {
             sql = format!("SELECT {list} AS items FROM ({sql})");
         }
-        // One more row tells whether there is a next part.
-        let mut query = sqlx::query(self.sql(&sql)).bind(limit as i64 + 1);
+        let mut query = sqlx::query(self.sql(&sql));
         for text in texts {
             query = query.bind(text);
         }

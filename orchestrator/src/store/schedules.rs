@@ -61,7 +61,7 @@ impl Store {
         self.write(async |tx| {
             // Held, so that nobody deletes it in the meantime.
             let held = sqlx::query("UPDATE pipelines SET updated_at = updated_at WHERE name = $1").bind(&spec.pipeline);
-            if held.execute(&mut **tx).await?.rows_affected() == 0 {
+            if held.execute(tx.at().await?).await?.rows_affected() == 0 {
                 return Err(StoreError::NotFound(format!("there is no pipeline {}", spec.pipeline)));
             }
             sqlx::query(self.sql(
@@ -86,7 +86,7 @@ impl Store {
             .bind(next_at)
             .bind(by)
             .bind(json!(spec.params).to_string())
-            .execute(&mut **tx)
+            .execute(tx.at().await?)
             .await?;
             Ok(())
         })
@@ -131,7 +131,7 @@ impl Store {
         self.write(async |tx| {
             let moved =
                 sqlx::query("UPDATE schedules SET next_at = $3 WHERE name = $1 AND next_at = $2 AND paused = 0");
-            let moved = moved.bind(name).bind(from).bind(to).execute(&mut **tx).await?.rows_affected() == 1;
+            let moved = moved.bind(name).bind(from).bind(to).execute(tx.at().await?).await?.rows_affected() == 1;
             Ok(moved)
         })
         .await
@@ -148,7 +148,7 @@ impl Store {
                 .bind(at)
                 .bind(outcome.ok())
                 .bind(outcome.err())
-                .execute(&mut **tx)
+                .execute(tx.at().await?)
                 .await?;
             Ok(())
         })
@@ -162,7 +162,7 @@ impl Store {
     pub async fn pause_schedule(&self, name: &str, paused: bool, next_at: Option<i64>) -> Result<Schedule, StoreError> {
         self.write(async |tx| {
             let changed = sqlx::query("UPDATE schedules SET paused = $2, next_at = $3 WHERE name = $1");
-            let changed = changed.bind(name).bind(i64::from(paused)).bind(next_at).execute(&mut **tx).await?;
+            let changed = changed.bind(name).bind(i64::from(paused)).bind(next_at).execute(tx.at().await?).await?;
             if changed.rows_affected() == 0 {
                 return Err(missing(name));
             }
@@ -178,7 +178,8 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none of this name.
     pub async fn delete_schedule(&self, name: &str) -> Result<(), StoreError> {
         self.write(async |tx| {
-            let deleted = sqlx::query("DELETE FROM schedules WHERE name = $1").bind(name).execute(&mut **tx).await?;
+            let deleted =
+                sqlx::query("DELETE FROM schedules WHERE name = $1").bind(name).execute(tx.at().await?).await?;
             if deleted.rows_affected() == 0 {
                 return Err(missing(name));
             }
@@ -200,13 +201,14 @@ impl Store {
         rows.bind(from).bind(until).fetch_all(&self.reader).await?.iter().map(run_row).collect()
     }
 
-    /// The runs from this origin that have not ended.
+    /// The runs of a schedule, from this origin, that have not ended.
     ///
     /// # Errors
     /// As [`Store::ping`].
     pub async fn unfinished_from(&self, origin: &str) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id FROM runs WHERE origin = $1 AND state IN ('queued', 'running', 'cancelling') ORDER BY id",
+            "SELECT id FROM runs WHERE origin = $1 AND scheduled_at IS NOT NULL
+               AND state IN ('queued', 'running', 'cancelling') ORDER BY id",
         );
         let rows = rows.bind(origin).fetch_all(&self.reader).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()

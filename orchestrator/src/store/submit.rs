@@ -1,11 +1,9 @@
 //! A run enters, once: a repeated request with the same key finds the run that the first one made.
 
-use super::pipelines::put_definition;
 use super::read::{run_of_key, run_row};
 use super::{Definition, RunRow, Store, StoreError, Tx};
 use crate::pipeline::HookRules;
 use serde_json::{Value, json};
-use sqlx::Row;
 use std::collections::BTreeMap;
 
 /// A run to queue.
@@ -64,40 +62,41 @@ impl Store {
     }
 
     async fn submit_in(&self, tx: &mut Tx, new: &NewRun) -> Result<Submitted, StoreError> {
-        put_definition(self, tx, &new.definition).await?;
-        let sets = json!(new.sets).to_string();
-        let fresh = sqlx::query(self.sql(
+        let mut statements = self.statements();
+        statements.add_definition(&new.definition);
+        statements.add(
             "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
                tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
                params, hooks, scheduled_at, of_series)
              VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 1, $13, $14, $15, $16)
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING *",
-        ))
-        .bind(&new.id)
-        .bind(&new.pipeline)
-        .bind(new.version)
-        .bind(&new.definition.hash)
-        .bind(&sets)
-        .bind(json!(new.services).to_string())
-        .bind(new.priority)
-        .bind(new.concurrency)
-        .bind(new.traceparent.as_deref())
-        .bind(new.idempotency_key.as_deref())
-        .bind(&new.submitted_by)
-        .bind(&new.origin)
-        .bind(json!(new.params).to_string())
-        .bind(json!(new.hooks).to_string())
-        .bind(new.scheduled_at)
-        .bind(new.of_series)
-        .fetch_optional(&mut **tx)
-        .await?;
-        if let Some(row) = fresh {
-            let body = json!({"pipeline": new.pipeline, "by": new.submitted_by, "origin": new.origin});
-            self.write_event(tx, &new.id, row.try_get("event_seq")?, "queued", &body).await?;
-            return Ok(Submitted { run: run_row(&row)?, fresh: true });
+            [
+                (&new.id).into(),
+                (&new.pipeline).into(),
+                new.version.into(),
+                (&new.definition.hash).into(),
+                json!(new.sets).to_string().into(),
+                json!(new.services).to_string().into(),
+                new.priority.into(),
+                new.concurrency.into(),
+                new.traceparent.as_deref().into(),
+                new.idempotency_key.as_deref().into(),
+                (&new.submitted_by).into(),
+                (&new.origin).into(),
+                json!(new.params).to_string().into(),
+                json!(new.hooks).to_string().into(),
+                new.scheduled_at.into(),
+                new.of_series.into(),
+            ],
+        );
+        let body = json!({"pipeline": new.pipeline, "by": new.submitted_by, "origin": new.origin});
+        // Nothing has happened where there is no such run.
+        statements.add_event(&new.id, None, "queued", &body);
+        if let Some(row) = tx.all(statements).await?.iter().flatten().next() {
+            return Ok(Submitted { run: run_row(row)?, fresh: true });
         }
         let key = new.idempotency_key.as_deref().unwrap_or_default();
-        let run = run_of_key(&mut **tx, key).await?;
+        let run = run_of_key(tx.at().await?, key).await?;
         if run.definition != new.definition.hash || run.sets != new.sets || run.params != new.params {
             return Err(StoreError::Conflict(format!(
                 "the idempotency key \"{key}\" was used for run {}, with another pipeline or other parameters",

@@ -100,7 +100,7 @@ impl Store {
             .bind(checksum(secret.as_bytes()))
             .bind(role.name())
             .bind(good_for.map(super::millis));
-        let row = self.write(async |tx| Ok(new.fetch_one(&mut **tx).await?)).await?;
+        let row = self.write(async |tx| Ok(new.fetch_one(tx.at().await?).await?)).await?;
         Ok((token(&row)?, secret))
     }
 
@@ -133,7 +133,7 @@ impl Store {
     /// [`StoreError::NotFound`] when there is no such token.
     pub async fn revoke_token(&self, id: &str) -> Result<(), StoreError> {
         let sql = self.sql("UPDATE tokens SET revoked_at = COALESCE(revoked_at, {now}) WHERE id = $1");
-        self.write(async |tx| match sqlx::query(sql).bind(id).execute(&mut **tx).await?.rows_affected() {
+        self.write(async |tx| match sqlx::query(sql).bind(id).execute(tx.at().await?).await?.rows_affected() {
             0 => Err(StoreError::NotFound(format!("there is no token {id}"))),
             _ => Ok(()),
         })

@@ -9,7 +9,9 @@
 
 use super::dialect::Dialect;
 use super::news::{News, Touched};
+use super::statements::Statements;
 use super::{PATIENCE, StoreError};
+use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -69,19 +71,43 @@ enum Place {
 }
 
 impl Tx {
-    fn at(place: Place) -> Self {
+    fn of(place: Place) -> Self {
         Self { place, touched: Touched::default() }
     }
 
-    /// Something happens to this run: whoever waits for that is told once it is on the disk.
-    pub fn touch(&mut self, run: &str) {
-        self.touched.add(run);
+    /// Where a statement of this caller goes.
+    pub async fn at(&mut self) -> Result<&mut AnyConnection, sqlx::Error> {
+        match &mut self.place {
+            Place::Own(own) => Ok(own),
+            Place::Shared(member) => {
+                if let Some(begin) = member.begin() {
+                    sqlx::query(AssertSqlSafe(begin.join("; "))).execute(&mut **member).await?;
+                }
+                Ok(member)
+            }
+        }
+    }
+
+    /// Does all of these. Returns the rows that each of them returns. Whoever waits for a run to which something happens by
+    /// them is told once it is on the disk.
+    pub async fn all(&mut self, statements: Statements) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
+        self.touched.add_all(statements.touched);
+        match &mut self.place {
+            Place::Own(own) => statements.one_by_one(own).await,
+            Place::Shared(member) => {
+                let begin = member.begin().unwrap_or_default();
+                let returned = statements.together(&begin, &mut *member).await?;
+                Ok(returned.into_iter().skip(begin.len()).collect())
+            }
+        }
     }
 }
 
 /// A caller whose turn it is to write into a shared transaction.
 struct Member {
     turn: OwnedMutexGuard<Turn>,
+    /// Whether a savepoint was asked for, or the transaction is its own so far.
+    begun: bool,
     over: bool,
 }
 
@@ -98,7 +124,7 @@ impl Writer {
     /// Begins to write, perhaps among others who do.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return Ok(Tx::at(Place::Own(self.own().await?)));
+            return Ok(Tx::of(Place::Own(self.own().await?)));
         }
         let mut turn = self.turn().await?;
         if turn.open.as_ref().is_some_and(|shared| shared.given_up) {
@@ -108,21 +134,17 @@ impl Writer {
             })
             .await?;
         }
-        let Some(shared) = &mut turn.open else { return self.first(turn).await };
-        let before = shared.savepoint();
-        shared.members += 1;
-        let Some(own) = shared.savepoint() else { return Err(lost()) };
-        let release = before.map(|before| format!("RELEASE {before}; ")).unwrap_or_default();
-        let mut member = Member { turn, over: false };
-        sqlx::query(AssertSqlSafe(format!("{release}SAVEPOINT {own}"))).execute(&mut *member).await?;
-        Ok(Tx::at(Place::Shared(member)))
+        if turn.open.is_none() {
+            return self.first(turn).await;
+        }
+        Ok(Tx::of(Place::Shared(Member { turn, begun: false, over: false })))
     }
 
     /// Begins to write when all that was written is on the disk: for a caller who changes more than the database by what it
     /// reads, or takes long.
     pub async fn begin_alone(&self) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return Ok(Tx::at(Place::Own(self.own().await?)));
+            return Ok(Tx::of(Place::Own(self.own().await?)));
         }
         let mut turn = self.turn().await?;
         let turn = apart(async move {
@@ -167,7 +189,7 @@ impl Writer {
     async fn first(&self, mut turn: OwnedMutexGuard<Turn>) -> Result<Tx, StoreError> {
         turn.open = Some(Shared { transaction: self.own().await?, waiting: Vec::new(), members: 1, given_up: false });
         turn.count += 1;
-        Ok(Tx::at(Place::Shared(Member { turn, over: false })))
+        Ok(Tx::of(Place::Shared(Member { turn, begun: true, over: false })))
     }
 }
 
@@ -199,6 +221,16 @@ impl Turn {
 }
 
 impl Member {
+    /// What it writes first, if it has written nothing yet.
+    fn begin(&mut self) -> Option<Vec<String>> {
+        let shared = self.turn.open.as_mut().filter(|_| !self.begun)?;
+        self.begun = true;
+        let before = shared.savepoint().map(|before| format!("RELEASE {before}"));
+        shared.members += 1;
+        let own = shared.savepoint().map(|own| format!("SAVEPOINT {own}"));
+        Some(before.into_iter().chain(own).collect())
+    }
+
     /// As [`Writer::end`].
     async fn end(mut self, good: bool) -> Result<(), StoreError> {
         if !good {
@@ -232,6 +264,9 @@ impl Member {
     }
 
     fn give_up(&mut self) {
+        if !self.begun {
+            return;
+        }
         match &mut self.turn.open {
             Some(shared) if shared.savepoint().is_some() => shared.given_up = true,
             // It is rolled back.
@@ -259,26 +294,6 @@ impl Deref for Member {
 impl DerefMut for Member {
     fn deref_mut(&mut self) -> &mut AnyConnection {
         &mut self.turn.open.as_mut().expect("it is open while a caller writes").transaction
-    }
-}
-
-impl Deref for Tx {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        match &self.place {
-            Place::Own(own) => own,
-            Place::Shared(member) => member,
-        }
-    }
-}
-
-impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        match &mut self.place {
-            Place::Own(own) => own,
-            Place::Shared(member) => member,
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use flight_common::Fault;
 use orchestrator::store::{Committed, Ending, Limits, NewRun, RunState, Store, StoreError};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 on_both!(
@@ -16,6 +16,7 @@ on_both!(
     a_run_given_back_can_be_taken_at_once,
     a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again,
     a_long_backfill_holds_up_nobody_but_itself,
+    a_run_behind_others_that_a_limit_holds_back_is_taken,
 );
 
 async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_nothing(fresh: Fresh) {
@@ -24,7 +25,7 @@ async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_no
     let limits = Limits::default();
     let old = store.claim("old", Duration::ZERO, 1, &limits).await.expect("it answers").claims.remove(0);
     let new = until_claimed(&store, "new").await;
-    assert_eq!((new.lease.run.as_str(), new.attempt, new.tries, new.reuse), ("1", 2, 1, true));
+    assert_eq!((new.lease.run.as_str(), new.run.attempt, new.tries, new.reuse), ("1", 2, 1, true));
     assert!(new.lease.fence > old.lease.fence);
     let lost = |error: StoreError| assert!(matches!(error, StoreError::LeaseLost(_)), "{error}");
     lost(store.permit(&old.lease, "load", LEASE).await.expect_err("fenced off"));
@@ -107,13 +108,17 @@ async fn a_run_given_back_can_be_taken_at_once(fresh: Fresh) {
     let claim = claim_one(&store, "old").await;
     store.end(&claim.lease, &Ending::Released, &json!({})).await.expect("given back");
     let again = claim_one(&store, "new").await;
-    assert_eq!((again.attempt, again.tries, again.reuse), (2, 0, true));
+    assert_eq!((again.run.attempt, again.tries, again.reuse), (2, 0, true));
 }
 
 async fn a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again(fresh: Fresh) {
     let store = fresh.store;
-    let scheduled =
-        |id: &str, of_series| NewRun { origin: "schedule:hourly".to_owned(), of_series, ..new_run(id, "hr") };
+    let scheduled = |id: &str, of_series| NewRun {
+        of_series,
+        scheduled_at: Some(7),
+        origin: "schedule:hourly".to_owned(),
+        ..new_run(id, "hr")
+    };
     store.submit(&scheduled("1", None)).await.expect("queued");
     let first = claim_one(&store, "me").await;
     store.submit(&scheduled("2", Some(1))).await.expect("queued");
@@ -131,6 +136,25 @@ async fn a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again(
     assert!(store.claim("me", LEASE, 9, &limits).await.expect("it answers").claims.is_empty());
     store.cancel("1", false, "ann").await.expect("it is over");
     assert_eq!(claim_one(&store, "me").await.lease.run, "2");
+}
+
+async fn a_run_behind_others_that_a_limit_holds_back_is_taken(fresh: Fresh) {
+    let store = fresh.store;
+    let limits = Limits { per_service: HashMap::from([("scarce".to_owned(), 1)]), ..Limits::default() };
+    let using = |id: &str, service: &str| NewRun { services: vec![service.to_owned()], ..new_run(id, "hr") };
+    for id in ["1", "2", "3", "4"] {
+        store.submit(&using(id, "scarce")).await.expect("queued");
+    }
+    store.submit(&using("5", "plenty")).await.expect("queued");
+    store.submit(&NewRun { priority: -1, ..new_run("6", "other") }).await.expect("queued");
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        let taken = store.claim("me", LEASE, 1, &limits).await.expect("it answers");
+        assert!(taken.left, "others wait: {order:?}");
+        order.extend(taken.claims.into_iter().map(|claim| claim.lease.run));
+    }
+    // Behind the second one, that may not go, another one of its pipeline waits that may, and before all of lower priority.
+    assert_eq!(order, ["1", "5", "6"]);
 }
 
 async fn a_long_backfill_holds_up_nobody_but_itself(fresh: Fresh) {
@@ -193,5 +217,5 @@ async fn a_run_that_has_become_something_else_meanwhile_is_not_taken() {
     let run = fresh.store.run("2").await.expect("there");
     assert_eq!((run.owner.as_deref(), run.attempt), (Some("old"), 1));
     over().await;
-    assert_eq!(claim_one(&fresh.store, "me").await.attempt, 2);
+    assert_eq!(claim_one(&fresh.store, "me").await.run.attempt, 2);
 }

@@ -33,8 +33,8 @@ async fn a_run_goes_from_the_queue_to_its_end(fresh: Fresh) {
     assert!(submitted.fresh);
     assert_eq!(submitted.run.state, RunState::Queued);
     let claim = claim_one(&store, "me").await;
-    assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (1, 0, false, "steps: []"));
-    assert_eq!(claim.sets, ["a.b=1"]);
+    assert_eq!((claim.run.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (1, 0, false, "steps: []"));
+    assert_eq!(claim.run.sets, ["a.b=1"]);
     store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
     let report = json!({"steps": []});
     assert_eq!(store.end(&claim.lease, &Ending::Done, &report).await.expect("ended"), RunState::Done);
@@ -98,7 +98,7 @@ async fn what_failed_is_tried_again_when_it_is_due(fresh: Fresh) {
     let claim = claim_one(&store, "me").await;
     store.end(&claim.lease, &Ending::Retry(fault, Duration::ZERO), &json!({})).await.expect("ended");
     let again = claim_one(&store, "me").await;
-    assert_eq!((again.lease.run.as_str(), again.attempt, again.tries, again.reuse), ("2", 2, 1, true));
+    assert_eq!((again.lease.run.as_str(), again.run.attempt, again.tries, again.reuse), ("2", 2, 1, true));
     assert_eq!(store.attempts("2").await.expect("told").len(), 2);
 }
 
@@ -114,7 +114,7 @@ async fn a_begun_run_with_something_that_runs_finally_is_taken_once_more_to_be_c
         assert_eq!(state, if finally { RunState::Cancelling } else { RunState::Cancelled });
     }
     let claim = claim_one(&store, "me").await;
-    assert_eq!((claim.lease.run.as_str(), claim.attempt, claim.cancelling), ("2", 2, true));
+    assert_eq!((claim.lease.run.as_str(), claim.run.attempt, claim.cancelling), ("2", 2, true));
     store.permit_finally(&claim.lease, "load", LEASE).await.expect("what runs finally may commit");
     store.end(&claim.lease, &Ending::Cancelled, &json!({})).await.expect("confirmed");
     assert_eq!(store.run("2").await.expect("there").state, RunState::Cancelled);
@@ -186,7 +186,10 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     let run = store.run("1").await.expect("there");
     let worked = run.took_ms(run.started_at.expect("begun") + run.paused_ms);
     assert!((39..5000).contains(&run.paused_ms) && worked == Some(0), "a pause of {pause:?}: {run:?}");
-    assert_eq!((claim.attempt, claim.tries, claim.reuse, claim.definition.as_str()), (2, 0, true, "steps: [changed]"));
+    assert_eq!(
+        (claim.run.attempt, claim.tries, claim.reuse, claim.definition.as_str()),
+        (2, 0, true, "steps: [changed]")
+    );
     assert_eq!((store.kept("1").await.expect("told").len(), store.commits("1").await.expect("told").len()), (1, 1));
     let error = store.resume("1", None, true, "ann").await.expect_err("it runs");
     assert_eq!(error.to_string(), "run 1 is running: it cannot be run again");

@@ -18,7 +18,11 @@ async fn writer() -> (Writer, TempDir) {
 }
 
 async fn put(tx: &mut Tx, name: &str) {
-    sqlx::query("INSERT INTO t (name) VALUES ($1)").bind(name).execute(&mut **tx).await.expect("written");
+    sqlx::query("INSERT INTO t (name) VALUES ($1)")
+        .bind(name)
+        .execute(tx.at().await.expect("its turn"))
+        .await
+        .expect("written");
 }
 
 async fn names(writer: &Writer) -> Vec<String> {
@@ -74,7 +78,7 @@ async fn a_transaction_that_the_database_undoes_is_told_as_lost_to_all() {
         let (writer, _folder) = writer().await;
         let (one, mut other) = one_waits(&writer, "a").await;
         // What SQLite does by itself on a full disk, and sqlx does not know of.
-        sqlx::query("ROLLBACK").execute(&mut *other).await.expect("undone");
+        sqlx::query("ROLLBACK").execute(other.at().await.expect("its turn")).await.expect("undone");
         match refused {
             true => {
                 let told = writer.end::<()>(other, Err(StoreError::Conflict("no".to_owned()))).await;
@@ -96,7 +100,7 @@ async fn a_commit_that_fails_is_told_to_all() {
     let (writer, _folder) = writer().await;
     let (one, mut other) = one_waits(&writer, "a").await;
     let broken = sqlx::query("INSERT INTO t VALUES ('b', 'nobody')");
-    broken.execute(&mut *other).await.expect("it is checked by the commit");
+    broken.execute(other.at().await.expect("its turn")).await.expect("it is checked by the commit");
     assert!(writer.end(other, Ok(())).await.is_err());
     assert!(one.await.expect("no panic").is_err());
     assert_eq!(names(&writer).await, Vec::<String>::new());
