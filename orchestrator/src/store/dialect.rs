@@ -113,14 +113,15 @@ impl Dialect {
         }
     }
 
-    /// A statement with `{now}` in it, the database's own clock, so that replicas need not agree on theirs; or with
-    /// `{along index}` after a table: SQLite, which keeps no count of what a table holds, would not always find it.
+    /// A statement with words of its own in it. `{now}` is the database's own clock, so that replicas need not agree on theirs.
+    /// `{changed}` is the run `$1` as the main one among [`super::statements`] has changed it, and a condition may follow. `{along
+    /// index}` after a table names the index to use: SQLite, which keeps no count of what a table holds, would not always find it.
     pub fn words(self, text: &str) -> String {
-        let now = match self {
-            Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
-            Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        let (now, changed) = match self {
+            Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", "runs WHERE id = $1"),
+            Self::Postgres => ("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)", "changed WHERE id = $1"),
         };
-        let text = text.replace("{now}", now);
+        let text = text.replace("{now}", now).replace("{changed}", changed);
         let mut parts = text.split("{along ");
         let first = parts.next().unwrap_or_default().to_owned();
         parts.fold(first, |before, part| match (self, part.split_once('}')) {

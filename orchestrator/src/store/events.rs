@@ -73,10 +73,10 @@ impl Store {
     /// Adds an event to a run. The run's row is locked by it until the end of the transaction.
     pub(super) async fn event(&self, tx: &mut Tx, run: &str, kind: &str, body: &Value) -> Result<(), StoreError> {
         let mut statements = self.statements();
-        statements.add("UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING id", [run.into()]);
+        statements.add_main("UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING *", [run.into()]);
         statements.add_event(run, None, kind, body);
-        let found = tx.all(statements).await?.iter().any(|rows| !rows.is_empty());
-        found.then_some(()).ok_or_else(|| StoreError::no_run(run))
+        let found = tx.change(statements).await?;
+        found.first().map(|_| ()).ok_or_else(|| StoreError::no_run(run))
     }
 
     /// As [`Store::event`], in a run that this lease still holds, whose state it tells. The lease then lasts so long again, if
@@ -90,28 +90,36 @@ impl Store {
         prolonged: Option<Duration>,
     ) -> Result<RunState, StoreError> {
         let mut statements = self.statements();
-        statements.add(
+        statements.add_main(
             "UPDATE runs SET event_seq = event_seq + 1, lease_until = COALESCE({now} + $3, lease_until)
-             WHERE id = $1 AND fence = $2 RETURNING state",
+             WHERE id = $1 AND fence = $2 RETURNING *",
             [(&lease.run).into(), lease.fence.into(), prolonged.map(millis).into()],
         );
         statements.add_event(&lease.run, Some(lease.fence), kind, body);
-        let held = tx.all(statements).await?;
-        let row = held.iter().flatten().next().ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?;
+        let held = tx.change(statements).await?;
+        let row = held.first().ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?;
         lease.under_way(read::state(row)?)
     }
 }
 
+/// An event with the number that the run's row has got by the main statement.
+const NEW_EVENT: &str =
+    "INSERT INTO events (run_id, seq, at, kind, body) SELECT id, event_seq, {now}, $2, {body} FROM {changed}";
+
 impl Statements {
-    /// Writes an event with the number that the run's row has got by the statements before; none if the run has another
-    /// fence, if that is said.
+    /// Writes an event of a run that the main statement changes; none if the run has another fence, if that is said.
     pub(super) fn add_event(&mut self, run: &str, fence: Option<i64>, kind: &str, body: &Value) {
         self.touched.add(run);
-        self.add(
-            "INSERT INTO events (run_id, seq, at, kind, body)
-             SELECT id, event_seq, {now}, $2, $3 FROM runs WHERE id = $1 AND fence = COALESCE($4, fence)",
-            [run.into(), kind.into(), body.to_string().into(), fence.into()],
-        );
+        let text = NEW_EVENT.replace("{body}", "$3") + " AND fence = COALESCE($4, fence)";
+        self.add(&text, [run.into(), kind.into(), body.to_string().into(), fence.into()]);
+    }
+
+    /// Writes an event that tells of the attempt that the main statement begins, and whose it is.
+    pub(super) fn add_beginning(&mut self, run: &str, kind: &str, owner: &str) {
+        self.touched.add(run);
+        let body = r#"'{"attempt":' || attempt || ',"owner":' || $3 || '}'"#;
+        let owner = Value::from(owner).to_string();
+        self.add(&NEW_EVENT.replace("{body}", body), [run.into(), kind.into(), owner.into()]);
     }
 }
 

@@ -128,8 +128,8 @@ impl Store {
         let values = [(&lease.run).into(), lease.fence.into()].into_iter().chain(values);
         statements.add(&format!("{} RETURNING run_id", sql.replace("{held}", &held)), values);
         self.write(async |tx| {
-            let written = tx.all(statements).await?;
-            written.iter().flatten().next().map(|_| ()).ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))
+            let written = tx.change(statements).await?;
+            written.first().map(|_| ()).ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))
         })
         .await
     }

@@ -110,7 +110,7 @@ impl Store {
             let to = legal(&lease.run, from, ending.step())?;
             let nobodys = (to == RunState::Cancelling).then_some(NOBODYS_LEASE);
             let mut statements = self.statements();
-            statements.add(
+            statements.add_main(
                 "UPDATE runs SET state = $2, owner = $7, lease_until = $8, fault = $3, not_before = {now} + $4,
                    tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END,
                    event_seq = event_seq + 1
@@ -128,13 +128,13 @@ impl Store {
             );
             statements.add(
                 "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
-                 WHERE run_id = $1 AND attempt = (SELECT attempt FROM runs WHERE id = $1)",
+                 WHERE run_id = $1 AND attempt = (SELECT attempt FROM {changed})",
                 [(&lease.run).into(), attempt_state.into(), report.to_string().into()],
             );
             statements.add_event(&lease.run, None, event, &body);
             statements.add_audit(lease, audit)?;
-            let ended = tx.all(statements).await?;
-            let row = ended.iter().flatten().next().ok_or_else(|| StoreError::no_run(&lease.run))?;
+            let ended = tx.change(statements).await?;
+            let row = ended.first().ok_or_else(|| StoreError::no_run(&lease.run))?;
             self.tell_hooks(tx, row, report).await?;
             run_row(row)
         })
@@ -248,12 +248,12 @@ impl Store {
             if let Some(Changed { definition, services, hooks, priority, concurrency }) = changed {
                 let mut statements = self.statements();
                 statements.add_definition(definition);
-                statements.add(
+                statements.add_main(
                     "UPDATE runs SET definition = $2, services = $3, hooks = $4, version = NULL,
                        priority = CASE WHEN priority = COALESCE($5, 0) THEN COALESCE($6, priority) ELSE priority END,
                        concurrency = CASE WHEN concurrency IS NOT DISTINCT FROM $7 THEN COALESCE($8, concurrency)
                          ELSE concurrency END
-                     WHERE id = $1",
+                     WHERE id = $1 RETURNING id",
                     [
                         run.into(),
                         (&definition.hash).into(),
@@ -265,7 +265,7 @@ impl Store {
                         concurrency.now.into(),
                     ],
                 );
-                tx.all(statements).await?;
+                tx.change(statements).await?;
             }
             sqlx::query(
                 "UPDATE runs SET state = $2, tries = 0, reuse = $3, not_before = 0, ended_at = NULL, fault = NULL WHERE id = $1",

@@ -97,7 +97,7 @@ impl Store {
             let next = newest.map_or(1, |newest| newest.version + 1);
             let mut statements = self.statements();
             statements.add_definition(definition);
-            statements.add(
+            statements.add_main(
                 "INSERT INTO pipeline_versions (name, version, definition, created_at, created_by)
                  VALUES ($1, $2, $3, {now}, $4) RETURNING name, version, definition, created_at, created_by",
                 [name.into(), next.into(), (&definition.hash).into(), by.into()],
@@ -106,8 +106,8 @@ impl Store {
                 "UPDATE pipelines SET version = $2, updated_at = {now} WHERE name = $1",
                 [name.into(), next.into()],
             );
-            let made = tx.all(statements).await?;
-            let made = made.iter().flatten().next().ok_or(sqlx::Error::RowNotFound)?;
+            let made = tx.change(statements).await?;
+            let made = made.first().ok_or(sqlx::Error::RowNotFound)?;
             Ok(Stored { version: version(made)?, made: true })
         })
         .await

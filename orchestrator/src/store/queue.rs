@@ -8,7 +8,6 @@ use super::choose::{Limits, Turns, Waiting, choose, waits_for};
 use super::moves::NOBODYS_LEASE;
 use super::read::run_row;
 use super::{RunRow, RunState, Store, StoreError, Tx, json, millis};
-use serde_json::json;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::sync::{MutexGuard, PoisonError};
@@ -211,7 +210,7 @@ impl Store {
              ) SELECT pipeline FROM names WHERE pipeline IS NOT NULL",
             [],
         );
-        let mut seen = tx.all(statements).await?.into_iter();
+        let mut seen = tx.each(statements).await?.into_iter();
         let mut look = Look::default();
         for row in seen.next().unwrap_or_default() {
             let run = waiting(&row)?;
@@ -261,7 +260,7 @@ impl Store {
         for some in pipelines.chunks(AT_ONCE) {
             let mut statements = self.statements();
             some.iter().for_each(|pipeline| statements.add(&sql, [pipeline.into()]));
-            for row in tx.all(statements).await?.iter().flatten() {
+            for row in tx.each(statements).await?.iter().flatten() {
                 all.push(waiting(row)?);
             }
         }
@@ -288,25 +287,18 @@ impl Store {
              WHERE id = $1 AND state = '{state}'
              RETURNING *, (SELECT body FROM definitions WHERE hash = definition) AS body"
         );
-        let row = sqlx::query(self.sql(&sql))
-            .bind(id)
-            .bind(if cancelling { "cancelling" } else { "running" })
-            .bind(owner)
-            .bind(millis(lease))
-            .bind(lost)
-            .fetch_optional(tx.at().await?)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let run = run_row(&row)?;
-        let attempt = run.attempt;
+        let now_in = if cancelling { "cancelling" } else { "running" };
         let mut statements = self.statements();
+        statements.add_main(&sql, [id.into(), now_in.into(), owner.into(), millis(lease).into(), lost.into()]);
         statements.add(
-            "INSERT INTO attempts (run_id, attempt, owner, state, started_at) VALUES ($1, $2, $3, 'running', {now})",
-            [id.into(), attempt.into(), owner.into()],
+            "INSERT INTO attempts (run_id, attempt, owner, state, started_at)
+             SELECT id, attempt, $2, 'running', {now} FROM {changed}",
+            [id.into(), owner.into()],
         );
         let kind = if lost == 1 { "taken_over" } else { "started" };
-        statements.add_event(id, None, kind, &json!({"attempt": attempt, "owner": owner}));
-        tx.all(statements).await?;
+        statements.add_beginning(id, kind, owner);
+        let Some(row) = tx.change(statements).await?.pop() else { return Ok(None) };
+        let run = run_row(&row)?;
         Ok(Some(Claim {
             lease: Lease { run: id.to_owned(), fence: row.try_get("fence")? },
             run,

@@ -1,7 +1,8 @@
-//! Statements that wait for no answer of one another.
+//! Statements that wait for no answer of one another go to the database together: each hand-over takes longer than most
+//! statements do.
 //!
-//! SQLite's driver hands each text to a thread of its own and waits for what comes back, which takes longer than most statements
-//! do; a text may hold several of them. PostgreSQL is given one after the other.
+//! SQLite takes several of them in one text. PostgreSQL takes one, of which the others are parts: all of them see the tables as
+//! they were before, and of what one of them, the main one, has changed they see the rows that it returns.
 
 use super::dialect::Dialect;
 use super::news::Touched;
@@ -64,13 +65,14 @@ impl From<Option<i64>> for Value {
 pub(super) struct Statements {
     dialect: Dialect,
     all: Vec<(String, Vec<Value>)>,
+    main: usize,
     /// Runs to which something happens by them.
     pub touched: Touched,
 }
 
 impl Statements {
     pub fn of(dialect: Dialect) -> Self {
-        Self { dialect, all: Vec::new(), touched: Touched::default() }
+        Self { dialect, all: Vec::new(), main: 0, touched: Touched::default() }
     }
 
     /// One more, in the words of [`Dialect::words`].
@@ -78,56 +80,76 @@ impl Statements {
         self.all.push((self.dialect.words(text), values.into_iter().collect()));
     }
 
-    /// The rows that each of them returns.
-    pub async fn one_by_one(self, at: &mut AnyConnection) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
-        let mut returned = Vec::with_capacity(self.all.len());
-        for (text, values) in self.all {
-            returned.push(bound(&text, values).fetch_all(&mut *at).await?);
-        }
-        Ok(returned)
+    /// One more, the main one; without it, that is the first.
+    pub fn add_main(&mut self, text: &str, values: impl IntoIterator<Item = Value>) {
+        self.main = self.all.len();
+        self.add(text, values);
     }
 
-    /// As [`Statements::one_by_one`], of a database that takes several in one text, with others before them.
-    pub async fn together(self, before: &[String], at: &mut AnyConnection) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
-        let (mut whole, mut all_values) = (before.join("; "), Vec::new());
-        for (text, values) in self.all {
-            if !whole.is_empty() {
-                whole.push_str("; ");
-            }
-            push_renumbered(&mut whole, &text, all_values.len());
+    /// Does all of them, with these before them. Returns the rows that the main one returns.
+    pub async fn change(self, before: &[&str], at: &mut AnyConnection) -> Result<Vec<AnyRow>, sqlx::Error> {
+        let main = self.main;
+        if self.dialect == Dialect::Sqlite {
+            return Ok(self.each(before, at).await?.into_iter().nth(main).unwrap_or_default());
+        }
+        if let [_] = &self.all[..] {
+            return Ok(self.each(before, at).await?.pop().unwrap_or_default());
+        }
+        let (mut whole, mut all_values) = ("WITH ".to_owned(), Vec::new());
+        for (place, (text, values)) in self.all.into_iter().enumerate() {
+            let name = if place == main { "changed".to_owned() } else { format!("part_{place}") };
+            whole += &format!("{name} AS ({}), ", renumbered(&text, all_values.len()));
             all_values.extend(values);
         }
+        let whole = format!("{} SELECT * FROM changed", whole.trim_end_matches(", "));
+        bound(whole, all_values).fetch_all(at).await
+    }
+
+    /// Does each of them, with these before them. Returns the rows that each returns.
+    pub async fn each(self, before: &[&str], at: &mut AnyConnection) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
         let (mut returned, mut rows) = (Vec::new(), Vec::new());
-        let mut coming = at.fetch_many(bound(&whole, all_values));
+        if self.dialect == Dialect::Postgres {
+            for (text, values) in self.all {
+                returned.push(bound(text, values).fetch_all(&mut *at).await?);
+            }
+            return Ok(returned);
+        }
+        let (mut texts, mut all_values) =
+            (before.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), Vec::new());
+        for (text, values) in self.all {
+            texts.push(renumbered(&text, all_values.len()));
+            all_values.extend(values);
+        }
+        let mut coming = at.fetch_many(bound(texts.join("; "), all_values));
         while let Some(next) = coming.try_next().await? {
             match next {
                 Either::Right(row) => rows.push(row),
                 Either::Left(_) => returned.push(std::mem::take(&mut rows)),
             }
         }
+        returned.drain(..before.len().min(returned.len()));
         Ok(returned)
     }
 }
 
-fn bound(text: &str, values: Vec<Value>) -> Query<'static, Any, AnyArguments> {
-    values.into_iter().fold(sqlx::query(AssertSqlSafe(text.to_owned())), |query, value| match value {
+fn bound(text: String, values: Vec<Value>) -> Query<'static, Any, AnyArguments> {
+    values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, value| match value {
         Value::Text(text) => query.bind(text),
         Value::Number(number) => query.bind(number),
     })
 }
 
-/// Adds a statement whose places begin after so many others.
-fn push_renumbered(whole: &mut String, text: &str, before: usize) {
+/// A statement whose places begin after so many others.
+fn renumbered(text: &str, before: usize) -> String {
     let mut parts = text.split('$');
-    whole.push_str(parts.next().unwrap_or_default());
+    let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let digits = part.find(|one: char| !one.is_ascii_digit()).unwrap_or(part.len());
         let (place, after) = part.split_at(digits);
         let place = place.parse().map_or(String::new(), |place: usize| (place + before).to_string());
-        whole.push('$');
-        whole.push_str(&place);
-        whole.push_str(after);
+        whole += &format!("${place}{after}");
     }
+    whole
 }
 
 #[cfg(test)]
@@ -136,8 +158,8 @@ mod tests {
 
     #[test]
     fn places_are_counted_through() {
-        let mut whole = "SELECT $1; ".to_owned();
-        push_renumbered(&mut whole, "UPDATE t SET a = $2, b = $10 WHERE id = $1", 1);
-        assert_eq!(whole, "SELECT $1; UPDATE t SET a = $3, b = $11 WHERE id = $2");
+        let text = "UPDATE t SET a = $2, b = $10 WHERE id = $1";
+        assert_eq!(renumbered(text, 0), text);
+        assert_eq!(renumbered(text, 1), "UPDATE t SET a = $3, b = $11 WHERE id = $2");
     }
 }

@@ -64,7 +64,7 @@ impl Store {
     async fn submit_in(&self, tx: &mut Tx, new: &NewRun) -> Result<Submitted, StoreError> {
         let mut statements = self.statements();
         statements.add_definition(&new.definition);
-        statements.add(
+        statements.add_main(
             "INSERT INTO runs (id, pipeline, version, definition, sets, services, state, priority, concurrency, attempt,
                tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
                params, hooks, scheduled_at, of_series)
@@ -92,7 +92,7 @@ impl Store {
         let body = json!({"pipeline": new.pipeline, "by": new.submitted_by, "origin": new.origin});
         // Nothing has happened where there is no such run.
         statements.add_event(&new.id, None, "queued", &body);
-        if let Some(row) = tx.all(statements).await?.iter().flatten().next() {
+        if let Some(row) = tx.change(statements).await?.first() {
             return Ok(Submitted { run: run_row(row)?, fresh: true });
         }
         let key = new.idempotency_key.as_deref().unwrap_or_default();

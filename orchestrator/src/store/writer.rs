@@ -48,13 +48,24 @@ struct Shared {
     given_up: bool,
 }
 
+/// The words for a savepoint.
+#[derive(Clone, Copy)]
+struct Savepoint {
+    begin: &'static str,
+    release: &'static str,
+    undo: &'static str,
+}
+
 /// The savepoints: each caller's is in the place of the last one's, so that one whose statement was never sent is not taken for
 /// the other.
-const SAVEPOINTS: [&str; 2] = ["even", "odd"];
+const SAVEPOINTS: [Savepoint; 2] = [
+    Savepoint { begin: "SAVEPOINT even", release: "RELEASE even", undo: "ROLLBACK TO even" },
+    Savepoint { begin: "SAVEPOINT odd", release: "RELEASE odd", undo: "ROLLBACK TO odd" },
+];
 
 impl Shared {
     /// The savepoint of the last one who began; nothing for the first of all.
-    fn savepoint(&self) -> Option<&'static str> {
+    fn savepoint(&self) -> Option<Savepoint> {
         (self.members > 1).then(|| SAVEPOINTS[self.members % 2])
     }
 }
@@ -80,7 +91,8 @@ impl Tx {
         match &mut self.place {
             Place::Own(own) => Ok(own),
             Place::Shared(member) => {
-                if let Some(begin) = member.begin() {
+                let begin = member.begin();
+                if !begin.is_empty() {
                     sqlx::query(AssertSqlSafe(begin.join("; "))).execute(&mut **member).await?;
                 }
                 Ok(member)
@@ -88,17 +100,21 @@ impl Tx {
         }
     }
 
-    /// Does all of these. Returns the rows that each of them returns. Whoever waits for a run to which something happens by
+    /// Does all of these. Returns the rows that the main one returns. Whoever waits for a run to which something happens by
     /// them is told once it is on the disk.
-    pub async fn all(&mut self, statements: Statements) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
+    pub async fn change(&mut self, statements: Statements) -> Result<Vec<AnyRow>, sqlx::Error> {
         self.touched.add_all(statements.touched);
         match &mut self.place {
-            Place::Own(own) => statements.one_by_one(own).await,
-            Place::Shared(member) => {
-                let begin = member.begin().unwrap_or_default();
-                let returned = statements.together(&begin, &mut *member).await?;
-                Ok(returned.into_iter().skip(begin.len()).collect())
-            }
+            Place::Own(own) => statements.change(&[], own).await,
+            Place::Shared(member) => statements.change(&member.begin(), member).await,
+        }
+    }
+
+    /// Does each of these. Returns the rows that each returns.
+    pub async fn each(&mut self, statements: Statements) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
+        match &mut self.place {
+            Place::Own(own) => statements.each(&[], own).await,
+            Place::Shared(member) => statements.each(&member.begin(), member).await,
         }
     }
 }
@@ -197,8 +213,8 @@ impl Turn {
     /// Undoes what was given up. Where that fails, the database has undone the whole transaction, as on a full disk.
     async fn tidy(&mut self) {
         let Some(shared) = self.open.as_mut().filter(|shared| shared.given_up) else { return };
-        let undo = format!("ROLLBACK TO {}", shared.savepoint().unwrap_or_default());
-        if let Err(error) = sqlx::query(AssertSqlSafe(undo)).execute(&mut *shared.transaction).await {
+        let undo = shared.savepoint().map_or("", |last| last.undo);
+        if let Err(error) = sqlx::query(undo).execute(&mut *shared.transaction).await {
             tracing::warn!(%error, "a transaction was lost");
             return self.lose();
         }
@@ -221,14 +237,14 @@ impl Turn {
 }
 
 impl Member {
-    /// What it writes first, if it has written nothing yet.
-    fn begin(&mut self) -> Option<Vec<String>> {
-        let shared = self.turn.open.as_mut().filter(|_| !self.begun)?;
+    /// What it writes first: nothing once it has begun.
+    fn begin(&mut self) -> Vec<&'static str> {
+        let Some(shared) = self.turn.open.as_mut().filter(|_| !self.begun) else { return Vec::new() };
         self.begun = true;
-        let before = shared.savepoint().map(|before| format!("RELEASE {before}"));
+        let release = shared.savepoint().map(|of_the_last| of_the_last.release);
         shared.members += 1;
-        let own = shared.savepoint().map(|own| format!("SAVEPOINT {own}"));
-        Some(before.into_iter().chain(own).collect())
+        let begin = shared.savepoint().map(|own| own.begin);
+        release.into_iter().chain(begin).collect()
     }
 
     /// As [`Writer::end`].
