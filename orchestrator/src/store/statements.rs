@@ -86,40 +86,46 @@ impl Statements {
         self.add(text, values);
     }
 
-    /// Does all of them, with these before them. Returns the rows that the main one returns.
-    pub async fn change(self, before: &[&str], at: &mut AnyConnection) -> Result<Vec<AnyRow>, sqlx::Error> {
-        let main = self.main;
-        if self.dialect == Dialect::Sqlite {
-            return Ok(self.each(before, at).await?.into_iter().nth(main).unwrap_or_default());
+    /// The place of the main one.
+    pub fn main(&self) -> usize {
+        self.main
+    }
+
+    /// Does all of them as parts of one. Returns the rows that the main one returns.
+    pub async fn in_one_statement(mut self, at: &mut AnyConnection) -> Result<Vec<AnyRow>, sqlx::Error> {
+        if self.all.len() == 1
+            && let Some((text, values)) = self.all.pop()
+        {
+            return bound(text, values).fetch_all(at).await;
         }
-        if let [_] = &self.all[..] {
-            return Ok(self.each(before, at).await?.pop().unwrap_or_default());
-        }
-        let (mut whole, mut all_values) = ("WITH ".to_owned(), Vec::new());
+        let (mut parts, mut all_values) = (Vec::new(), Vec::new());
         for (place, (text, values)) in self.all.into_iter().enumerate() {
-            let name = if place == main { "changed".to_owned() } else { format!("part_{place}") };
-            whole += &format!("{name} AS ({}), ", renumbered(&text, all_values.len()));
+            let name = if place == self.main { "changed".to_owned() } else { format!("part_{place}") };
+            parts.push(format!("{name} AS ({})", renumbered(&text, all_values.len())));
             all_values.extend(values);
         }
-        let whole = format!("{} SELECT * FROM changed", whole.trim_end_matches(", "));
+        let whole = format!("WITH {} SELECT * FROM changed", parts.join(", "));
         bound(whole, all_values).fetch_all(at).await
     }
 
-    /// Does each of them, with these before them. Returns the rows that each returns.
-    pub async fn each(self, before: &[&str], at: &mut AnyConnection) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
-        let (mut returned, mut rows) = (Vec::new(), Vec::new());
-        if self.dialect == Dialect::Postgres {
-            for (text, values) in self.all {
-                returned.push(bound(text, values).fetch_all(&mut *at).await?);
-            }
-            return Ok(returned);
+    /// Does one after the other. Returns the rows that each returns.
+    pub async fn one_by_one(self, at: &mut AnyConnection) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
+        let mut returned = Vec::new();
+        for (text, values) in self.all {
+            returned.push(bound(text, values).fetch_all(&mut *at).await?);
         }
-        let (mut texts, mut all_values) =
-            (before.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), Vec::new());
+        Ok(returned)
+    }
+
+    /// As [`Statements::one_by_one`], with these before them.
+    pub async fn in_one_text(self, before: &[&str], at: &mut AnyConnection) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
+        let mut texts: Vec<String> = before.iter().map(|text| (*text).to_owned()).collect();
+        let mut all_values = Vec::new();
         for (text, values) in self.all {
             texts.push(renumbered(&text, all_values.len()));
             all_values.extend(values);
         }
+        let (mut returned, mut rows) = (Vec::new(), Vec::new());
         let mut coming = at.fetch_many(bound(texts.join("; "), all_values));
         while let Some(next) = coming.try_next().await? {
             match next {

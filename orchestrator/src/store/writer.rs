@@ -12,7 +12,7 @@ use super::news::{News, Touched};
 use super::statements::Statements;
 use super::{PATIENCE, StoreError};
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
@@ -78,7 +78,8 @@ pub(super) struct Tx {
 
 enum Place {
     Own(Transaction<'static, Any>),
-    Shared(Member),
+    /// Nothing while another task has it, and for good if that has not come back.
+    Shared(Option<Member>),
 }
 
 impl Tx {
@@ -87,36 +88,57 @@ impl Tx {
     }
 
     /// Where a statement of this caller goes.
-    pub async fn at(&mut self) -> Result<&mut AnyConnection, sqlx::Error> {
+    pub async fn at(&mut self) -> Result<&mut AnyConnection, StoreError> {
         match &mut self.place {
             Place::Own(own) => Ok(own),
             Place::Shared(member) => {
-                let begin = member.begin();
-                if !begin.is_empty() {
-                    sqlx::query(AssertSqlSafe(begin.join("; "))).execute(&mut **member).await?;
+                if member.as_ref().is_some_and(|member| !member.begun) {
+                    begin_with(member, None).await?;
                 }
-                Ok(member)
+                Ok(member.as_mut().ok_or_else(lost)?)
             }
         }
     }
 
     /// Does all of these. Returns the rows that the main one returns. Whoever waits for a run to which something happens by
     /// them is told once it is on the disk.
-    pub async fn change(&mut self, statements: Statements) -> Result<Vec<AnyRow>, sqlx::Error> {
+    pub async fn change(&mut self, statements: Statements) -> Result<Vec<AnyRow>, StoreError> {
         self.touched.add_all(statements.touched);
         match &mut self.place {
-            Place::Own(own) => statements.change(&[], own).await,
-            Place::Shared(member) => statements.change(&member.begin(), member).await,
+            Place::Own(own) => Ok(statements.in_one_statement(own).await?),
+            Place::Shared(_) => {
+                let main = statements.main();
+                Ok(self.each(statements).await?.into_iter().nth(main).unwrap_or_default())
+            }
         }
     }
 
     /// Does each of these. Returns the rows that each returns.
-    pub async fn each(&mut self, statements: Statements) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
+    pub async fn each(&mut self, statements: Statements) -> Result<Vec<Vec<AnyRow>>, StoreError> {
         match &mut self.place {
-            Place::Own(own) => statements.each(&[], own).await,
-            Place::Shared(member) => statements.each(&member.begin(), member).await,
+            Place::Own(own) => Ok(statements.one_by_one(own).await?),
+            Place::Shared(Some(member)) if member.begun => Ok(statements.in_one_text(&[], member).await?),
+            Place::Shared(member) => begin_with(member, Some(statements)).await,
         }
     }
+}
+
+/// Begins to write, with these. To the end, even if the caller goes away: where its savepoint is not in the place of the last
+/// one's, nobody can undo what it has written.
+async fn begin_with(
+    member: &mut Option<Member>,
+    statements: Option<Statements>,
+) -> Result<Vec<Vec<AnyRow>>, StoreError> {
+    let mut own = member.take().ok_or_else(lost)?;
+    let (own, done) = apart(async move {
+        let begin = own.begin();
+        let statements = statements.unwrap_or_else(|| Statements::of(Dialect::Sqlite));
+        let done = statements.in_one_text(&begin, &mut own).await;
+        Ok((own, done))
+    })
+    .await?;
+    *member = Some(own);
+    Ok(done?)
 }
 
 /// A caller whose turn it is to write into a shared transaction.
@@ -153,7 +175,7 @@ impl Writer {
         if turn.open.is_none() {
             return self.first(turn).await;
         }
-        Ok(Tx::of(Place::Shared(Member { turn, begun: false, over: false })))
+        Ok(Tx::of(Place::Shared(Some(Member { turn, begun: false, over: false }))))
     }
 
     /// Begins to write when all that was written is on the disk: for a caller who changes more than the database by what it
@@ -178,7 +200,7 @@ impl Writer {
             match tx.place {
                 Place::Own(own) if good => own.commit().await?,
                 Place::Own(own) => own.rollback().await?,
-                Place::Shared(member) => member.end(good).await?,
+                Place::Shared(member) => member.ok_or_else(lost)?.end(good).await?,
             }
             if good {
                 news.tell(tx.touched);
@@ -205,7 +227,7 @@ impl Writer {
     async fn first(&self, mut turn: OwnedMutexGuard<Turn>) -> Result<Tx, StoreError> {
         turn.open = Some(Shared { transaction: self.own().await?, waiting: Vec::new(), members: 1, given_up: false });
         turn.count += 1;
-        Ok(Tx::of(Place::Shared(Member { turn, begun: true, over: false })))
+        Ok(Tx::of(Place::Shared(Some(Member { turn, begun: true, over: false }))))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::pool;
 use super::*;
+use futures::FutureExt;
 use sqlx::Row;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -70,6 +71,37 @@ async fn who_goes_away_takes_nobody_along() {
     put(&mut alone, "c").await;
     drop(alone);
     assert_eq!(names(&writer).await, ["a"]);
+}
+
+#[tokio::test]
+async fn who_goes_away_while_it_begins_takes_nobody_along() {
+    let (writer, _folder) = writer().await;
+    let mut one = writer.begin().await.expect("begun");
+    put(&mut one, "a").await;
+    let begin = || {
+        let writer = writer.clone();
+        tokio::spawn(async move { writer.begin().await.expect("begun") })
+    };
+    let end = |tx: Tx| {
+        let writer = writer.clone();
+        tokio::spawn(async move { writer.end(tx, Ok(())).await })
+    };
+    let (two, three) = (begin(), begin());
+    // One thread: both stand in the queue before the first has the turn again.
+    tokio::task::yield_now().await;
+    let one = end(one);
+    let mut two = two.await.expect("no panic");
+    put(&mut two, "b").await;
+    let two = end(two);
+    let mut three = three.await.expect("no panic");
+    let mut statements = Statements::of(Dialect::Sqlite);
+    statements.add("INSERT INTO t (name) VALUES ($1)", ["c".into()]);
+    // It is handed over, and nobody waits for what comes of it.
+    assert!(three.change(statements).now_or_never().is_none());
+    drop(three);
+    one.await.expect("no panic").expect("written");
+    two.await.expect("no panic").expect("written");
+    assert_eq!(names(&writer).await, ["a", "b"]);
 }
 
 #[tokio::test]
