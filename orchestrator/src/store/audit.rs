@@ -59,8 +59,8 @@ pub struct AuditRecord {
     pub fault: Option<Value>,
 }
 
-/// So many records go into the database with one statement.
-const AT_ONCE: usize = 64;
+/// So many records are one statement, however many there are: a text for each number of them is kept prepared.
+const RECORDS: usize = 64;
 
 impl Store {
     /// What ran in a run, attempt by attempt, in the order of the plan.
@@ -76,7 +76,7 @@ impl Store {
 impl Statements {
     /// Writes down what ran.
     pub(super) fn add_audit(&mut self, lease: &Lease, records: &[AuditRecord]) -> Result<(), StoreError> {
-        for (part, records) in records.chunks(AT_ONCE).enumerate() {
+        for (part, records) in records.chunks(RECORDS).enumerate() {
             let rows: Vec<String> = (0..records.len())
                 .map(|row| format!("($1, ${}, ${}, ${})", 3 * row + 2, 3 * row + 3, 3 * row + 4))
                 .collect();
@@ -88,7 +88,7 @@ impl Statements {
             let mut values = vec![(&lease.run).into()];
             for (place, record) in records.iter().enumerate() {
                 let text = serde_json::to_string(record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-                values.extend([record.attempt.into(), ((part * AT_ONCE + place) as i64).into(), text.into()]);
+                values.extend([record.attempt.into(), ((part * RECORDS + place) as i64).into(), text.into()]);
             }
             self.add(&sql, values);
         }

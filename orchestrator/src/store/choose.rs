@@ -95,21 +95,23 @@ pub(super) fn choose(
 ) -> Choice {
     let mut tally = Tally::default();
     under_way.iter().for_each(|run| tally.add(run));
-    let held_back = waiting.iter().any(|run| tally.full(run, limits).is_some());
+    let mut choice = Choice { runs: Vec::new(), held_back: false };
     let mut left: Vec<&Waiting> = waiting.iter().collect();
-    let mut chosen = Vec::new();
-    while chosen.len() < want {
-        let fits = left.iter().enumerate().filter(|(_, run)| tally.full(run, limits).is_none());
+    while choice.runs.len() < want {
+        let (fit, held_back): (Vec<usize>, Vec<usize>) =
+            (0..left.len()).partition(|place| tally.full(left[*place], limits).is_none());
+        choice.held_back |= !held_back.is_empty();
         // The first of equals is the one that has waited longest.
-        let next = fits.min_by_key(|(_, run)| {
+        let next = fit.into_iter().min_by_key(|place| {
+            let run = left[*place];
             (std::cmp::Reverse(run.priority), tally.of_pipeline(&run.pipeline), turns.of(&run.pipeline))
         });
-        let Some((place, run)) = next else { return Choice { runs: chosen, held_back: !left.is_empty() } };
+        let Some(place) = next else { break };
+        let run = left.remove(place);
         tally.add(run);
-        chosen.push(run.id.clone());
-        left.remove(place);
+        choice.runs.push(run.id.clone());
     }
-    Choice { runs: chosen, held_back }
+    choice
 }
 
 /// Which limit holds a run back beside those that are under way, in words.
@@ -276,6 +278,10 @@ mod tests {
         assert!(!held_back(&[], 1) && !held_back(&[], 2));
         // Behind the first one another one may wait that goes before the second.
         assert!(held_back(&[run("0", "a", 0)], 1));
+        // So it is where those that were chosen themselves reach the limit.
+        let waiting = [run("1", "a", 0), run("2", "a", 0), run("3", "b", 0)];
+        let limits = Limits { per_pipeline: 1, ..Limits::default() };
+        assert!(choose(&waiting, &[], &limits, &Turns::default(), 2).held_back);
         // All that wait go.
         assert!(!held_back(&[], 3));
     }

@@ -22,13 +22,13 @@ impl Store {
     /// As [`Store::ping`].
     pub async fn forget(&self, age: Duration, most: usize) -> Result<usize, StoreError> {
         self.write(async |tx| {
-            let old = sqlx::query(self.sql(
-                "SELECT id FROM runs WHERE ended_at < {now} - $1 AND state IN ('done', 'failed', 'cancelled')
+            let old = format!(
+                "SELECT id FROM runs {{along runs_by_end}} WHERE ended_at < {{now}} - $1 AND state IN ('done', 'failed', 'cancelled')
                    AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.run_id = runs.id)
                    AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.run_id = runs.id)
-                 ORDER BY ended_at LIMIT $2",
-            ));
-            let old = old.bind(super::millis(age)).bind(most as i64).fetch_all(tx.at().await?).await?;
+                 ORDER BY ended_at LIMIT {most}"
+            );
+            let old = sqlx::query(self.sql(&old)).bind(super::millis(age)).fetch_all(tx.at().await?).await?;
             let ids: Vec<String> = old.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?;
             for id in &ids {
                 // Somebody may have resumed it meanwhile.

@@ -290,17 +290,21 @@ impl Store {
 
     /// The state of a run that this lease still holds. Its row is held until the end of the transaction.
     pub(super) async fn held(&self, tx: &mut Tx, lease: &Lease) -> Result<RunState, StoreError> {
-        let hold = self.dialect.hold();
-        let sql = self.sql(&format!("SELECT state FROM runs WHERE id = $1 AND fence = $2 {hold}"));
-        let row = sqlx::query(sql).bind(&lease.run).bind(lease.fence).fetch_optional(tx.at().await?).await?;
-        lease.under_way(super::read::state(&row.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?)?)
+        let state = self.state_of(tx, &lease.run, Some(lease.fence)).await?;
+        lease.under_way(state.ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?)
     }
 
     /// The state of a run, whose row is held until the end of the transaction.
     pub(super) async fn locked(&self, tx: &mut Tx, run: &str) -> Result<RunState, StoreError> {
-        let sql = self.sql(&format!("SELECT state FROM runs WHERE id = $1 {}", self.dialect.hold()));
-        let row = sqlx::query(sql).bind(run).fetch_optional(tx.at().await?).await?;
-        super::read::state(&row.ok_or_else(|| StoreError::no_run(run))?)
+        self.state_of(tx, run, None).await?.ok_or_else(|| StoreError::no_run(run))
+    }
+
+    async fn state_of(&self, tx: &mut Tx, run: &str, fence: Option<i64>) -> Result<Option<RunState>, StoreError> {
+        let hold = self.dialect.hold();
+        let mut statements = self.statements();
+        let sql = format!("SELECT state FROM runs WHERE id = $1 AND fence = COALESCE($2, fence) {hold}");
+        statements.add(&sql, [run.into(), fence.into()]);
+        tx.each(statements).await?.iter().flatten().next().map(super::read::state).transpose()
     }
 }
 

@@ -74,7 +74,7 @@ pub struct Taken {
 }
 
 /// Whether the run `r` is of a schedule, and comes after one of it that waits to be tried again: that is not under way
-/// meanwhile, and is not over either.
+/// meanwhile, and is not over either. (The index is found by the words that it was made with.)
 const OVERTAKES: &str =
     "(COALESCE(r.of_series, 0) = 1 AND (r.origin LIKE 'schedule:%' OR r.origin LIKE 'catch-up:%') AND EXISTS (
     SELECT 1 FROM runs b {along runs_of_schedule}
@@ -83,9 +83,9 @@ const OVERTAKES: &str =
       AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))";
 
 /// Pipelines whose queues are looked at together.
-const AT_ONCE: usize = 8;
+const QUEUES: usize = 4;
 
-/// What is to be known before any run is taken.
+/// What is seen before any run is taken.
 #[derive(Debug, Default)]
 struct Look {
     under_way: Vec<Waiting>,
@@ -98,8 +98,8 @@ struct Look {
 /// The columns of a [`Waiting`].
 const WAITING: &str = "id, pipeline, priority, concurrency, origin, of_series, services";
 
-/// Where limits hold runs up, this many of each pipeline are looked at, or as many as are wanted: others could go. Nobody else
-/// writes meanwhile.
+/// Of each pipeline, this many are looked at where limits hold some of them up, or where as many are wanted: others could go.
+/// Nobody else takes any meanwhile.
 const HEAD: usize = 16;
 
 impl Store {
@@ -140,16 +140,21 @@ impl Store {
             claims.extend(self.take(tx, owner, lease, id, from).await?);
         }
         let want = want.saturating_sub(claims.len());
-        if want == 0 {
+        let room = limits.runs.saturating_sub(under_way.len());
+        if want == 0 || room == 0 {
             return Ok(Taken { claims, left: true });
         }
-        // One more tells whether others wait.
-        let mut waiting = self.waiting(tx, &pipelines, want + 1).await?;
-        let mut choice = choose(&waiting, &under_way, limits, &self.turns(), want);
-        if choice.held_back && waiting.len() > want && want < HEAD {
-            waiting = self.waiting(tx, &pipelines, HEAD).await?;
-            choice = choose(&waiting, &under_way, limits, &self.turns(), want);
-        }
+        let want = want.min(room);
+        // One more tells whether others wait. There are few lengths, so that the statements stay prepared.
+        let mut head = if want == 1 { 2 } else { HEAD.max(want + 1) };
+        let (waiting, choice) = loop {
+            let waiting = self.waiting(tx, &pipelines, head).await?;
+            let choice = choose(&waiting, &under_way, limits, &self.turns(), want);
+            if head >= HEAD || waiting.len() < head || !choice.held_back {
+                break (waiting, choice);
+            }
+            head = HEAD;
+        };
         // Those that runs of their schedule hold back are not even looked at.
         let left = choice.runs.len() < waiting.len() || under_way.iter().any(|run| run.series.is_some());
         for id in choice.runs {
@@ -257,7 +262,7 @@ impl Store {
                AND NOT {OVERTAKES} ORDER BY priority DESC, id LIMIT {head}"
         );
         let mut all = Vec::new();
-        for some in pipelines.chunks(AT_ONCE) {
+        for some in pipelines.chunks(QUEUES) {
             let mut statements = self.statements();
             some.iter().for_each(|pipeline| statements.add(&sql, [pipeline.into()]));
             for row in tx.each(statements).await?.iter().flatten() {

@@ -206,10 +206,11 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn unfinished_from(&self, origin: &str) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id FROM runs WHERE origin = $1 AND scheduled_at IS NOT NULL
+        // The index holds those of which this is true, and is found by it.
+        let rows = sqlx::query(self.sql(
+            "SELECT id FROM runs {along runs_of_schedule} WHERE origin = $1 AND scheduled_at IS NOT NULL
                AND state IN ('queued', 'running', 'cancelling') ORDER BY id",
-        );
+        ));
         let rows = rows.bind(origin).fetch_all(&self.reader).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }

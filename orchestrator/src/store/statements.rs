@@ -1,8 +1,9 @@
 //! Statements that wait for no answer of one another go to the database together: each hand-over takes longer than most
 //! statements do.
 //!
-//! SQLite takes several of them in one text. PostgreSQL takes one, of which the others are parts: all of them see the tables as
-//! they were before, and of what one of them, the main one, has changed they see the rows that it returns.
+//! SQLite takes several of them in one text, and does one after the other. PostgreSQL takes one, of which the others are parts:
+//! all of them see the tables as they were before, and of what one of them, the main one, has changed they see the rows that
+//! it returns, by the name `changed`. So none may read what another one writes, other than by `{changed}`.
 
 use super::dialect::Dialect;
 use super::news::Touched;
@@ -80,7 +81,7 @@ impl Statements {
         self.all.push((self.dialect.words(text), values.into_iter().collect()));
     }
 
-    /// One more, the main one; without it, that is the first.
+    /// One more, the main one, whose rows are returned; without it, that is the first.
     pub fn add_main(&mut self, text: &str, values: impl IntoIterator<Item = Value>) {
         self.main = self.all.len();
         self.add(text, values);
@@ -117,7 +118,7 @@ impl Statements {
         Ok(returned)
     }
 
-    /// As [`Statements::one_by_one`], with these before them.
+    /// As [`Statements::one_by_one`], with these before them, which return nothing.
     pub async fn in_one_text(self, before: &[&str], at: &mut AnyConnection) -> Result<Vec<Vec<AnyRow>>, sqlx::Error> {
         let mut texts: Vec<String> = before.iter().map(|text| (*text).to_owned()).collect();
         let mut all_values = Vec::new();

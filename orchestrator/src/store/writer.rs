@@ -100,12 +100,14 @@ impl Tx {
         }
     }
 
-    /// Does all of these. Returns the rows that the main one returns. Whoever waits for a run to which something happens by
-    /// them is told once it is on the disk.
+    /// Does all of these, none of which reads what another one writes, other than by `{changed}`. Returns the rows that the
+    /// main one returns. Whoever waits for a run to which something happens by them is told once it is on the disk.
     pub async fn change(&mut self, statements: Statements) -> Result<Vec<AnyRow>, StoreError> {
-        self.touched.add_all(statements.touched);
         match &mut self.place {
-            Place::Own(own) => Ok(statements.in_one_statement(own).await?),
+            Place::Own(own) => {
+                self.touched.add_all(statements.touched);
+                Ok(statements.in_one_statement(own).await?)
+            }
             Place::Shared(_) => {
                 let main = statements.main();
                 Ok(self.each(statements).await?.into_iter().nth(main).unwrap_or_default())
@@ -113,8 +115,9 @@ impl Tx {
         }
     }
 
-    /// Does each of these. Returns the rows that each returns.
+    /// Does each of these, in none of which there is `{changed}`. Returns the rows that each returns.
     pub async fn each(&mut self, statements: Statements) -> Result<Vec<Vec<AnyRow>>, StoreError> {
+        self.touched.add_all(statements.touched);
         match &mut self.place {
             Place::Own(own) => Ok(statements.one_by_one(own).await?),
             Place::Shared(Some(member)) if member.begun => Ok(statements.in_one_text(&[], member).await?),

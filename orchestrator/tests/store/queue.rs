@@ -17,6 +17,7 @@ on_both!(
     a_run_of_a_schedule_does_not_overtake_one_that_waits_to_be_tried_again,
     a_long_backfill_holds_up_nobody_but_itself,
     a_run_behind_others_that_a_limit_holds_back_is_taken,
+    a_run_behind_others_is_taken_where_those_taken_with_it_reach_the_limit,
 );
 
 async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_nothing(fresh: Fresh) {
@@ -155,6 +156,23 @@ async fn a_run_behind_others_that_a_limit_holds_back_is_taken(fresh: Fresh) {
     }
     // Behind the second one, that may not go, another one of its pipeline waits that may, and before all of lower priority.
     assert_eq!(order, ["1", "5", "6"]);
+}
+
+async fn a_run_behind_others_is_taken_where_those_taken_with_it_reach_the_limit(fresh: Fresh) {
+    let store = fresh.store;
+    let limits = Limits { per_service: HashMap::from([("scarce".to_owned(), 1)]), ..Limits::default() };
+    let of = |id: &str, pipeline: &str, service: &str, priority| NewRun {
+        services: vec![service.to_owned()],
+        priority,
+        ..new_run(id, pipeline)
+    };
+    for id in ["1", "2", "3"] {
+        store.submit(&of(id, "hr", "scarce", 5)).await.expect("queued");
+    }
+    store.submit(&of("4", "hr", "plenty", 5)).await.expect("queued");
+    store.submit(&of("5", "other", "plenty", 0)).await.expect("queued");
+    let taken = store.claim("me", LEASE, 2, &limits).await.expect("it answers");
+    assert_eq!(taken.claims.iter().map(|claim| claim.lease.run.as_str()).collect::<Vec<_>>(), ["1", "4"]);
 }
 
 async fn a_long_backfill_holds_up_nobody_but_itself(fresh: Fresh) {
