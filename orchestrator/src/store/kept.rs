@@ -1,6 +1,6 @@
 //! Outputs kept on the data root, and what loads have committed: what a later attempt need not do again.
 
-use super::statements::Value as Bound;
+use super::statements::Bound;
 use super::{Lease, Store, StoreError, Tx, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -14,48 +14,48 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Either, Executor};
 
 /// What a place of a statement (`$1`) stands for.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(super) enum Bound {
     Text(Option<String>),
     Number(Option<i64>),
 }
 
-impl From<&str> for Value {
+impl From<&str> for Bound {
     fn from(text: &str) -> Self {
         Self::Text(Some(text.to_owned()))
     }
 }
 
-impl From<String> for Value {
+impl From<String> for Bound {
     fn from(text: String) -> Self {
         Self::Text(Some(text))
     }
 }
 
-impl From<&String> for Value {
+impl From<&String> for Bound {
     fn from(text: &String) -> Self {
         Self::Text(Some(text.clone()))
     }
 }
 
-impl From<Option<&str>> for Value {
+impl From<Option<&str>> for Bound {
     fn from(text: Option<&str>) -> Self {
         Self::Text(text.map(str::to_owned))
     }
 }
 
-impl From<Option<String>> for Value {
+impl From<Option<String>> for Bound {
     fn from(text: Option<String>) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<i64> for Value {
+impl From<i64> for Bound {
     fn from(number: i64) -> Self {
         Self::Number(Some(number))
     }
 }
 
-impl From<Option<i64>> for Value {
+impl From<Option<i64>> for Bound {
     fn from(number: Option<i64>) -> Self {
         Self::Number(number)
     }
@@ -65,7 +65,7 @@ impl From<Option<i64>> for Value {
 #[derive(Debug)]
 pub(super) struct Statements {
     dialect: Dialect,
-    all: Vec<(String, Vec<Value>)>,
+    all: Vec<(String, Vec<Bound>)>,
     main: usize,
     /// Runs to which something happens by them.
     pub touched: Touched,
@@ -77,12 +77,12 @@ impl Statements {
     }
 
     /// One more, in the words of [`Dialect::words`].
-    pub fn add(&mut self, text: &str, values: impl IntoIterator<Item = Value>) {
+    pub fn add(&mut self, text: &str, values: impl IntoIterator<Item = Bound>) {
         self.all.push((self.dialect.words(text), values.into_iter().collect()));
     }
 
     /// One more, the main one, whose rows are returned; without it, that is the first.
-    pub fn add_main(&mut self, text: &str, values: impl IntoIterator<Item = Value>) {
+    pub fn add_main(&mut self, text: &str, values: impl IntoIterator<Item = Bound>) {
         self.main = self.all.len();
         self.add(text, values);
     }
@@ -127,6 +127,7 @@ impl Statements {
             all_values.extend(values);
         }
         let (mut returned, mut rows) = (Vec::new(), Vec::new());
+        // sqlx may take several statements in one text away one day; see docs/adr/0013-statements-go-together.md.
         let mut coming = at.fetch_many(bound(texts.join("; "), all_values));
         while let Some(next) = coming.try_next().await? {
             match next {
@@ -139,10 +140,10 @@ impl Statements {
     }
 }
 
-fn bound(text: String, values: Vec<Value>) -> Query<'static, Any, AnyArguments> {
+fn bound(text: String, values: Vec<Bound>) -> Query<'static, Any, AnyArguments> {
     values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, value| match value {
-        Value::Text(text) => query.bind(text),
-        Value::Number(number) => query.bind(number),
+        Bound::Text(text) => query.bind(text),
+        Bound::Number(number) => query.bind(number),
     })
 }
 
