@@ -6,13 +6,14 @@ use super::extract::{Json, JsonOrYaml, Path, Query, text_header};
 use super::pipelines::{unified, yaml_type};
 use super::problem::{ApiError, ProblemDetails};
 use crate::service::RunRequest;
-use crate::store::{AttemptRow, AuditRecord, KeptOutput, Page, RunFilter, RunRow, RunState};
+use crate::store::{AttemptRow, AuditRecord, KeptOutput, Page, RunFilter, RunRow, RunState, Store};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use flight_common::passwords;
+use flight_common::{Fault, passwords};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -92,11 +93,7 @@ fn fifty() -> usize {
 
 /// Runs, the youngest first.
 #[utoipa::path(get, path = "/runs", tag = "runs", params(Listing), responses((status = 200, body = Page<RunRow>)))]
-async fn list(
-    _: Viewer,
-    State(api): State<Api>,
-    Query(listing): Query<Listing>,
-) -> Result<Json<Page<RunRow>>, ApiError> {
+async fn list(_: Viewer, State(api): State<Api>, Query(listing): Query<Listing>) -> Result<Response, ApiError> {
     let names =
         listing.state.iter().flat_map(|states| states.split(',')).map(str::trim).filter(|name| !name.is_empty());
     let states = names.map(str::parse::<RunState>).collect::<Result<_, _>>().map_err(ApiError::bad_request)?;
@@ -112,7 +109,20 @@ async fn list(
     if !(1..=MOST_ITEMS).contains(&listing.limit) {
         return Err(ApiError::bad_request("limit is 1 to 10,000").help("leave it out for 50"));
     }
-    Ok(Json(api.service().store().runs(&filter, listing.cursor.as_deref(), listing.limit).await?))
+    page(api.service().store(), &filter, listing.cursor.as_deref(), listing.limit).await
+}
+
+/// A [`Page`] as it is sent, each run written as soon as it is read.
+async fn page(store: &Store, filter: &RunFilter, cursor: Option<&str>, limit: usize) -> Result<Response, ApiError> {
+    let unwritten = |error: serde_json::Error| ApiError::from(Fault::internal(error.to_string()));
+    let mut text = br#"{"items":"#.to_vec();
+    let mut serializer = serde_json::Serializer::new(&mut text);
+    let mut items = serializer.serialize_seq(None).map_err(unwritten)?;
+    let write = |run| items.serialize_element::<RunRow>(&run).map_err(unwritten);
+    let next = store.each_run(filter, cursor, limit, write).await?;
+    items.end().map_err(unwritten)?;
+    text.extend(format!(r#","next":{}}}"#, json!(next)).into_bytes());
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 /// A run, and what each of its steps does.

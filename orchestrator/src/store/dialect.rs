@@ -1,6 +1,7 @@
 //! The few words in which SQLite and PostgreSQL differ.
 
 use super::StoreError;
+use super::read::RUN;
 use flight_common::passwords;
 
 /// Which database it is.
@@ -122,7 +123,7 @@ impl Dialect {
             Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", "runs WHERE id = $1"),
             Self::Postgres => ("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)", "changed WHERE id = $1"),
         };
-        let text = text.replace("{now}", now).replace("{changed}", changed);
+        let text = text.replace("{now}", now).replace("{changed}", changed).replace("{run}", RUN);
         let mut parts = text.split("{along ");
         let first = parts.next().unwrap_or_default().to_owned();
         parts.fold(first, |before, part| match (self, part.split_once('}')) {
@@ -130,15 +131,5 @@ impl Dialect {
             (_, Some((_, after))) => before + after,
             (_, None) => before + part,
         })
-    }
-
-    /// What makes one JSON list of all rows, in any order: each a list of these expressions' values. Only where that is faster
-    /// than the rows themselves: SQLite's driver is asked for each value of each row by itself. (PostgreSQL takes three times
-    /// as long for the JSON as for the rows.)
-    pub fn json_list(self, values: &[String]) -> Option<String> {
-        match self {
-            Self::Sqlite => Some(format!("json_group_array(json_array({}))", values.join(", "))),
-            Self::Postgres => None,
-        }
     }
 }

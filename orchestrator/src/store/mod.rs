@@ -33,6 +33,7 @@ mod kept;
 mod moves;
 mod news;
 mod outbox;
+mod packed;
 mod pipelines;
 mod queue;
 mod read;
@@ -194,15 +195,18 @@ fn pool(dialect: Dialect, address: &str, size: u32) -> Result<AnyPool, sqlx::Err
 
 /// A column that holds JSON.
 fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T, StoreError> {
-    let text: String = row.try_get(column)?;
-    serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+    parsed(column, &row.try_get::<String, _>(column)?)
+}
+
+/// The JSON that a column holds.
+fn parsed<T: serde::de::DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
 }
 
 /// A column that holds JSON or nothing.
 fn json_or_none<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Option<T>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
-    let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
-    parsed.map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+    text.map(|text| parsed(column, &text)).transpose()
 }
 
 /// A thousand years: longer than anybody means, and still a time when it is added to one.

@@ -114,7 +114,7 @@ impl Store {
                 "UPDATE runs SET state = $2, owner = $7, lease_until = $8, fault = $3, not_before = {now} + $4,
                    tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END,
                    event_seq = event_seq + 1
-                 WHERE id = $1 RETURNING *",
+                 WHERE id = $1 RETURNING *, {run}",
                 [
                     (&lease.run).into(),
                     to.name().into(),
@@ -214,7 +214,7 @@ impl Store {
                     "UPDATE runs SET state = $2, ended_at = CASE WHEN $3 = 1 THEN {now} ELSE NULL END,
                        paused_ms = paused_ms + CASE WHEN $3 = 1 THEN
                          COALESCE({now} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0) ELSE 0 END
-                     WHERE id = $1 RETURNING *",
+                     WHERE id = $1 RETURNING *, {run}",
                 ))
                 .bind(run)
                 .bind(to.name())

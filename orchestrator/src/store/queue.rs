@@ -290,7 +290,7 @@ impl Store {
                started_at = COALESCE(started_at, {{now}}), event_seq = event_seq + 1,
                paused_ms = paused_ms + COALESCE({{now}} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0)
              WHERE id = $1 AND state = '{state}'
-             RETURNING *, (SELECT body FROM definitions WHERE hash = definition) AS body"
+             RETURNING *, {{run}}, (SELECT body FROM definitions WHERE hash = definition) AS body"
         );
         let now_in = if cancelling { "cancelling" } else { "running" };
         let mut statements = self.statements();

@@ -1,12 +1,14 @@
 //! Runs and attempts as they are shown.
 
-use super::{RunState, Store, StoreError, json, json_or_none};
+use super::packed::{self, BETWEEN_ROWS, Values};
+use super::{RunState, Store, StoreError, json_or_none};
 use flight_common::{Fault, passwords};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Executor, Row};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor, Row};
 use std::collections::BTreeMap;
+use tokio::sync::mpsc;
 
 /// A run. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -20,10 +22,10 @@ pub struct RunRow {
     /// The SHA-256 of the text that runs.
     pub definition: String,
     /// Changes of parameters. Passwords are not shown.
-    #[serde(serialize_with = "without_passwords", deserialize_with = "or_none")]
+    #[serde(serialize_with = "without_passwords")]
     pub sets: Vec<String>,
     /// Values of the pipeline's parameters. Passwords are not shown.
-    #[serde(default, serialize_with = "without_passwords_in", deserialize_with = "or_none")]
+    #[serde(default, serialize_with = "without_passwords_in")]
     #[schema(value_type = Object)]
     pub params: BTreeMap<String, Value>,
     /// Where it stands.
@@ -67,11 +69,6 @@ fn without_passwords_in<S: Serializer>(params: &BTreeMap<String, Value>, seriali
     passwords::hidden_in_params(params).serialize(serializer)
 }
 
-/// Empty if it is null, as in [`json_values`].
-fn or_none<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// One attempt of a run.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AttemptRow {
@@ -113,10 +110,15 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
-/// The columns of a [`RunRow`], in the order of its fields.
-pub(super) const SHOWN: &str =
-    "id, pipeline, version, definition, sets, params, state, priority, attempt, not_before, created_at,
-    started_at, ended_at, paused_ms, owner, fault, traceparent, submitted_by, origin, scheduled_at";
+/// The columns of a [`RunRow`] in the order of its fields, packed. A statement has it as `{run}`.
+pub(super) const RUN: &str =
+    "concat_ws('\u{1f}', id, pipeline, COALESCE(CAST(version AS TEXT), ''), definition, sets, params, state,
+    priority, attempt, not_before, created_at, COALESCE(CAST(started_at AS TEXT), ''),
+    COALESCE(CAST(ended_at AS TEXT), ''), paused_ms, COALESCE(owner, ''), COALESCE(fault, ''),
+    COALESCE(traceparent, ''), submitted_by, origin, COALESCE(CAST(scheduled_at AS TEXT), '')) AS run";
+
+/// Runs of a list that are read together.
+const PART: usize = 500;
 
 impl RunRow {
     /// Milliseconds that its attempts took, up to its end or to `now`; nothing before the first.
@@ -132,8 +134,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such run.
     pub async fn run(&self, id: &str) -> Result<RunRow, StoreError> {
-        let sql = format!("SELECT {SHOWN} FROM runs WHERE id = $1");
-        let row = sqlx::query(self.sql(&sql)).bind(id).fetch_optional(&self.reader).await?;
+        let row =
+            sqlx::query(self.sql("SELECT {run} FROM runs WHERE id = $1")).bind(id).fetch_optional(&self.reader).await?;
         run_row(&row.ok_or_else(|| StoreError::no_run(id))?)
     }
 
@@ -165,41 +167,102 @@ impl Store {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<RunRow>, StoreError> {
+        let mut items = Vec::new();
+        let keep = |run| {
+            items.push(run);
+            Ok::<_, StoreError>(())
+        };
+        let next = self.each_run(filter, cursor, limit, keep).await?;
+        Ok(Page { items, next })
+    }
+
+    /// As [`Store::runs`], and hands them over one by one; meanwhile the database looks for those that come next. Returns
+    /// where the list goes on, if it does.
+    ///
+    /// # Errors
+    /// As [`Store::ping`], and what `to` returns.
+    pub async fn each_run<E: From<StoreError>>(
+        &self,
+        filter: &RunFilter,
+        cursor: Option<&str>,
+        limit: usize,
+        mut to: impl FnMut(RunRow) -> Result<(), E>,
+    ) -> Result<Option<Cursor>, E> {
+        // To ask for another connection each time would take several turns, and what is shown comes between them.
+        let mut connection = self.reader.acquire().await.map_err(StoreError::from)?;
+        let (give, mut take) = mpsc::channel::<String>(1);
+        let reading = async move {
+            // One more tells whether the list goes on.
+            let (mut left, mut last) = (limit.saturating_add(1), cursor.map(str::to_owned));
+            while left > 0 {
+                let count = left.min(PART);
+                let Some(part) = self.part_of_runs(&mut connection, filter, last.as_deref(), count).await? else {
+                    break;
+                };
+                left -= count;
+                last = packed::rows(&part).next_back().map(|mut run| run.text().map(str::to_owned)).transpose()?;
+                if give.send(part).await.is_err() {
+                    break;
+                }
+            }
+            Ok::<_, E>(())
+        };
+        let showing = async {
+            let (mut shown, mut last) = (0, String::new());
+            while let Some(part) = take.recv().await {
+                for run in packed::rows(&part) {
+                    if shown == limit {
+                        return Ok(Some(last));
+                    }
+                    let run = run_of(run)?;
+                    last.clone_from(&run.id);
+                    shown += 1;
+                    to(run)?;
+                }
+            }
+            Ok(None)
+        };
+        let ((), next) = tokio::try_join!(reading, showing)?;
+        Ok(next)
+    }
+
+    /// The first runs of a list, each as [`RUN`] has it; nothing if there are none.
+    async fn part_of_runs(
+        &self,
+        at: &mut AnyConnection,
+        filter: &RunFilter,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Option<String>, StoreError> {
         // After all others comes no id that every collation knows: without a cursor nothing is compared.
-        let conditions = [
-            ("id <", cursor),
-            ("pipeline =", filter.pipeline.as_deref()),
-            ("id LIKE '%' ||", filter.ending.as_deref()),
-        ];
+        let conditions =
+            [("id <", after), ("pipeline =", filter.pipeline.as_deref()), ("id LIKE '%' ||", filter.ending.as_deref())];
         let given = conditions.into_iter().filter_map(|(condition, text)| Some((condition, text?))).zip(1..);
-        let (mut wanted, texts): (Vec<String>, Vec<&str>) =
+        let (wanted, texts): (Vec<String>, Vec<&str>) =
             given.map(|((condition, text), place)| (format!("{condition} ${place}"), text)).unzip();
-        if !filter.states.is_empty() {
-            let names: Vec<String> = filter.states.iter().map(|state| format!("'{state}'")).collect();
-            wanted.push(format!("state IN ({})", names.join(", ")));
-        }
-        let only = if wanted.is_empty() { String::new() } else { format!("WHERE {}", wanted.join(" AND ")) };
-        // One more row tells whether there is a next part.
-        let mut sql = format!("SELECT {SHOWN} FROM runs {only} ORDER BY id DESC LIMIT {}", limit.saturating_add(1));
-        let list = self.dialect.json_list(&json_values());
-        if let Some(list) = &list {
-            sql = format!("SELECT {list} AS items FROM ({sql})");
-        }
-        let mut query = sqlx::query(self.sql(&sql));
+        // Of each state by itself, along the index; of several together, the databases would sort all that are in them.
+        let one = |state: Option<&RunState>| {
+            let wanted = wanted.iter().cloned().chain(state.map(|state| format!("state = '{state}'")));
+            let wanted = wanted.collect::<Vec<_>>().join(" AND ");
+            let only = if wanted.is_empty() { String::new() } else { format!("WHERE {wanted}") };
+            format!("SELECT * FROM (SELECT id, {RUN} FROM runs {only} ORDER BY id DESC LIMIT {count}) AS one")
+        };
+        let states: Vec<String> =
+            RunState::ALL.iter().filter(|state| filter.states.contains(state)).map(|state| one(Some(state))).collect();
+        let sorted = match &states[..] {
+            [] => one(None),
+            [one] => one.clone(),
+            several => {
+                format!("SELECT * FROM ({}) AS several ORDER BY id DESC LIMIT {count}", several.join(" UNION ALL "))
+            }
+        };
+        // Both databases hand what is sorted to the one function over it in that order.
+        let sql = format!("SELECT string_agg(run, '{BETWEEN_ROWS}') FROM ({sorted}) AS part");
+        let mut query = sqlx::query_scalar(self.sql(&sql));
         for text in texts {
             query = query.bind(text);
         }
-        let mut items: Vec<RunRow> = match list {
-            Some(_) => {
-                let mut items: Vec<RunRow> = json(&query.fetch_one(&self.reader).await?, "items")?;
-                items.sort_unstable_by(|a, b| b.id.cmp(&a.id));
-                items
-            }
-            None => query.fetch_all(&self.reader).await?.iter().map(run_row).collect::<Result<_, _>>()?,
-        };
-        let more = items.len() > limit;
-        items.truncate(limit);
-        Ok(Page { next: items.last().filter(|_| more).map(|last| last.id.clone()), items })
+        Ok(query.fetch_one(at).await?)
     }
 
     /// How many runs are in each state that is not final, by state.
@@ -235,20 +298,6 @@ impl Store {
     }
 }
 
-/// What a [`RunRow`] is as a JSON list: the columns [`SHOWN`] as its fields are read.
-fn json_values() -> Vec<String> {
-    let shown = SHOWN.split(',').map(str::trim).map(|column| match column {
-        // Most have none, and `json` takes its time for each.
-        "sets" => format!("json(NULLIF({column}, '[]'))"),
-        "params" => format!("json(NULLIF({column}, '{{}}'))"),
-        "fault" => format!("json({column})"),
-        // A `traceparent` is a version, the id of the trace, and more: W3C Trace Context, 3.2.
-        "traceparent" => "substr(traceparent, 4, 32)".to_owned(),
-        _ => column.to_owned(),
-    });
-    shown.collect()
-}
-
 pub(super) fn state(row: &AnyRow) -> Result<RunState, StoreError> {
     let name: String = row.try_get("state")?;
     name.parse().map_err(StoreError::Corrupt)
@@ -256,34 +305,39 @@ pub(super) fn state(row: &AnyRow) -> Result<RunState, StoreError> {
 
 /// As [`Store::run_of_key`], asked there.
 pub(super) async fn run_of_key(at: impl Executor<'_, Database = Any>, key: &str) -> Result<RunRow, StoreError> {
-    let sql = format!("SELECT {SHOWN} FROM runs WHERE idempotency_key = $1");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(key).fetch_optional(at).await?;
+    let sql = AssertSqlSafe(format!("SELECT {RUN} FROM runs WHERE idempotency_key = $1"));
+    let row = sqlx::query(sql).bind(key).fetch_optional(at).await?;
     run_row(&row.ok_or_else(|| StoreError::NotFound(format!("no run has the idempotency key \"{key}\"")))?)
 }
 
+/// The [`RUN`] of a row.
 pub(super) fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
-    let traceparent: Option<String> = row.try_get("traceparent")?;
+    run_of(Values::of(row.try_get("run")?))
+}
+
+fn run_of(mut values: Values<'_>) -> Result<RunRow, StoreError> {
     Ok(RunRow {
-        id: row.try_get("id")?,
-        pipeline: row.try_get("pipeline")?,
-        version: row.try_get("version")?,
-        definition: row.try_get("definition")?,
-        sets: json(row, "sets")?,
-        params: json(row, "params")?,
-        state: state(row)?,
-        priority: row.try_get("priority")?,
-        attempt: row.try_get("attempt")?,
-        not_before: row.try_get("not_before")?,
-        created_at: row.try_get("created_at")?,
-        started_at: row.try_get("started_at")?,
-        ended_at: row.try_get("ended_at")?,
-        paused_ms: row.try_get("paused_ms")?,
-        owner: row.try_get("owner")?,
-        fault: json_or_none(row, "fault")?,
-        trace_id: traceparent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)),
-        submitted_by: row.try_get("submitted_by")?,
-        origin: row.try_get("origin")?,
-        scheduled_at: row.try_get("scheduled_at")?,
+        id: values.text()?.to_owned(),
+        pipeline: values.text()?.to_owned(),
+        version: values.number_or_none()?,
+        definition: values.text()?.to_owned(),
+        sets: values.json("sets")?,
+        params: values.json("params")?,
+        state: values.text()?.parse().map_err(StoreError::Corrupt)?,
+        priority: values.number()?,
+        attempt: values.number()?,
+        not_before: values.number()?,
+        created_at: values.number()?,
+        started_at: values.number_or_none()?,
+        ended_at: values.number_or_none()?,
+        paused_ms: values.number()?,
+        owner: values.text_or_none()?.map(str::to_owned),
+        fault: values.json_or_none("fault")?,
+        // A `traceparent` is a version, the id of the trace, and more: W3C Trace Context, 3.2.
+        trace_id: values.text()?.split('-').nth(1).map(str::to_owned),
+        submitted_by: values.text()?.to_owned(),
+        origin: values.text()?.to_owned(),
+        scheduled_at: values.number_or_none()?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Schedules, and which of them are due.
 
-use super::read::{SHOWN, run_row};
+use super::read::run_row;
 use super::{RunRow, Store, StoreError, json};
 use crate::schedule::{CatchUp, Overlap, ScheduleSpec};
 use flight_common::passwords;
@@ -193,11 +193,11 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn scheduled_runs(&self, origins: [&str; 3], from: i64, until: i64) -> Result<Vec<RunRow>, StoreError> {
-        let sql = format!(
-            "SELECT {SHOWN} FROM runs WHERE origin IN ($1, $2, $3) AND scheduled_at >= $4 AND scheduled_at <= $5
-             ORDER BY id DESC"
-        );
-        let rows = sqlx::query(self.sql(&sql)).bind(origins[0]).bind(origins[1]).bind(origins[2]);
+        let rows = sqlx::query(self.sql(
+            "SELECT {run} FROM runs WHERE origin IN ($1, $2, $3) AND scheduled_at >= $4 AND scheduled_at <= $5
+             ORDER BY id DESC",
+        ));
+        let rows = rows.bind(origins[0]).bind(origins[1]).bind(origins[2]);
         rows.bind(from).bind(until).fetch_all(&self.reader).await?.iter().map(run_row).collect()
     }
 

@@ -69,7 +69,7 @@ impl Store {
                tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
                params, hooks, scheduled_at, of_series)
              VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 1, $13, $14, $15, $16)
-             ON CONFLICT (idempotency_key) DO NOTHING RETURNING *",
+             ON CONFLICT (idempotency_key) DO NOTHING RETURNING *, {run}",
             [
                 (&new.id).into(),
                 (&new.pipeline).into(),

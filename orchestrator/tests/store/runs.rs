@@ -20,7 +20,8 @@ on_both!(
     a_begun_run_with_something_that_runs_finally_is_taken_once_more_to_be_cancelled,
     a_run_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_has_stopped,
     a_failed_run_is_resumed_with_what_it_kept,
-    a_run_in_a_list_is_as_it_is_alone,
+    a_run_is_read_as_it_was_written,
+    a_long_list_has_every_run_once_and_in_order,
     runs_are_listed_in_parts_and_by_state,
     what_was_kept_goes_with_age_and_size,
     a_run_that_is_over_is_not_resumed_while_it_is_held,
@@ -206,25 +207,67 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     assert!(run.took_ms(0).is_some_and(|took| took <= passed - 2 * 39), "it stood still twice: {run:?}");
 }
 
-async fn a_run_in_a_list_is_as_it_is_alone(fresh: Fresh) {
+async fn a_run_is_read_as_it_was_written(fresh: Fresh) {
     let store = fresh.store;
     let traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
-    store.submit(&NewRun { traceparent, version: Some(3), ..new_run("1", "it's \"quoted\" ü") }).await.expect("queued");
-    store.submit(&NewRun { sets: Vec::new(), scheduled_at: Some(7), ..new_run("2", "hr") }).await.expect("queued");
+    let params = BTreeMap::from([("day".to_owned(), json!("a\u{1f}b"))]);
+    let full =
+        NewRun { traceparent, version: Some(3), params, scheduled_at: Some(7), ..new_run("1", "it's \"quoted\" ü") };
+    store.submit(&full).await.expect("queued");
     let claim = claim_one(&store, "me").await;
-    store
-        .end(&claim.lease, &Ending::Failed(Fault::bad_data("a \"bad\" row").row(1 << 60)), &json!({}))
-        .await
-        .expect("ended");
+    let fault = Fault::bad_data("a \"bad\" row").row(1 << 60);
+    store.end(&claim.lease, &Ending::Failed(fault.clone()), &json!({})).await.expect("ended");
+    let bare = NewRun { sets: Vec::new(), params: BTreeMap::new(), ..new_run("2", "hr") };
+    store.submit(&bare).await.expect("queued");
     let listed = store.runs(&RunFilter::default(), None, 10).await.expect("listed").items;
-    assert_eq!(listed.len(), 2);
-    assert_eq!(listed[1].trace_id.as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
-    assert!(listed.iter().any(|run| run.fault.is_some()), "{listed:?}");
-    for run in listed {
-        let alone = store.run(&run.id).await.expect("there");
-        assert_eq!(serde_json::to_value(&run).expect("JSON"), serde_json::to_value(alone).expect("JSON"));
+    let [second, first] = &listed[..] else { panic!("two: {listed:?}") };
+    let wanted = json!({
+        "id": "1", "pipeline": "it's \"quoted\" ü", "version": 3, "definition": full.definition.hash, "sets": full.sets,
+        "params": {"day": "a\u{1f}b"}, "state": "failed", "priority": full.priority, "attempt": 1,
+        "not_before": first.not_before, "created_at": first.created_at, "started_at": first.started_at,
+        "ended_at": first.ended_at, "paused_ms": 0, "owner": null, "fault": fault,
+        "trace_id": "0af7651916cd43dd8448eb211c80319c", "submitted_by": full.submitted_by, "origin": full.origin,
+        "scheduled_at": 7,
+    });
+    assert_eq!(json!(first), wanted);
+    let times = [Some(first.created_at), first.started_at, first.ended_at];
+    assert!(times.is_sorted() && times[0] > Some(0), "{times:?}");
+    let wanted = json!({
+        "id": "2", "pipeline": "hr", "version": null, "definition": bare.definition.hash, "sets": [], "params": {},
+        "state": "queued", "priority": bare.priority, "attempt": 0, "not_before": 0, "created_at": second.created_at,
+        "started_at": null, "ended_at": null, "paused_ms": 0, "owner": null, "fault": null, "trace_id": null,
+        "submitted_by": bare.submitted_by, "origin": bare.origin, "scheduled_at": null,
+    });
+    assert_eq!(json!(second), wanted);
+    for run in &listed {
+        assert_eq!(json!(store.run(&run.id).await.expect("there")), json!(run));
     }
     assert!(store.runs(&RunFilter::default(), Some("1"), 10).await.expect("listed").items.is_empty());
+}
+
+async fn a_long_list_has_every_run_once_and_in_order(fresh: Fresh) {
+    let store = fresh.store;
+    const RUNS: usize = 1203;
+    let mut submitted = tokio::task::JoinSet::new();
+    for n in 0..RUNS {
+        let store = store.clone();
+        submitted.spawn(async move { store.submit(&new_run(&format!("{n:04}"), "hr")).await.map(drop) });
+    }
+    for done in submitted.join_all().await {
+        done.expect("queued");
+    }
+    let list = async |cursor, limit| {
+        let page = store.runs(&RunFilter::default(), cursor, limit).await.expect("listed");
+        (page.items.into_iter().map(|run| run.id).collect::<Vec<_>>(), page.next)
+    };
+    let all: Vec<String> = (0..RUNS).rev().map(|n| format!("{n:04}")).collect();
+    for more in [0, 1, 1000] {
+        assert_eq!(list(None, RUNS + more).await, (all.clone(), None));
+    }
+    for limit in [1, 499, 500, 501, 1000, RUNS - 1] {
+        assert_eq!(list(None, limit).await, (all[..limit].to_vec(), Some(all[limit - 1].clone())), "{limit}");
+        assert_eq!(list(Some(&all[limit - 1]), RUNS).await, (all[limit..].to_vec(), None), "{limit}");
+    }
 }
 
 async fn runs_are_listed_in_parts_and_by_state(fresh: Fresh) {
