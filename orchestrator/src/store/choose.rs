@@ -4,6 +4,7 @@
 //! turn is longest ago, and then the run that has waited longest: so a pipeline with a thousand runs in the queue does not
 //! starve one that has a single run, even where only one run goes at a time.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -76,6 +77,23 @@ impl Turns {
     }
 }
 
+/// A pipeline that has runs in the queue, and the first of them, whether or not that may go.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    pub pipeline: String,
+    pub priority: i64,
+    pub id: String,
+}
+
+/// Puts first those queues whose runs go first.
+pub(super) fn in_turn(queues: &mut [Queue], under_way: &[Waiting], turns: &Turns) {
+    let tally = Tally::of(under_way);
+    queues.sort_by(|a, b| {
+        let [a, b] = [a, b].map(|queue| tally.rank(queue.priority, &queue.pipeline, &queue.id, turns));
+        a.cmp(&b)
+    });
+}
+
 /// Which of those that wait may go.
 #[derive(Debug)]
 pub(super) struct Choice {
@@ -83,30 +101,31 @@ pub(super) struct Choice {
     pub runs: Vec<String>,
     /// Whether a limit was in the way of one that is not among them: behind it, others may wait that could go.
     pub held_back: bool,
+    /// Whether fewer were chosen than are wanted, for one of a queue that was not looked into may be next.
+    pub look_further: bool,
 }
 
-/// Chooses at most `want` of those that wait. They come in the order in which they were queued.
+/// Chooses at most `want` of those that wait. Those that wait in other queues than these come after `unseen`, or are it.
 pub(super) fn choose(
     waiting: &[Waiting],
+    unseen: Option<&Queue>,
     under_way: &[Waiting],
     limits: &Limits,
     turns: &Turns,
     want: usize,
 ) -> Choice {
-    let mut tally = Tally::default();
-    under_way.iter().for_each(|run| tally.add(run));
-    let mut choice = Choice { runs: Vec::new(), held_back: false };
+    let mut tally = Tally::of(under_way);
+    let mut choice = Choice { runs: Vec::new(), held_back: false, look_further: false };
     let mut left: Vec<&Waiting> = waiting.iter().collect();
     while choice.runs.len() < want {
         let (fit, held_back): (Vec<usize>, Vec<usize>) =
             (0..left.len()).partition(|place| tally.full(left[*place], limits).is_none());
         choice.held_back |= !held_back.is_empty();
-        // The first of equals is the one that has waited longest.
-        let next = fit.into_iter().min_by_key(|place| {
-            let run = left[*place];
-            (std::cmp::Reverse(run.priority), tally.of_pipeline(&run.pipeline), turns.of(&run.pipeline))
-        });
-        let Some(place) = next else { break };
+        let rank = |place: usize| tally.rank(left[place].priority, &left[place].pipeline, &left[place].id, turns);
+        let next = fit.into_iter().min_by_key(|place| rank(*place));
+        let other = unseen.map(|queue| tally.rank(queue.priority, &queue.pipeline, &queue.id, turns));
+        choice.look_further = other.is_some_and(|other| next.is_none_or(|next| other < rank(next)));
+        let Some(place) = next.filter(|_| !choice.look_further) else { break };
         let run = left.remove(place);
         tally.add(run);
         choice.runs.push(run.id.clone());
@@ -116,9 +135,7 @@ pub(super) fn choose(
 
 /// Which limit holds a run back beside those that are under way, in words.
 pub(super) fn waits_for(run: &Waiting, under_way: &[Waiting], limits: &Limits) -> Option<String> {
-    let mut tally = Tally::default();
-    under_way.iter().for_each(|run| tally.add(run));
-    tally.full(run, limits).map(|full| full.to_string())
+    Tally::of(under_way).full(run, limits).map(|full| full.to_string())
 }
 
 /// A limit that is reached.
@@ -157,6 +174,23 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
+    fn of(under_way: &'a [Waiting]) -> Self {
+        let mut tally = Self::default();
+        under_way.iter().for_each(|run| tally.add(run));
+        tally
+    }
+
+    /// What goes first has the least.
+    fn rank<'r>(
+        &self,
+        priority: i64,
+        pipeline: &str,
+        id: &'r str,
+        turns: &Turns,
+    ) -> (Reverse<i64>, usize, u64, &'r str) {
+        (Reverse(priority), self.of_pipeline(pipeline), turns.of(pipeline), id)
+    }
+
     fn add(&mut self, run: &'a Waiting) {
         self.runs += 1;
         *self.pipelines.entry(&run.pipeline).or_default() += 1;
@@ -196,6 +230,7 @@ impl<'a> Tally<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn run(id: &str, pipeline: &str, priority: i64) -> Waiting {
         let services = vec!["extract-csv".to_owned()];
@@ -206,7 +241,7 @@ mod tests {
     #[test]
     fn priority_goes_first_then_the_pipeline_with_the_fewest_then_the_oldest() {
         let waiting = [run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 9)];
-        let chosen = choose(&waiting, &[], &Limits::default(), &Turns::default(), 9).runs;
+        let chosen = choose(&waiting, None, &[], &Limits::default(), &Turns::default(), 9).runs;
         assert_eq!(chosen, ["4", "3", "1", "2"]);
     }
 
@@ -217,7 +252,7 @@ mod tests {
             vec![run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 0), run("5", "b", 0)];
         let mut turns = Turns::default();
         let mut order = Vec::new();
-        while let [next] = &choose(&waiting, &[], &limits, &turns, 9).runs[..] {
+        while let [next] = &choose(&waiting, None, &[], &limits, &turns, 9).runs[..] {
             let place = waiting.iter().position(|run| run.id == *next).expect("it waited");
             turns.took(&waiting.remove(place).pipeline);
             order.push(next.clone());
@@ -229,9 +264,9 @@ mod tests {
     fn limits_hold_over_what_runs_already() {
         let limits = Limits { runs: 3, per_pipeline: 1, per_service: HashMap::new() };
         let waiting = [run("1", "a", 0), run("2", "b", 0), run("3", "b", 0), run("4", "c", 0)];
-        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2", "4"]);
+        assert_eq!(choose(&waiting, None, &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2", "4"]);
         let limits = Limits { runs: 9, per_pipeline: 9, per_service: HashMap::from([("extract-csv".to_owned(), 2)]) };
-        assert_eq!(choose(&waiting, &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2"]);
+        assert_eq!(choose(&waiting, None, &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2"]);
     }
 
     #[test]
@@ -246,7 +281,7 @@ mod tests {
             of("6", "backfill:day", Some(2)),
             of("7", "backfill:day", Some(2)),
         ];
-        assert_eq!(choose(&waiting, &under_way, &Limits::default(), &Turns::default(), 9).runs, ["4", "5", "6"]);
+        assert_eq!(choose(&waiting, None, &under_way, &Limits::default(), &Turns::default(), 9).runs, ["4", "5", "6"]);
     }
 
     #[test]
@@ -273,7 +308,7 @@ mod tests {
         let waiting = [run("1", "a", 0), run("2", "b", 0)];
         let held_back = |under_way: &[Waiting], want| {
             let limits = Limits { per_pipeline: 1, ..Limits::default() };
-            choose(&waiting, under_way, &limits, &Turns::default(), want).held_back
+            choose(&waiting, None, under_way, &limits, &Turns::default(), want).held_back
         };
         assert!(!held_back(&[], 1) && !held_back(&[], 2));
         // Behind the first one another one may wait that goes before the second.
@@ -281,7 +316,7 @@ mod tests {
         // So it is where those that were chosen themselves reach the limit.
         let waiting = [run("1", "a", 0), run("2", "a", 0), run("3", "b", 0)];
         let limits = Limits { per_pipeline: 1, ..Limits::default() };
-        assert!(choose(&waiting, &[], &limits, &Turns::default(), 2).held_back);
+        assert!(choose(&waiting, None, &[], &limits, &Turns::default(), 2).held_back);
         // All that wait go.
         assert!(!held_back(&[], 3));
     }
@@ -289,6 +324,54 @@ mod tests {
     #[test]
     fn a_pipeline_may_have_a_limit_of_its_own() {
         let only_one = |id| Waiting { concurrency: Some(1), ..run(id, "a", 0) };
-        assert_eq!(choose(&[only_one("1"), only_one("2")], &[], &Limits::default(), &Turns::default(), 9).runs, ["1"]);
+        assert_eq!(
+            choose(&[only_one("1"), only_one("2")], None, &[], &Limits::default(), &Turns::default(), 9).runs,
+            ["1"]
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn looking_into_some_queues_only_chooses_what_looking_into_all_would(
+            runs in proptest::collection::vec((0..6_usize, 0..3_i64, 0..2_usize), 0..30),
+            under_way in proptest::collection::vec((0..6_usize, 0..2_usize), 0..6),
+            taken in proptest::collection::vec(0..6_usize, 0..9),
+            (per_pipeline, of_service, want) in (1..4_usize, 1..4_usize, 1..9_usize),
+        ) {
+            const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+            let of = |id: String, pipeline: usize, priority, service: usize| Waiting {
+                services: vec![["csv", "sql"][service].to_owned()],
+                ..run(&id, NAMES[pipeline], priority)
+            };
+            let ids = 10..;
+            let runs = runs.iter().zip(ids);
+            let runs = runs.map(|((pipeline, priority, service), id)| of(id.to_string(), *pipeline, *priority, *service));
+            let mut waiting: Vec<Waiting> = runs.collect();
+            waiting.sort_by_key(|run| (Reverse(run.priority), run.id.clone()));
+            let under_way: Vec<Waiting> =
+                under_way.iter().map(|(pipeline, service)| of("0".to_owned(), *pipeline, 0, *service)).collect();
+            let per_service = HashMap::from([("sql".to_owned(), of_service)]);
+            let limits = Limits { runs: 12, per_pipeline, per_service };
+            let mut turns = Turns::default();
+            taken.iter().for_each(|pipeline| turns.took(NAMES[*pipeline]));
+
+            let first = |name: &&str| waiting.iter().find(|run| run.pipeline == **name);
+            let queue = |run: &Waiting| {
+                Queue { pipeline: run.pipeline.clone(), priority: run.priority, id: run.id.clone() }
+            };
+            let mut queues: Vec<Queue> = NAMES.iter().filter_map(first).map(queue).collect();
+            in_turn(&mut queues, &under_way, &turns);
+            let whole = choose(&waiting, None, &under_way, &limits, &turns, want).runs;
+            for seen in 0..=queues.len() {
+                let known = |run: &&Waiting| queues[..seen].iter().any(|queue| queue.pipeline == run.pipeline);
+                let part: Vec<Waiting> = waiting.iter().filter(known).cloned().collect();
+                let choice = choose(&part, queues.get(seen), &under_way, &limits, &turns, want);
+                prop_assert!(whole.starts_with(&choice.runs), "{:?} of {:?}", choice, whole);
+                prop_assert!(choice.look_further || choice.runs == whole, "{:?} of {:?}", choice, whole);
+                prop_assert!(!choice.look_further || seen < queues.len());
+            }
+        }
     }
 }

@@ -4,8 +4,9 @@
 //! any replica may take the run. Each taking raises the run's *fence*, and whatever a replica writes names the fence it
 //! was given: one that lost its lease without knowing can change nothing any more.
 
-use super::choose::{Limits, Turns, Waiting, choose, waits_for};
+use super::choose::{Limits, Queue, Turns, Waiting, choose, in_turn, waits_for};
 use super::moves::NOBODYS_LEASE;
+use super::packed::{self, BETWEEN_ROWS, BETWEEN_VALUES, Values};
 use super::read::run_row;
 use super::{RunRow, RunState, Store, StoreError, Tx, json, millis};
 use sqlx::Row;
@@ -82,7 +83,7 @@ const OVERTAKES: &str =
       AND b.scheduled_at IS NOT NULL AND b.state IN ('queued', 'running', 'cancelling')
       AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))";
 
-/// Pipelines whose queues are looked at together.
+/// Queues that are looked into together.
 const QUEUES: usize = 4;
 
 /// What is seen before any run is taken.
@@ -91,8 +92,8 @@ struct Look {
     under_way: Vec<Waiting>,
     /// The ids of those whose lease is over and which are not this replica's own, the oldest first.
     abandoned: Vec<String>,
-    /// Those that have runs in the queue.
-    pipelines: Vec<String>,
+    /// Of each pipeline that has runs in the queue.
+    queues: Vec<Queue>,
 }
 
 /// The columns of a [`Waiting`].
@@ -131,7 +132,7 @@ impl Store {
         if let Some(lock) = self.dialect.lock_queue() {
             sqlx::query(lock).execute(tx.at().await?).await?;
         }
-        let Look { under_way, abandoned, pipelines } = self.look(tx, owner).await?;
+        let Look { under_way, abandoned, mut queues } = self.look(tx, owner).await?;
         let mut claims = Vec::new();
         for id in abandoned.iter().take(want) {
             let Some(from) = self.still_abandoned(tx, owner, id).await? else { continue };
@@ -147,16 +148,24 @@ impl Store {
         let want = want.min(room);
         // One more tells whether others wait. There are few lengths, so that the statements stay prepared.
         let mut head = if want == 1 { 2 } else { HEAD.max(want + 1) };
-        let (waiting, choice) = loop {
-            let waiting = self.waiting(tx, &pipelines, head).await?;
-            let choice = choose(&waiting, &under_way, limits, &self.turns(), want);
-            if head >= HEAD || waiting.len() < head || !choice.held_back {
-                break (waiting, choice);
+        in_turn(&mut queues, &under_way, &self.turns());
+        let (mut waiting, mut seen) = (Vec::new(), 0);
+        let choice = loop {
+            let choice = choose(&waiting, queues.get(seen), &under_way, limits, &self.turns(), want);
+            if choice.look_further {
+                let more = &queues[seen..queues.len().min(seen + QUEUES)];
+                waiting.extend(self.waiting(tx, more, head).await?);
+                seen += more.len();
+            } else if choice.held_back && head < HEAD && waiting.len() >= head {
+                head = HEAD;
+                waiting = self.waiting(tx, &queues[..seen], head).await?;
+            } else {
+                break choice;
             }
-            head = HEAD;
         };
         // Those that runs of their schedule hold back are not even looked at.
-        let left = choice.runs.len() < waiting.len() || under_way.iter().any(|run| run.series.is_some());
+        let all_go = choice.runs.len() == waiting.len() && seen == queues.len();
+        let left = !all_go || under_way.iter().any(|run| run.series.is_some());
         for id in choice.runs {
             claims.extend(self.take(tx, owner, lease, &id, From::QUEUE).await?);
         }
@@ -205,16 +214,20 @@ impl Store {
         statements.add(&under_way, [owner.into()]);
         // Steps from name to name along the index, however long the queue is. (PostgreSQL may keep a plan from when it was
         // empty, and for `MIN` would read all of it.)
-        statements.add(
+        let queues = format!(
             "WITH RECURSIVE names (pipeline) AS (
-               SELECT (SELECT pipeline FROM runs {along runs_queued} WHERE state = 'queued' ORDER BY pipeline LIMIT 1)
+               SELECT (SELECT pipeline FROM runs {{along runs_queued}} WHERE state = 'queued' ORDER BY pipeline LIMIT 1)
                UNION ALL
-               SELECT (SELECT pipeline FROM runs {along runs_queued} WHERE state = 'queued' AND pipeline > names.pipeline
-                       ORDER BY pipeline LIMIT 1)
+               SELECT (SELECT pipeline FROM runs {{along runs_queued}}
+                       WHERE state = 'queued' AND pipeline > names.pipeline ORDER BY pipeline LIMIT 1)
                FROM names WHERE names.pipeline IS NOT NULL
-             ) SELECT pipeline FROM names WHERE pipeline IS NOT NULL",
-            [],
+             ) SELECT string_agg(
+                 (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id) FROM runs {{along runs_queued}}
+                  WHERE state = 'queued' AND pipeline = names.pipeline ORDER BY priority DESC, id LIMIT 1),
+                 '{BETWEEN_ROWS}') AS queues
+             FROM names WHERE pipeline IS NOT NULL"
         );
+        statements.add(&queues, []);
         let mut seen = tx.each(statements).await?.into_iter();
         let mut look = Look::default();
         for row in seen.next().unwrap_or_default() {
@@ -225,8 +238,10 @@ impl Store {
             look.under_way.push(run);
         }
         look.abandoned.sort_unstable();
-        for row in seen.next().unwrap_or_default() {
-            look.pipelines.push(row.try_get(0)?);
+        if let Some(row) = seen.next().unwrap_or_default().pop()
+            && let Some(queues) = row.try_get::<Option<String>, _>("queues")?
+        {
+            look.queues = packed::rows(&queues).map(queue).collect::<Result<_, _>>()?;
         }
         Ok(look)
     }
@@ -247,9 +262,9 @@ impl Store {
         row.map(from).transpose()
     }
 
-    /// The head of each of these pipelines' queues, oldest runs first, without those whose schedule or backfill lets no more
-    /// run: they could be the whole head, and hold up all others.
-    async fn waiting(&self, tx: &mut Tx, pipelines: &[String], head: usize) -> Result<Vec<Waiting>, StoreError> {
+    /// The heads of these queues, without those whose schedule or backfill lets no more run: they could be the whole head, and
+    /// hold up all others.
+    async fn waiting(&self, tx: &mut Tx, queues: &[Queue], head: usize) -> Result<Vec<Waiting>, StoreError> {
         // As an argument, the limit would make SQLite plan anew each time; so it is with the others in this folder.
         let sql = format!(
             "SELECT {WAITING} FROM runs r {{along runs_queued}}
@@ -262,14 +277,13 @@ impl Store {
                AND NOT {OVERTAKES} ORDER BY priority DESC, id LIMIT {head}"
         );
         let mut all = Vec::new();
-        for some in pipelines.chunks(QUEUES) {
+        for some in queues.chunks(QUEUES) {
             let mut statements = self.statements();
-            some.iter().for_each(|pipeline| statements.add(&sql, [pipeline.into()]));
+            some.iter().for_each(|queue| statements.add(&sql, [(&queue.pipeline).into()]));
             for row in tx.each(statements).await?.iter().flatten() {
                 all.push(waiting(row)?);
             }
         }
-        all.sort_by(|a: &Waiting, b| a.id.cmp(&b.id));
         Ok(all)
     }
 
@@ -346,6 +360,11 @@ impl Store {
 fn held(row: &AnyRow) -> Result<(Lease, RunState), StoreError> {
     let lease = Lease { run: row.try_get("id")?, fence: row.try_get("fence")? };
     Ok((lease, super::read::state(row)?))
+}
+
+fn queue(mut values: Values<'_>) -> Result<Queue, StoreError> {
+    let pipeline = values.text()?.to_owned();
+    Ok(Queue { pipeline, priority: values.number()?, id: values.text()?.to_owned() })
 }
 
 fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {

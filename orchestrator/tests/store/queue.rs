@@ -18,6 +18,7 @@ on_both!(
     a_long_backfill_holds_up_nobody_but_itself,
     a_run_behind_others_that_a_limit_holds_back_is_taken,
     a_run_behind_others_is_taken_where_those_taken_with_it_reach_the_limit,
+    many_pipelines_take_turns_and_the_highest_priority_goes_first,
 );
 
 async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_nothing(fresh: Fresh) {
@@ -173,6 +174,27 @@ async fn a_run_behind_others_is_taken_where_those_taken_with_it_reach_the_limit(
     store.submit(&of("5", "other", "plenty", 0)).await.expect("queued");
     let taken = store.claim("me", LEASE, 2, &limits).await.expect("it answers");
     assert_eq!(taken.claims.iter().map(|claim| claim.lease.run.as_str()).collect::<Vec<_>>(), ["1", "4"]);
+}
+
+async fn many_pipelines_take_turns_and_the_highest_priority_goes_first(fresh: Fresh) {
+    let store = fresh.store;
+    const PIPELINES: usize = 30;
+    for n in 0..2 * PIPELINES {
+        store.submit(&new_run(&format!("{n:02}"), &format!("p{}", n % PIPELINES))).await.expect("queued");
+    }
+    // The last one of its pipeline, which is the last one in every order.
+    store.submit(&NewRun { priority: 1, ..new_run("99", "q") }).await.expect("queued");
+    let mut order = Vec::new();
+    loop {
+        let Some(claim) = store.claim("me", LEASE, 1, &Limits::default()).await.expect("it answers").claims.pop()
+        else {
+            break;
+        };
+        store.end(&claim.lease, &Ending::Done, &json!({})).await.expect("ended");
+        order.push(claim.lease.run);
+    }
+    let turns = (0..2 * PIPELINES).map(|n| format!("{n:02}"));
+    assert_eq!(order, ["99".to_owned()].into_iter().chain(turns).collect::<Vec<_>>());
 }
 
 async fn a_long_backfill_holds_up_nobody_but_itself(fresh: Fresh) {
