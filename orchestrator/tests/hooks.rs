@@ -47,6 +47,7 @@ async fn moody(path: String, before: usize) -> Response {
         "/never" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         "/gone" => StatusCode::GONE.into_response(),
         "/hang" if before < 1 => std::future::pending().await,
+        "/hang-always" => std::future::pending().await,
         "/elsewhere" => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/stolen")]).into_response(),
         "/much" => {
             // 1 GiB, if anybody reads it.
@@ -189,6 +190,27 @@ async fn a_moody_receiver_is_asked_again_under_the_same_id_and_given_up_in_the_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_hangs_holds_up_no_other() {
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
+    let mut settings = settings(true);
+    // Each try outlasts the test.
+    settings.hooks.deadline = Duration::from_secs(600);
+    let replica = replica(&house, settings).await;
+    let to = |path: &str| format!("hooks: {{on_success: {{url: \"{}{path}\"}}}}{RUNS}", receiver.url);
+    let mut hanging = Vec::new();
+    for _ in 0..80 {
+        hanging.push(submit(&replica.service, &to("/hang-always")).await);
+    }
+    for run in &hanging {
+        until(&replica.service, run, "done").await;
+    }
+    let run = submit(&replica.service, &to("/good")).await;
+    until(&replica.service, &run, "hook_delivered").await;
+    let asked = receiver.received().iter().filter(|message| message.path == "/hang-always").count();
+    assert!((1..8).contains(&asked), "{asked} wait for it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_private_address_is_refused_unless_the_operator_allows_it() {
     let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let replica = replica(&house, settings(false)).await;
@@ -243,7 +265,7 @@ async fn two_replicas_tell_each_end_once() {
     for run in &runs {
         until(&replicas[0].service, run, "hook_delivered").await;
     }
-    assert!(!replicas[0].service.store().messages_due().await.expect("asked"));
+    assert!(!replicas[0].service.store().messages_due(&[]).await.expect("asked"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

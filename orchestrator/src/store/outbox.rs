@@ -69,27 +69,40 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a message is due. Cheap: it takes no lock.
+    /// Whether a message is due, other than to these addresses. Cheap: it takes no lock.
     ///
     /// # Errors
     /// As [`Store::ping`].
-    pub async fn messages_due(&self) -> Result<bool, StoreError> {
-        let row = sqlx::query(self.sql("SELECT 1 FROM outbox WHERE not_before <= {now} LIMIT 1"));
-        Ok(row.fetch_optional(&self.reader).await?.is_some())
+    pub async fn messages_due(&self, without: &[&str]) -> Result<bool, StoreError> {
+        let sql = format!("SELECT 1 FROM outbox WHERE {} LIMIT 1", due(without, 1));
+        let mut query = sqlx::query(self.sql(&sql));
+        for url in without {
+            query = query.bind(url);
+        }
+        Ok(query.fetch_optional(&self.reader).await?.is_some())
     }
 
-    /// Takes up to `want` messages that are due. For as long as `lease`, no other replica takes them.
+    /// Takes up to `want` messages that are due, other than to these addresses. For as long as `lease`, no other replica takes
+    /// them.
     ///
     /// # Errors
     /// As [`Store::ping`].
-    pub async fn take_messages(&self, lease: Duration, want: usize) -> Result<Vec<Message>, StoreError> {
-        let skip = self.dialect.skip_locked();
+    pub async fn take_messages(
+        &self,
+        lease: Duration,
+        want: usize,
+        without: &[&str],
+    ) -> Result<Vec<Message>, StoreError> {
+        let (due, skip) = (due(without, 2), self.dialect.skip_locked());
         let sql = format!(
             "UPDATE outbox SET tries = tries + 1, fence = fence + 1, not_before = {{now}} + $1 WHERE id IN (
-               SELECT id FROM outbox WHERE not_before <= {{now}} ORDER BY not_before, id LIMIT {want} {skip}
+               SELECT id FROM outbox WHERE {due} ORDER BY not_before, id LIMIT {want} {skip}
              ) RETURNING *"
         );
-        let take = sqlx::query(self.sql(&sql)).bind(millis(lease));
+        let mut take = sqlx::query(self.sql(&sql)).bind(millis(lease));
+        for url in without {
+            take = take.bind(url);
+        }
         self.write(async |tx| {
             let rows = take.fetch_all(tx.at().await?).await?;
             rows.iter().map(taken).collect()
@@ -121,6 +134,12 @@ impl Store {
         })
         .await
     }
+}
+
+/// What is true of messages that are due, other than to as many addresses, the first of which has this place among the arguments.
+fn due(without: &[&str], first: usize) -> String {
+    let others = (first..first + without.len()).map(|place| format!(" AND url <> ${place}"));
+    format!("not_before <= {{now}}{}", others.collect::<String>())
 }
 
 fn taken(row: &AnyRow) -> Result<Message, StoreError> {

@@ -14,15 +14,18 @@ use chrono::Utc;
 use flight_common::Fault;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How often the store is asked for what is due.
 const POLL: Duration = Duration::from_millis(500);
 /// Messages of a replica under way.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
+/// With this many under way to one receiver, it gets no more: one that hangs is not to hold up all others.
+const TO_ONE: usize = 4;
 
 /// How hooks are told.
 #[derive(Clone, Debug)]
@@ -72,24 +75,42 @@ pub(super) async fn deliver(service: Service, stop: CancellationToken) {
     let settings = &service.0.settings.hooks;
     let outbound = Arc::new(Outbound::new(settings.allow_private, settings.deadline));
     let mut sending = JoinSet::new();
+    let mut receivers: HashMap<task::Id, String> = HashMap::new();
     while !stop.is_cancelled() {
-        for message in due(&service, AT_ONCE - sending.len()).await {
-            sending.spawn(send(service.clone(), outbound.clone(), message));
+        loop {
+            let messages = due(&service, TO_ONE.min(AT_ONCE - sending.len()), &busy(receivers.values())).await;
+            if messages.is_empty() {
+                break;
+            }
+            for message in messages {
+                let url = message.hook.url.clone();
+                receivers.insert(sending.spawn(send(service.clone(), outbound.clone(), message)).id(), url);
+            }
         }
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(POLL) => {}
-            Some(_) = sending.join_next() => {}
+            Some(sent) = sending.join_next_with_id() => {
+                let id = sent.map_or_else(|error| error.id(), |(id, ())| id);
+                receivers.remove(&id);
+            }
         }
     }
     while sending.join_next().await.is_some() {}
 }
 
-async fn due(service: &Service, room: usize) -> Vec<Message> {
+/// Those to which enough is under way.
+fn busy<'a>(receivers: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    receivers.for_each(|url| *counts.entry(url).or_default() += 1);
+    counts.into_iter().filter(|(_, count)| *count >= TO_ONE).map(|(url, _)| url).collect()
+}
+
+async fn due(service: &Service, room: usize, busy: &[&str]) -> Vec<Message> {
     let store = &service.0.store;
     let taken = async {
-        match room > 0 && store.messages_due().await? {
-            true => store.take_messages(service.0.settings.hooks.lease(), room).await,
+        match room > 0 && store.messages_due(busy).await? {
+            true => store.take_messages(service.0.settings.hooks.lease(), room, busy).await,
             false => Ok(Vec::new()),
         }
     };
