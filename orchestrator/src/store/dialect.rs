@@ -117,7 +117,7 @@ impl Dialect {
     /// A statement with words of its own in it. `{now}` is the database's own clock, so that replicas need not agree on theirs.
     /// `{changed}` is the run `$1` as the main one among [`super::statements`] has changed it, and a condition may follow; in
     /// SQLite also if it has changed nothing, so that where this may be, the condition tells it. `{along index}` after a table
-    /// names the index to use: SQLite, which keeps no count of what a table holds, would not always find it.
+    /// names the index to use: SQLite, which keeps no count of what a table holds, would not always find it. `{run}` is [`RUN`].
     pub fn words(self, text: &str) -> String {
         let (now, changed) = match self {
             Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", "runs WHERE id = $1"),

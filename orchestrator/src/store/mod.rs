@@ -19,6 +19,7 @@
 //! | [`schedules`] | what runs by itself, and when it is due |
 //! | [`tokens`] | who may call |
 //! | [`statements`] | statements that go to the database together |
+//! | [`packed`] | rows that come from it as one text |
 //! | [`writer`] | who writes, and when it is on the disk |
 //! | [`news`] | who is told of what was written |
 

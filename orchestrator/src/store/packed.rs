@@ -28,7 +28,9 @@ impl<'a> Values<'a> {
     }
 
     pub fn text(&mut self) -> Result<&'a str, StoreError> {
-        self.left.next().ok_or_else(|| StoreError::Corrupt(format!("a row has too few values: {:?}", self.row)))
+        // The others may be secrets.
+        let first = || self.row.split(BETWEEN_VALUES).next().unwrap_or_default();
+        self.left.next().ok_or_else(|| StoreError::Corrupt(format!("the row of {:?} has too few values", first())))
     }
 
     pub fn text_or_none(&mut self) -> Result<Option<&'a str>, StoreError> {
