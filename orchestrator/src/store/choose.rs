@@ -4,6 +4,7 @@
 //! turn is longest ago, and then the run that has waited longest: so a pipeline with a thousand runs in the queue does not
 //! starve one that has a single run, even where only one run goes at a time.
 
+use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
@@ -77,21 +78,26 @@ impl Turns {
     }
 }
 
-/// A pipeline that has runs in the queue, and the first of them, whether or not that may go.
+/// Queues that are looked into together.
+pub(super) const TOGETHER: usize = 4;
+
+/// Characters of the JSON of services by which runs are told apart in the index of those that wait.
+pub(super) const KIND: usize = 200;
+
+/// Runs of one pipeline that wait and use the same services, of which so much is known: the first of them, whether or not it
+/// may go.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub pipeline: String,
     pub priority: i64,
     pub id: String,
+    pub services: Vec<String>,
 }
 
-/// Puts first those queues whose runs go first.
-pub(super) fn in_turn(queues: &mut [Queue], under_way: &[Waiting], turns: &Turns) {
-    let tally = Tally::of(under_way);
-    queues.sort_by(|a, b| {
-        let [a, b] = [a, b].map(|queue| tally.rank(queue.priority, &queue.pipeline, &queue.id, turns));
-        a.cmp(&b)
-    });
+/// As many services as these are told apart by their first characters only: behind a run that uses them, there may be
+/// others that use others.
+fn are_many(services: &[String]) -> bool {
+    json!(services).to_string().chars().count() > KIND
 }
 
 /// Which of those that wait may go.
@@ -99,43 +105,71 @@ pub(super) fn in_turn(queues: &mut [Queue], under_way: &[Waiting], turns: &Turns
 pub(super) struct Choice {
     /// Their ids, the first one first.
     pub runs: Vec<String>,
-    /// Whether a limit was in the way of one that is not among them: behind it, others may wait that could go.
+    /// Whether a limit was in the way of one that is not among them, and behind it others may wait that could go.
     pub held_back: bool,
-    /// Whether fewer were chosen than are wanted, for one of a queue that was not looked into may be next.
-    pub look_further: bool,
+    /// Which queues are to be looked into before any more can be chosen.
+    pub look_into: Vec<usize>,
 }
 
-/// Chooses at most `want` of those that wait. Those that wait in other queues than these come after `unseen`, or are it.
+/// Chooses at most `want` of those that wait, as far as that can be done without a look into the other queues.
 pub(super) fn choose(
     waiting: &[Waiting],
-    unseen: Option<&Queue>,
+    others: &[Queue],
     under_way: &[Waiting],
     limits: &Limits,
     turns: &Turns,
     want: usize,
 ) -> Choice {
-    let mut tally = Tally::of(under_way);
-    let mut choice = Choice { runs: Vec::new(), held_back: false, look_further: false };
+    let mut tally = Tally::default();
+    under_way.iter().for_each(|run| tally.add(run));
+    let mut choice = Choice { runs: Vec::new(), held_back: false, look_into: Vec::new() };
     let mut left: Vec<&Waiting> = waiting.iter().collect();
     while choice.runs.len() < want {
-        let (fit, held_back): (Vec<usize>, Vec<usize>) =
-            (0..left.len()).partition(|place| tally.full(left[*place], limits).is_none());
-        choice.held_back |= !held_back.is_empty();
-        let rank = |place: usize| tally.rank(left[place].priority, &left[place].pipeline, &left[place].id, turns);
-        let next = fit.into_iter().min_by_key(|place| rank(*place));
-        let other = unseen.map(|queue| tally.rank(queue.priority, &queue.pipeline, &queue.id, turns));
-        choice.look_further = other.is_some_and(|other| next.is_none_or(|next| other < rank(next)));
-        let Some(place) = next.filter(|_| !choice.look_further) else { break };
-        let run = left.remove(place);
-        tally.add(run);
-        choice.runs.push(run.id.clone());
+        let mut next = None;
+        for (place, run) in left.iter().enumerate() {
+            match tally.full(run, limits) {
+                Some(Full::Service { .. }) => choice.held_back |= are_many(&run.services),
+                Some(_) => choice.held_back = true,
+                None => {
+                    let rank = tally.rank(run.priority, &run.pipeline, &run.id, turns);
+                    next = next.into_iter().chain([(rank, place)]).min();
+                }
+            }
+        }
+        let open = |queue: &Queue| are_many(&queue.services) || tally.full_service(&queue.services, limits).is_none();
+        let others = others.iter().enumerate().filter(|(_, queue)| open(queue));
+        let others =
+            others.map(|(place, queue)| (tally.rank(queue.priority, &queue.pipeline, &queue.id, turns), place));
+        let mut others: Vec<_> = others.collect();
+        others.sort_unstable();
+        match (next, others.first()) {
+            (next, Some(first)) if next.as_ref().is_none_or(|next| first < next) => {
+                choice.look_into = others.into_iter().take(TOGETHER).map(|(_, place)| place).collect();
+                break;
+            }
+            (Some((_, place)), _) => {
+                let run = left.remove(place);
+                tally.add(run);
+                choice.runs.push(run.id.clone());
+            }
+            (None, _) => break,
+        }
     }
     choice
 }
 
+/// Takes away the queues that are to be looked into.
+pub(super) fn looked_into(queues: &mut Vec<Queue>, choice: &Choice) -> Vec<Queue> {
+    let mut places = choice.look_into.clone();
+    places.sort_unstable_by_key(|place| Reverse(*place));
+    places.into_iter().map(|place| queues.swap_remove(place)).collect()
+}
+
 /// Which limit holds a run back beside those that are under way, in words.
 pub(super) fn waits_for(run: &Waiting, under_way: &[Waiting], limits: &Limits) -> Option<String> {
-    Tally::of(under_way).full(run, limits).map(|full| full.to_string())
+    let mut tally = Tally::default();
+    under_way.iter().for_each(|run| tally.add(run));
+    tally.full(run, limits).map(|full| full.to_string())
 }
 
 /// A limit that is reached.
@@ -174,13 +208,7 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    fn of(under_way: &'a [Waiting]) -> Self {
-        let mut tally = Self::default();
-        under_way.iter().for_each(|run| tally.add(run));
-        tally
-    }
-
-    /// What goes first has the least.
+    /// What goes first has the least. Of equals, that is the one that has waited longest.
     fn rank<'r>(
         &self,
         priority: i64,
@@ -220,9 +248,15 @@ impl<'a> Tally<'a> {
         if let Some((name, most)) = series.filter(|(name, most)| reached(&self.series, name, *most)) {
             return Some(Full::Series { name, most });
         }
-        run.services.iter().find_map(|name| {
-            let most = limits.per_service.get(name).copied().filter(|most| reached(&self.services, name, *most))?;
-            Some(Full::Service { name, most })
+        self.full_service(&run.services, limits)
+    }
+
+    /// The limit of a service that keeps a run that uses these from being under way as well.
+    fn full_service<'r>(&self, services: &'r [String], limits: &Limits) -> Option<Full<'r>> {
+        services.iter().find_map(|name| {
+            let most = *limits.per_service.get(name)?;
+            let reached = self.services.get(name.as_str()).is_some_and(|count| *count >= most);
+            reached.then_some(Full::Service { name, most })
         })
     }
 }
@@ -231,6 +265,7 @@ impl<'a> Tally<'a> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::slice;
 
     fn run(id: &str, pipeline: &str, priority: i64) -> Waiting {
         let services = vec!["extract-csv".to_owned()];
@@ -241,7 +276,7 @@ mod tests {
     #[test]
     fn priority_goes_first_then_the_pipeline_with_the_fewest_then_the_oldest() {
         let waiting = [run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 9)];
-        let chosen = choose(&waiting, None, &[], &Limits::default(), &Turns::default(), 9).runs;
+        let chosen = choose(&waiting, &[], &[], &Limits::default(), &Turns::default(), 9).runs;
         assert_eq!(chosen, ["4", "3", "1", "2"]);
     }
 
@@ -252,7 +287,7 @@ mod tests {
             vec![run("1", "a", 0), run("2", "a", 0), run("3", "b", 0), run("4", "a", 0), run("5", "b", 0)];
         let mut turns = Turns::default();
         let mut order = Vec::new();
-        while let [next] = &choose(&waiting, None, &[], &limits, &turns, 9).runs[..] {
+        while let [next] = &choose(&waiting, &[], &[], &limits, &turns, 9).runs[..] {
             let place = waiting.iter().position(|run| run.id == *next).expect("it waited");
             turns.took(&waiting.remove(place).pipeline);
             order.push(next.clone());
@@ -264,9 +299,9 @@ mod tests {
     fn limits_hold_over_what_runs_already() {
         let limits = Limits { runs: 3, per_pipeline: 1, per_service: HashMap::new() };
         let waiting = [run("1", "a", 0), run("2", "b", 0), run("3", "b", 0), run("4", "c", 0)];
-        assert_eq!(choose(&waiting, None, &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2", "4"]);
+        assert_eq!(choose(&waiting, &[], &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2", "4"]);
         let limits = Limits { runs: 9, per_pipeline: 9, per_service: HashMap::from([("extract-csv".to_owned(), 2)]) };
-        assert_eq!(choose(&waiting, None, &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2"]);
+        assert_eq!(choose(&waiting, &[], &[run("0", "a", 0)], &limits, &Turns::default(), 9).runs, ["2"]);
     }
 
     #[test]
@@ -281,7 +316,7 @@ mod tests {
             of("6", "backfill:day", Some(2)),
             of("7", "backfill:day", Some(2)),
         ];
-        assert_eq!(choose(&waiting, None, &under_way, &Limits::default(), &Turns::default(), 9).runs, ["4", "5", "6"]);
+        assert_eq!(choose(&waiting, &[], &under_way, &Limits::default(), &Turns::default(), 9).runs, ["4", "5", "6"]);
     }
 
     #[test]
@@ -308,7 +343,7 @@ mod tests {
         let waiting = [run("1", "a", 0), run("2", "b", 0)];
         let held_back = |under_way: &[Waiting], want| {
             let limits = Limits { per_pipeline: 1, ..Limits::default() };
-            choose(&waiting, None, under_way, &limits, &Turns::default(), want).held_back
+            choose(&waiting, &[], under_way, &limits, &Turns::default(), want).held_back
         };
         assert!(!held_back(&[], 1) && !held_back(&[], 2));
         // Behind the first one another one may wait that goes before the second.
@@ -316,16 +351,23 @@ mod tests {
         // So it is where those that were chosen themselves reach the limit.
         let waiting = [run("1", "a", 0), run("2", "a", 0), run("3", "b", 0)];
         let limits = Limits { per_pipeline: 1, ..Limits::default() };
-        assert!(choose(&waiting, None, &[], &limits, &Turns::default(), 2).held_back);
+        assert!(choose(&waiting, &[], &[], &limits, &Turns::default(), 2).held_back);
         // All that wait go.
         assert!(!held_back(&[], 3));
+        // Behind one that waits for a service, all wait for it: others are in other queues. Of many services that is not known.
+        let (uses, many) = (run("1", "a", 0), (0..40).map(|n| format!("step-{n}")).chain(["extract-csv".to_owned()]));
+        let uses_many = Waiting { services: many.collect(), ..uses.clone() };
+        let limits = Limits { per_service: HashMap::from([("extract-csv".to_owned(), 1)]), ..Limits::default() };
+        let waits =
+            |run: &Waiting| choose(slice::from_ref(run), &[], slice::from_ref(&uses), &limits, &Turns::default(), 1);
+        assert!(!waits(&uses).held_back && waits(&uses_many).held_back);
     }
 
     #[test]
     fn a_pipeline_may_have_a_limit_of_its_own() {
         let only_one = |id| Waiting { concurrency: Some(1), ..run(id, "a", 0) };
         assert_eq!(
-            choose(&[only_one("1"), only_one("2")], None, &[], &Limits::default(), &Turns::default(), 9).runs,
+            choose(&[only_one("1"), only_one("2")], &[], &[], &Limits::default(), &Turns::default(), 9).runs,
             ["1"]
         );
     }
@@ -334,7 +376,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn looking_into_some_queues_only_chooses_what_looking_into_all_would(
+        fn looking_into_queues_one_by_one_chooses_what_looking_into_all_would(
             runs in proptest::collection::vec((0..6_usize, 0..3_i64, 0..2_usize), 0..30),
             under_way in proptest::collection::vec((0..6_usize, 0..2_usize), 0..6),
             taken in proptest::collection::vec(0..6_usize, 0..9),
@@ -357,20 +399,31 @@ mod tests {
             let mut turns = Turns::default();
             taken.iter().for_each(|pipeline| turns.took(NAMES[*pipeline]));
 
-            let first = |name: &&str| waiting.iter().find(|run| run.pipeline == **name);
-            let queue = |run: &Waiting| {
-                Queue { pipeline: run.pipeline.clone(), priority: run.priority, id: run.id.clone() }
+            let queue = |run: &Waiting| Queue {
+                pipeline: run.pipeline.clone(),
+                priority: run.priority,
+                id: run.id.clone(),
+                services: run.services.clone(),
             };
-            let mut queues: Vec<Queue> = NAMES.iter().filter_map(first).map(queue).collect();
-            in_turn(&mut queues, &under_way, &turns);
-            let whole = choose(&waiting, None, &under_way, &limits, &turns, want).runs;
-            for seen in 0..=queues.len() {
-                let known = |run: &&Waiting| queues[..seen].iter().any(|queue| queue.pipeline == run.pipeline);
-                let part: Vec<Waiting> = waiting.iter().filter(known).cloned().collect();
-                let choice = choose(&part, queues.get(seen), &under_way, &limits, &turns, want);
+            let of_queue = |run: &Waiting, queue: &Queue| (&run.pipeline, &run.services) == (&queue.pipeline, &queue.services);
+            let mut others: Vec<Queue> = Vec::new();
+            for run in &waiting {
+                if !others.iter().any(|queue| of_queue(run, queue)) {
+                    others.push(queue(run));
+                }
+            }
+            let whole = choose(&waiting, &[], &under_way, &limits, &turns, want).runs;
+            let mut seen: Vec<Waiting> = Vec::new();
+            loop {
+                let choice = choose(&seen, &others, &under_way, &limits, &turns, want);
                 prop_assert!(whole.starts_with(&choice.runs), "{:?} of {:?}", choice, whole);
-                prop_assert!(choice.look_further || choice.runs == whole, "{:?} of {:?}", choice, whole);
-                prop_assert!(!choice.look_further || seen < queues.len());
+                if choice.look_into.is_empty() {
+                    prop_assert_eq!(choice.runs, whole);
+                    break;
+                }
+                for next in looked_into(&mut others, &choice) {
+                    seen.extend(waiting.iter().filter(|run| of_queue(run, &next)).cloned());
+                }
             }
         }
     }

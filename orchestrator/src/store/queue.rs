@@ -4,11 +4,12 @@
 //! any replica may take the run. Each taking raises the run's *fence*, and whatever a replica writes names the fence it
 //! was given: one that lost its lease without knowing can change nothing any more.
 
-use super::choose::{Limits, Queue, Turns, Waiting, choose, in_turn, waits_for};
+use super::choose::{KIND, Limits, Queue, TOGETHER, Turns, Waiting, choose, looked_into, waits_for};
 use super::moves::NOBODYS_LEASE;
 use super::packed::{self, BETWEEN_ROWS, BETWEEN_VALUES, Values};
 use super::read::run_row;
 use super::{RunRow, RunState, Store, StoreError, Tx, json, millis};
+use serde_json::json;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::sync::{MutexGuard, PoisonError};
@@ -83,18 +84,18 @@ const OVERTAKES: &str =
       AND b.scheduled_at IS NOT NULL AND b.state IN ('queued', 'running', 'cancelling')
       AND b.state = 'queued' AND b.attempt > 0 AND b.not_before > {now} AND b.id < r.id))";
 
-/// Queues that are looked into together.
-const QUEUES: usize = 4;
-
 /// What is seen before any run is taken.
 #[derive(Debug, Default)]
 struct Look {
     under_way: Vec<Waiting>,
     /// The ids of those whose lease is over and which are not this replica's own, the oldest first.
     abandoned: Vec<String>,
-    /// Of each pipeline that has runs in the queue.
+    /// Those that wait.
     queues: Vec<Queue>,
 }
+
+/// What tells the runs of a pipeline apart by their services, as the index has it: [`KIND`] characters.
+const KIND_OF: &str = "substr(services, 1, 200)";
 
 /// The columns of a [`Waiting`].
 const WAITING: &str = "id, pipeline, priority, concurrency, origin, of_series, services";
@@ -148,23 +149,22 @@ impl Store {
         let want = want.min(room);
         // One more tells whether others wait. There are few lengths, so that the statements stay prepared.
         let mut head = if want == 1 { 2 } else { HEAD.max(want + 1) };
-        in_turn(&mut queues, &under_way, &self.turns());
-        let (mut waiting, mut seen) = (Vec::new(), 0);
+        let (mut waiting, mut seen) = (Vec::new(), Vec::new());
         let choice = loop {
-            let choice = choose(&waiting, queues.get(seen), &under_way, limits, &self.turns(), want);
-            if choice.look_further {
-                let more = &queues[seen..queues.len().min(seen + QUEUES)];
-                waiting.extend(self.waiting(tx, more, head).await?);
-                seen += more.len();
+            let choice = choose(&waiting, &queues, &under_way, limits, &self.turns(), want);
+            let more = looked_into(&mut queues, &choice);
+            if !more.is_empty() {
+                waiting.extend(self.waiting(tx, &more, head).await?);
+                seen.extend(more);
             } else if choice.held_back && head < HEAD && waiting.len() >= head {
                 head = HEAD;
-                waiting = self.waiting(tx, &queues[..seen], head).await?;
+                waiting = self.waiting(tx, &seen, head).await?;
             } else {
                 break choice;
             }
         };
         // Those that runs of their schedule hold back are not even looked at.
-        let all_go = choice.runs.len() == waiting.len() && seen == queues.len();
+        let all_go = choice.runs.len() == waiting.len() && queues.is_empty();
         let left = !all_go || under_way.iter().any(|run| run.series.is_some());
         for id in choice.runs {
             claims.extend(self.take(tx, owner, lease, &id, From::QUEUE).await?);
@@ -212,8 +212,8 @@ impl Store {
              FROM runs {{along runs_under_way}} WHERE state IN ('running', 'cancelling')"
         );
         statements.add(&under_way, [owner.into()]);
-        // Steps from name to name along the index, however long the queue is. (PostgreSQL may keep a plan from when it was
-        // empty, and for `MIN` would read all of it.)
+        // Steps from queue to queue along the index, however long they are. (PostgreSQL may keep a plan from when they were
+        // empty, and for `MIN` would read all of them.)
         let queues = format!(
             "WITH RECURSIVE names (pipeline) AS (
                SELECT (SELECT pipeline FROM runs {{along runs_queued}} WHERE state = 'queued' ORDER BY pipeline LIMIT 1)
@@ -221,11 +221,21 @@ impl Store {
                SELECT (SELECT pipeline FROM runs {{along runs_queued}}
                        WHERE state = 'queued' AND pipeline > names.pipeline ORDER BY pipeline LIMIT 1)
                FROM names WHERE names.pipeline IS NOT NULL
+             ), queues (pipeline, kind) AS (
+               SELECT pipeline, (SELECT {KIND_OF} FROM runs {{along runs_queued}}
+                                 WHERE state = 'queued' AND pipeline = names.pipeline ORDER BY {KIND_OF} LIMIT 1)
+               FROM names WHERE pipeline IS NOT NULL
+               UNION ALL
+               SELECT pipeline, (SELECT {KIND_OF} FROM runs {{along runs_queued}}
+                                 WHERE state = 'queued' AND pipeline = queues.pipeline AND {KIND_OF} > queues.kind
+                                 ORDER BY {KIND_OF} LIMIT 1)
+               FROM queues WHERE kind IS NOT NULL
              ) SELECT string_agg(
-                 (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id) FROM runs {{along runs_queued}}
-                  WHERE state = 'queued' AND pipeline = names.pipeline ORDER BY priority DESC, id LIMIT 1),
+                 (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id, services) FROM runs {{along runs_queued}}
+                  WHERE state = 'queued' AND pipeline = queues.pipeline AND {KIND_OF} = queues.kind
+                  ORDER BY priority DESC, id LIMIT 1),
                  '{BETWEEN_ROWS}') AS queues
-             FROM names WHERE pipeline IS NOT NULL"
+             FROM queues WHERE kind IS NOT NULL"
         );
         statements.add(&queues, []);
         let mut seen = tx.each(statements).await?.into_iter();
@@ -268,7 +278,7 @@ impl Store {
         // As an argument, the limit would make SQLite plan anew each time; so it is with the others in this folder.
         let sql = format!(
             "SELECT {WAITING} FROM runs r {{along runs_queued}}
-             WHERE state = 'queued' AND pipeline = $1 AND not_before <= {{now}}
+             WHERE state = 'queued' AND pipeline = $1 AND {KIND_OF} = $2 AND not_before <= {{now}}
                AND (of_series IS NULL OR of_series > (
                  SELECT COUNT(*) FROM runs u {{along runs_under_way}}
                  WHERE u.state IN ('running', 'cancelling') AND (u.origin = r.origin
@@ -277,9 +287,12 @@ impl Store {
                AND NOT {OVERTAKES} ORDER BY priority DESC, id LIMIT {head}"
         );
         let mut all = Vec::new();
-        for some in queues.chunks(QUEUES) {
+        for some in queues.chunks(TOGETHER) {
             let mut statements = self.statements();
-            some.iter().for_each(|queue| statements.add(&sql, [(&queue.pipeline).into()]));
+            for queue in some {
+                let kind: String = json!(queue.services).to_string().chars().take(KIND).collect();
+                statements.add(&sql, [(&queue.pipeline).into(), kind.into()]);
+            }
             for row in tx.each(statements).await?.iter().flatten() {
                 all.push(waiting(row)?);
             }
@@ -364,7 +377,8 @@ fn held(row: &AnyRow) -> Result<(Lease, RunState), StoreError> {
 
 fn queue(mut values: Values<'_>) -> Result<Queue, StoreError> {
     let pipeline = values.text()?.to_owned();
-    Ok(Queue { pipeline, priority: values.number()?, id: values.text()?.to_owned() })
+    let (priority, id) = (values.number()?, values.text()?.to_owned());
+    Ok(Queue { pipeline, priority, id, services: values.json("services")? })
 }
 
 fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {
