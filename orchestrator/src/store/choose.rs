@@ -81,17 +81,18 @@ impl Turns {
 /// Queues that are looked into together.
 pub(super) const TOGETHER: usize = 4;
 
-/// Characters of the JSON of services by which runs are told apart in the index of those that wait.
-pub(super) const KIND: usize = 200;
+/// The kind of a run: characters of the JSON of its services, as many as are in the index of those that wait.
+const KIND: usize = 200;
 
-/// Runs of one pipeline that wait and use the same services, of which so much is known: the first of them, whether or not it
-/// may go.
+/// Runs of one pipeline that wait and are of one kind: they use the same services, as far as [`are_many`] lets that be known. All
+/// that is known of them is the first, whether or not it may go.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub pipeline: String,
     pub priority: i64,
     pub id: String,
     pub services: Vec<String>,
+    pub kind: String,
 }
 
 /// As many services as these are told apart by their first characters only: behind a run that uses them, there may be
@@ -255,8 +256,8 @@ impl<'a> Tally<'a> {
     fn full_service<'r>(&self, services: &'r [String], limits: &Limits) -> Option<Full<'r>> {
         services.iter().find_map(|name| {
             let most = *limits.per_service.get(name)?;
-            let reached = self.services.get(name.as_str()).is_some_and(|count| *count >= most);
-            reached.then_some(Full::Service { name, most })
+            let count = self.services.get(name.as_str()).copied().unwrap_or(0);
+            (count >= most).then_some(Full::Service { name, most })
         })
     }
 }
@@ -404,6 +405,7 @@ mod tests {
                 priority: run.priority,
                 id: run.id.clone(),
                 services: run.services.clone(),
+                kind: json!(run.services).to_string(),
             };
             let of_queue = |run: &Waiting, queue: &Queue| (&run.pipeline, &run.services) == (&queue.pipeline, &queue.services);
             let mut others: Vec<Queue> = Vec::new();

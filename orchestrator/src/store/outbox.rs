@@ -69,7 +69,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a message is due, other than to these addresses. Cheap: it takes no lock.
+    /// Whether a message is due, other than to addresses that begin so. It takes no lock.
     ///
     /// # Errors
     /// As [`Store::ping`].
@@ -82,8 +82,8 @@ impl Store {
         Ok(query.fetch_optional(&self.reader).await?.is_some())
     }
 
-    /// Takes up to `want` messages that are due, other than to these addresses. For as long as `lease`, no other replica takes
-    /// them.
+    /// Takes up to `want` messages that are due, other than to addresses that begin so. For as long as `lease`, no other replica
+    /// takes them.
     ///
     /// # Errors
     /// As [`Store::ping`].
@@ -136,9 +136,11 @@ impl Store {
     }
 }
 
-/// What is true of messages that are due, other than to as many addresses, the first of which has this place among the arguments.
+/// What is true of messages that are due, other than to addresses that begin so. The first beginning has this place among the
+/// arguments.
 fn due(without: &[&str], first: usize) -> String {
-    let others = (first..first + without.len()).map(|place| format!(" AND url <> ${place}"));
+    let others =
+        (first..first + without.len()).map(|place| format!(" AND substr(url, 1, length(${place})) <> ${place}"));
     format!("not_before <= {{now}}{}", others.collect::<String>())
 }
 

@@ -4,12 +4,11 @@
 //! any replica may take the run. Each taking raises the run's *fence*, and whatever a replica writes names the fence it
 //! was given: one that lost its lease without knowing can change nothing any more.
 
-use super::choose::{KIND, Limits, Queue, TOGETHER, Turns, Waiting, choose, looked_into, waits_for};
+use super::choose::{Limits, Queue, TOGETHER, Turns, Waiting, choose, looked_into, waits_for};
 use super::moves::NOBODYS_LEASE;
 use super::packed::{self, BETWEEN_ROWS, BETWEEN_VALUES, Values};
 use super::read::run_row;
 use super::{RunRow, RunState, Store, StoreError, Tx, json, millis};
-use serde_json::json;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::sync::{MutexGuard, PoisonError};
@@ -90,17 +89,17 @@ struct Look {
     under_way: Vec<Waiting>,
     /// The ids of those whose lease is over and which are not this replica's own, the oldest first.
     abandoned: Vec<String>,
-    /// Those that wait.
+    /// All that runs wait in, also where none may go yet.
     queues: Vec<Queue>,
 }
 
-/// What tells the runs of a pipeline apart by their services, as the index has it: [`KIND`] characters.
+/// The kind of a run, as the index has it: see [`Queue`].
 const KIND_OF: &str = "substr(services, 1, 200)";
 
 /// The columns of a [`Waiting`].
 const WAITING: &str = "id, pipeline, priority, concurrency, origin, of_series, services";
 
-/// Of each pipeline, this many are looked at where limits hold some of them up, or where as many are wanted: others could go.
+/// Of each queue, this many are looked at where limits hold some of them up, or where as many are wanted: others could go.
 /// Nobody else takes any meanwhile.
 const HEAD: usize = 16;
 
@@ -231,7 +230,7 @@ impl Store {
                                  ORDER BY {KIND_OF} LIMIT 1)
                FROM queues WHERE kind IS NOT NULL
              ) SELECT string_agg(
-                 (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id, services) FROM runs {{along runs_queued}}
+                 (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id, services, {KIND_OF}) FROM runs {{along runs_queued}}
                   WHERE state = 'queued' AND pipeline = queues.pipeline AND {KIND_OF} = queues.kind
                   ORDER BY priority DESC, id LIMIT 1),
                  '{BETWEEN_ROWS}') AS queues
@@ -289,10 +288,7 @@ impl Store {
         let mut all = Vec::new();
         for some in queues.chunks(TOGETHER) {
             let mut statements = self.statements();
-            for queue in some {
-                let kind: String = json!(queue.services).to_string().chars().take(KIND).collect();
-                statements.add(&sql, [(&queue.pipeline).into(), kind.into()]);
-            }
+            some.iter().for_each(|queue| statements.add(&sql, [(&queue.pipeline).into(), (&queue.kind).into()]));
             for row in tx.each(statements).await?.iter().flatten() {
                 all.push(waiting(row)?);
             }
@@ -378,7 +374,7 @@ fn held(row: &AnyRow) -> Result<(Lease, RunState), StoreError> {
 fn queue(mut values: Values<'_>) -> Result<Queue, StoreError> {
     let pipeline = values.text()?.to_owned();
     let (priority, id) = (values.number()?, values.text()?.to_owned());
-    Ok(Queue { pipeline, priority, id, services: values.json("services")? })
+    Ok(Queue { pipeline, priority, id, services: values.json("services")?, kind: values.text()?.to_owned() })
 }
 
 fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {

@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 const POLL: Duration = Duration::from_millis(500);
 /// Messages of a replica under way.
 const AT_ONCE: usize = 64;
-/// With this many under way to one receiver, it gets no more: one that hangs is not to hold up all others.
+/// With this many under way to one receiver, it gets no more: one that hangs is not to hold up all others. As many are taken at
+/// a time, so that it may have nearly twice as many.
 const TO_ONE: usize = 4;
 
 /// How hooks are told.
@@ -83,8 +84,8 @@ pub(super) async fn deliver(service: Service, stop: CancellationToken) {
                 break;
             }
             for message in messages {
-                let url = message.hook.url.clone();
-                receivers.insert(sending.spawn(send(service.clone(), outbound.clone(), message)).id(), url);
+                let receiver = receiver(&message.hook.url).to_owned();
+                receivers.insert(sending.spawn(send(service.clone(), outbound.clone(), message)).id(), receiver);
             }
         }
         tokio::select! {
@@ -99,11 +100,19 @@ pub(super) async fn deliver(service: Service, stop: CancellationToken) {
     while sending.join_next().await.is_some() {}
 }
 
+/// How all addresses of a receiver begin: with scheme and host. (Where an address is a secret, that is all there is of it.)
+fn receiver(url: &str) -> &str {
+    match url.find("://").and_then(|scheme| Some(scheme + 3 + url[scheme + 3..].find('/')?)) {
+        Some(path) if secret_name(url).is_none() => &url[..=path],
+        _ => url,
+    }
+}
+
 /// Those to which enough is under way.
 fn busy<'a>(receivers: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    receivers.for_each(|url| *counts.entry(url).or_default() += 1);
-    counts.into_iter().filter(|(_, count)| *count >= TO_ONE).map(|(url, _)| url).collect()
+    receivers.for_each(|receiver| *counts.entry(receiver).or_default() += 1);
+    counts.into_iter().filter(|(_, count)| *count >= TO_ONE).map(|(receiver, _)| receiver).collect()
 }
 
 async fn due(service: &Service, room: usize, busy: &[&str]) -> Vec<Message> {
