@@ -8,6 +8,7 @@
 //! | [`state`] | what a run may become: pure |
 //! | [`pipelines`] | pipelines by name, and their versions |
 //! | [`submit`] | a run enters, once |
+//! | [`limits`] | how many runs may be under way: pure |
 //! | [`choose`] | which queued runs are next: pure |
 //! | [`queue`] | replicas take runs, with leases |
 //! | [`moves`] | what becomes of a run |
@@ -31,6 +32,7 @@ mod events;
 mod expected;
 mod forget;
 mod kept;
+mod limits;
 mod moves;
 mod news;
 mod outbox;
@@ -46,11 +48,11 @@ mod tokens;
 mod writer;
 
 pub use audit::AuditRecord;
-pub use choose::Limits;
 pub use error::StoreError;
 pub use events::EventRow;
 pub use expected::Expected;
 pub use kept::{Committed, KeptOutput, Over};
+pub use limits::Limits;
 pub use moves::{Changed, Ending, Ruled};
 pub use outbox::{Message, Sent};
 pub use pipelines::{Definition, Pipeline, PipelineVersion, Stored};

@@ -4,7 +4,8 @@
 //! any replica may take the run. Each taking raises the run's *fence*, and whatever a replica writes names the fence it
 //! was given: one that lost its lease without knowing can change nothing any more.
 
-use super::choose::{Limits, Queue, TOGETHER, Turns, Waiting, choose, looked_into, waits_for};
+use super::choose::{Queue, TOGETHER, Turns, choose, looked_into};
+use super::limits::{Limits, Waiting, waits_for};
 use super::moves::NOBODYS_LEASE;
 use super::packed::{self, BETWEEN_ROWS, BETWEEN_VALUES, Values};
 use super::read::run_row;
