@@ -4,7 +4,7 @@
 //! in JSON they are escaped. What is null is an empty value.
 
 use super::{StoreError, parsed};
-use std::str::Split;
+use memchr::Memchr;
 
 /// What is between values.
 pub(super) const BETWEEN_VALUES: char = '\u{1f}';
@@ -19,18 +19,25 @@ pub(super) fn rows(text: &str) -> impl DoubleEndedIterator<Item = Values<'_>> {
 /// The values of a row, one after the other.
 pub(super) struct Values<'a> {
     row: &'a str,
-    left: Split<'a, char>,
+    /// Where the next value begins, if there is one.
+    at: Option<usize>,
+    ends: Memchr<'a>,
 }
 
 impl<'a> Values<'a> {
     pub fn of(row: &'a str) -> Self {
-        Self { row, left: row.split(BETWEEN_VALUES) }
+        // Half the time of `str::split`, which searches values of a few bytes as if they were long.
+        Self { row, at: Some(0), ends: memchr::memchr_iter(BETWEEN_VALUES as u8, row.as_bytes()) }
     }
 
     pub fn text(&mut self) -> Result<&'a str, StoreError> {
         // The others may be secrets.
         let first = || self.row.split(BETWEEN_VALUES).next().unwrap_or_default();
-        self.left.next().ok_or_else(|| StoreError::Corrupt(format!("the row of {:?} has too few values", first())))
+        let begin =
+            self.at.ok_or_else(|| StoreError::Corrupt(format!("the row of {:?} has too few values", first())))?;
+        let end = self.ends.next();
+        self.at = end.map(|end| end + 1);
+        Ok(&self.row[begin..end.unwrap_or(self.row.len())])
     }
 
     pub fn text_or_none(&mut self) -> Result<Option<&'a str>, StoreError> {

@@ -3,12 +3,14 @@
 use super::packed::{self, BETWEEN_ROWS, Values};
 use super::{RunState, Store, StoreError, json_or_none};
 use flight_common::{Fault, passwords};
+use futures::future::maybe_done;
+use futures::poll;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor, Row};
 use std::collections::BTreeMap;
-use tokio::sync::mpsc;
+use std::pin::pin;
 
 /// A run. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -191,40 +193,35 @@ impl Store {
     ) -> Result<Option<Cursor>, E> {
         // To ask for another connection each time would take several turns, and what is shown comes between them.
         let mut connection = self.reader.acquire().await.map_err(StoreError::from)?;
-        let (give, mut take) = mpsc::channel::<String>(1);
-        let reading = async move {
-            // One more tells whether the list goes on.
-            let (mut left, mut last) = (limit.saturating_add(1), cursor.map(str::to_owned));
-            while left > 0 {
-                let count = left.min(PART);
-                let Some(part) = self.part_of_runs(&mut connection, filter, last.as_deref(), count).await? else {
-                    break;
-                };
-                left -= count;
-                last = packed::rows(&part).next_back().map(|mut run| run.text().map(str::to_owned)).transpose()?;
-                if give.send(part).await.is_err() {
-                    break;
+        // One more tells whether the list goes on.
+        let mut left = limit.saturating_add(1);
+        let (mut shown, mut last) = (0, String::new());
+        let mut part = self.part_of_runs(&mut connection, filter, cursor, left.min(PART)).await?;
+        while let Some(runs) = part {
+            left = left.saturating_sub(PART);
+            let end = packed::rows(&runs).next_back().map(|mut run| run.text()).transpose()?;
+            let next = async {
+                match left.min(PART) {
+                    0 => Ok(None),
+                    count => self.part_of_runs(&mut connection, filter, end, count).await,
                 }
-            }
-            Ok::<_, E>(())
-        };
-        let showing = async move {
-            let (mut shown, mut last) = (0, String::new());
-            while let Some(part) = take.recv().await {
-                for run in packed::rows(&part) {
-                    if shown == limit {
-                        return Ok(Some(last).filter(|last| !last.is_empty()));
-                    }
-                    let run = run_of(run)?;
-                    last.clone_from(&run.id);
-                    shown += 1;
-                    to(run)?;
+            };
+            // Asked for now, so that the database puts it together while this one is shown.
+            let mut next = pin!(maybe_done(next));
+            let _ = poll!(next.as_mut());
+            for run in packed::rows(&runs) {
+                if shown == limit {
+                    return Ok(Some(last).filter(|last| !last.is_empty()));
                 }
+                let run = run_of(run)?;
+                last.clone_from(&run.id);
+                shown += 1;
+                to(run)?;
             }
-            Ok(None)
-        };
-        let ((), next) = tokio::try_join!(reading, showing)?;
-        Ok(next)
+            next.as_mut().await;
+            part = next.as_mut().take_output().transpose()?.flatten();
+        }
+        Ok(None)
     }
 
     /// The first runs of a list, each as [`RUN`] has it; nothing if there are none.
