@@ -38,24 +38,25 @@ impl Turns {
 /// Queues that are looked into together.
 pub(super) const TOGETHER: usize = 4;
 
-/// The kind of a run: characters of the JSON of its services, as many as are in the index of those that wait.
-const KIND: usize = 200;
+/// Characters of the JSON of services by which queues are told apart.
+const TOLD_BY: usize = 200;
 
-/// Runs of one pipeline that wait and are of one kind: they use the same services, as far as [`are_many`] lets that be known. All
-/// that is known of them is the first, whether or not it may go.
+/// Runs of one pipeline that wait and use the same services, as far as [`are_many`] lets that be known. All that is known of them
+/// is the first, whether or not it may go.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub pipeline: String,
     pub priority: i64,
     pub id: String,
     pub services: Vec<String>,
-    pub kind: String,
+    /// What the database calls it.
+    pub name: String,
 }
 
 /// As many services as these are told apart by their first characters only: behind a run that uses them, there may be
 /// others that use others.
 fn are_many(services: &[String]) -> bool {
-    json!(services).to_string().chars().count() > KIND
+    json!(services).to_string().chars().count() > TOLD_BY
 }
 
 /// Which of those that wait may go.
@@ -252,7 +253,7 @@ mod tests {
                 priority: run.priority,
                 id: run.id.clone(),
                 services: run.services.clone(),
-                kind: json!(run.services).to_string(),
+                name: String::new(),
             };
             let of_queue = |run: &Waiting, queue: &Queue| (&run.pipeline, &run.services) == (&queue.pipeline, &queue.services);
             let mut others: Vec<Queue> = Vec::new();

@@ -94,8 +94,9 @@ struct Look {
     queues: Vec<Queue>,
 }
 
-/// The kind of a run, as the index has it: see [`Queue`].
-const KIND_OF: &str = "substr(services, 1, 200)";
+/// What tells queues apart, as the index has it: see [`Queue`]. Where the one ends and the other begins is clear: JSON ends by
+/// itself, and what is cut has its 200 characters.
+const QUEUE_OF: &str = "substr(services, 1, 200) || pipeline";
 
 /// The columns of a [`Waiting`].
 const WAITING: &str = "id, pipeline, priority, concurrency, origin, of_series, services";
@@ -212,30 +213,21 @@ impl Store {
              FROM runs {{along runs_under_way}} WHERE state IN ('running', 'cancelling')"
         );
         statements.add(&under_way, [owner.into()]);
-        // Steps from queue to queue along the index, however long they are. (PostgreSQL may keep a plan from when they were
-        // empty, and for `MIN` would read all of them.)
+        // Steps from the head of a queue to that of the next along the index, however long they are. (PostgreSQL may keep a plan
+        // from when they were empty: as a join, or for `MIN`, it would read all of them.)
         let queues = format!(
-            "WITH RECURSIVE names (pipeline) AS (
-               SELECT (SELECT pipeline FROM runs {{along runs_queued}} WHERE state = 'queued' ORDER BY pipeline LIMIT 1)
+            "WITH RECURSIVE heads (id) AS (
+               SELECT (SELECT id FROM runs {{along runs_queued}} WHERE state = 'queued'
+                       ORDER BY {QUEUE_OF}, priority DESC, id LIMIT 1)
                UNION ALL
-               SELECT (SELECT pipeline FROM runs {{along runs_queued}}
-                       WHERE state = 'queued' AND pipeline > names.pipeline ORDER BY pipeline LIMIT 1)
-               FROM names WHERE names.pipeline IS NOT NULL
-             ), queues (pipeline, kind) AS (
-               SELECT pipeline, (SELECT {KIND_OF} FROM runs {{along runs_queued}}
-                                 WHERE state = 'queued' AND pipeline = names.pipeline ORDER BY {KIND_OF} LIMIT 1)
-               FROM names WHERE pipeline IS NOT NULL
-               UNION ALL
-               SELECT pipeline, (SELECT {KIND_OF} FROM runs {{along runs_queued}}
-                                 WHERE state = 'queued' AND pipeline = queues.pipeline AND {KIND_OF} > queues.kind
-                                 ORDER BY {KIND_OF} LIMIT 1)
-               FROM queues WHERE kind IS NOT NULL
+               SELECT (SELECT id FROM runs {{along runs_queued}} WHERE state = 'queued'
+                         AND {QUEUE_OF} > (SELECT {QUEUE_OF} FROM runs WHERE id = heads.id)
+                       ORDER BY {QUEUE_OF}, priority DESC, id LIMIT 1)
+               FROM heads WHERE heads.id IS NOT NULL
              ) SELECT string_agg(
-                 (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id, services, {KIND_OF}) FROM runs {{along runs_queued}}
-                  WHERE state = 'queued' AND pipeline = queues.pipeline AND {KIND_OF} = queues.kind
-                  ORDER BY priority DESC, id LIMIT 1),
+                 (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id, services, {QUEUE_OF}) FROM runs WHERE id = heads.id),
                  '{BETWEEN_ROWS}') AS queues
-             FROM queues WHERE kind IS NOT NULL"
+             FROM heads WHERE heads.id IS NOT NULL"
         );
         statements.add(&queues, []);
         let mut seen = tx.each(statements).await?.into_iter();
@@ -278,7 +270,7 @@ impl Store {
         // As an argument, the limit would make SQLite plan anew each time; so it is with the others in this folder.
         let sql = format!(
             "SELECT {WAITING} FROM runs r {{along runs_queued}}
-             WHERE state = 'queued' AND pipeline = $1 AND {KIND_OF} = $2 AND not_before <= {{now}}
+             WHERE state = 'queued' AND {QUEUE_OF} = $1 AND not_before <= {{now}}
                AND (of_series IS NULL OR of_series > (
                  SELECT COUNT(*) FROM runs u {{along runs_under_way}}
                  WHERE u.state IN ('running', 'cancelling') AND (u.origin = r.origin
@@ -289,7 +281,7 @@ impl Store {
         let mut all = Vec::new();
         for some in queues.chunks(TOGETHER) {
             let mut statements = self.statements();
-            some.iter().for_each(|queue| statements.add(&sql, [(&queue.pipeline).into(), (&queue.kind).into()]));
+            some.iter().for_each(|queue| statements.add(&sql, [(&queue.name).into()]));
             for row in tx.each(statements).await?.iter().flatten() {
                 all.push(waiting(row)?);
             }
@@ -375,7 +367,7 @@ fn held(row: &AnyRow) -> Result<(Lease, RunState), StoreError> {
 fn queue(mut values: Values<'_>) -> Result<Queue, StoreError> {
     let pipeline = values.text()?.to_owned();
     let (priority, id) = (values.number()?, values.text()?.to_owned());
-    Ok(Queue { pipeline, priority, id, services: values.json("services")?, kind: values.text()?.to_owned() })
+    Ok(Queue { pipeline, priority, id, services: values.json("services")?, name: values.text()?.to_owned() })
 }
 
 fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {
