@@ -2,6 +2,7 @@
 //! load may commit. A run that nobody attends runs everything and keeps nothing.
 
 use super::progress::Status;
+use super::report::Figures;
 use flight_common::{Fault, Holds, NewFile};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,8 +17,8 @@ pub struct Settled {
     pub receipt: Option<Value>,
     /// The rows of its main output, if that was kept.
     pub rows: u64,
-    /// What that attempt's report says of the step, if a condition may ask.
-    pub earlier: Option<Value>,
+    /// What the step did then, if that is known.
+    pub earlier: Option<Figures>,
     /// Its outputs that are read again, each as an Arrow IPC stream.
     pub outputs: HashMap<String, File>,
 }
@@ -66,7 +67,17 @@ pub trait Attendant: Send + Sync + 'static {
     }
 
     /// Told once a load has committed.
-    fn committed<'a>(&'a self, _step: &'a str, _receipt: &'a Value) -> BoxFuture<'a, Result<(), Fault>> {
+    fn committed<'a>(
+        &'a self,
+        _step: &'a str,
+        _receipt: &'a Value,
+        _figures: &'a Figures,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    /// Told once a step has ended well that is no load and that a condition asks for, before the condition does.
+    fn asked<'a>(&'a self, _step: &'a str, _figures: &'a Figures) -> BoxFuture<'a, Result<(), Fault>> {
         std::future::ready(Ok(())).boxed()
     }
 }

@@ -16,4 +16,4 @@ pub use attend::{Attendant, Kept, Settled, Unattended};
 pub use engine::{Engine, Runner};
 pub use options::RunOptions;
 pub use progress::{Progress, Status, StepProgress};
-pub use report::{RunReport, StepOutcome};
+pub use report::{Figures, RunReport, StepOutcome};

@@ -4,7 +4,7 @@ use super::progress::Status;
 use crate::pipeline::facts;
 use flight_common::telemetry::metrics::{StepFigures, step_ended};
 use flight_common::{Fault, StepReport};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -73,6 +73,19 @@ fn by_name<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_str(status.name())
 }
 
+/// What a step did, as far as it is asked for in a later attempt that does not do it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Rows that reached it, over all inputs.
+    pub rows_in: u64,
+    /// Rows of its main output.
+    pub rows_out: u64,
+    /// Bytes of those.
+    pub bytes_out: u64,
+    /// The step's own figures.
+    pub counters: BTreeMap<String, u64>,
+}
+
 impl StepOutcome {
     /// A step about which nothing is known but its state.
     pub(super) fn bare(id: &str, step: &str, status: Status) -> Self {
@@ -108,14 +121,15 @@ impl StepOutcome {
         step_ended(&self.step, self.status.name(), &figures);
     }
 
-    /// Takes over what the report of an earlier attempt says of the step.
-    pub(super) fn remember(&mut self, earlier: &Value) {
-        let figure = |name: &str| earlier[name].as_u64().unwrap_or(0);
-        self.rows_in = figure("rows_in");
-        self.rows_out = figure("rows_out");
-        self.bytes_out = figure("bytes_out");
-        let counters = earlier["counters"].as_object().into_iter().flatten();
-        self.counters = counters.filter_map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect();
+    /// Takes over what the step did in an earlier attempt.
+    pub(super) fn remember(&mut self, Figures { rows_in, rows_out, bytes_out, counters }: Figures) {
+        (self.rows_in, self.rows_out, self.bytes_out, self.counters) = (rows_in, rows_out, bytes_out, counters);
+    }
+
+    /// What a later attempt is to remember.
+    pub(super) fn figures(&self) -> Figures {
+        let (rows_in, rows_out, bytes_out) = (self.rows_in, self.rows_out, self.bytes_out);
+        Figures { rows_in, rows_out, bytes_out, counters: self.counters.clone() }
     }
 
     /// What conditions may ask of it. To them it is the same in which attempt it was done.

@@ -45,6 +45,7 @@ pub(super) fn node_tasks<M: Mesh>(plan: &Plan, stage: Stage, mesh: &Arc<M>, shar
             reads_ahead: held[place],
             after: ends(&node.after),
             asks: ends(&node.asks),
+            is_asked: plan.nodes.iter().any(|other| other.asks.contains(&place)),
             keeping: Vec::new(),
             span: spans[&place].clone(),
         });

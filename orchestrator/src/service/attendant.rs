@@ -3,8 +3,8 @@
 use super::kept::place;
 use super::{Inner, Service};
 use crate::pipeline::Plan;
-use crate::run::{Attendant, Kept, Settled, Status};
-use crate::store::{Committed, KeptOutput, Lease, StoreError};
+use crate::run::{Attendant, Figures, Kept, Settled, Status};
+use crate::store::{KeptOutput, Lease, StoreError, Told};
 use flight_common::{Fault, Holds, NewFile};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -46,6 +46,19 @@ impl Durable {
         let finally = plan.nodes.iter().filter(|node| node.finally).map(|node| node.id.clone()).collect();
         let settled = Mutex::new(settled);
         Self { service: service.0.clone(), lease: lease.clone(), settled, steps, finally, is_over }
+    }
+
+    fn fingerprint(&self, step: &str) -> String {
+        self.steps.get(step).map(|(print, _)| print.clone()).unwrap_or_default()
+    }
+
+    /// What is to be stored of a step that has ended well.
+    fn told(&self, step: &str, figures: &Figures) -> Told {
+        Told {
+            step: step.to_owned(),
+            fingerprint: self.fingerprint(step),
+            figures: serde_json::to_value(figures).unwrap_or_default(),
+        }
     }
 
     /// Asks the store until it answers; who has lost the lease is told so at once.
@@ -90,7 +103,7 @@ impl Attendant for Durable {
 
     fn kept<'a>(&'a self, step: &'a str, output: &'a str, kept: Kept) -> BoxFuture<'a, Result<(), Fault>> {
         async move {
-            let fingerprint = self.steps.get(step).map(|(print, _)| print.clone()).unwrap_or_default();
+            let fingerprint = self.fingerprint(step);
             let path = place(&self.lease, step, &fingerprint, output);
             let output = KeptOutput {
                 run_id: self.lease.run.clone(),
@@ -125,11 +138,23 @@ impl Attendant for Durable {
         (self.is_over)(fault)
     }
 
-    fn committed<'a>(&'a self, step: &'a str, receipt: &'a Value) -> BoxFuture<'a, Result<(), Fault>> {
+    fn committed<'a>(
+        &'a self,
+        step: &'a str,
+        receipt: &'a Value,
+        figures: &'a Figures,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
         async move {
-            let fingerprint = self.steps.get(step).map(|(print, _)| print.clone()).unwrap_or_default();
-            let done = Committed { step: step.to_owned(), fingerprint, receipt: receipt.clone() };
-            self.ask(|| self.service.store.committed(&self.lease, &done)).await
+            let told = self.told(step, figures);
+            self.ask(|| self.service.store.committed(&self.lease, &told, receipt)).await
+        }
+        .boxed()
+    }
+
+    fn asked<'a>(&'a self, step: &'a str, figures: &'a Figures) -> BoxFuture<'a, Result<(), Fault>> {
+        async move {
+            let told = self.told(step, figures);
+            self.ask(|| self.service.store.tell(&self.lease, &told)).await
         }
         .boxed()
     }

@@ -4,10 +4,10 @@ use super::Service;
 use super::kept::checked;
 use super::reuse::{Past, Settlement, settle};
 use crate::pipeline::{Plan, PlannedNode};
-use crate::run::Settled;
-use crate::store::{AttemptRow, Claim, Committed, StoreError};
+use crate::run::{Figures, Settled};
+use crate::store::{AttemptRow, Claim, Committed, StoreError, Told};
 use flight_common::{DataRoot, Effects, Fault, compute};
-use serde_json::Value;
+use serde::Deserialize;
 use std::collections::HashMap;
 
 /// What need not be done again, with its files open. An output whose file is not what it was is made again, and so is
@@ -18,7 +18,7 @@ pub(super) async fn settled(
     plan: &Plan,
     prints: &[String],
 ) -> Result<HashMap<String, Settled>, Fault> {
-    let mut past = past(service, claim).await?;
+    let mut past = past(service, claim, plan, prints).await?;
     if past.kept.is_empty() && past.commits.is_empty() {
         return Ok(HashMap::new());
     }
@@ -46,25 +46,31 @@ pub(super) async fn settled(
     .await
 }
 
-async fn past(service: &Service, claim: &Claim) -> Result<Past, StoreError> {
+async fn past(service: &Service, claim: &Claim, plan: &Plan, prints: &[String]) -> Result<Past, StoreError> {
     if !claim.reuse {
         return Ok(Past::default());
     }
     let (store, run) = (&service.0.store, &claim.lease.run);
     let (kept, commits) = tokio::try_join!(store.kept(run), store.commits(run))?;
-    let told = match kept.is_empty() && commits.is_empty() {
-        true => HashMap::new(),
-        false => told(&store.attempts(run).await?),
-    };
+    if kept.is_empty() && commits.is_empty() {
+        return Ok(Past::default());
+    }
+    let (attempts, stored) = tokio::try_join!(store.attempts(run), store.told(run))?;
+    let mut told = reported(&attempts);
+    // An attempt that was lost with its replica has left no report.
+    let fingerprints: HashMap<&str, &String> = plan.nodes.iter().map(|node| node.id.as_str()).zip(prints).collect();
+    let same = |told: &Told| fingerprints.get(told.step.as_str()).is_some_and(|print| **print == told.fingerprint);
+    let stored = stored.into_iter().filter(same);
+    told.extend(stored.filter_map(|told| Some((told.step, serde_json::from_value(told.figures).ok()?))));
     Ok(Past { kept, commits, told })
 }
 
-/// What was said of each step when it was last done. Reports of attempts that did not do it again may lack its figures.
-fn told(attempts: &[AttemptRow]) -> HashMap<String, Value> {
+/// What each step did when it was last done, as reports have it. Those of attempts that did not do it again may lack its figures.
+fn reported(attempts: &[AttemptRow]) -> HashMap<String, Figures> {
     let reports = attempts.iter().filter_map(|attempt| attempt.report.as_ref());
     let steps = reports.filter_map(|report| report["steps"].as_array()).flatten();
     let done = steps.filter(|step| step["status"] == "done");
-    done.filter_map(|step| Some((step["id"].as_str()?.to_owned(), step.clone()))).collect()
+    done.filter_map(|step| Some((step["id"].as_str()?.to_owned(), Figures::deserialize(step).ok()?))).collect()
 }
 
 /// Opens the files of what need not be done again. Nothing for a step one of whose files is not what was kept.

@@ -1,9 +1,11 @@
 //! Which steps need not run again, and which outputs to keep. Pure.
 //!
 //! Seen from the end: a load runs unless it has committed with the same fingerprint; a step runs if somebody who runs
-//! needs an output of it that was not kept. What runs finally always runs, and what is left out never.
+//! needs an output of it that was not kept, or if a condition asks what it did and nobody knows. What runs finally always
+//! runs, and what is left out never.
 
 use crate::pipeline::Plan;
+use crate::run::Figures;
 use crate::store::{Committed, KeptOutput};
 use flight_common::StepKind;
 use serde_json::Value;
@@ -14,8 +16,8 @@ use std::collections::{BTreeSet, HashMap};
 pub(super) struct Past {
     pub kept: Vec<KeptOutput>,
     pub commits: Vec<Committed>,
-    /// What was reported of steps, by their ids.
-    pub told: HashMap<String, Value>,
+    /// What steps did, by their ids.
+    pub told: HashMap<String, Figures>,
 }
 
 /// What becomes of a step that does not run.
@@ -48,7 +50,13 @@ pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashM
         if node.finally || node.left_out {
             continue;
         }
-        let readers = plan.nodes.iter().enumerate().skip(place + 1).filter(|(_, reader)| !reader.left_out);
+        let after = || plan.nodes.iter().enumerate().skip(place + 1).filter(|(_, other)| !other.left_out);
+        let is_asked = after().any(|(other, asking)| settled[other].is_none() && asking.asks.contains(&place));
+        // A load that has committed is never done again.
+        if is_asked && node.kind != StepKind::Load && !past.told.contains_key(&node.id) {
+            continue;
+        }
+        let readers = after();
         let needed: BTreeSet<&str> = readers
             .filter(|(reader, _)| settled[*reader].is_none())
             .flat_map(|(_, reader)| &reader.inputs)
@@ -165,6 +173,19 @@ mod tests {
         assert_eq!(all["clean"].replayed.len(), 1);
         assert!(all["read"].replayed.is_empty(), "nobody needs it");
         assert_eq!(all["first"].receipt, Some(json!({"rows": 7})));
+    }
+
+    #[test]
+    fn what_a_condition_asks_for_is_done_again_if_nobody_knows_what_it_did() {
+        let (plan, mut asked) = (plan(1), plan(1));
+        asked.nodes[3].asks = vec![0, 2];
+        let mut past = past(&plan, &[1], &[2]);
+        assert_eq!(settled(&asked, &past), ["clean", "first"], "a load that has committed is not");
+        past.told.insert("read".to_owned(), Figures::default());
+        assert_eq!(settled(&asked, &past), ["clean", "first", "read"]);
+        past.told.clear();
+        past.commits.extend(self::past(&plan, &[], &[3]).commits);
+        assert_eq!(settled(&asked, &past), ["clean", "first", "read", "second"], "who asks is settled");
     }
 
     #[test]

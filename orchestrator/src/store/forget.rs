@@ -5,10 +5,11 @@ use sqlx::Row;
 use std::time::Duration;
 
 /// What belongs to a run, and the run itself after it.
-const ALL_OF_IT: [&str; 5] = [
+const ALL_OF_IT: [&str; 6] = [
     "DELETE FROM events WHERE run_id = $1",
     "DELETE FROM attempts WHERE run_id = $1",
     "DELETE FROM commits WHERE run_id = $1",
+    "DELETE FROM told WHERE run_id = $1",
     "DELETE FROM audit WHERE run_id = $1",
     "DELETE FROM runs WHERE id = $1",
 ];

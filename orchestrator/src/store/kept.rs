@@ -1,6 +1,6 @@
-//! Outputs kept on the data root, and what loads have committed: what a later attempt need not do again.
+//! Outputs kept on the data root, what loads have committed, and what steps did: what a later attempt need not do again.
 
-use super::statements::Bound;
+use super::statements::{Bound, Statements};
 use super::{Lease, Store, StoreError, Tx, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,6 +48,26 @@ pub struct Committed {
     pub receipt: Value,
 }
 
+/// What a step did that has ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// The step, by its id in the pipeline.
+    pub step: String,
+    /// What it depends on.
+    pub fingerprint: String,
+    /// Its rows, bytes and counters.
+    pub figures: Value,
+}
+
+impl Told {
+    const STATEMENT: &str = "INSERT INTO told (run_id, step, fingerprint, figures) SELECT id, $3, $4, $5 FROM {held}
+         ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, figures = excluded.figures";
+
+    fn values(&self) -> [Bound; 3] {
+        [(&self.step).into(), (&self.fingerprint).into(), self.figures.to_string().into()]
+    }
+}
+
 /// A run that is over, and stays so until this is released: whoever resumes it waits. All of it is on the disk.
 pub struct Over {
     /// What it has kept.
@@ -83,7 +103,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn keep(&self, lease: &Lease, kept: &KeptOutput) -> Result<(), StoreError> {
-        self.if_held(
+        let mut statements = self.statements();
+        self.add_if_held(
+            &mut statements,
             lease,
             "INSERT INTO kept (run_id, step, output, fingerprint, path, row_count, bytes, checksum, created_at)
              SELECT id, $3, $4, $5, $6, $7, $8, $9, {now} FROM {held}
@@ -99,34 +121,49 @@ impl Store {
                 kept.bytes.into(),
                 (&kept.checksum).into(),
             ],
-        )
-        .await
+        );
+        self.do_if_held(lease, statements).await
     }
 
-    /// Notes that a load has committed.
+    /// Notes that a load has committed, what it did and what it wrote.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
-    pub async fn committed(&self, lease: &Lease, done: &Committed) -> Result<(), StoreError> {
-        self.if_held(
+    pub async fn committed(&self, lease: &Lease, told: &Told, receipt: &Value) -> Result<(), StoreError> {
+        let mut statements = self.statements();
+        self.add_if_held(
+            &mut statements,
             lease,
             "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) SELECT id, $3, $4, $5, {now} FROM {held}
              ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, receipt = excluded.receipt,
                created_at = excluded.created_at",
-            [(&done.step).into(), (&done.fingerprint).into(), done.receipt.to_string().into()],
-        )
-        .await
+            [(&told.step).into(), (&told.fingerprint).into(), receipt.to_string().into()],
+        );
+        self.add_if_held(&mut statements, lease, Told::STATEMENT, told.values());
+        self.do_if_held(lease, statements).await
     }
 
-    /// Writes by a statement from the row `{held}` of a run that this lease still holds. `$1` and `$2` are the run and its fence.
-    async fn if_held<const N: usize>(&self, lease: &Lease, sql: &str, values: [Bound; N]) -> Result<(), StoreError> {
+    /// Notes what a step did.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
+    pub async fn tell(&self, lease: &Lease, told: &Told) -> Result<(), StoreError> {
+        let mut statements = self.statements();
+        self.add_if_held(&mut statements, lease, Told::STATEMENT, told.values());
+        self.do_if_held(lease, statements).await
+    }
+
+    /// A statement that writes from the row `{held}` of a run that this lease still holds. `$1` and `$2` are the run and its fence.
+    fn add_if_held<const N: usize>(&self, statements: &mut Statements, lease: &Lease, sql: &str, values: [Bound; N]) {
         let held = format!(
             "(SELECT id FROM runs WHERE id = $1 AND fence = $2 AND state IN ('running', 'cancelling') {}) held WHERE true",
             self.dialect.hold()
         );
-        let mut statements = self.statements();
         let values = [(&lease.run).into(), lease.fence.into()].into_iter().chain(values);
         statements.add(&format!("{} RETURNING run_id", sql.replace("{held}", &held)), values);
+    }
+
+    async fn do_if_held(&self, lease: &Lease, statements: Statements) -> Result<(), StoreError> {
         self.write(async |tx| {
             let written = tx.change(statements).await?;
             written.first().map(|_| ()).ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))
@@ -157,6 +194,22 @@ impl Store {
             })
         };
         rows.bind(run).fetch_all(&self.reader).await?.iter().map(committed).collect()
+    }
+
+    /// What the steps of a run did when they were last done, those of which it was noted.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn told(&self, run: &str) -> Result<Vec<Told>, StoreError> {
+        let rows = sqlx::query("SELECT step, fingerprint, figures FROM told WHERE run_id = $1 ORDER BY step");
+        let told = |row: &AnyRow| {
+            Ok(Told {
+                step: row.try_get("step")?,
+                fingerprint: row.try_get("fingerprint")?,
+                figures: json(row, "figures")?,
+            })
+        };
+        rows.bind(run).fetch_all(&self.reader).await?.iter().map(told).collect()
     }
 
     /// Forgets outputs of runs that have ended: those of runs that ended longer ago than `age`, and the oldest of those beyond `bytes` in all.

@@ -51,7 +51,7 @@ pub use audit::AuditRecord;
 pub use error::StoreError;
 pub use events::EventRow;
 pub use expected::Expected;
-pub use kept::{Committed, KeptOutput, Over};
+pub use kept::{Committed, KeptOutput, Over, Told};
 pub use limits::Limits;
 pub use moves::{Changed, Ending, Ruled};
 pub use outbox::{Message, Sent};

@@ -277,8 +277,12 @@ impl Store {
             .await?;
             if !reuse {
                 // What was kept for the earlier attempts is not what this one makes.
-                for table in ["DELETE FROM kept WHERE run_id = $1", "DELETE FROM commits WHERE run_id = $1"] {
-                    sqlx::query(table).bind(run).execute(tx.at().await?).await?;
+                for statement in [
+                    "DELETE FROM kept WHERE run_id = $1",
+                    "DELETE FROM commits WHERE run_id = $1",
+                    "DELETE FROM told WHERE run_id = $1",
+                ] {
+                    sqlx::query(statement).bind(run).execute(tx.at().await?).await?;
                 }
             }
             self.event(tx, run, "resumed", &json!({"by": by, "reuse": reuse, "changed": changed.is_some()})).await?;

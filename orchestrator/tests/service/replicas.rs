@@ -19,6 +19,38 @@ async fn the_runs_of_a_replica_that_died_are_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn conditions_find_what_was_done_before_the_replica_died() {
+    let house = House::new();
+    let body = "
+steps:
+  - {id: n, service: numbers, params: {rows: 3000}}
+  - {id: s, service: sum, depends_on: n}
+  - {id: slow, service: numbers, params: {rows: 10, waits_for: ready.txt}}
+  - {id: last, service: numbers, params: {rows: 10}, depends_on: slow,
+     when: steps.n.rows_out == 3000 and steps.n.bytes_out > 0 and steps.s.rows_in == 3000}
+finally:
+  - {id: none, service: numbers, params: {rows: 10}, when: steps.n.rows_out == 0}
+";
+    let first = replica(&house, settings()).await;
+    let run = first.submit(body).await;
+    let store = first.service.store();
+    let both_are_told = async {
+        while store.told(&run).await.expect("told").len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, both_are_told).await.expect("both end");
+    first.working.abort();
+    std::fs::write(house.env.data_root.path().join("ready.txt"), "").expect("written");
+    let second = replica(&house, settings()).await;
+    second.until(&run, RunState::Done).await;
+    let ended = [("n", "reused"), ("s", "reused"), ("slow", "done"), ("last", "done"), ("none", "skipped")];
+    assert_eq!(second.steps(&run).await, pairs(&ended));
+    let audit = second.service.store().audit(&run).await.expect("told");
+    assert_eq!(audit.iter().find(|record| record.id == "s").map(|record| record.rows_in), Some(3000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_its_replica_has_and_does_not_run_is_run() {
     let house = House::new();
     let service = idle(&house, settings()).await;

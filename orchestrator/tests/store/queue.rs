@@ -2,7 +2,7 @@
 
 use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
 use flight_common::Fault;
-use orchestrator::store::{Committed, Ending, Limits, NewRun, RunState, Store, StoreError};
+use orchestrator::store::{Ending, Limits, NewRun, RunState, Store, StoreError, Told};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use std::collections::{HashMap, HashSet};
@@ -33,8 +33,8 @@ async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_no
     lost(store.permit(&old.lease, "load", LEASE).await.expect_err("fenced off"));
     lost(store.note(&old.lease, "step", &json!({})).await.expect_err("fenced off"));
     lost(store.end(&old.lease, &Ending::Done, &json!({})).await.expect_err("fenced off"));
-    let commit = Committed { step: "load".to_owned(), fingerprint: "f".to_owned(), receipt: json!({}) };
-    lost(store.committed(&old.lease, &commit).await.expect_err("fenced off"));
+    let told = Told { step: "load".to_owned(), fingerprint: "f".to_owned(), figures: json!({}) };
+    lost(store.committed(&old.lease, &told, &json!({})).await.expect_err("fenced off"));
     assert!(store.heartbeat("old", LEASE).await.expect("it answers").is_empty());
     store.end(&new.lease, &Ending::Done, &json!({})).await.expect("the new one may");
     assert_eq!(kinds(&store, "1").await, ["queued", "started", "taken_over", "done"]);

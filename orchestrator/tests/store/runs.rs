@@ -4,11 +4,12 @@ use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
 use flight_common::Fault;
 use orchestrator::pipeline::HookRules;
 use orchestrator::store::{
-    Changed, Committed, Definition, Ending, KeptOutput, NewRun, Ruled, RunFilter, RunState, Store, StoreError,
+    Changed, Definition, Ending, KeptOutput, NewRun, Ruled, RunFilter, RunState, Store, StoreError, Told,
 };
 use serde_json::json;
 use sqlx::Connection;
 use std::collections::BTreeMap;
+use std::slice;
 use std::time::{Duration, Instant};
 
 on_both!(
@@ -158,8 +159,8 @@ async fn failed(store: &Store, id: &str, kept_bytes: i64) {
     store.submit(&new_run(id, "hr")).await.expect("queued");
     let claim = claim_one(store, "me").await;
     store.keep(&claim.lease, &kept(id, "clean", kept_bytes)).await.expect("kept");
-    let commit = Committed { step: "load".to_owned(), fingerprint: "g".to_owned(), receipt: json!({"rows": 1}) };
-    store.committed(&claim.lease, &commit).await.expect("noted");
+    let told = Told { step: "load".to_owned(), fingerprint: "g".to_owned(), figures: json!({"rows_in": 1}) };
+    store.committed(&claim.lease, &told, &json!({"rows": 1})).await.expect("noted");
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
 }
 
@@ -192,11 +193,17 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
         (2, 0, true, "steps: [changed]")
     );
     assert_eq!((store.kept("1").await.expect("told").len(), store.commits("1").await.expect("told").len()), (1, 1));
+    let told = Told { step: "load".to_owned(), fingerprint: "g".to_owned(), figures: json!({"rows_in": 1}) };
+    assert_eq!(store.told("1").await.expect("told"), slice::from_ref(&told));
+    let again = Told { fingerprint: "h".to_owned(), ..told };
+    store.tell(&claim.lease, &again).await.expect("noted");
+    assert_eq!(store.told("1").await.expect("told"), [again]);
     let error = store.resume("1", None, true, "ann").await.expect_err("it runs");
     assert_eq!(error.to_string(), "run 1 is running: it cannot be run again");
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
     store.resume("1", None, false, "ann").await.expect("queued");
     assert!(store.kept("1").await.expect("told").is_empty(), "from the beginning means that nothing is taken over");
+    assert!(store.told("1").await.expect("told").is_empty());
     let claim = claim_one(&store, "me").await;
     assert!(!claim.reuse);
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
@@ -354,8 +361,8 @@ async fn a_run_that_ended_long_ago_is_forgotten_and_nothing_else(fresh: Fresh) {
     for _ in ["ended", "kept"] {
         let claim = claim_one(&store, "me").await;
         store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
-        let commit = Committed { step: "load".to_owned(), fingerprint: "f".to_owned(), receipt: json!({}) };
-        store.committed(&claim.lease, &commit).await.expect("written down");
+        let told = Told { step: "load".to_owned(), fingerprint: "f".to_owned(), figures: json!({}) };
+        store.committed(&claim.lease, &told, &json!({})).await.expect("written down");
         if claim.lease.run == "kept" {
             store.keep(&claim.lease, &kept("kept", "read", 7)).await.expect("kept");
         }

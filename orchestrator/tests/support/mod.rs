@@ -64,6 +64,9 @@ pub struct NumbersParams {
     /// Fail as if the source were out of reach, unless there is this file.
     #[serde(default)]
     needs: Option<String>,
+    /// Stand still, unless there is this file.
+    #[serde(default)]
+    waits_for: Option<String>,
 }
 
 impl Step for Numbers {
@@ -89,9 +92,11 @@ impl Step for Numbers {
         {
             return Err(Fault::upstream("the source is out of reach"));
         }
+        let waits =
+            run.waits_for.as_ref().is_some_and(|file| context.env.data_root.open_file(file, "waits_for").is_err());
         const BATCH: i64 = 1000;
         let items = stream::iter((0..run.rows).step_by(BATCH as usize)).then(move |from| {
-            let (fail, stall) = (run.fail_after, run.stall_after);
+            let (fail, stall) = (run.fail_after, if waits { Some(0) } else { run.stall_after });
             async move {
                 if fail.is_some_and(|after| from >= after) {
                     return Err(Fault::bad_data("this number is not liked").row(from as u64));

@@ -9,7 +9,7 @@ mod outputs;
 
 use super::attend::Settled;
 use super::progress::Status;
-use super::report::StepOutcome;
+use super::report::{Figures, StepOutcome};
 use super::stage::{End, Hand, Shared};
 use super::tee::read_ahead;
 use crate::mesh::{Call, Mesh};
@@ -46,6 +46,8 @@ pub(super) struct NodeTask<M: Mesh> {
     pub(super) after: Vec<signal::Receiver<End>>,
     /// The steps that its condition names.
     pub(super) asks: Vec<signal::Receiver<End>>,
+    /// Whether a condition names it.
+    pub(super) is_asked: bool,
     /// Outputs that are being kept.
     pub(super) keeping: Vec<AbortOnDropHandle<Result<(), Fault>>>,
     pub(super) span: tracing::Span,
@@ -57,8 +59,8 @@ const COMMITTING: Duration = Duration::from_secs(10);
 /// How a step ended.
 struct Ended {
     status: Status,
-    /// What an earlier attempt told of it.
-    earlier: Option<Value>,
+    /// What it did in an earlier attempt.
+    earlier: Option<Figures>,
     report: Option<StepReport>,
     receipt: Option<Value>,
     fault: Option<Fault>,
@@ -76,14 +78,10 @@ impl<M: Mesh> NodeTask<M> {
         let span = self.span.clone();
         let begun = Instant::now();
         let ended = self.run_to_end().instrument(span.clone()).await;
-        let progress = self.shared.progress.step(self.place);
-        progress.set(ended.status);
-        let mut outcome = StepOutcome::bare(&self.node.id, &self.node.step, ended.status);
-        outcome.rows_in = progress.rows_in.load(Ordering::Relaxed);
-        outcome.rows_out = progress.rows_out.load(Ordering::Relaxed);
-        outcome.bytes_out = progress.bytes_out.load(Ordering::Relaxed);
+        self.shared.progress.step(self.place).set(ended.status);
+        let mut outcome = self.outcome(ended.status);
         if let Some(earlier) = ended.earlier {
-            outcome.remember(&earlier);
+            outcome.remember(earlier);
         }
         outcome.duration_ms = begun.elapsed().as_nanos() as f64 / 1e6;
         if let Some(report) = ended.report {
@@ -99,6 +97,12 @@ impl<M: Mesh> NodeTask<M> {
         if let Some(fault) = &outcome.fault {
             span.record("otel.status_code", "ERROR");
             self.shared.note(self.place, fault.clone());
+        }
+        if self.is_asked && self.node.kind != StepKind::Load && outcome.status == Status::Done {
+            let told = self.shared.attendant.asked(&self.node.id, &outcome.figures()).instrument(span).await;
+            if let Err(fault) = told {
+                tracing::warn!(step = self.node.id, fault = %fault, "what it did was not stored: an attempt after this one does it again");
+            }
         }
         self.shared.ends[self.place].send_replace(Some(Arc::new(outcome.clone())));
         (self.place, outcome)
@@ -176,7 +180,10 @@ impl<M: Mesh> NodeTask<M> {
             Err(fault) => return Ended { report: (running.figures)(), fault, ..Ended::with(Status::Cancelled) },
         };
         let end = match end {
-            Some(Ok(())) => Some(self.settle(further_ends, receipt.as_ref()).await),
+            Some(Ok(())) => {
+                let figures = self.figures((running.figures)());
+                Some(self.settle(further_ends, receipt.as_ref(), &figures).await)
+            }
             end => end,
         };
         let judged = match end {
@@ -219,8 +226,26 @@ impl<M: Mesh> NodeTask<M> {
         Ended { receipt: settled.receipt, earlier: settled.earlier, ..Ended::with(Status::Reused) }
     }
 
+    /// What it did, of which this is its own report.
+    fn figures(&self, report: Option<StepReport>) -> Figures {
+        let mut outcome = self.outcome(Status::Done);
+        report.into_iter().for_each(|report| outcome.fill(report));
+        outcome.figures()
+    }
+
+    /// What is known of it without its report.
+    fn outcome(&self, status: Status) -> StepOutcome {
+        let progress = self.shared.progress.step(self.place);
+        StepOutcome {
+            rows_in: progress.rows_in.load(Ordering::Relaxed),
+            rows_out: progress.rows_out.load(Ordering::Relaxed),
+            bytes_out: progress.bytes_out.load(Ordering::Relaxed),
+            ..StepOutcome::bare(&self.node.id, &self.node.step, status)
+        }
+    }
+
     /// Waits until its further outputs have ended, and all that is kept of them is; then tells what it committed.
-    async fn settle(&mut self, further: Vec<OwnEnd>, receipt: Option<&Value>) -> Result<(), Fault> {
+    async fn settle(&mut self, further: Vec<OwnEnd>, receipt: Option<&Value>, figures: &Figures) -> Result<(), Fault> {
         for end in further {
             // One that was let go before its end is missed by nobody.
             end.await.unwrap_or(Ok(()))?;
@@ -230,7 +255,7 @@ impl<M: Mesh> NodeTask<M> {
         }
         match receipt {
             Some(receipt) if self.node.kind == StepKind::Load => {
-                self.shared.attendant.committed(&self.node.id, receipt).await
+                self.shared.attendant.committed(&self.node.id, receipt, figures).await
             }
             _ => Ok(()),
         }
