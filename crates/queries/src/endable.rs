@@ -1,8 +1,8 @@
 //! Plans whose work ends soon after its tasks are aborted and its reader is gone.
 //!
 //! What multiplies rows yields to the scheduler between the batches that it makes: DataFusion asks its sources to, and a
-//! source may have given all it has long before. A nested loop looks at all pairs of two batches before it gives one: its
-//! condition asks whether anybody still wants the answer.
+//! source may have given all it has long before. A join with a condition looks at pairs for as long as none fulfils it, be they of
+//! two batches or of all rows with one key: its condition asks whether anybody still wants the answer.
 
 use crate::faults::into_error;
 use arrow::array::RecordBatch;
@@ -27,22 +27,49 @@ use std::sync::{Arc, Weak};
 /// The plan, such that it ends soon.
 pub fn endable(plan: Arc<dyn ExecutionPlan>, reader: &Weak<()>) -> Result<Arc<dyn ExecutionPlan>> {
     let ended = plan.transform_up(|plan| {
-        if let Some(nested) = plan.downcast_ref::<NestedLoopJoinExec>() {
-            let filter = nested.filter().map(|filter| asking(filter, reader));
-            let nested = NestedLoopJoinExecBuilder::from(nested).with_filter(filter).build()?;
-            return Ok(Transformed::yes(Arc::new(CooperativeExec::new(Arc::new(nested))) as _));
+        if !multiplies(&*plan) {
+            return Ok(Transformed::no(plan));
         }
-        Ok(match multiplies(&*plan) {
-            true => Transformed::yes(Arc::new(CooperativeExec::new(plan)) as _),
-            false => Transformed::no(plan),
-        })
+        let plan = with_asking_condition(&plan, reader)?.unwrap_or(plan);
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(plan)) as _))
     });
     Ok(ended?.data)
+}
+
+/// A join with a condition, which asks; nothing for another plan.
+fn with_asking_condition(plan: &Arc<dyn ExecutionPlan>, reader: &Weak<()>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let join = NestedLoopJoinExecBuilder::from(join).with_filter(Some(asking(filter, reader))).build()?;
+        return Ok(Some(Arc::new(join)));
+    }
+    if let Some(join) = plan.downcast_ref::<SortMergeJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let join = SortMergeJoinExec::try_new(
+            join.left.clone(),
+            join.right.clone(),
+            join.on.clone(),
+            Some(asking(filter, reader)),
+            join.join_type,
+            join.sort_options.clone(),
+            join.null_equality,
+        )?;
+        return Ok(Some(Arc::new(join)));
+    }
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        return join.builder().with_filter(Some(asking(filter, reader))).build_exec().map(Some);
+    }
+    Ok(None)
 }
 
 /// Whether an operator may make any number of batches of one that it reads.
 fn multiplies(plan: &dyn ExecutionPlan) -> bool {
     plan.is::<CrossJoinExec>()
+        || plan.is::<NestedLoopJoinExec>()
         || plan.is::<HashJoinExec>()
         || plan.is::<SortMergeJoinExec>()
         || plan.is::<PiecewiseMergeJoinExec>()

@@ -112,18 +112,25 @@ mod tests {
     const ALL_PAIRS: &str = "SELECT sum(a.n % 7 + b.n % 7) FROM a CROSS JOIN b";
     /// Looks at all pairs of two batches before it gives a row, and finds none.
     const NO_PAIR: &str = "SELECT a.n FROM a JOIN b ON a.n + b.n < 0";
+    /// Looks at all pairs of rows with one key, of which there are few.
+    const NO_PAIR_OF_EQUALS: &str = "SELECT a.n FROM a JOIN b ON a.n % 7 = b.n % 7 AND a.n + b.n < 0";
+
+    /// Each, and whether rows with equal keys are found by their hashes.
+    const QUERIES: [(&str, bool); 4] =
+        [(ALL_PAIRS, false), (NO_PAIR, false), (NO_PAIR_OF_EQUALS, false), (NO_PAIR_OF_EQUALS, true)];
 
     struct Query {
         rows: BatchStream,
         budget: MemoryBudget,
     }
 
-    async fn start(sql: &str, limit: Option<Duration>) -> Query {
+    async fn start(sql: &str, hashes: bool, limit: Option<Duration>) -> Query {
         let space = SpillSpace::default();
         let budget = space.budget().clone();
         let runtime = runtime(&WorkingMemory::new(&budget), &space).expect("a runtime");
         let config = SessionConfig::new().with_target_partitions(compute::workers());
         let context = SessionContext::new_with_state(session(config, runtime).build());
+        context.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = hashes;
         for name in ["a", "b"] {
             let batches = (0..ROWS).step_by(8192).map(|first| {
                 let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(first..first + 8192));
@@ -149,8 +156,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_ends_with_its_reader() {
-        for sql in [ALL_PAIRS, NO_PAIR] {
-            let Query { rows, budget } = start(sql, None).await;
+        for (sql, hashes) in QUERIES {
+            let Query { rows, budget } = start(sql, hashes, None).await;
             until(&budget, true).await;
             drop(rows);
             until(&budget, false).await;
@@ -159,8 +166,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_ends_at_its_limit() {
-        for sql in [ALL_PAIRS, NO_PAIR] {
-            let Query { mut rows, budget } = start(sql, Some(Duration::from_millis(200))).await;
+        for (sql, hashes) in QUERIES {
+            let Query { mut rows, budget } = start(sql, hashes, Some(Duration::from_millis(200))).await;
             let end = timeout(SOON, rows.next()).await.expect("an end").expect("a fault");
             let fault = end.expect_err("it is too slow");
             assert_eq!(fault.kind(), FaultKind::TimedOut, "{sql}: {fault}");
@@ -172,7 +179,7 @@ mod tests {
     async fn queries_leave_the_pool_to_others() {
         let mut queries = Vec::new();
         for _ in 0..=compute::workers() {
-            let query = start(NO_PAIR, None).await;
+            let query = start(NO_PAIR, false, None).await;
             until(&query.budget, true).await;
             queries.push(query);
         }
