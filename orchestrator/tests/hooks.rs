@@ -178,8 +178,10 @@ async fn a_moody_receiver_is_asked_again_under_the_same_id_and_given_up_in_the_e
     let events = run_with("/never", "hook_given_up").await;
     assert_eq!((count(&events, "hook_failed"), count(&events, "hook_given_up")), (3, 1));
     assert_eq!(events.last().expect("an event").body["status"], 500);
-    let events = run_with("/gone", "hook_given_up").await;
+    let events = run_with("/gone?token=hunter2", "hook_given_up").await;
     assert_eq!(count(&events, "hook_failed"), 0, "who wants no more is not asked again");
+    let url = events.last().expect("an event").body["url"].to_string();
+    assert!(url.contains("/gone?token=*") && !url.contains("hunter2"), "{url}");
 
     let events = run_with("/hang", "hook_delivered").await;
     let failed = events.iter().find(|event| event.kind == "hook_failed").expect("it hung");

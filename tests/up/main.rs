@@ -138,12 +138,19 @@ fn tokens_made_at_the_store_open_the_service() {
     let made = house.quiver(&["token", "create", "ann", "--role", "operator"]);
     let secret = made.stdout.trim().to_owned();
     let service = Service::start(&house, &["--embedded", "--tokens"]);
-    assert_eq!(service.quiver(&["runs", "list"]).code, Some(1));
+    assert_eq!(service.quiver(&["runs", "list"]).code, Some(2), "the call is wrong");
     assert_eq!(service.quiver(&["runs", "list", "--token", &secret]).code, Some(0));
     house.write("token", &secret);
     let contexts = format!("current: here\ncontexts:\n  here: {{url: \"{}\", token_file: token}}\n", service.url);
     house.write("config.yaml", contexts);
     assert_eq!(house.quiver(&["runs", "list", "--config", "config.yaml"]).code, Some(0));
+    // Neither is a URL that the environment names meant by who names a context.
+    let by_context = |context: &str, named: bool| {
+        let mut command = house.command(&["runs", "list", "--config", "config.yaml"]);
+        let command = if named { command.args(["--context", context]) } else { command.env("QUIVER_CONTEXT", context) };
+        command.env("QUIVER_URL", "http://127.0.0.1:1").output().expect("it starts").status.code()
+    };
+    assert_eq!((by_context("here", true), by_context("here", false)), (Some(0), Some(1)));
     // A store that the environment names is not meant by who names an orchestrator.
     let mut elsewhere = house.command(&["token", "list", "--url", &service.url, "--token", &secret]);
     let elsewhere = elsewhere.env("QUIVER_STORE", "sqlite://elsewhere.db").output().expect("it starts");

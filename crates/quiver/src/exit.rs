@@ -20,7 +20,11 @@ impl Exit {
     /// What a fault before any run means.
     pub fn of(fault: &Fault) -> Self {
         match fault.kind() {
-            FaultKind::BadParams | FaultKind::BadSchema | FaultKind::NotFound | FaultKind::Denied => Self::Wrong,
+            FaultKind::BadParams
+            | FaultKind::BadSchema
+            | FaultKind::NotFound
+            | FaultKind::Denied
+            | FaultKind::Unauthenticated => Self::Wrong,
             _ => Self::RunFailed,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The tag of a pipeline is the hash of its text. A tag is also taken without its quotes.
 
-use super::extract::text_header;
+use super::extract::text_lines;
 use super::problem::ApiError;
 use crate::store::Expected;
 use http::{HeaderMap, HeaderValue};
@@ -56,12 +56,16 @@ struct Tag {
 }
 
 fn tags(headers: &HeaderMap, name: &str) -> Result<Option<Tags>, ApiError> {
-    let Some(text) = text_header(headers, name)? else { return Ok(None) };
-    if text.trim() == "*" {
+    // Several lines are one list: RFC 9110, 5.3.
+    let lines = text_lines(headers, name)?;
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let listed = || lines.iter().flat_map(|line| line.split(',')).map(str::trim);
+    if listed().any(|tag| tag == "*") {
         return Ok(Some(Tags::Any));
     }
-    let tags = text.split(',').map(|tag| {
-        let tag = tag.trim();
+    let tags = listed().map(|tag| {
         let strong = tag.strip_prefix("W/");
         Tag { hash: strong.unwrap_or(tag).trim_matches('"').to_owned(), weak: strong.is_some() }
     });
@@ -93,6 +97,20 @@ mod tests {
             let expected = expected(&asked(name, value)).expect("text");
             assert_eq!([Some("a"), Some("b"), None].map(|newest| expected.holds(newest)), holds, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn several_lines_are_one_list() {
+        let asked = |name: &'static str, lines: [&'static str; 2]| {
+            let name = http::HeaderName::from_static(name);
+            let mut headers = HeaderMap::new();
+            headers.extend(lines.map(|line| (name.clone(), HeaderValue::from_static(line))));
+            headers
+        };
+        let expects = |headers| expected(&headers).expect("text");
+        assert!(expects(asked("if-match", ["\"b\"", "\"a\""])).holds(Some("a")));
+        assert!(!expects(asked("if-none-match", ["\"b\"", "*"])).holds(Some("a")));
+        assert!(has(&asked("if-none-match", ["\"b\"", "\"a\""]), "a").expect("text"));
     }
 
     #[test]

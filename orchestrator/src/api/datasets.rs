@@ -198,7 +198,7 @@ async fn upload(
     };
     let (file, bytes) = receive(body, file, &api.0.limits, &path).await?;
     let (status, tag) = {
-        let _turn = api.publishing(&place).await;
+        let _turn = api.service().publishing(&place).await;
         let there = there(&root, &path).await?;
         check(&expected, there.as_deref(), &path)?;
         compute::run(move || file.commit()).await?;

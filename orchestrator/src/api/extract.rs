@@ -105,6 +105,14 @@ pub fn media_type(headers: &HeaderMap, name: header::HeaderName) -> Option<Strin
 /// # Errors
 /// That it is not.
 pub fn text_header(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
-    let text = headers.get(name).map(|value| value.to_str().map(str::to_owned));
-    text.transpose().map_err(|_| ApiError::bad_request(format!("the header {name} must be plain text")))
+    Ok(text_lines(headers, name)?.into_iter().next())
+}
+
+/// All lines of a header that must be text.
+///
+/// # Errors
+/// That one is not.
+pub fn text_lines(headers: &HeaderMap, name: &str) -> Result<Vec<String>, ApiError> {
+    let texts = headers.get_all(name).into_iter().map(|value| value.to_str().map(str::to_owned));
+    texts.collect::<Result<_, _>>().map_err(|_| ApiError::bad_request(format!("the header {name} must be plain text")))
 }

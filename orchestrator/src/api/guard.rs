@@ -49,6 +49,11 @@ async fn in_time(State(api): State<Api>, request: Request, next: Next) -> Respon
         let busy = Fault::busy("too many requests are under way").help("come back soon");
         return ApiError::from(busy.retry_after(Duration::from_secs(1))).into_response();
     };
+    if let Some(coding) = request.headers().get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        return ApiError::unsupported(format!("a body is not taken as {coding:?}"))
+            .help("send it as it is")
+            .into_response();
+    }
     let uploads = request.method() == http::Method::PUT && request.uri().path().starts_with("/api/v1/datasets/");
     if uploads {
         return next.run(request).await;

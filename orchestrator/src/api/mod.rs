@@ -56,11 +56,9 @@ use axum::routing::get;
 use flight_common::Fault;
 use problem::PROBLEM;
 use seats::{Seat, Seats};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use tokio::sync::Semaphore;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -99,8 +97,6 @@ struct Inner {
     limits: ApiLimits,
     seats: Seats,
     requests: Semaphore,
-    /// One is held by the upload whose file is put into its place: by its path, so that a long one keeps few others waiting.
-    publishing: [Mutex<()>; 64],
 }
 
 impl Api {
@@ -110,14 +106,7 @@ impl Api {
         let each = if access == Access::Open { limits.streams } else { limits.streams.div_ceil(2) };
         let seats = Seats::new(limits.streams, each);
         let requests = Semaphore::new(limits.requests);
-        Self(Arc::new(Inner {
-            service,
-            access,
-            limits,
-            seats,
-            requests,
-            publishing: std::array::from_fn(|_| Mutex::default()),
-        }))
+        Self(Arc::new(Inner { service, access, limits, seats, requests }))
     }
 
     fn service(&self) -> &Service {
@@ -131,13 +120,6 @@ impl Api {
     /// A place among those whose answers take long.
     fn seat(&self, caller: &Caller) -> Result<Seat, Fault> {
         self.0.seats.take(&caller.name)
-    }
-
-    /// Waits for the turn to look what is at this path, and to replace it. Other orchestrators know nothing of it.
-    async fn publishing(&self, path: &Path) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        path.hash(&mut hasher);
-        self.0.publishing[hasher.finish() as usize % self.0.publishing.len()].lock().await
     }
 
     /// All routes.

@@ -162,7 +162,10 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(_) => {
                 Self { retry_after: Some(Duration::from_secs(2)), ..Fault::from(error).into() }
             }
-            StoreError::NotFound(_) | StoreError::Unaddressed(_) | StoreError::Corrupt(_) => Fault::from(error).into(),
+            StoreError::NotFound(_)
+            | StoreError::Unaddressed(_)
+            | StoreError::OtherVersion(_)
+            | StoreError::Corrupt(_) => Fault::from(error).into(),
         }
     }
 }

@@ -104,14 +104,17 @@ async fn list(_: Viewer, State(api): State<Api>, Query(listing): Query<Listing>)
             .help("ids are of digits, the letters a to f, and dashes"));
     }
     let filter = RunFilter { pipeline: listing.pipeline, states, ending: listing.ending };
-    if let Some(cursor) = listing.cursor.as_ref().filter(|cursor| uuid::Uuid::parse_str(cursor).is_err()) {
-        return Err(ApiError::bad_request(format!("{cursor:?} is no cursor"))
-            .help("take it from `next` of the part before, or leave it out to begin with the youngest"));
-    }
+    // As ids are written: they are compared as texts.
+    let cursor = listing.cursor.as_deref().map(|cursor| uuid::Uuid::parse_str(cursor).map_err(|_| cursor)).transpose();
+    let cursor = cursor.map_err(|cursor| {
+        ApiError::bad_request(format!("{cursor:?} is no cursor"))
+            .help("take it from `next` of the part before, or leave it out to begin with the youngest")
+    })?;
+    let cursor = cursor.map(|cursor| cursor.hyphenated().to_string());
     if !(1..=MOST_ITEMS).contains(&listing.limit) {
         return Err(ApiError::bad_request("limit is 1 to 10,000").help("leave it out for 50"));
     }
-    page(api.service().store(), &filter, listing.cursor.as_deref(), listing.limit).await
+    page(api.service().store(), &filter, cursor.as_deref(), listing.limit).await
 }
 
 /// A [`Page`] as it is sent, each run written as soon as it is read.

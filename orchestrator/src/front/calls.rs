@@ -5,7 +5,7 @@ use super::kept::{Place, is_ticket, messages};
 use super::submit::run_of;
 use super::{Inner, IsSql, sql};
 use crate::api::Access;
-use crate::store::Role;
+use crate::store::{Role, StoreError};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, Criteria, Empty, FlightData,
@@ -208,8 +208,13 @@ impl Calls {
             let client = self.0.exchanges.server_of(&step, &command, &caller.name)?.unwrap_or(client);
             return Ok(stream::iter(client.relay_action(action).await?.into_iter().map(Ok)).boxed());
         }
-        let row = self.0.service.cancel(&run_of(&descriptor.path)?, &caller.name).await.map_err(Fault::from)?;
-        let status = if row.state.is_final() { CancelStatus::Cancelled } else { CancelStatus::Cancelling };
+        let status = match self.0.service.cancel(&run_of(&descriptor.path)?, &caller.name).await {
+            Ok(row) if row.state.is_final() => CancelStatus::Cancelled,
+            Ok(_) => CancelStatus::Cancelling,
+            // It has ended already.
+            Err(StoreError::Illegal { .. }) => CancelStatus::NotCancellable,
+            Err(error) => return Err(Fault::from(error).into()),
+        };
         let body = CancelFlightInfoResult { status: status.into() }.encode_to_vec().into();
         Ok(stream::iter([Ok(arrow_flight::Result { body })]).boxed())
     }

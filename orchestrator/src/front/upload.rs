@@ -39,7 +39,10 @@ impl Inner {
         })?;
         let mut rows = decode_messages(stream::iter([Ok(first)]).chain(messages)).await?;
         let (root, schema) = (self.service.data_root().clone(), rows.schema());
-        let begun = compute::run(move || RowWriter::begin(format, &schema, root.new_file(&place)?, "the file"));
+        let begun = {
+            let place = place.clone();
+            compute::run(move || RowWriter::begin(format, &schema, root.new_file(&place)?, "the file"))
+        };
         let mut writer = begun.await?;
         let mut count = 0;
         while let Some(batch) = timeout(PATIENCE, rows.next()).await.map_err(|_| silent())? {
@@ -48,7 +51,11 @@ impl Inner {
             let written = compute::run(move || writer.write(batch).map(|()| writer));
             writer = written.await?;
         }
-        compute::run(move || writer.finish()?.commit()).await?;
+        let file = compute::run(move || writer.finish()).await?;
+        {
+            let _turn = self.service.publishing(&place).await;
+            compute::run(move || file.commit()).await?;
+        }
         let receipt = json!({"path": file_path, "format": format.extension(), "rows": count});
         Ok(PutResult { app_metadata: serde_json::to_vec(&receipt).map_err(Fault::internal)?.into() })
     }

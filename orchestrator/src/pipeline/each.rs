@@ -81,7 +81,7 @@ fn repeat(group: &Group, inner: &[StepSpec], items: &[(String, Item)], problems:
         };
         let span = group.pattern().map_or(&group.name_span, |(_, span)| span);
         let look = if group.pattern().is_some() {
-            "look at the path, which is beneath the data root of this command; "
+            "look at the path, which is beneath the data root of who runs it; "
         } else {
             ""
         };

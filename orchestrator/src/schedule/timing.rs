@@ -125,7 +125,8 @@ impl Timing {
         if let Ok(local) = text.parse::<NaiveDateTime>().or_else(|_| without_seconds()) {
             return Ok(self.at(local.and_utc()));
         }
-        let time = DateTime::parse_from_rfc3339(text);
+        let without_seconds = || DateTime::parse_from_str(&text.replace('Z', "+00:00"), "%Y-%m-%dT%H:%M%:z");
+        let time = DateTime::parse_from_rfc3339(text).or_else(|_| without_seconds());
         time.map(|time| time.timestamp_millis()).map_err(|_| {
             Fault::bad_params(format!("\"{text}\" is no time"))
                 .help("write it as in 2026-03-01T06:00:00Z, or in the schedule's time zone: 2026-03-01T06:00, or 2026-03-01 for midnight")
@@ -293,6 +294,9 @@ mod tests {
         assert_eq!(moment("2026-07-01"), moment("2026-06-30T22:00:00Z"));
         for local in ["2026-07-01T06:30", "2026-07-01T06:30:00"] {
             assert_eq!(moment(local), moment("2026-07-01T04:30:00Z"));
+        }
+        for zoned in ["2026-07-01T04:30Z", "2026-07-01T05:30+01:00", "2026-07-01T05:30:00+01:00"] {
+            assert_eq!(moment(zoned), moment("2026-07-01T04:30:00Z"), "{zoned}");
         }
         let told = moment("yesterday").expect_err("no time");
         assert!(told.help_text().is_some_and(|help| help.contains("2026-03-01 for midnight")), "{told:?}");

@@ -184,7 +184,8 @@ impl Service {
             (None, Some(text)) => Definition::new(text.clone()).hash == run.definition,
             _ => false,
         };
-        let same = same_text && run.sets == request.set && run.params == request.params;
+        let same_priority = request.priority == 0 || request.priority == run.priority;
+        let same = same_text && run.sets == request.set && run.params == request.params && same_priority;
         Some(run).filter(|_| same)
     }
 

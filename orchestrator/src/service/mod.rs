@@ -51,8 +51,10 @@ use crate::store::Store;
 use flight_common::{DataRoot, Fault};
 use lineage::Lineage;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +78,8 @@ struct Inner {
     /// Nothing more happens to runs of this replica: it has gone down.
     over: CancellationToken,
     whole: kept::Whole,
+    /// One is held by the upload whose file is put into its place: by its name, so that a long one keeps few others waiting.
+    publishing: [AsyncMutex<()>; 64],
 }
 
 /// What the worker of a replica does.
@@ -142,7 +146,16 @@ impl Service {
             pulse: Mutex::default(),
             over: CancellationToken::new(),
             whole: kept::Whole::default(),
+            publishing: std::array::from_fn(|_| AsyncMutex::default()),
         })))
+    }
+
+    /// Waits for the turn to look what is at this path, and to replace it: other uploads to this orchestrator wait meanwhile. Paths
+    /// that lead to one folder, as links do, have the name of the file in common. Other orchestrators know nothing of it.
+    pub async fn publishing(&self, path: &Path) -> AsyncMutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        path.file_name().hash(&mut hasher);
+        self.0.publishing[hasher.finish() as usize % self.0.publishing.len()].lock().await
     }
 
     /// The store.

@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The address is that of no store.
     #[error("--store {0} is no address of a store")]
     Unaddressed(String),
+    /// Its tables are not those of this version.
+    #[error("the store was made by another version of Quiver: {0}")]
+    OtherVersion(String),
     /// What it holds cannot be read.
     #[error("the store holds what cannot be read: {0}")]
     Corrupt(String),
@@ -47,7 +50,7 @@ impl StoreError {
     pub(super) fn migrating(error: sqlx::migrate::MigrateError) -> Self {
         match error {
             sqlx::migrate::MigrateError::VersionMissing(_) | sqlx::migrate::MigrateError::VersionMismatch(_) => {
-                Self::Unavailable(format!("it was made by another version of Quiver: {error}"))
+                Self::OtherVersion(error.to_string())
             }
             error => Self::Unavailable(error.to_string()),
         }
@@ -89,6 +92,8 @@ impl From<StoreError> for Fault {
             }
             StoreError::Unavailable(_) => Self::upstream(message)
                 .help("does its server run, may this user write it, is its disk full? `--store` names it"),
+            StoreError::OtherVersion(_) => Self::bad_params(message)
+                .help("start the newest version that has used it, or name another one by --store"),
             StoreError::Corrupt(_) => Self::internal(message),
         }
     }

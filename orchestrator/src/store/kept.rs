@@ -180,6 +180,24 @@ impl Store {
         rows.fetch_all(&self.reader).await?.iter().map(kept).collect()
     }
 
+    /// Of each output of each step the newest that was kept, with the name of its pipeline: of all pipelines, or of one.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn newest_kept(&self, pipeline: Option<&str>) -> Result<Vec<(String, KeptOutput)>, StoreError> {
+        let only = if pipeline.is_some() { "WHERE r.pipeline = $1" } else { "" };
+        let sql = self.sql(&format!(
+            "SELECT k.*, newest.pipeline FROM kept k JOIN (
+               SELECT r.pipeline AS pipeline, k.step AS step, k.output AS output, MAX(k.run_id) AS run_id
+               FROM kept k JOIN runs r ON r.id = k.run_id {only} GROUP BY r.pipeline, k.step, k.output
+             ) newest ON newest.run_id = k.run_id AND newest.step = k.step AND newest.output = k.output
+             ORDER BY k.run_id DESC, k.created_at, k.step, k.output"
+        ));
+        let rows = pipeline.into_iter().fold(sqlx::query(sql), |query, pipeline| query.bind(pipeline));
+        let rows = rows.fetch_all(&self.reader).await?;
+        rows.iter().map(|row| Ok((row.try_get("pipeline")?, kept(row)?))).collect()
+    }
+
     /// What the loads of a run have committed.
     ///
     /// # Errors

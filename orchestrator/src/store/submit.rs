@@ -4,6 +4,7 @@ use super::read::{run_of_key, run_row};
 use super::{Definition, RunRow, Store, StoreError, Tx};
 use crate::pipeline::HookRules;
 use serde_json::{Value, json};
+use sqlx::Row;
 use std::collections::BTreeMap;
 
 /// A run to queue.
@@ -97,9 +98,12 @@ impl Store {
         }
         let key = new.idempotency_key.as_deref().unwrap_or_default();
         let run = run_of_key(tx.at().await?, key).await?;
-        if run.definition != new.definition.hash || run.sets != new.sets || run.params != new.params {
+        let sql = "SELECT concurrency FROM runs WHERE id = $1";
+        let concurrency: Option<i64> = sqlx::query(sql).bind(&run.id).fetch_one(tx.at().await?).await?.try_get(0)?;
+        let same_text = run.definition == new.definition.hash && run.sets == new.sets && run.params == new.params;
+        if !same_text || run.priority != new.priority || concurrency != new.concurrency {
             return Err(StoreError::Conflict(format!(
-                "the idempotency key \"{key}\" was used for run {}, with another pipeline or other parameters",
+                "the idempotency key \"{key}\" was used for run {}, with another pipeline, other parameters, or another place in the queue",
                 run.id
             )));
         }

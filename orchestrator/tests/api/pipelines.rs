@@ -27,6 +27,8 @@ async fn what_is_wrong_is_told_with_its_place() {
     problem(get("/api/v1/runs?limit=x").await, StatusCode::BAD_REQUEST).await;
     problem(get("/api/v1/runs?limit=0").await, StatusCode::BAD_REQUEST).await;
     problem(get("/api/v1/runs?cursor=x").await, StatusCode::BAD_REQUEST).await;
+    let packed = running.request(Method::POST, "/api/v1/runs").header("content-encoding", "gzip").body("x");
+    problem(packed.send().await.expect("an answer"), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
     for wrong in [json!({"yaml": GOOD, "priority": 1001}), json!({"yaml": GOOD, "concurrency": 0})] {
         problem(json(wrong).await.expect("an answer"), StatusCode::BAD_REQUEST).await;
     }
@@ -37,6 +39,13 @@ async fn what_is_wrong_is_told_with_its_place() {
         let run: Value =
             json(json!({"yaml": nameless, "name": name})).await.expect("an answer").json().await.expect("JSON");
         assert_eq!(run["pipeline"], called, "{run}");
+        // However its id is written.
+        let id = run["id"].as_str().expect("an id");
+        let older = async |cursor: &str| running.get(&format!("/api/v1/runs?cursor={cursor}")).await["items"].clone();
+        let wanted = older(id).await;
+        for cursor in [id.to_uppercase(), id.replace('-', "")] {
+            assert_eq!(older(&cursor).await, wanted, "{cursor}");
+        }
     }
     for wrong in [json!({"pipeline": "sums", "name": "x"}), json!({"yaml": GOOD, "name": "x".repeat(129)})] {
         problem(json(wrong).await.expect("an answer"), StatusCode::BAD_REQUEST).await;

@@ -113,8 +113,9 @@ async fn two_requests_with_one_key_make_one_run() {
     let second = submit(json!({"yaml": GOOD})).await;
     assert_eq!(second.status(), StatusCode::OK);
     assert_eq!(second.json::<Value>().await.expect("JSON")["id"], first["id"]);
-    let other = submit(json!({"yaml": GOOD, "set": ["read.rows=7"]})).await;
-    problem(other, StatusCode::CONFLICT).await;
+    for other in [json!({"yaml": GOOD, "set": ["read.rows=7"]}), json!({"yaml": GOOD, "priority": 5})] {
+        problem(submit(other).await, StatusCode::CONFLICT).await;
+    }
 
     let again = async || {
         let request = running.request(Method::POST, "/api/v1/runs").header("idempotency-key", "tuesday");

@@ -13,6 +13,7 @@ use std::slice;
 use std::time::{Duration, Instant};
 
 on_both!(
+    the_newest_output_of_each_step_is_found_however_old_it_is,
     a_run_that_ended_long_ago_is_forgotten_and_nothing_else,
     a_run_goes_from_the_queue_to_its_end,
     of_how_far_a_run_was_its_log_tells_only_the_last,
@@ -76,7 +77,9 @@ async fn a_repeated_request_finds_the_run_of_the_first(fresh: Fresh) {
     assert!(first.fresh != second.fresh);
     let other = NewRun { sets: Vec::new(), ..keyed("3") };
     let with_params = NewRun { params: BTreeMap::new(), ..keyed("3") };
-    for other in [other, with_params] {
+    let sooner = NewRun { priority: 8, ..keyed("3") };
+    let one_at_a_time = NewRun { concurrency: Some(1), ..keyed("3") };
+    for other in [other, with_params, sooner, one_at_a_time] {
         let error = store.submit(&other).await.expect_err("not the same request");
         assert!(matches!(error, StoreError::Conflict(_)), "{error}");
     }
@@ -162,6 +165,24 @@ async fn failed(store: &Store, id: &str, kept_bytes: i64) {
     let told = Told { step: "load".to_owned(), fingerprint: "g".to_owned(), figures: json!({"rows_in": 1}) };
     store.committed(&claim.lease, &told, &json!({"rows": 1})).await.expect("noted");
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
+}
+
+async fn the_newest_output_of_each_step_is_found_however_old_it_is(fresh: Fresh) {
+    let store = fresh.store;
+    for (id, pipeline, step) in [("1", "hr", "read"), ("2", "hr", "clean"), ("3", "hr", "clean"), ("4", "it", "clean")]
+    {
+        store.submit(&new_run(id, pipeline)).await.expect("queued");
+        let claim = claim_one(&store, "me").await;
+        store.keep(&claim.lease, &kept(id, step, 7)).await.expect("kept");
+        store.end(&claim.lease, &Ending::Done, &json!({})).await.expect("ended");
+    }
+    let newest = async |pipeline| {
+        let newest = store.newest_kept(pipeline).await.expect("told").into_iter();
+        newest.map(|(pipeline, kept)| [pipeline, kept.step, kept.run_id].join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(None).await, ["it clean 4", "hr clean 3", "hr read 1"]);
+    assert_eq!(newest(Some("hr")).await, ["hr clean 3", "hr read 1"]);
+    assert!(newest(Some("nobody")).await.is_empty());
 }
 
 async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {

@@ -150,7 +150,7 @@ async fn orchestrator(args: &DoctorArgs) -> Vec<Finding> {
     }
     for part in readiness.parts.iter().filter(|part| !part.ok) {
         let why = part.reason.clone().unwrap_or_default();
-        let finding = Finding::bad("orchestrator", format!("{}: {why}", part.name), "look into its log");
+        let finding = Finding::bad("orchestrator", format!("{}: {why}", part.name), "does it run? look into its log");
         findings.push(if part.needed { finding } else { finding.extra() });
     }
     if let Err(fault) = remote.send(remote.api(Method::GET, &["runs"])).await {

@@ -63,7 +63,14 @@ impl RemoteOptions {
     /// # Errors
     /// As [`RemoteOptions::open`].
     pub fn is_named(&self) -> Result<bool, Fault> {
-        Ok(self.url.is_some() || self.context()?.is_some())
+        Ok(self.url().is_some() || self.context()?.is_some())
+    }
+
+    /// The URL that was named. Who names a context on the command line means that, and not a URL that the environment names.
+    fn url(&self) -> Option<&String> {
+        let of_environment = |name: &str, value: &String| std::env::var(name).is_ok_and(|told| told == *value);
+        let means_context = self.context.as_ref().is_some_and(|context| !of_environment("QUIVER_CONTEXT", context));
+        self.url.as_ref().filter(|url| !(means_context && of_environment("QUIVER_URL", url)))
     }
 
     /// The orchestrator to ask.
@@ -72,7 +79,7 @@ impl RemoteOptions {
     /// A context that is not there, a configuration that cannot be read, or what is no URL.
     pub fn open(&self) -> Result<Remote, Fault> {
         let context = self.context()?;
-        let url = self.url.clone().or_else(|| context.as_ref().map(|context| context.url.clone()));
+        let url = self.url().cloned().or_else(|| context.as_ref().map(|context| context.url.clone()));
         // What a context holds is meant for the URL beside it.
         let context = context.filter(|context| url.as_ref() == Some(&context.url)).unwrap_or_default();
         let token = match &self.token {

@@ -4,7 +4,7 @@ use super::super::kept::{columns_of, rows_of};
 use super::Engine;
 use super::query::CATALOG;
 use crate::service::Service;
-use crate::store::{KeptOutput, RunFilter};
+use crate::store::KeptOutput;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
@@ -17,12 +17,8 @@ use flight_common::wire::outward;
 use flight_common::{BatchStream, Fault, MemoryBudget, OUTPUT};
 use futures::{StreamExt, TryStreamExt};
 use queries::{WorkingMemory, into_error};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-
-/// Runs that are looked through, from the youngest.
-const RUNS: usize = 1000;
 
 /// A kept output as it is listed: under the name of its pipeline, where it is the newest of its step.
 pub(super) struct Listed {
@@ -34,18 +30,9 @@ pub(super) struct Listed {
 impl Engine {
     /// Every table, by the pipelines' names: the newest kept output of each step.
     pub(super) async fn listed(&self) -> Result<Vec<Listed>, Fault> {
-        let store = self.service.store();
-        let runs = store.runs(&RunFilter::default(), None, RUNS).await?.items;
-        let mut seen = BTreeSet::new();
-        let mut listed = Vec::new();
-        for run in runs {
-            for kept in store.kept(&run.id).await? {
-                let table = table_name(&kept);
-                if seen.insert((run.pipeline.clone(), table.clone())) {
-                    listed.push(Listed { schema: run.pipeline.clone(), table, kept });
-                }
-            }
-        }
+        let newest = self.service.store().newest_kept(None).await?;
+        let newest = newest.into_iter().map(|(schema, kept)| Listed { schema, table: table_name(&kept), kept });
+        let mut listed: Vec<Listed> = newest.collect();
         listed.sort_by(|a, b| (&a.schema, &a.table).cmp(&(&b.schema, &b.table)));
         Ok(listed)
     }
@@ -89,19 +76,12 @@ impl Engine {
 
     async fn find(&self, schema: &str, table: &str) -> Result<Option<KeptOutput>, Fault> {
         let store = self.service.store();
-        let filter = RunFilter { pipeline: Some(schema.to_owned()), ..RunFilter::default() };
-        let mut runs = vec![schema.to_owned()];
-        runs.extend(store.runs(&filter, None, RUNS).await?.items.into_iter().map(|run| run.id));
-        for run in runs {
-            let kept = store.kept(&run).await?;
-            // Steps may differ in case alone.
-            let exact = kept.iter().find(|kept| table_name(kept) == table);
-            let found = exact.or_else(|| kept.iter().find(|kept| table_name(kept).eq_ignore_ascii_case(table)));
-            if let Some(found) = found {
-                return Ok(Some(found.clone()));
-            }
-        }
-        Ok(None)
+        let mut all = store.kept(schema).await?;
+        all.extend(store.newest_kept(Some(schema)).await?.into_iter().map(|(_, kept)| kept));
+        // Steps may differ in case alone.
+        let exact = all.iter().position(|kept| table_name(kept) == table);
+        let found = exact.or_else(|| all.iter().position(|kept| table_name(kept).eq_ignore_ascii_case(table)));
+        Ok(found.map(|place| all.swap_remove(place)))
     }
 
     async fn table(&self, kept: &KeptOutput) -> Result<Arc<dyn TableProvider>, Fault> {

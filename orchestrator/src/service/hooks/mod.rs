@@ -11,7 +11,7 @@ use crate::mesh::{Secrets, secret_name};
 use crate::outbound::{Outbound, Rejected};
 use crate::store::{Message, Sent};
 use chrono::Utc;
-use flight_common::Fault;
+use flight_common::{Fault, passwords};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -164,7 +164,7 @@ async fn post(settings: &HookSettings, outbound: &Outbound, message: &Message) -
 
 /// What follows from an answer.
 fn judge(retry: &RetryPolicy, message: &Message, answer: Result<u16, Rejected>) -> Sent {
-    let told = json!({"hook": message.id, "url": message.hook.url, "try": message.tries});
+    let told = json!({"hook": message.id, "url": passwords::hidden(&message.hook.url), "try": message.tries});
     let with = |more: Value| match (told, more) {
         (Value::Object(mut told), Value::Object(more)) => {
             told.extend(more);
