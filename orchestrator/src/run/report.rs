@@ -88,7 +88,7 @@ pub struct Figures {
 
 impl StepOutcome {
     /// A step about which nothing is known but its state.
-    pub(super) fn bare(id: &str, step: &str, status: Status) -> Self {
+    pub(crate) fn bare(id: &str, step: &str, status: Status) -> Self {
         Self {
             id: id.to_owned(),
             step: step.to_owned(),
@@ -122,7 +122,7 @@ impl StepOutcome {
     }
 
     /// Takes over what the step did in an earlier attempt.
-    pub(super) fn remember(&mut self, Figures { rows_in, rows_out, bytes_out, counters }: Figures) {
+    pub(crate) fn remember(&mut self, Figures { rows_in, rows_out, bytes_out, counters }: Figures) {
         (self.rows_in, self.rows_out, self.bytes_out, self.counters) = (rows_in, rows_out, bytes_out, counters);
     }
 

@@ -207,6 +207,9 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         }
     };
     let prints = fingerprints(&plan);
+    if let Err(error) = audit::lost(service, claim, &plan, &prints).await {
+        tracing::warn!(%error, "what the attempt before had done was not written down");
+    }
     let settled = match earlier::settled(service, claim, &plan, &prints).await {
         Ok(settled) => settled,
         Err(fault) => return Ended::before_it_ran(failed(fault)),

@@ -6,10 +6,11 @@
 
 use super::Service;
 use crate::pipeline::{Plan, PlannedNode};
-use crate::run::{RunReport, StepOutcome};
-use crate::store::{AuditRecord, Claim, RunRow};
-use chrono::Utc;
+use crate::run::{Figures, RunReport, Status, StepOutcome};
+use crate::store::{AuditRecord, Claim, RunRow, StoreError};
+use chrono::{DateTime, Utc};
 use flight_common::{compute, passwords};
+use serde::Deserialize;
 use std::path::Path;
 
 /// The records of an attempt, which are in its file already; `before` are those that were written earlier, whose steps have
@@ -28,8 +29,49 @@ pub(super) async fn written_down(
     let steps = steps.filter(|(node, _)| !has_record(&node.id) && (report.finished || !node.finally));
     let records: Vec<AuditRecord> =
         steps.map(|(node, step)| record(&now.to_rfc3339(), &claim.run, node, step)).collect();
+    to_file(service, now, &records).await;
+    before.extend(records);
+    before
+}
+
+/// Writes down what is known of the attempt before this one, if that was lost with its replica: which steps had ended well, as
+/// far as that was noted. What came of the others is not known.
+pub(super) async fn lost(service: &Service, claim: &Claim, plan: &Plan, prints: &[String]) -> Result<(), StoreError> {
+    // Where nothing was tried since somebody asked for the run, its text may be another one than that attempt had.
+    if claim.tries == 0 {
+        return Ok(());
+    }
+    let (store, run, attempt) = (&service.0.store, &claim.lease.run, claim.run.attempt - 1);
+    let attempts = store.attempts(run).await?;
+    if !attempts.iter().any(|before| before.attempt == attempt && before.state == "lost") {
+        return Ok(());
+    }
+    let (told, commits, earlier) = tokio::try_join!(store.told(run), store.commits(run), store.audit(run))?;
+    let (now, then) = (Utc::now(), RunRow { attempt, ..claim.run.clone() });
+    let records = plan.nodes.iter().zip(prints).map(|(node, print)| {
+        let known = told.iter().find(|told| told.step == node.id && told.fingerprint == *print);
+        let is_earlier = earlier.iter().any(|record| record.id == node.id && record.status == Status::Done.name());
+        let status = match known {
+            Some(_) if is_earlier => Status::Reused.name(),
+            Some(_) => Status::Done.name(),
+            None => AuditRecord::LOST,
+        };
+        let mut step = StepOutcome::bare(&node.id, &node.step, Status::Cancelled);
+        let figures = known.and_then(|told| Figures::deserialize(&told.figures).ok());
+        figures.into_iter().for_each(|figures| step.remember(figures));
+        step.receipt =
+            commits.iter().find(|done| known.is_some() && done.step == node.id).map(|done| done.receipt.clone());
+        AuditRecord { status: status.to_owned(), ..record(&now.to_rfc3339(), &then, node, &step) }
+    });
+    let records: Vec<AuditRecord> = records.collect();
+    store.write_down(&claim.lease, &records).await?;
+    to_file(service, now, &records).await;
+    Ok(())
+}
+
+async fn to_file(service: &Service, now: DateTime<Utc>, records: &[AuditRecord]) {
     let mut lines = String::new();
-    for record in &records {
+    for record in records {
         lines += &serde_json::to_string(record).unwrap_or_default();
         lines.push('\n');
     }
@@ -39,8 +81,6 @@ pub(super) async fn written_down(
     if let Err(fault) = written {
         tracing::warn!(fault = %fault, "an attempt was not written to the file of its day");
     }
-    before.extend(records);
-    before
 }
 
 fn record(at: &str, run: &RunRow, node: &PlannedNode, step: &StepOutcome) -> AuditRecord {

@@ -39,7 +39,7 @@ pub struct AuditRecord {
     pub params: Value,
     /// What identified its source when it was planned.
     pub source: Option<String>,
-    /// How it ended.
+    /// How it ended; `lost` where nobody knows, as its replica was gone.
     pub status: String,
     /// Rows that reached it.
     pub rows_in: u64,
@@ -59,6 +59,11 @@ pub struct AuditRecord {
     pub fault: Option<Value>,
 }
 
+impl AuditRecord {
+    /// The status of a step of which nobody knows how it ended.
+    pub const LOST: &str = "lost";
+}
+
 /// So many records are one statement, however many there are: a text for each number of them is kept prepared.
 const RECORDS: usize = 64;
 
@@ -70,6 +75,23 @@ impl Store {
     pub async fn audit(&self, run: &str) -> Result<Vec<AuditRecord>, StoreError> {
         let rows = sqlx::query("SELECT record FROM audit WHERE run_id = $1 ORDER BY attempt, place").bind(run);
         rows.fetch_all(&self.reader).await?.iter().map(|row| json(row, "record")).collect()
+    }
+}
+
+impl Store {
+    /// Writes down what ran in an earlier attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
+    pub async fn write_down(&self, lease: &Lease, records: &[AuditRecord]) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            self.held(tx, lease).await?;
+            let mut statements = self.statements();
+            statements.add_audit(lease, records)?;
+            tx.each(statements).await?;
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -41,7 +41,10 @@ async fn what_is_wrong_is_told_with_its_place() {
         assert_eq!(run["pipeline"], called, "{run}");
         // However its id is written.
         let id = run["id"].as_str().expect("an id");
-        let older = async |cursor: &str| running.get(&format!("/api/v1/runs?cursor={cursor}")).await["items"].clone();
+        let older = async |cursor: &str| {
+            let listed = running.get(&format!("/api/v1/runs?cursor={cursor}")).await["items"].clone();
+            listed.as_array().expect("a list").iter().map(|run| run["id"].clone()).collect::<Vec<_>>()
+        };
         let wanted = older(id).await;
         for cursor in [id.to_uppercase(), id.replace('-', "")] {
             assert_eq!(older(&cursor).await, wanted, "{cursor}");

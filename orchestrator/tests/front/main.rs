@@ -22,6 +22,8 @@ use orchestrator::mesh::FlightMesh;
 use orchestrator::run::Engine;
 use orchestrator::serve::{Orchestrator, ServeOptions};
 use prost::Message;
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use support::House;
@@ -193,8 +195,14 @@ async fn an_upload_that_is_broken_off_leaves_what_was_there() {
         assert_eq!(std::fs::read_to_string(root.join("people.csv")).expect("there"), "as it was");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let put = door.client.do_put(stream::iter(messages().await)).await.expect("taken").into_inner();
-    assert_eq!(put.try_collect::<Vec<_>>().await.expect("a receipt").len(), 1);
+    // Who uploads by REST has looked what is there, and is about to replace it.
+    let turn = door.orchestrator.service().publishing(Path::new("linked/people.csv")).await;
+    let rows = stream::iter(messages().await);
+    let mut receipt = pin!(async { door.client.do_put(rows).await?.into_inner().try_collect::<Vec<_>>().await });
+    assert!(tokio::time::timeout(Duration::from_millis(100), receipt.as_mut()).await.is_err(), "it waits");
+    assert_eq!(std::fs::read_to_string(root.join("people.csv")).expect("there"), "as it was");
+    drop(turn);
+    assert_eq!(receipt.await.expect("a receipt").len(), 1);
     assert_eq!(std::fs::read_to_string(root.join("people.csv")).expect("there"), "n\n1\n2\n3\n");
     door.orchestrator.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Replicas die, come back and go down in good order.
 
 use super::*;
+use orchestrator::store::AuditRecord;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_runs_of_a_replica_that_died_are_taken_over() {
@@ -47,7 +48,10 @@ finally:
     let ended = [("n", "reused"), ("s", "reused"), ("slow", "done"), ("last", "done"), ("none", "skipped")];
     assert_eq!(second.steps(&run).await, pairs(&ended));
     let audit = second.service.store().audit(&run).await.expect("told");
-    assert_eq!(audit.iter().find(|record| record.id == "s").map(|record| record.rows_in), Some(3000));
+    let told = |record: &AuditRecord| (record.attempt, record.id.clone(), record.status.clone(), record.rows_in);
+    let told: Vec<_> = audit.iter().map(told).filter(|(_, id, ..)| ["s", "slow"].contains(&id.as_str())).collect();
+    let wanted = [(1, "s", "done", 3000), (1, "slow", "lost", 0), (2, "s", "reused", 3000), (2, "slow", "done", 0)];
+    assert_eq!(told, wanted.map(|(attempt, id, status, rows)| (attempt, id.to_owned(), status.to_owned(), rows)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
