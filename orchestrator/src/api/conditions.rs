@@ -61,11 +61,11 @@ fn tags(headers: &HeaderMap, name: &str) -> Result<Option<Tags>, ApiError> {
     if lines.is_empty() {
         return Ok(None);
     }
-    let listed = || lines.iter().flat_map(|line| line.split(',')).map(str::trim);
-    if listed().any(|tag| tag == "*") {
+    if lines.iter().any(|line| line.trim() == "*") {
         return Ok(Some(Tags::Any));
     }
-    let tags = listed().map(|tag| {
+    let tags = lines.iter().flat_map(|line| line.split(',')).map(|tag| {
+        let tag = tag.trim();
         let strong = tag.strip_prefix("W/");
         Tag { hash: strong.unwrap_or(tag).trim_matches('"').to_owned(), weak: strong.is_some() }
     });

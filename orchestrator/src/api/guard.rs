@@ -49,7 +49,8 @@ async fn in_time(State(api): State<Api>, request: Request, next: Next) -> Respon
         let busy = Fault::busy("too many requests are under way").help("come back soon");
         return ApiError::from(busy.retry_after(Duration::from_secs(1))).into_response();
     };
-    if let Some(coding) = request.headers().get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+    let mut codings = request.headers().get_all(header::CONTENT_ENCODING).into_iter();
+    if let Some(coding) = codings.find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return ApiError::unsupported(format!("a body is not taken as {coding:?}"))
             .help("send it as it is")
             .into_response();

@@ -39,10 +39,13 @@ pub(super) async fn attempt(service: Service, claim: Claim, under_way: UnderWay)
 
 async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
     tell_begin(&service, &claim);
-    let ended = match claim.cancelling {
-        true => Ended::before_it_ran(Ending::Cancelled),
-        false => run(&service, &claim, &under_way).await,
+    let run = async {
+        match claim.cancelling {
+            true => Ended::before_it_ran(Ending::Cancelled),
+            false => run(&service, &claim, &under_way).await,
+        }
     };
+    let (ended, ()) = tokio::join!(run, audit::lost(&service, &claim));
     match end(&service, &claim, &under_way, ended).await {
         Ok((run, ended)) => {
             if matches!(ended.ending, Ending::Failed(_) | Ending::Retry(..)) {
@@ -207,9 +210,6 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         }
     };
     let prints = fingerprints(&plan);
-    if let Err(error) = audit::lost(service, claim, &plan, &prints).await {
-        tracing::warn!(%error, "what the attempt before had done was not written down");
-    }
     let settled = match earlier::settled(service, claim, &plan, &prints).await {
         Ok(settled) => settled,
         Err(fault) => return Ended::before_it_ran(failed(fault)),

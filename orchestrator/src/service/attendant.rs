@@ -56,6 +56,7 @@ impl Durable {
     fn told(&self, step: &str, figures: &Figures) -> Told {
         Told {
             step: step.to_owned(),
+            attempt: 0,
             fingerprint: self.fingerprint(step),
             figures: serde_json::to_value(figures).unwrap_or_default(),
         }

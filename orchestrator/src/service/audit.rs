@@ -5,13 +5,15 @@
 //! request, and what came of it.
 
 use super::Service;
-use crate::pipeline::{Plan, PlannedNode};
+use super::fingerprint::fingerprints;
+use crate::pipeline::{Arguments, Plan, PlannedNode};
 use crate::run::{Figures, RunReport, Status, StepOutcome};
 use crate::store::{AuditRecord, Claim, RunRow, StoreError};
 use chrono::{DateTime, Utc};
 use flight_common::{compute, passwords};
 use serde::Deserialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// The records of an attempt, which are in its file already; `before` are those that were written earlier, whose steps have
 /// theirs. What cannot be written is logged, and costs the run nothing.
@@ -34,38 +36,62 @@ pub(super) async fn written_down(
     before
 }
 
-/// Writes down what is known of the attempt before this one, if that was lost with its replica: which steps had ended well, as
-/// far as that was noted. What came of the others is not known.
-pub(super) async fn lost(service: &Service, claim: &Claim, plan: &Plan, prints: &[String]) -> Result<(), StoreError> {
-    // Where nothing was tried since somebody asked for the run, its text may be another one than that attempt had.
-    if claim.tries == 0 {
+/// Writes down what is known of attempts that were lost with their replicas: which steps had ended well, as far as that was noted.
+/// What came of the others is not known. What cannot be found out in [`PATIENCE`] costs the run no more.
+pub(super) async fn lost(service: &Service, claim: &Claim) {
+    match tokio::time::timeout(PATIENCE, lost_ones(service, claim)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => tracing::warn!(why, "what was lost was not written down"),
+        Err(_) => tracing::warn!("what was lost was not written down in time"),
+    }
+}
+
+/// How long a plan is waited for only to say what was lost.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn lost_ones(service: &Service, claim: &Claim) -> Result<(), String> {
+    // Those before somebody asked for the run last may have had another text.
+    let Some(tries) = usize::try_from(claim.tries).ok().filter(|tries| *tries > 0) else { return Ok(()) };
+    let (store, run) = (&service.0.store, &claim.lease.run);
+    let said = |error: StoreError| error.to_string();
+    let attempts = store.attempts(run).await.map_err(said)?;
+    let tried = attempts.iter().rev().filter(|before| before.attempt < claim.run.attempt && before.state != "released");
+    let mut lost: Vec<i64> =
+        tried.take(tries).filter(|before| before.state == "lost").map(|before| before.attempt).collect();
+    if lost.is_empty() {
         return Ok(());
     }
-    let (store, run, attempt) = (&service.0.store, &claim.lease.run, claim.run.attempt - 1);
-    let attempts = store.attempts(run).await?;
-    if !attempts.iter().any(|before| before.attempt == attempt && before.state == "lost") {
-        return Ok(());
+    let past = tokio::try_join!(store.told(run), store.commits(run), store.audit(run)).map_err(said)?;
+    let (told, commits, written) = past;
+    lost.retain(|attempt| !written.iter().any(|record| record.attempt == *attempt));
+    let arguments = Arguments { sets: claim.run.sets.clone(), params: claim.run.params.clone() };
+    let plan = service.check(&claim.run.pipeline, &claim.definition, &arguments).await;
+    let plan = plan.map_err(|problems| problems.to_string())?;
+    let prints = fingerprints(&plan);
+    for attempt in lost.into_iter().rev() {
+        let (now, then) = (Utc::now(), RunRow { attempt, ..claim.run.clone() });
+        let records = plan.nodes.iter().zip(&prints).map(|(node, print)| {
+            let known =
+                told.iter().find(|told| told.step == node.id && told.fingerprint == *print && told.attempt <= attempt);
+            let receipt =
+                commits.iter().find(|done| known.is_some() && done.step == node.id).map(|done| done.receipt.clone());
+            let status = match known {
+                Some(told) if told.attempt == attempt => Status::Done.name(),
+                // What was not noted again may have been begun again.
+                Some(_) if receipt.is_some() => Status::Reused.name(),
+                _ => AuditRecord::LOST,
+            };
+            let mut step = StepOutcome::bare(&node.id, &node.step, Status::Cancelled);
+            let known = known.filter(|_| status != AuditRecord::LOST);
+            let figures = known.and_then(|told| Figures::deserialize(&told.figures).ok());
+            figures.into_iter().for_each(|figures| step.remember(figures));
+            step.receipt = receipt;
+            AuditRecord { status: status.to_owned(), ..record(&now.to_rfc3339(), &then, node, &step) }
+        });
+        let records: Vec<AuditRecord> = records.collect();
+        store.write_down(&claim.lease, &records).await.map_err(said)?;
+        to_file(service, now, &records).await;
     }
-    let (told, commits, earlier) = tokio::try_join!(store.told(run), store.commits(run), store.audit(run))?;
-    let (now, then) = (Utc::now(), RunRow { attempt, ..claim.run.clone() });
-    let records = plan.nodes.iter().zip(prints).map(|(node, print)| {
-        let known = told.iter().find(|told| told.step == node.id && told.fingerprint == *print);
-        let is_earlier = earlier.iter().any(|record| record.id == node.id && record.status == Status::Done.name());
-        let status = match known {
-            Some(_) if is_earlier => Status::Reused.name(),
-            Some(_) => Status::Done.name(),
-            None => AuditRecord::LOST,
-        };
-        let mut step = StepOutcome::bare(&node.id, &node.step, Status::Cancelled);
-        let figures = known.and_then(|told| Figures::deserialize(&told.figures).ok());
-        figures.into_iter().for_each(|figures| step.remember(figures));
-        step.receipt =
-            commits.iter().find(|done| known.is_some() && done.step == node.id).map(|done| done.receipt.clone());
-        AuditRecord { status: status.to_owned(), ..record(&now.to_rfc3339(), &then, node, &step) }
-    });
-    let records: Vec<AuditRecord> = records.collect();
-    store.write_down(&claim.lease, &records).await?;
-    to_file(service, now, &records).await;
     Ok(())
 }
 

@@ -59,9 +59,14 @@ async fn past(service: &Service, claim: &Claim, plan: &Plan, prints: &[String]) 
     let mut told = reported(&attempts);
     // An attempt that was lost with its replica has left no report.
     let fingerprints: HashMap<&str, &String> = plan.nodes.iter().map(|node| node.id.as_str()).zip(prints).collect();
-    let same = |told: &Told| fingerprints.get(told.step.as_str()).is_some_and(|print| **print == told.fingerprint);
-    let stored = stored.into_iter().filter(same);
-    told.extend(stored.filter_map(|told| Some((told.step, serde_json::from_value(told.figures).ok()?))));
+    for Told { step, fingerprint, figures, .. } in stored {
+        let same = fingerprints.get(step.as_str()).is_some_and(|print| **print == fingerprint);
+        match serde_json::from_value(figures).ok().filter(|_| same) {
+            Some(figures) => drop(told.insert(step, figures)),
+            // A report may be of the same time.
+            None => drop(told.remove(&step)),
+        }
+    }
     Ok(Past { kept, commits, told })
 }
 

@@ -114,6 +114,11 @@ fn out_of_range(what: &str, given: i64, least: i64) -> Refused {
     Refused::Request(Fault::bad_params(why))
 }
 
+/// The priority of a run that was asked for with this one: with 0 it is as the pipeline says.
+fn ruled(asked: i64, rules: &RunRules) -> i64 {
+    if asked == 0 { rules.priority.unwrap_or(0) } else { asked }
+}
+
 fn may_be_a_name(text: &str) -> bool {
     text.chars().count() <= pipeline::LONGEST_NAME && !text.chars().any(char::is_control)
 }
@@ -184,8 +189,11 @@ impl Service {
             (None, Some(text)) => Definition::new(text.clone()).hash == run.definition,
             _ => false,
         };
-        let same_priority = request.priority == 0 || request.priority == run.priority;
-        let same = same_text && run.sets == request.set && run.params == request.params && same_priority;
+        let rules = pipeline::rules(&Source::new(&run.pipeline, self.0.store.definition_of(&run.id).await.ok()?));
+        let concurrency = self.0.store.concurrency_of(&run.id).await.ok()?;
+        let same_place =
+            ruled(request.priority, &rules) == run.priority && request.concurrency.or(rules.concurrency) == concurrency;
+        let same = same_text && run.sets == request.set && run.params == request.params && same_place;
         Some(run).filter(|_| same)
     }
 
@@ -244,8 +252,8 @@ impl Service {
             sets: arguments.sets,
             params: arguments.params,
             services: known.services,
+            priority: ruled(submission.priority, &known.rules),
             hooks: known.rules.hooks,
-            priority: if submission.priority == 0 { known.rules.priority.unwrap_or(0) } else { submission.priority },
             concurrency: submission.concurrency.or(known.rules.concurrency),
             of_series: submission.of_series,
             idempotency_key: submission.idempotency_key,

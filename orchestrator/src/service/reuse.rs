@@ -7,7 +7,7 @@
 use crate::pipeline::Plan;
 use crate::run::Figures;
 use crate::store::{Committed, KeptOutput};
-use flight_common::StepKind;
+use flight_common::{Effects, StepKind};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
@@ -52,8 +52,9 @@ pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashM
         }
         let after = || plan.nodes.iter().enumerate().skip(place + 1).filter(|(_, other)| !other.left_out);
         let is_asked = after().any(|(other, asking)| settled[other].is_none() && asking.asks.contains(&place));
-        // A load that has committed is never done again.
-        if is_asked && node.kind != StepKind::Load && !past.told.contains_key(&node.id) {
+        // What cannot be taken back is never done again, nor is a load that has committed.
+        let lasts = node.kind == StepKind::Load || node.effects == Effects::External;
+        if is_asked && !lasts && !past.told.contains_key(&node.id) {
             continue;
         }
         let readers = after();
@@ -90,7 +91,6 @@ mod tests {
     use crate::pipeline::RunRules;
     use crate::pipeline::{Input, PlannedNode};
     use arrow::datatypes::Schema;
-    use flight_common::Effects;
     use serde_json::json;
     use std::sync::Arc;
 

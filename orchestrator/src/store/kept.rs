@@ -53,6 +53,8 @@ pub struct Committed {
 pub struct Told {
     /// The step, by its id in the pipeline.
     pub step: String,
+    /// The attempt in which it did it; whoever notes it need not say it.
+    pub attempt: i64,
     /// What it depends on.
     pub fingerprint: String,
     /// Its rows, bytes and counters.
@@ -60,8 +62,10 @@ pub struct Told {
 }
 
 impl Told {
-    const STATEMENT: &str = "INSERT INTO told (run_id, step, fingerprint, figures) SELECT id, $3, $4, $5 FROM {held}
-         ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, figures = excluded.figures";
+    const STATEMENT: &str =
+        "INSERT INTO told (run_id, step, attempt, fingerprint, figures) SELECT id, $3, attempt, $4, $5 FROM {held}
+         ON CONFLICT (run_id, step) DO UPDATE SET attempt = excluded.attempt, fingerprint = excluded.fingerprint,
+           figures = excluded.figures";
 
     fn values(&self) -> [Bound; 3] {
         [(&self.step).into(), (&self.fingerprint).into(), self.figures.to_string().into()]
@@ -156,7 +160,7 @@ impl Store {
     /// A statement that writes from the row `{held}` of a run that this lease still holds. `$1` and `$2` are the run and its fence.
     fn add_if_held<const N: usize>(&self, statements: &mut Statements, lease: &Lease, sql: &str, values: [Bound; N]) {
         let held = format!(
-            "(SELECT id FROM runs WHERE id = $1 AND fence = $2 AND state IN ('running', 'cancelling') {}) held WHERE true",
+            "(SELECT id, attempt FROM runs WHERE id = $1 AND fence = $2 AND state IN ('running', 'cancelling') {}) held WHERE true",
             self.dialect.hold()
         );
         let values = [(&lease.run).into(), lease.fence.into()].into_iter().chain(values);
@@ -219,10 +223,11 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn told(&self, run: &str) -> Result<Vec<Told>, StoreError> {
-        let rows = sqlx::query("SELECT step, fingerprint, figures FROM told WHERE run_id = $1 ORDER BY step");
+        let rows = sqlx::query("SELECT step, attempt, fingerprint, figures FROM told WHERE run_id = $1 ORDER BY step");
         let told = |row: &AnyRow| {
             Ok(Told {
                 step: row.try_get("step")?,
+                attempt: row.try_get("attempt")?,
                 fingerprint: row.try_get("fingerprint")?,
                 figures: json(row, "figures")?,
             })

@@ -4,7 +4,7 @@ use super::read::{run_of_key, run_row};
 use super::{Definition, RunRow, Store, StoreError, Tx};
 use crate::pipeline::HookRules;
 use serde_json::{Value, json};
-use sqlx::Row;
+use sqlx::{Any, Executor, Row};
 use std::collections::BTreeMap;
 
 /// A run to queue.
@@ -62,6 +62,14 @@ impl Store {
         self.write(async |tx| self.submit_in(tx, new).await).await
     }
 
+    /// How many runs of its pipeline may be under way beside a run, if it has a say in that.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such run.
+    pub async fn concurrency_of(&self, run: &str) -> Result<Option<i64>, StoreError> {
+        concurrency_of(&self.reader, run).await
+    }
+
     async fn submit_in(&self, tx: &mut Tx, new: &NewRun) -> Result<Submitted, StoreError> {
         let mut statements = self.statements();
         statements.add_definition(&new.definition);
@@ -98,8 +106,7 @@ impl Store {
         }
         let key = new.idempotency_key.as_deref().unwrap_or_default();
         let run = run_of_key(tx.at().await?, key).await?;
-        let sql = "SELECT concurrency FROM runs WHERE id = $1";
-        let concurrency: Option<i64> = sqlx::query(sql).bind(&run.id).fetch_one(tx.at().await?).await?.try_get(0)?;
+        let concurrency = concurrency_of(tx.at().await?, &run.id).await?;
         let same_text = run.definition == new.definition.hash && run.sets == new.sets && run.params == new.params;
         if !same_text || run.priority != new.priority || concurrency != new.concurrency {
             return Err(StoreError::Conflict(format!(
@@ -109,4 +116,10 @@ impl Store {
         }
         Ok(Submitted { run, fresh: false })
     }
+}
+
+/// As [`Store::concurrency_of`], asked there.
+async fn concurrency_of(at: impl Executor<'_, Database = Any>, id: &str) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query("SELECT concurrency FROM runs WHERE id = $1").bind(id).fetch_optional(at).await?;
+    Ok(row.ok_or_else(|| StoreError::no_run(id))?.try_get(0)?)
 }

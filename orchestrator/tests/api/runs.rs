@@ -113,7 +113,9 @@ async fn two_requests_with_one_key_make_one_run() {
     let second = submit(json!({"yaml": GOOD})).await;
     assert_eq!(second.status(), StatusCode::OK);
     assert_eq!(second.json::<Value>().await.expect("JSON")["id"], first["id"]);
-    for other in [json!({"yaml": GOOD, "set": ["read.rows=7"]}), json!({"yaml": GOOD, "priority": 5})] {
+    for (name, value) in [("set", json!(["read.rows=7"])), ("priority", json!(5)), ("concurrency", json!(1))] {
+        let mut other = json!({"yaml": GOOD});
+        other[name] = value;
         problem(submit(other).await, StatusCode::CONFLICT).await;
     }
 

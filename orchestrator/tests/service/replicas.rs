@@ -85,7 +85,13 @@ async fn a_run_whose_replicas_die_again_and_again_is_given_up() {
         run = Some(id);
     }
     let last = replica(&house, settings()).await;
-    let row = last.until(&run.expect("it was queued"), RunState::Failed).await;
+    let run = run.expect("it was queued");
+    let row = last.until(&run, RunState::Failed).await;
+    let audit = last.service.store().audit(&run).await.expect("told");
+    let told: Vec<_> =
+        audit.iter().map(|record| (record.attempt, record.id.as_str(), record.status.as_str())).collect();
+    let wanted = [(1, "n"), (1, "s"), (2, "n"), (2, "s"), (3, "n"), (3, "s")];
+    assert_eq!(told, wanted.map(|(attempt, id)| (attempt, id, "lost")));
     let fault = row.fault.expect("a fault");
     assert!(fault["message"].as_str().expect("text").starts_with("given up after 3 attempts"), "{fault}");
 }

@@ -33,7 +33,7 @@ async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_no
     lost(store.permit(&old.lease, "load", LEASE).await.expect_err("fenced off"));
     lost(store.note(&old.lease, "step", &json!({})).await.expect_err("fenced off"));
     lost(store.end(&old.lease, &Ending::Done, &json!({})).await.expect_err("fenced off"));
-    let told = Told { step: "load".to_owned(), fingerprint: "f".to_owned(), figures: json!({}) };
+    let told = Told { step: "load".to_owned(), attempt: 0, fingerprint: "f".to_owned(), figures: json!({}) };
     lost(store.committed(&old.lease, &told, &json!({})).await.expect_err("fenced off"));
     assert!(store.heartbeat("old", LEASE).await.expect("it answers").is_empty());
     store.end(&new.lease, &Ending::Done, &json!({})).await.expect("the new one may");

@@ -162,7 +162,8 @@ async fn failed(store: &Store, id: &str, kept_bytes: i64) {
     store.submit(&new_run(id, "hr")).await.expect("queued");
     let claim = claim_one(store, "me").await;
     store.keep(&claim.lease, &kept(id, "clean", kept_bytes)).await.expect("kept");
-    let told = Told { step: "load".to_owned(), fingerprint: "g".to_owned(), figures: json!({"rows_in": 1}) };
+    let told =
+        Told { step: "load".to_owned(), attempt: 1, fingerprint: "g".to_owned(), figures: json!({"rows_in": 1}) };
     store.committed(&claim.lease, &told, &json!({"rows": 1})).await.expect("noted");
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
 }
@@ -214,9 +215,10 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
         (2, 0, true, "steps: [changed]")
     );
     assert_eq!((store.kept("1").await.expect("told").len(), store.commits("1").await.expect("told").len()), (1, 1));
-    let told = Told { step: "load".to_owned(), fingerprint: "g".to_owned(), figures: json!({"rows_in": 1}) };
+    let told =
+        Told { step: "load".to_owned(), attempt: 1, fingerprint: "g".to_owned(), figures: json!({"rows_in": 1}) };
     assert_eq!(store.told("1").await.expect("told"), slice::from_ref(&told));
-    let again = Told { fingerprint: "h".to_owned(), ..told };
+    let again = Told { attempt: 2, fingerprint: "h".to_owned(), ..told };
     store.tell(&claim.lease, &again).await.expect("noted");
     assert_eq!(store.told("1").await.expect("told"), [again]);
     let error = store.resume("1", None, true, "ann").await.expect_err("it runs");
@@ -382,7 +384,7 @@ async fn a_run_that_ended_long_ago_is_forgotten_and_nothing_else(fresh: Fresh) {
     for _ in ["ended", "kept"] {
         let claim = claim_one(&store, "me").await;
         store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
-        let told = Told { step: "load".to_owned(), fingerprint: "f".to_owned(), figures: json!({}) };
+        let told = Told { step: "load".to_owned(), attempt: 1, fingerprint: "f".to_owned(), figures: json!({}) };
         store.committed(&claim.lease, &told, &json!({})).await.expect("written down");
         if claim.lease.run == "kept" {
             store.keep(&claim.lease, &kept("kept", "read", 7)).await.expect("kept");

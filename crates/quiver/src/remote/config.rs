@@ -63,14 +63,21 @@ impl RemoteOptions {
     /// # Errors
     /// As [`RemoteOptions::open`].
     pub fn is_named(&self) -> Result<bool, Fault> {
-        Ok(self.url().is_some() || self.context()?.is_some())
+        Ok(self.meant().url.is_some() || self.context()?.is_some())
     }
 
-    /// The URL that was named. Who names a context on the command line means that, and not a URL that the environment names.
-    fn url(&self) -> Option<&String> {
-        let of_environment = |name: &str, value: &String| std::env::var(name).is_ok_and(|told| told == *value);
+    /// What was named. Who names a context on the command line means that, and not a URL that the environment names, nor what
+    /// it holds for that.
+    fn meant(&self) -> Self {
+        let of_environment = |name, value: &str| std::env::var_os(name).is_some_and(|told| told == value);
         let means_context = self.context.as_ref().is_some_and(|context| !of_environment("QUIVER_CONTEXT", context));
-        self.url.as_ref().filter(|url| !(means_context && of_environment("QUIVER_URL", url)))
+        let mut meant = self.clone();
+        if means_context && self.url.as_ref().is_some_and(|url| of_environment("QUIVER_URL", url)) {
+            meant.url = None;
+            meant.token.take_if(|token| of_environment("QUIVER_TOKEN", token));
+            meant.ca_cert.take_if(|file| of_environment("QUIVER_CA_CERT", &file.to_string_lossy()));
+        }
+        meant
     }
 
     /// The orchestrator to ask.
@@ -79,14 +86,15 @@ impl RemoteOptions {
     /// A context that is not there, a configuration that cannot be read, or what is no URL.
     pub fn open(&self) -> Result<Remote, Fault> {
         let context = self.context()?;
-        let url = self.url().cloned().or_else(|| context.as_ref().map(|context| context.url.clone()));
+        let Self { url, token, ca_cert, .. } = self.meant();
+        let url = url.or_else(|| context.as_ref().map(|context| context.url.clone()));
         // What a context holds is meant for the URL beside it.
         let context = context.filter(|context| url.as_ref() == Some(&context.url)).unwrap_or_default();
-        let token = match &self.token {
-            Some(token) => Some(token.clone()),
+        let token = match token {
+            Some(token) => Some(token),
             None => context.token()?,
         };
-        let ca_cert = self.ca_cert.as_ref().or(context.ca_cert.as_ref());
+        let ca_cert = ca_cert.as_ref().or(context.ca_cert.as_ref());
         Remote::new(url.as_deref().unwrap_or(LOCAL), token, ca_cert.map(PathBuf::as_path))
     }
 

@@ -99,7 +99,12 @@ impl<M: Mesh> NodeTask<M> {
             self.shared.note(self.place, fault.clone());
         }
         if self.is_asked && self.node.kind != StepKind::Load && outcome.status == Status::Done {
-            let told = self.shared.attendant.asked(&self.node.id, &outcome.figures()).instrument(span).await;
+            let figures = outcome.figures();
+            let told = tokio::select! {
+                told = self.shared.attendant.asked(&self.node.id, &figures).instrument(span) => told,
+                // Then its report tells it.
+                () = self.shared.stop.cancelled() => Ok(()),
+            };
             if let Err(fault) = told {
                 tracing::warn!(step = self.node.id, fault = %fault, "what it did was not stored: an attempt after this one does it again");
             }

@@ -3,6 +3,7 @@
 CREATE TABLE told (
     run_id TEXT NOT NULL REFERENCES runs (id),
     step TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
     fingerprint TEXT NOT NULL,
     figures TEXT NOT NULL,
     PRIMARY KEY (run_id, step)
