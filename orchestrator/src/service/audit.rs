@@ -46,8 +46,8 @@ pub(super) async fn lost(service: &Service, claim: &Claim) {
     }
 }
 
-/// How long a plan is waited for only to say what was lost.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a plan is waited for only to say what was lost. The attempt itself is planned meanwhile, of the same sources.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn lost_ones(service: &Service, claim: &Claim) -> Result<(), String> {
     // Those before somebody asked for the run last may have had another text.
