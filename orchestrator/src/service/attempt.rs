@@ -45,7 +45,7 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
             false => run(&service, &claim, &under_way).await,
         }
     };
-    let (ended, ()) = tokio::join!(run, audit::lost(&service, &claim));
+    let (ended, ()) = tokio::join!(run, audit::lost(&service, &claim, &under_way));
     match end(&service, &claim, &under_way, ended).await {
         Ok((run, ended)) => {
             if matches!(ended.ending, Ending::Failed(_) | Ending::Retry(..)) {

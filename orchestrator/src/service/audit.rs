@@ -4,8 +4,8 @@
 //! It tells what ran, of which version, with which parameters (as the pipeline has them: a secret is its name), on whose
 //! request, and what came of it.
 
-use super::Service;
 use super::fingerprint::fingerprints;
+use super::{Service, UnderWay};
 use crate::pipeline::{Arguments, Plan, PlannedNode};
 use crate::run::{Figures, RunReport, Status, StepOutcome};
 use crate::store::{AuditRecord, Claim, RunRow, StoreError};
@@ -37,12 +37,16 @@ pub(super) async fn written_down(
 }
 
 /// Writes down what is known of attempts that were lost with their replicas: which steps had ended well, as far as that was noted.
-/// What came of the others is not known. What cannot be found out in [`PATIENCE`] costs the run no more.
-pub(super) async fn lost(service: &Service, claim: &Claim) {
-    match tokio::time::timeout(PATIENCE, lost_ones(service, claim)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(why)) => tracing::warn!(why, "what was lost was not written down"),
-        Err(_) => tracing::warn!("what was lost was not written down in time"),
+/// What came of the others is not known. What cannot be found out in [`PATIENCE`], or before the run is stopped, is left.
+pub(super) async fn lost(service: &Service, claim: &Claim, under_way: &UnderWay) {
+    let in_time = tokio::time::timeout(PATIENCE, lost_ones(service, claim));
+    let written = tokio::select! {
+        biased;
+        written = in_time => written.unwrap_or_else(|_| Err("it took too long".to_owned())),
+        () = under_way.stop.cancelled() => Err("the run was stopped".to_owned()),
+    };
+    if let Err(why) = written {
+        tracing::warn!(why, "what was lost was not written down");
     }
 }
 

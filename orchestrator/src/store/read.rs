@@ -206,7 +206,7 @@ impl Store {
                     count => self.part_of_runs(&mut connection, filter, end, count).await,
                 }
             };
-            // Asked for now, so that the database puts it together while this one is shown.
+            // One look sends the question: the database puts the answer together while this part is shown.
             let mut next = pin!(maybe_done(next));
             let _ = poll!(next.as_mut());
             for run in packed::rows(&runs) {
