@@ -48,7 +48,9 @@ pub(super) async fn work(service: Service, stop: CancellationToken) {
             () = stop.cancelled() => false,
             () = service.0.wake.notified(), if attempts.len() < service.0.settings.slots => true,
             Some(ended) = attempts.join_next() => {
-                if let Err(error) = ended {
+                // The others that have ended meanwhile are room too: as many runs are taken at once.
+                let all = std::iter::once(ended).chain(std::iter::from_fn(|| attempts.try_join_next()));
+                for error in all.filter_map(Result::err) {
                     tracing::error!(%error, "an attempt panicked; its run will be given back");
                 }
                 left

@@ -84,30 +84,25 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn write_down(&self, lease: &Lease, records: &[AuditRecord]) -> Result<(), StoreError> {
-        self.write(async |tx| {
-            self.held(tx, lease).await?;
-            let mut statements = self.statements();
-            statements.add_audit(lease, records)?;
-            tx.each(statements).await?;
-            Ok(())
-        })
-        .await
+        let mut statements = self.if_held(lease);
+        statements.add_audit(&lease.run, records)?;
+        self.do_if_held(lease, statements).await
     }
 }
 
 impl Statements {
-    /// Writes down what ran.
-    pub(super) fn add_audit(&mut self, lease: &Lease, records: &[AuditRecord]) -> Result<(), StoreError> {
+    /// Writes down what ran in the run that the main statement finds.
+    pub(super) fn add_audit(&mut self, run: &str, records: &[AuditRecord]) -> Result<(), StoreError> {
         for (part, records) in records.chunks(RECORDS).enumerate() {
             let rows: Vec<String> = (0..records.len())
-                .map(|row| format!("($1, ${}, ${}, ${})", 3 * row + 2, 3 * row + 3, 3 * row + 4))
+                .map(|row| format!("SELECT id, ${}, ${}, ${} FROM {{changed}}", 3 * row + 2, 3 * row + 3, 3 * row + 4))
                 .collect();
             let sql = format!(
-                "INSERT INTO audit (run_id, attempt, place, record) VALUES {}
+                "INSERT INTO audit (run_id, attempt, place, record) {}
                  ON CONFLICT (run_id, attempt, place) DO UPDATE SET record = excluded.record",
-                rows.join(", ")
+                rows.join(" UNION ALL ")
             );
-            let mut values = vec![(&lease.run).into()];
+            let mut values = vec![run.into()];
             for (place, record) in records.iter().enumerate() {
                 let text = serde_json::to_string(record).map_err(|error| StoreError::Corrupt(error.to_string()))?;
                 values.extend([record.attempt.into(), ((part * RECORDS + place) as i64).into(), text.into()]);

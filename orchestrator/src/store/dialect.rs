@@ -78,16 +78,14 @@ impl Dialect {
         }
     }
 
-    /// Lets one replica at a time choose from the queue, so that limits hold; over at the end of the transaction. Until then
+    /// How a transaction begins that takes runs from the queue: one replica at a time chooses, so that limits hold. Until its end
     /// PostgreSQL sorts nothing that an index has in order: with statistics from when nobody waited, it would read and sort the whole
     /// queue for each run that is taken.
-    pub fn lock_queue(self) -> Option<&'static str> {
+    pub fn begin_to_take(self) -> &'static str {
         match self {
-            // `BEGIN IMMEDIATE` has done so.
-            Self::Sqlite => None,
-            Self::Postgres => {
-                Some("SELECT CAST(pg_advisory_xact_lock(7309940828) AS TEXT), set_config('enable_sort', 'off', true)")
-            }
+            // There is one writer.
+            Self::Sqlite => self.begin(),
+            Self::Postgres => "BEGIN; SET LOCAL enable_sort = off; SELECT pg_advisory_xact_lock(7309940828)",
         }
     }
 
@@ -119,8 +117,8 @@ impl Dialect {
     }
 
     /// A statement with words of its own in it. `{now}` is the database's own clock, so that replicas need not agree on theirs.
-    /// `{changed}` is the run `$1` as the main one among [`super::statements`] has changed it, and a condition may follow; in
-    /// SQLite also if it has changed nothing, so that where this may be, the condition tells it. `{along index}` after a table
+    /// `{changed}` is the run `$1` as the main one among [`super::statements`] has changed or found it; in SQLite also if it has
+    /// not, and then all of them are undone. `{along index}` after a table
     /// names the index to use: SQLite, which keeps no count of what a table holds, would not always find it. `{run}` is [`RUN`].
     pub fn words(self, text: &str) -> String {
         let (now, changed) = match self {

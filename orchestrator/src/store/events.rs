@@ -1,7 +1,7 @@
 //! What happens to runs: events, numbered within each run from 1 and without gaps.
 
 use super::statements::Statements;
-use super::{Lease, RunState, Store, StoreError, Tx, json, millis, read};
+use super::{Lease, RunState, Store, StoreError, Tx, json, millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
@@ -73,45 +73,47 @@ impl Store {
     /// Adds an event to a run. The run's row is locked by it until the end of the transaction.
     pub(super) async fn event(&self, tx: &mut Tx, run: &str, kind: &str, body: &Value) -> Result<(), StoreError> {
         let mut statements = self.statements();
-        statements.add_main("UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING *", [run.into()]);
-        statements.add_event(run, None, kind, body);
+        let sql = "UPDATE runs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING id, event_seq";
+        statements.add_main(sql, [run.into()]);
+        statements.add_event(run, kind, body);
         let found = tx.change(statements).await?;
         found.first().map(|_| ()).ok_or_else(|| StoreError::no_run(run))
     }
 
-    /// As [`Store::event`], in a run that this lease still holds, whose state it tells. The lease then lasts so long again, if
-    /// that is said.
+    /// Adds an event to a run that this lease still holds, in one of these states. The lease then lasts so long again, if that is
+    /// said.
     pub(super) async fn event_if_held(
         &self,
-        tx: &mut Tx,
         lease: &Lease,
+        states: &[RunState],
         kind: &str,
         body: &Value,
         prolonged: Option<Duration>,
-    ) -> Result<RunState, StoreError> {
+    ) -> Result<(), StoreError> {
         let mut statements = self.statements();
-        statements.add_main(
-            "UPDATE runs SET event_seq = event_seq + 1, lease_until = COALESCE({now} + $3, lease_until)
-             WHERE id = $1 AND fence = $2 RETURNING *",
-            [(&lease.run).into(), lease.fence.into(), prolonged.map(millis).into()],
+        let states: Vec<String> = states.iter().map(|state| format!("'{state}'")).collect();
+        let sql = format!(
+            "UPDATE runs SET event_seq = event_seq + 1, lease_until = COALESCE({{now}} + $3, lease_until)
+             WHERE id = $1 AND fence = $2 AND state IN ({}) RETURNING id, event_seq",
+            states.join(", ")
         );
-        statements.add_event(&lease.run, Some(lease.fence), kind, body);
-        let held = tx.change(statements).await?;
-        let row = held.first().ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))?;
-        lease.under_way(read::state(row)?)
+        statements.add_main(&sql, [(&lease.run).into(), lease.fence.into(), prolonged.map(millis).into()]);
+        statements.add_event(&lease.run, kind, body);
+        let held = self.writer.at_once(statements).await?;
+        held.first().map(|_| ()).ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))
     }
 }
 
-/// An event with the number that the run's row has got by the main statement.
-const NEW_EVENT: &str =
-    "INSERT INTO events (run_id, seq, at, kind, body) SELECT id, event_seq, {now}, $2, {body} FROM {changed}";
+/// An event with the number that the run's row has got by the main statement. Where that has changed nothing, SQLite finds the
+/// number of the last event; all of it is undone then.
+const NEW_EVENT: &str = "INSERT INTO events (run_id, seq, at, kind, body) SELECT id, event_seq, {now}, $2, {body}
+    FROM {changed} ON CONFLICT DO NOTHING";
 
 impl Statements {
-    /// Writes an event of a run that the main statement changes; none if the run has another fence, if that is said.
-    pub(super) fn add_event(&mut self, run: &str, fence: Option<i64>, kind: &str, body: &Value) {
+    /// Writes an event of a run that the main statement changes.
+    pub(super) fn add_event(&mut self, run: &str, kind: &str, body: &Value) {
         self.touched.add(run);
-        let text = NEW_EVENT.replace("{body}", "$3") + " AND fence = COALESCE($4, fence)";
-        self.add(&text, [run.into(), kind.into(), body.to_string().into(), fence.into()]);
+        self.add(&NEW_EVENT.replace("{body}", "$3"), [run.into(), kind.into(), body.to_string().into()]);
     }
 
     /// Writes an event that tells of the attempt that the main statement begins, and whose it is.

@@ -1,6 +1,6 @@
 //! Outputs kept on the data root, what loads have committed, and what steps did: what a later attempt need not do again.
 
-use super::statements::{Bound, Statements};
+use super::statements::Statements;
 use super::{Lease, Store, StoreError, Tx, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,13 +62,13 @@ pub struct Told {
 }
 
 impl Told {
-    const STATEMENT: &str =
-        "INSERT INTO told (run_id, step, attempt, fingerprint, figures) SELECT id, $3, attempt, $4, $5 FROM {held}
-         ON CONFLICT (run_id, step) DO UPDATE SET attempt = excluded.attempt, fingerprint = excluded.fingerprint,
-           figures = excluded.figures";
-
-    fn values(&self) -> [Bound; 3] {
-        [(&self.step).into(), (&self.fingerprint).into(), self.figures.to_string().into()]
+    fn add_to(&self, statements: &mut Statements, run: &str) {
+        statements.add(
+            "INSERT INTO told (run_id, step, attempt, fingerprint, figures) SELECT id, $2, attempt, $3, $4 FROM {changed}
+             ON CONFLICT (run_id, step) DO UPDATE SET attempt = excluded.attempt, fingerprint = excluded.fingerprint,
+               figures = excluded.figures",
+            [run.into(), (&self.step).into(), (&self.fingerprint).into(), self.figures.to_string().into()],
+        );
     }
 }
 
@@ -107,16 +107,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn keep(&self, lease: &Lease, kept: &KeptOutput) -> Result<(), StoreError> {
-        let mut statements = self.statements();
-        self.add_if_held(
-            &mut statements,
-            lease,
+        let mut statements = self.if_held(lease);
+        statements.add(
             "INSERT INTO kept (run_id, step, output, fingerprint, path, row_count, bytes, checksum, created_at)
-             SELECT id, $3, $4, $5, $6, $7, $8, $9, {now} FROM {held}
+             SELECT id, $2, $3, $4, $5, $6, $7, $8, {now} FROM {changed}
              ON CONFLICT (run_id, step, output) DO UPDATE SET fingerprint = excluded.fingerprint, path = excluded.path,
                row_count = excluded.row_count, bytes = excluded.bytes, checksum = excluded.checksum,
                created_at = excluded.created_at",
             [
+                (&lease.run).into(),
                 (&kept.step).into(),
                 (&kept.output).into(),
                 (&kept.fingerprint).into(),
@@ -134,16 +133,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn committed(&self, lease: &Lease, told: &Told, receipt: &Value) -> Result<(), StoreError> {
-        let mut statements = self.statements();
-        self.add_if_held(
-            &mut statements,
-            lease,
-            "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) SELECT id, $3, $4, $5, {now} FROM {held}
+        let mut statements = self.if_held(lease);
+        statements.add(
+            "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) SELECT id, $2, $3, $4, {now} FROM {changed}
              ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, receipt = excluded.receipt,
                created_at = excluded.created_at",
-            [(&told.step).into(), (&told.fingerprint).into(), receipt.to_string().into()],
+            [(&lease.run).into(), (&told.step).into(), (&told.fingerprint).into(), receipt.to_string().into()],
         );
-        self.add_if_held(&mut statements, lease, Told::STATEMENT, told.values());
+        told.add_to(&mut statements, &lease.run);
         self.do_if_held(lease, statements).await
     }
 
@@ -152,27 +149,27 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn tell(&self, lease: &Lease, told: &Told) -> Result<(), StoreError> {
-        let mut statements = self.statements();
-        self.add_if_held(&mut statements, lease, Told::STATEMENT, told.values());
+        let mut statements = self.if_held(lease);
+        told.add_to(&mut statements, &lease.run);
         self.do_if_held(lease, statements).await
     }
 
-    /// A statement that writes from the row `{held}` of a run that this lease still holds. `$1` and `$2` are the run and its fence.
-    fn add_if_held<const N: usize>(&self, statements: &mut Statements, lease: &Lease, sql: &str, values: [Bound; N]) {
-        let held = format!(
-            "(SELECT id, attempt FROM runs WHERE id = $1 AND fence = $2 AND state IN ('running', 'cancelling') {}) held WHERE true",
+    /// Statements for a run that this lease still holds: so far only the main one, which finds its `id` and its `attempt`, and
+    /// holds its row.
+    pub(super) fn if_held(&self, lease: &Lease) -> Statements {
+        let mut statements = self.statements();
+        let sql = format!(
+            "SELECT id, attempt FROM runs WHERE id = $1 AND fence = $2 AND state IN ('running', 'cancelling') {}",
             self.dialect.hold()
         );
-        let values = [(&lease.run).into(), lease.fence.into()].into_iter().chain(values);
-        statements.add(&format!("{} RETURNING run_id", sql.replace("{held}", &held)), values);
+        statements.add_main(&sql, [(&lease.run).into(), lease.fence.into()]);
+        statements
     }
 
-    async fn do_if_held(&self, lease: &Lease, statements: Statements) -> Result<(), StoreError> {
-        self.write(async |tx| {
-            let written = tx.change(statements).await?;
-            written.first().map(|_| ()).ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))
-        })
-        .await
+    /// Does what begins with [`Store::if_held`].
+    pub(super) async fn do_if_held(&self, lease: &Lease, statements: Statements) -> Result<(), StoreError> {
+        let held = self.writer.at_once(statements).await?;
+        held.first().map(|_| ()).ok_or_else(|| StoreError::LeaseLost(lease.run.clone()))
     }
 
     /// What a run has kept, in the order in which it was.

@@ -79,6 +79,9 @@ use writer::{Tx, Writer};
 /// How long a call waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// For so long a connection that nobody uses is taken to be there still.
+const SURE: Duration = Duration::from_secs(1);
+
 /// The store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -191,8 +194,15 @@ fn pool(dialect: Dialect, address: &str, size: u32) -> Result<AnyPool, sqlx::Err
         .max_connections(size)
         .acquire_timeout(PATIENCE)
         .after_connect(move |connection, _| Box::pin(prepare(dialect, connection)))
-        // A full disk may leave a connection within a transaction that is over; nobody could begin another one.
-        .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
+        // Each was asked when it was given back; asked again each time, that is a third of all that goes to the database.
+        .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                let there = known.idle_for <= SURE || connection.ping().await.is_ok();
+                // A full disk may leave a connection within a transaction that is over; nobody could begin another one.
+                Ok(there && !connection.is_in_transaction())
+            })
+        })
         .connect_lazy(address)
 }
 

@@ -1,6 +1,7 @@
 //! What becomes of a run: it ends, is tried again, is given back, cancelled or resumed.
 
 use super::read::{fault_json, run_row};
+use super::statements::Statements;
 use super::{AuditRecord, Definition, Lease, Move, RunRow, RunState, Store, StoreError, Tx, millis};
 use crate::pipeline::HookRules;
 use flight_common::Fault;
@@ -95,6 +96,33 @@ impl Store {
         report: &Value,
         audit: &[AuditRecord],
     ) -> Result<RunRow, StoreError> {
+        // As it nearly always is: it runs, and nobody wants to be told.
+        if let Ok(statements) = self.ended(lease, ending, RunState::Running, Some(&HookRules::default()), report, audit)
+            && let Some(row) = self.writer.at_once(statements).await?.first()
+        {
+            return run_row(row);
+        }
+        self.write(async |tx| {
+            let from = self.held(tx, lease).await?;
+            let ended = tx.change(self.ended(lease, ending, from, None, report, audit)?).await?;
+            let row = ended.first().ok_or_else(|| StoreError::no_run(&lease.run))?;
+            self.tell_hooks(tx, row, report).await?;
+            run_row(row)
+        })
+        .await
+    }
+
+    /// What an attempt leaves that has ended so, if its run is in this state, and has these hooks, if they are given.
+    fn ended(
+        &self,
+        lease: &Lease,
+        ending: &Ending,
+        from: RunState,
+        hooks: Option<&HookRules>,
+        report: &Value,
+        audit: &[AuditRecord],
+    ) -> Result<Statements, StoreError> {
+        let to = legal(&lease.run, from, ending.step())?;
         let (attempt_state, event) = ending.names();
         let (fault, delay) = match ending {
             Ending::Failed(fault) => (Some(fault), Duration::ZERO),
@@ -105,40 +133,36 @@ impl Store {
             Some(fault) => json!({"fault": fault, "retry_in_ms": delay.as_millis() as u64}),
             None => json!({}),
         };
-        self.write(async |tx| {
-            let from = self.held(tx, lease).await?;
-            let to = legal(&lease.run, from, ending.step())?;
-            let nobodys = (to == RunState::Cancelling).then_some(NOBODYS_LEASE);
-            let mut statements = self.statements();
-            statements.add_main(
-                "UPDATE runs SET state = $2, owner = $7, lease_until = $8, fault = $3, not_before = {now} + $4,
-                   tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {now} ELSE NULL END,
-                   event_seq = event_seq + 1
-                 WHERE id = $1 RETURNING *, {run}",
-                [
-                    (&lease.run).into(),
-                    to.name().into(),
-                    fault.map(fault_json).into(),
-                    millis(delay).into(),
-                    i64::from(matches!(ending, Ending::Retry(..))).into(),
-                    i64::from(to.is_final()).into(),
-                    nobodys.map(|(owner, _)| owner).into(),
-                    nobodys.map(|(_, until)| until).into(),
-                ],
-            );
-            statements.add(
-                "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
-                 WHERE run_id = $1 AND attempt = (SELECT attempt FROM {changed})",
-                [(&lease.run).into(), attempt_state.into(), report.to_string().into()],
-            );
-            statements.add_event(&lease.run, None, event, &body);
-            statements.add_audit(lease, audit)?;
-            let ended = tx.change(statements).await?;
-            let row = ended.first().ok_or_else(|| StoreError::no_run(&lease.run))?;
-            self.tell_hooks(tx, row, report).await?;
-            run_row(row)
-        })
-        .await
+        let nobodys = (to == RunState::Cancelling).then_some(NOBODYS_LEASE);
+        let mut statements = self.statements();
+        let sql = format!(
+            "UPDATE runs SET state = $2, owner = $7, lease_until = $8, fault = $3, not_before = {{now}} + $4,
+               tries = tries + $5, reuse = 1, ended_at = CASE WHEN $6 = 1 THEN {{now}} ELSE NULL END,
+               event_seq = event_seq + 1
+             WHERE id = $1 AND fence = $9 AND state = '{from}' AND hooks = COALESCE($10, hooks)
+             RETURNING id, attempt, event_seq, hooks, {{run}}"
+        );
+        let values = [
+            (&lease.run).into(),
+            to.name().into(),
+            fault.map(fault_json).into(),
+            millis(delay).into(),
+            i64::from(matches!(ending, Ending::Retry(..))).into(),
+            i64::from(to.is_final()).into(),
+            nobodys.map(|(owner, _)| owner).into(),
+            nobodys.map(|(_, until)| until).into(),
+            lease.fence.into(),
+            hooks.map(|hooks| json!(hooks).to_string()).into(),
+        ];
+        statements.add_main(&sql, values);
+        statements.add(
+            "UPDATE attempts SET state = $2, ended_at = {now}, report = $3
+             WHERE run_id = $1 AND attempt = (SELECT attempt FROM {changed})",
+            [(&lease.run).into(), attempt_state.into(), report.to_string().into()],
+        );
+        statements.add_event(&lease.run, event, &body);
+        statements.add_audit(&lease.run, audit)?;
+        Ok(statements)
     }
 
     /// Notes something that happened in a run.
@@ -146,11 +170,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
     pub async fn note(&self, lease: &Lease, kind: &str, body: &Value) -> Result<(), StoreError> {
-        self.write(async |tx| {
-            self.event_if_held(tx, lease, kind, body, None).await?;
-            Ok(())
-        })
-        .await
+        self.event_if_held(lease, &[RunState::Running, RunState::Cancelling], kind, body, None).await
     }
 
     /// Asks whether the holder of this lease may let a load commit. From here on the load is known to have begun, and the
@@ -177,15 +197,8 @@ impl Store {
         step: &str,
         length: Duration,
     ) -> Result<(), StoreError> {
-        self.write(async |tx| {
-            // From here on nobody can take it: that would change its fence, and so waits for the end of this transaction.
-            let state = self.event_if_held(tx, lease, "committing", &json!({"step": step}), Some(length)).await?;
-            match states.contains(&state) {
-                true => Ok(()),
-                false => Err(StoreError::LeaseLost(lease.run.clone())),
-            }
-        })
-        .await
+        // From here on nobody can take it: that would change its fence, and so waits for the end of this.
+        self.event_if_held(lease, states, "committing", &json!({"step": step}), Some(length)).await
     }
 
     /// Asks for the end of a run. One that waits ends at once, one that runs when its replica has stopped it. One that

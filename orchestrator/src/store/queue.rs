@@ -9,7 +9,7 @@ use super::limits::{Limits, Waiting, waits_for};
 use super::moves::NOBODYS_LEASE;
 use super::packed::{self, BETWEEN_ROWS, BETWEEN_VALUES, Values};
 use super::read::run_row;
-use super::{RunRow, RunState, Store, StoreError, Tx, json, millis};
+use super::{RunRow, RunState, Store, StoreError, Tx, millis};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::sync::{MutexGuard, PoisonError};
@@ -98,11 +98,11 @@ struct Look {
 /// itself, and what is cut has its 200 characters.
 const QUEUE_OF: &str = "substr(services, 1, 200) || pipeline";
 
-/// The columns of a [`Waiting`].
-const WAITING: &str = "id, pipeline, priority, concurrency, origin, of_series, services";
+/// The columns of a [`Waiting`], packed.
+const WAITING: &str = "concat_ws('\u{1f}', id, pipeline, priority, COALESCE(CAST(concurrency AS TEXT), ''), origin,
+    COALESCE(CAST(of_series AS TEXT), ''), services)";
 
-/// Of each queue, this many are looked at where limits hold some of them up, or where as many are wanted: others could go.
-/// Nobody else takes any meanwhile.
+/// Of each queue, this many are looked at where limits hold some of them up: others could go. Nobody else takes any meanwhile.
 const HEAD: usize = 16;
 
 impl Store {
@@ -112,7 +112,7 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn claim(&self, owner: &str, lease: Duration, want: usize, limits: &Limits) -> Result<Taken, StoreError> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.writer.begin_to_take().await?;
         let taken = self.take_next(&mut tx, owner, lease, want, limits).await;
         if taken.as_ref().is_ok_and(|taken| taken.claims.is_empty()) {
             // Nothing is written, and nobody is told of news.
@@ -131,9 +131,6 @@ impl Store {
         want: usize,
         limits: &Limits,
     ) -> Result<Taken, StoreError> {
-        if let Some(lock) = self.dialect.lock_queue() {
-            sqlx::query(lock).execute(tx.at().await?).await?;
-        }
         let Look { under_way, abandoned, mut queues } = self.look(tx, owner).await?;
         let mut claims = Vec::new();
         for id in abandoned.iter().take(want) {
@@ -149,7 +146,7 @@ impl Store {
         }
         let want = want.min(room);
         // One more tells whether others wait. There are few lengths, so that the statements stay prepared.
-        let mut head = if want == 1 { 2 } else { HEAD.max(want + 1) };
+        let mut head = (want + 1).next_power_of_two();
         let (mut waiting, mut seen) = (Vec::new(), Vec::new());
         let choice = loop {
             let choice = choose(&waiting, &queues, &under_way, limits, &self.turns(), want);
@@ -180,13 +177,13 @@ impl Store {
     /// As [`Store::ping`].
     pub async fn waits_for(&self, id: &str, limits: &Limits) -> Result<Option<String>, StoreError> {
         let sql = format!(
-            "SELECT {WAITING}, not_before - {{now}} AS pause, CASE WHEN {OVERTAKES} THEN 1 ELSE 0 END AS overtakes
+            "SELECT {WAITING} AS run, not_before - {{now}} AS pause, CASE WHEN {OVERTAKES} THEN 1 ELSE 0 END AS overtakes
              FROM runs r WHERE state = 'queued' AND id = $1"
         );
         let Some(row) = sqlx::query(self.sql(&sql)).bind(id).fetch_optional(&self.reader).await? else {
             return Ok(None);
         };
-        let (run, pause) = (waiting(&row)?, row.try_get::<i64, _>("pause")?);
+        let (run, pause) = (waiting_row(&row)?, row.try_get::<i64, _>("pause")?);
         if pause > 0 {
             return Ok(Some(format!("its next attempt is due in {} s", pause.unsigned_abs().div_ceil(1000))));
         }
@@ -195,10 +192,10 @@ impl Store {
             return Ok(Some(format!("an earlier run of the schedule {schedule} waits for its next attempt")));
         }
         let sql = format!(
-            "SELECT {WAITING} FROM runs {{along runs_under_way}} WHERE state IN ('running', 'cancelling') AND id <> $1"
+            "SELECT {WAITING} AS run FROM runs {{along runs_under_way}} WHERE state IN ('running', 'cancelling') AND id <> $1"
         );
         let under_way = sqlx::query(self.sql(&sql)).bind(id).fetch_all(&self.reader).await?;
-        let under_way = under_way.iter().map(waiting).collect::<Result<Vec<_>, _>>()?;
+        let under_way = under_way.iter().map(waiting_row).collect::<Result<Vec<_>, _>>()?;
         Ok(waits_for(&run, &under_way, limits))
     }
 
@@ -207,15 +204,9 @@ impl Store {
     }
 
     async fn look(&self, tx: &mut Tx, owner: &str) -> Result<Look, StoreError> {
-        let mut statements = self.statements();
-        let under_way = format!(
-            "SELECT {WAITING}, CASE WHEN lease_until < {{now}} AND owner <> $1 THEN 1 ELSE 0 END AS abandoned
-             FROM runs {{along runs_under_way}} WHERE state IN ('running', 'cancelling')"
-        );
-        statements.add(&under_way, [owner.into()]);
         // Steps from the head of a queue to that of the next along the index, however long they are. (PostgreSQL may keep a plan
         // from when they were empty: as a join, or for `MIN`, it would read all of them.)
-        let queues = format!(
+        let sql = format!(
             "WITH RECURSIVE heads (id) AS (
                SELECT (SELECT id FROM runs {{along runs_queued}} WHERE state = 'queued'
                        ORDER BY {QUEUE_OF}, priority DESC, id LIMIT 1)
@@ -224,27 +215,32 @@ impl Store {
                          AND {QUEUE_OF} > (SELECT {QUEUE_OF} FROM runs WHERE id = heads.id)
                        ORDER BY {QUEUE_OF}, priority DESC, id LIMIT 1)
                FROM heads WHERE heads.id IS NOT NULL
-             ) SELECT string_agg(
-                 (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id, services, {QUEUE_OF}) FROM runs WHERE id = heads.id),
-                 '{BETWEEN_ROWS}') AS queues
-             FROM heads WHERE heads.id IS NOT NULL"
+             ) SELECT
+               (SELECT string_agg(
+                  concat_ws('{BETWEEN_VALUES}', CASE WHEN lease_until < {{now}} AND owner <> $1 THEN 1 ELSE 0 END, {WAITING}),
+                  '{BETWEEN_ROWS}')
+                FROM runs {{along runs_under_way}} WHERE state IN ('running', 'cancelling')) AS under_way,
+               (SELECT string_agg(
+                  (SELECT concat_ws('{BETWEEN_VALUES}', pipeline, priority, id, services, {QUEUE_OF}) FROM runs WHERE id = heads.id),
+                  '{BETWEEN_ROWS}')
+                FROM heads WHERE heads.id IS NOT NULL) AS queues"
         );
-        statements.add(&queues, []);
-        let mut seen = tx.each(statements).await?.into_iter();
+        let mut statements = self.statements();
+        statements.add(&sql, [owner.into()]);
         let mut look = Look::default();
-        for row in seen.next().unwrap_or_default() {
-            let run = waiting(&row)?;
-            if row.try_get::<i64, _>("abandoned")? != 0 {
-                look.abandoned.push(run.id.clone());
+        for row in tx.each(statements).await?.iter().flatten() {
+            let (under_way, queues): (Option<String>, Option<String>) =
+                (row.try_get("under_way")?, row.try_get("queues")?);
+            for mut values in under_way.iter().flat_map(|runs| packed::rows(runs)) {
+                let (abandoned, run) = (values.number()?, waiting(values)?);
+                if abandoned != 0 {
+                    look.abandoned.push(run.id.clone());
+                }
+                look.under_way.push(run);
             }
-            look.under_way.push(run);
+            look.queues = queues.iter().flat_map(|queues| packed::rows(queues)).map(queue).collect::<Result<_, _>>()?;
         }
         look.abandoned.sort_unstable();
-        if let Some(row) = seen.next().unwrap_or_default().pop()
-            && let Some(queues) = row.try_get::<Option<String>, _>("queues")?
-        {
-            look.queues = packed::rows(&queues).map(queue).collect::<Result<_, _>>()?;
-        }
         Ok(look)
     }
 
@@ -269,7 +265,7 @@ impl Store {
     async fn waiting(&self, tx: &mut Tx, queues: &[Queue], head: usize) -> Result<Vec<Waiting>, StoreError> {
         // As an argument, the limit would make SQLite plan anew each time; so it is with the others in this folder.
         let sql = format!(
-            "SELECT {WAITING} FROM runs r {{along runs_queued}}
+            "SELECT {WAITING} AS run FROM runs r {{along runs_queued}}
              WHERE state = 'queued' AND {QUEUE_OF} = $1 AND not_before <= {{now}}
                AND (of_series IS NULL OR of_series > (
                  SELECT COUNT(*) FROM runs u {{along runs_under_way}}
@@ -283,7 +279,7 @@ impl Store {
             let mut statements = self.statements();
             some.iter().for_each(|queue| statements.add(&sql, [(&queue.name).into()]));
             for row in tx.each(statements).await?.iter().flatten() {
-                all.push(waiting(row)?);
+                all.push(waiting_row(row)?);
             }
         }
         Ok(all)
@@ -306,7 +302,8 @@ impl Store {
                started_at = COALESCE(started_at, {{now}}), event_seq = event_seq + 1,
                paused_ms = paused_ms + COALESCE({{now}} - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1), 0)
              WHERE id = $1 AND state = '{state}'
-             RETURNING *, {{run}}, (SELECT body FROM definitions WHERE hash = definition) AS body"
+             RETURNING id, attempt, event_seq, fence, tries, reuse, traceparent, {{run}},
+               (SELECT body FROM definitions WHERE hash = definition) AS body"
         );
         let now_in = if cancelling { "cancelling" } else { "running" };
         let mut statements = self.statements();
@@ -370,18 +367,19 @@ fn queue(mut values: Values<'_>) -> Result<Queue, StoreError> {
     Ok(Queue { pipeline, priority, id, services: values.json("services")?, name: values.text()?.to_owned() })
 }
 
-fn waiting(row: &AnyRow) -> Result<Waiting, StoreError> {
-    let most = |column: &str| -> Result<Option<usize>, StoreError> {
-        let most: Option<i64> = row.try_get(column)?;
-        Ok(most.and_then(|most| usize::try_from(most).ok()))
-    };
+fn waiting_row(row: &AnyRow) -> Result<Waiting, StoreError> {
+    waiting(Values::of(row.try_get("run")?))
+}
+
+fn waiting(mut values: Values<'_>) -> Result<Waiting, StoreError> {
+    let most = |most: Option<i64>| most.and_then(|most| usize::try_from(most).ok());
     Ok(Waiting {
-        id: row.try_get("id")?,
-        pipeline: row.try_get("pipeline")?,
-        priority: row.try_get("priority")?,
-        concurrency: most("concurrency")?,
-        series: Waiting::series_of(row.try_get("origin")?),
-        of_series: most("of_series")?,
-        services: json(row, "services")?,
+        id: values.text()?.to_owned(),
+        pipeline: values.text()?.to_owned(),
+        priority: values.number()?,
+        concurrency: most(values.number_or_none()?),
+        series: Waiting::series_of(values.text()?),
+        of_series: most(values.number_or_none()?),
+        services: values.json("services")?,
     })
 }

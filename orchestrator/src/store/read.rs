@@ -8,7 +8,7 @@ use futures::poll;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 use std::pin::pin;
 
@@ -147,7 +147,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] when there is none.
     pub async fn run_of_key(&self, key: &str) -> Result<RunRow, StoreError> {
-        run_of_key(&self.reader, key).await
+        let sql = AssertSqlSafe(format!("SELECT {RUN} FROM runs WHERE idempotency_key = $1"));
+        let row = sqlx::query(sql).bind(key).fetch_optional(&self.reader).await?;
+        run_row(&row.ok_or_else(|| StoreError::NotFound(format!("no run has the idempotency key \"{key}\"")))?)
     }
 
     /// The text that a run runs.
@@ -299,13 +301,6 @@ impl Store {
 pub(super) fn state(row: &AnyRow) -> Result<RunState, StoreError> {
     let name: String = row.try_get("state")?;
     name.parse().map_err(StoreError::Corrupt)
-}
-
-/// As [`Store::run_of_key`], asked there.
-pub(super) async fn run_of_key(at: impl Executor<'_, Database = Any>, key: &str) -> Result<RunRow, StoreError> {
-    let sql = AssertSqlSafe(format!("SELECT {RUN} FROM runs WHERE idempotency_key = $1"));
-    let row = sqlx::query(sql).bind(key).fetch_optional(at).await?;
-    run_row(&row.ok_or_else(|| StoreError::NotFound(format!("no run has the idempotency key \"{key}\"")))?)
 }
 
 /// The [`RUN`] of a row.

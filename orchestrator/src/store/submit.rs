@@ -1,10 +1,10 @@
 //! A run enters, once: a repeated request with the same key finds the run that the first one made.
 
-use super::read::{run_of_key, run_row};
-use super::{Definition, RunRow, Store, StoreError, Tx};
+use super::read::run_row;
+use super::{Definition, RunRow, Store, StoreError};
 use crate::pipeline::HookRules;
 use serde_json::{Value, json};
-use sqlx::{Any, Executor, Row};
+use sqlx::Row;
 use std::collections::BTreeMap;
 
 /// A run to queue.
@@ -59,18 +59,6 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] when the key was used for another pipeline, version or parameters.
     pub async fn submit(&self, new: &NewRun) -> Result<Submitted, StoreError> {
-        self.write(async |tx| self.submit_in(tx, new).await).await
-    }
-
-    /// How many runs of its pipeline may be under way beside a run, if it has a say in that.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] when there is no such run.
-    pub async fn concurrency_of(&self, run: &str) -> Result<Option<i64>, StoreError> {
-        concurrency_of(&self.reader, run).await
-    }
-
-    async fn submit_in(&self, tx: &mut Tx, new: &NewRun) -> Result<Submitted, StoreError> {
         let mut statements = self.statements();
         statements.add_definition(&new.definition);
         statements.add_main(
@@ -78,7 +66,7 @@ impl Store {
                tries, reuse, not_before, created_at, fence, traceparent, idempotency_key, submitted_by, origin, event_seq,
                params, hooks, scheduled_at, of_series)
              VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, 0, 0, 0, 0, {now}, 0, $9, $10, $11, $12, 1, $13, $14, $15, $16)
-             ON CONFLICT (idempotency_key) DO NOTHING RETURNING *, {run}",
+             ON CONFLICT (idempotency_key) DO NOTHING RETURNING id, event_seq, {run}",
             [
                 (&new.id).into(),
                 (&new.pipeline).into(),
@@ -99,14 +87,13 @@ impl Store {
             ],
         );
         let body = json!({"pipeline": new.pipeline, "by": new.submitted_by, "origin": new.origin});
-        // Nothing has happened where there is no such run.
-        statements.add_event(&new.id, None, "queued", &body);
-        if let Some(row) = tx.change(statements).await?.first() {
+        statements.add_event(&new.id, "queued", &body);
+        if let Some(row) = self.writer.at_once(statements).await?.first() {
             return Ok(Submitted { run: run_row(row)?, fresh: true });
         }
         let key = new.idempotency_key.as_deref().unwrap_or_default();
-        let run = run_of_key(tx.at().await?, key).await?;
-        let concurrency = concurrency_of(tx.at().await?, &run.id).await?;
+        let run = self.run_of_key(key).await?;
+        let concurrency = self.concurrency_of(&run.id).await?;
         let same_text = run.definition == new.definition.hash && run.sets == new.sets && run.params == new.params;
         if !same_text || run.priority != new.priority || concurrency != new.concurrency {
             return Err(StoreError::Conflict(format!(
@@ -116,10 +103,14 @@ impl Store {
         }
         Ok(Submitted { run, fresh: false })
     }
-}
 
-/// As [`Store::concurrency_of`], asked there.
-async fn concurrency_of(at: impl Executor<'_, Database = Any>, id: &str) -> Result<Option<i64>, StoreError> {
-    let row = sqlx::query("SELECT concurrency FROM runs WHERE id = $1").bind(id).fetch_optional(at).await?;
-    Ok(row.ok_or_else(|| StoreError::no_run(id))?.try_get(0)?)
+    /// How many runs of its pipeline may be under way beside a run, if it has a say in that.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such run.
+    pub async fn concurrency_of(&self, run: &str) -> Result<Option<i64>, StoreError> {
+        let row =
+            sqlx::query("SELECT concurrency FROM runs WHERE id = $1").bind(run).fetch_optional(&self.reader).await?;
+        Ok(row.ok_or_else(|| StoreError::no_run(run))?.try_get(0)?)
+    }
 }

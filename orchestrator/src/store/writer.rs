@@ -164,8 +164,17 @@ impl Writer {
 
     /// Begins to write, perhaps among others who do.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin_as(self.dialect.begin()).await
+    }
+
+    /// Begins to take runs from the queue: nobody else does meanwhile.
+    pub async fn begin_to_take(&self) -> Result<Tx, StoreError> {
+        self.begin_as(self.dialect.begin_to_take()).await
+    }
+
+    async fn begin_as(&self, words: &'static str) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return Ok(Tx::of(Place::Own(self.own().await?)));
+            return Ok(Tx::of(Place::Own(self.pool.begin_with(words).await?)));
         }
         let mut turn = self.turn().await?;
         if turn.open.as_ref().is_some_and(|shared| shared.given_up) {
@@ -185,7 +194,7 @@ impl Writer {
     /// reads, or takes long.
     pub async fn begin_alone(&self) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return Ok(Tx::of(Place::Own(self.own().await?)));
+            return self.begin().await;
         }
         let mut turn = self.turn().await?;
         let turn = apart(async move {
@@ -195,9 +204,34 @@ impl Writer {
         self.first(turn.await?).await
     }
 
+    /// Does all of these, as [`Tx::change`] does, and nothing else: if the main one changes nothing, nothing is written. PostgreSQL
+    /// asks for no more than the one statement, in which whatever others write must come from `{changed}`.
+    pub async fn at_once(&self, mut statements: Statements) -> Result<Vec<AnyRow>, StoreError> {
+        if self.dialect.writers() > 1 {
+            let (pool, news) = (self.pool.clone(), self.news.clone());
+            let done = async move {
+                let touched = std::mem::take(&mut statements.touched);
+                let rows = statements.in_one_statement(&mut *pool.acquire().await?).await?;
+                if !rows.is_empty() {
+                    news.tell(touched);
+                }
+                Ok(rows)
+            };
+            return apart(done).await;
+        }
+        let mut tx = self.begin().await?;
+        let done = tx.change(statements).await;
+        self.over(tx, done.as_ref().is_ok_and(|rows| !rows.is_empty())).await?;
+        done
+    }
+
     /// Commits what went well, and undoes what did not. Returns when all that the caller wrote and saw is on the disk.
     pub async fn end<T>(&self, tx: Tx, done: Result<T, StoreError>) -> Result<T, StoreError> {
-        let good = done.is_ok();
+        self.over(tx, done.is_ok()).await?;
+        done
+    }
+
+    async fn over(&self, tx: Tx, good: bool) -> Result<(), StoreError> {
         let news = self.news.clone();
         let ended = async move {
             match tx.place {
@@ -210,16 +244,11 @@ impl Writer {
             }
             Ok(())
         };
-        apart(ended).await?;
-        done
+        apart(ended).await
     }
 
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-
-    async fn own(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.pool.begin_with(self.dialect.begin()).await
     }
 
     async fn turn(&self) -> Result<OwnedMutexGuard<Turn>, StoreError> {
@@ -228,7 +257,12 @@ impl Writer {
     }
 
     async fn first(&self, mut turn: OwnedMutexGuard<Turn>) -> Result<Tx, StoreError> {
-        turn.open = Some(Shared { transaction: self.own().await?, waiting: Vec::new(), members: 1, given_up: false });
+        turn.open = Some(Shared {
+            transaction: self.pool.begin_with(self.dialect.begin()).await?,
+            waiting: Vec::new(),
+            members: 1,
+            given_up: false,
+        });
         turn.count += 1;
         Ok(Tx::of(Place::Shared(Some(Member { turn, begun: true, over: false }))))
     }

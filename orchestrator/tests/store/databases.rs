@@ -1,7 +1,8 @@
 //! Both databases, and what the cases need of them.
 
 use orchestrator::pipeline::HookRules;
-use orchestrator::store::{Claim, Definition, Limits, NewRun, Store};
+use orchestrator::store::{AuditRecord, Claim, Definition, Limits, NewRun, Store};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,4 +89,15 @@ pub async fn kinds(store: &Store, run: &str) -> Vec<String> {
     let events = store.events(run, 0, 100).await.expect("the store answers");
     assert!(events.iter().enumerate().all(|(place, event)| event.seq == place as i64 + 1), "{events:?}");
     events.into_iter().map(|event| event.kind).collect()
+}
+
+/// What a step did in the first attempt of a run.
+pub fn record(run: &str) -> AuditRecord {
+    serde_json::from_value(json!({
+        "at": "2026-03-01T00:00:00Z", "run_id": run, "attempt": 1, "pipeline": "hr", "definition": "d", "arguments": {},
+        "submitted_by": "ann", "origin": "api", "trace_id": null, "id": "a", "step": "numbers", "version": "1",
+        "params": {"dsn": "secret://db"}, "source": null, "status": "done", "rows_in": 1, "rows_out": 2,
+        "columns": ["n Int64"], "duration_ms": 1.5, "counters": {"kept": 2}, "receipt": null, "fault": null,
+    }))
+    .expect("a record")
 }

@@ -1,6 +1,6 @@
 //! What is to be told of the ends of runs, and what is written down with them.
 
-use crate::databases::{Fresh, claim_one, kinds, new_run, on_both};
+use crate::databases::{Fresh, claim_one, kinds, new_run, on_both, record};
 use flight_common::Fault;
 use orchestrator::pipeline::{Hook, HookRules};
 use orchestrator::store::{AuditRecord, Ending, NewRun, Sent, Store};
@@ -79,13 +79,7 @@ async fn what_ran_is_written_down_with_the_end(fresh: Fresh) {
     let store = fresh.store;
     store.submit(&new_run("1", "hr")).await.expect("queued");
     let claim = claim_one(&store, "me").await;
-    let record: AuditRecord = serde_json::from_value(json!({
-        "at": "2026-03-01T00:00:00Z", "run_id": "1", "attempt": 1, "pipeline": "hr", "definition": "d", "arguments": {},
-        "submitted_by": "ann", "origin": "api", "trace_id": null, "id": "a", "step": "numbers", "version": "1",
-        "params": {"dsn": "secret://db"}, "source": null, "status": "done", "rows_in": 1, "rows_out": 2,
-        "columns": ["n Int64"], "duration_ms": 1.5, "counters": {"kept": 2}, "receipt": null, "fault": null,
-    }))
-    .expect("a record");
+    let record = record("1");
     let records = [record.clone(), AuditRecord { id: "b".to_owned(), ..record }];
     store.end_attempt(&claim.lease, &Ending::Done, &json!({}), &records).await.expect("ended");
     assert_eq!(store.audit("1").await.expect("told"), records);

@@ -1,6 +1,6 @@
 //! Leases: who may run what, and what becomes of the runs of a replica that is gone.
 
-use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
+use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both, record};
 use flight_common::Fault;
 use orchestrator::store::{Ending, Limits, NewRun, RunState, Store, StoreError, Told};
 use serde_json::json;
@@ -35,6 +35,10 @@ async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_no
     lost(store.end(&old.lease, &Ending::Done, &json!({})).await.expect_err("fenced off"));
     let told = Told { step: "load".to_owned(), attempt: 0, fingerprint: "f".to_owned(), figures: json!({}) };
     lost(store.committed(&old.lease, &told, &json!({})).await.expect_err("fenced off"));
+    lost(store.write_down(&old.lease, &[record("1")]).await.expect_err("fenced off"));
+    lost(store.end_attempt(&old.lease, &Ending::Done, &json!({}), &[record("1")]).await.expect_err("fenced off"));
+    assert!(store.commits("1").await.expect("told").is_empty() && store.told("1").await.expect("told").is_empty());
+    assert!(store.audit("1").await.expect("told").is_empty());
     assert!(store.heartbeat("old", LEASE).await.expect("it answers").is_empty());
     store.end(&new.lease, &Ending::Done, &json!({})).await.expect("the new one may");
     assert_eq!(kinds(&store, "1").await, ["queued", "started", "taken_over", "done"]);
