@@ -215,7 +215,7 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         Err(fault) => return Ended::before_it_ran(failed(fault)),
     };
     let to_do = plan.nodes.iter().filter(|node| !settled.contains_key(&node.id));
-    match earlier::may_not_go_on(service, claim, to_do).await {
+    match patiently(|| earlier::may_not_go_on(service, claim, to_do.clone())).await {
         Ok(None) => {}
         Ok(Some(fault)) => return Ended::before_it_ran(Ending::Failed(fault)),
         Err(error) => return Ended::before_it_ran(failed(error.into())),

@@ -1,6 +1,7 @@
 //! What earlier attempts of a run have left for the next one.
 
 use super::Service;
+use super::attendant::patiently;
 use super::kept::checked;
 use super::reuse::{Past, Settlement, settle};
 use crate::pipeline::{Plan, PlannedNode};
@@ -18,7 +19,7 @@ pub(super) async fn settled(
     plan: &Plan,
     prints: &[String],
 ) -> Result<HashMap<String, Settled>, Fault> {
-    let mut past = past(service, claim, plan, prints).await?;
+    let mut past = patiently(|| past(service, claim, plan, prints)).await?;
     if past.kept.is_empty() && past.commits.is_empty() {
         return Ok(HashMap::new());
     }

@@ -78,14 +78,16 @@ impl Dialect {
         }
     }
 
-    /// How a transaction begins that takes runs from the queue: one replica at a time chooses, so that limits hold. Until its end
+    /// Lets one replica at a time choose from the queue, so that limits hold; over at the end of the transaction. Until then
     /// PostgreSQL sorts nothing that an index has in order: with statistics from when nobody waited, it would read and sort the whole
     /// queue for each run that is taken.
-    pub fn begin_to_take(self) -> &'static str {
+    pub fn lock_queue(self) -> Option<&'static str> {
         match self {
-            // There is one writer.
-            Self::Sqlite => self.begin(),
-            Self::Postgres => "BEGIN; SET LOCAL enable_sort = off; SELECT pg_advisory_xact_lock(7309940828)",
+            // `BEGIN IMMEDIATE` has done so.
+            Self::Sqlite => None,
+            Self::Postgres => {
+                Some("SELECT CAST(pg_advisory_xact_lock(7309940828) AS TEXT), set_config('enable_sort', 'off', true)")
+            }
         }
     }
 

@@ -194,12 +194,12 @@ fn pool(dialect: Dialect, address: &str, size: u32) -> Result<AnyPool, sqlx::Err
         .max_connections(size)
         .acquire_timeout(PATIENCE)
         .after_connect(move |connection, _| Box::pin(prepare(dialect, connection)))
-        // Each was asked when it was given back; asked again each time, that is a third of all that goes to the database.
+        // Each was asked when it was given back.
         .test_before_acquire(false)
         .before_acquire(|connection, known| {
             Box::pin(async move {
                 let there = known.idle_for <= SURE || connection.ping().await.is_ok();
-                // A full disk may leave a connection within a transaction that is over; nobody could begin another one.
+                // A full disk may leave one to SQLite within a transaction that is over; nobody could begin another one.
                 Ok(there && !connection.is_in_transaction())
             })
         })

@@ -112,7 +112,7 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn claim(&self, owner: &str, lease: Duration, want: usize, limits: &Limits) -> Result<Taken, StoreError> {
-        let mut tx = self.writer.begin_to_take().await?;
+        let mut tx = self.writer.begin().await?;
         let taken = self.take_next(&mut tx, owner, lease, want, limits).await;
         if taken.as_ref().is_ok_and(|taken| taken.claims.is_empty()) {
             // Nothing is written, and nobody is told of news.
@@ -131,6 +131,9 @@ impl Store {
         want: usize,
         limits: &Limits,
     ) -> Result<Taken, StoreError> {
+        if let Some(lock) = self.dialect.lock_queue() {
+            sqlx::query(lock).execute(tx.at().await?).await?;
+        }
         let Look { under_way, abandoned, mut queues } = self.look(tx, owner).await?;
         let mut claims = Vec::new();
         for id in abandoned.iter().take(want) {

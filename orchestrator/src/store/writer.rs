@@ -164,17 +164,8 @@ impl Writer {
 
     /// Begins to write, perhaps among others who do.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        self.begin_as(self.dialect.begin()).await
-    }
-
-    /// Begins to take runs from the queue: nobody else does meanwhile.
-    pub async fn begin_to_take(&self) -> Result<Tx, StoreError> {
-        self.begin_as(self.dialect.begin_to_take()).await
-    }
-
-    async fn begin_as(&self, words: &'static str) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return Ok(Tx::of(Place::Own(self.pool.begin_with(words).await?)));
+            return self.own().await;
         }
         let mut turn = self.turn().await?;
         if turn.open.as_ref().is_some_and(|shared| shared.given_up) {
@@ -194,7 +185,7 @@ impl Writer {
     /// reads, or takes long.
     pub async fn begin_alone(&self) -> Result<Tx, StoreError> {
         if self.dialect.writers() > 1 {
-            return self.begin().await;
+            return self.own().await;
         }
         let mut turn = self.turn().await?;
         let turn = apart(async move {
@@ -205,7 +196,7 @@ impl Writer {
     }
 
     /// Does all of these, as [`Tx::change`] does, and nothing else: if the main one changes nothing, nothing is written. PostgreSQL
-    /// asks for no more than the one statement, in which whatever others write must come from `{changed}`.
+    /// asks for no more than the one statement, in which what others write must come from `{changed}`, unless it does no harm.
     pub async fn at_once(&self, mut statements: Statements) -> Result<Vec<AnyRow>, StoreError> {
         if self.dialect.writers() > 1 {
             let (pool, news) = (self.pool.clone(), self.news.clone());
@@ -249,6 +240,14 @@ impl Writer {
 
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// A transaction of the caller's own. Begun to the end, even if the caller goes away: sqlx takes one for begun when it is told so,
+    /// and would give away a connection on which it is, without anybody to end it.
+    async fn own(&self) -> Result<Tx, StoreError> {
+        let (pool, words) = (self.pool.clone(), self.dialect.begin());
+        let begun = apart(async move { Ok(pool.begin_with(words).await?) });
+        Ok(Tx::of(Place::Own(begun.await?)))
     }
 
     async fn turn(&self) -> Result<OwnedMutexGuard<Turn>, StoreError> {

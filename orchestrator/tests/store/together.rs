@@ -1,13 +1,19 @@
 //! Many callers write at the same time.
 
-use crate::databases::{Fresh, kinds, new_run, on_both, sqlite};
+use crate::databases::{Fresh, LEASE, kinds, new_run, on_both, sqlite};
 use futures::future::join_all;
-use orchestrator::store::{Lease, RunFilter, Store, StoreError};
+use futures::poll;
+use orchestrator::store::{Lease, Limits, RunFilter, Store, StoreError};
 use serde_json::json;
 use std::path::Path;
+use std::pin::pin;
 use tokio::task::JoinSet;
 
-on_both!(those_who_are_refused_leave_the_others_alone, callers_who_go_away_write_all_or_nothing,);
+on_both!(
+    those_who_are_refused_leave_the_others_alone,
+    callers_who_go_away_write_all_or_nothing,
+    callers_who_go_away_as_they_begin_take_nobody_with_them,
+);
 
 async fn queued(store: &Store) -> Vec<String> {
     let page = store.runs(&RunFilter::default(), None, 1000).await.expect("listed");
@@ -63,6 +69,25 @@ async fn callers_who_go_away_write_all_or_nothing(fresh: Fresh) {
     }
     let there = queued(&fresh.store).await;
     assert!(told.iter().all(|id| there.contains(id)), "whoever was told of success has written");
+}
+
+async fn callers_who_go_away_as_they_begin_take_nobody_with_them(fresh: Fresh) {
+    let (store, limits) = (&fresh.store, Limits::default());
+    // So that there are connections.
+    join_all((0..8).map(|_| store.ping())).await;
+    for polls in 1..40 {
+        let mut begins = pin!(store.cancel("nobody's", false, "ann"));
+        let mut takes = pin!(store.claim("me", LEASE, 1, &limits));
+        for _ in 0..polls {
+            let _ = (poll!(&mut begins), poll!(&mut takes));
+            tokio::task::yield_now().await;
+        }
+    }
+    let ids: Vec<String> = (0..40).map(|number| format!("{number:02}")).collect();
+    join_all(ids.iter().map(|id| async { store.submit(&new_run(id, "hr")).await.expect("queued") })).await;
+    // By connections of its own.
+    let other = Store::open(&fresh.url).await.expect("it opens");
+    assert_eq!(queued(&other).await, ids);
 }
 
 /// The transactions in the write-ahead log of this file: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
