@@ -9,11 +9,11 @@ use crate::store::{Limits, Store};
 use crate::tls::Tls;
 use bytesize::ByteSize;
 use clap::Args;
-use flight_common::arguments::{address, count, deadline, duration};
+use flight_common::arguments::{address, age, count, deadline, duration};
 use flight_common::{DataRoot, Fault, FaultKind, StepEnv, params};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -89,7 +89,7 @@ pub struct ServeOptions {
     pub drain: Duration,
 
     /// How long kept outputs are kept after their run has ended.
-    #[arg(long, env = "QUIVER_KEEP_FOR", value_parser = duration, default_value = "7days", value_name = "TIME")]
+    #[arg(long, env = "QUIVER_KEEP_FOR", value_parser = age, default_value = "7days", value_name = "TIME")]
     pub keep_for: Duration,
 
     /// Disk that kept outputs may take.
@@ -97,7 +97,7 @@ pub struct ServeOptions {
     pub keep_size: ByteSize,
 
     /// How long ended runs are remembered, with what happened to them. What they wrote stays.
-    #[arg(long, env = "QUIVER_KEEP_RUNS", value_parser = duration, default_value = "90days", value_name = "TIME")]
+    #[arg(long, env = "QUIVER_KEEP_RUNS", value_parser = age, default_value = "90days", value_name = "TIME")]
     pub keep_runs: Duration,
 
     /// Let hooks of pipelines go to addresses that are not public.
@@ -219,12 +219,58 @@ impl ServeOptions {
         })
     }
 
+    /// Refuses what lets callers in, and what pipelines may only refer to, beneath the data root: whoever may run a pipeline could
+    /// read it, and write it.
+    fn out_of_reach(&self, root: &DataRoot) -> Result<(), Fault> {
+        if !self.tokens || root.is_bucket() {
+            return Ok(());
+        }
+        let connections = std::env::var_os(CONNECTIONS_DIR).map(PathBuf::from);
+        let named = [
+            ("--store", self.store.as_deref().and_then(store_file)),
+            ("--tls-key", self.tls_key.clone()),
+            ("--secrets-dir", self.secrets_dir.clone()),
+            ("--openlineage-api-key-file", self.lineage.openlineage_api_key_file.clone()),
+            (CONNECTIONS_DIR, connections),
+        ];
+        for (option, path) in named.into_iter().filter_map(|(option, path)| Some((option, path?))) {
+            let place = resolved(&path);
+            if place.starts_with(resolved(root.path())) && !place.starts_with(resolved(&root.own_path())) {
+                let lies = format!("{option}: {} lies beneath the data root, {root}", path.display());
+                let help = "there every operator can read and replace it by a pipeline: keep it elsewhere, or give data a folder \
+                            of its own with --data-root";
+                return Err(Fault::denied(lies).help(help));
+            }
+        }
+        Ok(())
+    }
+
     fn tls(&self) -> Result<Option<Tls>, Fault> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Tls::read(certificate, key).map(Some),
             _ => Ok(None),
         }
     }
+}
+
+/// The variable with the folder of connections to databases, which steps read.
+const CONNECTIONS_DIR: &str = "QUIVER_CONNECTIONS_DIR";
+
+/// The file of a store, if it is one.
+fn store_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    Some(PathBuf::from(path.split('?').next().unwrap_or_default()))
+}
+
+/// Where a file is that may not be there yet: folders that are links are taken for what they lead to.
+fn resolved(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = whole.ancestors().find_map(|folder| {
+        let found = folder.canonicalize().ok()?;
+        Some(found.join(whole.strip_prefix(folder).ok()?))
+    });
+    there.unwrap_or(whole)
 }
 
 /// The store of a data root for which no other is named.
@@ -313,6 +359,7 @@ impl Orchestrator {
         steps: Arc<FlightMesh>,
         env: StepEnv,
     ) -> Result<Self, Fault> {
+        options.out_of_reach(&env.data_root)?;
         let store = Store::open(&options.store_url(&env.data_root)?).await?;
         check_limited(&options.max_runs_per_step, runner.planner()).await?;
         let service = Service::new(store, runner, env.data_root.clone(), options.settings()?)?;
@@ -379,6 +426,33 @@ mod tests {
         assert_eq!(kind("0.0.0.0:1", Access::Open, true), Some(FaultKind::Denied));
         assert_eq!(kind("[::]:1", Access::Tokens, false), Some(FaultKind::Denied));
         assert_eq!(kind("10.0.0.1:1", Access::Tokens, true), None);
+    }
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: ServeOptions,
+    }
+
+    #[test]
+    fn what_lets_callers_in_lies_where_no_pipeline_reads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = DataRoot::open(folder.path()).expect("a data root");
+        let beneath = |path: &str| folder.path().join(path).display().to_string();
+        let refused = |words: &[&str]| {
+            let words = ["quiver", "--tls-cert", "c.pem", "--tls-key", "/etc/quiver/key.pem"].iter().chain(words);
+            let command = <Command as clap::Parser>::try_parse_from(words).expect("good options");
+            command.options.out_of_reach(&root).err().map(|fault| fault.kind())
+        };
+        let denied = Some(FaultKind::Denied);
+        assert_eq!(refused(&["--tokens"]), None);
+        assert_eq!(refused(&["--tokens", "--secrets-dir", &beneath("secrets")]), denied);
+        assert_eq!(refused(&["--tokens", "--secrets-dir", &beneath("../secrets")]), None);
+        assert_eq!(refused(&["--tokens", "--store", &format!("sqlite://{}?mode=rwc", beneath("a/b.db"))]), denied);
+        assert_eq!(refused(&["--tokens", "--store", &format!("sqlite:{}", beneath(".quiver/b.db"))]), None);
+        assert_eq!(refused(&["--tokens", "--store", "postgres://h/db"]), None);
+        // Without tokens there is nobody who may do less than all.
+        assert_eq!(refused(&["--secrets-dir", &beneath("secrets")]), None);
     }
 
     #[test]

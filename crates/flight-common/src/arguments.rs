@@ -41,6 +41,17 @@ pub fn deadline(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time for which things are kept: with a unit, as whoever writes a number alone means days, and not seconds.
+///
+/// # Errors
+/// As [`duration`]; that it has no unit.
+pub fn age(text: &str) -> Result<Duration, String> {
+    match text.trim().parse::<f64>() {
+        Ok(number) => Err(format!("{number} of what? Write {number}days or {number}h")),
+        Err(_) => duration(text),
+    }
+}
+
 /// A number of things, of which there must be some.
 ///
 /// # Errors
@@ -79,6 +90,15 @@ mod tests {
         }
         assert!(deadline("0s").is_err() && deadline("0").is_err());
         assert_eq!(deadline("250ms"), Ok(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn a_time_for_which_things_are_kept_has_a_unit() {
+        assert_eq!(age("90days"), Ok(Duration::from_secs(90 * 24 * 3600)));
+        assert_eq!(age("0s"), Ok(Duration::ZERO));
+        for wrong in ["90", "0", "1.5", "soon", ""] {
+            assert!(age(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

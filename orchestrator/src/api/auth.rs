@@ -25,7 +25,9 @@ pub enum Access {
 /// Somebody who calls.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The name of their token.
+    /// The id of their token.
+    pub id: String,
+    /// Its name.
     pub name: String,
     /// What they may do.
     pub role: Role,
@@ -74,7 +76,7 @@ async fn allowed(parts: &Parts, api: &Api, needed: Role) -> Result<Caller, ApiEr
 /// 401 without a good token, where tokens are asked for.
 pub async fn caller(headers: &HeaderMap, api: &Api) -> Result<Caller, ApiError> {
     if api.access() == Access::Open {
-        return Ok(Caller { name: "local".to_owned(), role: Role::Admin });
+        return Ok(Caller { id: String::new(), name: "local".to_owned(), role: Role::Admin });
     }
     let secret = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
     let refuse = |why: &str| {
@@ -82,7 +84,7 @@ pub async fn caller(headers: &HeaderMap, api: &Api) -> Result<Caller, ApiError> 
     };
     let Some(secret) = secret else { return Err(refuse("this call needs a token")) };
     match api.service().store().token(secret).await? {
-        Some(token) => Ok(Caller { name: token.name, role: token.role }),
+        Some(token) => Ok(Caller { id: token.id, name: token.name, role: token.role }),
         None => Err(refuse("this token is unknown, expired or revoked")),
     }
 }
@@ -93,22 +95,31 @@ pub fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
+/// As [`not_by_a_page`].
+pub async fn same_site(State(api): State<Api>, request: Request, next: Next) -> Result<Response, ApiError> {
+    not_by_a_page(api.access(), request.headers(), request.uri())?;
+    Ok(next.run(request).await)
+}
+
 /// Refuses what a browser was made to send by a web page of somebody else, be it by a name that was bound to this
 /// address meanwhile.
-pub async fn same_site(State(api): State<Api>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let headers = request.headers();
+///
+/// # Errors
+/// [`flight_common::FaultKind::Denied`] for that.
+pub fn not_by_a_page(access: Access, headers: &HeaderMap, uri: &http::Uri) -> Result<(), Fault> {
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-    let host = text(header::HOST).or(request.uri().authority().map(http::uri::Authority::as_str));
-    if api.access() == Access::Open && !host.is_some_and(is_loopback) {
+    let host = text(header::HOST).or(uri.authority().map(http::uri::Authority::as_str));
+    if access == Access::Open && !host.is_some_and(is_loopback) {
         let refused = "without tokens, this address may only be called as localhost";
-        return Err(Fault::denied(refused).help("call it by its loopback address, or turn tokens on").into());
+        return Err(Fault::denied(refused).help("call it by its loopback address, or turn tokens on"));
     }
     if let Some(origin) = text(header::ORIGIN)
         && origin.split_once("://").map(|(_, rest)| rest) != host
     {
-        return Err(Fault::denied(format!("a page of {origin} may not call this")).into());
+        let help = "a proxy in front must pass on the `Host` that it was asked for";
+        return Err(Fault::denied(format!("a page of {origin} may not call this")).help(help));
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 /// Whether a `Host` is a name of this machine for itself.

@@ -40,7 +40,7 @@ mod seats;
 mod steps;
 mod tokens;
 
-pub use auth::Access;
+pub use auth::{Access, not_by_a_page};
 pub use health::{Part, Readiness, Version};
 pub use listen::ApiServer;
 pub use problem::{PipelineProblem, ProblemDetails};
@@ -119,7 +119,7 @@ impl Api {
 
     /// A place among those whose answers take long.
     fn seat(&self, caller: &Caller) -> Result<Seat, Fault> {
-        self.0.seats.take(&caller.name)
+        self.0.seats.take(&caller.id)
     }
 
     /// All routes.

@@ -17,7 +17,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Somebody who calls.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The name of their token.
+    /// The id of their token: by it they are told from others.
+    pub id: String,
+    /// Its name.
     pub name: String,
     role: Role,
 }
@@ -29,13 +31,13 @@ impl Caller {
     /// [`flight_common::FaultKind::Unauthenticated`] without a good token, where tokens are asked for.
     pub async fn of(headers: &HeaderMap, access: Access, store: &Store) -> Result<Self, Fault> {
         if access == Access::Open {
-            return Ok(Self { name: "local".to_owned(), role: Role::Admin });
+            return Ok(Self { id: String::new(), name: "local".to_owned(), role: Role::Admin });
         }
         let help = "send `authorization: Bearer TOKEN`, or authenticate with any name and the token as its password";
         let secret = headers.get(header::AUTHORIZATION).and_then(|value| secret(value.to_str().ok()?));
         let secret = secret.ok_or_else(|| Fault::unauthenticated("this call needs a token").help(help))?;
         match store.token(&secret).await? {
-            Some(token) => Ok(Self { name: token.name, role: token.role }),
+            Some(token) => Ok(Self { id: token.id, name: token.name, role: token.role }),
             None => Err(Fault::unauthenticated("this token is unknown, expired or revoked").help(help)),
         }
     }

@@ -205,7 +205,7 @@ impl Calls {
         if descriptor.path.is_empty() {
             let (command, _) = StepCommand::read(&descriptor.cmd)?;
             let (step, client) = self.0.steps.server_of(&command.step).await?;
-            let client = self.0.exchanges.server_of(&step, &command, &caller.name)?.unwrap_or(client);
+            let client = self.0.exchanges.server_of(&step, &command, &caller.id)?.unwrap_or(client);
             return Ok(stream::iter(client.relay_action(action).await?.into_iter().map(Ok)).boxed());
         }
         let status = match self.0.service.cancel(&run_of(&descriptor.path)?, &caller.name).await {

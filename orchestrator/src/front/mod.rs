@@ -18,7 +18,7 @@ mod sql;
 mod submit;
 mod upload;
 
-use crate::api::Access;
+use crate::api::{Access, not_by_a_page};
 use crate::mesh::FlightMesh;
 use crate::service::Service;
 use crate::tls::Tls;
@@ -127,8 +127,8 @@ impl Inner {
             return Ok((client.on_its_own_connection(1), None));
         }
         let tie = match method == "DoGet" && !command.output.is_empty() {
-            true => self.exchanges.rejoin(&step, command, &caller.name)?,
-            false => self.exchanges.join(&step, command, &caller.name, &client)?,
+            true => self.exchanges.rejoin(&step, command, &caller.id)?,
+            false => self.exchanges.join(&step, command, &caller.id, &client)?,
         };
         Ok((tie.client.clone(), Some(tie)))
     }
@@ -184,9 +184,11 @@ impl tower::Service<Request<Body>> for Front {
         // Where nothing is exported there is no trace to join.
         let _ = span.set_parent(telemetry::extract(request.headers()));
         async move {
-            let answered = match method.as_str() {
-                "DoExchange" | "DoGet" | "DoPut" => front.streaming(&method, request).await,
-                _ => front.unary(&method, request).await,
+            let by_a_page = not_by_a_page(front.inner.access, request.headers(), request.uri());
+            let answered = match (by_a_page, method.as_str()) {
+                (Err(refused), _) => Err(refused),
+                (Ok(()), "DoExchange" | "DoGet" | "DoPut") => front.streaming(&method, request).await,
+                (Ok(()), _) => front.unary(&method, request).await,
             };
             Ok(answered.unwrap_or_else(|fault| tonic::Status::from(fault).into_http()))
         }

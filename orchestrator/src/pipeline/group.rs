@@ -6,6 +6,7 @@ use super::step::{FOR_EACH, Item, Reference};
 use super::values::{refuse_unknown, wrong_type};
 use super::yaml::{Entry, Node, Yaml};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -46,6 +47,8 @@ const MOST_AT_ONCE: u64 = 100;
 const OF_FILES: [&str; 4] = ["path", "name", "stem", "folder"];
 /// Characters of an item that become part of an id.
 const LONGEST_LABEL: usize = 64;
+/// Characters of the stem of a file beside a hash.
+const LONGEST_STEM: usize = 40;
 
 impl Group {
     /// Reads what repeats the steps of `id`. What is wrong with it is added to `problems`.
@@ -153,9 +156,9 @@ impl Group {
     pub(super) fn all(&self, files: Option<&[String]>) -> Vec<(String, Item)> {
         let (labels, items): (Vec<String>, Vec<Item>) = match (&self.items, files) {
             (Items::Files(_), None) => return vec![("?".to_owned(), self.awaited())],
-            (Items::Files(_), Some(files)) => {
-                let stem = |path: &String| Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into();
-                files.iter().map(|path| (stem(path), self.of_file(path))).unzip()
+            (Items::Files(pattern), Some(files)) => {
+                let by_stem = tells_stems_apart(pattern.text().unwrap_or_default());
+                return files.iter().map(|path| (label_of_file(path, by_stem), self.of_file(path))).collect();
             }
             (Items::List(list), _) => {
                 let label = |item: &Yaml| match item.to_json() {
@@ -169,18 +172,42 @@ impl Group {
     }
 }
 
-/// What items are called in ids: by what they are, if all of that can be part of an id and tells them apart; else they are
-/// counted from 1.
+/// What the items of a list are called in ids: by what they are, if all of that can be part of an id and tells them apart; else
+/// they are counted from 1.
 fn labelled(labels: Vec<String>) -> Vec<String> {
-    let usable = |label: &String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-        !label.is_empty() && label.len() <= LONGEST_LABEL && label.chars().all(plain)
-    };
     let apart = labels.iter().collect::<HashSet<_>>().len() == labels.len();
-    if apart && labels.iter().all(usable) {
+    if apart && labels.iter().all(|label| is_usable(label)) {
         return labels;
     }
     (1..=labels.len()).map(|place| place.to_string()).collect()
+}
+
+/// What a file is called in ids: by its stem, if that can be part of one and the pattern lets no two files have the same; else
+/// with the hash of its path. No other file has a say in it: whichever come or go between two attempts of a run, what was done
+/// for this one is found again.
+fn label_of_file(path: &str, by_stem: bool) -> String {
+    let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy();
+    if by_stem && is_usable(&stem) {
+        return stem.into_owned();
+    }
+    let plain: String = stem.chars().map(|c| if is_plain(c) { c } else { '_' }).take(LONGEST_STEM).collect();
+    let hash = Sha256::digest(path).iter().take(5).map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("{plain}-{hash}")
+}
+
+/// Whether files that match a pattern have different stems: those of one folder do, if they have the same ending.
+fn tells_stems_apart(pattern: &str) -> bool {
+    let fixed = |text: &str| !text.contains(['*', '?', '[']);
+    let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    fixed(folder) && name.rsplit_once('.').is_some_and(|(_, ending)| fixed(ending))
+}
+
+fn is_usable(label: &str) -> bool {
+    !label.is_empty() && label.len() <= LONGEST_LABEL && label.chars().all(is_plain)
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-.".contains(c)
 }
 
 /// Refuses a group whose items have the name of a parameter.

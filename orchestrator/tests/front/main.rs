@@ -171,6 +171,23 @@ async fn what_is_wrong_is_told_when_it_is_submitted_or_when_it_fails() {
     door.orchestrator.stop().await;
 }
 
+#[tokio::test]
+async fn no_web_page_makes_a_browser_call() {
+    let mut door = Door::open().await;
+    let mut request = tonic::Request::new(FlightDescriptor::new_cmd("{}"));
+    request.metadata_mut().insert("origin", "https://evil.example".parse().expect("a header"));
+    let refused = door.client.poll_flight_info(request).await.expect_err("a page of somebody else");
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+    // By a name that was bound to this address meanwhile.
+    let url = format!("http://{}", door.orchestrator.front());
+    let named = Channel::from_shared(url).expect("a URL").origin("http://evil.example".parse().expect("an origin"));
+    let mut client = FlightServiceClient::new(named.connect().await.expect("it is open"));
+    let ticket = Ticket { ticket: "runs/1/read".into() };
+    let refused = client.do_get(ticket).await.expect_err("another name");
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+    door.orchestrator.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_broken_off_leaves_what_was_there() {
     let mut door = Door::open().await;

@@ -2,6 +2,7 @@
 
 use super::steps::{only, planned, planner_at, told};
 use orchestrator::pipeline::{self, Arguments, Plan, Problems, Source};
+use std::collections::HashSet;
 
 fn ids(plan: &Plan) -> Vec<&str> {
     plan.nodes.iter().map(|node| node.id.as_str()).collect()
@@ -165,6 +166,26 @@ async fn files_that_match_are_the_items() {
     assert_eq!(plan.nodes.len(), 0);
     let problems = with_files(&["in/a.csv"], &FILES.replace("in/*", "../*")).await.expect_err("outside");
     assert_eq!(problems.iter().next().map(|one| one.code), Some("denied"), "{problems}");
+}
+
+#[tokio::test]
+async fn what_a_file_is_called_depends_on_no_other_file() {
+    let named = async |files: &[&str], pattern: &str| {
+        let plan = with_files(files, &FILES.replace("in/*.csv", pattern)).await.expect("good");
+        ids(&plan).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let files = ["in/a.csv", "in/b b.csv", "in/2025/a.csv", "in/2026/a.csv", "in/2026/a.txt"];
+    for pattern in ["in/*.csv", "in/**/*.csv", "in/202?/a.*", "in/**/a*"] {
+        let all = named(&files, pattern).await;
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{all:?}");
+        for file in files {
+            // One of them alone may not match.
+            if let Ok(plan) = with_files(&[file], &FILES.replace("in/*.csv", pattern)).await {
+                assert!(all.contains(&ids(&plan)[0].to_owned()), "{pattern}, {file}: {:?} of {all:?}", ids(&plan));
+            }
+        }
+    }
+    assert_eq!(named(&files[..2], "in/*.csv").await, ["read[a]", "read[b_b-7242dc3738]"]);
 }
 
 #[tokio::test]

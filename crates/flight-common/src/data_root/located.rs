@@ -44,9 +44,8 @@ impl DataRoot {
             return Err(refuse(fault.help("add the name of a file, such as report.csv")));
         }
         // Some file systems take letters of either case for the same.
-        let first = relative.iter().next().unwrap_or_default();
-        if first.eq_ignore_ascii_case(OWN_FOLDER) {
-            let fault = Fault::denied(format!("{OWN_FOLDER} is the orchestrator's own folder"));
+        if relative.iter().any(|name| name.eq_ignore_ascii_case(OWN_FOLDER)) {
+            let fault = Fault::denied(format!("{OWN_FOLDER} is the own folder of an orchestrator"));
             return Err(refuse(fault.help("what a run has kept is read by its API")));
         }
         Ok(relative)

@@ -223,8 +223,9 @@ fn sources_of(plan: &Plan, place: usize) -> Vec<usize> {
 fn inputs(node: &PlannedNode, step: &StepOutcome) -> Vec<Value> {
     let columns = node.outputs.first().map_or_else(Vec::new, |(_, schema)| fields(schema.fields()));
     let read = facet("1-0-0/InputStatisticsInputDatasetFacet", json!({"rowCount": step.rows_out}));
-    // Of several files together the rows are known, not those of each.
-    let figures = if node.datasets.len() == 1 { json!({"inputStatistics": read}) } else { json!({}) };
+    // Of several files together the rows are known, not those of each; of a step that was not done again perhaps none.
+    let known = node.datasets.len() == 1 && (step.status != Status::Reused || step.rows_out > 0);
+    let figures = if known { json!({"inputStatistics": read}) } else { json!({}) };
     let named = node.datasets.iter().map(|dataset| with_facets(dataset, &columns, "inputFacets", figures.clone()));
     named.collect()
 }
