@@ -26,6 +26,7 @@ mod outbound;
 pub mod pipeline;
 pub mod run;
 pub mod schedule;
+mod seats;
 pub mod serve;
 pub mod service;
 pub mod store;

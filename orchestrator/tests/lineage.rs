@@ -140,6 +140,28 @@ async fn a_failed_run_says_why_once_its_last_attempt_has_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cancelled_between_two_attempts_is_told_to_be_over() {
+    let (house, receiver) = (House::new(), Receiver::start(good).await);
+    let replica = Replica::start(&house, &receiver.url).await;
+    let body = RUNS.replace("rows: 1000", "rows: 1000, needs: no");
+    let body = format!("retry: {{attempts: 2, first: 60s, longest: 60s}}\n{body}");
+    let submission = Submission { pipeline: Some("sums".to_owned()), body, ..Submission::default() };
+    let run = replica.service.submit(submission).await.expect("a good pipeline").run.id;
+    receiver.until(|events| said(events).iter().any(|said| said == "FAIL sums.n")).await;
+    let cancelled = async {
+        // Its attempt may not have ended yet.
+        while replica.service.store().run(&run).await.expect("a run").state != RunState::Queued {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        replica.service.cancel(&run, "ann").await.expect("it waits")
+    };
+    let row = tokio::time::timeout(SOON, cancelled).await.expect("it waits for another attempt");
+    assert_eq!((row.state, row.attempt), (RunState::Cancelled, 1));
+    let events = receiver.until(|events| said(events).iter().any(|said| said == "ABORT sums")).await;
+    assert_eq!(events.last().expect("an event").json()["run"]["runId"], run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_busy_consumer_is_asked_again_and_told_everything_in_order() {
     let (house, receiver) = (House::new(), Receiver::start(busy_at_first).await);
     let replica = Replica::start(&house, &receiver.url).await;

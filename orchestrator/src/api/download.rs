@@ -1,7 +1,7 @@
 //! Rows of an Arrow IPC stream as files of other formats, made while they are sent.
 
-use super::seats::Seat;
 use crate::format::{Format, RowWriter};
+use crate::seats::Seat;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use axum::body::Body;

@@ -12,7 +12,7 @@
 //! | [`tokens`], [`auth`] | who may call |
 //! | [`health`] | live, ready, version |
 //! | [`problem`] | what went wrong, as RFC 9457 has it |
-//! | [`extract`], [`guard`], [`seats`] | what is taken from requests; limits around all of them, and around those that take long |
+//! | [`extract`], [`guard`] | what is taken from requests; limits around all of them, and around those that take long |
 //! | [`listen`] | the socket, TLS, and an end that drains |
 //!
 //! `docs/openapi.json` is generated from here.
@@ -36,7 +36,6 @@ mod problem;
 mod rows;
 mod runs;
 mod schedules;
-mod seats;
 mod steps;
 mod tokens;
 
@@ -48,6 +47,7 @@ pub use runs::{Comparison, RunDetails};
 pub use schedules::{Backfilled, Times};
 pub use tokens::NewToken;
 
+use crate::seats::{Seat, Seats};
 use crate::service::Service;
 use auth::Caller;
 use axum::Router;
@@ -55,7 +55,6 @@ use axum::response::Redirect;
 use axum::routing::get;
 use flight_common::Fault;
 use problem::PROBLEM;
-use seats::{Seat, Seats};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -102,9 +101,7 @@ struct Inner {
 impl Api {
     /// The API of this service.
     pub fn new(service: Service, access: Access, limits: ApiLimits) -> Self {
-        // Without tokens nobody is told from others.
-        let each = if access == Access::Open { limits.streams } else { limits.streams.div_ceil(2) };
-        let seats = Seats::new(limits.streams, each);
+        let seats = Seats::new("streams, uploads and downloads", limits.streams, access);
         let requests = Semaphore::new(limits.requests);
         Self(Arc::new(Inner { service, access, limits, seats, requests }))
     }

@@ -42,6 +42,14 @@ impl Caller {
         }
     }
 
+    /// Who makes this call: found out before it came to whoever answers it.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Unauthenticated`] if it came another way.
+    pub fn known<T>(request: &tonic::Request<T>) -> Result<Self, Fault> {
+        request.extensions().get::<Self>().cloned().ok_or_else(|| Fault::unauthenticated("nobody is known to call"))
+    }
+
     /// Whether their role reaches as far.
     ///
     /// # Errors

@@ -30,11 +30,6 @@ pub(super) struct Calls(pub(super) Arc<Inner>);
 
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
 
-/// Who calls: found out before the call came here.
-fn caller<T>(request: &Request<T>) -> Result<Caller, Fault> {
-    request.extensions().get::<Caller>().cloned().ok_or_else(|| Fault::unauthenticated("nobody is known to call"))
-}
-
 /// The step that a descriptor calls, to plan it.
 fn command(descriptor: &FlightDescriptor, caller: &Caller) -> Result<StepCommand, Fault> {
     // Planning may touch sources.
@@ -70,7 +65,7 @@ impl FlightService for Calls {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        caller(&request)?.may(Role::Viewer)?;
+        Caller::known(&request)?.may(Role::Viewer)?;
         let wanted = String::from_utf8(request.into_inner().expression.to_vec())
             .map_err(|_| Fault::bad_params("criteria are `runs/<id>`, the name of a pipeline, or nothing"))?;
         let listed = self.0.list(&wanted).await?;
@@ -78,7 +73,7 @@ impl FlightService for Calls {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let caller = caller(&request)?;
+        let caller = Caller::known(&request)?;
         if sql::is_command(&request.get_ref().cmd) {
             return self.0.sql.get_flight_info(request).await;
         }
@@ -95,7 +90,7 @@ impl FlightService for Calls {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let caller = caller(&request)?;
+        let caller = Caller::known(&request)?;
         if sql::is_command(&request.get_ref().cmd) {
             let schema = self.0.sql.get_flight_info(request).await?.into_inner().schema;
             return Ok(Response::new(SchemaResult { schema }));
@@ -113,12 +108,12 @@ impl FlightService for Calls {
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let caller = caller(&request)?;
+        let caller = Caller::known(&request)?;
         Ok(Response::new(self.0.poll(request.get_ref(), &caller).await?))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        caller(&request)?.may(Role::Viewer)?;
+        Caller::known(&request)?.may(Role::Viewer)?;
         if !is_ticket(&request.get_ref().ticket) {
             return self.0.sql.do_get(request).await;
         }
@@ -128,11 +123,12 @@ impl FlightService for Calls {
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
         if request.extensions().get::<IsSql>().is_some() {
-            caller(&request)?.may(Role::Viewer)?;
+            Caller::known(&request)?.may(Role::Viewer)?;
             return self.0.sql.do_put(request).await;
         }
-        caller(&request)?.may(Role::Operator)?;
-        let receipt = self.0.upload(request.into_inner()).await?;
+        let caller = Caller::known(&request)?;
+        caller.may(Role::Operator)?;
+        let receipt = self.0.upload(request.into_inner(), &caller).await?;
         Ok(Response::new(stream::iter([Ok(receipt)]).boxed()))
     }
 
@@ -144,7 +140,7 @@ impl FlightService for Calls {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let caller = caller(&request)?;
+        let caller = Caller::known(&request)?;
         let results = match request.get_ref().r#type.as_str() {
             DESCRIBE => {
                 caller.may(Role::Viewer)?;
@@ -170,7 +166,7 @@ impl FlightService for Calls {
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        caller(&request)?.may(Role::Viewer)?;
+        Caller::known(&request)?.may(Role::Viewer)?;
         let own = [
             (
                 SUBMIT,

@@ -20,6 +20,7 @@ mod upload;
 
 use crate::api::{Access, not_by_a_page};
 use crate::mesh::FlightMesh;
+use crate::seats::Seats;
 use crate::service::Service;
 use crate::tls::Tls;
 use access::Caller;
@@ -41,7 +42,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -63,7 +63,7 @@ pub(crate) struct Inner {
     steps: Arc<FlightMesh>,
     exchanges: Exchanges,
     memory: MemoryBudget,
-    uploads: Semaphore,
+    uploads: Seats,
     sql: sql::Engine,
 }
 
@@ -218,14 +218,14 @@ impl FrontServer {
         tls: Option<&Tls>,
     ) -> Result<Self, Fault> {
         let memory = space.budget().clone();
-        let sql = sql::Engine::new(service.clone(), space)?;
+        let sql = sql::Engine::new(service.clone(), space, access)?;
         let inner = Arc::new(Inner {
             service,
             access,
             steps,
             exchanges: Exchanges::default(),
             memory,
-            uploads: Semaphore::new(upload::UPLOADS),
+            uploads: Seats::new("uploads", upload::UPLOADS, access),
             sql,
         });
         let calls = FlightServiceServer::new(Calls(inner.clone())).max_decoding_message_size(64 << 20);

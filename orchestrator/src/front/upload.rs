@@ -1,6 +1,7 @@
 //! `DoPut` to `datasets/<path>`: rows become a file under the data root, seen once it is whole.
 
 use super::Inner;
+use super::access::Caller;
 use crate::format::{Format, RowWriter};
 use arrow_flight::{FlightData, PutResult};
 use flight_common::wire::decode_messages;
@@ -21,10 +22,8 @@ impl Inner {
     ///
     /// # Errors
     /// Why the file cannot be written; then nothing is seen of it.
-    pub async fn upload(&self, mut messages: Streaming<FlightData>) -> Result<PutResult, Fault> {
-        let _seat = self.uploads.try_acquire().map_err(|_| {
-            Fault::busy("too many uploads are under way").help("come back soon").retry_after(Fault::RETRY_SOON)
-        })?;
+    pub async fn upload(&self, mut messages: Streaming<FlightData>, caller: &Caller) -> Result<PutResult, Fault> {
+        let _seat = self.uploads.take(&caller.id)?;
         let first = messages.message().await.map_err(|status| Fault::from_status(&status))?;
         let first = first.ok_or_else(|| Fault::bad_params("no rows came"))?;
         let path = first.flight_descriptor.as_ref().map(|descriptor| descriptor.path.join("/")).unwrap_or_default();

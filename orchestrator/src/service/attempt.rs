@@ -105,33 +105,41 @@ async fn tell_until_told(
 }
 
 /// The attempt, as it is told of by the lineage of this replica, if it tells any.
-fn lineage<'a>(service: &'a Service, claim: &Claim) -> Option<(&'a Lineage, About)> {
+fn lineage<'a>(service: &'a Service, run: &RunRow) -> Option<(&'a Lineage, About)> {
     let lineage = service.0.lineage.as_ref()?;
     let about = About {
         namespace: lineage.namespace().to_owned(),
-        pipeline: claim.run.pipeline.clone(),
-        run: claim.lease.run.clone(),
-        attempt: claim.run.attempt,
-        trace: claim.traceparent.as_deref().and_then(|parent| parent.split('-').nth(1)).map(str::to_owned),
+        pipeline: run.pipeline.clone(),
+        run: run.id.clone(),
+        attempt: run.attempt,
+        trace: run.trace_id.clone(),
     };
     Some((lineage, about))
 }
 
+/// Tells of a run that was cancelled while it waited: for another attempt, if one was begun.
+pub(super) fn tell_cancelled(service: &Service, run: &RunRow) {
+    count(run);
+    if let Some((lineage, about)) = lineage(service, run).filter(|_| run.attempt > 0) {
+        lineage.tell(about.pipeline(Turn::Abort, Utc::now(), None, Touched::default()));
+    }
+}
+
 fn tell_begin(service: &Service, claim: &Claim) {
-    if let Some((lineage, about)) = lineage(service, claim) {
+    if let Some((lineage, about)) = lineage(service, &claim.run) {
         let turn = if claim.run.attempt == 1 { Turn::Start } else { Turn::Running };
         lineage.tell(about.pipeline(turn, Utc::now(), None, Touched::default()));
     }
 }
 
 fn tell_steps(service: &Service, claim: &Claim, plan: &Plan, report: &RunReport) -> Touched {
-    let Some((lineage, about)) = lineage(service, claim) else { return Touched::default() };
+    let Some((lineage, about)) = lineage(service, &claim.run) else { return Touched::default() };
     about.steps(plan, report, Utc::now()).into_iter().for_each(|event| lineage.tell(event));
     touched_by_all(plan, report)
 }
 
 fn tell_lineage(service: &Service, claim: &Claim, state: RunState, ended: &Ended) {
-    let Some((lineage, about)) = lineage(service, claim) else { return };
+    let Some((lineage, about)) = lineage(service, &claim.run) else { return };
     let turn = match state {
         RunState::Done => Turn::Complete,
         RunState::Failed => Turn::Fail,

@@ -8,7 +8,7 @@ use super::fingerprint::fingerprints;
 use super::{Service, UnderWay};
 use crate::pipeline::{Arguments, Plan, PlannedNode};
 use crate::run::{Figures, RunReport, Status, StepOutcome};
-use crate::store::{AuditRecord, Claim, RunRow, StoreError};
+use crate::store::{AttemptRow, AuditRecord, Claim, RunRow, StoreError};
 use chrono::{DateTime, Utc};
 use flight_common::{compute, passwords};
 use serde::Deserialize;
@@ -60,32 +60,41 @@ async fn lost_ones(service: &Service, claim: &Claim) -> Result<(), String> {
     let said = |error: StoreError| error.to_string();
     let attempts = store.attempts(run).await.map_err(said)?;
     let tried = attempts.iter().rev().filter(|before| before.attempt < claim.run.attempt && before.state != "released");
-    let mut lost: Vec<i64> =
-        tried.take(tries).filter(|before| before.state == "lost").map(|before| before.attempt).collect();
+    let mut lost: Vec<&AttemptRow> = tried.take(tries).filter(|before| before.state == "lost").collect();
     if lost.is_empty() {
         return Ok(());
     }
-    let past = tokio::try_join!(store.told(run), store.commits(run), store.audit(run)).map_err(said)?;
-    let (told, commits, written) = past;
-    lost.retain(|attempt| !written.iter().any(|record| record.attempt == *attempt));
+    let past =
+        tokio::try_join!(store.told(run), store.commits(run), store.kept(run), store.audit(run)).map_err(said)?;
+    let (told, commits, kept, written) = past;
+    lost.retain(|lost| !written.iter().any(|record| record.attempt == lost.attempt));
     let arguments = Arguments { sets: claim.run.sets.clone(), params: claim.run.params.clone() };
     let plan = service.check(&claim.run.pipeline, &claim.definition, &arguments).await;
     let plan = plan.map_err(|problems| problems.to_string())?;
     let prints = fingerprints(&plan);
-    for attempt in lost.into_iter().rev() {
+    for &AttemptRow { attempt, started_at, ended_at, .. } in lost.into_iter().rev() {
         let (now, then) = (Utc::now(), RunRow { attempt, ..claim.run.clone() });
         let records = plan.nodes.iter().zip(&prints).map(|(node, print)| {
             let known =
                 told.iter().find(|told| told.step == node.id && told.fingerprint == *print && told.attempt <= attempt);
             let receipt =
                 commits.iter().find(|done| known.is_some() && done.step == node.id).map(|done| done.receipt.clone());
-            let status = match known {
-                Some(told) if told.attempt == attempt => Status::Done.name(),
-                // What was not noted again may have been begun again.
-                Some(_) if receipt.is_some() => Status::Reused.name(),
+            let mut kept = kept.iter().filter(|kept| kept.step == node.id && kept.fingerprint == *print);
+            // The attempt that begins may have kept it anew.
+            let until = ended_at.unwrap_or(i64::MAX);
+            let kept = kept.find(|kept| {
+                node.outputs.first().is_some_and(|(main, _)| kept.output == *main) && kept.created_at <= until
+            });
+            let status = match (known, kept) {
+                (Some(told), _) if told.attempt == attempt => Status::Done.name(),
+                (_, Some(kept)) if kept.created_at >= started_at => Status::Done.name(),
+                // What was not noted again, and not kept, may have been begun again.
+                (_, Some(_)) => Status::Reused.name(),
+                (Some(_), None) if receipt.is_some() => Status::Reused.name(),
                 _ => AuditRecord::LOST,
             };
             let mut step = StepOutcome::bare(&node.id, &node.step, Status::Cancelled);
+            step.rows_out = kept.map_or(0, |kept| u64::try_from(kept.rows).unwrap_or(0));
             let known = known.filter(|_| status != AuditRecord::LOST);
             let figures = known.and_then(|told| Figures::deserialize(&told.figures).ok());
             figures.into_iter().for_each(|figures| step.remember(figures));

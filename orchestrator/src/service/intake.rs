@@ -1,6 +1,6 @@
 //! Submit, cancel, resume: what people and programs ask of runs.
 
-use super::Service;
+use super::{Service, attempt};
 use crate::pipeline::{self, Arguments, Plan, Problems, RunRules, Source};
 use crate::store::{Changed, Definition, NewRun, Ruled, RunRow, RunState, StoreError, Submitted};
 use flight_common::{Fault, StepDescription, telemetry};
@@ -306,6 +306,10 @@ impl Service {
         let text = self.0.store.definition_of(run).await?;
         let finally = pipeline::has_finally(&Source::new(run, text));
         let row = self.0.store.cancel(run, finally, by).await?;
+        if row.state == RunState::Cancelled {
+            // It waited: no attempt tells.
+            attempt::tell_cancelled(self, &row);
+        }
         self.0.wake.notify_one();
         if let Some(under_way) = self.under_way().get(run) {
             under_way.stop.cancel();

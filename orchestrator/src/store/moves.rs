@@ -207,7 +207,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Illegal`] for a run that has ended already.
     pub async fn cancel(&self, run: &str, finally: bool, by: &str) -> Result<RunRow, StoreError> {
-        self.write(async |tx| {
+        let row = self.write(async |tx| {
             let from = self.locked(tx, run).await?;
             if from != RunState::Cancelling {
                 let attempts =
@@ -236,11 +236,14 @@ impl Store {
                 .await?;
                 self.event(tx, run, to.name(), &json!({"by": by})).await?;
                 self.tell_hooks(tx, &row, &Value::Null).await?;
+                return run_row(&row).map(Some);
             }
-            Ok(())
-        })
-        .await?;
-        self.run(run).await
+            Ok(None)
+        });
+        match row.await? {
+            Some(row) => Ok(row),
+            None => self.run(run).await,
+        }
     }
 
     /// Queues a run again that failed or was cancelled, perhaps with a changed text. With `reuse`, what its earlier

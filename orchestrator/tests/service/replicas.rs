@@ -26,6 +26,7 @@ async fn conditions_find_what_was_done_before_the_replica_died() {
 steps:
   - {id: n, service: numbers, params: {rows: 3000}}
   - {id: s, service: sum, depends_on: n}
+  - {id: k, service: numbers, params: {rows: 20}, checkpoint: true}
   - {id: slow, service: numbers, params: {rows: 10, waits_for: ready.txt}}
   - {id: last, service: numbers, params: {rows: 10}, depends_on: slow,
      when: steps.n.rows_out == 3000 and steps.n.bytes_out > 0 and steps.s.rows_in == 3000}
@@ -36,21 +37,31 @@ finally:
     let run = first.submit(body).await;
     let store = first.service.store();
     let both_are_told = async {
-        while store.told(&run).await.expect("told").len() < 2 {
+        while store.told(&run).await.expect("told").len() < 2 || store.kept(&run).await.expect("told").is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(SOON, both_are_told).await.expect("both end");
+    tokio::time::timeout(SOON, both_are_told).await.expect("they end");
     first.working.abort();
     std::fs::write(house.env.data_root.path().join("ready.txt"), "").expect("written");
     let second = replica(&house, settings()).await;
     second.until(&run, RunState::Done).await;
-    let ended = [("n", "reused"), ("s", "reused"), ("slow", "done"), ("last", "done"), ("none", "skipped")];
+    let ended =
+        [("n", "reused"), ("s", "reused"), ("k", "done"), ("slow", "done"), ("last", "done"), ("none", "skipped")];
     assert_eq!(second.steps(&run).await, pairs(&ended));
     let audit = second.service.store().audit(&run).await.expect("told");
-    let told = |record: &AuditRecord| (record.attempt, record.id.clone(), record.status.clone(), record.rows_in);
-    let told: Vec<_> = audit.iter().map(told).filter(|(_, id, ..)| ["s", "slow"].contains(&id.as_str())).collect();
-    let wanted = [(1, "s", "done", 3000), (1, "slow", "lost", 0), (2, "s", "reused", 3000), (2, "slow", "done", 0)];
+    let told = |record: &AuditRecord| {
+        (record.attempt, record.id.clone(), record.status.clone(), record.rows_in.max(record.rows_out))
+    };
+    let told: Vec<_> = audit.iter().map(told).filter(|(_, id, ..)| ["s", "k", "slow"].contains(&id.as_str())).collect();
+    let wanted = [
+        (1, "s", "done", 3000),
+        (1, "k", "done", 20),
+        (1, "slow", "lost", 0),
+        (2, "s", "reused", 3000),
+        (2, "k", "done", 20),
+        (2, "slow", "done", 10),
+    ];
     assert_eq!(told, wanted.map(|(attempt, id, status, rows)| (attempt, id.to_owned(), status.to_owned(), rows)));
 }
 

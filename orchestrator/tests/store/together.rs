@@ -1,7 +1,7 @@
 //! Many callers write at the same time.
 
 use crate::databases::{Fresh, LEASE, kinds, new_run, on_both, sqlite};
-use futures::future::join_all;
+use futures::future::{join_all, maybe_done};
 use futures::poll;
 use orchestrator::store::{Lease, Limits, RunFilter, Store, StoreError};
 use serde_json::json;
@@ -76,8 +76,8 @@ async fn callers_who_go_away_as_they_begin_take_nobody_with_them(fresh: Fresh) {
     // So that there are connections.
     join_all((0..8).map(|_| store.ping())).await;
     for polls in 1..40 {
-        let mut begins = pin!(store.cancel("nobody's", false, "ann"));
-        let mut takes = pin!(store.claim("me", LEASE, 1, &limits));
+        let mut begins = pin!(maybe_done(store.cancel("nobody's", false, "ann")));
+        let mut takes = pin!(maybe_done(store.claim("me", LEASE, 1, &limits)));
         for _ in 0..polls {
             let _ = (poll!(&mut begins), poll!(&mut takes));
             tokio::task::yield_now().await;

@@ -17,6 +17,8 @@ mod service;
 mod statement;
 mod tables;
 
+use crate::api::Access;
+use crate::seats::Seats;
 use crate::service::Service;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{Any, SqlInfo};
@@ -42,7 +44,7 @@ pub fn is_command(bytes: &[u8]) -> bool {
 pub struct Engine {
     service: Service,
     space: SpillSpace,
-    seats: Arc<Semaphore>,
+    seats: Seats,
     planning: Arc<Semaphore>,
     about: Arc<SqlInfoData>,
 }
@@ -53,7 +55,7 @@ impl Engine {
     ///
     /// # Errors
     /// Why what Flight SQL tells of itself cannot be told.
-    pub fn new(service: Service, space: SpillSpace) -> Result<Self, Fault> {
+    pub fn new(service: Service, space: SpillSpace, access: Access) -> Result<Self, Fault> {
         let mut about = SqlInfoDataBuilder::new();
         about.append(SqlInfo::FlightSqlServerName, "Quiver");
         about.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
@@ -63,7 +65,7 @@ impl Engine {
         about.append(SqlInfo::FlightSqlServerTransaction, 0_i32);
         about.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
         let about = Arc::new(about.build().map_err(Fault::internal)?);
-        let (seats, planning) = (Arc::new(Semaphore::new(QUERIES)), Arc::new(Semaphore::new(PLANS)));
+        let (seats, planning) = (Seats::new("queries", QUERIES, access), Arc::new(Semaphore::new(PLANS)));
         Ok(Self { service, space, seats, planning, about })
     }
 }

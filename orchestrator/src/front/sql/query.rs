@@ -1,5 +1,6 @@
 //! One query: planned, and run under a memory limit and a time-out.
 
+use super::super::access::Caller;
 use super::Engine;
 use super::reading;
 use super::statement::{Statement, numbered, parameters};
@@ -111,10 +112,8 @@ impl Engine {
     }
 
     /// Runs a query. Its rows flow as they are read.
-    pub(super) async fn run(&self, statement: &Statement) -> Result<BatchStream, Fault> {
-        let seat = self.seats.clone().try_acquire_owned().map_err(|_| {
-            Fault::busy("too many queries run").help("come back soon").retry_after(Duration::from_secs(2))
-        })?;
+    pub(super) async fn run(&self, statement: &Statement, caller: &Caller) -> Result<BatchStream, Fault> {
+        let seat = self.seats.take(&caller.id)?;
         let (context, plan) = self.optimized(statement).await?;
         let schema = columns(&plan);
         let (plan, task) = physical(context, plan).await?;

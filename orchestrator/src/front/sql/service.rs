@@ -2,6 +2,7 @@
 //!
 //! A prepared statement is in its handle: see [`super::statement`].
 
+use super::super::access::Caller;
 use super::super::kept::messages;
 use super::Engine;
 use super::query::CATALOG;
@@ -86,8 +87,8 @@ impl FlightSqlService for Engine {
         info(&schema, ticket.as_any().encode_to_vec(), request)
     }
 
-    async fn do_get_statement(&self, ticket: TicketStatementQuery, _request: Request<Ticket>) -> Rows<Self> {
-        let rows = self.run(&Statement::of_handle(&ticket.statement_handle)?).await?;
+    async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> Rows<Self> {
+        let rows = self.run(&Statement::of_handle(&ticket.statement_handle)?, &Caller::known(&request)?).await?;
         Ok(Response::new(messages(rows).boxed()))
     }
 
@@ -124,9 +125,10 @@ impl FlightSqlService for Engine {
     async fn do_get_prepared_statement(
         &self,
         query: CommandPreparedStatementQuery,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Rows<Self> {
-        let rows = self.run(&Statement::of_handle(&query.prepared_statement_handle)?).await?;
+        let rows =
+            self.run(&Statement::of_handle(&query.prepared_statement_handle)?, &Caller::known(&request)?).await?;
         Ok(Response::new(messages(rows).boxed()))
     }
 

@@ -1,5 +1,6 @@
-//! Places for those whose answers take long: event streams, uploads and downloads.
+//! Places for those whose answers take long: event streams, uploads, downloads, queries.
 
+use crate::api::Access;
 use flight_common::Fault;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,9 +8,10 @@ use std::time::Duration;
 
 /// So many places, of which no caller has more than some.
 #[derive(Clone)]
-pub(super) struct Seats(Arc<Room>);
+pub(crate) struct Seats(Arc<Room>);
 
 struct Room {
+    what: &'static str,
     all: usize,
     each: usize,
     taken: Mutex<HashMap<String, usize>>,
@@ -22,9 +24,10 @@ pub struct Seat {
 }
 
 impl Seats {
-    /// `all` places, of which a caller may have `each`.
-    pub fn new(all: usize, each: usize) -> Self {
-        Self(Arc::new(Room { all, each, taken: Mutex::default() }))
+    /// `all` places for these, of which a caller may have half. Without tokens nobody is told from others.
+    pub fn new(what: &'static str, all: usize, access: Access) -> Self {
+        let each = if access == Access::Open { all } else { all.div_ceil(2) };
+        Self(Arc::new(Room { what, all, each, taken: Mutex::default() }))
     }
 
     /// A place for this caller.
@@ -36,7 +39,7 @@ impl Seats {
         let own = taken.get(caller).copied().unwrap_or(0);
         if own >= self.0.each || taken.values().sum::<usize>() >= self.0.all {
             let whose = if own >= self.0.each { " of this caller" } else { "" };
-            return Err(Fault::busy(format!("too many streams, uploads and downloads{whose} are under way"))
+            return Err(Fault::busy(format!("too many {}{whose} are under way", self.0.what))
                 .help("come back soon")
                 .retry_after(Duration::from_secs(5)));
         }
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn nobody_takes_the_places_of_all_others() {
-        let seats = Seats::new(3, 2);
+        let seats = Seats::new("queries", 3, Access::Tokens);
         let (first, _second) = (seats.take("ann").expect("free"), seats.take("ann").expect("free"));
         assert!(seats.take("ann").err().is_some_and(|fault| fault.message().contains("of this caller")));
         let _third = seats.take("bob").expect("free");
