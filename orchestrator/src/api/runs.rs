@@ -6,7 +6,7 @@ use super::extract::{Json, JsonOrYaml, Path, Query, text_header};
 use super::pipelines::{unified, yaml_type};
 use super::problem::{ApiError, ProblemDetails};
 use crate::service::RunRequest;
-use crate::store::{AttemptRow, AuditRecord, KeptOutput, Page, RunFilter, RunRow, RunState, Store};
+use crate::store::{AttemptRow, AuditRecord, Committed, KeptOutput, Page, RunFilter, RunRow, RunState, Store};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use flight_common::{Fault, passwords};
@@ -151,6 +151,9 @@ pub struct RunDetails {
     pub errors: Value,
     /// The outputs that can be read.
     pub outputs: Vec<KeptOutput>,
+    /// What its loads have committed, in whichever attempt.
+    #[serde(default)]
+    pub commits: Vec<Committed>,
 }
 
 /// A run.
@@ -165,7 +168,7 @@ async fn get(_: Viewer, State(api): State<Api>, Path(id): Path<String>) -> Resul
 async fn details(api: &Api, id: &str) -> Result<RunDetails, ApiError> {
     let store = api.service().store();
     let run = store.run(id).await?;
-    let (attempts, outputs) = tokio::try_join!(store.attempts(id), store.kept(id))?;
+    let (attempts, outputs, commits) = tokio::try_join!(store.attempts(id), store.kept(id), store.commits(id))?;
     let waits_for = api.service().waits_for(&run).await?;
     let report = match attempts.last().and_then(|last| last.report.clone()) {
         Some(report) => Some(report),
@@ -179,6 +182,7 @@ async fn details(api: &Api, id: &str) -> Result<RunDetails, ApiError> {
         held_back_by: part("held_back_by").and_then(|words| words.as_str().map(str::to_owned)),
         errors: part("errors").unwrap_or_else(|| Value::Array(Vec::new())),
         outputs,
+        commits,
     })
 }
 

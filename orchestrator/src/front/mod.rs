@@ -111,7 +111,11 @@ fn answerer(method: &str, first: &Bytes) -> Result<Answerer, Fault> {
     if method != "DoExchange" && sql::is_command(&bytes) {
         return Ok(Answerer::Sql);
     }
-    StepCommand::read(&bytes).map(|(command, _)| Answerer::Step(Box::new(command)))
+    StepCommand::read(&bytes).map(|(command, _)| Answerer::Step(Box::new(command))).map_err(|fault| match method {
+        "DoGet" => fault
+            .help("a ticket is runs/<id>/<step>, or one that GetFlightInfo gave: of a kept output, or a query in SQL"),
+        _ => fault,
+    })
 }
 
 impl Inner {

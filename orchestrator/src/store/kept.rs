@@ -38,13 +38,14 @@ impl KeptOutput {
 }
 
 /// A load that has committed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Committed {
     /// The step, by its id in the pipeline.
     pub step: String,
     /// What it depends on.
     pub fingerprint: String,
     /// What it wrote.
+    #[schema(value_type = Object)]
     pub receipt: Value,
 }
 

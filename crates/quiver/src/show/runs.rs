@@ -71,6 +71,11 @@ pub fn run(details: &RunDetails) -> String {
             let _ = writeln!(text, "warning: {}: {sentence}", word(&step["id"]));
         }
     }
+    let has_told = |id: &str| steps.iter().any(|step| step["id"] == id && !step["receipt"].is_null());
+    for before in details.commits.iter().filter(|commit| !has_told(&commit.step)) {
+        let place = super::written(&before.receipt).unwrap_or("its rows");
+        let _ = writeln!(text, "{} wrote {place}, in an earlier attempt", before.step);
+    }
     if let Some(words) = &details.held_back_by {
         let _ = writeln!(text, "{words}");
     }
