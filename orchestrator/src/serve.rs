@@ -10,11 +10,42 @@ use crate::mesh::{FlightMesh, Planner};
 use crate::run::Runner;
 use crate::service::Service;
 use crate::store::Store;
-use flight_common::{Fault, FaultKind, StepEnv, params};
+use flight_common::{DataRoot, Fault, FaultKind, StepEnv, params};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Refuses a data root whose runs are not those of the store: of orchestrators that share one, each would write to another place.
+/// A data root is known by the id in its own folder.
+async fn check_data_root(store: &Store, root: &DataRoot) -> Result<(), Fault> {
+    if !store.is_shared() {
+        return Ok(());
+    }
+    let own = root.own_folder()?;
+    let file = own.path().join(ROOT_ID);
+    let first_line = || std::fs::read_to_string(&file).ok()?.split_once('\n').map(|(line, _)| line.trim().to_owned());
+    if first_line().is_none() {
+        // Of several who make one at the same time, the first is heard.
+        own.append(Path::new(ROOT_ID), format!("{}\n", uuid::Uuid::now_v7()).as_bytes())?;
+    }
+    let id = first_line().ok_or_else(|| Fault::internal(format!("{} cannot be read", file.display())))?;
+    let known = store.data_root(&id).await?;
+    if known == id {
+        return Ok(());
+    }
+    let why = format!("the runs of this store read and write another data root than {root}");
+    let help = format!(
+        "give all orchestrators that share a store the same --data-root; if its files are the same, or have moved here \
+         for good, write {known} into {}",
+        file.display()
+    );
+    Err(Fault::denied(why).help(help))
+}
+
+/// The file with the id of a data root.
+const ROOT_ID: &str = "root-id";
 
 /// Refuses limits of steps that there are not. While a server does not answer, its steps are not known.
 async fn check_limited(limits: &[(String, usize)], planner: &dyn Planner) -> Result<(), Fault> {
@@ -88,6 +119,7 @@ impl Orchestrator {
     ) -> Result<Self, Fault> {
         options.out_of_reach(&env.data_root)?;
         let store = Store::open(&options.store_url(&env.data_root)?).await?;
+        check_data_root(&store, &env.data_root).await?;
         check_limited(&options.max_runs_per_step, runner.planner()).await?;
         let service = Service::new(store, runner, env.data_root.clone(), options.settings()?)?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
@@ -142,6 +174,31 @@ impl Orchestrator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_is_shared_has_one_data_root() {
+        let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+        let [here, there] = folders.each_ref().map(|folder| DataRoot::open(folder.path()).expect("a data root"));
+        let started = tokio::task::spawn_blocking(|| {
+            let server = test_servers::Postgres::shared();
+            let url = server.database();
+            (server, url)
+        });
+        let (_server, url) = started.await.expect("PostgreSQL starts");
+        let store = Store::open(&url).await.expect("it opens");
+        for _ in 0..2 {
+            check_data_root(&store, &here).await.expect("it is the first");
+        }
+        let refused = check_data_root(&store, &there).await.expect_err("another one");
+        assert_eq!(refused.kind(), FaultKind::Denied, "{refused}");
+        // As the fault says.
+        let id = |root: &DataRoot| root.own_path().join(ROOT_ID);
+        std::fs::copy(id(&here), id(&there)).expect("written");
+        check_data_root(&store, &there).await.expect("it has taken the place");
+        let own =
+            Store::open(&format!("sqlite://{}", folders[0].path().join("s.db").display())).await.expect("it opens");
+        check_data_root(&own, &there).await.expect("nobody shares it");
+    }
 
     #[test]
     fn an_address_open_to_others_needs_tokens_and_tls() {

@@ -116,6 +116,25 @@ impl Store {
         self.dialect.name()
     }
 
+    /// The id of the data root that runs read and write: this one, unless the store has been used with another.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn data_root(&self, id: &str) -> Result<String, StoreError> {
+        self.write(async |tx| {
+            let first = "INSERT INTO data_root (one, id) VALUES (1, $1) ON CONFLICT (one) DO NOTHING";
+            sqlx::query(first).bind(id).execute(tx.at().await?).await?;
+            let row = sqlx::query("SELECT id FROM data_root").fetch_one(tx.at().await?).await?;
+            Ok(row.try_get(0)?)
+        })
+        .await
+    }
+
+    /// Whether several orchestrators may share it.
+    pub fn is_shared(&self) -> bool {
+        self.dialect.writers() > 1
+    }
+
     /// Told whenever this process has written something that happened to this run; now and then also of others.
     pub fn changes(&self, run: &str) -> watch::Receiver<()> {
         self.writer.news().of(run)
