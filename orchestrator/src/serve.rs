@@ -17,31 +17,33 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Refuses a data root whose runs are not those of the store: of orchestrators that share one, each would write to another place.
-/// A data root is known by the id in its own folder.
-async fn check_data_root(store: &Store, root: &DataRoot) -> Result<(), Fault> {
-    if !store.is_shared() {
-        return Ok(());
+/// Says that the runs of the store are of another data root, if they are: of orchestrators that share a store, each would write
+/// to another place. A data root is known by the id in its own folder; that of a bucket is on this machine, and tells nothing.
+async fn compare_data_root(store: &Store, root: &DataRoot) -> Result<bool, Fault> {
+    if !store.is_shared() || root.is_bucket() {
+        return Ok(true);
     }
     let own = root.own_folder()?;
     let file = own.path().join(ROOT_ID);
-    let first_line = || std::fs::read_to_string(&file).ok()?.split_once('\n').map(|(line, _)| line.trim().to_owned());
+    let first_line = || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
+    };
     if first_line().is_none() {
         // Of several who make one at the same time, the first is heard.
         own.append(Path::new(ROOT_ID), format!("{}\n", uuid::Uuid::now_v7()).as_bytes())?;
     }
     let id = first_line().ok_or_else(|| Fault::internal(format!("{} cannot be read", file.display())))?;
     let known = store.data_root(&id).await?;
-    if known == id {
-        return Ok(());
+    if known != id {
+        tracing::warn!(
+            data_root = %root,
+            "the store was used with another data root first: orchestrators that share a store need the same --data-root, or \
+             their runs write to different places; if this is the same one, or in its place for good, write {known} into {}",
+            file.display()
+        );
     }
-    let why = format!("the runs of this store read and write another data root than {root}");
-    let help = format!(
-        "give all orchestrators that share a store the same --data-root; if its files are the same, or have moved here \
-         for good, write {known} into {}",
-        file.display()
-    );
-    Err(Fault::denied(why).help(help))
+    Ok(known == id)
 }
 
 /// The file with the id of a data root.
@@ -119,7 +121,9 @@ impl Orchestrator {
     ) -> Result<Self, Fault> {
         options.out_of_reach(&env.data_root)?;
         let store = Store::open(&options.store_url(&env.data_root)?).await?;
-        check_data_root(&store, &env.data_root).await?;
+        if let Err(fault) = compare_data_root(&store, &env.data_root).await {
+            tracing::warn!(%fault, "whether the data root is the one of the store is not known");
+        }
         check_limited(&options.max_runs_per_step, runner.planner()).await?;
         let service = Service::new(store, runner, env.data_root.clone(), options.settings()?)?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
@@ -187,17 +191,16 @@ mod tests {
         let (_server, url) = started.await.expect("PostgreSQL starts");
         let store = Store::open(&url).await.expect("it opens");
         for _ in 0..2 {
-            check_data_root(&store, &here).await.expect("it is the first");
+            assert!(compare_data_root(&store, &here).await.expect("told"), "it is the first");
         }
-        let refused = check_data_root(&store, &there).await.expect_err("another one");
-        assert_eq!(refused.kind(), FaultKind::Denied, "{refused}");
-        // As the fault says.
+        assert!(!compare_data_root(&store, &there).await.expect("told"), "it is another one");
+        // As the warning says.
         let id = |root: &DataRoot| root.own_path().join(ROOT_ID);
         std::fs::copy(id(&here), id(&there)).expect("written");
-        check_data_root(&store, &there).await.expect("it has taken the place");
+        assert!(compare_data_root(&store, &there).await.expect("told"), "it has taken the place");
         let own =
             Store::open(&format!("sqlite://{}", folders[0].path().join("s.db").display())).await.expect("it opens");
-        check_data_root(&own, &there).await.expect("nobody shares it");
+        assert!(compare_data_root(&own, &there).await.expect("told"), "nobody shares it");
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub struct RunDetails {
     pub errors: Value,
     /// The outputs that can be read.
     pub outputs: Vec<KeptOutput>,
-    /// What its loads have committed, in whichever attempt.
+    /// What its loads have committed since it was last begun anew, in whichever attempt: of each load the last.
     #[serde(default)]
     pub commits: Vec<Committed>,
 }

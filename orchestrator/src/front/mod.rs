@@ -188,7 +188,11 @@ impl tower::Service<Request<Body>> for Front {
         // Where nothing is exported there is no trace to join.
         let _ = span.set_parent(telemetry::extract(request.headers()));
         async move {
-            let by_a_page = not_by_a_page(front.inner.access, request.headers(), request.uri());
+            let by_a_page = match front.inner.access {
+                Access::Open => not_by_a_page(Access::Open, request.headers(), request.uri()),
+                // No browser sends a token unasked.
+                Access::Tokens => Ok(()),
+            };
             let answered = match (by_a_page, method.as_str()) {
                 (Err(refused), _) => Err(refused),
                 (Ok(()), "DoExchange" | "DoGet" | "DoPut") => front.streaming(&method, request).await,

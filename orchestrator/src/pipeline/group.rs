@@ -47,8 +47,9 @@ const MOST_AT_ONCE: u64 = 100;
 const OF_FILES: [&str; 4] = ["path", "name", "stem", "folder"];
 /// Characters of an item that become part of an id.
 const LONGEST_LABEL: usize = 64;
-/// Characters of the stem of a file beside a hash.
+/// Characters of the stem of a file beside a hash, and bytes of that.
 const LONGEST_STEM: usize = 40;
+const HASHED: usize = 5;
 
 impl Group {
     /// Reads what repeats the steps of `id`. What is wrong with it is added to `problems`.
@@ -187,17 +188,21 @@ fn labelled(labels: Vec<String>) -> Vec<String> {
 /// for this one is found again.
 fn label_of_file(path: &str, by_stem: bool) -> String {
     let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy();
-    if by_stem && is_usable(&stem) {
+    // One that ends as a hash would could be the name of another file.
+    let hashed = stem
+        .rsplit_once('-')
+        .is_some_and(|(_, end)| end.len() == 2 * HASHED && end.bytes().all(|c| c.is_ascii_hexdigit()));
+    if by_stem && is_usable(&stem) && !hashed {
         return stem.into_owned();
     }
     let plain: String = stem.chars().map(|c| if is_plain(c) { c } else { '_' }).take(LONGEST_STEM).collect();
-    let hash = Sha256::digest(path).iter().take(5).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = Sha256::digest(path).iter().take(HASHED).map(|byte| format!("{byte:02x}")).collect::<String>();
     format!("{plain}-{hash}")
 }
 
 /// Whether files that match a pattern have different stems: those of one folder do, if they have the same ending.
 fn tells_stems_apart(pattern: &str) -> bool {
-    let fixed = |text: &str| !text.contains(['*', '?', '[']);
+    let fixed = |text: &str| !text.contains(['*', '?', '[', ']']);
     let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     fixed(folder) && name.rsplit_once('.').is_some_and(|(_, ending)| fixed(ending))
 }

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use flight_common::arguments::{address, age, count, deadline, duration};
 use flight_common::{DataRoot, Fault};
+use sqlx::sqlite::SqliteConnectOptions;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -228,8 +229,11 @@ impl ServeOptions {
             (CONNECTIONS_DIR, connections),
         ];
         for (option, path) in named.into_iter().filter_map(|(option, path)| Some((option, path?))) {
-            let place = resolved(&path);
-            if place.starts_with(resolved(root.path())) && !place.starts_with(resolved(&root.own_path())) {
+            // A link there could be replaced.
+            let beneath = |place: &Path| {
+                place.starts_with(resolved(root.path())) && !place.starts_with(resolved(&root.own_path()))
+            };
+            if beneath(&resolved(&path)) || path.parent().is_some_and(|folder| beneath(&resolved(folder))) {
                 let lies = format!("{option}: {} lies beneath the data root, {root}", path.display());
                 let help = "there every operator can read and replace it by a pipeline: keep it elsewhere, or give data a folder \
                             of its own with --data-root";
@@ -252,9 +256,9 @@ const CONNECTIONS_DIR: &str = "QUIVER_CONNECTIONS_DIR";
 
 /// The file of a store, if it is one.
 fn store_file(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    Some(PathBuf::from(path.split('?').next().unwrap_or_default()))
+    let options = url.parse::<SqliteConnectOptions>().ok().filter(|_| url.starts_with("sqlite:"))?;
+    // One in memory has a name that no file has.
+    Some(options.get_filename().to_owned()).filter(|_| !url.contains(":memory:") && !url.contains("mode=memory"))
 }
 
 /// Where a file is that may not be there yet: folders that are links are taken for what they lead to.
@@ -311,6 +315,11 @@ mod tests {
         assert_eq!(refused(&["--tokens", "--store", &format!("sqlite://{}?mode=rwc", beneath("a/b.db"))]), denied);
         assert_eq!(refused(&["--tokens", "--store", &format!("sqlite:{}", beneath(".quiver/b.db"))]), None);
         assert_eq!(refused(&["--tokens", "--store", "postgres://h/db"]), None);
+        assert_eq!(refused(&["--tokens", "--store", "sqlite::memory:"]), None);
+        let encoded = format!("sqlite://{}", beneath("b.db").replace("b.db", "%62.db").replace("/.tmp", "/%2etmp"));
+        assert_eq!(refused(&["--tokens", "--store", &encoded]), denied, "{encoded}");
+        std::os::unix::fs::symlink("/etc", folder.path().join("link")).expect("a link");
+        assert_eq!(refused(&["--tokens", "--secrets-dir", &beneath("link")]), denied);
         // Without tokens there is nobody who may do less than all.
         assert_eq!(refused(&["--secrets-dir", &beneath("secrets")]), None);
     }

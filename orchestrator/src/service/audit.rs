@@ -79,12 +79,19 @@ async fn lost_ones(service: &Service, claim: &Claim) -> Result<(), String> {
                 told.iter().find(|told| told.step == node.id && told.fingerprint == *print && told.attempt <= attempt);
             let receipt =
                 commits.iter().find(|done| known.is_some() && done.step == node.id).map(|done| done.receipt.clone());
-            let mut kept = kept.iter().filter(|kept| kept.step == node.id && kept.fingerprint == *print);
             // The attempt that begins may have kept it anew.
             let until = ended_at.unwrap_or(i64::MAX);
-            let kept = kept.find(|kept| {
-                node.outputs.first().is_some_and(|(main, _)| kept.output == *main) && kept.created_at <= until
-            });
+            let is_kept = |output: &str| {
+                kept.iter().find(|kept| {
+                    kept.step == node.id
+                        && kept.output == output
+                        && kept.fingerprint == *print
+                        && kept.created_at <= until
+                })
+            };
+            // One output may be whole while another was under way.
+            let whole = node.outputs.iter().all(|(output, _)| is_kept(output).is_some());
+            let kept = node.outputs.first().filter(|_| whole).and_then(|(main, _)| is_kept(main));
             let status = match (known, kept) {
                 (Some(told), _) if told.attempt == attempt => Status::Done.name(),
                 (_, Some(kept)) if kept.created_at >= started_at => Status::Done.name(),

@@ -207,7 +207,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Illegal`] for a run that has ended already.
     pub async fn cancel(&self, run: &str, finally: bool, by: &str) -> Result<RunRow, StoreError> {
-        let row = self.write(async |tx| {
+        self.write(async |tx| {
             let from = self.locked(tx, run).await?;
             if from != RunState::Cancelling {
                 let attempts =
@@ -236,14 +236,12 @@ impl Store {
                 .await?;
                 self.event(tx, run, to.name(), &json!({"by": by})).await?;
                 self.tell_hooks(tx, &row, &Value::Null).await?;
-                return run_row(&row).map(Some);
+                return run_row(&row);
             }
-            Ok(None)
-        });
-        match row.await? {
-            Some(row) => Ok(row),
-            None => self.run(run).await,
-        }
+            let sql = self.sql("SELECT {run} FROM runs WHERE id = $1");
+            run_row(&sqlx::query(sql).bind(run).fetch_one(tx.at().await?).await?)
+        })
+        .await
     }
 
     /// Queues a run again that failed or was cancelled, perhaps with a changed text. With `reuse`, what its earlier

@@ -72,9 +72,9 @@ pub fn run(details: &RunDetails) -> String {
         }
     }
     let has_told = |id: &str| steps.iter().any(|step| step["id"] == id && !step["receipt"].is_null());
-    for before in details.commits.iter().filter(|commit| !has_told(&commit.step)) {
-        let place = super::written(&before.receipt).unwrap_or("its rows");
-        let _ = writeln!(text, "{} wrote {place}, in an earlier attempt", before.step);
+    // Those of earlier attempts, and of one that has not ended.
+    for commit in details.commits.iter().filter(|commit| !has_told(&commit.step)) {
+        let _ = writeln!(text, "{} wrote {}", commit.step, super::written(&commit.receipt).unwrap_or("its rows"));
     }
     if let Some(words) = &details.held_back_by {
         let _ = writeln!(text, "{words}");
