@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`settings`] | what an operator can set |
+//! | [`request`] | what is asked to be run, and why it is refused |
 //! | [`intake`] | submit, cancel, resume |
 //! | [`worker`] | takes runs while there is room, and keeps their leases |
 //! | [`attempt`] | one attempt of a run, from planning to its end |
@@ -32,6 +33,7 @@ mod intake;
 mod kept;
 mod lineage;
 pub mod log;
+mod request;
 mod retention;
 mod retry;
 mod reuse;
@@ -41,8 +43,8 @@ mod worker;
 
 pub use backfill::{Backfill, Occurrence, Outcome};
 pub use hooks::HookSettings;
-pub use intake::{Refused, RunRequest, Submission, UNNAMED};
 pub use lineage::LineageSettings;
+pub use request::{Refused, RunRequest, Submission, UNNAMED};
 pub use retry::RetryPolicy;
 pub use settings::Settings;
 
