@@ -9,6 +9,7 @@
 //! | [`schedule`] | times by cron, in a time zone: pure |
 //! | [`service`] | durable runs: queue, leases, retries, resume |
 //! | [`outbound`] | requests to addresses that somebody else has chosen |
+//! | [`access`] | who may call, at both doors |
 //! | [`api`] | REST, for people, scripts and the web page |
 //! | [`front`] | the Flight front door: steps, kept outputs, Flight SQL |
 //! | `format` | rows in a format, for downloads and uploads |
@@ -17,6 +18,7 @@
 //!
 //! It knows the kit and no step: what it knows of steps it learns from their descriptions.
 
+pub mod access;
 pub mod api;
 mod checksum;
 mod format;

@@ -1,6 +1,6 @@
 //! Places for those whose answers take long: event streams, uploads, downloads, queries.
 
-use crate::api::Access;
+use crate::access::Access;
 use flight_common::Fault;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

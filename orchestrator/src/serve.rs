@@ -4,7 +4,8 @@ mod options;
 
 pub use options::{ServeOptions, default_store, has_default_store};
 
-use crate::api::{Access, Api, ApiLimits, ApiServer};
+use crate::access::Access;
+use crate::api::{Api, ApiLimits, ApiServer};
 use crate::front::FrontServer;
 use crate::mesh::{FlightMesh, Planner};
 use crate::run::Runner;

@@ -1,7 +1,7 @@
 //! What happens to a run, while it happens.
 
 use super::Api;
-use super::auth::{self, Viewer};
+use super::auth::Viewer;
 use super::extract::{Json, Path, Query, media_type, text_header};
 use super::problem::{ApiError, ProblemDetails};
 use crate::store::{EventRow, Store, StoreError};
@@ -88,7 +88,7 @@ async fn events(
             }
             // A token may be revoked meanwhile, or expire.
             if asked.elapsed() >= ASK_AGAIN {
-                if auth::caller(&headers, &api).await.is_err() {
+                if api.caller(&headers).await.is_err() {
                     return;
                 }
                 asked = tokio::time::Instant::now();

@@ -39,7 +39,6 @@ mod schedules;
 mod steps;
 mod tokens;
 
-pub use auth::{Access, not_by_a_page};
 pub use health::{Part, Readiness, Version};
 pub use listen::ApiServer;
 pub use problem::{PipelineProblem, ProblemDetails};
@@ -47,13 +46,14 @@ pub use runs::{Comparison, RunDetails};
 pub use schedules::{Backfilled, Times};
 pub use tokens::NewToken;
 
+use crate::access::{Access, Caller};
 use crate::seats::{Seat, Seats};
 use crate::service::Service;
-use auth::Caller;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
 use flight_common::Fault;
+use http::HeaderMap;
 use problem::PROBLEM;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +112,11 @@ impl Api {
 
     fn access(&self) -> Access {
         self.0.access
+    }
+
+    /// Who calls with these headers.
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Fault> {
+        Caller::of(headers, self.0.access, self.0.service.store()).await
     }
 
     /// A place among those whose answers take long.

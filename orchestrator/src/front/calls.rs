@@ -1,10 +1,9 @@
 //! `tonic`'s face of the front door. Streaming calls of steps never reach it: see [`super::relay`].
 
-use super::access::{Caller, secret};
 use super::kept::{Place, is_ticket, messages};
 use super::submit::run_of;
 use super::{Inner, IsSql, sql};
-use crate::api::Access;
+use crate::access::{Access, Caller, secret};
 use crate::store::{Role, StoreError};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{

@@ -9,7 +9,6 @@
 //! | `DoPut` to `datasets/<path>` | a file under the data root: [`upload`] |
 //! | Flight SQL | kept outputs as tables, read-only: [`sql`]. `DoPut` binds the values of a statement |
 
-mod access;
 mod calls;
 mod exchanges;
 mod kept;
@@ -18,12 +17,11 @@ mod sql;
 mod submit;
 mod upload;
 
-use crate::api::{Access, not_by_a_page};
+use crate::access::{Access, Caller, not_by_a_page};
 use crate::mesh::FlightMesh;
 use crate::seats::Seats;
 use crate::service::Service;
 use crate::tls::Tls;
-use access::Caller;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use arrow_flight::{FlightData, Ticket};
 use bytes::Bytes;

@@ -4,7 +4,7 @@
 //! `runs/<id>`, until the run has ended: then it names its kept outputs, and nothing to ask.
 
 use super::Inner;
-use super::access::Caller;
+use crate::access::Caller;
 use crate::service::{Refused, RunRequest};
 use crate::store::{Role, RunRow, RunState};
 use arrow_flight::{FlightDescriptor, FlightInfo, PollInfo};

@@ -1,7 +1,7 @@
 //! `DoPut` to `datasets/<path>`: rows become a file under the data root, seen once it is whole.
 
 use super::Inner;
-use super::access::Caller;
+use crate::access::Caller;
 use crate::format::{Format, RowWriter};
 use arrow_flight::{FlightData, PutResult};
 use flight_common::wire::decode_messages;

@@ -17,7 +17,7 @@ mod service;
 mod statement;
 mod tables;
 
-use crate::api::Access;
+use crate::access::Access;
 use crate::seats::Seats;
 use crate::service::Service;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};

@@ -1,9 +1,9 @@
 //! One query: planned, and run under a memory limit and a time-out.
 
-use super::super::access::Caller;
 use super::Engine;
 use super::reading;
 use super::statement::{Statement, numbered, parameters};
+use crate::access::Caller;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;

@@ -2,11 +2,11 @@
 //!
 //! A prepared statement is in its handle: see [`super::statement`].
 
-use super::super::access::Caller;
 use super::super::kept::messages;
 use super::Engine;
 use super::query::CATALOG;
 use super::statement::{Statement, one_row};
+use crate::access::Caller;
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::flight_service_server::FlightService;

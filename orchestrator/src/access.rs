@@ -1,12 +1,16 @@
-//! Who may call: as the REST API has it, with the token in `authorization`.
+//! Who may call: the same at both doors, REST and Flight.
+//!
+//! With tokens, every call shows one in `authorization`, and its role must reach as far as the call. Without, only
+//! programs of this machine may call, and no web page may make a browser do so.
 
-use crate::api::Access;
 use crate::store::{Role, Store};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use flight_common::Fault;
-use http::{HeaderMap, header};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Uri, header};
+use std::net::IpAddr;
 
 /// The driver of Go sends the text of `Basic` without padding, others with it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -14,9 +18,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// How callers are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever reaches the address may do everything: for a loopback address.
+    Open,
+    /// By their tokens.
+    Tokens,
+}
+
 /// Somebody who calls.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The id of their token: by it they are told from others.
     pub id: String,
     /// Its name.
@@ -33,7 +46,8 @@ impl Caller {
         if access == Access::Open {
             return Ok(Self { id: String::new(), name: "local".to_owned(), role: Role::Admin });
         }
-        let help = "send `authorization: Bearer TOKEN`, or authenticate with any name and the token as its password";
+        let help =
+            "send `authorization: Bearer TOKEN`, or any name with the token as its password; `quiver token` makes one";
         let secret = headers.get(header::AUTHORIZATION).and_then(|value| secret(value.to_str().ok()?));
         let secret = secret.ok_or_else(|| Fault::unauthenticated("this call needs a token").help(help))?;
         match store.token(&secret).await? {
@@ -59,13 +73,13 @@ impl Caller {
             return Ok(());
         }
         let (name, role, needed) = (&self.name, self.role.name(), needed.name());
-        Err(Fault::denied(format!("the token {name} is a {role}'s; this needs the role {needed}"))
+        Err(Fault::denied(format!("the token {name} has the role {role}; this needs {needed}"))
             .help("ask an admin for another token"))
     }
 }
 
 /// The token in a header: of `Bearer`, or the password of `Basic`.
-pub fn secret(value: &str) -> Option<String> {
+pub(crate) fn secret(value: &str) -> Option<String> {
     let (scheme, rest) = value.trim().split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(rest.trim().to_owned());
@@ -78,15 +92,56 @@ pub fn secret(value: &str) -> Option<String> {
     Some(password.to_owned())
 }
 
+/// Refuses what a browser was made to send by a web page of somebody else, be it by a name that was bound to this
+/// address meanwhile.
+///
+/// # Errors
+/// [`flight_common::FaultKind::Denied`] for that.
+pub(crate) fn not_by_a_page(access: Access, headers: &HeaderMap, uri: &Uri) -> Result<(), Fault> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(header::HOST).or(uri.authority().map(Authority::as_str));
+    if access == Access::Open && !host.is_some_and(is_loopback) {
+        let refused = "without tokens, this address may only be called as localhost";
+        return Err(Fault::denied(refused).help("call it by its loopback address, or turn tokens on"));
+    }
+    if let Some(origin) = text(header::ORIGIN)
+        && origin.split_once("://").map(|(_, rest)| rest) != host
+    {
+        let help = "a proxy in front must pass on the `Host` that it was asked for";
+        return Err(Fault::denied(format!("a page of {origin} may not call this")).help(help));
+    }
+    Ok(())
+}
+
+/// Whether a `Host` is a name of this machine for itself.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback() {
+        for host in ["localhost", "localhost:8080", "127.0.0.1:1", "127.9.9.9", "[::1]:80", "LOCALHOST"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["", "example.org", "localhost.example.org:80", "127.0.0.1.example.org", "10.0.0.1", "[::2]:1"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
 
     #[test]
     fn a_token_comes_by_bearer_or_as_a_password() {
         assert_eq!(secret("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(secret("basic YW5uOmFiYw==").as_deref(), Some("abc"));
         assert_eq!(secret("Basic not base64"), None);
+        assert_eq!(secret("bearer  x").as_deref(), Some("x"));
         assert_eq!(secret("abc"), None);
     }
 
