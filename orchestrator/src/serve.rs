@@ -11,7 +11,8 @@ use crate::mesh::{FlightMesh, Planner};
 use crate::run::Runner;
 use crate::service::Service;
 use crate::store::Store;
-use flight_common::{DataRoot, Fault, FaultKind, StepEnv, params};
+use flight_common::{DataRoot, Fault, FaultKind, StepEnv, canonical_name, params};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,23 +51,41 @@ async fn compare_data_root(store: &Store, root: &DataRoot) -> Result<bool, Fault
 /// The file with the id of a data root.
 const ROOT_ID: &str = "root-id";
 
-/// Refuses limits of steps that there are not. While a server does not answer, its steps are not known.
-async fn check_limited(limits: &[(String, usize)], planner: &dyn Planner) -> Result<(), Fault> {
+/// The limits of steps, by the names that the steps go by. While a server does not answer, its steps are not known: a limit
+/// of one of them holds only by its own name.
+///
+/// # Errors
+/// [`FaultKind::BadParams`] for a step that there is not, and for two limits of one.
+async fn by_step(limits: &[(String, usize)], planner: &dyn Planner) -> Result<HashMap<String, usize>, Fault> {
+    let mut by_step = HashMap::new();
     if limits.is_empty() {
-        return Ok(());
+        return Ok(by_step);
     }
-    let steps = planner.catalog().await?;
-    if !planner.silent().is_empty() {
-        return Ok(());
-    }
-    match limits.iter().find(|(name, _)| !steps.iter().any(|step| step.answers_to(name))) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let known = steps.iter().map(|step| step.name.as_str());
-            Err(Fault::bad_params(format!("--max-runs-per-step: there is no step \"{name}\""))
-                .help(params::did_you_mean(name, known)))
+    // Whoever does not answer is among the silent.
+    let steps = planner.catalog().await.unwrap_or_default();
+    let silent = planner.silent();
+    for (name, most) in limits {
+        let wrong = |why: String| Fault::bad_params(format!("--max-runs-per-step: {why}"));
+        let step = match steps.iter().find(|step| step.answers_to(name)) {
+            Some(step) => step.name.clone(),
+            None if silent.is_empty() => {
+                let known = steps.iter().map(|step| step.name.as_str());
+                return Err(wrong(format!("there is no step \"{name}\"")).help(params::did_you_mean(name, known)));
+            }
+            None => {
+                tracing::warn!(
+                    "--max-runs-per-step: whether there is a step \"{name}\" is not known, since these do not answer: {}; \
+                     the limit holds if that is the step's own name, as `quiver steps` lists it",
+                    silent.join(", ")
+                );
+                canonical_name(name)
+            }
+        };
+        if by_step.insert(step.clone(), *most).is_some() {
+            return Err(wrong(format!("{step} has two limits")).help("name each step once"));
         }
     }
+    Ok(by_step)
 }
 
 /// Refuses to listen where others could come in: without tokens anywhere but on this machine, and without TLS there too,
@@ -125,8 +144,8 @@ impl Orchestrator {
         if let Err(fault) = compare_data_root(&store, &env.data_root).await {
             tracing::warn!(%fault, "whether the data root is the one of the store is not known");
         }
-        check_limited(&options.max_runs_per_step, runner.planner()).await?;
-        let service = Service::new(store, runner, env.data_root.clone(), options.settings()?)?;
+        let per_step = by_step(&options.max_runs_per_step, runner.planner()).await?;
+        let service = Service::new(store, runner, env.data_root.clone(), options.settings(per_step)?)?;
         let access = if options.tokens { Access::Tokens } else { Access::Open };
         if options.tokens && service.store().tokens().await?.is_empty() {
             tracing::warn!("nobody may call yet: `quiver token create NAME --role admin` makes the first token");

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 /// What is done with a request.
@@ -13,6 +13,8 @@ pub enum Act {
     Pass,
     /// Its connection is closed.
     Cut,
+    /// It passes, and its answer does not: the connection is closed when that comes.
+    Deafen,
     /// Neither it nor anything after it on its connection passes, and nobody is told.
     Hold,
 }
@@ -37,12 +39,20 @@ impl Gate {
                 // A server that is gone closes the connection; so does this.
                 let Ok(callee) = TcpStream::connect(&server) else { continue };
                 let (judge, count) = (judge.clone(), count.clone());
+                let deaf = Arc::new(AtomicBool::new(false));
+                let is_deaf = deaf.clone();
                 let (back, answers) = (caller.try_clone().expect("a socket"), callee.try_clone().expect("a socket"));
-                thread::spawn(move || pass(answers, back, |_| Act::Pass));
                 thread::spawn(move || {
-                    pass(caller, callee, |words| match words.contains(mark) {
-                        true => judge(count.fetch_add(1, Ordering::SeqCst) + 1),
-                        false => Act::Pass,
+                    pass(answers, back, |_| if is_deaf.load(Ordering::SeqCst) { Act::Cut } else { Act::Pass });
+                });
+                thread::spawn(move || {
+                    pass(caller, callee, |words| {
+                        let act = match words.contains(mark) {
+                            true => judge(count.fetch_add(1, Ordering::SeqCst) + 1),
+                            false => Act::Pass,
+                        };
+                        deaf.fetch_or(act == Act::Deafen, Ordering::SeqCst);
+                        act
                     });
                 });
             }
@@ -60,7 +70,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, judge: impl Fn(&str) -> Act) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut bytes) {
         match judge(&String::from_utf8_lossy(&bytes[..read])) {
-            Act::Pass => {}
+            Act::Pass | Act::Deafen => {}
             Act::Cut => break,
             Act::Hold => loop {
                 thread::park();

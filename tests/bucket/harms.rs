@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use quiver_tests::{eventually, service::SOON};
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const HR: &str = "examples/pipelines/hr_analytics.yaml";
@@ -97,6 +97,34 @@ fn a_part_that_breaks_once_is_sent_again() {
     place.well(&["run", "big.yaml"]);
     assert!(gate.seen() > 1);
     assert!(place.get("out.csv") == place.get("big.csv"));
+}
+
+/// The answer to the request that shows a file can be lost, and the request be done.
+#[test]
+fn a_file_whose_commit_was_not_answered_is_found_there() {
+    let server = server();
+    let mut place = Place::new(&server);
+    large(&place);
+    place.put("small.csv", "n\n1\n");
+    let text = std::fs::read_to_string(place.house.path().join("big.yaml")).expect("there");
+    place.house.write("small.yaml", &text.replace("big.csv", "small.csv"));
+    // One is shown by the end of an upload in parts, the other one by the request that sends it.
+    for (pipeline, mark, source) in [("big.yaml", "POST /data/", "big.csv"), ("small.yaml", "PUT /data/", "small.csv")]
+    {
+        let begins = AtomicUsize::new(0);
+        let lost = move |_| match begins.fetch_add(1, Ordering::SeqCst) {
+            // An upload in parts is begun by a POST too.
+            0 if pipeline == "big.yaml" => Act::Pass,
+            0 | 1 => Act::Deafen,
+            _ => Act::Pass,
+        };
+        let gate = Gate::start(server.address(), mark, lost);
+        place = place.through(&server, &gate.address);
+        let ended = place.quiver(&["run", pipeline]);
+        assert_eq!(ended.code, Some(0), "{pipeline}: {}", ended.stderr);
+        assert!(gate.seen() > 1, "it was asked again");
+        assert!(place.get("out.csv") == place.get(source), "{pipeline}");
+    }
 }
 
 /// The plan's rows must not come from another version than the run's.

@@ -141,8 +141,8 @@ fn the_service_works_over_a_bucket() {
     let ready = service.asked("/ready");
     assert_eq!(ready["ready"], json!(true), "{ready}");
     let listed = service.asked("/api/v1/datasets?prefix=hr_analytics/");
-    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
-    let path = listed[0]["path"].as_str().expect("a path").to_owned();
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
+    let path = listed["items"][0]["path"].as_str().expect("a path").to_owned();
     let described = service.asked(&format!("/api/v1/datasets/{path}"));
     assert!(described["columns"].as_array().is_some_and(|columns| columns.len() > 10), "{described}");
 }

@@ -126,7 +126,14 @@ fn only_files_are_listed() {
     assert_eq!(found("list/**/[ac].csv"), ["list/a.csv", "list/sub/c.csv"]);
     assert_eq!(found("none/*.csv"), [""; 0]);
     assert_eq!(root.matching("list/**", "files", 2).expect_err("more").kind(), FaultKind::BadParams);
-    let files = root.files(1000).expect("files");
-    let of_list: Vec<_> = files.iter().filter(|file| file.path.starts_with("list")).map(|file| file.bytes).collect();
-    assert_eq!(of_list, [4, 4, 0, 4]);
+    let files = |prefix: &str, after, most| {
+        let files = root.files(prefix, after, most).expect("files").into_iter();
+        files.map(|file| (file.path.display().to_string(), file.bytes)).collect::<Vec<_>>()
+    };
+    let all = [("list/a.csv", 4), ("list/b.csv", 4), ("list/empty.csv", 0), ("list/sub/c.csv", 4)];
+    let all = all.map(|(path, bytes)| (path.to_owned(), bytes));
+    assert_eq!(files("list/", None, 9), all);
+    assert_eq!(files("li", None, 2), all[..2]);
+    assert_eq!(files("list", Some("list/b.csv"), 9), all[2..]);
+    assert_eq!(files("list/sub/c", None, 9), all[3..]);
 }

@@ -58,7 +58,7 @@ pub mod wire;
 pub use command::StepCommand;
 pub use data_root::{AwsSettings, DataFile, DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER, RootOptions};
 pub use dataset::{Dataset, Written};
-pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec};
+pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec, canonical_name};
 pub use fault::{Fault, FaultKind, TextPlace, Violation};
 pub use identity::{FileIdentity, files_of};
 pub use memory::{MemoryBudget, Reservation, Share};

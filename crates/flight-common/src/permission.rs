@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a permission holds from the moment on at which it was asked for; nothing if for ever.
+/// How long a permission holds; nothing if for ever.
 pub type Holds = Option<Duration>;
 
 /// A step's permission to commit. Clones are the same one. Who works for nobody's run has it from the beginning.
@@ -49,18 +49,19 @@ impl Permission {
     }
 
     /// Asks at the last moment before a commit, until there is an answer that still holds. What is to be committed must be
-    /// ready by then, and is committed at once.
+    /// ready by then, and is committed at once: the answer is for how long it still holds.
     ///
     /// # Errors
     /// Why it is refused, or could not be asked for: then nothing may be committed.
-    pub async fn obtain(&self) -> Result<(), Fault> {
-        let Some(asker) = &self.0 else { return Ok(()) };
+    pub async fn obtain(&self) -> Result<Holds, Fault> {
+        let Some(asker) = &self.0 else { return Ok(None) };
         loop {
             let asked = now();
             let holds = self.ask().await?;
-            if holds.is_none_or(|holds| now().saturating_sub(asked) < holds) {
+            let left = holds.map(|holds| holds.saturating_sub(now().saturating_sub(asked)));
+            if left.is_none_or(|left| !left.is_zero()) {
                 asker.obtained.store(true, Ordering::Release);
-                return Ok(());
+                return Ok(left);
             }
             tracing::warn!("this process stood still after it was let commit; it asks again");
         }

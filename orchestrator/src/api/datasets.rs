@@ -2,12 +2,12 @@
 
 use super::auth::{Operator, Viewer};
 use super::conditions::{etag, expected, has};
-use super::extract::{Json, Path, Query};
+use super::extract::{Json, Path, Query, check_limit};
 use super::problem::{ApiError, ProblemDetails};
 use super::rows::{self, Column};
 use super::{Api, ApiLimits};
 use crate::format::Format;
-use crate::store::Expected;
+use crate::store::{Expected, Page};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
@@ -23,8 +23,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Files listed at most.
-const MOST_FILES: usize = 10_000;
+/// Files listed at a time, if nothing is said.
+const FILES: usize = 1000;
 /// The largest file that is read to count its rows.
 const MOST_COUNTED: u64 = 1 << 30;
 
@@ -64,20 +64,34 @@ impl From<FileEntry> for Dataset {
 #[serde(deny_unknown_fields)]
 struct Listing {
     /// Only those whose path begins so.
-    prefix: Option<String>,
+    #[serde(default)]
+    prefix: String,
+    /// Where the list goes on: the `next` of its part before.
+    cursor: Option<String>,
+    /// At most this many, 1 to 10,000.
+    #[serde(default = "files")]
+    limit: usize,
 }
 
-/// The files under the data root, by path: at most 10,000.
-#[utoipa::path(get, path = "/datasets", tag = "datasets", params(Listing), responses((status = 200, body = [Dataset])))]
+fn files() -> usize {
+    FILES
+}
+
+/// The files under the data root, by path.
+#[utoipa::path(get, path = "/datasets", tag = "datasets", params(Listing), responses((status = 200, body = Page<Dataset>)))]
 async fn list(
     _: Viewer,
     State(api): State<Api>,
-    Query(listing): Query<Listing>,
-) -> Result<Json<Vec<Dataset>>, ApiError> {
+    Query(Listing { prefix, cursor, limit }): Query<Listing>,
+) -> Result<Json<Page<Dataset>>, ApiError> {
+    check_limit(limit, FILES)?;
     let root = api.service().data_root().clone();
-    let files = compute::run(move || root.files(MOST_FILES)).await?;
-    let prefix = listing.prefix.unwrap_or_default();
-    Ok(Json(files.into_iter().map(Dataset::from).filter(|one| one.path.starts_with(&prefix)).collect()))
+    let files = compute::run(move || root.files(&prefix, cursor.as_deref(), limit + 1)).await?;
+    let mut items: Vec<Dataset> = files.into_iter().map(Dataset::from).collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|last| last.path.clone());
+    Ok(Json(Page { items, next }))
 }
 
 /// A data set with its columns.

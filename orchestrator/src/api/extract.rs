@@ -116,3 +116,17 @@ pub fn text_lines(headers: &HeaderMap, name: &str) -> Result<Vec<String>, ApiErr
     let texts = headers.get_all(name).into_iter().map(|value| value.to_str().map(str::to_owned));
     texts.collect::<Result<_, _>>().map_err(|_| ApiError::bad_request(format!("the header {name} must be plain text")))
 }
+
+/// Items of the longest part of a list.
+const MOST_ITEMS: usize = 10_000;
+
+/// Refuses to list nothing, or too much at a time; `usual` is the number if nothing is said.
+///
+/// # Errors
+/// 400 for that.
+pub fn check_limit(limit: usize, usual: usize) -> Result<(), ApiError> {
+    if (1..=MOST_ITEMS).contains(&limit) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!("limit is 1 to {MOST_ITEMS}")).help(format!("leave it out for {usual}")))
+}

@@ -5,16 +5,19 @@ use super::extract::Json;
 use crate::service::Pulse;
 use axum::extract::State;
 use flight_common::{Fault, compute, telemetry};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long what was seen holds.
+const FRESH: Duration = Duration::from_millis(500);
 /// The worker goes round at least twice a second.
 const OLDEST_PULSE: Duration = Duration::from_secs(10);
 
@@ -29,7 +32,7 @@ async fn live() -> StatusCode {
 }
 
 /// Whether the service can work, part by part.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
     /// Whether all parts are well that it needs.
     pub ready: bool,
@@ -38,13 +41,13 @@ pub struct Readiness {
 }
 
 /// One part of the service.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Part {
     /// What.
     pub name: String,
     /// Whether it is well.
     pub ok: bool,
-    /// Why not.
+    /// Why not, for those who may see runs.
     pub reason: Option<String>,
     /// Whether the service cannot work without it.
     pub needed: bool,
@@ -62,18 +65,40 @@ impl Part {
 }
 
 /// Whether the service can work: its store, its scheduler, its data root, every step server, and the collector (which
-/// it does not need), each with the reason why not.
+/// it does not need), each with the reason why not, which only those are told who may see runs.
 #[utoipa::path(get, path = "/ready", tag = "health", security(()), responses(
     (status = 200, body = Readiness),
     (status = 503, body = Readiness),
 ))]
-async fn ready(State(api): State<Api>) -> (StatusCode, Json<Readiness>) {
-    let readiness = readiness(&api).await;
+async fn ready(State(api): State<Api>, headers: HeaderMap) -> (StatusCode, Json<Readiness>) {
+    let mut readiness = api.0.looks.readiness(&api).await;
+    if api.caller(&headers).await.is_err() {
+        readiness.parts.iter_mut().for_each(|part| part.reason = None);
+    }
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
 }
 
-async fn readiness(api: &Api) -> Readiness {
+/// What was seen last, for those who ask at the same time or soon after: all of them are strangers, and to look takes a
+/// place among those who write to the store.
+#[derive(Default)]
+pub(super) struct Looks(Mutex<Option<(Instant, Readiness)>>);
+
+impl Looks {
+    async fn readiness(&self, api: &Api) -> Readiness {
+        let mut last = self.0.lock().await;
+        match &*last {
+            Some((at, seen)) if at.elapsed() < FRESH => seen.clone(),
+            _ => {
+                let seen = look(api).await;
+                *last = Some((Instant::now(), seen.clone()));
+                seen
+            }
+        }
+    }
+}
+
+async fn look(api: &Api) -> Readiness {
     let service = api.service();
     let store = async {
         let answer = in_time(async { service.store().ping().await.map_err(|error| error.to_string()) }).await;

@@ -96,6 +96,7 @@ struct Inner {
     limits: ApiLimits,
     seats: Seats,
     requests: Semaphore,
+    looks: health::Looks,
 }
 
 impl Api {
@@ -103,7 +104,7 @@ impl Api {
     pub fn new(service: Service, access: Access, limits: ApiLimits) -> Self {
         let seats = Seats::new("streams, uploads and downloads", limits.streams, access);
         let requests = Semaphore::new(limits.requests);
-        Self(Arc::new(Inner { service, access, limits, seats, requests }))
+        Self(Arc::new(Inner { service, access, limits, seats, requests, looks: health::Looks::default() }))
     }
 
     fn service(&self) -> &Service {

@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::auth::{Operator, Viewer};
-use super::extract::{Json, JsonOrYaml, Path, Query, text_header};
+use super::extract::{Json, JsonOrYaml, Path, Query, check_limit, text_header};
 use super::pipelines::{unified, yaml_type};
 use super::problem::{ApiError, ProblemDetails};
 use crate::service::RunRequest;
@@ -20,8 +20,8 @@ use utoipa_axum::routes;
 
 /// Characters of the longest idempotency key.
 const LONGEST_KEY: usize = 255;
-/// Items of the longest part of a list.
-const MOST_ITEMS: usize = 10_000;
+/// Runs listed at a time, if nothing is said.
+const RUNS: usize = 50;
 /// Bytes of a run in a list, as most are.
 const LIKELY_BYTES: usize = 512;
 
@@ -79,7 +79,7 @@ struct Listing {
     /// Where the list goes on: the `next` of its part before.
     cursor: Option<String>,
     /// At most this many, 1 to 10,000.
-    #[serde(default = "fifty")]
+    #[serde(default = "runs")]
     limit: usize,
     /// Only those whose id ends with this.
     ending: Option<String>,
@@ -89,8 +89,8 @@ fn is_of_id(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || byte == b'-'
 }
 
-fn fifty() -> usize {
-    50
+fn runs() -> usize {
+    RUNS
 }
 
 /// Runs, the youngest first.
@@ -111,9 +111,7 @@ async fn list(_: Viewer, State(api): State<Api>, Query(listing): Query<Listing>)
             .help("take it from `next` of the part before, or leave it out to begin with the youngest")
     })?;
     let cursor = cursor.map(|cursor| cursor.hyphenated().to_string());
-    if !(1..=MOST_ITEMS).contains(&listing.limit) {
-        return Err(ApiError::bad_request("limit is 1 to 10,000").help("leave it out for 50"));
-    }
+    check_limit(listing.limit, RUNS)?;
     page(api.service().store(), &filter, cursor.as_deref(), listing.limit).await
 }
 
@@ -172,7 +170,7 @@ async fn details(api: &Api, id: &str) -> Result<RunDetails, ApiError> {
     let waits_for = api.service().waits_for(&run).await?;
     let report = match attempts.last().and_then(|last| last.report.clone()) {
         Some(report) => Some(report),
-        None => store.newest_event(id, "progress").await?.map(|event| event.body),
+        None => store.progress_of(id).await?,
     };
     let part = |name: &str| report.as_ref().and_then(|report| report.get(name)).cloned();
     Ok(RunDetails {

@@ -1,6 +1,6 @@
 //! `tonic`'s face of the front door. Streaming calls of steps never reach it: see [`super::relay`].
 
-use super::kept::{Place, is_ticket, messages};
+use super::kept::{Place, is_ticket};
 use super::submit::run_of;
 use super::{Inner, IsSql, sql};
 use crate::access::{Access, Caller, secret};
@@ -112,12 +112,13 @@ impl FlightService for Calls {
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        Caller::known(&request)?.may(Role::Viewer)?;
+        let caller = Caller::known(&request)?;
+        caller.may(Role::Viewer)?;
         if !is_ticket(&request.get_ref().ticket) {
             return self.0.sql.do_get(request).await;
         }
         let kept = self.0.kept(&Place::of_ticket(&request.get_ref().ticket)?).await?;
-        Ok(Response::new(messages(self.0.rows(&kept).await?).boxed()))
+        Ok(Response::new(self.0.download(&kept, &caller).await?.boxed()))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {

@@ -1,21 +1,32 @@
 //! Kept outputs, as Flight shows them: listed, described, read as often as one likes until they expire.
 
-use super::Inner;
+use super::{Inner, PATIENCE};
+use crate::access::Caller;
 use crate::service::Service;
 use crate::store::{KeptOutput, RunFilter, RunRow, StoreError};
 use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use bytes::Bytes;
-use flight_common::wire::{encode_stream, outward_schema, read_frames, schema_to_bytes};
+use flight_common::queue::{QueueSender, byte_queue};
+use flight_common::wire::{Frame, encode_stream, outward_schema, read_frames, schema_to_bytes};
 use flight_common::{BatchStream, Fault, MemoryBudget, OUTPUT, Parcel, compute};
 use futures::{Stream, StreamExt};
 use prost_types::Timestamp;
 use std::fs::File;
 use std::io::BufReader;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
 use tonic::Status;
+use tracing::Instrument;
 
 /// Runs whose outputs are listed, from the youngest.
 const LISTED_RUNS: usize = 1000;
+
+/// Downloads at a time: each has a file open, and some messages in memory.
+pub const DOWNLOADS: usize = 64;
+/// Bytes of messages that wait for a slow client.
+const AHEAD: usize = 4 << 20;
 
 /// Whether a ticket is one for a kept output.
 pub fn is_ticket(bytes: &[u8]) -> bool {
@@ -93,18 +104,32 @@ impl Inner {
         })
     }
 
-    /// The rows of a kept output.
+    /// The rows of a kept output as messages, read a little ahead of whoever takes them. Whoever takes nothing for long is cut
+    /// off, and keeps no place from others.
     ///
     /// # Errors
-    /// Why its file cannot be read.
-    pub async fn rows(&self, kept: &KeptOutput) -> Result<BatchStream, Fault> {
-        rows_of(&self.service, kept, &self.memory).await
+    /// Why its file cannot be read; [`flight_common::FaultKind::Busy`] if too many are under way.
+    pub async fn download(
+        &self,
+        kept: &KeptOutput,
+        caller: &Caller,
+    ) -> Result<impl Stream<Item = Result<FlightData, Status>> + Send + 'static, Fault> {
+        let seat = self.downloads.take(&caller.id)?;
+        let rows = rows_of(&self.service, kept, &self.memory).await?;
+        let (sender, ahead) = byte_queue::<Frame>(AHEAD, &self.memory, rows.schema());
+        let reading = async move {
+            let end = pushed(encode_stream(rows, true), &sender, PATIENCE).await;
+            drop(seat);
+            sender.finish(end).await;
+        };
+        tokio::spawn(reading.in_current_span());
+        Ok(ahead.map(|frame| frame.map(FlightData::from).map_err(Status::from)))
     }
 
     /// The columns of a kept output, as clients see them.
     ///
     /// # Errors
-    /// As [`Inner::rows`].
+    /// Why its file cannot be read.
     pub async fn columns(&self, kept: &KeptOutput) -> Result<SchemaRef, Fault> {
         columns_of(&self.service, kept, &self.memory).await
     }
@@ -180,6 +205,26 @@ impl Inner {
     }
 }
 
+/// Hands on what comes for as long as somebody takes it.
+async fn pushed(
+    frames: impl Stream<Item = Result<Frame, Fault>>,
+    taken: &QueueSender<Frame>,
+    patience: Duration,
+) -> Result<(), Fault> {
+    let mut frames = pin!(frames);
+    while let Some(frame) = frames.next().await.transpose()? {
+        match timeout(patience, taken.push(frame)).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(_) => {
+                let late = format!("nothing of the output was read for {patience:?}");
+                return Err(Fault::timed_out(late).help("ask again, and read on"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The rows of a kept output, which are what was kept.
 ///
 /// # Errors
@@ -216,6 +261,26 @@ pub fn timestamp(millis: i64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flight_common::FaultKind;
+    use flight_common::batch;
+    use futures::stream;
+
+    #[tokio::test]
+    async fn whoever_takes_nothing_is_cut_off_and_told_so() {
+        let rows = batch!("n" => Int64Array [Some(1), Some(2)]);
+        let (sender, taken) = byte_queue::<Frame>(1, &MemoryBudget::default(), rows.schema());
+        let many = stream::iter(std::iter::repeat_n(Ok(rows.clone()), 3));
+        let reading = async move {
+            let end =
+                pushed(encode_stream(BatchStream::new(rows.schema(), many), true), &sender, Duration::from_millis(50))
+                    .await;
+            sender.finish(end).await;
+        };
+        // Nobody reads meanwhile.
+        tokio::spawn(reading).await.expect("it ends");
+        let told: Vec<_> = taken.collect().await;
+        assert!(matches!(told.last(), Some(Err(fault)) if fault.kind() == FaultKind::TimedOut), "{told:?}");
+    }
 
     #[test]
     fn a_path_names_a_step_of_a_run() {

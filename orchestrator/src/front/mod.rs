@@ -54,6 +54,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long a client may take to begin TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// How long a client that sends rows, or reads them, may stand still: others wait for its place.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What all calls share.
 pub(crate) struct Inner {
     service: Service,
@@ -62,6 +65,7 @@ pub(crate) struct Inner {
     exchanges: Exchanges,
     memory: MemoryBudget,
     uploads: Seats,
+    downloads: Seats,
     sql: sql::Engine,
 }
 
@@ -232,6 +236,7 @@ impl FrontServer {
             exchanges: Exchanges::default(),
             memory,
             uploads: Seats::new("uploads", upload::UPLOADS, access),
+            downloads: Seats::new("downloads", kept::DOWNLOADS, access),
             sql,
         });
         let calls = FlightServiceServer::new(Calls(inner.clone())).max_decoding_message_size(64 << 20);

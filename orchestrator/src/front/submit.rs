@@ -5,6 +5,7 @@
 
 use super::Inner;
 use crate::access::Caller;
+use crate::run::Status;
 use crate::service::{Refused, RunRequest};
 use crate::store::{Role, RunRow, RunState};
 use arrow_flight::{FlightDescriptor, FlightInfo, PollInfo};
@@ -93,9 +94,10 @@ impl Inner {
 
     /// The part of a run's steps that has ended.
     async fn progress(&self, run: &RunRow) -> Result<f64, Fault> {
-        let Some(event) = self.service.store().newest_event(&run.id, "progress").await? else { return Ok(0.0) };
-        let steps = event.body["steps"].as_array().cloned().unwrap_or_default();
-        let ended = steps.iter().filter(|step| step["status"] == "done" || step["status"] == "reused").count();
+        let Some(told) = self.service.store().progress_of(&run.id).await? else { return Ok(0.0) };
+        let steps = told["steps"].as_array().cloned().unwrap_or_default();
+        let goes_on = |step: &&Value| [Status::Waiting, Status::Running].iter().any(|one| step["status"] == one.name());
+        let ended = steps.len() - steps.iter().filter(goes_on).count();
         Ok(ended as f64 / steps.len().max(1) as f64)
     }
 }

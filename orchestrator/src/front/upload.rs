@@ -1,6 +1,6 @@
 //! `DoPut` to `datasets/<path>`: rows become a file under the data root, seen once it is whole.
 
-use super::Inner;
+use super::{Inner, PATIENCE};
 use crate::access::Caller;
 use crate::format::{Format, RowWriter};
 use arrow_flight::{FlightData, PutResult};
@@ -8,14 +8,11 @@ use flight_common::wire::decode_messages;
 use flight_common::{Fault, compute};
 use futures::{StreamExt, stream};
 use serde_json::json;
-use std::time::Duration;
 use tokio::time::timeout;
 use tonic::Streaming;
 
 /// Uploads at a time: each has some rows in memory.
 pub const UPLOADS: usize = 8;
-/// How long one may stand still.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Inner {
     /// Writes the rows of a stream to the file that its descriptor names.
@@ -36,7 +33,8 @@ impl Inner {
             Fault::bad_params(format!("{file_path} does not say what it should be"))
                 .help("end its name with .parquet, .arrow, .csv, .json or .jsonl")
         })?;
-        let mut rows = decode_messages(stream::iter([Ok(first)]).chain(messages)).await?;
+        let rows = timeout(PATIENCE, decode_messages(stream::iter([Ok(first)]).chain(messages)));
+        let mut rows = rows.await.map_err(|_| silent())??;
         let (root, schema) = (self.service.data_root().clone(), rows.schema());
         let begun = {
             let place = place.clone();

@@ -20,6 +20,8 @@ use tracing::Instrument;
 const FRESH: Duration = Duration::from_secs(30);
 /// How long a server may take to say it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// One that has never said it is left alone for so many times as long as it let others wait.
+const LEFT_ALONE: u32 = 3;
 
 /// Servers, and which steps each of them has.
 pub struct FlightMesh {
@@ -38,6 +40,8 @@ struct Server {
 struct Said {
     steps: Option<Arc<[Arc<StepDescription>]>>,
     asked: Option<Instant>,
+    /// Why it did not say it, and until when it is left alone for that.
+    silence: Option<(Fault, Instant)>,
 }
 
 impl Server {
@@ -53,15 +57,32 @@ impl Server {
     async fn refresh(&self) -> Result<(), Fault> {
         {
             let mut said = self.said();
-            if said.steps.is_some() && said.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
-                return Ok(());
+            match &said.silence {
+                _ if said.steps.is_some() => {
+                    if said.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
+                        return Ok(());
+                    }
+                }
+                Some((fault, until)) if Instant::now() < *until => return Err(fault.clone()),
+                _ => {}
             }
             said.asked = Some(Instant::now());
         }
+        let begun = Instant::now();
         let late = |_| Fault::timed_out(format!("{} does not say what steps it has", self.client.peer()));
-        let steps = tokio::time::timeout(PATIENCE, self.client.describe()).await.map_err(late)??;
-        self.said().steps = Some(steps.into_iter().map(Arc::new).collect());
-        Ok(())
+        let told = tokio::time::timeout(PATIENCE, self.client.describe()).await.map_err(late).flatten();
+        let mut said = self.said();
+        match told {
+            Ok(steps) => {
+                said.steps = Some(steps.into_iter().map(Arc::new).collect());
+                said.silence = None;
+                Ok(())
+            }
+            Err(fault) => {
+                said.silence = Some((fault.clone(), Instant::now() + LEFT_ALONE * begun.elapsed()));
+                Err(fault)
+            }
+        }
     }
 }
 

@@ -236,12 +236,14 @@ impl<M: Mesh> Engine<M> {
         (status, fault): (Status, Option<Fault>),
         duration: Duration,
     ) -> RunReport {
+        // Only what this attempt has to do with: what it left to another one, or did not come to, is counted by nobody.
+        let its_own = outcomes.iter().flatten().filter(|step| step.status != Status::Reused);
+        its_own.for_each(StepOutcome::count);
         let steps: Vec<StepOutcome> = outcomes
             .into_iter()
             .zip(&plan.nodes)
             .map(|(outcome, node)| outcome.unwrap_or_else(|| StepOutcome::bare(&node.id, &node.step, Status::Skipped)))
             .collect();
-        steps.iter().filter(|step| step.status != Status::Reused).for_each(StepOutcome::count);
         if let Some(fault) = &fault {
             tracing::Span::current().record("otel.status_code", "ERROR");
             tracing::warn!(kind = fault.kind().name(), fault = %fault, "run ended badly");

@@ -118,7 +118,7 @@ impl StepOutcome {
             duration_ms: self.duration_ms,
             computing_ms: self.computing_ms,
         };
-        step_ended(&self.step, self.status.name(), &figures);
+        step_ended(&self.step, self.status.name(), Some(&figures).filter(|_| self.status != Status::Skipped));
     }
 
     /// Takes over what the step did in an earlier attempt.

@@ -189,14 +189,11 @@ impl ServeOptions {
         Secrets::open(self.secrets_dir.as_deref())
     }
 
-    pub(super) fn settings(&self) -> Result<Settings, Fault> {
+    /// What the service is to do, with at most so many runs that use a step.
+    pub(super) fn settings(&self, per_step: HashMap<String, usize>) -> Result<Settings, Fault> {
         Ok(Settings {
             slots: self.slots,
-            limits: Limits {
-                runs: self.max_runs,
-                per_pipeline: self.max_runs_per_pipeline,
-                per_service: self.max_runs_per_step.iter().cloned().collect::<HashMap<_, _>>(),
-            },
+            limits: Limits { runs: self.max_runs, per_pipeline: self.max_runs_per_pipeline, per_service: per_step },
             lease: self.lease,
             run_limit: self.run_timeout,
             retry: RetryPolicy { attempts: self.attempts, ..RetryPolicy::default() },
@@ -276,7 +273,9 @@ fn resolved(path: &Path) -> PathBuf {
 /// # Errors
 /// Why the orchestrator's own folder cannot be had.
 pub fn default_store(root: &DataRoot) -> Result<String, Fault> {
-    Ok(format!("sqlite://{}/{STORE}", root.own_folder()?.path().display()))
+    // An address ends at `?`, and `%` begins the number of a character.
+    let path = root.own_folder()?.path().display().to_string().replace('%', "%25").replace('?', "%3F");
+    Ok(format!("sqlite://{path}/{STORE}"))
 }
 
 /// Whether [`default_store`] is there already.

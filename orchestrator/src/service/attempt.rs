@@ -99,6 +99,10 @@ async fn tell_until_told(
             Err(StoreError::Unavailable(why)) if !under_way.is_given_up() => {
                 tracing::warn!(why, "how the run ended could not be stored yet");
             }
+            Err(lost @ StoreError::LeaseLost(_)) => {
+                let told = patiently(|| service.0.store.told_end(&claim.lease, &ended.ending)).await;
+                return told?.ok_or(lost);
+            }
             told => return told,
         }
     }

@@ -61,14 +61,18 @@ async fn past(service: &Service, claim: &Claim, plan: &Plan, prints: &[String]) 
     // An attempt that was lost with its replica has left no report.
     let fingerprints: HashMap<&str, &String> = plan.nodes.iter().map(|node| node.id.as_str()).zip(prints).collect();
     for Told { step, fingerprint, figures, .. } in stored {
-        let same = fingerprints.get(step.as_str()).is_some_and(|print| **print == fingerprint);
+        let same = match fingerprints.get(step.as_str()) {
+            Some(print) => **print == fingerprint,
+            // It may have another name now.
+            None => prints.contains(&fingerprint),
+        };
         match serde_json::from_value(figures).ok().filter(|_| same) {
             Some(figures) => drop(told.insert(step, figures)),
             // A report may be of the same time.
             None => drop(told.remove(&step)),
         }
     }
-    Ok(Past { kept, commits, told })
+    Ok(Past { kept, commits, told }.under_new_names(plan, prints))
 }
 
 /// What each step did when it was last done, as reports have it. Those of attempts that did not do it again may lack its figures.

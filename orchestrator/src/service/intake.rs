@@ -71,7 +71,11 @@ impl Service {
             (Some(name), None) => {
                 *name == run.pipeline && request.version.is_none_or(|asked| Some(asked) == run.version)
             }
-            (None, Some(text)) => Definition::new(text.clone()).hash == run.definition,
+            (None, Some(text)) => {
+                let named = Source::new(request.name.as_deref().unwrap_or(UNNAMED), text);
+                let named = pipeline::load(&named, &mut Problems::none()).name;
+                named == run.pipeline && Definition::new(text.clone()).hash == run.definition
+            }
             _ => false,
         };
         let rules = pipeline::rules(&Source::new(&run.pipeline, self.0.store.definition_of(&run.id).await.ok()?));

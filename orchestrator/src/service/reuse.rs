@@ -9,7 +9,7 @@ use crate::run::Figures;
 use crate::store::{Committed, KeptOutput};
 use flight_common::{Effects, StepKind};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What an earlier attempt has done.
 #[derive(Default)]
@@ -18,6 +18,38 @@ pub(super) struct Past {
     pub commits: Vec<Committed>,
     /// What steps did, by their ids.
     pub told: HashMap<String, Figures>,
+}
+
+impl Past {
+    /// Calls what was done by the names that its steps have now: what a step whose name is gone has done is that of one that
+    /// does the same and has done nothing under its own. An edited text may call a step otherwise, and one more item of a
+    /// `for_each` all others.
+    pub fn under_new_names(mut self, plan: &Plan, fingerprints: &[String]) -> Self {
+        let ids: HashSet<&str> = plan.nodes.iter().map(|node| node.id.as_str()).collect();
+        let commits = self.commits.iter().map(|commit| (&commit.step, &commit.fingerprint));
+        let done: BTreeMap<&String, &String> =
+            self.kept.iter().map(|kept| (&kept.step, &kept.fingerprint)).chain(commits).collect();
+        let mut free: Vec<(&String, &String)> = plan.nodes.iter().map(|node| &node.id).zip(fingerprints).collect();
+        free.retain(|(id, _)| !done.contains_key(id));
+        let mut names = HashMap::new();
+        for (old, print) in done.into_iter().filter(|(old, _)| !ids.contains(old.as_str())) {
+            if let Some(place) = free.iter().position(|(_, now)| *now == print) {
+                names.insert(old.clone(), free.remove(place).0.clone());
+            }
+        }
+        let called = |step: &mut String| {
+            if let Some(name) = names.get(step) {
+                step.clone_from(name);
+            }
+        };
+        self.kept.iter_mut().for_each(|kept| called(&mut kept.step));
+        self.commits.iter_mut().for_each(|commit| called(&mut commit.step));
+        let told = self.told.into_iter().map(|(mut step, figures)| {
+            called(&mut step);
+            (step, figures)
+        });
+        Self { told: told.collect(), ..self }
+    }
 }
 
 /// What becomes of a step that does not run.
@@ -157,6 +189,32 @@ mod tests {
         let mut ids: Vec<String> = settle(plan, &fingerprints(plan), past).into_keys().collect();
         ids.sort();
         ids
+    }
+
+    #[test]
+    fn what_was_done_under_another_name_is_not_done_again() {
+        let mut plan = plan(1);
+        let past = past(&plan, &[1], &[2, 3]);
+        for (place, name) in [(1, "tidy"), (2, "eins"), (3, "zwei")] {
+            plan.nodes[place].id = name.to_owned();
+        }
+        let prints = fingerprints(&plan);
+        let all = settle(&plan, &prints, &past.under_new_names(&plan, &prints));
+        let mut ids: Vec<&String> = all.keys().collect();
+        ids.sort();
+        assert_eq!(ids, ["eins", "read", "tidy", "zwei"]);
+    }
+
+    #[test]
+    fn what_was_done_once_stands_for_one_step_alone() {
+        let mut plan = plan(1);
+        plan.nodes[3] = PlannedNode { id: "again".to_owned(), ..plan.nodes[2].clone() };
+        let past = past(&plan, &[], &[2]);
+        plan.nodes[2].id = "renamed".to_owned();
+        let prints = fingerprints(&plan);
+        assert_eq!(prints[2], prints[3]);
+        let all = settle(&plan, &prints, &past.under_new_names(&plan, &prints));
+        assert_eq!(all.len(), 1, "{all:?}");
     }
 
     #[test]

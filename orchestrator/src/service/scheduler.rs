@@ -22,8 +22,10 @@ pub(super) async fn schedule(service: Service) {
     loop {
         ticks.tick().await;
         let looked = async {
-            for schedule in service.0.store.due_schedules().await? {
-                service.fire(&schedule).await?;
+            // Nothing is late because others were seen to first.
+            let now = service.0.store.now().await?;
+            for schedule in service.0.store.due_schedules(now).await? {
+                service.fire(&schedule, now).await?;
             }
             Ok::<_, StoreError>(())
         };
@@ -111,7 +113,7 @@ impl Service {
     }
 
     /// Submits what is due of a schedule, and moves it on.
-    async fn fire(&self, schedule: &Schedule) -> Result<(), StoreError> {
+    async fn fire(&self, schedule: &Schedule, now: i64) -> Result<(), StoreError> {
         let store = &self.0.store;
         let Some(first) = schedule.next_at else { return Ok(()) };
         let timing = match schedule.spec.timing() {
@@ -123,8 +125,12 @@ impl Service {
         };
         let most = i64::from(schedule.spec.jitter_seconds) * 1000;
         let late = |time| jitter(&schedule.name, time, most);
-        let found = due(&timing, schedule.spec.catch_up, late, first, store.now().await?);
+        let found = due(&timing, schedule.spec.catch_up, late, first, now);
         for time in found.times {
+            // It may have been paused, replaced or deleted since it was seen to be due.
+            if !store.is_still_due(schedule).await? {
+                return Ok(());
+            }
             match self.fire_at(schedule, time, found.missed).await {
                 Ok(Some(run)) => store.note_schedule(&schedule.name, time, Ok(&run)).await?,
                 Ok(None) => tracing::info!(schedule = schedule.name, time, "left out: its last run is under way"),

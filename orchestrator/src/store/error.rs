@@ -67,6 +67,9 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(error) if error.code().as_deref() == Some("22021") => {
                 Self::NotFound("there is nothing with a NUL character in its name".to_owned())
             }
+            sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+                Self::Unavailable("what this belongs to was just being forgotten: ask again".to_owned())
+            }
             sqlx::Error::PoolTimedOut => Self::Unavailable("no connection to it could be made in time".to_owned()),
             error => Self::Unavailable(error.to_string()),
         }

@@ -70,6 +70,20 @@ impl Store {
         row.as_ref().map(event).transpose()
     }
 
+    /// How far the attempt is that was begun last.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn progress_of(&self, id: &str) -> Result<Option<Value>, StoreError> {
+        let row = sqlx::query(
+            "SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND kind = 'progress' AND seq > COALESCE(
+               (SELECT MAX(seq) FROM events WHERE run_id = $1 AND kind IN ('started', 'taken_over')), 0)
+             ORDER BY seq DESC LIMIT 1",
+        );
+        let row = row.bind(id).fetch_optional(&self.reader).await?;
+        Ok(row.as_ref().map(event).transpose()?.map(|event| event.body))
+    }
+
     /// Adds an event to a run. The run's row is locked by it until the end of the transaction.
     pub(super) async fn event(&self, tx: &mut Tx, run: &str, kind: &str, body: &Value) -> Result<(), StoreError> {
         let mut statements = self.statements();

@@ -112,6 +112,19 @@ impl Store {
         .await
     }
 
+    /// The run as the end of this attempt left it, if that is stored: the answer to whoever told it may have been lost.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn told_end(&self, lease: &Lease, ending: &Ending) -> Result<Option<RunRow>, StoreError> {
+        let row = sqlx::query(self.sql(
+            "SELECT {run} FROM runs WHERE id = $1 AND fence = $2 AND state NOT IN ('running', 'cancelling') AND EXISTS
+               (SELECT 1 FROM attempts WHERE run_id = $1 AND attempts.attempt = runs.attempt AND attempts.state = $3)",
+        ));
+        let row = row.bind(&lease.run).bind(lease.fence).bind(ending.names().0).fetch_optional(&self.reader).await?;
+        row.as_ref().map(run_row).transpose()
+    }
+
     /// What an attempt leaves that has ended so, if its run is in this state, and has these hooks, if they are given.
     fn ended(
         &self,
@@ -282,7 +295,12 @@ impl Store {
                 tx.change(statements).await?;
             }
             sqlx::query(
-                "UPDATE runs SET state = $2, tries = 0, reuse = $3, not_before = 0, ended_at = NULL, fault = NULL WHERE id = $1",
+                // If it waited for this attempt before, and was cancelled, that pause goes on.
+                "UPDATE runs SET state = $2, tries = 0, reuse = $3, not_before = 0, fault = NULL,
+                   paused_ms = paused_ms - CASE WHEN ended_at > (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1)
+                     THEN ended_at - (SELECT MAX(ended_at) FROM attempts WHERE run_id = $1) ELSE 0 END,
+                   ended_at = NULL
+                 WHERE id = $1",
             )
             .bind(run)
             .bind(to.name())

@@ -117,10 +117,20 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::ping`].
-    pub async fn due_schedules(&self) -> Result<Vec<Schedule>, StoreError> {
-        let rows =
-            sqlx::query(self.sql("SELECT * FROM schedules WHERE paused = 0 AND next_at <= {now} ORDER BY next_at"));
+    pub async fn due_schedules(&self, now: i64) -> Result<Vec<Schedule>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM schedules WHERE paused = 0 AND next_at <= $1 ORDER BY next_at").bind(now);
         rows.fetch_all(&self.reader).await?.iter().map(schedule).collect()
+    }
+
+    /// Whether one that was seen to be due has neither gone on nor been changed since.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn is_still_due(&self, seen: &Schedule) -> Result<bool, StoreError> {
+        let row =
+            sqlx::query("SELECT 1 FROM schedules WHERE name = $1 AND next_at = $2 AND updated_at = $3 AND paused = 0");
+        let row = row.bind(&seen.name).bind(seen.next_at).bind(seen.updated_at);
+        Ok(row.fetch_optional(&self.reader).await?.is_some())
     }
 
     /// Notes when a schedule is due next, if it was due at `from` until now: of several replicas one does so.

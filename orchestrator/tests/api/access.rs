@@ -46,6 +46,28 @@ async fn every_call_needs_a_token_that_reaches_as_far() {
     running.orchestrator.stop().await;
 }
 
+/// Strangers may ask whether it can work, and need not know why it cannot.
+#[tokio::test]
+async fn why_a_service_is_not_ready_is_told_to_those_who_may_see_runs() {
+    let mut running = Running::start(&["--tokens"]).await.with_token(Role::Viewer).await;
+    let folder = running.house.env.data_root.path().to_owned();
+    let token = running.token.take();
+    std::fs::remove_dir_all(&folder).expect("gone");
+    let reason = async |running: &Running| loop {
+        let ready: Value =
+            running.request(Method::GET, "/ready").send().await.expect("an answer").json().await.expect("JSON");
+        let parts = ready["parts"].as_array().expect("parts").iter();
+        if let Some(root) = parts.into_iter().find(|part| part["name"] == "data root" && part["ok"] == false) {
+            return root["reason"].clone();
+        }
+    };
+    assert_eq!(reason(&running).await, Value::Null);
+    running.token = token;
+    let told = reason(&running).await;
+    assert!(told.is_string(), "{told}");
+    running.orchestrator.stop().await;
+}
+
 #[tokio::test]
 async fn tokens_are_made_shown_once_and_revoked() {
     let running = Running::start(&["--tokens"]).await.with_token(Role::Admin).await;

@@ -10,7 +10,7 @@ async fn data_sets_are_uploaded_whole_or_not_at_all() {
     let made = put("in/a.csv", "id,name\n1,Ann\n2,Bo\n".to_owned()).await.expect("an answer");
     assert_eq!(made.status(), StatusCode::CREATED);
     let listed = running.get("/api/v1/datasets?prefix=in/").await;
-    assert_eq!((&listed[0]["path"], &listed[0]["format"]), (&json!("in/a.csv"), &json!("csv")));
+    assert_eq!((&listed["items"][0]["path"], &listed["items"][0]["format"]), (&json!("in/a.csv"), &json!("csv")));
     let own = running.get("/api/v1/datasets").await;
     assert!(!own.to_string().contains("quiver.db"), "{own}");
 

@@ -155,8 +155,10 @@ async fn the_parts_of_the_service_are_told_one_by_one() {
     let docs = running.request(Method::GET, "/docs/").send().await.expect("an answer");
     assert!(docs.text().await.expect("a page").contains("swagger"));
     running.orchestrator.service().store().close().await;
-    let broken = running.request(Method::GET, "/ready").send().await.expect("an answer");
-    assert_eq!(broken.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let broken = async {
+        while running.request(Method::GET, "/ready").send().await.expect("an answer").status() == StatusCode::OK {}
+    };
+    tokio::time::timeout(SOON, broken).await.expect("it is told soon");
     running.orchestrator.stop().await;
 }
 
@@ -191,4 +193,24 @@ async fn a_service_that_goes_down_is_not_ready() {
 async fn a_limit_of_a_step_that_there_is_not_is_refused() {
     let fault = Running::try_start(&["--max-runs-per-step", "numbres=2"]).await.err().expect("no such step");
     assert!(fault.help_text().is_some_and(|help| help.contains("numbers")), "{fault:?}");
+    let twice = ["--max-runs-per-step", "numbers=2", "--max-runs-per-step", "Numbers=1"];
+    assert!(Running::try_start(&twice).await.is_err());
+}
+
+#[tokio::test]
+async fn a_limit_of_a_step_holds_whatever_the_step_is_called() {
+    let running = Running::start(&["--max-runs-per-step", "NUMBERS=1"]).await;
+    running.submit(ENDLESS).await;
+    let second = running.submit(ENDLESS).await;
+    let told = async {
+        loop {
+            let run = running.get(&format!("/api/v1/runs/{second}")).await;
+            assert_eq!(run["state"], "queued", "{run}");
+            if run["waits_for"].as_str().is_some_and(|words| words.contains("at most 1 that use numbers")) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, told).await.expect("it is told what it waits for");
+    running.orchestrator.stop().await;
 }

@@ -102,10 +102,18 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     assert!(store.told("1").await.expect("told").is_empty());
     let claim = claim_one(&store, "me").await;
     assert!(!claim.reuse);
+    let before = store.run("1").await.expect("there").paused_ms;
+    let stands_still = store.now().await.expect("a time");
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
     store.resume("1", None, true, "ann").await.expect("queued");
     tokio::time::sleep(pause).await;
+    store.cancel("1", false, "ann").await.expect("cancelled");
+    store.resume("1", None, true, "ann").await.expect("queued");
+    tokio::time::sleep(pause).await;
     let run = store.cancel("1", false, "ann").await.expect("cancelled");
+    let paused = run.paused_ms - before;
+    let passed = store.now().await.expect("a time") - stands_still;
+    assert!((2 * 39..=passed).contains(&paused), "no moment counts twice: {paused} of {passed} ms");
     let passed = run.ended_at.expect("ended") - run.started_at.expect("begun");
     assert!(run.took_ms(0).is_some_and(|took| took <= passed - 2 * 39), "it stood still twice: {run:?}");
 }

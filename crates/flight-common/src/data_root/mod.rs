@@ -190,22 +190,6 @@ impl DataRoot {
         }
     }
 
-    /// The files beneath the root, by path, without those whose names or folders begin with a dot, and those that cannot be
-    /// looked at. At most `most` of them.
-    ///
-    /// # Errors
-    /// Why the root cannot be read.
-    pub fn files(&self, most: usize) -> Result<Vec<FileEntry>, Fault> {
-        let mut found = Vec::new();
-        let see = |file| {
-            found.push(file);
-            found.len() < most
-        };
-        self.walk(PathBuf::new(), see, |_, _| Ok(()))?;
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(found)
-    }
-
     /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
     /// left out. What cannot be looked at is told to `missed`, which says whether to go on without it.
     fn walk(
@@ -225,13 +209,14 @@ impl DataRoot {
     /// # Errors
     /// As [`DataRoot::new_file`].
     pub fn check_new_file(&self, relative: &Path, param: &str) -> Result<(), Fault> {
-        match &self.0 {
-            Place::Folder(folder) => folder.check_new_file(relative).map_err(|fault| {
-                let message = fault.message().to_owned();
-                fault.violation(format!("/{param}"), message)
-            }),
-            Place::Bucket(_) => Ok(()),
-        }
+        let checked = match &self.0 {
+            Place::Folder(folder) => folder.check_new_file(relative),
+            Place::Bucket(bucket) => bucket.check_new_file(relative),
+        };
+        checked.map_err(|fault| {
+            let message = fault.message().to_owned();
+            fault.violation(format!("/{param}"), message)
+        })
     }
 
     /// Begins a file that is seen only once it is whole: see [`NewFile::commit`].

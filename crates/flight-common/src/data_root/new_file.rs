@@ -3,7 +3,7 @@
 use super::bucket::{Sent, Upload};
 use super::draft::Draft;
 use crate::fault::Fault;
-use crate::permission::Permission;
+use crate::permission::{Holds, Permission};
 use cap_std::fs::Dir;
 use std::ffi::OsString;
 use std::fs::File;
@@ -40,7 +40,7 @@ impl NewFile {
     /// # Errors
     /// Why it could not be written; then nothing is seen, and a file that was there stays.
     pub fn commit(self) -> Result<(), Fault> {
-        self.settle()?.publish()
+        self.settle()?.publish(None, &Permission::default())
     }
 
     /// As [`NewFile::commit`], for a step: once all of it is on disk, or in the bucket, it asks whether it may be seen.
@@ -49,8 +49,8 @@ impl NewFile {
     /// As [`NewFile::commit`]; that it may not be seen.
     pub async fn commit_permitted(self, permission: &Permission) -> Result<(), Fault> {
         let settled = self.settle()?;
-        permission.obtain().await?;
-        settled.publish()
+        let holds = permission.obtain().await?;
+        settled.publish(holds, permission)
     }
 
     /// Puts all of it where it is going to be, unseen.
@@ -72,12 +72,13 @@ enum Settled {
 }
 
 impl Settled {
-    fn publish(self) -> Result<(), Fault> {
+    /// What takes long to be seen, by requests to a server, asks again before each of them but the first.
+    fn publish(self, holds: Holds, permission: &Permission) -> Result<(), Fault> {
         match self {
             Self::Folder { draft, name } => {
                 draft.publish(&name).map_err(|error| Fault::io(name.to_string_lossy(), &error))
             }
-            Self::Bucket(sent) => sent.publish(),
+            Self::Bucket(sent) => sent.publish(holds, permission),
         }
     }
 }

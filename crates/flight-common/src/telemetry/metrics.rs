@@ -203,11 +203,12 @@ pub struct StepFigures {
     pub computing_ms: f64,
 }
 
-/// Counts a step that has ended.
-pub fn step_ended(step: &str, status: &'static str, figures: &StepFigures) {
+/// Counts a step that has ended; one that never began has no figures.
+pub fn step_ended(step: &str, status: &'static str, figures: Option<&StepFigures>) {
     let all = instruments();
     let step = KeyValue::new("step", step.to_owned());
     all.steps.add(1, &[step.clone(), KeyValue::new("status", status)]);
+    let Some(figures) = figures else { return };
     let by = [step];
     all.step_duration.record(figures.duration_ms / 1e3, &by);
     all.step_computing.record(figures.computing_ms / 1e3, &by);

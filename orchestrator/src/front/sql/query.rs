@@ -1,5 +1,6 @@
 //! One query: planned, and run under a memory limit and a time-out.
 
+use super::super::PATIENCE;
 use super::Engine;
 use super::reading;
 use super::statement::{Statement, numbered, parameters};
@@ -21,9 +22,6 @@ pub(super) const CATALOG: &str = "quiver";
 
 /// How long a query may take.
 const LIMIT: Duration = Duration::from_secs(600);
-
-/// How long its client may read nothing: others wait for its place.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Plans a query, with its values. It may read, and nothing else.

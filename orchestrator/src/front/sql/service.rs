@@ -2,6 +2,7 @@
 //!
 //! A prepared statement is in its handle: see [`super::statement`].
 
+use super::super::PATIENCE;
 use super::super::kept::messages;
 use super::Engine;
 use super::query::CATALOG;
@@ -23,6 +24,7 @@ use flight_common::{BatchStream, Fault};
 use futures::StreamExt;
 use prost::Message;
 use std::sync::Arc;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 type Rows<T> = Result<Response<<T as FlightService>::DoGetStream>, Status>;
@@ -55,9 +57,10 @@ fn only_read() -> Status {
 
 /// The one row of values that a client sends.
 async fn row(messages: PeekableFlightDataStream) -> Result<RecordBatch, Fault> {
-    let mut rows = decode_messages(messages).await?;
+    let late = |_| Fault::timed_out(format!("no row came for {} s", PATIENCE.as_secs()));
+    let mut rows = timeout(PATIENCE, decode_messages(messages)).await.map_err(late)??;
     let mut found: Option<RecordBatch> = None;
-    while let Some(batch) = rows.next().await.transpose()? {
+    while let Some(batch) = timeout(PATIENCE, rows.next()).await.map_err(late)?.transpose()? {
         if found.replace(batch).is_some() {
             return Err(one_row());
         }

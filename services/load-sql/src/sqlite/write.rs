@@ -102,7 +102,7 @@ impl Work {
 
     /// Asks whether it may commit. This thread is there for what blocks.
     fn permitted(&self) -> Result<(), Fault> {
-        Handle::current().block_on(self.context.permission.obtain())
+        Handle::current().block_on(self.context.permission.obtain()).map(drop)
     }
 
     /// Lets all rows wait, as they are: the columns have no types.

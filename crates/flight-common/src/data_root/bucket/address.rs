@@ -22,9 +22,14 @@ const PATIENCE: [(ClientConfigKey, &str); 3] = [
 /// The variables that name another server than Amazon's, the first that is set before the others.
 const ENDPOINTS: [&str; 3] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
 
+/// No request is repeated.
+pub fn once() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..often() }
+}
+
 /// How often and how long a request is repeated that failed for reasons that may pass: some ten seconds, if it fails at
 /// once.
-fn retry() -> RetryConfig {
+pub fn often() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(250),
@@ -76,15 +81,22 @@ impl Address {
     ///
     /// # Errors
     /// [`crate::FaultKind::BadParams`] for settings that are none, each by its name and without its value.
-    pub fn connect(&self, settings: &AwsSettings) -> Result<AmazonS3, Fault> {
+    pub fn connect(&self, settings: &AwsSettings, retry: RetryConfig) -> Result<AmazonS3, Fault> {
         let allowed = settings.get("AWS_ALLOW_HTTP").is_some_and(|value| value != "0" && value != "false");
+        if let Some(url) = endpoint(settings)
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            return Err(Fault::bad_params("AWS_ENDPOINT_URL is no address of a server")
+                .help("begin it with https://, or with http:// where its network is trusted"));
+        }
         if endpoint(settings).is_some_and(|url| url.starts_with("http://")) && !allowed {
             return Err(Fault::denied(format!("the endpoint of {} speaks HTTP, which anybody can read", self.url))
                 .help("name one with https://, or set AWS_ALLOW_HTTP=true if its network is trusted"));
         }
         // The process has one provider; another part of it may have named it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = AmazonS3Builder::new().with_retry(retry());
+        let mut builder = AmazonS3Builder::new().with_retry(retry);
         for (key, value) in PATIENCE {
             builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
         }
@@ -141,10 +153,12 @@ mod tests {
         let place = parse("s3://data").expect("a place");
         let plain = [("AWS_ENDPOINT_URL", "http://localhost:9000"), ("AWS_ACCESS_KEY_ID", "me")];
         let whole = [("AWS_SECRET_ACCESS_KEY", "hidden"), ("AWS_ALLOW_HTTP", "true")];
-        assert_eq!(place.connect(&settings(&plain)).expect_err("HTTP").kind(), FaultKind::Denied);
-        assert!(place.connect(&settings(&[plain, whole].concat())).is_ok());
+        assert_eq!(place.connect(&settings(&plain), often()).expect_err("HTTP").kind(), FaultKind::Denied);
+        assert!(place.connect(&settings(&[plain, whole].concat()), often()).is_ok());
+        let bare = [plain.as_slice(), &[("AWS_ENDPOINT_URL", "localhost:9000")]].concat();
+        assert_eq!(place.connect(&settings(&bare), often()).expect_err("no URL").kind(), FaultKind::BadParams);
         let half = settings(&whole);
-        let fault = place.connect(&half).expect_err("a secret without a key");
+        let fault = place.connect(&half, often()).expect_err("a secret without a key");
         assert_eq!(fault.kind(), FaultKind::BadParams);
         assert!(!format!("{fault:?}{half:?}").contains("hidden"), "{fault:?}");
     }

@@ -61,6 +61,8 @@ impl Cache {
             let mut room = locked(&self.room);
             self.make_room(size, &mut room);
             *room -= size;
+            // A copy is known by its length: after a power cut one of that length could hold nothing.
+            draft.settle(OsStr::new(name)).map_err(failed)?;
             draft.publish(OsStr::new(name)).map_err(failed)?;
         }
         Ok(copy)

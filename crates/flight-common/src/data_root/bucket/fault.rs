@@ -23,6 +23,12 @@ pub fn fault(url: &str, what: &str, error: &Error) -> Fault {
             return Fault::denied(format!("{url} refuses the credentials{told}"))
                 .help("look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN");
         }
+        Some("AccessDenied" | "AllAccessDisabled") => return no_right(url, what, &told),
+        Some(
+            "KeyTooLongError" | "InvalidObjectName" | "ObjectParentIsFile" | "ExistingObjectIsDirectory" | "InvalidBucketName",
+        ) => {
+            return Fault::bad_params(format!("{url} cannot have {what}{told}")).help("choose another name");
+        }
         Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
             return Fault::bad_params(format!("{url} is in another region{told}")).help("set AWS_REGION to its region");
         }
@@ -30,10 +36,7 @@ pub fn fault(url: &str, what: &str, error: &Error) -> Fault {
     }
     match error {
         Error::NotFound { .. } => Fault::not_found(format!("no file {what}")),
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            Fault::denied(format!("no permission for {what} in {url}{told}"))
-                .help("let the credentials list the bucket, and read and write objects beneath the prefix")
-        }
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => no_right(url, what, &told),
         Error::Precondition { .. } | Error::NotModified { .. } => replaced(what),
         Error::InvalidPath { .. } => Fault::bad_data(format!("{url} has a key that is no path: {}", bottom(error)))
             .help("rename the object, or choose a prefix without it"),
@@ -41,6 +44,11 @@ pub fn fault(url: &str, what: &str, error: &Error) -> Fault {
             .help("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where the cloud gives a role"),
         _ => unanswered(url, what, error, &text),
     }
+}
+
+fn no_right(url: &str, what: &str, told: &str) -> Fault {
+    Fault::denied(format!("no permission for {what} in {url}{told}"))
+        .help("let the credentials list the bucket (s3:ListBucket), and read and write objects beneath the prefix")
 }
 
 /// The fault for a server that did not do what it should.
@@ -67,6 +75,18 @@ fn unanswered(url: &str, what: &str, error: &Error, text: &str) -> Fault {
 /// Whether the credentials are good, and lack the right for what was asked.
 pub fn lacks_right(error: &Error) -> bool {
     code(&error.to_string()) == Some("AccessDenied")
+}
+
+/// Whether the bucket itself is not there.
+pub fn lacks_bucket(error: &Error) -> bool {
+    code(&error.to_string()) == Some("NoSuchBucket")
+}
+
+/// Whether an answer says that something is wrong and has no words for it, as those about one object may have none.
+pub fn is_wordless(error: &Error) -> bool {
+    let text = error.to_string();
+    code(&text).is_none()
+        && (status(&text).is_some_and(|status| status.starts_with("400")) || text.contains("redirect"))
 }
 
 /// The fault for a bucket that is not there.

@@ -41,6 +41,8 @@ const NEIGHBOURS: usize = 1000;
 pub(super) struct Bucket {
     address: Address,
     store: Arc<AmazonS3>,
+    /// The same, for requests that whoever makes them repeats.
+    once: AmazonS3,
     /// The server, as far as it tells this bucket from others of its name.
     server: String,
     state: PathBuf,
@@ -59,12 +61,13 @@ impl Bucket {
     /// Gets ready to ask. Nothing is asked yet.
     pub fn open(url: &Path, settings: &AwsSettings, keeping: Keeping) -> Result<Self, Fault> {
         let address = Address::parse(url)?;
-        let store = Arc::new(address.connect(settings)?);
+        let store = Arc::new(address.connect(settings, address::often())?);
+        let once = address.connect(settings, address::once())?;
         let server = address::endpoint(settings).unwrap_or_default().trim_end_matches('/').to_owned();
         let place = format!("{}-{}", address.bucket, &digest(&[&server, &address.url])[..12]);
         let state = keeping.state.join(place);
         let cache = Cache::new(state.join("copies"), keeping.cache_size);
-        Ok(Self { address, store, server, state, cache })
+        Ok(Self { address, store, once, server, state, cache })
     }
 
     pub fn url(&self) -> &str {
@@ -124,12 +127,15 @@ impl Bucket {
         match self.head(&key)? {
             Ok(object) => Ok(object),
             Err(Error::NotFound { .. }) => Err(self.missing(path, given)),
-            Err(error @ (Error::PermissionDenied { .. } | Error::Unauthenticated { .. })) => {
-                // This answer has no words. A list is told why it is refused; who may list is refused this object alone.
-                self.check()?;
+            Err(error) => {
+                let has_no_words = matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
+                    || fault::is_wordless(&error);
+                // A list is told why it is refused; who may list is refused this object alone.
+                if has_no_words {
+                    self.check()?;
+                }
                 Err(fault::fault(self.url(), given, &error))
             }
-            Err(error) => Err(fault::fault(self.url(), given, &error)),
         }
     }
 
@@ -206,6 +212,11 @@ impl Bucket {
         }
         let modified = Some(object.last_modified.into());
         Ok(Some(FileEntry { path: relative.into(), bytes: object.size, modified }))
+    }
+
+    /// Whether a file may be called so. Nothing is asked.
+    pub fn check_new_file(&self, relative: &Path) -> Result<(), Fault> {
+        self.key(relative).map(drop)
     }
 
     /// Begins a file on this machine, which goes to the bucket when it is committed.
