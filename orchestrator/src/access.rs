@@ -99,8 +99,10 @@ pub(crate) fn secret(value: &str) -> Option<String> {
 /// [`flight_common::FaultKind::Denied`] for that.
 pub(crate) fn not_by_a_page(access: Access, headers: &HeaderMap, uri: &Uri) -> Result<(), Fault> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let host = text(header::HOST).or(uri.authority().map(Authority::as_str));
-    if access == Access::Open && !host.is_some_and(is_loopback) {
+    let (host, authority) = (text(header::HOST), uri.authority().map(Authority::as_str));
+    let hosts = headers.get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or_default()).chain(authority);
+    let host = host.or(authority);
+    if access == Access::Open && (host.is_none() || !hosts.into_iter().all(is_loopback)) {
         let refused = "without tokens, this address may only be called as localhost";
         return Err(Fault::denied(refused).help("call it by its loopback address, or turn tokens on"));
     }
@@ -134,6 +136,18 @@ mod tests {
         for host in ["", "example.org", "localhost.example.org:80", "127.0.0.1.example.org", "10.0.0.1", "[::2]:1"] {
             assert!(!is_loopback(host), "{host}");
         }
+    }
+
+    #[test]
+    fn without_tokens_every_name_that_is_given_must_be_of_this_machine() {
+        let called = |hosts: &[&'static str], uri: &'static str| {
+            let hosts = hosts.iter().map(|host| (header::HOST, HeaderValue::from_static(host)));
+            not_by_a_page(Access::Open, &hosts.collect(), &Uri::from_static(uri)).is_ok()
+        };
+        assert!(called(&["localhost"], "/live") && called(&[], "http://127.0.0.1:1/live"));
+        assert!(!called(&[], "/live"));
+        assert!(!called(&["localhost", "example.org"], "/live"));
+        assert!(!called(&["localhost"], "http://example.org/live"));
     }
 
     #[test]

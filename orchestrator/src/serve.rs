@@ -20,9 +20,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Says that the runs of the store are of another data root, if they are: of orchestrators that share a store, each would write
-/// to another place. A data root is known by the id in its own folder; that of a bucket is on this machine, and tells nothing.
+/// to another place. A data root is known by the id in its own folder. Each bucket has one of its own beneath the state folder,
+/// which those that share the store need to share as well: what runs keep is there.
 async fn compare_data_root(store: &Store, root: &DataRoot) -> Result<bool, Fault> {
-    if !store.is_shared() || root.is_bucket() {
+    if !store.is_shared() {
         return Ok(true);
     }
     let own = root.own_folder()?;
@@ -40,8 +41,8 @@ async fn compare_data_root(store: &Store, root: &DataRoot) -> Result<bool, Fault
     if known != id {
         tracing::warn!(
             data_root = %root,
-            "the store was used with another data root first: orchestrators that share a store need the same --data-root, or \
-             their runs write to different places; if this is the same one, or in its place for good, write {known} into {}",
+            "the store was used with another data root first: orchestrators that share a store need the same --data-root, and with \
+             a bucket the same --state-dir, or their runs write to different places, and do not find what they kept; if this is the same one, or in its place for good, write {known} into {}",
             file.display()
         );
     }

@@ -99,6 +99,26 @@ fn a_part_that_breaks_once_is_sent_again() {
     assert!(place.get("out.csv") == place.get("big.csv"));
 }
 
+/// Whoever interrupts it leaves no parts behind, which nobody sees and somebody pays for.
+#[test]
+fn an_interrupted_upload_leaves_no_parts() {
+    let server = server();
+    let place = Place::new(&server);
+    large(&place);
+    let gate = Gate::start(server.address(), "partNumber=3", |_| Act::Hold);
+    let place = place.through(&server, &gate.address);
+    for words in [&["run", "big.yaml"][..], &["run", "big.yaml", "--mesh"]] {
+        let before = gate.seen();
+        let run = place.start(words);
+        eventually(SOON, "it is being sent", || (gate.seen() > before).then_some(()));
+        run.signal("INT");
+        assert_eq!(run.end_within(SOON).code, Some(130), "{words:?}");
+    }
+    let requests = server.requests();
+    assert_eq!(count(&requests, "s3_CreateMultipartUpload"), 2);
+    assert_eq!(count(&requests, "s3_AbortMultipartUpload"), 2, "{requests:?}");
+}
+
 /// The answer to the request that shows a file can be lost, and the request be done.
 #[test]
 fn a_file_whose_commit_was_not_answered_is_found_there() {
@@ -107,7 +127,7 @@ fn a_file_whose_commit_was_not_answered_is_found_there() {
     large(&place);
     place.put("small.csv", "n\n1\n");
     let text = std::fs::read_to_string(place.house.path().join("big.yaml")).expect("there");
-    place.house.write("small.yaml", &text.replace("big.csv", "small.csv"));
+    place.house.write("small.yaml", text.replace("big.csv", "small.csv"));
     // One is shown by the end of an upload in parts, the other one by the request that sends it.
     for (pipeline, mark, source) in [("big.yaml", "POST /data/", "big.csv"), ("small.yaml", "PUT /data/", "small.csv")]
     {

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -24,6 +25,12 @@ fn tracker() -> &'static TaskTracker {
     })
 }
 
+/// Told when the process waits for goodbyes.
+fn ending() -> &'static CancellationToken {
+    static ENDING: OnceLock<CancellationToken> = OnceLock::new();
+    ENDING.get_or_init(CancellationToken::new)
+}
+
 /// A goodbye that may have to be said. It is made before there is anything to end, so that the end of the process waits
 /// also for whoever has not noticed yet that it was dropped.
 #[derive(Debug)]
@@ -38,6 +45,11 @@ impl Default for Farewell {
 }
 
 impl Farewell {
+    /// Waits until the process waits for it: whoever has far to go turns back.
+    pub async fn due(&self) {
+        ending().cancelled().await;
+    }
+
     /// Says it, by itself.
     pub fn say(self, goodbye: impl Future<Output = ()> + Send + 'static) {
         drop(
@@ -52,6 +64,7 @@ impl Farewell {
 
 /// Waits until all goodbyes are said that had to be, for two seconds at most. The last thing that a process does.
 pub async fn farewells() {
+    ending().cancel();
     if timeout(PATIENCE, tracker().wait()).await.is_err() {
         tracing::warn!("something that was left running elsewhere may not have been ended");
     }

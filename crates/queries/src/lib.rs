@@ -6,7 +6,7 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears |
-//! | [`session`] | a session without what nothing bounds, in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
+//! | [`session`] | a session in which the memory bounds all (`windows` and rows without columns, `counted`, among it), in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
 //! | [`alone`] | the same for an expression that stands alone |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
@@ -22,6 +22,7 @@ mod alone;
 mod arithmetic;
 mod average;
 mod check;
+mod counted;
 mod digits;
 mod disk;
 mod endable;
@@ -42,6 +43,7 @@ mod sum;
 mod timestamps;
 mod truncate;
 mod wide;
+mod windows;
 mod words;
 mod zeros;
 

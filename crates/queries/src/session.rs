@@ -2,6 +2,7 @@
 
 use crate::arithmetic::CheckArithmetic;
 use crate::average::check_averages;
+use crate::counted::CountBuilt;
 use crate::disk::Disk;
 use crate::extremes::order_extremes;
 use crate::functions;
@@ -13,6 +14,7 @@ use crate::merge_joins;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
+use crate::windows::ByPartition;
 use crate::zeros::{BothZeros, EqualZeros};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -75,6 +77,8 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         .with_optimizer_rule(Arc::new(FloatKeys))
         .with_optimizer_rule(Arc::new(BothZeros))
         .with_physical_optimizer_rules(physical_rules())
+        .with_physical_optimizer_rule(Arc::new(ByPartition))
+        .with_physical_optimizer_rule(Arc::new(CountBuilt))
         .with_type_planner(Arc::new(InMicroseconds));
     builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
     if let Some(scalar) = builder.scalar_functions() {

@@ -39,6 +39,12 @@ impl Remote {
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
             return Err(wrong(format!("\"{url}\" is no URL of an orchestrator")));
         }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(Fault::bad_params(
+                "the URL of an orchestrator has a user or a password in it, which would be shown",
+            )
+            .help("leave them out; --token or QUIVER_TOKEN says who calls"));
+        }
         // An empty variable is as good as none.
         let token = token.filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {

@@ -5,7 +5,7 @@ use crate::access::Caller;
 use crate::format::{Format, RowWriter};
 use arrow_flight::{FlightData, PutResult};
 use flight_common::wire::decode_messages;
-use flight_common::{Fault, compute};
+use flight_common::{Fault, FaultKind, compute};
 use futures::{StreamExt, stream};
 use serde_json::json;
 use tokio::time::timeout;
@@ -29,6 +29,12 @@ impl Inner {
                 .help("put them to datasets/<path>, as in datasets/in/orders.parquet"));
         };
         let place = self.service.data_root().locate_upload(&file_path, "path")?;
+        // What is there is replaced, and may be a link that leads away: then it is not a file of this place.
+        let (root, there) = (self.service.data_root().clone(), file_path.clone());
+        match compute::run(move || root.identity_of(&there, "path")).await {
+            Err(fault) if fault.kind() != FaultKind::NotFound => return Err(fault),
+            _ => {}
+        }
         let format = Format::of(&file_path).ok_or_else(|| {
             Fault::bad_params(format!("{file_path} does not say what it should be"))
                 .help("end its name with .parquet, .arrow, .csv, .json or .jsonl")

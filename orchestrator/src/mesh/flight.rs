@@ -58,11 +58,7 @@ impl Server {
         {
             let mut said = self.said();
             match &said.silence {
-                _ if said.steps.is_some() => {
-                    if said.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
-                        return Ok(());
-                    }
-                }
+                _ if said.steps.is_some() && said.asked.is_some_and(|asked| asked.elapsed() < FRESH) => return Ok(()),
                 Some((fault, until)) if Instant::now() < *until => return Err(fault.clone()),
                 _ => {}
             }

@@ -117,6 +117,23 @@ pub fn check_arguments(source: &Source, arguments: &Arguments) -> Result<(), Pro
     problems.or(())
 }
 
+/// Checks, in addition, that the steps take what a run changes in them, as far as can be told without planning. What is wrong with
+/// the pipeline in any case is left to its runs.
+///
+/// # Errors
+/// All that is wrong with the changes.
+pub async fn check_changes(source: &Source, arguments: &Arguments, steps: &dyn Planner) -> Result<(), Problems> {
+    let found = async |arguments: &Arguments| match graph(source, arguments, Missing::Awaited, steps).await {
+        Ok((_, problems)) | Err(problems) => problems,
+    };
+    let unchanged = Arguments { sets: Vec::new(), ..arguments.clone() };
+    let before: Vec<String> = found(&unchanged).await.iter().map(|problem| problem.message.clone()).collect();
+    let mut problems = Problems::none();
+    let changed = found(arguments).await;
+    problems.extend(changed.iter().filter(|problem| !before.contains(&problem.message)).cloned());
+    problems.or(())
+}
+
 async fn checked(
     source: &Source,
     arguments: &Arguments,

@@ -2,6 +2,7 @@
 
 use super::progress::Status;
 use crate::pipeline::facts;
+use flight_common::report::WARNINGS;
 use flight_common::telemetry::metrics::{StepFigures, step_ended};
 use flight_common::{Fault, StepReport};
 use serde::{Deserialize, Serialize, Serializer};
@@ -84,6 +85,9 @@ pub struct Figures {
     pub bytes_out: u64,
     /// The step's own figures.
     pub counters: BTreeMap<String, u64>,
+    /// Its warnings, of all its findings.
+    #[serde(default)]
+    pub details: Map<String, Value>,
 }
 
 impl StepOutcome {
@@ -122,14 +126,16 @@ impl StepOutcome {
     }
 
     /// Takes over what the step did in an earlier attempt.
-    pub(crate) fn remember(&mut self, Figures { rows_in, rows_out, bytes_out, counters }: Figures) {
+    pub(crate) fn remember(&mut self, Figures { rows_in, rows_out, bytes_out, counters, details }: Figures) {
         (self.rows_in, self.rows_out, self.bytes_out, self.counters) = (rows_in, rows_out, bytes_out, counters);
+        self.details = only_warnings(&details);
     }
 
     /// What a later attempt is to remember.
     pub(super) fn figures(&self) -> Figures {
         let (rows_in, rows_out, bytes_out) = (self.rows_in, self.rows_out, self.bytes_out);
-        Figures { rows_in, rows_out, bytes_out, counters: self.counters.clone() }
+        let (counters, details) = (self.counters.clone(), only_warnings(&self.details));
+        Figures { rows_in, rows_out, bytes_out, counters, details }
     }
 
     /// What conditions may ask of it. To them it is the same in which attempt it was done.
@@ -158,6 +164,10 @@ impl StepOutcome {
         self.counters = report.counters;
         self.details = report.details;
     }
+}
+
+fn only_warnings(details: &Map<String, Value>) -> Map<String, Value> {
+    details.iter().filter(|(name, _)| *name == WARNINGS).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// What held a run back, in words: the step that was longest at work, since streaming steps run at once and the others wait

@@ -5,7 +5,7 @@ use super::{Inner, Service};
 use crate::pipeline::Plan;
 use crate::run::{Attendant, Figures, Kept, Settled, Status};
 use crate::store::{KeptOutput, Lease, StoreError, Told};
-use flight_common::{Fault, Holds, NewFile};
+use flight_common::{Fault, Holds, NewFile, compute};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -59,6 +59,18 @@ impl Durable {
             attempt: 0,
             fingerprint: self.fingerprint(step),
             figures: serde_json::to_value(figures).unwrap_or_default(),
+        }
+    }
+
+    /// The version of the file that a load has just written, if it was one.
+    async fn written(&self, receipt: &Value) -> Option<String> {
+        let (root, path) = (self.service.data_root.clone(), receipt["path"].as_str()?.to_owned());
+        match compute::run(move || root.identity_of(&path, "path")).await {
+            Ok(file) => Some(file.tag()),
+            Err(fault) => {
+                tracing::debug!(fault = %fault, "what was written cannot be looked at");
+                None
+            }
         }
     }
 
@@ -147,7 +159,8 @@ impl Attendant for Durable {
     ) -> BoxFuture<'a, Result<(), Fault>> {
         async move {
             let told = self.told(step, figures);
-            self.ask(|| self.service.store.committed(&self.lease, &told, receipt)).await
+            let tag = self.written(receipt).await;
+            self.ask(|| self.service.store.committed(&self.lease, &told, receipt, tag.as_deref())).await
         }
         .boxed()
     }

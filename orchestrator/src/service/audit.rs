@@ -4,6 +4,7 @@
 //! It tells what ran, of which version, with which parameters (as the pipeline has them: a secret is its name), on whose
 //! request, and what came of it.
 
+use super::attendant::patiently;
 use super::fingerprint::fingerprints;
 use super::{Service, UnderWay};
 use crate::pipeline::{Arguments, Plan, PlannedNode};
@@ -31,9 +32,18 @@ pub(super) async fn written_down(
     let steps = steps.filter(|(node, _)| !has_record(&node.id) && (report.finished || !node.finally));
     let records: Vec<AuditRecord> =
         steps.map(|(node, step)| record(&now.to_rfc3339(), &claim.run, node, step)).collect();
-    to_file(service, now, &records).await;
+    // Whoever has the run now writes down what became of it.
+    if is_ours(service, claim).await {
+        to_file(service, now, &records).await;
+    }
     before.extend(records);
     before
+}
+
+/// Whether the run still belongs to this replica: for as long as its first lease, that is known without asking.
+async fn is_ours(service: &Service, claim: &Claim) -> bool {
+    let lease = service.0.settings.lease;
+    claim.taken.elapsed() < lease / 2 || patiently(|| service.0.store.holds(&claim.lease)).await.unwrap_or(true)
 }
 
 /// Writes down what is known of attempts that were lost with their replicas: which steps had ended well, as far as that was noted.

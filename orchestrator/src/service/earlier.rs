@@ -98,11 +98,13 @@ fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {
     Some(settled)
 }
 
-/// Whether the file that a load wrote is still as long as it was. What is no file is taken at its word.
+/// Whether the file that a load wrote is still the one that is there. What is no file is taken at its word.
 fn still_there(root: &DataRoot, commit: &Committed) -> bool {
     let Some(path) = commit.receipt["path"].as_str() else { return true };
-    root.identity_of(path, "path")
-        .is_ok_and(|file| commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == file.size()))
+    root.identity_of(path, "path").is_ok_and(|file| match &commit.tag {
+        Some(tag) => file.tag() == *tag,
+        None => commit.receipt["bytes"].as_u64().is_none_or(|bytes| bytes == file.size()),
+    })
 }
 
 /// Those of these steps that cannot take back what they do and were begun by an earlier attempt, since somebody last asked

@@ -8,6 +8,7 @@
 //! | [`intake`] | submit, cancel, resume |
 //! | [`worker`] | takes runs while there is room, and keeps their leases |
 //! | [`attempt`] | one attempt of a run, from planning to its end |
+//! | [`finally`] | what runs finally, when a run is over |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
 //! | [`earlier`] | what earlier attempts have left for the next one |
 //! | [`kept`] | the files of kept outputs: where they lie, whether they are whole, when they go |

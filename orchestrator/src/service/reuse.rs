@@ -177,6 +177,7 @@ mod tests {
             step: plan.nodes[*place].id.clone(),
             fingerprint: prints[*place].clone(),
             receipt: json!({"rows": 7}),
+            tag: None,
         };
         Past {
             kept: kept.iter().map(output).collect(),

@@ -70,7 +70,12 @@ impl Service {
         spec.refuse_unfilled(&timing, next).map_err(Refused::Request)?;
         let (params, sets) = spec.filled(&timing, next);
         let source = Source::new(&spec.pipeline, definition.body);
-        pipeline::check_arguments(&source, &Arguments { sets, params }).map_err(Refused::Wrong)?;
+        let arguments = Arguments { sets, params };
+        pipeline::check_arguments(&source, &arguments).map_err(Refused::Wrong)?;
+        if !arguments.sets.is_empty() {
+            let checked = pipeline::check_changes(&source, &arguments, self.0.runner.planner()).await;
+            checked.map_err(Refused::Wrong)?;
+        }
         Ok(store.put_schedule(name, spec, Some(next), by).await?)
     }
 
@@ -133,7 +138,11 @@ impl Service {
             }
             match self.fire_at(schedule, time, found.missed).await {
                 Ok(Some(run)) => store.note_schedule(&schedule.name, time, Ok(&run)).await?,
-                Ok(None) => tracing::info!(schedule = schedule.name, time, "left out: its last run is under way"),
+                Ok(None) => {
+                    let why = "left out: a run of an earlier time is under way";
+                    tracing::info!(schedule = schedule.name, time, why);
+                    store.note_schedule(&schedule.name, time, Err(why)).await?;
+                }
                 Err(Refused::Store(StoreError::Unavailable(why))) => return Err(StoreError::Unavailable(why)),
                 Err(refused) => {
                     let why = refused.to_string();

@@ -47,6 +47,9 @@ pub struct Committed {
     /// What it wrote.
     #[schema(value_type = Object)]
     pub receipt: Value,
+    /// The version of the file that it wrote, as `ETag` has it; nothing if that is not known, or it wrote none.
+    #[serde(default)]
+    pub tag: Option<String>,
 }
 
 /// What a step did that has ended well.
@@ -129,17 +132,30 @@ impl Store {
         self.do_if_held(lease, statements).await
     }
 
-    /// Notes that a load has committed, what it did and what it wrote.
+    /// Notes that a load has committed, what it did and what it wrote, and of a file its version.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
-    pub async fn committed(&self, lease: &Lease, told: &Told, receipt: &Value) -> Result<(), StoreError> {
+    pub async fn committed(
+        &self,
+        lease: &Lease,
+        told: &Told,
+        receipt: &Value,
+        tag: Option<&str>,
+    ) -> Result<(), StoreError> {
         let mut statements = self.if_held(lease);
         statements.add(
-            "INSERT INTO commits (run_id, step, fingerprint, receipt, created_at) SELECT id, $2, $3, $4, {now} FROM {changed}
+            "INSERT INTO commits (run_id, step, fingerprint, receipt, tag, created_at)
+             SELECT id, $2, $3, $4, $5, {now} FROM {changed}
              ON CONFLICT (run_id, step) DO UPDATE SET fingerprint = excluded.fingerprint, receipt = excluded.receipt,
-               created_at = excluded.created_at",
-            [(&lease.run).into(), (&told.step).into(), (&told.fingerprint).into(), receipt.to_string().into()],
+               tag = excluded.tag, created_at = excluded.created_at",
+            [
+                (&lease.run).into(),
+                (&told.step).into(),
+                (&told.fingerprint).into(),
+                receipt.to_string().into(),
+                tag.into(),
+            ],
         );
         told.add_to(&mut statements, &lease.run);
         self.do_if_held(lease, statements).await
@@ -205,12 +221,13 @@ impl Store {
     /// # Errors
     /// As [`Store::ping`].
     pub async fn commits(&self, run: &str) -> Result<Vec<Committed>, StoreError> {
-        let rows = sqlx::query("SELECT step, fingerprint, receipt FROM commits WHERE run_id = $1 ORDER BY step");
+        let rows = sqlx::query("SELECT step, fingerprint, receipt, tag FROM commits WHERE run_id = $1 ORDER BY step");
         let committed = |row: &AnyRow| {
             Ok(Committed {
                 step: row.try_get("step")?,
                 fingerprint: row.try_get("fingerprint")?,
                 receipt: json(row, "receipt")?,
+                tag: row.try_get("tag")?,
             })
         };
         rows.bind(run).fetch_all(&self.reader).await?.iter().map(committed).collect()

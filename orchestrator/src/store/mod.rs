@@ -10,7 +10,7 @@
 //! | [`submit`] | a run enters, once |
 //! | [`limits`] | how many runs may be under way: pure |
 //! | [`choose`] | which queued runs are next: pure |
-//! | [`queue`] | replicas take runs, with leases |
+//! | [`queue`], [`lease`] | replicas take runs, with leases |
 //! | [`moves`] | what becomes of a run |
 //! | [`read`] | runs and attempts as they are shown |
 //! | [`events`] | what happens to runs, numbered |
@@ -21,6 +21,9 @@
 //! | [`tokens`] | who may call |
 //! | [`statements`] | statements that go to the database together |
 //! | [`packed`] | rows that come from it as one text |
+//! | [`expected`] | what is there as a caller thinks it is: pure |
+//! | [`forget`] | runs that ended long ago go |
+//! | [`dialect`], [`error`] | what the two databases have apart; what can go wrong |
 //! | [`writer`] | who writes, and when it is on the disk |
 //! | [`news`] | who is told of what was written |
 
@@ -32,6 +35,7 @@ mod events;
 mod expected;
 mod forget;
 mod kept;
+mod lease;
 mod limits;
 mod moves;
 mod news;
@@ -52,11 +56,12 @@ pub use error::StoreError;
 pub use events::EventRow;
 pub use expected::Expected;
 pub use kept::{Committed, KeptOutput, Over, Told};
+pub use lease::Lease;
 pub use limits::Limits;
 pub use moves::{Changed, Ending, Ruled};
 pub use outbox::{Message, Sent};
 pub use pipelines::{Definition, Pipeline, PipelineVersion, Stored};
-pub use queue::{Claim, Lease, Taken};
+pub use queue::{Claim, Taken};
 pub use read::{AttemptRow, Cursor, Page, RunFilter, RunRow};
 pub use schedules::Schedule;
 pub use state::{Move, RunState};

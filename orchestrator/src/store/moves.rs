@@ -1,5 +1,6 @@
 //! What becomes of a run: it ends, is tried again, is given back, cancelled or resumed.
 
+use super::lease::NOBODYS_LEASE;
 use super::read::{fault_json, run_row};
 use super::statements::Statements;
 use super::{AuditRecord, Definition, Lease, Move, RunRow, RunState, Store, StoreError, Tx, millis};
@@ -46,9 +47,6 @@ impl Ending {
         }
     }
 }
-
-/// The owner and the end of a lease of nobody, which is over: any replica takes such a run over.
-pub(super) const NOBODYS_LEASE: (&str, i64) = ("", 0);
 
 /// What a run runs from now on instead.
 #[derive(Clone, Debug)]

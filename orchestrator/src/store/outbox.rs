@@ -136,12 +136,16 @@ impl Store {
     }
 }
 
-/// What is true of messages that are due, other than to addresses that begin so. The first beginning has this place among the
-/// arguments.
+/// What is true of messages that are due, other than to addresses that begin so. What a run has to tell to an address is told
+/// in order: one waits until those before it are delivered, or given up. The first beginning has this place among the arguments.
 fn due(without: &[&str], first: usize) -> String {
     let others =
         (first..first + without.len()).map(|place| format!(" AND substr(url, 1, length(${place})) <> ${place}"));
-    format!("not_before <= {{now}}{}", others.collect::<String>())
+    format!(
+        "not_before <= {{now}}{} AND NOT EXISTS (SELECT 1 FROM outbox before WHERE before.run_id = outbox.run_id
+           AND before.url = outbox.url AND (before.created_at, before.id) < (outbox.created_at, outbox.id))",
+        others.collect::<String>()
+    )
 }
 
 fn taken(row: &AnyRow) -> Result<Message, StoreError> {

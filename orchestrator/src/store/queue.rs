@@ -1,44 +1,23 @@
-//! Replicas take runs, with leases.
-//!
-//! A lease is a time until which a run belongs to a replica. It is prolonged while the replica lives; once it is over,
-//! any replica may take the run. Each taking raises the run's *fence*, and whatever a replica writes names the fence it
-//! was given: one that lost its lease without knowing can change nothing any more.
+//! Replicas take runs, and prolong their leases.
 
 use super::choose::{Queue, TOGETHER, Turns, choose, looked_into};
+use super::lease::{Lease, NOBODYS_LEASE};
 use super::limits::{Limits, Waiting, waits_for};
-use super::moves::NOBODYS_LEASE;
 use super::packed::{self, BETWEEN_ROWS, BETWEEN_VALUES, Values};
 use super::read::run_row;
 use super::{RunRow, RunState, Store, StoreError, Tx, millis};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::sync::{MutexGuard, PoisonError};
-use std::time::Duration;
-
-/// The right to run a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The run.
-    pub run: String,
-    /// Which taking of it this is.
-    pub fence: i64,
-}
-
-impl Lease {
-    /// Whether a run in this state still belongs to anybody.
-    pub(super) fn under_way(&self, state: RunState) -> Result<RunState, StoreError> {
-        match state {
-            RunState::Running | RunState::Cancelling => Ok(state),
-            _ => Err(StoreError::LeaseLost(self.run.clone())),
-        }
-    }
-}
+use std::time::{Duration, Instant};
 
 /// A run that was taken.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The right to run it.
     pub lease: Lease,
+    /// When it was taken, or a moment before.
+    pub taken: Instant,
     /// The run, with the attempt that begins.
     pub run: RunRow,
     /// The text to run.
@@ -297,6 +276,7 @@ impl Store {
         id: &str,
         From { state, lost }: From,
     ) -> Result<Option<Claim>, StoreError> {
+        let taken = Instant::now();
         let (cancelling, lost) = (state == RunState::Cancelling, i64::from(lost));
         // The state it is taken from is no argument: for a new argument SQLite would look again which indexes it may use.
         let sql = format!(
@@ -322,6 +302,7 @@ impl Store {
         let run = run_row(&row)?;
         Ok(Some(Claim {
             lease: Lease { run: id.to_owned(), fence: row.try_get("fence")? },
+            taken,
             run,
             definition: row.try_get("body")?,
             tries: row.try_get("tries")?,

@@ -21,11 +21,11 @@ pub struct Schedule {
     pub paused: bool,
     /// When it is due next.
     pub next_at: Option<i64>,
-    /// The time for which it ran last.
+    /// The time that came last.
     pub last_at: Option<i64>,
-    /// The run of that time.
+    /// Its run.
     pub last_run: Option<String>,
-    /// Why there was none.
+    /// Why it has none.
     pub last_error: Option<String>,
     /// When it was changed.
     pub updated_at: i64,

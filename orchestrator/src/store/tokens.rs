@@ -134,7 +134,9 @@ impl Store {
     pub async fn revoke_token(&self, id: &str) -> Result<(), StoreError> {
         let sql = self.sql("UPDATE tokens SET revoked_at = COALESCE(revoked_at, {now}) WHERE id = $1");
         self.write(async |tx| match sqlx::query(sql).bind(id).execute(tx.at().await?).await?.rows_affected() {
-            0 => Err(StoreError::NotFound(format!("there is no token {id}"))),
+            0 => Err(StoreError::NotFound(format!(
+                "there is no token with the id {id}, as `quiver token list` shows it"
+            ))),
             _ => Ok(()),
         })
         .await

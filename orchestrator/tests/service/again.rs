@@ -60,6 +60,21 @@ async fn a_resumed_run_does_again_only_what_it_must() {
     let figures = |report: &Value| ["rows_in", "rows_out", "bytes_out"].map(|name| report["steps"][0][name].clone());
     assert_eq!(figures(&reports[3]), figures(&reports[0]), "a reused step tells what it did when it was done");
     assert_ne!(reports[3]["steps"][0]["rows_out"], 0);
+
+    // Whatever its steps are called by then.
+    let run = replica.submit(&body).await;
+    replica.until(&run, RunState::Failed).await;
+    std::fs::remove_file(house.folder.path().join("sum.txt")).expect("it was written");
+    let renamed = changed_ids(&body.replace("needs: ready.txt", ""));
+    replica.service.resume(&run, Some(renamed), true, "ann").await.expect("it can be resumed");
+    replica.until(&run, RunState::Done).await;
+    assert_eq!(replica.steps(&run).await, pairs(&[("read", "reused"), ("load", "reused"), ("again", "done")]));
+    assert_eq!(house.sum(), None, "nothing was written twice");
+}
+
+fn changed_ids(body: &str) -> String {
+    let body = body.replace("{id: n,", "{id: read,").replace("depends_on: n", "depends_on: read");
+    body.replace("{id: s,", "{id: load,").replace("depends_on: s", "depends_on: load")
 }
 
 #[tokio::test(flavor = "multi_thread")]

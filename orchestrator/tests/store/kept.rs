@@ -37,7 +37,7 @@ async fn failed(store: &Store, id: &str, kept_bytes: i64) {
     store.keep(&claim.lease, &kept(id, "clean", kept_bytes)).await.expect("kept");
     let told =
         Told { step: "load".to_owned(), attempt: 1, fingerprint: "g".to_owned(), figures: json!({"rows_in": 1}) };
-    store.committed(&claim.lease, &told, &json!({"rows": 1})).await.expect("noted");
+    store.committed(&claim.lease, &told, &json!({"rows": 1}), Some("v1")).await.expect("noted");
     store.end(&claim.lease, &Ending::Failed(Fault::bad_data("no")), &json!({})).await.expect("ended");
 }
 
@@ -165,7 +165,7 @@ async fn a_run_that_ended_long_ago_is_forgotten_and_nothing_else(fresh: Fresh) {
         let claim = claim_one(&store, "me").await;
         store.permit(&claim.lease, "load", LEASE).await.expect("the lease holds");
         let told = Told { step: "load".to_owned(), attempt: 1, fingerprint: "f".to_owned(), figures: json!({}) };
-        store.committed(&claim.lease, &told, &json!({})).await.expect("written down");
+        store.committed(&claim.lease, &told, &json!({}), None).await.expect("written down");
         if claim.lease.run == "kept" {
             store.keep(&claim.lease, &kept("kept", "read", 7)).await.expect("kept");
         }

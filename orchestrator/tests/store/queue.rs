@@ -34,7 +34,7 @@ async fn a_run_whose_replica_is_gone_is_taken_over_and_the_old_one_can_change_no
     lost(store.note(&old.lease, "step", &json!({})).await.expect_err("fenced off"));
     lost(store.end(&old.lease, &Ending::Done, &json!({})).await.expect_err("fenced off"));
     let told = Told { step: "load".to_owned(), attempt: 0, fingerprint: "f".to_owned(), figures: json!({}) };
-    lost(store.committed(&old.lease, &told, &json!({})).await.expect_err("fenced off"));
+    lost(store.committed(&old.lease, &told, &json!({}), None).await.expect_err("fenced off"));
     lost(store.write_down(&old.lease, &[record("1")]).await.expect_err("fenced off"));
     lost(store.end_attempt(&old.lease, &Ending::Done, &json!({}), &[record("1")]).await.expect_err("fenced off"));
     assert!(store.commits("1").await.expect("told").is_empty() && store.told("1").await.expect("told").is_empty());

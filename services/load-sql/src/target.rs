@@ -196,8 +196,13 @@ impl Target {
     /// there are. The report tells that they were there.
     ///
     /// # Errors
-    /// [`flight_common::FaultKind::BadData`] for other rows.
-    pub fn repeated(&self, before: &Entry, rows: &Rows, meter: &Meter) -> Result<u64, Fault> {
+    /// [`flight_common::FaultKind::BadData`] for other rows, and if the table is gone.
+    pub fn repeated(&self, before: &Entry, rows: &Rows, is_there: bool, meter: &Meter) -> Result<u64, Fault> {
+        if !is_there {
+            let message =
+                format!("this run has appended rows to {} before, and there is no such table any more", self.shown());
+            return Err(Fault::bad_data(message).help("begin a new run"));
+        }
         if Entry::of(rows)? == *before {
             meter.count("rows_loaded_before", rows.count);
             meter.warn(format!("an earlier attempt has loaded these {} rows into {}", rows.count, self.shown()));

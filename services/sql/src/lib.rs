@@ -5,7 +5,6 @@
 //! | `statement`, `plan` | what may be asked, and what comes out: all that planning checks |
 //! | `tables` | an input as a table: live, kept in memory, or kept in a spool |
 //! | `gather`, `run` | which inputs are read ahead, and the query under way |
-//! | `window` | windows over whole partitions, one after the other |
 //! | `session` | DataFusion's settings |
 //! | `faults`, `output` | errors as faults, plain types |
 
@@ -18,7 +17,6 @@ mod run;
 mod session;
 mod statement;
 mod tables;
-mod window;
 
 pub use params::Params;
 

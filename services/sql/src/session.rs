@@ -1,7 +1,6 @@
 //! DataFusion's settings.
 
 use crate::tables::InputTable;
-use crate::window::ByPartition;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
@@ -44,7 +43,7 @@ impl Settings {
 
 /// A session with all that a query may use but its tables.
 pub fn state(settings: Settings, runtime: Arc<RuntimeEnv>) -> SessionState {
-    queries::session(settings.config(), runtime).with_physical_optimizer_rule(Arc::new(ByPartition)).build()
+    queries::session(settings.config(), runtime).build()
 }
 
 /// What planning needs: no memory, and no disk.

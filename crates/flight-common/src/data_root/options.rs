@@ -50,7 +50,11 @@ impl RootOptions {
     /// Why a folder cannot be opened; for a bucket, that its URL or its settings are none.
     pub fn open(&self) -> Result<DataRoot, Fault> {
         if !self.is_bucket() {
-            return DataRoot::open(&self.data_root);
+            let opened = DataRoot::open(&self.data_root);
+            return match self.data_root.to_string_lossy().contains("://") && !self.data_root.exists() {
+                true => opened.map_err(|fault| fault.help("a bucket is written --data-root s3://bucket/prefix")),
+                false => opened,
+            };
         }
         let keeping = Keeping { state: self.state()?, cache_size: self.cache_size.as_u64() };
         Ok(DataRoot(Place::Bucket(Arc::new(Bucket::open(&self.data_root, &self.aws, keeping)?))))

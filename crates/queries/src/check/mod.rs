@@ -7,6 +7,7 @@
 //! | [`calls`] | functions called as what they are |
 //! | [`expansion`] | queries of `WITH` that name each other again and again |
 //! | [`places`] | aggregates and the like where they can be computed |
+//! | [`size`] | queries that are too wide, or unite too much |
 //! | [`subqueries`] | `IN` and `EXISTS` where they are answered as SQL has it |
 //! | [`types`] | `CASE`, `min` and `max` of types that they do not take rightly |
 
@@ -14,6 +15,7 @@ mod calls;
 mod clauses;
 mod expansion;
 mod places;
+mod size;
 mod subqueries;
 mod types;
 
@@ -29,6 +31,7 @@ use flight_common::Fault;
 /// # Errors
 /// The first clause that would be passed over, or function that is called as what it is not.
 pub fn check_statement(state: &SessionState, statement: &Statement) -> Result<(), Refusal> {
+    size::check(statement).map_err(nowhere)?;
     expansion::check(statement).and_then(|()| clauses::check(statement)).map_err(nowhere)?;
     calls::check(state, statement)
 }

@@ -20,9 +20,12 @@ use orchestrator::pipeline::Arguments;
 use orchestrator::serve::ServeOptions;
 use std::path::PathBuf;
 
+/// How the command ends.
+const EXITS: &str = "Ends with 0: done; 1: the run failed, or a service is out of reach; 2: the pipeline or the call is wrong; 130: interrupted.";
+
 /// ETL as a mesh of Arrow Flight services: pipelines in YAML, checked before they run, run as streams.
 #[derive(Debug, Parser)]
-#[command(name = "quiver", version, max_term_width = 110)]
+#[command(name = "quiver", version, max_term_width = 110, after_help = EXITS)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

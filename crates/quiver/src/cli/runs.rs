@@ -121,7 +121,7 @@ pub enum RunsCommand {
         id: String,
         /// The step.
         step: String,
-        /// `csv`, `json`, `jsonl`, `arrow` or `parquet` [default: as the file ends, else csv]
+        /// `csv`, `json`, `jsonl`, `arrow` or `parquet` [default: as the file ends, else csv, or with --json json]
         #[arg(long, value_name = "FORMAT")]
         format: Option<String>,
         /// The output, if it is not the main one.

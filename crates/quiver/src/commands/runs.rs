@@ -117,7 +117,11 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
             }
         }
         RunsCommand::Download { id, step, format, output, to } => {
-            let mut query = vec![("format", format.map_or_else(|| format_of(to.as_deref()), Ok)?)];
+            let usual = || match (&to, json) {
+                (None, true) => Ok("json".to_owned()),
+                _ => format_of(to.as_deref()),
+            };
+            let mut query = vec![("format", format.map_or_else(usual, Ok)?)];
             query.extend(output.map(|output| ("output", output)));
             // Before anything is fetched for it.
             if let Some(path) = &to {
@@ -125,6 +129,9 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
             }
             let request = remote.api(Method::GET, &["runs", &id, "steps", &step, "download"]).query(&query);
             save(&remote, remote.send(request).await?, to.as_deref()).await?;
+            if let (Some(path), true) = (&to, json) {
+                print_json(&json!({"run": id, "step": step, "to": path}))?;
+            }
         }
     }
     Ok(Exit::Done)
@@ -155,6 +162,10 @@ fn format_of(file: Option<&Path>) -> Result<String, Fault> {
 /// The id of the run that is meant by `last`, by an id, or by the end of one: ids of runs begin with the time, and end by
 /// chance.
 async fn whole_id(remote: &Remote, given: &str) -> Result<String, Fault> {
+    if given.is_empty() {
+        return Err(Fault::bad_params("the id of the run is empty")
+            .help("`quiver runs list` shows ids; `last` is the youngest"));
+    }
     let last = given == "last";
     let is_ending = given.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     if !(last || is_ending && (SHORTEST_ENDING..36).contains(&given.len())) {

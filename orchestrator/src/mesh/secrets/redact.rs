@@ -33,6 +33,7 @@ impl Redactor {
             (json[1..json.len() - 1].to_owned(), format!("{reference}#json")),
             (in_address(value, false), format!("{reference}#url")),
             (in_address(value, true), format!("{reference}#form")),
+            (in_variable(value), format!("{reference}#variable")),
         ];
         for (spelling, name) in spellings {
             if !spelling.is_empty() && self.spellings.iter().all(|(known, _)| *known != spelling) {
@@ -131,6 +132,16 @@ fn in_address(text: &str, form: bool) -> String {
     text.bytes().map(spelled).collect()
 }
 
+/// A text as it stands in the name of a variable, which a fault may tell of something that was looked for: in capital letters,
+/// and `_` for all but letters and digits. Nothing for a text without those.
+fn in_variable(text: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    match text.contains(|c: char| c.is_ascii_alphanumeric()) {
+        true => text.chars().map(letter).collect(),
+        false => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,8 +156,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_struck_out_in_each_spelling() {
-        let text = r#"p@ss "w", "p@ss \"w\"", http://u:p%40ss%20%22w%22@h, p%40ss+%22w%22, p@ss2"#;
-        assert_eq!(redactor().text(text), r#"***, "***", http://u:***@h, ***, ***2"#);
+        let text = r#"p@ss "w", "p@ss \"w\"", http://u:p%40ss%20%22w%22@h, p%40ss+%22w%22, p@ss2, MY_P_SS__W_"#;
+        assert_eq!(redactor().text(text), r#"***, "***", http://u:***@h, ***, ***2, MY_***"#);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Load<'_> {
         {
             let rows = counted(self.printed(input, self.planned)).await?;
             self.context.permission.obtain().await?;
-            return self.target.repeated(&before, &rows, &self.context.meter);
+            return self.target.repeated(&before, &rows, table.is_there(), &self.context.meter);
         }
         let into = self.into(session, tidy, &table).await?;
         let lines = pin!(self.printed(input, &table));

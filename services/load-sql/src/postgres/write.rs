@@ -64,7 +64,7 @@ pub async fn load(
         let rows = counted(lines).await?;
         context.permission.obtain().await?;
         session.close();
-        return target.repeated(&before, &rows, &context.meter);
+        return target.repeated(&before, &rows, table.is_there(), &context.meter);
     }
     prepare(&session, target, plain, table).await?;
     let into = if target.mode == Mode::Upsert { STAGING } else { &target.quoted() };

@@ -91,7 +91,7 @@ impl Work {
         let table = self.current(&connection)?;
         if let Some(before) = self.written_before(&connection).map_err(|error| self.fault(&error))? {
             self.permitted()?;
-            return self.target.repeated(&before, &rows, &self.context.meter);
+            return self.target.repeated(&before, &rows, table.is_there(), &self.context.meter);
         }
         self.take(&connection, &table)?;
         self.note(&connection, &rows)?;

@@ -3,6 +3,7 @@
 use super::Bucket;
 use super::blocking::{blocking, wait};
 use super::fault::{fault, lacks_bucket};
+use crate::farewell::Farewell;
 use crate::fault::{Fault, FaultKind};
 use crate::permission::{Holds, Permission};
 use bytes::Bytes;
@@ -53,14 +54,23 @@ impl Upload {
         }
         // It is there by the request that shows it.
         let bytes = self.read(file, 0, size)?;
-        Ok(Sent { upload: self, content: Content::Whole(bytes) })
+        Ok(Sent { upload: self, content: Content::Whole(bytes), _farewell: None })
     }
 
     async fn in_parts(self, file: &File, size: u64) -> Result<Sent, Fault> {
+        // Parts stay in a bucket until somebody removes them, also those of a process that was interrupted.
+        let farewell = Farewell::default();
         let begun = self.store().create_multipart(&self.key).await;
         let id = begun.map_err(|error| self.failed(&error))?;
-        match self.all_parts(file, size, &id).await {
-            Ok(parts) => Ok(Sent { upload: self, content: Content::Parts(id, parts, size) }),
+        let sent = tokio::select! {
+            sent = self.all_parts(file, size, &id) => sent,
+            () = farewell.due() => Err(Fault::cancelled("the process ends")),
+        };
+        match sent {
+            Ok(parts) => {
+                let content = Content::Parts(id, parts, size);
+                Ok(Sent { upload: self, content, _farewell: Some(farewell) })
+            }
             Err(fault) => {
                 self.abort(&id).await;
                 Err(fault)
@@ -143,6 +153,8 @@ impl Upload {
 pub struct Sent {
     upload: Upload,
     content: Content,
+    /// The end of the process waits for what has parts.
+    _farewell: Option<Farewell>,
 }
 
 enum Content {

@@ -194,6 +194,11 @@ impl Frame {
     }
 }
 
+/// The bytes of rows, with what is computed for them: those without columns take some too.
+fn bytes_of(rows: &RecordBatch) -> usize {
+    row_bytes(rows) + rows.num_rows() * size_of::<i64>()
+}
+
 /// Rows whose partition may go on.
 struct Waiting {
     batches: Vec<RecordBatch>,
@@ -203,7 +208,7 @@ struct Waiting {
 
 impl Waiting {
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        self.bytes += row_bytes(&batch);
+        self.bytes += bytes_of(&batch);
         self.reserve()?;
         self.batches.push(batch);
         Ok(())
@@ -222,7 +227,7 @@ impl Waiting {
     }
 
     fn put_back(&mut self, rows: RecordBatch) -> Result<()> {
-        self.bytes = row_bytes(&rows);
+        self.bytes = bytes_of(&rows);
         self.reserve()?;
         self.batches = vec![rows];
         Ok(())

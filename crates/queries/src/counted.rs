@@ -1,0 +1,111 @@
+//! Rows without columns, kept as their number.
+//!
+//! Of `SELECT count(*) FROM a, b, c` nobody reads a column. DataFusion keeps what a join builds on all the same, a batch for each
+//! few rows, and takes batches without columns for nothing, however many they are.
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, exec_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+use futures::{StreamExt, stream};
+use std::fmt;
+use std::sync::Arc;
+
+/// Puts [`Counted`] beneath joins that would keep rows without columns.
+#[derive(Debug)]
+pub struct CountBuilt;
+
+impl PhysicalOptimizerRule for CountBuilt {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let counted = plan.transform_up(|node| {
+            let keeps_left = node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>();
+            let mut children: Vec<_> = node.children().into_iter().cloned().collect();
+            match children.first_mut() {
+                Some(left) if keeps_left && left.schema().fields().is_empty() => {
+                    *left = Arc::new(Counted(left.clone()));
+                    let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+                    node.replace_children(children, anew).map(Transformed::yes)
+                }
+                _ => Ok(Transformed::no(node)),
+            }
+        });
+        counted.data()
+    }
+
+    fn name(&self) -> &str {
+        "count_built"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The rows of an input without columns, as one batch.
+#[derive(Debug)]
+struct Counted(Arc<dyn ExecutionPlan>);
+
+impl DisplayAs for Counted {
+    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ExecutionPlan for Counted {
+    fn name(&self) -> &str {
+        "Counted"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.0.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.0]
+    }
+
+    fn apply_expressions(
+        &self,
+        _see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self(children.swap_remove(0))))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.0.execute(partition, task)?;
+        let schema = input.schema();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream::once(count(input, schema)))))
+    }
+}
+
+async fn count(mut input: SendableRecordBatchStream, schema: SchemaRef) -> Result<RecordBatch> {
+    let mut rows = 0_usize;
+    while let Some(batch) = input.next().await {
+        match rows.checked_add(batch?.num_rows()) {
+            Some(sum) => rows = sum,
+            None => return exec_err!("there are more rows than can be counted"),
+        }
+    }
+    Ok(RecordBatch::try_new_with_options(schema, Vec::new(), &RecordBatchOptions::new().with_row_count(Some(rows)))?)
+}
