@@ -109,3 +109,37 @@ async fn count(mut input: SendableRecordBatchStream, schema: SchemaRef) -> Resul
     }
     Ok(RecordBatch::try_new_with_options(schema, Vec::new(), &RecordBatchOptions::new().with_row_count(Some(rows)))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{WorkingMemory, runtime, session};
+    use arrow::array::{ArrayRef, AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+    use datafusion::datasource::MemTable;
+    use datafusion::physical_plan::{collect, displayable};
+    use datafusion::prelude::{SessionConfig, SessionContext};
+    use flight_common::SpillSpace;
+
+    #[tokio::test]
+    async fn rows_that_nobody_reads_are_kept_as_their_number() {
+        let space = SpillSpace::default();
+        let runtime = runtime(&WorkingMemory::new(space.budget()), &space).expect("a runtime");
+        let context = SessionContext::new_with_state(session(SessionConfig::new(), runtime).build());
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..200));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).expect("a batch");
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("a table");
+        context.register_table("t", Arc::new(table)).expect("a new name");
+        // How many there are is found out by a condition alone.
+        let one = "(SELECT n FROM t WHERE n <> 7)";
+        for (join, rows) in [("CROSS JOIN", 199_i64.pow(3)), ("LEFT JOIN", 199_i64.pow(3))] {
+            let on = if join == "LEFT JOIN" { "ON true" } else { "" };
+            let query = format!("SELECT count(*) FROM {one} a {join} {one} b {on} {join} {one} c {on}");
+            let plan = context.sql(&query).await.expect("a query").create_physical_plan().await.expect("a plan");
+            let shown = displayable(&*plan).indent(false).to_string();
+            assert!(shown.contains("Counted"), "{shown}");
+            let counted = collect(plan, context.task_ctx()).await.expect("a row");
+            assert_eq!(counted[0].column(0).as_primitive::<Int64Type>().value(0), rows, "{query}");
+        }
+    }
+}

@@ -72,7 +72,13 @@ async fn past(service: &Service, claim: &Claim, plan: &Plan, prints: &[String]) 
             None => drop(told.remove(&step)),
         }
     }
-    Ok(Past { kept, commits, told }.under_new_names(plan, prints))
+    let past = Past { kept, commits, told };
+    let names = past.names(plan, prints);
+    if !names.is_empty() {
+        // Before anything is done that is called as this was.
+        store.rename_steps(&claim.lease, &names).await?;
+    }
+    Ok(past.renamed(&names))
 }
 
 /// What each step did when it was last done, as reports have it. Those of attempts that did not do it again may lack its figures.

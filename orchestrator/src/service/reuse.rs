@@ -9,7 +9,7 @@ use crate::run::Figures;
 use crate::store::{Committed, KeptOutput};
 use flight_common::{Effects, StepKind};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 /// What an earlier attempt has done.
 #[derive(Default)]
@@ -20,35 +20,45 @@ pub(super) struct Past {
     pub told: HashMap<String, Figures>,
 }
 
+/// What steps are called now, by what they were called and the fingerprint of what they did.
+pub(super) type Names = HashMap<(String, String), String>;
+
 impl Past {
-    /// Calls what was done by the names that its steps have now: what a step whose name is gone has done is that of one that
-    /// does the same and has done nothing under its own. An edited text may call a step otherwise, and one more item of a
-    /// `for_each` all others.
-    pub fn under_new_names(mut self, plan: &Plan, fingerprints: &[String]) -> Self {
-        let ids: HashSet<&str> = plan.nodes.iter().map(|node| node.id.as_str()).collect();
+    /// What was done under a name that is no longer that of a step which does the same, and what such a step is called now, if
+    /// it has done nothing under its own name. An edited text may call a step otherwise, and one more item of a `for_each` all
+    /// others.
+    pub fn names(&self, plan: &Plan, fingerprints: &[String]) -> Names {
         let commits = self.commits.iter().map(|commit| (&commit.step, &commit.fingerprint));
-        let done: BTreeMap<&String, &String> =
+        let done: BTreeSet<(&String, &String)> =
             self.kept.iter().map(|kept| (&kept.step, &kept.fingerprint)).chain(commits).collect();
-        let mut free: Vec<(&String, &String)> = plan.nodes.iter().map(|node| &node.id).zip(fingerprints).collect();
-        free.retain(|(id, _)| !done.contains_key(id));
-        let mut names = HashMap::new();
-        for (old, print) in done.into_iter().filter(|(old, _)| !ids.contains(old.as_str())) {
+        let now = plan.nodes.iter().map(|node| &node.id).zip(fingerprints);
+        let (own, mut free): (Vec<_>, Vec<_>) = now.partition(|step| done.contains(step));
+        let mut names = Names::new();
+        for (old, print) in done.into_iter().filter(|step| !own.contains(step)) {
             if let Some(place) = free.iter().position(|(_, now)| *now == print) {
-                names.insert(old.clone(), free.remove(place).0.clone());
+                names.insert((old.clone(), print.clone()), free.remove(place).0.clone());
             }
         }
-        let called = |step: &mut String| {
-            if let Some(name) = names.get(step) {
+        names
+    }
+
+    /// The same, called by the names that its steps have now.
+    pub fn renamed(mut self, names: &Names) -> Self {
+        let called = |step: &mut String, print: &String| {
+            if let Some(name) = names.get(&(step.clone(), print.clone())) {
                 step.clone_from(name);
             }
         };
-        self.kept.iter_mut().for_each(|kept| called(&mut kept.step));
-        self.commits.iter_mut().for_each(|commit| called(&mut commit.step));
-        let told = self.told.into_iter().map(|(mut step, figures)| {
-            called(&mut step);
-            (step, figures)
-        });
-        Self { told: told.collect(), ..self }
+        self.kept.iter_mut().for_each(|kept| called(&mut kept.step, &kept.fingerprint));
+        self.commits.iter_mut().for_each(|commit| called(&mut commit.step, &commit.fingerprint));
+        let mut told = self.told.clone();
+        for ((old, _), name) in names {
+            match self.told.get(old) {
+                Some(figures) => told.insert(name.clone(), figures.clone()),
+                None => told.remove(name),
+            };
+        }
+        Self { told, ..self }
     }
 }
 
@@ -200,10 +210,26 @@ mod tests {
             plan.nodes[place].id = name.to_owned();
         }
         let prints = fingerprints(&plan);
-        let all = settle(&plan, &prints, &past.under_new_names(&plan, &prints));
+        let names = past.names(&plan, &prints);
+        let all = settle(&plan, &prints, &past.renamed(&names));
         let mut ids: Vec<&String> = all.keys().collect();
         ids.sort();
         assert_eq!(ids, ["eins", "read", "tidy", "zwei"]);
+    }
+
+    #[test]
+    fn steps_may_take_each_others_names() {
+        let mut plan = plan(1);
+        plan.nodes[3].params = json!({"threshold": 2});
+        let past = past(&plan, &[], &[2, 3]);
+        (plan.nodes[2].id, plan.nodes[3].id) = ("second".to_owned(), "third".to_owned());
+        let prints = fingerprints(&plan);
+        let names = past.names(&plan, &prints);
+        assert_eq!(names.len(), 2, "{names:?}");
+        let past = past.renamed(&names);
+        let called: Vec<&str> = past.commits.iter().map(|commit| commit.step.as_str()).collect();
+        assert_eq!(called, ["second", "third"]);
+        assert_eq!(settle(&plan, &prints, &past).len(), 4);
     }
 
     #[test]
@@ -214,7 +240,8 @@ mod tests {
         plan.nodes[2].id = "renamed".to_owned();
         let prints = fingerprints(&plan);
         assert_eq!(prints[2], prints[3]);
-        let all = settle(&plan, &prints, &past.under_new_names(&plan, &prints));
+        let names = past.names(&plan, &prints);
+        let all = settle(&plan, &prints, &past.renamed(&names));
         assert_eq!(all.len(), 1, "{all:?}");
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// An output of a step, kept as an Arrow IPC stream.
@@ -169,6 +170,40 @@ impl Store {
         let mut statements = self.if_held(lease);
         told.add_to(&mut statements, &lease.run);
         self.do_if_held(lease, statements).await
+    }
+
+    /// Calls what steps of a run have kept, committed and told otherwise: by what they are called, the fingerprint of what they did,
+    /// and their names from now on. What was called so before, and is not renamed, is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
+    pub async fn rename_steps(
+        &self,
+        lease: &Lease,
+        names: &HashMap<(String, String), String>,
+    ) -> Result<(), StoreError> {
+        /// What no step is called: by it, names can be exchanged.
+        const PASSING: &str = "\u{1}";
+        self.write(async |tx| {
+            self.held(tx, lease).await?;
+            for table in ["kept", "commits", "told"] {
+                let pass = format!("UPDATE {table} SET step = $4 WHERE run_id = $1 AND step = $2 AND fingerprint = $3");
+                for ((old, print), name) in names {
+                    let pass = sqlx::query(self.sql(&pass)).bind(&lease.run).bind(old).bind(print);
+                    pass.bind(format!("{PASSING}{name}")).execute(tx.at().await?).await?;
+                }
+                let make_room = format!("DELETE FROM {table} WHERE run_id = $1 AND step = $2");
+                let arrive = format!("UPDATE {table} SET step = $2 WHERE run_id = $1 AND step = $3");
+                for name in names.values() {
+                    let make_room = sqlx::query(self.sql(&make_room)).bind(&lease.run).bind(name);
+                    make_room.execute(tx.at().await?).await?;
+                    let arrive = sqlx::query(self.sql(&arrive)).bind(&lease.run).bind(name);
+                    arrive.bind(format!("{PASSING}{name}")).execute(tx.at().await?).await?;
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Statements for a run that this lease still holds: so far only the main one, which finds its `id` and its `attempt`, and

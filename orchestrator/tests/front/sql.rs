@@ -212,6 +212,8 @@ async fn no_query_takes_the_orchestrator_along() {
         (format!("SELECT {}1", "1+".repeat(1_000)), "levels deep"),
         (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "nests too deeply"),
         (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "levels deep"),
+        (format!("SELECT {}1", "1,".repeat(5_000)), "more than 4000 columns"),
+        (format!("SELECT 1 FROM sums.read GROUP BY CUBE ({})", vec!["n"; 16].join(", ")), "in 65536 ways"),
         ("SELECT length(repeat('x', 2000000000))".to_owned(), "at once"),
         ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r".to_owned(), "RECURSIVE"),
     ];

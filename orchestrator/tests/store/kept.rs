@@ -3,7 +3,7 @@
 use crate::databases::{Fresh, LEASE, claim_one, new_run, on_both};
 use flight_common::Fault;
 use orchestrator::pipeline::HookRules;
-use orchestrator::store::{Changed, Definition, Ending, KeptOutput, Ruled, RunState, Store, Told};
+use orchestrator::store::{Changed, Definition, Ending, KeptOutput, Lease, Ruled, RunState, Store, StoreError, Told};
 use serde_json::json;
 use sqlx::Connection;
 use std::slice;
@@ -12,6 +12,7 @@ use std::time::Duration;
 on_both!(
     the_newest_output_of_each_step_is_found_however_old_it_is,
     a_failed_run_is_resumed_with_what_it_kept,
+    what_was_done_is_called_as_its_steps_are,
     what_was_kept_goes_with_age_and_size,
     a_run_that_is_over_is_not_resumed_while_it_is_held,
     a_run_that_ended_long_ago_is_forgotten_and_nothing_else,
@@ -116,6 +117,38 @@ async fn a_failed_run_is_resumed_with_what_it_kept(fresh: Fresh) {
     assert!((2 * 39..=passed).contains(&paused), "no moment counts twice: {paused} of {passed} ms");
     let passed = run.ended_at.expect("ended") - run.started_at.expect("begun");
     assert!(run.took_ms(0).is_some_and(|took| took <= passed - 2 * 39), "it stood still twice: {run:?}");
+}
+
+async fn what_was_done_is_called_as_its_steps_are(fresh: Fresh) {
+    let store = fresh.store;
+    store.submit(&new_run("1", "hr")).await.expect("queued");
+    let claim = claim_one(&store, "me").await;
+    for (step, print) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        let output = KeptOutput { fingerprint: print.to_owned(), ..kept("1", step, 1) };
+        store.keep(&claim.lease, &output).await.expect("kept");
+        let told = Told { step: step.to_owned(), attempt: 1, fingerprint: print.to_owned(), figures: json!({}) };
+        store.committed(&claim.lease, &told, &json!({}), None).await.expect("noted");
+    }
+    let name = |old: &str, print: &str, new: &str| ((old.to_owned(), print.to_owned()), new.to_owned());
+    // Two take each other's names, and one takes that of none that goes by it any more. Of another's work nothing is said.
+    let names = [name("a", "1", "b"), name("b", "2", "a"), name("c", "other", "d")].into();
+    store.rename_steps(&claim.lease, &names).await.expect("renamed");
+    let called = async || {
+        let commits = store.commits("1").await.expect("told").into_iter();
+        let commits: Vec<_> = commits.map(|commit| commit.step + &commit.fingerprint).collect();
+        let kept = store.kept("1").await.expect("told").into_iter();
+        let mut kept: Vec<_> = kept.map(|kept| kept.step + &kept.fingerprint).collect();
+        kept.sort();
+        let told = store.told("1").await.expect("told").into_iter();
+        assert_eq!(told.map(|told| told.step + &told.fingerprint).collect::<Vec<_>>(), commits);
+        assert_eq!(kept, commits);
+        commits
+    };
+    assert_eq!(called().await, ["a2", "b1", "c3"]);
+    store.rename_steps(&claim.lease, &[name("b", "1", "c")].into()).await.expect("renamed");
+    assert_eq!(called().await, ["a2", "c1"], "what was called so before is another's");
+    let old = Lease { fence: claim.lease.fence - 1, ..claim.lease };
+    assert!(matches!(store.rename_steps(&old, &names).await, Err(StoreError::LeaseLost(_))));
 }
 
 async fn what_was_kept_goes_with_age_and_size(fresh: Fresh) {
