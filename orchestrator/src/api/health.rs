@@ -4,7 +4,7 @@ use super::Api;
 use super::extract::Json;
 use crate::service::Pulse;
 use axum::extract::State;
-use flight_common::{Fault, compute, telemetry};
+use flight_common::{Fault, FaultKind, compute, telemetry};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -16,6 +16,8 @@ use utoipa_axum::routes;
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// What the store is called among the parts.
+const STORE: &str = "store";
 /// How long what was seen holds.
 const FRESH: Duration = Duration::from_millis(500);
 /// The worker goes round at least twice a second.
@@ -72,8 +74,14 @@ impl Part {
 ))]
 async fn ready(State(api): State<Api>, headers: HeaderMap) -> (StatusCode, Json<Readiness>) {
     let mut readiness = api.0.looks.readiness(&api).await;
-    if api.caller(&headers).await.is_err() {
-        readiness.parts.iter_mut().for_each(|part| part.reason = None);
+    // Who asks is looked up in the store, which may be what is not well.
+    let known = in_time(async { Ok(api.caller(&headers).await) }).await;
+    if !matches!(known, Ok(Ok(_))) {
+        let is_stranger = matches!(known, Ok(Err(fault)) if fault.kind() == FaultKind::Unauthenticated);
+        for part in &mut readiness.parts {
+            let in_short = "it does not answer, and so nobody is known who may be told more".to_owned();
+            part.reason = Some(in_short).filter(|_| !is_stranger && !part.ok && part.name == STORE);
+        }
     }
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
@@ -102,7 +110,7 @@ async fn look(api: &Api) -> Readiness {
     let service = api.service();
     let store = async {
         let answer = in_time(async { service.store().ping().await.map_err(|error| error.to_string()) }).await;
-        vec![Part::new("store", answer)]
+        vec![Part::new(STORE, answer)]
     };
     let steps = async {
         match in_time(async { Ok(service.runner().planner().health().await) }).await {

@@ -8,13 +8,15 @@ use arrow::datatypes::SchemaRef;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket};
 use bytes::Bytes;
 use flight_common::queue::{QueueSender, byte_queue};
-use flight_common::wire::{Frame, encode_stream, outward_schema, read_frames, schema_to_bytes};
-use flight_common::{BatchStream, Fault, MemoryBudget, OUTPUT, Parcel, compute};
-use futures::{Stream, StreamExt};
+use flight_common::wire::{Frame, FrameStream, encode_stream, outward_schema, read_frames, schema_to_bytes};
+use flight_common::{BatchStream, Fault, FaultKind, MemoryBudget, OUTPUT, Parcel, compute};
+use futures::{Stream, StreamExt, stream};
 use prost_types::Timestamp;
 use std::fs::File;
 use std::io::BufReader;
 use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
 use tonic::Status;
@@ -117,10 +119,14 @@ impl Inner {
         let seat = self.downloads.take(&caller.id)?;
         let rows = rows_of(&self.service, kept, &self.memory).await?;
         let (sender, ahead) = byte_queue::<Frame>(AHEAD, &self.memory, rows.schema());
+        let (taken, ahead) = cuttable(ahead);
         let reading = async move {
-            let end = pushed(encode_stream(rows, true), &sender, PATIENCE).await;
-            drop(seat);
-            sender.finish(end).await;
+            let _seat = seat;
+            match pushed(encode_stream(rows, true), &sender, PATIENCE).await {
+                // What was read ahead goes too: nobody takes it.
+                Err(fault) if fault.kind() == FaultKind::TimedOut => taken.cut(fault),
+                end => sender.finish(end).await,
+            }
         };
         tokio::spawn(reading.in_current_span());
         Ok(ahead.map(|frame| frame.map(FlightData::from).map_err(Status::from)))
@@ -205,6 +211,29 @@ impl Inner {
     }
 }
 
+/// A stream that its writer can end at any time, whether or not anybody reads it.
+struct Cuttable(Arc<Mutex<Cut>>);
+
+/// The stream, or what is told at the end that it has come to.
+type Cut = Result<FrameStream, Option<Fault>>;
+
+fn cuttable(frames: FrameStream) -> (Cuttable, impl Stream<Item = Result<Frame, Fault>> + Send + 'static) {
+    let state = Arc::new(Mutex::new(Cut::Ok(frames)));
+    let read = state.clone();
+    let frames = stream::poll_fn(move |context| match &mut *read.lock().unwrap_or_else(PoisonError::into_inner) {
+        Ok(frames) => frames.poll_next_unpin(context),
+        Err(fault) => Poll::Ready(fault.take().map(Err)),
+    });
+    (Cuttable(state), frames)
+}
+
+impl Cuttable {
+    /// Ends it with this fault, and lets go of what waits in it.
+    fn cut(self, fault: Fault) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Err(Some(fault));
+    }
+}
+
 /// Hands on what comes for as long as somebody takes it.
 async fn pushed(
     frames: impl Stream<Item = Result<Frame, Fault>>,
@@ -261,25 +290,25 @@ pub fn timestamp(millis: i64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flight_common::FaultKind;
     use flight_common::batch;
-    use futures::stream;
 
     #[tokio::test]
     async fn whoever_takes_nothing_is_cut_off_and_told_so() {
         let rows = batch!("n" => Int64Array [Some(1), Some(2)]);
-        let (sender, taken) = byte_queue::<Frame>(1, &MemoryBudget::default(), rows.schema());
+        let memory = MemoryBudget::default();
+        let (sender, taken) = byte_queue::<Frame>(1, &memory, rows.schema());
+        let (ahead, taken) = cuttable(taken);
         let many = stream::iter(std::iter::repeat_n(Ok(rows.clone()), 3));
         let reading = async move {
-            let end =
-                pushed(encode_stream(BatchStream::new(rows.schema(), many), true), &sender, Duration::from_millis(50))
-                    .await;
-            sender.finish(end).await;
+            let rows = encode_stream(BatchStream::new(rows.schema(), many), true);
+            let late = pushed(rows, &sender, Duration::from_millis(50)).await.expect_err("nobody reads");
+            ahead.cut(late);
         };
         // Nobody reads meanwhile.
         tokio::spawn(reading).await.expect("it ends");
+        assert_eq!(memory.used(), 0, "what nobody takes is not kept");
         let told: Vec<_> = taken.collect().await;
-        assert!(matches!(told.last(), Some(Err(fault)) if fault.kind() == FaultKind::TimedOut), "{told:?}");
+        assert!(matches!(&told[..], [Err(fault)] if fault.kind() == FaultKind::TimedOut), "{told:?}");
     }
 
     #[test]

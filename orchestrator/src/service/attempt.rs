@@ -260,7 +260,13 @@ pub(super) async fn written_down(
     let audit = audit::written_down(service, claim, plan, report, before).await;
     let touched = tell_steps(service, claim, plan, report);
     let finished = report.finished;
-    Ended { ending, report: serde_json::to_value(report).unwrap_or_default(), audit, touched, finished }
+    let mut report = serde_json::to_value(report).unwrap_or_default();
+    let steps = report["steps"].as_array_mut().into_iter().flatten();
+    // A later attempt may call its steps otherwise.
+    for (step, print) in steps.zip(fingerprints(plan)) {
+        step[earlier::FINGERPRINT] = print.into();
+    }
+    Ended { ending, report, audit, touched, finished }
 }
 
 /// How an attempt ended, and what is stored and told of it.

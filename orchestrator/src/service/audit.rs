@@ -4,7 +4,6 @@
 //! It tells what ran, of which version, with which parameters (as the pipeline has them: a secret is its name), on whose
 //! request, and what came of it.
 
-use super::attendant::patiently;
 use super::fingerprint::fingerprints;
 use super::{Service, UnderWay};
 use crate::pipeline::{Arguments, Plan, PlannedNode};
@@ -13,6 +12,7 @@ use crate::store::{AttemptRow, AuditRecord, Claim, RunRow, StoreError};
 use chrono::{DateTime, Utc};
 use flight_common::{compute, passwords};
 use serde::Deserialize;
+use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,19 +32,23 @@ pub(super) async fn written_down(
     let steps = steps.filter(|(node, _)| !has_record(&node.id) && (report.finished || !node.finally));
     let records: Vec<AuditRecord> =
         steps.map(|(node, step)| record(&now.to_rfc3339(), &claim.run, node, step)).collect();
-    // Whoever has the run now writes down what became of it.
-    if is_ours(service, claim).await {
-        to_file(service, now, &records).await;
-    }
+    to_file(service, now, &records, is_superseded(service, claim).await).await;
     before.extend(records);
     before
 }
 
-/// Whether the run still belongs to this replica: for as long as its first lease, that is known without asking.
-async fn is_ours(service: &Service, claim: &Claim) -> bool {
-    let lease = service.0.settings.lease;
-    claim.taken.elapsed() < lease / 2 || patiently(|| service.0.store.holds(&claim.lease)).await.unwrap_or(true)
+/// Whether another replica has taken the run meanwhile. For half of its lease it is known without asking; a store that does not
+/// answer soon is not waited for.
+async fn is_superseded(service: &Service, claim: &Claim) -> bool {
+    if claim.taken.elapsed() < service.0.settings.lease / 2 {
+        return false;
+    }
+    let held = tokio::time::timeout(ASKED, service.0.store.holds(&claim.lease)).await;
+    matches!(held, Ok(Ok(false)))
 }
+
+/// How long the store is asked whether a run is still this replica's.
+const ASKED: Duration = Duration::from_secs(2);
 
 /// Writes down what is known of attempts that were lost with their replicas: which steps had ended well, as far as that was noted.
 /// What came of the others is not known. What cannot be found out in [`PATIENCE`], or before the run is stopped, is left.
@@ -120,15 +124,20 @@ async fn lost_ones(service: &Service, claim: &Claim) -> Result<(), String> {
         });
         let records: Vec<AuditRecord> = records.collect();
         store.write_down(&claim.lease, &records).await.map_err(said)?;
-        to_file(service, now, &records).await;
+        to_file(service, now, &records, false).await;
     }
     Ok(())
 }
 
-async fn to_file(service: &Service, now: DateTime<Utc>, records: &[AuditRecord]) {
+async fn to_file(service: &Service, now: DateTime<Utc>, records: &[AuditRecord], superseded: bool) {
     let mut lines = String::new();
     for record in records {
-        lines += &serde_json::to_string(record).unwrap_or_default();
+        let mut line = json!(record);
+        if superseded {
+            // The store has what the other replica says of the attempt.
+            line["superseded"] = json!(true);
+        }
+        lines += &line.to_string();
         lines.push('\n');
     }
     let (own, file) = (service.0.own.clone(), format!("audit/{}.jsonl", now.format("%Y-%m-%d")));

@@ -57,19 +57,12 @@ async fn past(service: &Service, claim: &Claim, plan: &Plan, prints: &[String]) 
         return Ok(Past::default());
     }
     let (attempts, stored) = tokio::try_join!(store.attempts(run), store.told(run))?;
-    let mut told = reported(&attempts);
+    let mut told = reported(&attempts, plan, prints);
     // An attempt that was lost with its replica has left no report.
-    let fingerprints: HashMap<&str, &String> = plan.nodes.iter().map(|node| node.id.as_str()).zip(prints).collect();
     for Told { step, fingerprint, figures, .. } in stored {
-        let same = match fingerprints.get(step.as_str()) {
-            Some(print) => **print == fingerprint,
-            // It may have another name now.
-            None => prints.contains(&fingerprint),
-        };
-        match serde_json::from_value(figures).ok().filter(|_| same) {
-            Some(figures) => drop(told.insert(step, figures)),
-            // A report may be of the same time.
-            None => drop(told.remove(&step)),
+        let Ok(figures) = Figures::deserialize(figures) else { continue };
+        for id in doing(&step, &fingerprint, plan, prints) {
+            told.insert(id, figures.clone());
         }
     }
     let past = Past { kept, commits, told };
@@ -82,12 +75,33 @@ async fn past(service: &Service, claim: &Claim, plan: &Plan, prints: &[String]) 
 }
 
 /// What each step did when it was last done, as reports have it. Those of attempts that did not do it again may lack its figures.
-fn reported(attempts: &[AttemptRow]) -> HashMap<String, Figures> {
+fn reported(attempts: &[AttemptRow], plan: &Plan, prints: &[String]) -> HashMap<String, Figures> {
     let reports = attempts.iter().filter_map(|attempt| attempt.report.as_ref());
-    let steps = reports.filter_map(|report| report["steps"].as_array()).flatten();
-    let done = steps.filter(|step| step["status"] == "done");
-    done.filter_map(|step| Some((step["id"].as_str()?.to_owned(), Figures::deserialize(step).ok()?))).collect()
+    let mut told = HashMap::new();
+    for step in reports.filter_map(|report| report["steps"].as_array()).flatten() {
+        let Ok(figures) = Figures::deserialize(step) else { continue };
+        let is_known = step["status"] == "done" || step["status"] == "reused" && figures != Figures::default();
+        if let (true, Some(id), Some(print)) = (is_known, step["id"].as_str(), step[FINGERPRINT].as_str()) {
+            told.extend(doing(id, print, plan, prints).map(|id| (id, figures.clone())));
+        }
+    }
+    told
 }
+
+/// The steps that do what one of this name and fingerprint did: by now they may be called otherwise.
+fn doing<'a>(
+    id: &'a str,
+    print: &'a str,
+    plan: &'a Plan,
+    prints: &'a [String],
+) -> impl Iterator<Item = String> + use<'a> {
+    let same = move || plan.nodes.iter().zip(prints).filter(move |(_, now)| *now == print).map(|(node, _)| &node.id);
+    let has_its_name = same().any(|now| now == id);
+    same().filter(move |now| !has_its_name || *now == id).cloned()
+}
+
+/// What a step of a report depends on is called so.
+pub(super) const FINGERPRINT: &str = "fingerprint";
 
 /// Opens the files of what need not be done again. Nothing for a step one of whose files is not what was kept.
 fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {

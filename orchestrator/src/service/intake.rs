@@ -4,7 +4,7 @@ use super::request::{Refused, RunRequest, Submission, UNNAMED};
 use super::{Service, attempt};
 use crate::pipeline::{self, Arguments, Plan, Problems, RunRules, Source};
 use crate::store::{Changed, Definition, NewRun, Ruled, RunRow, RunState, StoreError, Submitted};
-use flight_common::{Fault, StepDescription, telemetry};
+use flight_common::{Fault, StepDescription, canonical_name, telemetry};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -279,7 +279,7 @@ impl Known {
         let spec = pipeline::load(&Source::new(name, body), &mut Problems::none());
         let named = |service: String| {
             let found = catalog.iter().find(|step| step.answers_to(&service));
-            found.map_or_else(|| service.clone(), |step| step.name.clone())
+            found.map_or_else(|| canonical_name(&service), |step| step.name.clone())
         };
         let services = spec.steps.into_iter().filter_map(|step| step.service).map(named);
         Self { name: spec.name, rules: spec.rules, services: each_once(services) }

@@ -4,19 +4,19 @@
 //! needs an output of it that was not kept, or if a condition asks what it did and nobody knows. What runs finally always
 //! runs, and what is left out never.
 
-use crate::pipeline::Plan;
+use crate::pipeline::{Plan, PlannedNode};
 use crate::run::Figures;
 use crate::store::{Committed, KeptOutput};
 use flight_common::{Effects, StepKind};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What an earlier attempt has done.
 #[derive(Default)]
 pub(super) struct Past {
     pub kept: Vec<KeptOutput>,
     pub commits: Vec<Committed>,
-    /// What steps did, by their ids.
+    /// What steps did, by the ids that they have now.
     pub told: HashMap<String, Figures>,
 }
 
@@ -31,8 +31,13 @@ impl Past {
         let commits = self.commits.iter().map(|commit| (&commit.step, &commit.fingerprint));
         let done: BTreeSet<(&String, &String)> =
             self.kept.iter().map(|kept| (&kept.step, &kept.fingerprint)).chain(commits).collect();
-        let now = plan.nodes.iter().map(|node| &node.id).zip(fingerprints);
-        let (own, mut free): (Vec<_>, Vec<_>) = now.partition(|step| done.contains(step));
+        let now = || plan.nodes.iter().zip(fingerprints);
+        let own: HashSet<(&String, &String)> = now().map(|(node, print)| (&node.id, print)).collect();
+        // One whose condition asks what others did may be left out yet; what runs finally is done anew in any case.
+        let is_free = |(node, print): &(&PlannedNode, &String)| {
+            node.asks.is_empty() && !node.left_out && !node.finally && !done.contains(&(&node.id, *print))
+        };
+        let mut free: Vec<(&String, &String)> = now().filter(is_free).map(|(node, print)| (&node.id, print)).collect();
         let mut names = Names::new();
         for (old, print) in done.into_iter().filter(|step| !own.contains(step)) {
             if let Some(place) = free.iter().position(|(_, now)| *now == print) {
@@ -51,14 +56,7 @@ impl Past {
         };
         self.kept.iter_mut().for_each(|kept| called(&mut kept.step, &kept.fingerprint));
         self.commits.iter_mut().for_each(|commit| called(&mut commit.step, &commit.fingerprint));
-        let mut told = self.told.clone();
-        for ((old, _), name) in names {
-            match self.told.get(old) {
-                Some(figures) => told.insert(name.clone(), figures.clone()),
-                None => told.remove(name),
-            };
-        }
-        Self { told, ..self }
+        self
     }
 }
 
@@ -130,8 +128,8 @@ pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashM
 mod tests {
     use super::super::fingerprint::fingerprints;
     use super::*;
+    use crate::pipeline::Input;
     use crate::pipeline::RunRules;
-    use crate::pipeline::{Input, PlannedNode};
     use arrow::datatypes::Schema;
     use serde_json::json;
     use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! A data root that is a folder: the operating system holds every path beneath it.
 
+use super::listing::Part;
 use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER, is_hidden};
 use crate::fault::Fault;
 use cap_std::ambient_authority;
@@ -226,6 +227,42 @@ impl Folder {
             }
         }
         Ok(())
+    }
+
+    /// The files beneath a folder that are wanted, by path. What cannot be looked at is left out, but for the root.
+    pub fn part(&self, from: &Path, part: Part<'_>) -> Result<Vec<FileEntry>, Fault> {
+        let mut found = Vec::new();
+        // What is still to be looked at, the first one last: folders by their paths with a slash, as files in them have it.
+        let mut left = vec![(String::new(), from.to_owned(), true)];
+        while let Some((_, path, is_folder)) = left.pop() {
+            if !is_folder {
+                found.extend(self.dir.symlink_metadata(&path).ok().and_then(|about| self.shown(path, about)));
+                if found.len() == part.most {
+                    break;
+                }
+                continue;
+            }
+            let is_root = path.as_os_str().is_empty();
+            let entries = match if is_root { self.dir.entries() } else { self.dir.read_dir(&path) } {
+                Ok(entries) => entries,
+                Err(error) if is_root => return Err(Fault::io(self.path.display(), &error)),
+                Err(_) => continue,
+            };
+            let known = left.len();
+            for entry in entries.flatten().filter(|entry| !is_hidden(&entry.file_name().to_string_lossy())) {
+                let Ok(kind) = entry.file_type() else { continue };
+                let path = path.join(entry.file_name());
+                let mut name = path.to_string_lossy().into_owned();
+                if kind.is_dir() {
+                    name.push('/');
+                }
+                if if kind.is_dir() { part.leads_to(&name) } else { part.has(&name) } {
+                    left.push((name, path, kind.is_dir()));
+                }
+            }
+            left[known..].sort_unstable_by(|(a, ..), (b, ..)| b.cmp(a));
+        }
+        Ok(found)
     }
 
     /// The file at this path, of which a folder says so much; nothing if it is no file.

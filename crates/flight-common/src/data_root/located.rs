@@ -2,7 +2,6 @@
 
 use super::{DataRoot, FileEntry, LEGACY_ROOT, OWN_FOLDER, bucket, is_hidden};
 use crate::fault::Fault;
-use std::collections::BTreeMap;
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 impl DataRoot {
@@ -104,33 +103,6 @@ impl DataRoot {
         }
         found.sort();
         Ok(found)
-    }
-
-    /// The files whose paths begin with `prefix`: the first by path, and of those that come `after` one at most `most`. Without
-    /// those whose names or folders begin with a dot, and those that cannot be looked at.
-    ///
-    /// # Errors
-    /// Why the root cannot be read.
-    pub fn files(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Vec<FileEntry>, Fault> {
-        let folder = Path::new(prefix.rsplit_once('/').map_or("", |(folder, _)| folder));
-        let is_shown =
-            |part: Component<'_>| matches!(part, Component::Normal(name) if !is_hidden(&name.to_string_lossy()));
-        if !folder.components().all(is_shown) {
-            return Ok(Vec::new());
-        }
-        let mut found = BTreeMap::new();
-        let see = |file: FileEntry| {
-            let path = file.path.to_string_lossy().into_owned();
-            if path.starts_with(prefix) && after.is_none_or(|after| *path > *after) {
-                found.insert(path, file);
-                if found.len() > most {
-                    found.pop_last();
-                }
-            }
-            true
-        };
-        self.walk(folder.to_owned(), see, |_, _| Ok(()))?;
-        Ok(found.into_values().collect())
     }
 }
 

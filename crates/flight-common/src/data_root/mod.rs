@@ -7,6 +7,7 @@
 mod bucket;
 mod data_file;
 mod draft;
+mod listing;
 mod local;
 mod located;
 mod new_file;

@@ -3,9 +3,9 @@
 use super::bucket::{Sent, Upload};
 use super::draft::Draft;
 use crate::fault::Fault;
-use crate::permission::{Holds, Permission};
+use crate::permission::Permission;
 use cap_std::fs::Dir;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -40,7 +40,10 @@ impl NewFile {
     /// # Errors
     /// Why it could not be written; then nothing is seen, and a file that was there stays.
     pub fn commit(self) -> Result<(), Fault> {
-        self.settle()?.publish(None, &Permission::default())
+        match self.settle()? {
+            Settled::Folder { draft, name } => publish(draft, &name),
+            Settled::Bucket(sent) => sent.publish(),
+        }
     }
 
     /// As [`NewFile::commit`], for a step: once all of it is on disk, or in the bucket, it asks whether it may be seen.
@@ -50,7 +53,10 @@ impl NewFile {
     pub async fn commit_permitted(self, permission: &Permission) -> Result<(), Fault> {
         let settled = self.settle()?;
         let holds = permission.obtain().await?;
-        settled.publish(holds, permission)
+        match settled {
+            Settled::Folder { draft, name } => publish(draft, &name),
+            Settled::Bucket(sent) => sent.publish_permitted(holds, permission).await,
+        }
     }
 
     /// Puts all of it where it is going to be, unseen.
@@ -71,16 +77,8 @@ enum Settled {
     Bucket(Sent),
 }
 
-impl Settled {
-    /// What takes long to be seen, by requests to a server, asks again before each of them but the first.
-    fn publish(self, holds: Holds, permission: &Permission) -> Result<(), Fault> {
-        match self {
-            Self::Folder { draft, name } => {
-                draft.publish(&name).map_err(|error| Fault::io(name.to_string_lossy(), &error))
-            }
-            Self::Bucket(sent) => sent.publish(holds, permission),
-        }
-    }
+fn publish(draft: Draft, name: &OsStr) -> Result<(), Fault> {
+    draft.publish(name).map_err(|error| Fault::io(name.to_string_lossy(), &error))
 }
 
 impl Write for NewFile {

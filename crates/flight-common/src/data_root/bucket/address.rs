@@ -87,7 +87,8 @@ impl Address {
             && !url.starts_with("http://")
             && !url.starts_with("https://")
         {
-            return Err(Fault::bad_params("AWS_ENDPOINT_URL is no address of a server")
+            let names = ENDPOINTS.join(", ");
+            return Err(Fault::bad_params(format!("what is set of {names} is no address of a server"))
                 .help("begin it with https://, or with http:// where its network is trusted"));
         }
         if endpoint(settings).is_some_and(|url| url.starts_with("http://")) && !allowed {

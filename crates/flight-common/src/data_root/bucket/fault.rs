@@ -25,9 +25,12 @@ pub fn fault(url: &str, what: &str, error: &Error) -> Fault {
         }
         Some("AccessDenied" | "AllAccessDisabled") => return no_right(url, what, &told),
         Some(
-            "KeyTooLongError" | "InvalidObjectName" | "ObjectParentIsFile" | "ExistingObjectIsDirectory" | "InvalidBucketName",
+            "KeyTooLongError" | "InvalidObjectName" | "ObjectParentIsFile" | "ExistingObjectIsDirectory",
         ) => {
             return Fault::bad_params(format!("{url} cannot have {what}{told}")).help("choose another name");
+        }
+        Some("InvalidBucketName") => {
+            return Fault::bad_params(format!("{url}: no bucket can be called so")).help("correct --data-root");
         }
         Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
             return Fault::bad_params(format!("{url} is in another region{told}")).help("set AWS_REGION to its region");

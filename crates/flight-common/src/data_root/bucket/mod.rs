@@ -14,6 +14,7 @@ mod settings;
 mod upload;
 mod version;
 
+use super::listing::Part;
 use super::{DataFile, FileEntry, NewFile, is_hidden, looked_up};
 use crate::fault::{Fault, FaultKind};
 use crate::identity::FileIdentity;
@@ -193,6 +194,27 @@ impl Bucket {
             match page.page_token {
                 Some(_) => options.page_token = page.page_token,
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// The files that are wanted, by path.
+    pub fn part(&self, part: Part<'_>) -> Result<Vec<FileEntry>, Fault> {
+        let root = self.beneath(Path::new(""));
+        let offset = Some(part.after).filter(|after| !after.is_empty()).map(|after| format!("{root}{after}"));
+        let mut options = PaginatedListOptions { offset, ..PaginatedListOptions::default() };
+        let mut found = Vec::new();
+        loop {
+            let page = blocking(|| self.page(&format!("{root}{}", part.prefix), options.clone()))?;
+            for object in page.result.objects {
+                found.extend(self.file(&object)?);
+                if found.len() == part.most {
+                    return Ok(found);
+                }
+            }
+            match page.page_token {
+                Some(_) => options.page_token = page.page_token,
+                None => return Ok(found),
             }
         }
     }
