@@ -2,8 +2,10 @@
 //! that overflows ends the process. Within these bounds [`flight_common::compute::run_deep`] has the stack to plan it.
 
 use crate::literals::check_number_tokens;
+use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::expr::Exists;
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
@@ -13,6 +15,8 @@ use flight_common::Fault;
 const LONGEST: usize = 256 << 10;
 /// Operators in a query: each may nest what it joins one deeper.
 const MOST_OPERATORS: usize = 5_000;
+/// Parts of the largest expression, once all are written into each other; values are none.
+const LARGEST: usize = 50_000;
 /// Levels of expressions within each other, and of what a query is made of: each takes a piece of the stack of whoever
 /// computes it.
 const DEEPEST: usize = 200;
@@ -85,6 +89,68 @@ pub fn check_depth(plan: &LogicalPlan) -> Result<(), Fault> {
 /// [`flight_common::FaultKind::BadParams`] for one that nests too deep.
 pub fn check_expression(expression: &Expr, what: &str) -> Result<(), Fault> {
     held(what, depth_of(expression).map_err(Fault::internal)?)
+}
+
+/// Whether the expressions of a plan stay of a size that can be worked with when they are written into each other: what names a
+/// computed column twice, again and again, comes to thousands of millions in a few lines.
+///
+/// # Errors
+/// [`flight_common::FaultKind::BadParams`] for a plan with a larger one.
+pub(crate) fn check_size(plan: &LogicalPlan) -> Result<(), Fault> {
+    let mut largest = 0;
+    columns_of(plan, &mut largest).map_err(Fault::internal)?;
+    match largest > LARGEST {
+        true => Err(Fault::bad_params(format!(
+            "the expressions of the query come to more than {LARGEST} parts when each computed column is written out"
+        ))
+        .help("name a computed column fewer times, or let a step of its own compute it")),
+        false => Ok(()),
+    }
+}
+
+/// The parts of the expression behind each column that comes out of a plan, as far as such are written into what reads them.
+fn columns_of(plan: &LogicalPlan, largest: &mut usize) -> datafusion::common::Result<Vec<usize>> {
+    let inputs = plan.inputs().into_iter();
+    let mut inputs: Vec<_> = inputs
+        .map(|input| Ok((input.schema(), columns_of(input, largest)?)))
+        .collect::<Result<_, DataFusionError>>()?;
+    // What reads several inputs reads their columns as they are.
+    let below = inputs.pop().filter(|_| inputs.is_empty());
+    let mut sizes = Vec::new();
+    plan.apply_expressions(|expression| {
+        let mut size = 0_usize;
+        expression.apply(|part| {
+            let behind = match (part, &below) {
+                (Expr::Literal(..), _) => Some(0),
+                (Expr::Column(column), Some((schema, sizes))) => {
+                    schema.maybe_index_of_column(column).and_then(|place| sizes.get(place)).copied()
+                }
+                (Expr::ScalarSubquery(inner) | Expr::Exists(Exists { subquery: inner, .. }), _) => {
+                    columns_of(&inner.subquery, largest)?;
+                    None
+                }
+                (Expr::InSubquery(inner), _) => {
+                    columns_of(&inner.subquery.subquery, largest)?;
+                    None
+                }
+                _ => None,
+            };
+            size = size.saturating_add(behind.unwrap_or(1));
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        *largest = size.max(*largest);
+        sizes.push(size);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(match (plan, below) {
+        (LogicalPlan::Projection(_), _) => sizes,
+        (
+            LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_),
+            Some((_, below)),
+        )
+        | (LogicalPlan::Distinct(Distinct::All(_)), Some((_, below))) => below,
+        _ => vec![1; plan.schema().fields().len()],
+    })
 }
 
 fn held(what: &str, depth: usize) -> Result<(), Fault> {

@@ -27,8 +27,9 @@ const LISTED_RUNS: usize = 1000;
 
 /// Downloads at a time: each has a file open, and some messages in memory.
 pub const DOWNLOADS: usize = 64;
-/// Bytes of messages that wait for a slow client.
+/// Bytes of messages that wait for a slow client, and the part of the memory that those of all clients may take.
 const AHEAD: usize = 4 << 20;
+const SHARE: usize = 8;
 
 /// Whether a ticket is one for a kept output.
 pub fn is_ticket(bytes: &[u8]) -> bool {
@@ -118,7 +119,8 @@ impl Inner {
     ) -> Result<impl Stream<Item = Result<FlightData, Status>> + Send + 'static, Fault> {
         let seat = self.downloads.take(&caller.id)?;
         let rows = rows_of(&self.service, kept, &self.memory).await?;
-        let (sender, ahead) = byte_queue::<Frame>(AHEAD, &self.memory, rows.schema());
+        let most = AHEAD.min(self.memory.limit() / SHARE / DOWNLOADS);
+        let (sender, ahead) = byte_queue::<Frame>(most, &self.memory, rows.schema());
         let (taken, ahead) = cuttable(ahead);
         let reading = async move {
             let _seat = seat;

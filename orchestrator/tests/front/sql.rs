@@ -203,6 +203,15 @@ async fn a_nested_loop_that_does_not_fit_is_told() {
     door.orchestrator.stop().await;
 }
 
+/// A query whose expression is twice as long with each of so many lines.
+fn doubled(last: usize) -> String {
+    let lines = (1..=last).map(|line| format!(", a{line} AS (SELECT s + s AS s FROM a{})", line - 1));
+    format!(
+        "WITH a0 AS (SELECT n AS s FROM sums.read){} SELECT count(*) FROM a{last} WHERE s > 0",
+        lines.collect::<String>()
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_query_takes_the_orchestrator_along() {
     let mut door = Door::open().await;
@@ -214,6 +223,7 @@ async fn no_query_takes_the_orchestrator_along() {
         (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "levels deep"),
         (format!("SELECT {}1", "1,".repeat(5_000)), "more than 4000 columns"),
         (format!("SELECT 1 FROM sums.read GROUP BY CUBE ({})", vec!["n"; 16].join(", ")), "in 65536 ways"),
+        (doubled(40), "is written out"),
         ("SELECT length(repeat('x', 2000000000))".to_owned(), "at once"),
         ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT * FROM r".to_owned(), "RECURSIVE"),
     ];

@@ -20,6 +20,7 @@ mod subqueries;
 mod types;
 
 use crate::faults::{Refusal, fault};
+use crate::measure::check_size;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -41,6 +42,7 @@ pub fn check_statement(state: &SessionState, statement: &Statement) -> Result<()
 /// # Errors
 /// The first aggregate, subquery or expression that is not answered as it should be.
 pub fn check_plan(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
+    check_size(plan).map_err(nowhere)?;
     let mut offence = None;
     let walked = plan.apply_with_subqueries(|node| {
         offence = match places::misplaced(node, query)? {

@@ -157,9 +157,13 @@ pub(super) fn numbered(text: &str) -> Result<Cow<'_, str>, Fault> {
     let Ok(tokens) = Tokenizer::new(&dialect, text).tokenize_with_location() else { return Ok(text.into()) };
     let marks: Vec<Location> = tokens
         .iter()
-        // The dialect knows operators that begin with one; DataFusion has none of them.
-        .filter(|token| token.token.to_string().starts_with('?'))
-        .map(|token| token.span.start)
+        .filter(|token| !is_text(&token.token))
+        // The dialect knows operators with one in them; DataFusion has none of those, and `>?` is two words to it.
+        .flat_map(|token| {
+            let (start, text) = (token.span.start, token.token.to_string());
+            let marks = text.chars().zip(start.column..).filter(|(letter, _)| *letter == '?');
+            marks.map(|(_, column)| Location { line: start.line, column }).collect::<Vec<_>>()
+        })
         .collect();
     if !marks.is_empty() && tokens.iter().any(|token| matches!(token.token, Token::Placeholder(_))) {
         return Err(Fault::bad_params("the query has parameters as ? and as $1").help("write all of them in one way"));
@@ -167,14 +171,27 @@ pub(super) fn numbered(text: &str) -> Result<Cow<'_, str>, Fault> {
     let mut marks = marks.into_iter().zip(1..).peekable();
     let (mut line, mut column) = (1, 1);
     let mut numbered = String::with_capacity(text.len() + 8);
-    for letter in text.chars() {
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
         match marks.next_if(|(mark, _)| (mark.line, mark.column) == (line, column)) {
-            Some((_, number)) => numbered.push_str(&format!("${number}")),
+            Some((_, number)) => {
+                numbered.push_str(&format!("${number}"));
+                if letters.peek().is_some_and(|next| next.is_alphanumeric() || *next == '_') {
+                    numbered.push(' ');
+                }
+            }
             None => numbered.push(letter),
         }
         (line, column) = if letter == '\n' { (line + 1, 1) } else { (line, column + 1) };
     }
     Ok(numbered.into())
+}
+
+/// Whether a token may hold any letter: what is quoted, and what is between the words.
+fn is_text(token: &Token) -> bool {
+    use Token::{Char, Number, SingleQuotedString, Whitespace, Word};
+    matches!(token, Word(_) | Whitespace(_) | Char(_) | Number(..) | SingleQuotedString(_))
+        || token.to_string().contains(['\'', '"', '$'])
 }
 
 #[cfg(test)]
@@ -210,6 +227,9 @@ mod tests {
         assert_eq!(numbered("SELECT '?' FROM \"a?\" -- ?").as_deref(), Ok("SELECT '?' FROM \"a?\" -- ?"));
         let text = "SELECT 'ü'\nWHERE a = ? AND b IN (?,?) AND c > ?-1";
         assert_eq!(numbered(text).as_deref(), Ok("SELECT 'ü'\nWHERE a = $1 AND b IN ($2,$3) AND c > $4-1"));
+        let text = "SELECT a WHERE a>? AND b >=? AND c<>?AND d BETWEEN ?and ?";
+        let told = "SELECT a WHERE a>$1 AND b >=$2 AND c<>$3 AND d BETWEEN $4 and $5";
+        assert_eq!(numbered(text).as_deref(), Ok(told));
         assert!(numbered("SELECT ? + $1").is_err());
     }
 }
