@@ -1,6 +1,6 @@
 //! A data root that is a place in a bucket: S3, or a server that speaks as S3 does.
 //!
-//! Reading opens a copy of the object on this machine ([`cache`]); writing sends a file that is whole ([`upload`]). So
+//! Reading opens a copy of the object on this machine ([`cache`]); writing sends a file that is whole ([`upload`], [`show`]). So
 //! every step works as it does with a folder, and a reader never sees a mixture of two versions. What a bucket cannot do,
 //! the store of runs and files that grow, is on this machine.
 
@@ -11,6 +11,7 @@ mod cache;
 mod download;
 mod fault;
 mod settings;
+mod show;
 mod upload;
 mod version;
 
@@ -30,10 +31,11 @@ use object_store::path::Path as Key;
 use object_store::{Error, ObjectMeta, ObjectStoreExt};
 pub use settings::AwsSettings;
 use sha2::{Digest, Sha256};
+pub(super) use show::Sent;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-pub(super) use upload::{Sent, Upload};
+pub(super) use upload::Upload;
 
 /// Names that are looked at for one that is like another.
 const NEIGHBOURS: usize = 1000;
