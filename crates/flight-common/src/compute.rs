@@ -19,11 +19,12 @@ pub fn workers() -> usize {
 
 fn pool() -> &'static Runtime {
     static POOL: OnceLock<Runtime> = OnceLock::new();
-    POOL.get_or_init(|| runtime("compute").expect("the operating system starts threads, or nothing works"))
+    POOL.get_or_init(|| runtime("compute", || {}).expect("the operating system starts threads, or nothing works"))
 }
 
-fn runtime(name: &str) -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(workers()).thread_name(name).enable_time().enable_io().build()
+fn runtime(name: &str, begin: impl Fn() + Send + Sync + 'static) -> std::io::Result<Runtime> {
+    let mut threads = Builder::new_multi_thread();
+    threads.worker_threads(workers()).thread_name(name).on_thread_start(begin).enable_time().enable_io().build()
 }
 
 /// Runs a future on the pool, within the current span. Dropping the handle aborts it at its next await.
@@ -39,12 +40,12 @@ where
 pub struct Threads(Option<Runtime>);
 
 impl Threads {
-    /// Threads of this name.
+    /// Threads of this name. Each begins with this function.
     ///
     /// # Errors
     /// [`crate::FaultKind::Busy`] if the system starts none.
-    pub fn start(name: &str) -> Result<Self, Fault> {
-        let started = runtime(name).map_err(|error| Fault::busy(format!("no thread can be started: {error}")))?;
+    pub fn start(name: &str, begin: impl Fn() + Send + Sync + 'static) -> Result<Self, Fault> {
+        let started = runtime(name, begin).map_err(|error| Fault::busy(format!("no thread can be started: {error}")))?;
         Ok(Self(Some(started)))
     }
 

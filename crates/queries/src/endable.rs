@@ -4,7 +4,7 @@
 //! source may have given all it has long before. A join with a condition looks at pairs for as long as none fulfils it, be they of
 //! two batches or of all rows with one key: its condition asks whether anybody still wants the answer.
 
-use crate::faults::into_error;
+use crate::errand;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::Result;
@@ -19,29 +19,28 @@ use datafusion::physical_plan::joins::{
     SortMergeJoinExec,
 };
 use datafusion::physical_plan::unnest::UnnestExec;
-use flight_common::Fault;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// The plan, such that it ends soon.
-pub fn endable(plan: Arc<dyn ExecutionPlan>, reader: &Weak<()>) -> Result<Arc<dyn ExecutionPlan>> {
+pub fn endable(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let ended = plan.transform_up(|plan| {
         if !multiplies(&*plan) {
             return Ok(Transformed::no(plan));
         }
-        let plan = with_asking_condition(&plan, reader)?.unwrap_or(plan);
+        let plan = with_asking_condition(&plan)?.unwrap_or(plan);
         Ok(Transformed::yes(Arc::new(CooperativeExec::new(plan)) as _))
     });
     Ok(ended?.data)
 }
 
 /// A join with a condition, which asks; nothing for another plan.
-fn with_asking_condition(plan: &Arc<dyn ExecutionPlan>, reader: &Weak<()>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn with_asking_condition(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>()
         && let Some(filter) = join.filter()
     {
-        let join = NestedLoopJoinExecBuilder::from(join).with_filter(Some(asking(filter, reader))).build()?;
+        let join = NestedLoopJoinExecBuilder::from(join).with_filter(Some(asking(filter))).build()?;
         return Ok(Some(Arc::new(join)));
     }
     if let Some(join) = plan.downcast_ref::<SortMergeJoinExec>()
@@ -51,7 +50,7 @@ fn with_asking_condition(plan: &Arc<dyn ExecutionPlan>, reader: &Weak<()>) -> Re
             join.left.clone(),
             join.right.clone(),
             join.on.clone(),
-            Some(asking(filter, reader)),
+            Some(asking(filter)),
             join.join_type,
             join.sort_options.clone(),
             join.null_equality,
@@ -61,7 +60,7 @@ fn with_asking_condition(plan: &Arc<dyn ExecutionPlan>, reader: &Weak<()>) -> Re
     if let Some(join) = plan.downcast_ref::<HashJoinExec>()
         && let Some(filter) = join.filter()
     {
-        return join.builder().with_filter(Some(asking(filter, reader))).build_exec().map(Some);
+        return join.builder().with_filter(Some(asking(filter))).build_exec().map(Some);
     }
     Ok(None)
 }
@@ -76,8 +75,8 @@ fn multiplies(plan: &dyn ExecutionPlan) -> bool {
         || plan.is::<UnnestExec>()
 }
 
-fn asking(filter: &JoinFilter, reader: &Weak<()>) -> JoinFilter {
-    let condition = Asking { condition: filter.expression().clone(), reader: reader.clone() };
+fn asking(filter: &JoinFilter) -> JoinFilter {
+    let condition = Asking { condition: filter.expression().clone() };
     JoinFilter::new(Arc::new(condition), filter.column_indices().to_vec(), filter.schema().clone())
 }
 
@@ -85,7 +84,6 @@ fn asking(filter: &JoinFilter, reader: &Weak<()>) -> JoinFilter {
 #[derive(Debug)]
 struct Asking {
     condition: Arc<dyn PhysicalExpr>,
-    reader: Weak<()>,
 }
 
 impl fmt::Display for Asking {
@@ -122,10 +120,8 @@ impl PhysicalExpr for Asking {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        match self.reader.strong_count() {
-            0 => Err(into_error(Fault::cancelled("nobody reads the query's rows any more"))),
-            _ => self.condition.evaluate(batch),
-        }
+        errand::wanted()?;
+        self.condition.evaluate(batch)
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -133,7 +129,7 @@ impl PhysicalExpr for Asking {
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
-        Ok(Arc::new(Self { condition: children.swap_remove(0), reader: self.reader.clone() }))
+        Ok(Arc::new(Self { condition: children.swap_remove(0) }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

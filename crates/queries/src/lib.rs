@@ -5,14 +5,15 @@
 //! |---|---|
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
-//! | [`fitted`] | batches and sorts as large as that memory bears |
+//! | [`fitted`] | batches and sorts as large as that memory bears, where the widest row is of so many bytes ([`widest_row`]) |
 //! | [`session`] | a session in which the memory bounds all (`windows` and rows without columns, `counted`, among it), in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
 //! | [`alone`] | the same for an expression that stands alone |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
 //! | [`check_statement`], [`check_plan`] | what DataFusion would pass over, or answer otherwise than SQL has it |
 //! | [`shaped`] | rows in batches of that size, which hold nothing else |
-//! | [`run`] | a query under way, on threads of its own |
+//! | [`plan`] | a query while it is planned |
+//! | [`run`] | a query under way, on threads of its own, which know for whom they compute (`errand`) |
 //! | [`into_error`] | faults on their way through DataFusion |
 //! | [`refusals`], [`fault`] | its errors as faults, in the words of [`in_words`], and [`place_of`] what is to blame |
 //!
@@ -26,6 +27,7 @@ mod counted;
 mod digits;
 mod disk;
 mod endable;
+mod errand;
 mod extremes;
 mod faults;
 mod functions;
@@ -36,6 +38,7 @@ mod measure;
 mod memory;
 mod merge_joins;
 mod parser;
+mod plan;
 mod run;
 mod session;
 mod shape;
@@ -53,7 +56,8 @@ pub use faults::{Refusal, fault, into_error, place_of, refusals};
 pub use literals::check_numbers;
 pub use measure::{check_depth, check_expression, check_text};
 pub use memory::WorkingMemory;
+pub use plan::plan;
 pub use run::{Running, run};
-pub use session::{fitted, row_bytes, runtime, session};
+pub use session::{fitted, row_bytes, runtime, session, widest_row};
 pub use shape::shaped;
 pub use words::{Words, in_words};

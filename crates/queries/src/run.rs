@@ -3,6 +3,7 @@
 //! It has threads of its own, since DataFusion may hold a thread for long, and ends with its reader or at its limit.
 
 use crate::endable::endable;
+use crate::errand::Errand;
 use crate::faults::fault;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -42,8 +43,9 @@ pub fn run<H: Send + 'static>(
     let Running { budget, limit, patience, held } = running;
     let reader = Arc::new(());
     let (sender, results) = byte_queue(AHEAD.min(budget.limit() / 16), &budget, plan.schema());
-    let plan = endable(plan, &Arc::downgrade(&reader)).map_err(fault)?;
-    let threads = Threads::start("query")?;
+    let plan = endable(plan).map_err(fault)?;
+    let errand = Errand::running(&reader, task.memory_pool().clone());
+    let threads = Threads::start("query", move || errand.clone().begin())?;
     let (rows, mut computed) = mpsc::channel(1);
     let work = threads.spawn(async move {
         let _held = held;

@@ -5,7 +5,7 @@ use crate::average::check_averages;
 use crate::counted::CountBuilt;
 use crate::disk::Disk;
 use crate::extremes::order_extremes;
-use crate::functions;
+use crate::functions::{Measure, hold_to_measure, widest};
 use crate::join_keys::FloatKeys;
 use crate::lengths::LengthsCompare;
 use crate::literals::ExactLiterals;
@@ -16,13 +16,14 @@ use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, 
 use crate::truncate::truncate_any_year;
 use crate::windows::ByPartition;
 use crate::zeros::{BothZeros, EqualZeros};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
@@ -82,10 +83,10 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         .with_type_planner(Arc::new(InMicroseconds));
     builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
     if let Some(scalar) = builder.scalar_functions() {
-        functions::hold_to_measure(scalar);
         count_microseconds(scalar);
         truncate_any_year(scalar);
     }
+    hold_to_measure(&mut builder);
     if let Some(aggregate) = builder.aggregate_functions() {
         check_sums(aggregate);
         order_extremes(aggregate);
@@ -105,7 +106,13 @@ pub(crate) type Rewrite = Arc<dyn FunctionRewrite + Send + Sync>;
 
 /// What expressions come to mean once their types are known.
 pub(crate) fn meanings() -> Vec<Rewrite> {
-    vec![Arc::new(NumbersAreSeconds), Arc::new(DaysOfAnyYear), Arc::new(LengthsCompare), Arc::new(EqualZeros)]
+    vec![
+        Arc::new(NumbersAreSeconds),
+        Arc::new(DaysOfAnyYear),
+        Arc::new(LengthsCompare),
+        Arc::new(EqualZeros),
+        Arc::new(Measure),
+    ]
 }
 
 /// What expressions become once their types are known. (DataFusion has a list of such rewrites too, which comes before.)
@@ -141,6 +148,33 @@ pub fn fitted(config: SessionConfig, memory: usize, row_bytes: usize) -> Session
 }
 
 /// The bytes of a row of these columns, about.
-pub fn row_bytes(schema: &SchemaRef) -> usize {
-    schema.fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(TEXT_BYTES)).sum()
+pub fn row_bytes(schema: &Schema) -> usize {
+    let bytes = |field: &FieldRef| match widest(field.data_type()) {
+        0 => TEXT_BYTES,
+        bytes => bytes,
+    };
+    schema.fields().iter().map(bytes).fold(0, usize::saturating_add)
+}
+
+/// The bytes of the widest row that is made anywhere in a plan, about, with the constants that are written into it.
+///
+/// # Errors
+/// DataFusion's own, none of which is known.
+pub fn widest_row(plan: &LogicalPlan) -> std::result::Result<usize, Fault> {
+    let mut most = 0;
+    let walked = plan.apply_with_subqueries(|node| {
+        let mut bytes = row_bytes(node.schema().as_arrow());
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::Literal(value, _) = part {
+                    bytes = bytes.saturating_add(value.size());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        most = most.max(bytes);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.map_err(Fault::internal)?;
+    Ok(most)
 }

@@ -58,24 +58,28 @@ pub async fn gather(
         let times = times(table);
         let read_ahead = times > 1 || (uses.joins && times == 1);
         async move {
+            if times == 0 {
+                return Ok::<_, Fault>((place, live(table, input, times), 0));
+            }
+            let (input, row_bytes) = begun(input).await?;
             let live = match read_ahead {
                 true => fill(table, input, times, small, context).await?,
                 false => live(table, input, times),
             };
-            Ok::<_, Fault>((place, live))
+            Ok((place, live, row_bytes.max(queries::row_bytes(table.columns()))))
         }
     });
     // The first that fails is told at once.
-    let mut filled: Vec<(usize, Option<Live>)> = work.collect::<FuturesUnordered<_>>().try_collect().await?;
-    filled.sort_by_key(|(place, _)| *place);
+    let mut filled: Vec<(usize, Option<Live>, usize)> = work.collect::<FuturesUnordered<_>>().try_collect().await?;
+    filled.sort_by_key(|(place, ..)| *place);
     let large: usize = query.tables.iter().filter(|table| !table.is_small()).map(|table| times(table)).sum();
-    let schemas = query.tables.iter().map(|table| table.columns()).chain([&query.schema]);
-    let row_bytes = schemas.map(queries::row_bytes).sum();
+    let read = filled.iter().map(|(.., row_bytes)| *row_bytes).sum::<usize>() + queries::row_bytes(&query.schema);
+    let row_bytes = read.max(queries::widest_row(&query.plan)?);
     let settings = Settings { memory: most, row_bytes, hash_joins: large <= 1, small: small * 2 };
     if uses.joins {
         context.meter.detail("join", if settings.hash_joins { "hash" } else { "merge" });
     }
-    Ok(Gathered { settings, live: filled.into_iter().filter_map(|(_, live)| live).collect() })
+    Ok(Gathered { settings, live: filled.into_iter().filter_map(|(_, live, _)| live).collect() })
 }
 
 /// A table that is read as it comes. One that the query needs no rows of is left empty; its input is read all the same.
@@ -85,6 +89,15 @@ fn live(table: &InputTable, input: BatchStream, times: usize) -> Option<Live> {
         table.fill(Rows::Live(live.clone()));
     }
     Some(live)
+}
+
+/// The rows with the first batch looked at: how many bytes a row has.
+async fn begun(mut input: BatchStream) -> Result<(BatchStream, usize), Fault> {
+    let schema = input.schema();
+    let first = input.try_next().await?;
+    let row_bytes = first.as_ref().map_or(0, |batch| row_bytes(batch) / batch.num_rows().max(1));
+    let rows = stream::iter(first.map(Ok)).chain(input);
+    Ok((BatchStream::new(schema, rows), row_bytes))
 }
 
 /// Reads a table ahead: all of it if it is small, or if it is read more than once.

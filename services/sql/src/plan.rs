@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
-use flight_common::{Fault, InputSchemas, compute};
+use flight_common::{Fault, InputSchemas};
 use futures::executor::block_on;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub async fn query(text: String, inputs: &InputSchemas) -> Result<Query, Fault> 
     for table in &tables {
         refuse_namesakes(table)?;
     }
-    compute::run_deep(move || planned(&text, tables)).await
+    queries::plan(move || planned(&text, tables)).await
 }
 
 /// Of two columns of one name nobody could say which is meant.

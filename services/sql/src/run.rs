@@ -5,7 +5,7 @@ use crate::plan::Query;
 use crate::tables::Live;
 use crate::{output, session};
 use async_stream::try_stream;
-use flight_common::{BatchStream, Fault, StepContext, compute};
+use flight_common::{BatchStream, Fault, StepContext};
 use futures::StreamExt;
 use futures::executor::block_on;
 use queries::{Running, WorkingMemory};
@@ -42,7 +42,7 @@ async fn start(query: Query, inputs: Vec<BatchStream>, context: &StepContext) ->
     let runtime = queries::runtime(&memory, context.space())?;
     let settings = gathered.settings;
     let Query { plan, tables, .. } = query;
-    let (plan, task) = compute::run_deep(move || {
+    let (plan, task) = queries::plan(move || {
         let state = session::state(settings, runtime);
         let plan = block_on(state.query_planner().create_physical_plan(&plan, &state));
         Ok((plan.map_err(queries::fault)?, state.task_ctx()))

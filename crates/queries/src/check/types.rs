@@ -1,12 +1,13 @@
 //! Values of types that an expression does not take rightly. `CASE` of types whose nulls are not told by the array itself:
 //! Arrow (59.3) gives a value where no branch holds. `min` and `max` of types that have no order: DataFusion (55.2) finds that
-//! out when rows have come.
+//! out when rows have come. And types whose values are larger than memory bears.
 
+use crate::functions::check_type;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as Found};
-use datafusion::logical_expr::expr::{AggregateFunction, Case, WindowFunction};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::expr::{AggregateFunction, Case, Cast, TryCast, WindowFunction};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 use flight_common::Fault;
 
 /// What is wrong with the types of an expression in a node of a plan.
@@ -23,6 +24,9 @@ pub(super) fn wrong(node: &LogicalPlan) -> Found<Option<Fault>> {
 }
 
 fn wrong_here(expr: &Expr, schema: &DFSchema) -> Option<Fault> {
+    if let Some(what) = too_large(expr, schema) {
+        return Some(Fault::bad_schema(format!("the type of {expr} {what}")).help("a type without a length takes any value"));
+    }
     let (word, values, takes): (&str, Vec<&Expr>, fn(&DataType) -> bool) = match expr {
         Expr::Case(Case { when_then_expr, else_expr, .. }) => {
             let values = when_then_expr.iter().map(|(_, then)| then).chain(else_expr);
@@ -46,6 +50,15 @@ fn wrong_here(expr: &Expr, schema: &DFSchema) -> Option<Fault> {
         Fault::bad_schema(format!("{word} cannot give values of type {wrong}"))
             .help("cast the column to a plain type in a step or query before"),
     )
+}
+
+/// What is too large of the type that an expression names or makes, if anything is.
+fn too_large(expr: &Expr, schema: &DFSchema) -> Option<String> {
+    match expr {
+        Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => check_type(field.data_type()),
+        Expr::BinaryExpr(BinaryExpr { op: Operator::StringConcat, .. }) => check_type(&expr.get_type(schema).ok()?),
+        _ => None,
+    }
 }
 
 fn tells_its_nulls(data_type: &DataType) -> bool {

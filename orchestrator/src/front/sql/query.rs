@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use flight_common::wire::outward_schema;
-use flight_common::{BatchStream, Fault, compute};
+use flight_common::{BatchStream, Fault};
 use queries::{Running, WorkingMemory};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,25 +25,26 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 impl Engine {
     /// Plans a query, with its values. It may read, and nothing else.
-    async fn plan(&self, statement: &Statement) -> Result<(SessionContext, LogicalPlan), Fault> {
-        let (context, plan) = self.open_plan(&statement.text).await?;
-        Ok((context, statement.fill(plan)?))
+    async fn plan(&self, statement: &Statement) -> Result<Planned, Fault> {
+        let mut planned = self.open_plan(&statement.text).await?;
+        planned.plan = statement.fill(planned.plan)?;
+        Ok(planned)
     }
 
     /// Plans a query that may have parameters, where there is the stack for it.
-    async fn open_plan(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
+    async fn open_plan(&self, sql: &str) -> Result<Planned, Fault> {
         queries::check_text(sql)?;
         // It has a deep stack, and looks through many runs. Who goes away leaves it to end by itself.
         let seat = self.planning.clone().acquire_owned().await.map_err(Fault::internal)?;
         let (engine, sql, here) = (self.clone(), sql.to_owned(), Handle::current());
-        compute::run_deep(move || {
+        queries::plan(move || {
             let _seat = seat;
             here.block_on(engine.plan_here(&sql))
         })
         .await
     }
 
-    async fn plan_here(&self, sql: &str) -> Result<(SessionContext, LogicalPlan), Fault> {
+    async fn plan_here(&self, sql: &str) -> Result<Planned, Fault> {
         let mut config =
             SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public").with_information_schema(true);
         // Columns are called as they are, as in the step `sql`: `MonthlyIncome` and not `monthlyincome`.
@@ -66,41 +67,40 @@ impl Engine {
             if table.schema().is_none() && state.table_functions().contains_key(table.table()) {
                 continue;
             }
-            let (columns, size) = self.register(&context, &table).await?;
-            row_bytes += queries::row_bytes(&columns);
-            bytes = usize::saturating_add(bytes, size);
+            let registered = self.register(&context, &table).await?;
+            row_bytes += queries::row_bytes(&registered.columns).max(registered.row_bytes);
+            bytes = usize::saturating_add(bytes, registered.bytes);
         }
         if all {
             self.register_all(&context).await?;
         }
-        fit(&context, &memory, row_bytes, bytes);
         let plan = context.state().statement_to_plan(statement).await.map_err(queries::fault)?;
         queries::check_depth(&plan)?;
         queries::check_plan(&plan, sql).map_err(|refusal| refusal.fault)?;
         reading::check_plan(&plan)?;
-        Ok((context, plan))
+        Ok(Planned { context, plan, memory, row_bytes, bytes })
     }
 
     /// A query as it is going to be computed. Only now the types of its columns are certain.
-    async fn optimized(&self, statement: &Statement) -> Result<(SessionContext, LogicalPlan), Fault> {
-        let (context, plan) = self.plan(statement).await?;
-        compute::run_deep(move || {
-            let plan = context.state().optimize(&plan).map_err(queries::fault)?;
+    async fn optimized(&self, statement: &Statement) -> Result<Planned, Fault> {
+        let planned = self.plan(statement).await?;
+        queries::plan(move || {
+            let plan = planned.context.state().optimize(&planned.plan).map_err(queries::fault)?;
             queries::check_depth(&plan)?;
-            Ok((context, plan))
+            Ok(Planned { plan, ..planned })
         })
         .await
     }
 
     /// The columns of a query's result, as clients see them.
     pub(super) async fn columns(&self, statement: &Statement) -> Result<SchemaRef, Fault> {
-        let (_, plan) = self.optimized(statement).await?;
-        Ok(outward_schema(&columns(&plan)))
+        let planned = self.optimized(statement).await?;
+        Ok(outward_schema(&columns(&planned.plan)))
     }
 
     /// The columns of the result of a query without values, as far as they are known, and its parameters.
     pub(super) async fn prepared(&self, sql: &str) -> Result<(SchemaRef, SchemaRef), Fault> {
-        let (_, plan) = self.open_plan(sql).await?;
+        let Planned { plan, .. } = self.open_plan(sql).await?;
         let parameters = parameters(&plan)?;
         let columns = match parameters.fields().is_empty() {
             true => self.columns(&Statement::new(sql)).await?,
@@ -112,28 +112,14 @@ impl Engine {
     /// Runs a query. Its rows flow as they are read.
     pub(super) async fn run(&self, statement: &Statement, caller: &Caller) -> Result<BatchStream, Fault> {
         let seat = self.seats.take(&caller.id)?;
-        let (context, plan) = self.optimized(statement).await?;
-        let schema = columns(&plan);
-        let (plan, task) = physical(context, plan).await?;
+        let planned = self.optimized(statement).await?;
+        let schema = columns(&planned.plan);
+        let (plan, task) = planned.physical().await?;
         let budget = self.space.budget().clone();
         let rows =
             queries::run(plan, task, Running { budget, limit: Some(LIMIT), patience: Some(PATIENCE), held: seat })?;
         Ok(BatchStream::new(schema, rows))
     }
-}
-
-/// What is run of a plan, and with what.
-async fn physical(
-    context: SessionContext,
-    plan: LogicalPlan,
-) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), Fault> {
-    let here = Handle::current();
-    compute::run_deep(move || {
-        let state = context.state();
-        let plan = here.block_on(state.query_planner().create_physical_plan(&plan, &state)).map_err(queries::fault)?;
-        Ok((plan, state.task_ctx()))
-    })
-    .await
 }
 
 /// The columns that come out. DataFusion is not always right about where there are no nulls.
@@ -145,12 +131,39 @@ fn columns(plan: &LogicalPlan) -> SchemaRef {
 /// The part of the memory up to which all tables together are small.
 const SMALL_SHARE: usize = 8;
 
-/// Fits a session to its memory, to rows of so many bytes, and to tables of so many in all.
-fn fit(context: &SessionContext, memory: &WorkingMemory, row_bytes: usize, bytes: usize) {
-    let state = context.state_ref();
-    let mut state = state.write();
-    let mut fitted = queries::fitted(state.config().clone(), memory.most(), row_bytes);
-    // A hash table has to fit; what is sorted and merged goes to disk.
-    fitted.options_mut().optimizer.prefer_hash_join = bytes <= memory.most() / SMALL_SHARE;
-    *state.config_mut() = fitted;
+/// A query as far as it is planned.
+struct Planned {
+    context: SessionContext,
+    plan: LogicalPlan,
+    memory: WorkingMemory,
+    /// The bytes of a row of each table, together.
+    row_bytes: usize,
+    /// The bytes of the tables.
+    bytes: usize,
+}
+
+impl Planned {
+    /// What is run, and with what.
+    async fn physical(self) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), Fault> {
+        let here = Handle::current();
+        queries::plan(move || {
+            self.fit()?;
+            let state = self.context.state();
+            let planned = state.query_planner().create_physical_plan(&self.plan, &state);
+            Ok((here.block_on(planned).map_err(queries::fault)?, state.task_ctx()))
+        })
+        .await
+    }
+
+    /// Fits the session to its memory, to the widest row of the query, and to its tables.
+    fn fit(&self) -> Result<(), Fault> {
+        let row_bytes = self.row_bytes.max(queries::widest_row(&self.plan)?);
+        let state = self.context.state_ref();
+        let mut state = state.write();
+        let mut fitted = queries::fitted(state.config().clone(), self.memory.most(), row_bytes);
+        // A hash table has to fit; what is sorted and merged goes to disk.
+        fitted.options_mut().optimizer.prefer_hash_join = self.bytes <= self.memory.most() / SMALL_SHARE;
+        *state.config_mut() = fitted;
+        Ok(())
+    }
 }

@@ -27,6 +27,15 @@ pub(super) struct Listed {
     pub kept: KeptOutput,
 }
 
+/// A table that a query reads.
+pub(super) struct Registered {
+    pub columns: SchemaRef,
+    /// The bytes of a row in its file, on average.
+    pub row_bytes: usize,
+    /// The bytes of its file.
+    pub bytes: usize,
+}
+
 impl Engine {
     /// Every table, by the pipelines' names: the newest kept output of each step.
     pub(super) async fn listed(&self) -> Result<Vec<Listed>, Fault> {
@@ -37,12 +46,12 @@ impl Engine {
         Ok(listed)
     }
 
-    /// Makes a table that a query names known to its session. Returns its columns, and the bytes of its file.
+    /// Makes a table that a query names known to its session.
     pub(super) async fn register(
         &self,
         context: &SessionContext,
         name: &TableReference,
-    ) -> Result<(SchemaRef, usize), Fault> {
+    ) -> Result<Registered, Fault> {
         let missing =
             |what: String| Fault::not_found(what).help("name a table as \"pipeline\".\"step\" or \"run id\".\"step\"");
         let Some(schema) = name.schema() else {
@@ -51,14 +60,15 @@ impl Engine {
         let kept = self.find(schema, name.table()).await?;
         let kept = kept.ok_or_else(|| missing(format!("{schema} has kept no output {}", name.table())))?;
         let bytes = usize::try_from(kept.bytes).unwrap_or(usize::MAX);
+        let row_bytes = bytes / usize::try_from(kept.rows).unwrap_or(0).max(1);
         let tables = tables_of(context, schema)?;
         if let Some(table) = tables.table(name.table()).await.map_err(queries::fault)? {
-            return Ok((table.schema(), bytes));
+            return Ok(Registered { columns: table.schema(), row_bytes, bytes });
         }
         let table = self.table(&kept).await?;
         let columns = table.schema();
         tables.register_table(name.table().to_owned(), table).map_err(queries::fault)?;
-        Ok((columns, bytes))
+        Ok(Registered { columns, row_bytes, bytes })
     }
 
     /// Makes every table that is listed known to a session: for a query about the tables themselves.
