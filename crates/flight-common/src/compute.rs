@@ -45,7 +45,8 @@ impl Threads {
     /// # Errors
     /// [`crate::FaultKind::Busy`] if the system starts none.
     pub fn start(name: &str, begin: impl Fn() + Send + Sync + 'static) -> Result<Self, Fault> {
-        let started = runtime(name, begin).map_err(|error| Fault::busy(format!("no thread can be started: {error}")))?;
+        let started =
+            runtime(name, begin).map_err(|error| Fault::busy(format!("no thread can be started: {error}")))?;
         Ok(Self(Some(started)))
     }
 

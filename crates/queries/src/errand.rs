@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 /// The most that one call makes, for all rows of a batch together.
 pub(crate) const MOST_BYTES: usize = 64 << 20;
 /// The most that all constants of a query come to which are computed while it is planned: each may be copied for many rows.
-const MOST_CONSTANTS: usize = 4 << 20;
+const MOST_CONSTANTS: usize = 1 << 20;
 /// What is smaller is not in the books.
 const WORTH_BOOKING: usize = 64 << 10;
 

@@ -11,7 +11,7 @@
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
 //! | [`check_statement`], [`check_plan`] | what DataFusion would pass over, or answer otherwise than SQL has it |
-//! | [`shaped`] | rows in batches of that size, which hold nothing else |
+//! | [`shaped`], [`cut`] | rows in batches of that size, which hold nothing else |
 //! | [`plan`] | a query while it is planned |
 //! | [`run`] | a query under way, on threads of its own, which know for whom they compute (`errand`) |
 //! | [`into_error`] | faults on their way through DataFusion |
@@ -22,6 +22,7 @@
 mod alone;
 mod arithmetic;
 mod average;
+mod by_reference;
 mod check;
 mod counted;
 mod digits;
@@ -42,7 +43,10 @@ mod plan;
 mod run;
 mod session;
 mod shape;
+mod sizes;
 mod sum;
+#[cfg(test)]
+mod testing;
 mod timestamps;
 mod truncate;
 mod wide;
@@ -59,5 +63,5 @@ pub use memory::WorkingMemory;
 pub use plan::plan;
 pub use run::{Running, run};
 pub use session::{fitted, row_bytes, runtime, session, widest_row};
-pub use shape::shaped;
+pub use shape::{cut, shaped};
 pub use words::{Words, in_words};

@@ -2,6 +2,7 @@
 
 use crate::arithmetic::CheckArithmetic;
 use crate::average::check_averages;
+use crate::by_reference::ByReference;
 use crate::counted::CountBuilt;
 use crate::disk::Disk;
 use crate::extremes::order_extremes;
@@ -14,7 +15,7 @@ use crate::merge_joins;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
-use crate::windows::ByPartition;
+use crate::windows::CountWindows;
 use crate::zeros::{BothZeros, EqualZeros};
 use arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::Result;
@@ -23,8 +24,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::function_rewrite::ApplyFunctionRewrites;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -78,8 +79,9 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         .with_optimizer_rule(Arc::new(FloatKeys))
         .with_optimizer_rule(Arc::new(BothZeros))
         .with_physical_optimizer_rules(physical_rules())
-        .with_physical_optimizer_rule(Arc::new(ByPartition))
+        .with_physical_optimizer_rule(Arc::new(CountWindows))
         .with_physical_optimizer_rule(Arc::new(CountBuilt))
+        .with_physical_optimizer_rule(Arc::new(ByReference))
         .with_type_planner(Arc::new(InMicroseconds));
     builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
     if let Some(scalar) = builder.scalar_functions() {

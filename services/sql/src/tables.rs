@@ -16,7 +16,6 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use flight_common::{BatchStream, Fault, Reservation, Spool, compute};
 use futures::lock::Mutex as AsyncMutex;
@@ -197,12 +196,12 @@ impl PartitionStream for Live {
         &self.schema
     }
 
-    fn execute(&self, _task: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, task: Arc<TaskContext>) -> SendableRecordBatchStream {
         let batches = stream::unfold(self.clone(), |rows| async move {
             let item = rows.next().await?;
             Some((item.map_err(into_error), rows))
         });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches))
+        queries::cut(batches, self.schema.clone(), &task)
     }
 }
 
@@ -225,12 +224,12 @@ impl PartitionStream for KeptReader {
         &self.schema
     }
 
-    fn execute(&self, _task: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, task: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (spool, next) = (self.spool.clone(), self.next.clone());
         let batches = std::iter::from_fn(move || {
             let place = next.fetch_add(1, Ordering::Relaxed);
             (place < spool.len()).then(|| spool.get(place).map_err(into_error))
         });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream::iter(batches)))
+        queries::cut(stream::iter(batches), self.schema.clone(), &task)
     }
 }

@@ -25,7 +25,9 @@ pub(super) fn wrong(node: &LogicalPlan) -> Found<Option<Fault>> {
 
 fn wrong_here(expr: &Expr, schema: &DFSchema) -> Option<Fault> {
     if let Some(what) = too_large(expr, schema) {
-        return Some(Fault::bad_schema(format!("the type of {expr} {what}")).help("a type without a length takes any value"));
+        return Some(
+            Fault::bad_schema(format!("the type of {expr} {what}")).help("a type without a length takes any value"),
+        );
     }
     let (word, values, takes): (&str, Vec<&Expr>, fn(&DataType) -> bool) = match expr {
         Expr::Case(Case { when_then_expr, else_expr, .. }) => {

@@ -1,6 +1,7 @@
 //! What a call comes to before it is made: how many bytes, and how much work.
 
 use super::joined;
+use crate::sizes::sizes;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::compute::kernels::length::length;
@@ -84,8 +85,16 @@ pub(super) fn bytes(name: &str, args: &ScalarFunctionArgs) -> Result<Option<u64>
             given.together(rest)?.saturating_add(between)
         }
         (
-            joined::NAME | "concat" | "array_concat" | "array_append" | "array_prepend" | "make_array" | "struct"
-            | "named_struct" | "arrays_zip" | "map",
+            joined::NAME
+            | "concat"
+            | "array_concat"
+            | "array_append"
+            | "array_prepend"
+            | "make_array"
+            | "struct"
+            | "named_struct"
+            | "arrays_zip"
+            | "map",
             all,
         ) => given.together(all)?,
         _ => return Ok(None),
@@ -182,13 +191,9 @@ impl Given {
         }
     }
 
-    /// Bytes of values of any type: of lists and the like as if they were shared out evenly.
+    /// Bytes of values of any type.
     fn sizes(&self, arg: &ColumnarValue) -> Result<Numbers> {
-        let values = Self::array(arg)?;
-        match values.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => self.lengths(arg),
-            _ => Ok(Numbers(vec![all_bytes(&values)? / (values.len() as u64).max(1)])),
-        }
+        Ok(Numbers(sizes(&Self::array(arg)?)))
     }
 
     fn texts(&self, arg: &ColumnarValue) -> Result<Texts> {

@@ -3,7 +3,9 @@
 use datafusion::arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, internal_err};
-use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 
@@ -23,7 +25,9 @@ impl Default for Joined {
 
 /// Whether both are of one type that it takes.
 pub(super) fn takes(left: &DataType, right: &DataType) -> bool {
-    let takes = |data_type: &DataType| data_type.is_string() || (data_type.is_binary() && !matches!(data_type, DataType::FixedSizeBinary(_)));
+    let takes = |data_type: &DataType| {
+        data_type.is_string() || (data_type.is_binary() && !matches!(data_type, DataType::FixedSizeBinary(_)))
+    };
     left == right && takes(left)
 }
 

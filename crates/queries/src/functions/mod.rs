@@ -299,9 +299,10 @@ pub(crate) fn widest(data_type: &DataType) -> usize {
         DataType::FixedSizeList(field, length) => {
             usize::try_from(*length).unwrap_or(0).saturating_mul(widest(field.data_type()).max(1))
         }
-        DataType::Struct(fields) => {
-            fields.iter().map(|field| widest(field.data_type())).fold(0, usize::saturating_add)
-        }
+        DataType::Struct(fields) => fields.iter().map(|field| widest(field.data_type())).fold(0, usize::saturating_add),
         other => other.primitive_width().unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,6 @@ use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use flight_common::wire::outward;
@@ -47,11 +46,7 @@ impl Engine {
     }
 
     /// Makes a table that a query names known to its session.
-    pub(super) async fn register(
-        &self,
-        context: &SessionContext,
-        name: &TableReference,
-    ) -> Result<Registered, Fault> {
+    pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<Registered, Fault> {
         let missing =
             |what: String| Fault::not_found(what).help("name a table as \"pipeline\".\"step\" or \"run id\".\"step\"");
         let Some(schema) = name.schema() else {
@@ -145,7 +140,7 @@ impl PartitionStream for Rows {
         &self.schema
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, task: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (service, kept, memory) = (self.service.clone(), self.kept.clone(), self.memory.clone());
         let schema = self.schema.clone();
         let most = WorkingMemory::new(&memory).most();
@@ -154,6 +149,6 @@ impl PartitionStream for Rows {
         let rows = rows.map(move |batch| batch.and_then(|batch| outward(&batch, &schema)));
         let rows =
             queries::shaped(BatchStream::new(self.schema.clone(), rows), most).map(|batch| batch.map_err(into_error));
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows))
+        queries::cut(rows, self.schema.clone(), &task)
     }
 }

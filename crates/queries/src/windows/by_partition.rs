@@ -4,25 +4,24 @@
 //! sorted by `k`, so that a partition is known to be complete as soon as the next one begins: here the rows of complete
 //! partitions leave, and what is kept is reserved.
 
+use super::bytes_of;
+use super::results::Results;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, concat, concat_batches};
 use arrow::datatypes::SchemaRef;
 use async_stream::try_stream;
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::utils::evaluate_partition_ranges;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
     WindowExpr,
 };
-use flight_common::wire::row_bytes;
 use futures::{Stream, StreamExt};
 use std::fmt;
 use std::ops::Range;
@@ -31,34 +30,15 @@ use std::sync::Arc;
 /// Where there is memory, so many bytes are looked through at a time.
 const ENOUGH: usize = 1 << 20;
 
-/// Puts [`WindowByPartition`] in the place of DataFusion's own.
-#[derive(Debug)]
-pub struct ByPartition;
-
-impl PhysicalOptimizerRule for ByPartition {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|node| {
-            let window = node.downcast_ref::<WindowAggExec>().map(|window| WindowByPartition(Arc::new(window.clone())));
-            Ok(match window {
-                Some(window) => Transformed::yes(Arc::new(window) as Arc<dyn ExecutionPlan>),
-                None => Transformed::no(node),
-            })
-        });
-        replaced.data()
-    }
-
-    fn name(&self) -> &str {
-        "window_by_partition"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
 /// A window over rows that come partition by partition.
 #[derive(Debug)]
-struct WindowByPartition(Arc<WindowAggExec>);
+pub(super) struct WindowByPartition(Arc<WindowAggExec>);
+
+impl WindowByPartition {
+    pub fn new(window: WindowAggExec) -> Self {
+        Self(Arc::new(window))
+    }
+}
 
 impl DisplayAs for WindowByPartition {
     fn fmt_as(&self, form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,11 +84,13 @@ impl ExecutionPlan for WindowByPartition {
 
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let memory = MemoryConsumer::new("rows of a window").register(task.memory_pool());
+        let results = memory.new_empty();
         let input = self.0.input().execute(partition, task.clone())?;
         let frame = Frame {
             schema: self.0.schema(),
             input: input.schema(),
             expressions: self.0.window_expr().to_vec(),
+            results: Results::of(self.0.window_expr())?,
             rows: task.session_config().batch_size(),
             enough: match task.memory_pool().memory_limit() {
                 MemoryLimit::Finite(bytes) => ENOUGH.min(bytes / 16),
@@ -116,7 +98,7 @@ impl ExecutionPlan for WindowByPartition {
             },
         };
         let schema = frame.schema.clone();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, frame.run(input, memory))))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, frame.run(input, memory, results))))
     }
 }
 
@@ -125,6 +107,7 @@ struct Frame {
     schema: SchemaRef,
     input: SchemaRef,
     expressions: Vec<Arc<dyn WindowExpr>>,
+    results: Results,
     /// Rows of a batch that leaves.
     rows: usize,
     /// Bytes that are worth looking for the end of a partition in.
@@ -136,6 +119,7 @@ impl Frame {
         self,
         mut input: SendableRecordBatchStream,
         memory: MemoryReservation,
+        results: MemoryReservation,
     ) -> impl Stream<Item = Result<RecordBatch>> + Send {
         try_stream! {
             let mut enough = self.enough;
@@ -152,12 +136,16 @@ impl Frame {
                 waiting.put_back(rows.slice(begun, rows.num_rows() - begun))?;
                 // A long partition is looked at less often the longer it gets.
                 enough = self.enough.max(waiting.bytes * 2);
-                for part in self.compute(&rows.slice(0, begun), &ranges[..ranges.len().saturating_sub(1)])? {
+                let complete = &ranges[..ranges.len().saturating_sub(1)];
+                results.try_resize(self.bytes_of_results(&rows, complete)?)?;
+                for part in self.compute(&rows.slice(0, begun), complete)? {
                     yield part;
                 }
+                results.free();
             }
             let rows = waiting.take(&self.input)?;
             let ranges = self.partitions(&rows)?;
+            results.try_resize(self.bytes_of_results(&rows, &ranges)?)?;
             for part in self.compute(&rows, &ranges)? {
                 yield part;
             }
@@ -177,6 +165,19 @@ impl Frame {
         evaluate_partition_ranges(rows.num_rows(), &keys.iter().map(column).collect::<Result<Vec<_>>>()?)
     }
 
+    /// The most bytes that are computed for these partitions: there twice while they are put together.
+    fn bytes_of_results(&self, rows: &RecordBatch, partitions: &[Range<usize>]) -> Result<usize> {
+        if let Some(each) = self.results.fixed() {
+            return Ok(partitions.last().map_or(0, |last| last.end).saturating_mul(each * 2));
+        }
+        let bytes = partitions.iter().map(|range| {
+            let measure = self.results.measure(&rows.slice(range.start, range.len()))?;
+            Ok(measure.bytes(range.len()))
+        });
+        let all = bytes.collect::<Result<Vec<usize>>>()?.into_iter().fold(0, usize::saturating_add);
+        Ok(all.saturating_mul(2))
+    }
+
     /// These rows with what is computed for them, in batches.
     fn compute(&self, rows: &RecordBatch, partitions: &[Range<usize>]) -> Result<Vec<RecordBatch>> {
         if rows.num_rows() == 0 {
@@ -192,11 +193,6 @@ impl Frame {
         let starts = (0..whole.num_rows()).step_by(self.rows);
         Ok(starts.map(|start| whole.slice(start, self.rows.min(whole.num_rows() - start))).collect())
     }
-}
-
-/// The bytes of rows, with what is computed for them: those without columns take some too.
-fn bytes_of(rows: &RecordBatch) -> usize {
-    row_bytes(rows) + rows.num_rows() * size_of::<i64>()
 }
 
 /// Rows whose partition may go on.

@@ -1,0 +1,284 @@
+//! Windows that go along with the rows: what they keep is known by what has come in and has not gone out.
+
+use super::bytes_of;
+use super::results::{Behind, Results};
+use arrow::array::RecordBatch;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::windows::BoundedWindowAggExec;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::StreamExt;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// DataFusion's window over rows that come in order, with the memory of what it keeps.
+#[derive(Debug)]
+pub(super) struct StreamingWindow(Arc<BoundedWindowAggExec>);
+
+impl StreamingWindow {
+    pub fn new(window: BoundedWindowAggExec) -> Self {
+        Self(Arc::new(window))
+    }
+}
+
+impl DisplayAs for StreamingWindow {
+    fn fmt_as(&self, form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_as(form, f)
+    }
+}
+
+impl ExecutionPlan for StreamingWindow {
+    fn name(&self) -> &str {
+        "StreamingWindow"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.0.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.0.children()
+    }
+
+    fn apply_expressions(
+        &self,
+        see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.0.apply_expressions(see)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let replaced = self.0.clone().replace_children(children, options)?;
+        match replaced.downcast_ref::<BoundedWindowAggExec>() {
+            Some(window) => Ok(Arc::new(Self::new(window.clone()))),
+            None => internal_err!("a window became something else"),
+        }
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let memory = MemoryConsumer::new("rows of a window").register(task.memory_pool());
+        let books = Books::new(&self.0, memory)?;
+        let reading: Arc<dyn ExecutionPlan> = Arc::new(Reading { input: self.0.input().clone(), books: books.clone() });
+        let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+        let computed = self.0.clone().replace_children(vec![reading], keep)?.execute(partition, task)?;
+        let schema = computed.schema();
+        let computed = computed.map(move |batch| {
+            let batch = batch?;
+            books.gone(&batch)?;
+            Ok(batch)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, computed)))
+    }
+}
+
+/// What a window reads, written into its books.
+#[derive(Debug)]
+struct Reading {
+    input: Arc<dyn ExecutionPlan>,
+    books: Books,
+}
+
+impl DisplayAs for Reading {
+    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ExecutionPlan for Reading {
+    fn name(&self) -> &str {
+        "Reading"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self { input: children.swap_remove(0), books: self.books.clone() }))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = self.input.execute(partition, task)?;
+        let (schema, books) = (rows.schema(), self.books.clone());
+        let rows = rows.map(move |batch| {
+            let batch = batch?;
+            books.come(&batch)?;
+            Ok(batch)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+}
+
+/// What a window keeps of the rows of one stream. Clones are one.
+#[derive(Clone, Debug)]
+struct Books(Arc<Mutex<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    memory: MemoryReservation,
+    results: Results,
+    behind: Vec<Behind>,
+    partition_by: Vec<Arc<dyn PhysicalExpr>>,
+    order_by: Option<PhysicalSortExpr>,
+    batches: VecDeque<Part>,
+    /// The bytes of the largest result that there can be.
+    largest: usize,
+    bytes: usize,
+    come: u64,
+    gone: u64,
+}
+
+/// A batch, all of which is kept until none of it is needed.
+#[derive(Debug)]
+struct Part {
+    /// The rows that had come with it.
+    end: u64,
+    bytes: usize,
+    /// Where its last row stands.
+    last: Place,
+}
+
+/// Where a row stands: the values that make its partition, and the one that the rows are ordered by.
+#[derive(Clone, Debug)]
+struct Place {
+    partition: Vec<ScalarValue>,
+    order: Option<ScalarValue>,
+}
+
+impl Books {
+    fn new(window: &BoundedWindowAggExec, memory: MemoryReservation) -> Result<Self> {
+        let expressions = window.window_expr();
+        let first = expressions.first();
+        // Where partitions come mixed, none is known to be over.
+        let apart = matches!(window.input_order_mode, InputOrderMode::Sorted);
+        let partition_by = first.filter(|_| apart).map(|expr| expr.partition_by().to_vec()).unwrap_or_default();
+        Ok(Self(Arc::new(Mutex::new(Kept {
+            memory,
+            results: Results::of(expressions)?,
+            behind: expressions.iter().map(Behind::of).collect(),
+            partition_by,
+            order_by: first.and_then(|expr| expr.order_by().first().cloned()),
+            batches: VecDeque::new(),
+            largest: 0,
+            bytes: 0,
+            come: 0,
+            gone: 0,
+        }))))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn come(&self, batch: &RecordBatch) -> Result<()> {
+        match batch.num_rows() {
+            0 => Ok(()),
+            _ => self.kept().come(batch),
+        }
+    }
+
+    fn gone(&self, batch: &RecordBatch) -> Result<()> {
+        match batch.num_rows() {
+            0 => Ok(()),
+            _ => self.kept().gone(batch),
+        }
+    }
+}
+
+impl Kept {
+    fn come(&mut self, batch: &RecordBatch) -> Result<()> {
+        let measure = self.results.measure(batch)?;
+        self.largest = self.largest.max(measure.largest);
+        // Rows are there twice while they are put together, and what is computed for each is there with them.
+        let results = measure.bytes(batch.num_rows()).max(batch.num_rows().saturating_mul(self.largest));
+        let bytes = bytes_of(batch).saturating_mul(2).saturating_add(results);
+        self.come += batch.num_rows() as u64;
+        let last = self.place(batch)?;
+        self.batches.push_back(Part { end: self.come, bytes, last });
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.memory.try_resize(self.bytes)
+    }
+
+    fn gone(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.gone += batch.num_rows() as u64;
+        let here = self.place(batch)?;
+        while self.batches.front().is_some_and(|part| self.is_over(part, &here)) {
+            self.bytes -= self.batches.pop_front().map_or(0, |part| part.bytes);
+        }
+        self.memory.try_resize(self.bytes)
+    }
+
+    fn place(&self, batch: &RecordBatch) -> Result<Place> {
+        let last = batch.slice(batch.num_rows() - 1, 1);
+        let value =
+            |expr: &Arc<dyn PhysicalExpr>| ScalarValue::try_from_array(&expr.evaluate(&last)?.into_array(1)?, 0);
+        Ok(Place {
+            partition: self.partition_by.iter().map(value).collect::<Result<_>>()?,
+            order: self.order_by.as_ref().map(|order| value(&order.expr)).transpose()?,
+        })
+    }
+
+    /// Whether no window looks at these rows any more, once those up to here have gone.
+    fn is_over(&self, part: &Part, here: &Place) -> bool {
+        if part.end > self.gone {
+            return false;
+        }
+        part.last.partition != here.partition
+            || self.behind.iter().all(|behind| match behind {
+                Behind::Rows(rows) => part.end.saturating_add(*rows) <= self.gone,
+                Behind::Range(distance) => self.is_out_of(distance, &part.last, here),
+                Behind::Partition => false,
+            })
+    }
+
+    fn is_out_of(&self, distance: &ScalarValue, before: &Place, here: &Place) -> bool {
+        let (Some(order), Some(before), Some(here)) = (&self.order_by, &before.order, &here.order) else {
+            return false;
+        };
+        let edge = match order.options.descending {
+            true => here.add(distance),
+            false => here.sub(distance),
+        };
+        let Ok(edge) = edge else { return false };
+        match before.partial_cmp(&edge) {
+            Some(found) if order.options.descending => found.is_gt(),
+            Some(found) => found.is_lt(),
+            None => false,
+        }
+    }
+}
