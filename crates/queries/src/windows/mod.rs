@@ -70,18 +70,18 @@ mod tests {
     use flight_common::FaultKind;
 
     /// Over so many rows, within so much memory, which they do not fit in.
-    const MANY: &str = "generate_series(1, 50000) AS s(v)";
-    const LITTLE: usize = 2 << 20;
+    const MANY: &str = "generate_series(1, 60000) AS s(v)";
+    const LITTLE: usize = 3 << 19;
 
     #[tokio::test]
     async fn windows_keep_no_more_than_they_have_memory_for() {
         for (window, last) in [
-            ("sum(1) OVER (ORDER BY v)", 50_000),
-            ("sum(1) OVER (ORDER BY v % 1000)", 50_000),
-            ("row_number() OVER (PARTITION BY v % 7 ORDER BY v DESC)", 7_143),
-            ("lag(v, 100) OVER (ORDER BY v)", 49_900),
+            ("sum(1) OVER (ORDER BY v)", 60_000),
+            ("sum(1) OVER (ORDER BY v % 1000)", 60_000),
+            ("row_number() OVER (PARTITION BY v % 7 ORDER BY v DESC)", 8_572),
+            ("lag(v, 100) OVER (ORDER BY v)", 59_900),
             ("sum(1) OVER (ORDER BY v ROWS 100 PRECEDING)", 101),
-            ("sum(1) OVER (ORDER BY v ROWS BETWEEN UNBOUNDED PRECEDING AND 100 PRECEDING)", 49_900),
+            ("sum(1) OVER (ORDER BY v ROWS BETWEEN UNBOUNDED PRECEDING AND 100 PRECEDING)", 59_900),
             ("sum(1) OVER (ORDER BY v RANGE BETWEEN 100 PRECEDING AND CURRENT ROW)", 101),
             ("sum(1) OVER (ORDER BY v DESC RANGE BETWEEN 100 PRECEDING AND 100 FOLLOWING)", 201),
             ("sum(1) OVER (PARTITION BY v % 100 ORDER BY v GROUPS 200 PRECEDING)", 201),
@@ -91,13 +91,13 @@ mod tests {
         }
         for window in [
             "count(*) OVER (ORDER BY v % 1)",
-            "lag(v, 40000) OVER (ORDER BY v)",
-            "lead(v, 40000) OVER (ORDER BY v)",
-            "sum(v) OVER (ORDER BY v ROWS 40000 PRECEDING)",
-            "sum(v) OVER (ORDER BY v ROWS BETWEEN UNBOUNDED PRECEDING AND 40000 PRECEDING)",
-            "sum(v) OVER (ORDER BY v ROWS BETWEEN CURRENT ROW AND 40000 FOLLOWING)",
-            "sum(v) OVER (ORDER BY v RANGE BETWEEN 40000 PRECEDING AND CURRENT ROW)",
-            "sum(v) OVER (ORDER BY v GROUPS 40000 PRECEDING)",
+            "lag(v, 55000) OVER (ORDER BY v)",
+            "lead(v, 55000) OVER (ORDER BY v)",
+            "sum(v) OVER (ORDER BY v ROWS 55000 PRECEDING)",
+            "sum(v) OVER (ORDER BY v ROWS BETWEEN UNBOUNDED PRECEDING AND 55000 PRECEDING)",
+            "sum(v) OVER (ORDER BY v ROWS BETWEEN CURRENT ROW AND 55000 FOLLOWING)",
+            "sum(v) OVER (ORDER BY v RANGE BETWEEN 55000 PRECEDING AND CURRENT ROW)",
+            "sum(v) OVER (ORDER BY v GROUPS 55000 PRECEDING)",
             "sum(v) OVER ()",
         ] {
             let fault =
