@@ -73,7 +73,7 @@ fn who_may_not_commit_leaves_neither_an_object_nor_parts() {
                 let schemas = InputSchemas::new(vec![rows.schema()]);
                 let planned = load.plan(&json!({"path": "out.csv"}), &schemas, &env).await?;
                 let permission = Permission::by_asking(|| async { Err(Fault::cancelled("another one runs it")) });
-                let part = Part { run_id: "test", node: "load", permission };
+                let part = Part { node: "load", permission, ..Part::from("test") };
                 let mut driven = drive(planned, vec![rows], &env, part, &[])?;
                 driven.outputs.remove(0).expect("a receipt").try_collect::<Vec<_>>().await
             }

@@ -44,6 +44,9 @@ pub struct StepCommand {
     /// What it is called in the pipeline of that run.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub node: String,
+    /// What it may have been called when an earlier attempt of the run let it commit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<String>,
     /// What planning said identifies the source. If something else is there now, the call is refused.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
@@ -145,6 +148,7 @@ impl StepCommand {
             outputs: message.outputs,
             run_id: message.run_id,
             node: message.node,
+            formerly: message.formerly,
             source: message.source,
             ask_before_commit: message.ask_before_commit,
         }
@@ -198,19 +202,28 @@ mod tests {
     #[test]
     fn a_command_reads_the_same_in_both_forms() {
         let text =
-            br#"{"step": "outliers", "params": {"column": "age", "z_threshold": 3}, "runId": "r", "askBeforeCommit": true}"#;
+            br#"{"step": "outliers", "params": {"column": "age", "z_threshold": 3}, "runId": "r", "formerly": ["old"],
+                "askBeforeCommit": true}"#;
         let (from_json, form) = StepCommand::read(text).expect("a command");
         assert_eq!(form, Form::Json);
         let message = proto::StepCommand {
             step: "outliers".into(),
             params: Some(json_to_struct(json!({"column": "age", "z_threshold": 3}).as_object().expect("a map"))),
             run_id: "r".into(),
+            formerly: vec!["old".into()],
             ask_before_commit: true,
             ..Default::default()
         };
         let (from_proto, form) = StepCommand::read(&message.encode_to_vec()).expect("a command");
         assert_eq!(form, Form::Protobuf);
         assert_eq!(from_json, from_proto);
+        assert_eq!(StepCommand::read(&from_json.to_json()).expect("a command").0, from_json);
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_sent_so_that_older_servers_understand() {
+        let command = StepCommand { step: "load-sql".to_owned(), node: "write".to_owned(), ..StepCommand::default() };
+        assert_eq!(command.to_json(), br#"{"step":"load-sql","node":"write"}"#);
     }
 
     #[test]

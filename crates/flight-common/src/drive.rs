@@ -60,6 +60,8 @@ pub struct Part<'a> {
     pub run_id: &'a str,
     /// What the step is called in its pipeline; empty where nobody said.
     pub node: &'a str,
+    /// What it may have been called when an earlier attempt of the run let it commit.
+    pub formerly: &'a [String],
     /// Whether it may commit.
     pub permission: Permission,
 }
@@ -67,13 +69,14 @@ pub struct Part<'a> {
 impl<'a> From<&'a str> for Part<'a> {
     /// The only step of this run.
     fn from(run_id: &'a str) -> Self {
-        Self { run_id, node: "", permission: Permission::default() }
+        Self { run_id, node: "", formerly: &[], permission: Permission::default() }
     }
 }
 
 impl<'a> From<&'a StepCommand> for Part<'a> {
     fn from(command: &'a StepCommand) -> Self {
-        Self { run_id: &command.run_id, node: &command.node, permission: Permission::default() }
+        let StepCommand { run_id, node, formerly, .. } = command;
+        Self { run_id, node, formerly, permission: Permission::default() }
     }
 }
 
@@ -91,11 +94,11 @@ pub fn drive<'a>(
     let spec = planned.spec;
     let mut env = env.clone();
     env.space = env.space.counted_apart();
-    let Part { run_id, node, permission } = part.into();
-    let (run_id, node, claimed) = (run_id.into(), node.into(), claimed.into());
+    let Part { run_id, node, formerly, permission } = part.into();
+    let (run_id, node, formerly, claimed) = (run_id.into(), node.into(), formerly.into(), claimed.into());
     // A step that commits has asked by its end.
     let must_ask = (planned.effects == Effects::Commits).then(|| permission.clone());
-    let context = StepContext { run_id, node, env, meter: Arc::default(), claimed, permission };
+    let context = StepContext { run_id, node, formerly, env, meter: Arc::default(), claimed, permission };
     let schemas = planned.outputs.clone();
     let inputs = inputs.into_iter().map(|input| watch_input(input, context.meter.clone())).collect();
     let outputs = planned.start(Inputs::new(inputs), &context)?;

@@ -220,6 +220,9 @@ pub struct StepContext {
     pub run_id: Arc<str>,
     /// What it is called in the pipeline of that run; empty where the caller did not say.
     pub node: Arc<str>,
+    /// What it may have been called when an earlier attempt of the run let it commit: names that no step of the run has any
+    /// more. What was written under one of them, of the same rows, it has written itself.
+    pub formerly: Arc<[String]>,
     /// The data root and the spill space of this process; what this step spills is counted for it alone.
     pub env: StepEnv,
     /// Counters and findings of its own.

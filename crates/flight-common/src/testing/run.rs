@@ -81,6 +81,8 @@ pub struct Bench {
     pub run_id: String,
     /// What it is called in the pipeline of that run.
     pub node: String,
+    /// What it may have been called before.
+    pub formerly: Vec<String>,
     /// Whether it may commit.
     pub permission: Permission,
 }
@@ -96,6 +98,7 @@ impl Bench {
             names: Vec::new(),
             run_id: "test-run".to_owned(),
             node: String::new(),
+            formerly: Vec::new(),
             permission: Permission::default(),
         }
     }
@@ -153,6 +156,12 @@ impl Bench {
         self
     }
 
+    /// Says that it may have been called so by earlier attempts of its run.
+    pub fn formerly(mut self, names: &[&str]) -> Self {
+        self.formerly = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
     /// Runs the step to its end.
     ///
     /// # Errors
@@ -207,7 +216,8 @@ impl Bench {
         let schemas = InputSchemas::new(inputs.iter().map(BatchStream::schema).collect()).called(&self.names);
         let planned = step.plan(params, &schemas, &self.env).await?;
         let schema = planned.outputs[0].clone();
-        let part = Part { run_id: &self.run_id, node: &self.node, permission: self.permission.clone() };
+        let Self { run_id, node, formerly, permission, .. } = self;
+        let part = Part { run_id, node, formerly, permission: permission.clone() };
         Ok((schema, drive(planned, inputs, &self.env, part, &self.claimed)?))
     }
 }
