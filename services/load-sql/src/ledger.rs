@@ -5,6 +5,10 @@
 //! them could, and lines were known by the run alone. Those are still looked up, so that a run that has lasted through an
 //! upgrade does not write again.
 //!
+//! A step may be called otherwise by a later attempt. If there is no line of its own name, one is taken over that was written
+//! under a name which no step of the run has any more, of the same table and the same rows: it gets the new name, in a
+//! transaction as well, so that no second step finds it.
+//!
 //! If an answer is lost after the commit, the next attempt of the run finds its line in the ledger. Rows are told apart by a
 //! sum of their hashes, which does not hang on their order: equal ones are there already, and others are a fault.
 
@@ -28,6 +32,8 @@ pub struct Writer {
     pub name: String,
     /// The run alone, as lines of an earlier version have it.
     pub run: String,
+    /// What lines of it are called that it has written when its step was called otherwise.
+    pub former: Vec<String>,
 }
 
 impl Writer {
@@ -37,13 +43,18 @@ impl Writer {
         let run = context.run_id.to_string();
         let is_noted = target.mode == Mode::Append && !run.is_empty();
         is_noted.then(|| {
-            let name = match &*context.node {
-                "" => run.clone(),
-                node if node.len() > LONGEST_NODE => format!("{run}/{:016x}", XxHash3_64::oneshot(node.as_bytes())),
-                node => format!("{run}/{node}"),
-            };
-            Self { name, run }
+            let former = context.formerly.iter().map(|node| name_of(&run, node)).collect();
+            Self { name: name_of(&run, &context.node), former, run }
         })
+    }
+}
+
+/// What the line of a step is called.
+fn name_of(run: &str, node: &str) -> String {
+    match node {
+        "" => run.to_owned(),
+        node if node.len() > LONGEST_NODE => format!("{run}/{:016x}", XxHash3_64::oneshot(node.as_bytes())),
+        node => format!("{run}/{node}"),
     }
 }
 

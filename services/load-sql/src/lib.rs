@@ -5,7 +5,7 @@
 //! | [`params`](Params), `target` | the knobs, and the table that they mean |
 //! | `plain`, `lines` | columns made plain, and printed |
 //! | `found` | whether rows fit a table that is there |
-//! | `ledger` | how an append is safe to repeat |
+//! | `ledger`, `waiting` | how an append is safe to repeat |
 //! | `postgres`, `mysql`, `sqlite` | writing to one database each |
 //! | `receipt` | what is handed on |
 
@@ -19,6 +19,7 @@ mod postgres;
 mod receipt;
 mod sqlite;
 mod target;
+mod waiting;
 
 pub use params::{Mode, Params};
 

@@ -6,7 +6,7 @@ use databases::mysql::Session;
 use databases::quote;
 use flight_common::{Fault, FaultKind};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Error, Params};
+use mysql_async::{Error, Params, Value};
 
 /// The columns, in the words of MariaDB and MySQL, which have no key over texts of any length.
 const COLUMNS: &str = "\"run\" varchar(255) NOT NULL, \"loaded\" varchar(64) NOT NULL, \"rows\" bigint NOT NULL, \
@@ -14,6 +14,8 @@ const COLUMNS: &str = "\"run\" varchar(255) NOT NULL, \"loaded\" varchar(64) NOT
                        PRIMARY KEY (\"run\", \"loaded\")";
 /// A line that is there already.
 const DUPLICATE: u16 = 1062;
+/// Names that are looked for at once: a statement has 65,535 places.
+const AT_ONCE: usize = 1000;
 
 /// The ledger of a database.
 pub struct Ledger<'a> {
@@ -79,6 +81,52 @@ impl<'a> Ledger<'a> {
         Ok(found.map(|(rows, digest)| Entry { rows, digest }))
     }
 
+    /// The lines that the load may have written under other names, those first that are likelier its own.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn former(&self, session: &mut Session, table: &str, writer: &Writer) -> Result<Vec<String>, Fault> {
+        let mut found: Vec<String> = Vec::new();
+        for names in writer.former.chunks(AT_ONCE) {
+            let places = vec!["?"; names.len()].join(", ");
+            let sql = format!("SELECT \"run\" FROM {} WHERE \"run\" IN ({places}) AND \"loaded\" = ?", self.name);
+            let values: Vec<Value> = names.iter().map(Value::from).chain([table.into()]).collect();
+            let mut lines: Vec<String> =
+                session.conn().exec(sql, values).await.map_err(|error| session.fault(&error))?;
+            lines.sort_by_key(|line| names.iter().position(|name| name == line));
+            found.append(&mut lines);
+        }
+        Ok(found)
+    }
+
+    /// Calls one of these lines by the load's own name, if it tells of these rows: whether there was one. Of two loads at once
+    /// that want the same line, the later one waits here, and does not get it when the first has committed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn take_over(
+        &self,
+        session: &mut Session,
+        target: &Target,
+        writer: &Writer,
+        former: &[String],
+        brought: &Entry,
+    ) -> Result<bool, Fault> {
+        let sql = format!(
+            "UPDATE {} SET \"run\" = ? WHERE \"run\" = ? AND \"loaded\" = ? AND \"rows\" = ? AND \"digest\" = ?",
+            self.name
+        );
+        for line in former {
+            let values = (&writer.name, line, &target.table, brought.rows, &brought.digest);
+            let taken = session.conn().exec_drop(&sql, values).await;
+            taken.map_err(|error| refused(session, target, &error))?;
+            if session.conn().affected_rows() > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Notes what a run has written into a table. Two attempts at once: the later one waits here, and fails when the first
     /// has committed.
     ///
@@ -95,10 +143,7 @@ impl<'a> Ledger<'a> {
         let sql = format!("INSERT INTO {} (\"run\", \"loaded\", \"rows\", \"digest\") VALUES (?, ?, ?, ?)", self.name);
         let Entry { rows, digest } = Entry::of(rows)?;
         let noted = session.conn().exec_drop(sql, (&writer.name, table, rows, digest)).await;
-        noted.map_err(|error| match &error {
-            Error::Server(said) if said.code == DUPLICATE => target.written_meanwhile(),
-            _ => session.fault(&error),
-        })
+        noted.map_err(|error| refused(session, target, &error))
     }
 
     /// Whether it vouches for the rows of a table.
@@ -133,5 +178,12 @@ impl<'a> Ledger<'a> {
 
     async fn change(&self, session: &mut Session, sql: &str, values: impl Into<Params> + Send) -> Result<(), Fault> {
         session.conn().exec_drop(sql, values).await.map_err(|error| session.fault(&error))
+    }
+}
+
+fn refused(session: &Session, target: &Target, error: &Error) -> Fault {
+    match error {
+        Error::Server(said) if said.code == DUPLICATE => target.written_meanwhile(),
+        _ => session.fault(error),
     }
 }

@@ -6,17 +6,23 @@ use super::session::{helped, session_for_loading};
 use super::staging::{Staging, Tidy};
 use super::table::Table;
 use super::text;
-use crate::ledger::{Rows, Writer};
+use crate::ledger::{Entry, Rows, Writer};
 use crate::lines::{Lines, begun, counted, printed};
 use crate::params::Mode;
 use crate::plain::{Plain, count_nans};
 use crate::target::Target;
+use crate::waiting::Waiting;
 use databases::mysql::Session;
 use databases::{Address, quote};
 use flight_common::{BatchStream, Fault, StepContext};
-use futures::Stream;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use mysql_async::prelude::Queryable;
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
+
+/// Lines under way.
+type Printed = BoxStream<'static, Result<Lines, Fault>>;
 
 /// Where the rows of an upsert wait: a table that ends with the connection.
 const WAITING: &str = "quiver_staging";
@@ -67,16 +73,15 @@ impl Load<'_> {
             ledger.make(session).await?;
         }
         let table = self.current(session).await?;
-        if let Some(writer) = &self.writer
-            && let Some(before) = ledger.written_before(session, &self.target.table, writer).await?
-        {
-            let rows = counted(self.printed(input, self.planned)).await?;
-            self.context.permission.obtain().await?;
-            return self.target.repeated(&before, &rows, table.is_there(), &self.context.meter);
+        let mut lines = self.printed(input, &table).boxed();
+        if let Some(writer) = &self.writer {
+            lines = match self.repeated(session, &ledger, &table, writer, lines).await? {
+                ControlFlow::Continue(lines) => lines,
+                ControlFlow::Break(count) => return Ok(count),
+            };
         }
         let into = self.into(session, tidy, &table).await?;
-        let lines = pin!(self.printed(input, &table));
-        let rows = self.fill(session, &into, &table, lines).await?;
+        let rows = self.fill(session, &into, &table, pin!(lines)).await?;
         if let Some(writer) = &self.writer {
             ledger.note(session, self.target, &into.table, writer, &rows).await?;
         }
@@ -86,6 +91,39 @@ impl Load<'_> {
             self.staging.publish(session).await?;
         }
         Ok(rows.count)
+    }
+
+    /// How many rows there are, if an earlier attempt of the run has written just these; else the rows, to be written.
+    async fn repeated(
+        &self,
+        session: &mut Session,
+        ledger: &Ledger<'_>,
+        table: &Table,
+        writer: &Writer,
+        lines: Printed,
+    ) -> Result<ControlFlow<u64, Printed>, Fault> {
+        let StepContext { permission, meter, .. } = self.context;
+        if let Some(before) = ledger.written_before(session, &self.target.table, writer).await? {
+            let rows = counted(lines).await?;
+            permission.obtain().await?;
+            return self.target.repeated(&before, &rows, table.is_there(), meter).map(ControlFlow::Break);
+        }
+        let former = ledger.former(session, &self.target.table, writer).await?;
+        if former.is_empty() {
+            return Ok(ControlFlow::Continue(lines));
+        }
+        let waiting = Waiting::all(lines, self.context.space()).await?;
+        let brought = Entry::of(waiting.rows())?;
+        session.run("START TRANSACTION").await?;
+        if !ledger.take_over(session, self.target, writer, &former, &brought).await? {
+            // What it has looked for and not found is locked too: others could not note their lines.
+            session.run("ROLLBACK").await?;
+            return Ok(ControlFlow::Continue(waiting.lines().boxed()));
+        }
+        let count = self.target.repeated(&brought, waiting.rows(), table.is_there(), meter)?;
+        permission.obtain().await?;
+        session.run("COMMIT").await?;
+        Ok(ControlFlow::Break(count))
     }
 
     /// The rows of the input as lines.

@@ -1,21 +1,28 @@
 //! All of a load in one transaction: what is there of the rows is seen when it is committed, or never.
 
+use super::ledger;
 use super::table::Table;
 use super::text;
-use crate::ledger::{COLUMNS, Entry, LEDGER, Rows, Writer};
+use crate::ledger::{Entry, Rows, Writer};
 use crate::lines::{Lines, begun, counted, printed};
 use crate::params::Mode;
 use crate::plain::Plain;
 use crate::target::Target;
+use crate::waiting::Waiting;
 use bytes::Bytes;
+use databases::Address;
 use databases::postgres::Session;
-use databases::{Address, quote};
-use flight_common::{BatchStream, Fault, FaultKind, StepContext};
+use flight_common::{BatchStream, Fault, StepContext};
+use futures::stream::BoxStream;
 use futures::{SinkExt, Stream, StreamExt};
+use std::ops::ControlFlow;
 use std::pin::pin;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 use twox_hash::XxHash3_64;
+
+/// Lines under way.
+type Printed = BoxStream<'static, Result<Lines, Fault>>;
 
 /// Where the rows of an upsert wait.
 const STAGING: &str = "quiver_staging";
@@ -30,8 +37,6 @@ const WAIT: &str = "SAVEPOINT waiting; SET LOCAL lock_timeout = '1h'; SELECT pg_
                     SET LOCAL lock_timeout = '60s'";
 /// Gives back the lock that was waited for.
 const LET_GO: &str = "ROLLBACK TO SAVEPOINT waiting; RELEASE SAVEPOINT waiting";
-/// The lock under which ledgers are made: two at once would be in each other's way.
-const MAKING: i64 = 0x7175_6976_6572;
 /// The locks under which the rows of a table are replaced: with the table's oid in the lower half.
 const REPLACING: i64 = 0x7175_6976 << 32;
 
@@ -51,20 +56,21 @@ pub async fn load(
     let session = Session::open(address).await?;
     let writer = Writer::of(target, context);
     if writer.is_some() {
-        make_ledger(&session, target).await?;
+        ledger::make(&session, target).await?;
     }
     session.run(BEGIN).await?;
     let table = &current(&session, target, plain, table).await?;
     let types = table.types(target);
     let print = move |columns: &[_], names: &[String]| text::lines(columns, names, &types);
-    let lines = printed(input, target, plain, context, print);
-    if let Some(writer) = &writer
-        && let Some(before) = written_before(&session, target, writer).await?
-    {
-        let rows = counted(lines).await?;
-        context.permission.obtain().await?;
-        session.close();
-        return target.repeated(&before, &rows, table.is_there(), &context.meter);
+    let mut lines = printed(input, target, plain, context, print).boxed();
+    if let Some(writer) = &writer {
+        lines = match repeated(&session, target, table, writer, lines, context).await? {
+            ControlFlow::Continue(lines) => lines,
+            ControlFlow::Break(count) => {
+                session.close();
+                return Ok(count);
+            }
+        };
     }
     prepare(&session, target, plain, table).await?;
     let into = if target.mode == Mode::Upsert { STAGING } else { &target.quoted() };
@@ -73,12 +79,41 @@ pub async fn load(
         upsert(&session, target).await?;
     }
     if let Some(writer) = &writer {
-        note(&session, target, writer, &rows).await?;
+        ledger::note(&session, target, writer, &rows).await?;
     }
     context.permission.obtain().await?;
     session.run("COMMIT").await?;
     session.close();
     Ok(rows.count)
+}
+
+/// How many rows there are, if an earlier attempt of the run has written just these; else the rows, to be written.
+async fn repeated(
+    session: &Session,
+    target: &Target,
+    table: &Table,
+    writer: &Writer,
+    lines: Printed,
+    context: &StepContext,
+) -> Result<ControlFlow<u64, Printed>, Fault> {
+    if let Some(before) = ledger::written_before(session, target, writer).await? {
+        let rows = counted(lines).await?;
+        context.permission.obtain().await?;
+        return target.repeated(&before, &rows, table.is_there(), &context.meter).map(ControlFlow::Break);
+    }
+    let former = ledger::former(session, target, writer).await?;
+    if former.is_empty() {
+        return Ok(ControlFlow::Continue(lines));
+    }
+    let waiting = Waiting::all(lines, context.space()).await?;
+    let brought = Entry::of(waiting.rows())?;
+    if !ledger::take_over(session, target, writer, &former, &brought).await? {
+        return Ok(ControlFlow::Continue(waiting.lines().boxed()));
+    }
+    let count = target.repeated(&brought, waiting.rows(), table.is_there(), &context.meter)?;
+    context.permission.obtain().await?;
+    session.run("COMMIT").await?;
+    Ok(ControlFlow::Break(count))
 }
 
 /// The table as it is now, which is as it was planned, or one that has come into being since and takes the rows. One that is
@@ -178,49 +213,4 @@ async fn upsert(session: &Session, target: &Target) -> Result<(), Fault> {
         return Err(target.bad_keys_fault(row.get(0)));
     }
     session.run(&target.upsert_from(STAGING)).await
-}
-
-/// The ledger of a schema, in SQL.
-fn ledger(target: &Target) -> String {
-    let schema = target.schema.as_deref().map(|schema| quote::double(schema) + ".").unwrap_or_default();
-    schema + LEDGER
-}
-
-/// Makes the ledger, if it is not there. It stays when the load fails.
-async fn make_ledger(session: &Session, target: &Target) -> Result<(), Fault> {
-    let name = ledger(target);
-    let there = session.client().query_one("SELECT to_regclass($1) IS NOT NULL", &[&name]).await;
-    if there.map_err(|error| session.fault(&error))?.get(0) {
-        return Ok(());
-    }
-    let sql =
-        format!("BEGIN; SELECT pg_advisory_xact_lock({MAKING}); CREATE TABLE IF NOT EXISTS {name} ({COLUMNS}); COMMIT");
-    session.run(&sql).await.map_err(|fault| match fault.kind() {
-        FaultKind::Denied => fault.help(format!(
-            "an append needs the table {name} to be safe to repeat: let the user make it, or make it for them and let them \
-             read and write it: CREATE TABLE {name} ({COLUMNS})"
-        )),
-        _ => fault,
-    })
-}
-
-/// What an earlier attempt of the run has written.
-async fn written_before(session: &Session, target: &Target, writer: &Writer) -> Result<Option<Entry>, Fault> {
-    let ledger = ledger(target);
-    let sql =
-        format!("SELECT rows, digest FROM {ledger} WHERE run IN ($1, $2) AND loaded = $3 ORDER BY run DESC LIMIT 1");
-    let asked = session.client().query_opt(&sql, &[&writer.name, &writer.run, &target.table]).await;
-    let row = asked.map_err(|error| session.fault(&error))?;
-    Ok(row.map(|row| Entry { rows: row.get(0), digest: row.get(1) }))
-}
-
-/// Two attempts at once: the later one waits here, and fails when the first has committed.
-async fn note(session: &Session, target: &Target, writer: &Writer, rows: &Rows) -> Result<(), Fault> {
-    let sql = format!("INSERT INTO {} (run, loaded, rows, digest) VALUES ($1, $2, $3, $4)", ledger(target));
-    let Entry { rows, digest } = Entry::of(rows)?;
-    let noted = session.client().execute(&sql, &[&writer.name, &target.table, &rows, &digest]).await;
-    noted.map(drop).map_err(|error| match error.code() {
-        Some(&SqlState::UNIQUE_VIOLATION) => target.written_meanwhile(),
-        _ => session.fault(&error),
-    })
 }

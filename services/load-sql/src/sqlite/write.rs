@@ -93,6 +93,12 @@ impl Work {
             self.permitted()?;
             return self.target.repeated(&before, &rows, table.is_there(), &self.context.meter);
         }
+        if self.take_over(&connection, &rows)? {
+            let count = self.target.repeated(&Entry::of(&rows)?, &rows, table.is_there(), &self.context.meter)?;
+            self.permitted()?;
+            self.run(&connection, "COMMIT")?;
+            return Ok(count);
+        }
         self.take(&connection, &table)?;
         self.note(&connection, &rows)?;
         self.permitted()?;
@@ -198,7 +204,7 @@ impl Work {
     /// What an earlier attempt of this run has written.
     fn written_before(&self, connection: &Connection) -> Result<Option<Entry>, Error> {
         let Some(writer) = &self.writer else { return Ok(None) };
-        if !connection.table_exists(Some(PLACE), LEDGER)? {
+        if !has_ledger(connection)? {
             return Ok(None);
         }
         let sql = format!(
@@ -211,6 +217,29 @@ impl Work {
         }
     }
 
+    /// Calls a line that tells of these rows by the load's own name, if it may have written it under another one: whether there
+    /// was one.
+    fn take_over(&self, connection: &Connection, rows: &Rows) -> Result<bool, Fault> {
+        let Some(writer) = self.writer.as_ref().filter(|writer| !writer.former.is_empty()) else { return Ok(false) };
+        let Entry { rows, digest } = Entry::of(rows)?;
+        let take = || {
+            if !has_ledger(connection)? {
+                return Ok(false);
+            }
+            let sql = format!(
+                "UPDATE {PLACE}.{LEDGER} SET run = ?1 WHERE run = ?2 AND loaded = ?3 AND rows = ?4 AND digest = ?5"
+            );
+            let mut statement = connection.prepare(&sql)?;
+            for line in &writer.former {
+                if statement.execute(params![writer.name, line, self.target.table, rows, digest])? > 0 {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        take().map_err(|error| self.fault(&error))
+    }
+
     fn run(&self, connection: &Connection, sql: &str) -> Result<(), Fault> {
         connection.execute_batch(sql).map_err(|error| self.fault(&error))
     }
@@ -218,6 +247,10 @@ impl Work {
     fn fault(&self, error: &Error) -> Fault {
         sqlite::fault(error, &self.address)
     }
+}
+
+fn has_ledger(connection: &Connection) -> Result<bool, Error> {
+    connection.table_exists(Some(PLACE), LEDGER)
 }
 
 /// What SQLite's own number of a row is called, by which it keeps them: a column of such a name hides it. If all are hidden, rows

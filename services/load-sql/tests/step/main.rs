@@ -4,5 +4,6 @@ mod contract;
 mod mysql;
 mod mysql_tables;
 mod postgres;
+mod renamed;
 mod sqlite;
 mod support;
