@@ -41,6 +41,11 @@ pub trait Attendant: Send + Sync + 'static {
         None
     }
 
+    /// What this load may have been called when an earlier attempt let it commit.
+    fn formerly(&self, _step: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Where to keep this output; nothing if it is not to be kept.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::attendant::{Durable, patiently};
 use super::fingerprint::fingerprints;
+use super::former::former_names;
 use super::lineage::{About, Lineage, Touched, Turn, touched_by_all};
 use super::{RetryPolicy, Service, UnderWay, audit, earlier, finally, kept};
 use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
@@ -232,12 +233,17 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
         Ok(Some(fault)) => return Ended::before_it_ran(Ending::Failed(fault)),
         Err(error) => return Ended::before_it_ran(failed(error.into())),
     }
+    let former = match patiently(|| former_names(service, claim, &plan)).await {
+        Ok(former) => former,
+        Err(error) => return Ended::before_it_ran(failed(error.into())),
+    };
+    let attendant = Durable::new(service, &claim.lease, &plan, &prints, settled, Box::new(is_over)).formerly(former);
     let options = RunOptions {
         run_id: claim.lease.run.clone(),
         cancel: under_way.stop.clone(),
         abandon: under_way.abandon.clone(),
         limit: service.0.settings.run_limit,
-        attendant: Arc::new(Durable::new(service, &claim.lease, &plan, &prints, settled, Box::new(is_over))),
+        attendant: Arc::new(attendant),
     };
     let progress = Arc::new(Progress::new(plan.nodes.len()));
     let report = tokio::select! {

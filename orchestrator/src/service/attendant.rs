@@ -1,5 +1,6 @@
 //! What the engine asks and tells while it runs, answered by the store.
 
+use super::former::FormerNames;
 use super::kept::place;
 use super::{Inner, Service};
 use crate::pipeline::Plan;
@@ -28,6 +29,8 @@ pub(super) struct Durable {
     steps: HashMap<String, (String, bool)>,
     /// The steps that run finally.
     finally: HashSet<String>,
+    /// What its loads may have been called before.
+    former: FormerNames,
     /// Whether the run is over when its steps have ended so.
     is_over: IsOver,
 }
@@ -45,7 +48,13 @@ impl Durable {
         let steps = steps.map(|(node, print)| (node.id.clone(), (print.clone(), node.checkpoint))).collect();
         let finally = plan.nodes.iter().filter(|node| node.finally).map(|node| node.id.clone()).collect();
         let settled = Mutex::new(settled);
-        Self { service: service.0.clone(), lease: lease.clone(), settled, steps, finally, is_over }
+        let former = FormerNames::new();
+        Self { service: service.0.clone(), lease: lease.clone(), settled, steps, finally, former, is_over }
+    }
+
+    /// The same, of loads that may have been called so before.
+    pub fn formerly(self, former: FormerNames) -> Self {
+        Self { former, ..self }
     }
 
     fn fingerprint(&self, step: &str) -> String {
@@ -103,6 +112,10 @@ where
 impl Attendant for Durable {
     fn settled(&self, step: &str) -> Option<Settled> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).remove(step)
+    }
+
+    fn formerly(&self, step: &str) -> Vec<String> {
+        self.former.get(step).cloned().unwrap_or_default()
     }
 
     fn keep(&self, step: &str, output: &str) -> Result<Option<NewFile>, Fault> {

@@ -5,6 +5,7 @@ use super::attempt::{Ended, policy_of, unplanned, written_down};
 use super::attendant::{Durable, patiently};
 use super::earlier;
 use super::fingerprint::fingerprints;
+use super::former::{FormerNames, former_names};
 use super::{Service, UnderWay};
 use crate::pipeline::{self, Arguments, Plan, Problems, Source};
 use crate::run::{Progress, RunOptions, RunReport, Status};
@@ -53,7 +54,14 @@ pub(super) async fn finish(service: &Service, claim: &Claim, under_way: &UnderWa
             return Ended { ending: Ending::Released, ..ended };
         }
     }
-    let report = run(service, claim, under_way, &plan, over).await;
+    let former = match patiently(|| former_names(service, claim, &plan)).await {
+        Ok(former) => former,
+        Err(error) => {
+            tracing::warn!(%error, "what its loads were called before is not known; the run is given back");
+            return Ended { ending: Ending::Released, ..ended };
+        }
+    };
+    let report = run(service, claim, under_way, &plan, former, over).await;
     let ending = match under_way.released.is_cancelled() {
         true => Ending::Released,
         false => ended.ending,
@@ -107,9 +115,11 @@ async fn run(
     claim: &Claim,
     under_way: &UnderWay,
     plan: &Plan,
+    former: FormerNames,
     over: (Status, Option<Fault>),
 ) -> RunReport {
     let attendant = Durable::new(service, &claim.lease, plan, &fingerprints(plan), HashMap::new(), Box::new(|_| true));
+    let attendant = attendant.formerly(former);
     let options = RunOptions {
         run_id: claim.lease.run.clone(),
         cancel: under_way.stop.clone(),

@@ -119,6 +119,10 @@ pub fn told(event: &EventRow) -> String {
             shown.collect::<Vec<_>>().join(", ")
         }
         "committing" => word(&body["step"]),
+        "renamed" => {
+            let loads = body["loads"].as_object().into_iter().flatten();
+            loads.map(|(old, new)| format!("{old} is called {} now", word(new))).collect::<Vec<_>>().join(", ")
+        }
         "retry" => {
             let pause = body["retry_in_ms"].as_f64().unwrap_or(0.0) / 1e3;
             format!("in {pause:.1} s, because {}", fault_text(&body["fault"]))

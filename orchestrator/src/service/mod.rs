@@ -11,6 +11,7 @@
 //! | [`finally`] | what runs finally, when a run is over |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
 //! | [`earlier`] | what earlier attempts have left for the next one |
+//! | [`former`] | what loads may have been called then |
 //! | [`kept`] | the files of kept outputs: where they lie, whether they are whole, when they go |
 //! | [`audit`] | what ran, written down |
 //! | [`log`] | what happened to a run, line by line: pure |
@@ -29,6 +30,7 @@ mod backfill;
 mod earlier;
 mod finally;
 mod fingerprint;
+mod former;
 mod hooks;
 mod intake;
 mod kept;

@@ -58,6 +58,17 @@ impl Store {
         rows.iter().map(step).collect()
     }
 
+    /// What tells how the loads of a run were called: which steps were permitted to commit, and which have got other names.
+    ///
+    /// # Errors
+    /// As [`Store::ping`].
+    pub async fn names_of_loads(&self, id: &str) -> Result<Vec<EventRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, kind, body FROM events WHERE run_id = $1 AND kind IN ('committing', 'renamed') ORDER BY seq",
+        );
+        rows.bind(id).fetch_all(&self.reader).await?.iter().map(event).collect()
+    }
+
     /// The newest event of a run of this kind.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::statements::Statements;
 use super::{Lease, Store, StoreError, Tx, json};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::collections::HashMap;
@@ -173,7 +173,8 @@ impl Store {
     }
 
     /// Calls what steps of a run have kept, committed and told otherwise: by what they are called, the fingerprint of what they did,
-    /// and their names from now on. What was called so before, and is not renamed, is forgotten.
+    /// and their names from now on. What was called so before, and is not renamed, is forgotten. Of what was committed an event
+    /// tells it.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if the run belongs to another replica now.
@@ -186,11 +187,15 @@ impl Store {
         const PASSING: &str = "\u{1}";
         self.write(async |tx| {
             self.held(tx, lease).await?;
+            let mut loads = Map::new();
             for table in ["kept", "commits", "told"] {
                 let pass = format!("UPDATE {table} SET step = $4 WHERE run_id = $1 AND step = $2 AND fingerprint = $3");
                 for ((old, print), name) in names {
                     let pass = sqlx::query(self.sql(&pass)).bind(&lease.run).bind(old).bind(print);
-                    pass.bind(format!("{PASSING}{name}")).execute(tx.at().await?).await?;
+                    let passed = pass.bind(format!("{PASSING}{name}")).execute(tx.at().await?).await?;
+                    if table == "commits" && passed.rows_affected() > 0 {
+                        loads.insert(old.clone(), name.as_str().into());
+                    }
                 }
                 let make_room = format!("DELETE FROM {table} WHERE run_id = $1 AND step = $2");
                 let arrive = format!("UPDATE {table} SET step = $2 WHERE run_id = $1 AND step = $3");
@@ -200,6 +205,9 @@ impl Store {
                     let arrive = sqlx::query(self.sql(&arrive)).bind(&lease.run).bind(name);
                     arrive.bind(format!("{PASSING}{name}")).execute(tx.at().await?).await?;
                 }
+            }
+            if !loads.is_empty() {
+                self.event(tx, &lease.run, "renamed", &json!({ "loads": loads })).await?;
             }
             Ok(())
         })

@@ -3,6 +3,7 @@
 mod again;
 mod external;
 mod kept;
+mod renamed;
 mod replicas;
 mod runs;
 mod schedules;

@@ -145,6 +145,8 @@ async fn what_was_done_is_called_as_its_steps_are(fresh: Fresh) {
         commits
     };
     assert_eq!(called().await, ["a2", "b1", "c3"]);
+    let told = store.names_of_loads("1").await.expect("told");
+    assert_eq!(told.iter().map(|event| &event.body).collect::<Vec<_>>(), [&json!({"loads": {"a": "b", "b": "a"}})]);
     store.rename_steps(&claim.lease, &[name("b", "1", "c")].into()).await.expect("renamed");
     assert_eq!(called().await, ["a2", "c1"], "what was called so before is another's");
     let old = Lease { fence: claim.lease.fence - 1, ..claim.lease };

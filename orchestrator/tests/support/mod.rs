@@ -211,6 +211,51 @@ impl Step for Sum {
     }
 }
 
+/// Adds a line to `added.txt` when its rows have ended well: what it is called, and what it may have been called. Then it fails as
+/// if its answer were lost, unless there is the file that it needs.
+pub struct Adds;
+
+/// How it fails, and what makes no difference to what it adds.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddsParams {
+    /// The file without which it fails.
+    #[serde(default)]
+    needs: Option<String>,
+    /// Anything.
+    #[serde(default, rename = "note")]
+    _note: String,
+}
+
+impl Step for Adds {
+    type Params = AddsParams;
+    type Run = AddsParams;
+
+    fn spec(&self) -> StepSpec {
+        spec("adds", StepKind::Load, INPUT, Effects::Commits)
+    }
+
+    async fn plan(&self, run: AddsParams, inputs: &InputSchemas, _: &StepEnv) -> Result<Planned<AddsParams>, Fault> {
+        Ok(Planned::new(inputs.only().clone(), run))
+    }
+
+    fn process(&self, run: AddsParams, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {
+        let (input, context) = (inputs.only()?, context.clone());
+        let schema = input.schema();
+        Ok(Outputs::main(BatchStream::once(schema, async move {
+            let rows = input.collect_rows().await?;
+            context.permission.obtain().await?;
+            let root = &context.env.data_root;
+            let line = format!("{}: {}\n", context.node, context.formerly.join(" "));
+            root.append(Path::new("added.txt"), line.as_bytes())?;
+            match run.needs.is_some_and(|needed| root.open_file(&needed, "needs").is_err()) {
+                true => Err(Fault::upstream("the answer is lost")),
+                false => Ok(rows),
+            }
+        })))
+    }
+}
+
 /// Passes rows on, and does what cannot be taken back when it begins: it adds a line to `paid.txt`. Then it fails as if a
 /// peer were out of reach, unless there is the file that it needs.
 pub struct Pays;
@@ -298,7 +343,7 @@ impl House {
     }
 
     pub fn registry() -> Registry {
-        Registry::new().with(Numbers).with(SecondThenFirst).with(Sum).with(Pays).with(Parts)
+        Registry::new().with(Numbers).with(SecondThenFirst).with(Sum).with(Pays).with(Parts).with(Adds)
     }
 
     pub fn in_process(&self) -> InProcess {

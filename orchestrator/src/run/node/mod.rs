@@ -276,6 +276,7 @@ impl<M: Mesh> NodeTask<M> {
             outputs: claimed.to_vec(),
             run_id: self.shared.run_id.clone(),
             node: self.node.id.clone(),
+            formerly: self.shared.attendant.formerly(&self.node.id),
             source: self.node.source.clone().unwrap_or_default(),
             ..StepCommand::default()
         }
