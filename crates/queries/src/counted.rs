@@ -3,21 +3,18 @@
 //! Of `SELECT count(*) FROM a, b, c` nobody reads a column. DataFusion keeps what a join builds on all the same, a batch for each
 //! few rows, and takes batches without columns for nothing, however many they are.
 
+use crate::node::{Does, Node};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, exec_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use futures::{StreamExt, stream};
-use std::fmt;
 use std::sync::Arc;
 
 /// Puts [`Counted`] beneath joins that would keep rows without columns.
@@ -31,7 +28,7 @@ impl PhysicalOptimizerRule for CountBuilt {
             let mut children: Vec<_> = node.children().into_iter().cloned().collect();
             match children.first_mut() {
                 Some(left) if keeps_left && left.schema().fields().is_empty() => {
-                    *left = Arc::new(Counted(left.clone()));
+                    *left = Node::plan(Counted(left.clone()));
                     let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
                     node.replace_children(children, anew).map(Transformed::yes)
                 }
@@ -54,42 +51,15 @@ impl PhysicalOptimizerRule for CountBuilt {
 #[derive(Debug)]
 struct Counted(Arc<dyn ExecutionPlan>);
 
-impl DisplayAs for Counted {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+impl Does for Counted {
+    const NAME: &'static str = "Counted";
 
-impl ExecutionPlan for Counted {
-    fn name(&self) -> &str {
-        "Counted"
+    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.0
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.0.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.0]
-    }
-
-    fn apply_expressions(
-        &self,
-        _see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self(children.swap_remove(0))))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn on(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
+        Self(inner)
     }
 
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -38,6 +38,7 @@ mod literals;
 mod measure;
 mod memory;
 mod merge_joins;
+mod node;
 mod parser;
 mod plan;
 mod run;

@@ -46,7 +46,9 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
             false => run(&service, &claim, &under_way).await,
         }
     };
-    let (ended, ()) = tokio::join!(run, audit::lost(&service, &claim, &under_way));
+    // Before the attempt keeps anything anew.
+    let past = audit::past(&service, &claim).await;
+    let (ended, ()) = tokio::join!(run, audit::lost(&service, &claim, &under_way, past));
     match end(&service, &claim, &under_way, ended).await {
         Ok((run, ended)) => {
             if matches!(ended.ending, Ending::Failed(_) | Ending::Retry(..)) {

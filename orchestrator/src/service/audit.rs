@@ -8,7 +8,7 @@ use super::fingerprint::fingerprints;
 use super::{Service, UnderWay};
 use crate::pipeline::{Arguments, Plan, PlannedNode};
 use crate::run::{Figures, RunReport, Status, StepOutcome};
-use crate::store::{AttemptRow, AuditRecord, Claim, RunRow, StoreError};
+use crate::store::{AttemptRow, AuditRecord, Claim, Committed, KeptOutput, RunRow, StoreError, Told};
 use chrono::{DateTime, Utc};
 use flight_common::{compute, passwords};
 use serde::Deserialize;
@@ -50,10 +50,50 @@ async fn is_superseded(service: &Service, claim: &Claim) -> bool {
 /// How long the store is asked whether a run is still this replica's.
 const ASKED: Duration = Duration::from_secs(2);
 
-/// Writes down what is known of attempts that were lost with their replicas: which steps had ended well, as far as that was noted.
-/// What came of the others is not known. What cannot be found out in [`PATIENCE`], or before the run is stopped, is left.
-pub(super) async fn lost(service: &Service, claim: &Claim, under_way: &UnderWay) {
-    let in_time = tokio::time::timeout(PATIENCE, lost_ones(service, claim));
+/// What is known of attempts that were lost with their replicas.
+pub(super) struct Past {
+    lost: Vec<AttemptRow>,
+    told: Vec<Told>,
+    commits: Vec<Committed>,
+    kept: Vec<KeptOutput>,
+}
+
+/// Looks that up; nothing where none was lost, or when it cannot be found out.
+pub(super) async fn past(service: &Service, claim: &Claim) -> Option<Past> {
+    match tokio::time::timeout(ASKED, past_of(service, claim)).await {
+        Ok(Ok(past)) => past,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "what was lost was not looked up");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("what was lost was not looked up in time");
+            None
+        }
+    }
+}
+
+async fn past_of(service: &Service, claim: &Claim) -> Result<Option<Past>, StoreError> {
+    // Those before somebody asked for the run last may have had another text.
+    let Some(tries) = usize::try_from(claim.tries).ok().filter(|tries| *tries > 0) else { return Ok(None) };
+    let (store, run) = (&service.0.store, &claim.lease.run);
+    let attempts = store.attempts(run).await?.into_iter().rev();
+    let tried = attempts.filter(|before| before.attempt < claim.run.attempt && before.state != "released").take(tries);
+    let mut lost: Vec<AttemptRow> = tried.filter(|before| before.state == "lost").collect();
+    if lost.is_empty() {
+        return Ok(None);
+    }
+    let (told, commits, kept, written) =
+        tokio::try_join!(store.told(run), store.commits(run), store.kept(run), store.audit(run))?;
+    lost.retain(|lost| !written.iter().any(|record| record.attempt == lost.attempt));
+    Ok(Some(Past { lost, told, commits, kept }))
+}
+
+/// Writes that down: which steps had ended well, as far as that was noted. What came of the others is not known. What cannot be
+/// found out in [`PATIENCE`], or before the run is stopped, is left.
+pub(super) async fn lost(service: &Service, claim: &Claim, under_way: &UnderWay, past: Option<Past>) {
+    let Some(past) = past else { return };
+    let in_time = tokio::time::timeout(PATIENCE, write_lost(service, claim, past));
     let written = tokio::select! {
         biased;
         written = in_time => written.unwrap_or_else(|_| Err("it took too long".to_owned())),
@@ -67,40 +107,25 @@ pub(super) async fn lost(service: &Service, claim: &Claim, under_way: &UnderWay)
 /// How long a plan is waited for only to say what was lost. The attempt itself is planned meanwhile, of the same sources.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn lost_ones(service: &Service, claim: &Claim) -> Result<(), String> {
-    // Those before somebody asked for the run last may have had another text.
-    let Some(tries) = usize::try_from(claim.tries).ok().filter(|tries| *tries > 0) else { return Ok(()) };
-    let (store, run) = (&service.0.store, &claim.lease.run);
-    let said = |error: StoreError| error.to_string();
-    let attempts = store.attempts(run).await.map_err(said)?;
-    let tried = attempts.iter().rev().filter(|before| before.attempt < claim.run.attempt && before.state != "released");
-    let mut lost: Vec<&AttemptRow> = tried.take(tries).filter(|before| before.state == "lost").collect();
-    if lost.is_empty() {
-        return Ok(());
-    }
-    let past =
-        tokio::try_join!(store.told(run), store.commits(run), store.kept(run), store.audit(run)).map_err(said)?;
-    let (told, commits, kept, written) = past;
-    lost.retain(|lost| !written.iter().any(|record| record.attempt == lost.attempt));
+async fn write_lost(service: &Service, claim: &Claim, past: Past) -> Result<(), String> {
+    let Past { lost, told, commits, kept } = past;
     let arguments = Arguments { sets: claim.run.sets.clone(), params: claim.run.params.clone() };
     let plan = service.check(&claim.run.pipeline, &claim.definition, &arguments).await;
     let plan = plan.map_err(|problems| problems.to_string())?;
     let prints = fingerprints(&plan);
-    for &AttemptRow { attempt, started_at, ended_at, .. } in lost.into_iter().rev() {
+    for &AttemptRow { attempt, started_at, ended_at, .. } in lost.iter().rev() {
         let (now, then) = (Utc::now(), RunRow { attempt, ..claim.run.clone() });
         let records = plan.nodes.iter().zip(&prints).map(|(node, print)| {
             let known =
                 told.iter().find(|told| told.step == node.id && told.fingerprint == *print && told.attempt <= attempt);
             let receipt =
                 commits.iter().find(|done| known.is_some() && done.step == node.id).map(|done| done.receipt.clone());
-            // The attempt that begins may have kept it anew.
-            let until = ended_at.unwrap_or(i64::MAX);
             let is_kept = |output: &str| {
                 kept.iter().find(|kept| {
                     kept.step == node.id
                         && kept.output == output
                         && kept.fingerprint == *print
-                        && kept.created_at <= until
+                        && kept.created_at <= ended_at.unwrap_or(i64::MAX)
                 })
             };
             // One output may be whole while another was under way.
@@ -123,7 +148,8 @@ async fn lost_ones(service: &Service, claim: &Claim) -> Result<(), String> {
             AuditRecord { status: status.to_owned(), ..record(&now.to_rfc3339(), &then, node, &step) }
         });
         let records: Vec<AuditRecord> = records.collect();
-        store.write_down(&claim.lease, &records).await.map_err(said)?;
+        let written = service.0.store.write_down(&claim.lease, &records).await;
+        written.map_err(|error| error.to_string())?;
         to_file(service, now, &records, false).await;
     }
     Ok(())

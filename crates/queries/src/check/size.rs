@@ -1,14 +1,16 @@
 //! Queries that are too wide, or unite too much: what is planned is looked at again and again, and what groups in many ways
 //! multiplies its rows, a batch of them before any memory is asked for.
 
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Query, Select, SetExpr, Statement, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Query, Select, SetExpr, SetOperator, SetQuantifier, Statement, Visit, Visitor,
+};
 use flight_common::Fault;
 use std::ops::ControlFlow;
 
 /// Columns that a query may write out, in all its lists together.
 const MOST_COLUMNS: usize = 4_000;
-/// Queries that may be united and the like within each other: each nests the plan by one.
-const MOST_UNITED: usize = 200;
+/// Levels by which queries that are put together may nest the plan: each takes one, and one more where rows are compared.
+const MOST_LEVELS: usize = 180;
 /// Ways in which a query may group its rows.
 const MOST_GROUPINGS: usize = 64;
 
@@ -36,15 +38,20 @@ impl Visitor for Size {
         let mut bodies = vec![(&*query.body, 0)];
         while let Some((body, depth)) = bodies.pop() {
             match body {
-                SetExpr::SetOperation { .. } if depth == MOST_UNITED => {
-                    let much =
-                        format!("the query unites more than {MOST_UNITED} queries, and so nests as many levels deep");
+                SetExpr::SetOperation { .. } if depth >= MOST_LEVELS => {
+                    let half = MOST_LEVELS / 2;
+                    let much = format!(
+                        "the query puts too many queries together: {MOST_LEVELS} by UNION ALL are the most, and {half} by UNION \
+                         and the like"
+                    );
                     return ControlFlow::Break(
-                        Fault::bad_params(much).help("unite them in several steps, or join with an input"),
+                        Fault::bad_params(much).help("put them together in several steps, or join with an input"),
                     );
                 }
-                SetExpr::SetOperation { left, right, .. } => {
-                    bodies.extend([(&**left, depth + 1), (&**right, depth + 1)])
+                SetExpr::SetOperation { op, set_quantifier, left, right } => {
+                    let all = matches!((op, set_quantifier), (SetOperator::Union, SetQuantifier::All));
+                    let depth = depth + if all { 1 } else { 2 };
+                    bodies.extend([(&**left, depth), (&**right, depth)]);
                 }
                 SetExpr::Select(select) => self.see(select)?,
                 _ => {}

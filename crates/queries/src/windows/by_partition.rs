@@ -6,11 +6,11 @@
 
 use super::bytes_of;
 use super::results::Results;
+use crate::node::{Does, Node};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, concat, concat_batches};
 use arrow::datatypes::SchemaRef;
 use async_stream::try_stream;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::utils::evaluate_partition_ranges;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
@@ -18,79 +18,47 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::WindowAggExec;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-    WindowExpr,
-};
+use datafusion::physical_plan::{ExecutionPlan, WindowExpr};
 use futures::{Stream, StreamExt};
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Where there is memory, so many bytes are looked through at a time.
 const ENOUGH: usize = 1 << 20;
 
-/// A window over rows that come partition by partition.
+/// A window over rows that come partition by partition, in the place of DataFusion's own, which it stands on.
 #[derive(Debug)]
-pub(super) struct WindowByPartition(Arc<WindowAggExec>);
+pub(super) struct WindowByPartition(Arc<dyn ExecutionPlan>);
 
 impl WindowByPartition {
-    pub fn new(window: WindowAggExec) -> Self {
-        Self(Arc::new(window))
+    pub fn plan(window: WindowAggExec) -> Arc<dyn ExecutionPlan> {
+        Node::plan(Self(Arc::new(window)))
     }
 }
 
-impl DisplayAs for WindowByPartition {
-    fn fmt_as(&self, form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt_as(form, f)
-    }
-}
+impl Does for WindowByPartition {
+    const NAME: &'static str = "WindowByPartition";
 
-impl ExecutionPlan for WindowByPartition {
-    fn name(&self) -> &str {
-        "WindowByPartition"
+    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.0
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.0.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.0.children()
-    }
-
-    fn apply_expressions(
-        &self,
-        see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.0.apply_expressions(see)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = self.0.clone().replace_children(children, options)?;
-        match replaced.downcast_ref::<WindowAggExec>() {
-            Some(window) => Ok(Arc::new(Self(Arc::new(window.clone())))),
-            None => internal_err!("a window became something else"),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn on(&self, window: Arc<dyn ExecutionPlan>) -> Self {
+        Self(window)
     }
 
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let memory = MemoryConsumer::new("rows of a window").register(task.memory_pool());
         let results = memory.new_empty();
-        let input = self.0.input().execute(partition, task.clone())?;
+        let Some(window) = self.0.downcast_ref::<WindowAggExec>() else {
+            return internal_err!("a window became something else");
+        };
+        let input = window.input().execute(partition, task.clone())?;
         let frame = Frame {
-            schema: self.0.schema(),
+            schema: window.schema(),
             input: input.schema(),
-            expressions: self.0.window_expr().to_vec(),
-            results: Results::of(self.0.window_expr())?,
+            expressions: window.window_expr().to_vec(),
+            results: Results::of(window.window_expr())?,
             rows: task.session_config().batch_size(),
             enough: match task.memory_pool().memory_limit() {
                 MemoryLimit::Finite(bytes) => ENOUGH.min(bytes / 16),

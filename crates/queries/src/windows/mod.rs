@@ -32,16 +32,16 @@ impl PhysicalOptimizerRule for CountWindows {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let counted = plan.transform_up(|node| {
             if let Some(window) = node.downcast_ref::<WindowAggExec>() {
-                return Ok(Transformed::yes(by_partition(window.clone())));
+                return Ok(Transformed::yes(WindowByPartition::plan(window.clone())));
             }
             let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else { return Ok(Transformed::no(node)) };
             let in_order = matches!(window.input_order_mode, InputOrderMode::Sorted);
-            if in_order && window.window_expr().iter().any(|expr| results::needs_partition(expr)) {
+            if in_order && window.window_expr().iter().any(results::needs_partition) {
                 let expressions = window.window_expr().to_vec();
                 let window = WindowAggExec::try_new(expressions, window.input().clone(), true)?;
-                return Ok(Transformed::yes(by_partition(window)));
+                return Ok(Transformed::yes(WindowByPartition::plan(window)));
             }
-            Ok(Transformed::yes(Arc::new(StreamingWindow::new(window.clone())) as _))
+            Ok(Transformed::yes(StreamingWindow::plan(window.clone())))
         });
         counted.data()
     }
@@ -53,10 +53,6 @@ impl PhysicalOptimizerRule for CountWindows {
     fn schema_check(&self) -> bool {
         true
     }
-}
-
-fn by_partition(window: WindowAggExec) -> Arc<dyn ExecutionPlan> {
-    Arc::new(WindowByPartition::new(window))
 }
 
 /// The bytes of rows, with something for those without columns.

@@ -2,79 +2,47 @@
 
 use super::bytes_of;
 use super::results::{Behind, Results};
+use crate::node::{Does, Node};
 use arrow::array::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, InputOrderMode, ReplaceChildrenOptions};
 use futures::StreamExt;
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// DataFusion's window over rows that come in order, with the memory of what it keeps.
 #[derive(Debug)]
-pub(super) struct StreamingWindow(Arc<BoundedWindowAggExec>);
+pub(super) struct StreamingWindow(Arc<dyn ExecutionPlan>);
 
 impl StreamingWindow {
-    pub fn new(window: BoundedWindowAggExec) -> Self {
-        Self(Arc::new(window))
+    pub fn plan(window: BoundedWindowAggExec) -> Arc<dyn ExecutionPlan> {
+        Node::plan(Self(Arc::new(window)))
     }
 }
 
-impl DisplayAs for StreamingWindow {
-    fn fmt_as(&self, form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt_as(form, f)
-    }
-}
+impl Does for StreamingWindow {
+    const NAME: &'static str = "StreamingWindow";
 
-impl ExecutionPlan for StreamingWindow {
-    fn name(&self) -> &str {
-        "StreamingWindow"
+    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.0
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.0.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.0.children()
-    }
-
-    fn apply_expressions(
-        &self,
-        see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.0.apply_expressions(see)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = self.0.clone().replace_children(children, options)?;
-        match replaced.downcast_ref::<BoundedWindowAggExec>() {
-            Some(window) => Ok(Arc::new(Self::new(window.clone()))),
-            None => internal_err!("a window became something else"),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn on(&self, window: Arc<dyn ExecutionPlan>) -> Self {
+        Self(window)
     }
 
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let memory = MemoryConsumer::new("rows of a window").register(task.memory_pool());
-        let books = Books::new(&self.0, memory)?;
-        let reading: Arc<dyn ExecutionPlan> = Arc::new(Reading { input: self.0.input().clone(), books: books.clone() });
+        let Some(window) = self.0.downcast_ref::<BoundedWindowAggExec>() else {
+            return internal_err!("a window became something else");
+        };
+        let books = Books::new(window, memory)?;
+        let reading = Node::plan(Reading { input: window.input().clone(), books: books.clone() });
         let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
         let computed = self.0.clone().replace_children(vec![reading], keep)?.execute(partition, task)?;
         let schema = computed.schema();
@@ -94,42 +62,15 @@ struct Reading {
     books: Books,
 }
 
-impl DisplayAs for Reading {
-    fn fmt_as(&self, _form: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+impl Does for Reading {
+    const NAME: &'static str = "Reading";
 
-impl ExecutionPlan for Reading {
-    fn name(&self) -> &str {
-        "Reading"
+    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _see: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self { input: children.swap_remove(0), books: self.books.clone() }))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn on(&self, input: Arc<dyn ExecutionPlan>) -> Self {
+        Self { input, books: self.books.clone() }
     }
 
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -95,7 +95,10 @@ impl Engine {
     /// The columns of a query's result, as clients see them.
     pub(super) async fn columns(&self, statement: &Statement) -> Result<SchemaRef, Fault> {
         let planned = self.optimized(statement).await?;
-        Ok(outward_schema(&columns(&planned.plan)))
+        let columns = columns(&planned.plan);
+        // What cannot be run is told now, and not when its rows are asked for.
+        planned.physical().await?;
+        Ok(outward_schema(&columns))
     }
 
     /// The columns of the result of a query without values, as far as they are known, and its parameters.
