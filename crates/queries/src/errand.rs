@@ -4,13 +4,14 @@
 //! each that is planned: the thread knows for whom it computes, whether anybody still waits for that, and whose memory it takes.
 
 use crate::faults::into_error;
+use arrow::array::RecordBatch;
 use datafusion::common::{Result, exec_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion_execution::memory_pool::arrow::ArrowMemoryPool;
 use flight_common::Fault;
 use std::cell::{Cell, RefCell};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 /// The most that one call makes, for all rows of a batch together.
 pub(crate) const MOST_BYTES: usize = 64 << 20;
@@ -93,6 +94,15 @@ pub(crate) fn made(what: &str, value: &ColumnarValue, rows: usize) -> Result<()>
         }
         _ => Ok(()),
     })
+}
+
+/// Takes rows that leave a query out of its books: whoever has them now has them in its own.
+pub(crate) fn let_go(rows: &RecordBatch) {
+    static NOBODYS: LazyLock<ArrowMemoryPool> = LazyLock::new(|| {
+        ArrowMemoryPool::new(Arc::new(UnboundedMemoryPool::default()), MemoryConsumer::new("rows that have left"))
+    });
+    let booked = rows.columns().iter().filter(|column| column.get_array_memory_size() >= WORTH_BOOKING);
+    booked.for_each(|column| column.claim(&*NOBODYS));
 }
 
 /// Whether one call may make so much.

@@ -3,7 +3,7 @@
 //! It has threads of its own, since DataFusion may hold a thread for long, and ends with its reader or at its limit.
 
 use crate::endable::endable;
-use crate::errand::Errand;
+use crate::errand::{self, Errand};
 use crate::faults::fault;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -51,7 +51,9 @@ pub fn run<H: Send + 'static>(
         let _held = held;
         let mut stream = execute_stream(plan, task)?;
         while let Some(batch) = stream.next().await {
-            if rows.send(batch?).await.is_err() {
+            let batch = batch?;
+            errand::let_go(&batch);
+            if rows.send(batch).await.is_err() {
                 break;
             }
         }
