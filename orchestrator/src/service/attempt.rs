@@ -1,16 +1,14 @@
 //! One attempt of a run, from planning to its end.
 
 use super::attendant::{Durable, patiently};
+use super::ended::{Ended, policy_of, unplanned, written_down};
 use super::fingerprint::fingerprints;
 use super::former::former_names;
-use super::lineage::{About, Lineage, Touched, Turn, touched_by_all};
-use super::{RetryPolicy, Service, UnderWay, audit, earlier, finally, kept};
-use crate::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
+use super::{Service, UnderWay, audit, earlier, finally, kept, tell};
+use crate::pipeline::{Arguments, Plan, Source};
 use crate::run::{Progress, RunOptions, RunReport, Status};
-use crate::store::{AuditRecord, Claim, Ending, RunRow, RunState, StoreError};
-use chrono::Utc;
-use flight_common::telemetry::metrics;
-use flight_common::{Fault, FaultKind, telemetry};
+use crate::store::{Claim, Ending, RunRow, RunState, StoreError};
+use flight_common::{Fault, telemetry};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -39,7 +37,7 @@ pub(super) async fn attempt(service: Service, claim: Claim, under_way: UnderWay)
 }
 
 async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
-    tell_begin(&service, &claim);
+    tell::begins(&service, &claim);
     let run = async {
         match claim.cancelling {
             true => Ended::before_it_ran(Ending::Cancelled),
@@ -54,8 +52,8 @@ async fn attempt_within(service: Service, claim: Claim, under_way: UnderWay) {
             if matches!(ended.ending, Ending::Failed(_) | Ending::Retry(..)) {
                 tracing::Span::current().record("otel.status_code", "ERROR");
             }
-            tell_lineage(&service, &claim, run.state, &ended);
-            count(&run);
+            tell::ends(&service, &claim, run.state, &ended);
+            tell::count(&run);
             tracing::info!(state = %run.state, "run ended");
             tidy_after(&service, &claim, run.state).await;
         }
@@ -111,56 +109,6 @@ async fn tell_until_told(
     }
 }
 
-/// The attempt, as it is told of by the lineage of this replica, if it tells any.
-fn lineage<'a>(service: &'a Service, run: &RunRow) -> Option<(&'a Lineage, About)> {
-    let lineage = service.0.lineage.as_ref()?;
-    let about = About {
-        namespace: lineage.namespace().to_owned(),
-        pipeline: run.pipeline.clone(),
-        run: run.id.clone(),
-        attempt: run.attempt,
-        trace: run.trace_id.clone(),
-    };
-    Some((lineage, about))
-}
-
-/// Tells of a run that was cancelled while it waited: for another attempt, if one was begun.
-pub(super) fn tell_cancelled(service: &Service, run: &RunRow) {
-    count(run);
-    if let Some((lineage, about)) = lineage(service, run).filter(|_| run.attempt > 0) {
-        lineage.tell(about.pipeline(Turn::Abort, Utc::now(), None, Touched::default()));
-    }
-}
-
-fn tell_begin(service: &Service, claim: &Claim) {
-    if let Some((lineage, about)) = lineage(service, &claim.run) {
-        let turn = if claim.run.attempt == 1 { Turn::Start } else { Turn::Running };
-        lineage.tell(about.pipeline(turn, Utc::now(), None, Touched::default()));
-    }
-}
-
-fn tell_steps(service: &Service, claim: &Claim, plan: &Plan, report: &RunReport) -> Touched {
-    let Some((lineage, about)) = lineage(service, &claim.run) else { return Touched::default() };
-    about.steps(plan, report, Utc::now()).into_iter().for_each(|event| lineage.tell(event));
-    touched_by_all(plan, report)
-}
-
-fn tell_lineage(service: &Service, claim: &Claim, state: RunState, ended: &Ended) {
-    let Some((lineage, about)) = lineage(service, &claim.run) else { return };
-    let turn = match state {
-        RunState::Done => Turn::Complete,
-        RunState::Failed => Turn::Fail,
-        RunState::Cancelled => Turn::Abort,
-        // It goes on, here or elsewhere.
-        _ => return,
-    };
-    let fault = match &ended.ending {
-        Ending::Failed(fault) => Some(fault.to_string()),
-        _ => None,
-    };
-    lineage.tell(about.pipeline(turn, Utc::now(), fault.as_deref(), ended.touched.clone()));
-}
-
 /// Removes what earlier attempts have kept and nobody needs.
 async fn tidy_after(service: &Service, claim: &Claim, state: RunState) {
     if claim.run.attempt == 1 || !state.is_final() {
@@ -169,26 +117,6 @@ async fn tidy_after(service: &Service, claim: &Claim, state: RunState) {
     if let Err(error) = kept::tidy(service, &claim.lease.run).await {
         tracing::warn!(%error, "what earlier attempts have kept could not be removed");
     }
-}
-
-/// Counts what became of the run in the metrics.
-fn count(run: &RunRow) {
-    if run.state == RunState::Queued {
-        return metrics::run_retried(&run.pipeline);
-    }
-    if !run.state.is_final() {
-        // Given back while it is being cancelled: whoever takes it over ends it.
-        return;
-    }
-    let took = run.ended_at.unwrap_or(run.created_at).saturating_sub(run.created_at);
-    let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
-    metrics::run_ended(&run.pipeline, run.state.name(), took);
-}
-
-/// When an attempt of this pipeline is followed by another one, and how many were begun before.
-pub(super) fn policy_of(service: &Service, claim: &Claim, source: &Source) -> (RetryPolicy, u32) {
-    let policy = service.0.settings.retry.ruled(&pipeline::rules(source).retry);
-    (policy, u32::try_from(claim.tries).unwrap_or(u32::MAX))
 }
 
 async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
@@ -256,44 +184,6 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
     written_down(service, claim, &plan, &report, ending, Vec::new()).await
 }
 
-/// An attempt of which something ran, of which these records were written before.
-pub(super) async fn written_down(
-    service: &Service,
-    claim: &Claim,
-    plan: &Plan,
-    report: &RunReport,
-    ending: Ending,
-    before: Vec<AuditRecord>,
-) -> Ended {
-    let audit = audit::written_down(service, claim, plan, report, before).await;
-    let touched = tell_steps(service, claim, plan, report);
-    let finished = report.finished;
-    let mut report = serde_json::to_value(report).unwrap_or_default();
-    let steps = report["steps"].as_array_mut().into_iter().flatten();
-    // A later attempt may call its steps otherwise.
-    for (step, print) in steps.zip(fingerprints(plan)) {
-        step[earlier::FINGERPRINT] = print.into();
-    }
-    Ended { ending, report, audit, touched, finished }
-}
-
-/// How an attempt ended, and what is stored and told of it.
-pub(super) struct Ended {
-    pub ending: Ending,
-    pub report: Value,
-    pub audit: Vec<AuditRecord>,
-    pub touched: Touched,
-    /// Whether what runs finally has had its turn.
-    pub finished: bool,
-}
-
-impl Ended {
-    /// Nothing of it ran.
-    pub fn before_it_ran(ending: Ending) -> Self {
-        Self { ending, report: Value::Null, audit: Vec::new(), touched: Touched::default(), finished: false }
-    }
-}
-
 fn judge(report: &RunReport, under_way: &UnderWay, failed: impl Fn(Fault) -> Ending) -> Ending {
     match (report.status, &report.fault) {
         // It went down while the last load committed: what runs finally is for the next replica.
@@ -311,24 +201,6 @@ fn stopped(under_way: &UnderWay) -> Ending {
     match under_way.released.is_cancelled() {
         true => Ending::Released,
         false => Ending::Cancelled,
-    }
-}
-
-/// What stands in the way of planning, as one fault: the first problem, and how many there are.
-pub(super) fn unplanned(problems: &Problems) -> Fault {
-    let Some(first) = problems.iter().next() else { return Fault::internal("no plan, and no problem") };
-    let more = match problems.len() {
-        1 => String::new(),
-        count => format!(" (and {} more problems)", count - 1),
-    };
-    let kind = match problems.iter().find_map(Problem::transient) {
-        Some(kind) => kind,
-        None => FaultKind::BadParams,
-    };
-    let fault = Fault::new(kind, format!("line {}: {}{more}", first.line, first.message));
-    match &first.help {
-        Some(help) => fault.help(help),
-        None => fault,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Submit, cancel, resume: what people and programs ask of runs.
 
 use super::request::{Refused, RunRequest, Submission, UNNAMED};
-use super::{Service, attempt};
+use super::{Service, tell};
 use crate::pipeline::{self, Arguments, Plan, Problems, RunRules, Source};
 use crate::store::{Changed, Definition, NewRun, Ruled, RunRow, RunState, StoreError, Submitted};
 use flight_common::{Fault, StepDescription, canonical_name, telemetry};
@@ -197,7 +197,7 @@ impl Service {
         let row = self.0.store.cancel(run, finally, by).await?;
         if row.state == RunState::Cancelled {
             // It waited: no attempt tells.
-            attempt::tell_cancelled(self, &row);
+            tell::cancelled(self, &row);
         }
         self.0.wake.notify_one();
         if let Some(under_way) = self.under_way().get(run) {

@@ -8,6 +8,8 @@
 //! | [`intake`] | submit, cancel, resume |
 //! | [`worker`] | takes runs while there is room, and keeps their leases |
 //! | [`attempt`] | one attempt of a run, from planning to its end |
+//! | [`ended`] | how it ended |
+//! | [`tell`] | what lineage and metrics are told of it |
 //! | [`finally`] | what runs finally, when a run is over |
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
 //! | [`earlier`] | what earlier attempts have left for the next one |
@@ -28,6 +30,7 @@ mod attendant;
 mod audit;
 mod backfill;
 mod earlier;
+mod ended;
 mod finally;
 mod fingerprint;
 mod former;
@@ -42,6 +45,7 @@ mod retry;
 mod reuse;
 mod scheduler;
 mod settings;
+mod tell;
 mod worker;
 
 pub use backfill::{Backfill, Occurrence, Outcome};
