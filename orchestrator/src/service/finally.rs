@@ -1,9 +1,9 @@
 //! What runs finally, of a run that is over although the engine has not let it run: its last attempt could not begin, or it
 //! was cancelled when the attempt had ended.
 
-use super::ended::{Ended, policy_of, unplanned, written_down};
 use super::attendant::{Durable, patiently};
 use super::earlier;
+use super::ended::{Ended, policy_of, unplanned, written_down};
 use super::fingerprint::fingerprints;
 use super::former::{FormerNames, former_names};
 use super::{Service, UnderWay};
