@@ -22,6 +22,7 @@
 mod alone;
 mod arithmetic;
 mod average;
+mod batched;
 mod by_reference;
 mod check;
 mod counted;

@@ -2,6 +2,7 @@
 
 use crate::arithmetic::CheckArithmetic;
 use crate::average::check_averages;
+use crate::batched::BatchByBytes;
 use crate::by_reference::ByReference;
 use crate::counted::CountBuilt;
 use crate::disk::Disk;
@@ -82,6 +83,7 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         .with_physical_optimizer_rule(Arc::new(CountWindows))
         .with_physical_optimizer_rule(Arc::new(CountBuilt))
         .with_physical_optimizer_rule(Arc::new(ByReference))
+        .with_physical_optimizer_rule(Arc::new(BatchByBytes))
         .with_type_planner(Arc::new(InMicroseconds));
     builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
     if let Some(scalar) = builder.scalar_functions() {
