@@ -4,13 +4,15 @@
 //! each that is planned: the thread knows for whom it computes, whether anybody still waits for that, and whose memory it takes.
 
 use crate::faults::into_error;
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayData, ArrayRef, RecordBatch};
+use arrow::buffer::Buffer;
 use datafusion::common::{Result, exec_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion_execution::memory_pool::arrow::ArrowMemoryPool;
 use flight_common::Fault;
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, Weak};
 
 /// The most that one call makes, for all rows of a batch together.
@@ -67,11 +69,14 @@ pub(crate) fn wanted() -> Result<()> {
 }
 
 /// Holds what a call has made for so many rows against what there is, and books it for as long as it is there.
-pub(crate) fn made(what: &str, value: &ColumnarValue, rows: usize) -> Result<()> {
-    let bytes = match value {
-        ColumnarValue::Array(values) => values.get_array_memory_size(),
+///
+/// What it was given, and has put into what it has made, is not its own.
+pub(crate) fn made(what: &str, value: &ColumnarValue, given: &[ColumnarValue], rows: usize) -> Result<()> {
+    let (bytes, all) = match value {
+        ColumnarValue::Array(values) if values.get_array_memory_size() < WORTH_BOOKING => return Ok(()),
+        ColumnarValue::Array(values) => own_bytes(values, given),
         // Whoever reads it may write it out for each row.
-        ColumnarValue::Scalar(value) => value.size().saturating_mul(rows),
+        ColumnarValue::Scalar(value) => (value.size().saturating_mul(rows), false),
     };
     hold(what, bytes)?;
     if bytes < WORTH_BOOKING {
@@ -85,7 +90,7 @@ pub(crate) fn made(what: &str, value: &ColumnarValue, rows: usize) -> Result<()>
                 false => Ok(()),
             }
         }
-        (Some(Kind::Running { memory }), ColumnarValue::Array(values)) => {
+        (Some(Kind::Running { memory }), ColumnarValue::Array(values)) if all => {
             let consumer = MemoryConsumer::new(format!("what {what} makes"));
             // Who may have it has it for a moment twice.
             consumer.clone_with_new_id().register(memory).try_grow(bytes)?;
@@ -94,6 +99,29 @@ pub(crate) fn made(what: &str, value: &ColumnarValue, rows: usize) -> Result<()>
         }
         _ => Ok(()),
     })
+}
+
+/// The bytes of what is behind these values and was not given, and whether nothing was.
+fn own_bytes(values: &ArrayRef, given: &[ColumnarValue]) -> (usize, bool) {
+    let mut known = HashSet::new();
+    for value in given {
+        if let ColumnarValue::Array(values) = value {
+            buffers(&values.to_data(), &mut |buffer| {
+                known.insert(buffer.data_ptr());
+            });
+        }
+    }
+    let (mut bytes, mut all) = (0, true);
+    buffers(&values.to_data(), &mut |buffer| match known.contains(&buffer.data_ptr()) {
+        true => all = false,
+        false => bytes += buffer.capacity(),
+    });
+    (bytes, all)
+}
+
+fn buffers(data: &ArrayData, see: &mut dyn FnMut(&Buffer)) {
+    data.buffers().iter().chain(data.nulls().map(|nulls| nulls.buffer())).for_each(&mut *see);
+    data.child_data().iter().for_each(|child| buffers(child, see));
 }
 
 /// Takes rows that leave a query out of its books: whoever has them now has them in its own.

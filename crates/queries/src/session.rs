@@ -62,6 +62,8 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
     let mut config = config.set_usize("datafusion.execution.max_spill_file_size_bytes", 1);
     // So that errors tell where.
     config.options_mut().sql_parser.collect_spans = true;
+    // Of views it is not told how many bytes they stand for.
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     // A filter that a join makes while it runs loses rows where columns of two tables have one name (55.2), and no table
     // here could skip rows by it.
     let optimizer = &mut config.options_mut().optimizer;

@@ -1,16 +1,12 @@
 //! How many bytes each value of a column takes.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, AsArray, GenericListArray, OffsetSizeTrait};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
 
-/// Bytes of each value. Elements of lists, and values whose type tells nothing better, count as if they were all of one size.
+/// Bytes of each value. Values whose type tells nothing better count as if they were all of one size.
 pub(crate) fn sizes(values: &dyn Array) -> Vec<u64> {
     let rows = values.len();
-    let lists = |lengths: &mut dyn Iterator<Item = u64>, elements: &ArrayRef| {
-        let each = average(elements).max(1);
-        lengths.map(|length| length.saturating_mul(each)).collect()
-    };
     match values.data_type() {
         DataType::Utf8 => lengths(values.as_string::<i32>().offsets()),
         DataType::LargeUtf8 => lengths(values.as_string::<i64>().offsets()),
@@ -18,22 +14,8 @@ pub(crate) fn sizes(values: &dyn Array) -> Vec<u64> {
         DataType::LargeBinary => lengths(values.as_binary::<i64>().offsets()),
         DataType::Utf8View => values.as_string_view().lengths().map(u64::from).collect(),
         DataType::BinaryView => values.as_binary_view().lengths().map(u64::from).collect(),
-        DataType::List(_) => {
-            let list = values.as_list::<i32>();
-            lists(&mut lengths(list.offsets()).into_iter(), list.values())
-        }
-        DataType::LargeList(_) => {
-            let list = values.as_list::<i64>();
-            lists(&mut lengths(list.offsets()).into_iter(), list.values())
-        }
-        DataType::ListView(_) => {
-            let list = values.as_list_view::<i32>();
-            lists(&mut list.sizes().iter().map(|size| u64::from(size.unsigned_abs())), list.values())
-        }
-        DataType::LargeListView(_) => {
-            let list = values.as_list_view::<i64>();
-            lists(&mut list.sizes().iter().map(|size| size.unsigned_abs()), list.values())
-        }
+        DataType::List(_) => lists(values.as_list::<i32>()),
+        DataType::LargeList(_) => lists(values.as_list::<i64>()),
         DataType::Struct(_) => {
             let mut all = vec![0_u64; rows];
             for column in values.as_struct().columns() {
@@ -48,7 +30,14 @@ pub(crate) fn sizes(values: &dyn Array) -> Vec<u64> {
     }
 }
 
-fn lengths<O: arrow::array::OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> Vec<u64> {
+fn lists<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> Vec<u64> {
+    let (Some(first), Some(last)) = (lists.offsets().first(), lists.offsets().last()) else { return Vec::new() };
+    let (first, last) = (first.as_usize(), last.as_usize());
+    let mut elements = sizes(&lists.values().slice(first, last - first)).into_iter();
+    lists.offsets().lengths().map(|length| elements.by_ref().take(length).fold(0, u64::saturating_add)).collect()
+}
+
+fn lengths<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> Vec<u64> {
     offsets.lengths().map(|length| length as u64).collect()
 }
 
@@ -60,7 +49,7 @@ fn average(values: &dyn Array) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int64Array, ListArray, StringArray, StructArray};
+    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray, StructArray};
     use arrow::compute::cast;
     use arrow::datatypes::Int64Type;
     use std::sync::Arc;

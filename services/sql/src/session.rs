@@ -32,7 +32,6 @@ impl Settings {
         let options = config.options_mut();
         // `MonthlyIncome` is called so, and not `monthlyincome`.
         options.sql_parser.enable_ident_normalization = false;
-        options.sql_parser.map_string_types_to_utf8view = false;
         let optimizer = &mut options.optimizer;
         optimizer.prefer_hash_join = self.hash_joins;
         optimizer.hash_join_single_partition_threshold = self.small;

@@ -1,7 +1,7 @@
-//! Joins that copy no texts and lists.
+//! Joins that copy no texts.
 //!
 //! A join gives so many rows at a time, however long what is in them is: a text of a megabyte, joined with a thousand rows,
-//! would be there a thousand times. So texts and lists that are no keys go through a join as views of what came in, and are
+//! would be there a thousand times. So texts that are no keys go through a join as views of what came in, and are
 //! written out afterwards, as many rows at a time as memory bears. So it is with what `unnest` repeats.
 //!
 //! | file | what |
@@ -59,7 +59,7 @@ impl PhysicalOptimizerRule for ByReference {
     }
 }
 
-/// The same over views; nothing where there are no texts and lists.
+/// The same over views; nothing where there are no texts.
 fn by_reference(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(join) = node.downcast_ref::<CrossJoinExec>() {
         let Some([left, right]) = sides(join.left(), join.right(), &[])? else { return Ok(None) };
@@ -134,7 +134,7 @@ fn sides(
     })
 }
 
-/// The rows with views of all texts and lists but those of some columns; nothing if there are none.
+/// The rows with views of all texts but those of some columns; nothing if there are none.
 fn viewing(input: &Arc<dyn ExecutionPlan>, but: &HashSet<usize>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let schema = input.schema();
     let mut any = false;
@@ -158,8 +158,6 @@ fn view(data_type: &DataType) -> Option<DataType> {
     Some(match data_type {
         DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
         DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
-        DataType::List(field) => DataType::ListView(field.clone()),
-        DataType::LargeList(field) => DataType::LargeListView(field.clone()),
         _ => return None,
     })
 }

@@ -92,6 +92,5 @@ fn cuts(batch: &RecordBatch) -> Vec<Range<usize>> {
 }
 
 fn is_view(data_type: &DataType) -> bool {
-    use DataType as T;
-    matches!(data_type, T::Utf8View | T::BinaryView | T::ListView(_) | T::LargeListView(_))
+    matches!(data_type, DataType::Utf8View | DataType::BinaryView)
 }

@@ -2,12 +2,13 @@
 
 use super::joined;
 use crate::sizes::sizes;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::compute::kernels::length::length;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+use flight_common::wire::row_bytes;
 use regex::Regex;
 use std::ops::Range;
 
@@ -106,7 +107,7 @@ pub(super) fn bytes(name: &str, args: &ScalarFunctionArgs) -> Result<Option<u64>
 pub(super) fn work(name: &str, args: &ScalarFunctionArgs) -> Result<Option<Vec<u64>>> {
     let given = Given::of(args);
     let work: Vec<u64> = match (name, args.args.as_slice()) {
-        ("levenshtein", [one, other]) => {
+        ("levenshtein" | "array_has_any" | "array_has_all" | "array_except" | "array_intersect", [one, other]) => {
             let (one, other) = (given.lengths(one)?, given.lengths(other)?);
             (0..given.rows).map(|row| one.at(row).saturating_mul(other.at(row))).collect()
         }
@@ -216,14 +217,7 @@ impl Given {
 
 /// Bytes of these rows alone, whatever else is in their buffers.
 fn all_bytes(values: &ArrayRef) -> Result<u64> {
-    Ok(match values.data_type() {
-        DataType::Utf8View | DataType::BinaryView => {
-            let lengths = cast(&length(values)?, &DataType::Int64)?;
-            let lengths = lengths.as_primitive::<Int64Type>().iter().flatten();
-            lengths.fold(values.len() as u64 * 16, |sum, bytes| sum.saturating_add(bytes.unsigned_abs()))
-        }
-        _ => values.to_data().get_slice_memory_size()? as u64,
-    })
+    Ok(row_bytes(&RecordBatch::try_from_iter([("", values.clone())])?) as u64)
 }
 
 /// A number for each row, or one for all.

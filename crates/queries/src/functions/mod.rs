@@ -119,9 +119,9 @@ struct Measured {
 impl Measured {
     fn call(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         errand::wanted()?;
-        let rows = args.number_rows;
+        let (given, rows) = (args.args.clone(), args.number_rows);
         let value = self.inner.invoke_with_args(args)?;
-        errand::made(self.name(), &value, rows)?;
+        errand::made(self.name(), &value, &given, rows)?;
         Ok(value)
     }
 

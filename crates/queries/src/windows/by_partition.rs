@@ -140,7 +140,7 @@ impl Frame {
         }
         let bytes = partitions.iter().map(|range| {
             let measure = self.results.measure(&rows.slice(range.start, range.len()))?;
-            Ok(measure.bytes(range.len()))
+            Ok(measure.likely(range.len()))
         });
         let all = bytes.collect::<Result<Vec<usize>>>()?.into_iter().fold(0, usize::saturating_add);
         Ok(all.saturating_mul(2))

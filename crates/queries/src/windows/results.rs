@@ -5,6 +5,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::window::{
     PlainAggregateWindowExpr, SlidingAggregateWindowExpr, StandardWindowExpr, StandardWindowFunctionExpr, WindowExpr,
@@ -38,13 +39,17 @@ fn width(expr: &Arc<dyn WindowExpr>) -> Result<Width> {
 
 /// The name of its function.
 fn function(expr: &Arc<dyn WindowExpr>) -> &str {
-    let any = expr.as_any();
-    let plain = any.downcast_ref::<PlainAggregateWindowExpr>().map(|expr| expr.get_aggregate_expr());
-    let sliding = any.downcast_ref::<SlidingAggregateWindowExpr>().map(|expr| expr.get_aggregate_expr());
-    match plain.or(sliding) {
+    match aggregate(expr) {
         Some(aggregate) => aggregate.fun().name(),
         None => standard(expr).map_or("", |standard| standard.fun().name()),
     }
+}
+
+fn aggregate(expr: &Arc<dyn WindowExpr>) -> Option<&AggregateFunctionExpr> {
+    let any = expr.as_any();
+    let plain = any.downcast_ref::<PlainAggregateWindowExpr>().map(|expr| expr.get_aggregate_expr());
+    let sliding = any.downcast_ref::<SlidingAggregateWindowExpr>().map(|expr| expr.get_aggregate_expr());
+    plain.or(sliding)
 }
 
 /// The function itself, if it is no aggregate.
@@ -56,7 +61,41 @@ fn standard(expr: &Arc<dyn WindowExpr>) -> Option<&WindowUDFExpr> {
 /// Whether all rows of a partition are needed to know what it keeps, or what it makes.
 pub(super) fn needs_partition(expr: &Arc<dyn WindowExpr>) -> bool {
     let gathers = matches!(width(expr), Ok(Width::All));
-    gathers || Behind::of(expr) == Behind::Partition
+    gathers || Behind::of(expr) == Behind::Partition || aggregate(expr).is_some_and(grows)
+}
+
+/// Whether what an aggregate keeps grows with its rows: of those that are not known, it may.
+fn grows(aggregate: &AggregateFunctionExpr) -> bool {
+    const CONSTANT: [&str; 27] = [
+        "avg",
+        "bit_and",
+        "bit_or",
+        "bit_xor",
+        "bool_and",
+        "bool_or",
+        "corr",
+        "count",
+        "covar_pop",
+        "covar_samp",
+        "first_value",
+        "last_value",
+        "max",
+        "mean",
+        "min",
+        "regr_avgx",
+        "regr_avgy",
+        "regr_count",
+        "regr_intercept",
+        "regr_r2",
+        "regr_slope",
+        "stddev",
+        "stddev_pop",
+        "stddev_samp",
+        "sum",
+        "var",
+        "var_pop",
+    ];
+    aggregate.is_distinct() || !CONSTANT.contains(&aggregate.fun().name())
 }
 
 /// The most bytes that are computed for so many rows, of which these are some: what was seen of their values so far goes along.
@@ -96,7 +135,10 @@ impl Results {
                 Width::Largest => {
                     measure.largest += usize::try_from(values.into_iter().max().unwrap_or(0)).unwrap_or(usize::MAX)
                 }
-                Width::All => measure.largest += usize::try_from(all).unwrap_or(usize::MAX),
+                Width::All => {
+                    let each = usize::try_from(all).unwrap_or(usize::MAX);
+                    measure.gathered = each.saturating_mul(rows.num_rows()).saturating_add(measure.gathered);
+                }
                 _ => measure.together += usize::try_from(all).unwrap_or(usize::MAX),
             }
         }
@@ -109,13 +151,28 @@ impl Results {
 pub(super) struct Measure {
     fixed: usize,
     pub largest: usize,
+    /// What each has of all rows, for all of them.
+    gathered: usize,
     together: usize,
 }
 
 impl Measure {
-    /// Bytes of the results of so many rows.
+    /// Bytes of the results of so many rows, if each is as large as it can be.
     pub fn bytes(&self, rows: usize) -> usize {
-        rows.saturating_mul(self.fixed.saturating_add(self.largest)).saturating_add(self.together)
+        self.all(rows, 1)
+    }
+
+    /// The same, if few are: the largest is seldom that of all rows.
+    pub fn likely(&self, rows: usize) -> usize {
+        self.all(rows, 8)
+    }
+
+    fn all(&self, rows: usize, part: usize) -> usize {
+        let largest = rows.saturating_mul(self.largest) / part;
+        rows.saturating_mul(self.fixed)
+            .saturating_add(largest)
+            .saturating_add(self.gathered)
+            .saturating_add(self.together)
     }
 }
 
@@ -132,6 +189,13 @@ pub(super) enum Behind {
 
 impl Behind {
     pub fn of(expr: &Arc<dyn WindowExpr>) -> Self {
+        match function(expr) {
+            "lag" | "lead" => return shift(expr),
+            // They keep all rows until they have found theirs.
+            "nth_value" => return Self::Partition,
+            _ if ignores_nulls(expr) => return Self::Partition,
+            _ => {}
+        }
         let frame = expr.get_window_frame();
         let distance = |bound: &WindowFrameBound| match bound {
             WindowFrameBound::Preceding(distance) if !distance.is_null() => Some(distance.clone()),
@@ -139,7 +203,7 @@ impl Behind {
         };
         // A frame may end before the current row.
         let Some(distance) = distance(&frame.start_bound).or(distance(&frame.end_bound)) else {
-            return shift(expr);
+            return Self::Rows(0);
         };
         match frame.units {
             WindowFrameUnits::Rows => match distance.cast_to(&DataType::UInt64) {
@@ -152,6 +216,11 @@ impl Behind {
     }
 }
 
+/// Of a function that is no aggregate: it alone tells by its name.
+fn ignores_nulls(expr: &Arc<dyn WindowExpr>) -> bool {
+    standard(expr).is_some_and(|function| function.name().contains("IGNORE NULLS"))
+}
+
 /// How `lag` looks back.
 fn shift(expr: &Arc<dyn WindowExpr>) -> Behind {
     let sign = match function(expr) {
@@ -160,7 +229,7 @@ fn shift(expr: &Arc<dyn WindowExpr>) -> Behind {
         _ => return Behind::Rows(0),
     };
     let Some(function) = standard(expr) else { return Behind::Partition };
-    if function.name().contains("IGNORE NULLS") {
+    if ignores_nulls(expr) {
         return Behind::Partition;
     }
     let Some(shift) = function.args().get(1) else { return Behind::Rows(1) };

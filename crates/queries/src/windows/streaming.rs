@@ -11,9 +11,12 @@ use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, InputOrderMode, ReplaceChildrenOptions};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of results that are computed at once, as far as rows can be cut.
+const AT_ONCE: usize = 8 << 20;
 
 /// DataFusion's window over rows that come in order, with the memory of what it keeps.
 #[derive(Debug)]
@@ -76,10 +79,14 @@ impl Does for Reading {
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, task)?;
         let (schema, books) = (rows.schema(), self.books.clone());
-        let rows = rows.map(move |batch| {
-            let batch = batch?;
-            books.come(&batch)?;
-            Ok(batch)
+        let rows = rows.flat_map(move |batch| {
+            let cut = batch.and_then(|batch| books.cut(batch));
+            let books = books.clone();
+            let parts = match cut {
+                Ok(parts) => stream::iter(parts.into_iter().map(Ok)).left_stream(),
+                Err(error) => stream::iter([Err(error)]).right_stream(),
+            };
+            parts.map(move |part| part.and_then(|part| books.come(&part).map(|()| part)))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
@@ -146,6 +153,15 @@ impl Books {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows, so many at a time that what is computed for them stays small.
+    fn cut(&self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+        let mut kept = self.kept();
+        kept.largest = kept.largest.max(kept.results.measure(&batch)?.largest);
+        let rows = (AT_ONCE / kept.largest.max(1)).max(1);
+        let starts = (0..batch.num_rows()).step_by(rows);
+        Ok(starts.map(|start| batch.slice(start, rows.min(batch.num_rows() - start))).collect())
+    }
+
     fn come(&self, batch: &RecordBatch) -> Result<()> {
         match batch.num_rows() {
             0 => Ok(()),
@@ -163,13 +179,15 @@ impl Books {
 
 impl Kept {
     fn come(&mut self, batch: &RecordBatch) -> Result<()> {
+        let last = self.place(batch)?;
         let measure = self.results.measure(batch)?;
-        self.largest = self.largest.max(measure.largest);
+        if self.batches.back().is_none_or(|before| before.last.partition != last.partition) {
+            self.largest = measure.largest;
+        }
         // Rows are there twice while they are put together, and what is computed for each is there with them.
         let results = measure.bytes(batch.num_rows()).max(batch.num_rows().saturating_mul(self.largest));
         let bytes = bytes_of(batch).saturating_mul(2).saturating_add(results);
         self.come += batch.num_rows() as u64;
-        let last = self.place(batch)?;
         self.batches.push_back(Part { end: self.come, bytes, last });
         self.bytes = self.bytes.saturating_add(bytes);
         self.memory.try_resize(self.bytes)
@@ -211,6 +229,10 @@ impl Kept {
         let (Some(order), Some(before), Some(here)) = (&self.order_by, &before.order, &here.order) else {
             return false;
         };
+        // Nulls that came first have no distance to what is no null.
+        if before.is_null() || here.is_null() {
+            return before.is_null() != here.is_null();
+        }
         let edge = match order.options.descending {
             true => here.add(distance),
             false => here.sub(distance),
