@@ -3,7 +3,7 @@
 //! written is told these names.
 
 use super::Service;
-use crate::pipeline::Plan;
+use crate::pipeline::{Plan, PlannedNode};
 use crate::store::{AttemptRow, Claim, EventRow, StoreError};
 use flight_common::StepKind;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,10 +21,9 @@ pub(super) async fn former_names(service: &Service, claim: &Claim, plan: &Plan) 
         return Ok(FormerNames::new());
     }
     let permitted = Permitted::of(&store.names_of_loads(run).await?);
-    let free = permitted.free(plan);
-    match free.is_empty() {
+    match permitted.0.is_empty() {
         true => Ok(FormerNames::new()),
-        false => Ok(names(plan, &free, &store.attempts(run).await?)),
+        false => Ok(permitted.names(plan, &store.attempts(run).await?)),
     }
 }
 
@@ -49,44 +48,41 @@ impl Permitted {
         Self(now)
     }
 
-    /// The names that no step has any more, each with what its step is called since.
-    fn free(self, plan: &Plan) -> Vec<(String, String)> {
-        let there = ids(plan);
-        self.0.into_iter().filter(|(name, _)| !there.contains(name.as_str())).collect()
+    /// For each load the names under which it is known to have been let commit, and then those that no load has any more, and
+    /// of which it is not known whose they are.
+    fn names(&self, plan: &Plan, attempts: &[AttemptRow]) -> FormerNames {
+        let there: HashSet<&str> = loads(plan).map(|load| load.id.as_str()).collect();
+        let free = self.0.iter().filter(|(name, now)| !there.contains(name.as_str()) && !there.contains(now.as_str()));
+        let nobodys: Vec<&String> = free.map(|(name, _)| name).collect();
+        let before: Vec<HashMap<&str, &str>> = attempts.iter().map(steps).collect();
+        let named = loads(plan).map(|load| {
+            let id = &load.id;
+            // Also one that another load has by now: the line under it is of this one.
+            let own = self.0.iter().filter(|(name, now)| now == &id && name != &id).map(|(name, _)| name);
+            // A load that was there beside another one is not that one under another name.
+            let beside: Vec<_> =
+                before.iter().filter(|steps| steps.get(id.as_str()) == Some(&load.step.as_str())).collect();
+            let others = nobodys.iter().filter(|name| !beside.iter().any(|steps| steps.contains_key(name.as_str())));
+            (id.clone(), own.chain(others.copied()).cloned().collect::<Vec<String>>())
+        });
+        named.filter(|(_, names)| !names.is_empty()).collect()
     }
 }
 
-/// For each load its own names, and then those whose steps are not known by any other.
-fn names(plan: &Plan, free: &[(String, String)], attempts: &[AttemptRow]) -> FormerNames {
-    let there = ids(plan);
-    let before: Vec<HashSet<&str>> = attempts.iter().map(steps).collect();
-    let nobodys: Vec<&String> =
-        free.iter().filter(|(_, now)| !there.contains(now.as_str())).map(|(name, _)| name).collect();
-    let loads = plan.nodes.iter().filter(|node| node.kind == StepKind::Load).map(|node| &node.id);
-    let named = loads.map(|load| {
-        let own = free.iter().filter(|(_, now)| now == load).map(|(name, _)| name);
-        // A step that was there beside another one is not that one under another name.
-        let with_it: Vec<_> = before.iter().filter(|steps| steps.contains(load.as_str())).collect();
-        let others = nobodys.iter().filter(|name| !with_it.iter().any(|steps| steps.contains(name.as_str())));
-        (load.clone(), own.chain(others.copied()).cloned().collect::<Vec<String>>())
-    });
-    named.filter(|(_, names)| !names.is_empty()).collect()
+fn loads(plan: &Plan) -> impl Iterator<Item = &PlannedNode> {
+    plan.nodes.iter().filter(|node| node.kind == StepKind::Load)
 }
 
-fn ids(plan: &Plan) -> HashSet<&str> {
-    plan.nodes.iter().map(|node| node.id.as_str()).collect()
-}
-
-/// The steps of an attempt, as its report has them.
-fn steps(attempt: &AttemptRow) -> HashSet<&str> {
+/// The steps of an attempt, as its report has them, and what does each.
+fn steps(attempt: &AttemptRow) -> HashMap<&str, &str> {
     let steps = attempt.report.as_ref().and_then(|report| report["steps"].as_array());
-    steps.into_iter().flatten().filter_map(|step| step["id"].as_str()).collect()
+    steps.into_iter().flatten().filter_map(|step| Some((step["id"].as_str()?, step["step"].as_str()?))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{PlannedNode, RunRules};
+    use crate::pipeline::RunRules;
     use flight_common::Effects;
     use serde_json::{Value, json};
 
@@ -134,11 +130,13 @@ mod tests {
             state: "failed".to_owned(),
             started_at: 0,
             ended_at: None,
-            report: Some(json!({"steps": steps.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()})),
+            report: Some(
+                json!({"steps": steps.iter().map(|id| json!({"id": id, "step": "load-sql"})).collect::<Vec<_>>()}),
+            ),
         };
         let attempts: Vec<AttemptRow> = attempts.iter().map(attempt).collect();
         let plan = plan(loads);
-        let names = names(&plan, &Permitted::of(&events).free(&plan), &attempts);
+        let names = Permitted::of(&events).names(&plan, &attempts);
         let mut told: Vec<String> =
             names.into_iter().map(|(load, names)| format!("{load}: {}", names.join(" "))).collect();
         told.sort();
@@ -164,7 +162,7 @@ mod tests {
     #[test]
     fn steps_may_exchange_their_names() {
         let before = [permitted("a"), permitted("b"), renamed(json!({"a": "b", "b": "c"}))];
-        assert_eq!(former(&["b", "c"], &before, &[]), ["b: a"]);
+        assert_eq!(former(&["b", "c"], &before, &[]), ["b: a", "c: b"], "also one that is in use");
         let again = [&before[..], &[permitted("a")]].concat();
         assert_eq!(former(&["c", "d"], &again, &[]), ["c: b a", "d: a"]);
     }

@@ -91,25 +91,38 @@ fn by_reference(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Executio
         let lists = unnest.list_column_indices().iter().map(|list| list.index_in_input_schema);
         let kept: HashSet<usize> = lists.chain(unnest.struct_column_indices().iter().copied()).collect();
         let Some(input) = viewing(unnest.input(), &kept)? else { return Ok(None) };
-        return unnested(unnest, input).map(Some);
+        return unnested(unnest, input);
     }
     Ok(None)
 }
 
-/// What comes out of an `unnest` over views: columns that are repeated are as they come in.
-fn unnested(unnest: &UnnestExec, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+/// An `unnest` over views: columns that are repeated come out as they come in. Nothing if it gives others than are known.
+fn unnested(unnest: &UnnestExec, input: Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let (before, now, out) = (unnest.input().schema(), input.schema(), unnest.schema());
-    let repeated = |field: &FieldRef| {
-        let place = before.index_of(field.name()).ok()?;
-        (before.field(place).data_type() == field.data_type()).then(|| now.field(place).data_type().clone())
-    };
-    let fields = out.fields().iter().map(|field| match repeated(field) {
-        Some(data_type) => Arc::new(Field::clone(field).with_data_type(data_type)),
-        None => field.clone(),
-    });
-    let schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), out.metadata().clone()));
     let (lists, structs) = (unnest.list_column_indices().to_vec(), unnest.struct_column_indices().to_vec());
-    Ok(Arc::new(UnnestExec::new(input, lists, structs, schema, unnest.options().clone())?))
+    let mut given = out.fields().iter();
+    let mut fields: Vec<FieldRef> = Vec::new();
+    for (place, field) in before.fields().iter().enumerate() {
+        // Each column gives others in its place, or itself.
+        let others = match field.data_type() {
+            DataType::Struct(fields) if structs.contains(&place) => Some(fields.len()),
+            _ => {
+                Some(lists.iter().filter(|list| list.index_in_input_schema == place).count()).filter(|lists| *lists > 0)
+            }
+        };
+        match others {
+            Some(others) => fields.extend(given.by_ref().take(others).cloned()),
+            None => {
+                let Some(field) = given.next() else { return Ok(None) };
+                fields.push(Arc::new(Field::clone(field).with_data_type(now.field(place).data_type().clone())));
+            }
+        }
+    }
+    if fields.len() != out.fields().len() {
+        return Ok(None);
+    }
+    let schema = Arc::new(Schema::new_with_metadata(fields, out.metadata().clone()));
+    Ok(Some(Arc::new(UnnestExec::new(input, lists, structs, schema, unnest.options().clone())?)))
 }
 
 /// What is equal on both sides.
@@ -204,6 +217,10 @@ mod tests {
                 assert_eq!(number(&asked(&format!("SELECT count(*) FROM {on}"), hashes)).await, rows, "{on} {hashes}");
             }
         }
+        let namesakes = "SELECT sum(length(q) + p + length(u)) FROM
+            (SELECT n.x, a.x, unnest(a.l) FROM a JOIN (SELECT n AS x FROM t) n ON n.x = a.n) s(p, q, u)";
+        let plain = "SELECT sum(2 * (length(x) + n) + length(x) + 1) FROM a";
+        assert_eq!(number(&asked(namesakes, true)).await, number(&asked(plain, true)).await);
         let unnested = "SELECT sum(length(x) + length(u)) FROM (SELECT x, unnest(l) AS u FROM a)";
         assert_eq!(
             number(&asked(unnested, true)).await,

@@ -34,12 +34,20 @@ impl Engine {
     /// Plans a query that may have parameters, where there is the stack for it.
     async fn open_plan(&self, sql: &str) -> Result<Planned, Fault> {
         queries::check_text(sql)?;
-        // It has a deep stack, and looks through many runs. Who goes away leaves it to end by itself.
-        let seat = self.planning.clone().acquire_owned().await.map_err(Fault::internal)?;
         let (engine, sql, here) = (self.clone(), sql.to_owned(), Handle::current());
+        self.planning(move || here.block_on(engine.plan_here(&sql))).await
+    }
+
+    /// Works on a plan. That needs a deep stack, and looks through many runs: some do at a time. Who goes away leaves it to
+    /// end by itself, and its seat with it.
+    async fn planning<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let seat = self.planning.clone().acquire_owned().await.map_err(Fault::internal)?;
         queries::plan(move || {
             let _seat = seat;
-            here.block_on(engine.plan_here(&sql))
+            work()
         })
         .await
     }
@@ -84,7 +92,7 @@ impl Engine {
     /// A query as it is going to be computed. Only now the types of its columns are certain.
     async fn optimized(&self, statement: &Statement) -> Result<Planned, Fault> {
         let planned = self.plan(statement).await?;
-        queries::plan(move || {
+        self.planning(move || {
             let plan = planned.context.state().optimize(&planned.plan).map_err(queries::fault)?;
             queries::check_depth(&plan)?;
             Ok(Planned { plan, ..planned })
@@ -97,7 +105,8 @@ impl Engine {
         let planned = self.optimized(statement).await?;
         let columns = columns(&planned.plan);
         // What cannot be run is told now, and not when its rows are asked for.
-        planned.physical().await?;
+        let here = Handle::current();
+        self.planning(move || planned.physical(&here)).await?;
         Ok(outward_schema(&columns))
     }
 
@@ -117,7 +126,8 @@ impl Engine {
         let seat = self.seats.take(&caller.id)?;
         let planned = self.optimized(statement).await?;
         let schema = columns(&planned.plan);
-        let (plan, task) = planned.physical().await?;
+        let here = Handle::current();
+        let (plan, task) = self.planning(move || planned.physical(&here)).await?;
         let budget = self.space.budget().clone();
         let rows =
             queries::run(plan, task, Running { budget, limit: Some(LIMIT), patience: Some(PATIENCE), held: seat })?;
@@ -147,15 +157,11 @@ struct Planned {
 
 impl Planned {
     /// What is run, and with what.
-    async fn physical(self) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), Fault> {
-        let here = Handle::current();
-        queries::plan(move || {
-            self.fit()?;
-            let state = self.context.state();
-            let planned = state.query_planner().create_physical_plan(&self.plan, &state);
-            Ok((here.block_on(planned).map_err(queries::fault)?, state.task_ctx()))
-        })
-        .await
+    fn physical(self, here: &Handle) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), Fault> {
+        self.fit()?;
+        let state = self.context.state();
+        let planned = here.block_on(state.query_planner().create_physical_plan(&self.plan, &state));
+        Ok((planned.map_err(queries::fault)?, state.task_ctx()))
     }
 
     /// Fits the session to its memory, to the widest row of the query, and to its tables.
