@@ -220,7 +220,7 @@ async fn no_query_takes_the_orchestrator_along() {
         (format!("SELECT {}1", "1+".repeat(200_000)), "is the most"),
         (format!("SELECT {}1", "1+".repeat(1_000)), "levels deep"),
         (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "nests too deeply"),
-        (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "levels deep"),
+        (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "too many queries together"),
         (format!("SELECT {}1", "1,".repeat(5_000)), "more than 4000 columns"),
         (format!("SELECT 1 FROM sums.read GROUP BY CUBE ({})", vec!["n"; 16].join(", ")), "in 65536 ways"),
         (doubled(40), "is written out"),

@@ -6,6 +6,7 @@
 
 use super::bytes_of;
 use super::results::Results;
+use crate::errand;
 use crate::node::{Does, Node};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, concat, concat_batches};
@@ -153,7 +154,10 @@ impl Frame {
         }
         let mut columns = rows.columns().to_vec();
         for expression in &self.expressions {
-            let pieces = partitions.iter().map(|range| expression.evaluate(&rows.slice(range.start, range.len())));
+            let pieces = partitions.iter().map(|range| {
+                errand::wanted()?;
+                expression.evaluate(&rows.slice(range.start, range.len()))
+            });
             let pieces = pieces.collect::<Result<Vec<ArrayRef>>>()?;
             columns.push(concat(&pieces.iter().map(|piece| piece.as_ref()).collect::<Vec<_>>())?);
         }
