@@ -64,6 +64,8 @@ fn bytes_of(rows: &RecordBatch) -> usize {
 mod tests {
     use crate::testing::{MEMORY, number, refused, within};
     use flight_common::FaultKind;
+    use futures::TryStreamExt;
+    use std::sync::Arc;
 
     /// Over so many rows, within so much memory, which they do not fit in.
     const MANY: &str = "generate_series(1, 60000) AS s(v)";
@@ -126,6 +128,17 @@ mod tests {
         ] {
             let query = within(MEMORY, &format!("SELECT max(w) FROM (SELECT {window} AS w FROM t)"));
             assert_eq!(number(&query).await, longest, "{window}");
+        }
+    }
+    #[tokio::test]
+    async fn long_results_come_some_rows_at_a_time() {
+        let mut rows = within(MEMORY, "SELECT max(x) OVER (ORDER BY n) AS w FROM t WHERE n < 9000")
+            .start(Arc::default())
+            .await
+            .expect("a query");
+        // The first is the longest, and all have it.
+        while let Some(batch) = rows.try_next().await.expect("rows") {
+            assert!(batch.get_array_memory_size() < 32 << 20, "{}", batch.get_array_memory_size());
         }
     }
 }

@@ -104,8 +104,9 @@ struct Kept {
     partition_by: Vec<Arc<dyn PhysicalExpr>>,
     order_by: Option<PhysicalSortExpr>,
     batches: VecDeque<Part>,
-    /// The bytes of the largest result that there can be.
+    /// The bytes of the largest result that there can be, in this partition.
     largest: usize,
+    partition: Option<Vec<ScalarValue>>,
     bytes: usize,
     come: u64,
     gone: u64,
@@ -143,6 +144,7 @@ impl Books {
             order_by: first.and_then(|expr| expr.order_by().first().cloned()),
             batches: VecDeque::new(),
             largest: 0,
+            partition: None,
             bytes: 0,
             come: 0,
             gone: 0,
@@ -181,8 +183,9 @@ impl Kept {
     fn come(&mut self, batch: &RecordBatch) -> Result<()> {
         let last = self.place(batch)?;
         let measure = self.results.measure(batch)?;
-        if self.batches.back().is_none_or(|before| before.last.partition != last.partition) {
+        if self.partition.as_ref() != Some(&last.partition) {
             self.largest = measure.largest;
+            self.partition = Some(last.partition.clone());
         }
         // Rows are there twice while they are put together, and what is computed for each is there with them.
         let results = measure.bytes(batch.num_rows()).max(batch.num_rows().saturating_mul(self.largest));
