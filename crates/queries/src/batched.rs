@@ -37,7 +37,7 @@ impl PhysicalOptimizerRule for BatchByBytes {
                 false => apart(&node)?,
             };
             Ok(match apart {
-                Some(inner) => Transformed::yes(Node::plan(Batched { inner, properties: node.properties().clone() })),
+                Some(inner) => Transformed::yes(Node::giving(node.properties().clone(), inner, Batched)),
                 None => Transformed::no(node),
             })
         });
@@ -64,7 +64,7 @@ fn apart(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>
         // Of rows that come without end it sends on what it has.
         let endless = Boundedness::Unbounded { requires_infinite_memory: false };
         let properties = PlanProperties::clone(deal.input().properties()).with_boundedness(endless);
-        let input = Node::plan(Endless { inner: deal.input().clone(), properties: Arc::new(properties) });
+        let input = Node::giving(Arc::new(properties), deal.input().clone(), Endless);
         let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
         return node.clone().replace_children(vec![input], anew).map(Some);
     }
@@ -73,56 +73,36 @@ fn apart(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>
 
 /// Rows that are told to come without end.
 #[derive(Debug)]
-struct Endless {
-    inner: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
+struct Endless;
 
 impl Does for Endless {
     const NAME: &'static str = "Endless";
 
-    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.inner
-    }
-
-    fn on(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
-        Self { inner, properties: self.properties.clone() }
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.inner.execute(partition, task)
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        inner.execute(partition, task)
     }
 }
 
 /// Small batches put together.
 #[derive(Debug)]
-struct Batched {
-    inner: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
+struct Batched;
 
 impl Does for Batched {
     const NAME: &'static str = "Batched";
 
-    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.inner
-    }
-
-    fn on(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
-        Self { inner, properties: self.properties.clone() }
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let rows = task.session_config().batch_size();
-        let input = self.inner.execute(partition, task)?;
+        let input = inner.execute(partition, task)?;
         let schema = input.schema();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, put_together(input, rows))))
     }

@@ -28,7 +28,7 @@ impl PhysicalOptimizerRule for CountBuilt {
             let mut children: Vec<_> = node.children().into_iter().cloned().collect();
             match children.first_mut() {
                 Some(left) if keeps_left && left.schema().fields().is_empty() => {
-                    *left = Node::plan(Counted(left.clone()));
+                    *left = Node::over(left.clone(), Counted);
                     let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
                     node.replace_children(children, anew).map(Transformed::yes)
                 }
@@ -49,21 +49,18 @@ impl PhysicalOptimizerRule for CountBuilt {
 
 /// The rows of an input without columns, as one batch.
 #[derive(Debug)]
-struct Counted(Arc<dyn ExecutionPlan>);
+struct Counted;
 
 impl Does for Counted {
     const NAME: &'static str = "Counted";
 
-    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.0
-    }
-
-    fn on(&self, inner: Arc<dyn ExecutionPlan>) -> Self {
-        Self(inner)
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.0.execute(partition, task)?;
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = inner.execute(partition, task)?;
         let schema = input.schema();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream::once(count(input, schema)))))
     }

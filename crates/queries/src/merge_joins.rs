@@ -32,13 +32,13 @@ impl PhysicalOptimizerRule for Keeping {
         let kept = plan.transform_up(|node| {
             let join = node.downcast_ref::<SortMergeJoinExec>();
             Ok(match join.is_some_and(|join| join.filter().is_some()) {
-                true => Transformed::yes(Node::plan(Kept(node))),
+                true => Transformed::yes(Node::over(node, Kept)),
                 false => Transformed::no(node),
             })
         });
         let released = self.0.optimize(kept.data()?, config)?.transform_up(|node| {
             Ok(match node.downcast_ref::<Node<Kept>>() {
-                Some(kept) => Transformed::yes(kept.does().0.clone()),
+                Some(kept) => Transformed::yes(kept.inner().clone()),
                 None => Transformed::no(node),
             })
         });
@@ -56,20 +56,17 @@ impl PhysicalOptimizerRule for Keeping {
 
 /// A join that is kept as it is.
 #[derive(Debug)]
-struct Kept(Arc<dyn ExecutionPlan>);
+struct Kept;
 
 impl Does for Kept {
     const NAME: &'static str = "Kept";
 
-    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.0
-    }
-
-    fn on(&self, join: Arc<dyn ExecutionPlan>) -> Self {
-        Self(join)
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.0.execute(partition, task)
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        inner.execute(partition, task)
     }
 }

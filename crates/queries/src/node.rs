@@ -15,37 +15,41 @@ pub(crate) trait Does: fmt::Debug + Send + Sync + Sized + 'static {
     /// What it is called.
     const NAME: &'static str;
 
-    /// The node that it stands on.
-    fn inner(&self) -> &Arc<dyn ExecutionPlan>;
-
-    /// The same on another one.
-    fn on(&self, inner: Arc<dyn ExecutionPlan>) -> Self;
-
-    /// What is known of the rows that it gives: what is known of those that it reads, unless it says otherwise.
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.inner().properties()
-    }
-
-    /// Its rows.
+    /// The rows that it gives, over those of another node.
     ///
     /// # Errors
     /// Those of the other node, and its own.
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream>;
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream>;
 }
 
 /// A node that does so.
 #[derive(Debug)]
-pub(crate) struct Node<D>(D);
+pub(crate) struct Node<D> {
+    does: Arc<D>,
+    inner: Arc<dyn ExecutionPlan>,
+    /// What is known of its rows, if it is not what is known of the other node's.
+    known: Option<Arc<PlanProperties>>,
+}
 
 impl<D: Does> Node<D> {
-    /// A node of a plan.
-    pub fn plan(does: D) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self(does))
+    /// A node over another one, whose rows it gives.
+    pub fn over(inner: Arc<dyn ExecutionPlan>, does: D) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { does: Arc::new(does), inner, known: None })
     }
 
-    /// What it does.
-    pub fn does(&self) -> &D {
-        &self.0
+    /// A node over another one that gives rows of which so much is known.
+    pub fn giving(known: Arc<PlanProperties>, inner: Arc<dyn ExecutionPlan>, does: D) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { does: Arc::new(does), inner, known: Some(known) })
+    }
+
+    /// The other node.
+    pub fn inner(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.inner
     }
 }
 
@@ -61,11 +65,11 @@ impl<D: Does> ExecutionPlan for Node<D> {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.0.properties()
+        self.known.as_ref().unwrap_or_else(|| self.inner.properties())
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![self.0.inner()]
+        vec![&self.inner]
     }
 
     fn apply_expressions(
@@ -80,7 +84,8 @@ impl<D: Does> ExecutionPlan for Node<D> {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::plan(self.0.on(children.swap_remove(0))))
+        let inner = children.swap_remove(0);
+        Ok(Arc::new(Self { does: self.does.clone(), inner, known: self.known.clone() }))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -88,6 +93,6 @@ impl<D: Does> ExecutionPlan for Node<D> {
     }
 
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.0.execute(partition, task)
+        self.does.execute(&self.inner, partition, task)
     }
 }

@@ -25,6 +25,8 @@ mod source;
 mod spec;
 mod step;
 mod targets;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tree;
 mod values;
 mod when;

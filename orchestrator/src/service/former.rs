@@ -82,33 +82,8 @@ fn steps(attempt: &AttemptRow) -> HashMap<&str, &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::RunRules;
-    use flight_common::Effects;
+    use crate::pipeline::testing;
     use serde_json::{Value, json};
-
-    fn plan(loads: &[&str]) -> Plan {
-        let node = |id: &&str| PlannedNode {
-            id: (*id).to_owned(),
-            step: "load-sql".to_owned(),
-            version: "1".to_owned(),
-            kind: StepKind::Load,
-            effects: Effects::Commits,
-            params: Value::Null,
-            inputs: Vec::new(),
-            after: Vec::new(),
-            outputs: Vec::new(),
-            claimed: Vec::new(),
-            source: None,
-            datasets: Vec::new(),
-            when: None,
-            asks: Vec::new(),
-            left_out: false,
-            finally: false,
-            timeout: None,
-            checkpoint: false,
-        };
-        Plan { name: "p".to_owned(), rules: RunRules::default(), nodes: loads.iter().map(node).collect() }
-    }
 
     fn permitted(step: &str) -> (&'static str, Value) {
         ("committing", json!({ "step": step }))
@@ -135,7 +110,7 @@ mod tests {
             ),
         };
         let attempts: Vec<AttemptRow> = attempts.iter().map(attempt).collect();
-        let plan = plan(loads);
+        let plan = testing::plan(loads.iter().map(|id| testing::node(id, "load-sql", StepKind::Load)).collect());
         let names = Permitted::of(&events).names(&plan, &attempts);
         let mut told: Vec<String> =
             names.into_iter().map(|(load, names)| format!("{load}: {}", names.join(" "))).collect();

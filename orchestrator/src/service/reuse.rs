@@ -128,8 +128,7 @@ pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashM
 mod tests {
     use super::super::fingerprint::fingerprints;
     use super::*;
-    use crate::pipeline::Input;
-    use crate::pipeline::RunRules;
+    use crate::pipeline::{Input, testing};
     use arrow::datatypes::Schema;
     use serde_json::json;
     use std::sync::Arc;
@@ -137,27 +136,14 @@ mod tests {
     /// `read` → `clean` → two loads.
     fn plan(threshold: i64) -> Plan {
         let node = |id: &str, kind, inputs: &[usize], params| PlannedNode {
-            id: id.to_owned(),
-            step: id.to_owned(),
-            version: "1".to_owned(),
-            kind,
-            effects: Effects::None,
             params,
             inputs: inputs
                 .iter()
                 .map(|node| Input { name: "input".to_owned(), node: *node, output: "output".to_owned() })
                 .collect(),
-            after: Vec::new(),
             outputs: vec![("output".to_owned(), Arc::new(Schema::empty()))],
-            claimed: Vec::new(),
             source: (kind == StepKind::Extract).then(|| "a.csv 10 bytes".to_owned()),
-            datasets: Vec::new(),
-            when: None,
-            asks: Vec::new(),
-            left_out: false,
-            finally: false,
-            timeout: None,
-            checkpoint: false,
+            ..testing::node(id, id, kind)
         };
         let nodes = vec![
             node("read", StepKind::Extract, &[], json!({"a": 1, "b": 2})),
@@ -165,7 +151,7 @@ mod tests {
             node("first", StepKind::Load, &[1], json!({})),
             node("second", StepKind::Load, &[1], json!({ "threshold": threshold })),
         ];
-        Plan { name: "p".to_owned(), rules: RunRules::default(), nodes }
+        testing::plan(nodes)
     }
 
     fn past(plan: &Plan, kept: &[usize], committed: &[usize]) -> Past {

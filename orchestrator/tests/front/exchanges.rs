@@ -1,7 +1,8 @@
 //! Calls that belong to one exchange.
 
 use super::Door;
-use super::support::{House, Nothing, spec};
+use super::support::House;
+use super::support::steps::{Nothing, spec};
 use flight_common::client::StepClient;
 use flight_common::testing::{batch, slices};
 use flight_common::wire::{FrameStream, Gather, encode_stream};

@@ -42,7 +42,7 @@ impl PhysicalOptimizerRule for ByReference {
         plan.transform_up(|node| {
             Ok(match by_reference(&node)? {
                 Some(viewing) => {
-                    Transformed::yes(Node::plan(Written { viewing, properties: node.properties().clone() }))
+                    Transformed::yes(Node::giving(node.properties().clone(), viewing, Written(node.schema())))
                 }
                 None => Transformed::no(node),
             })

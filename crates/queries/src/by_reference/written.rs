@@ -7,8 +7,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
 use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,32 +16,21 @@ use std::sync::Arc;
 /// Bytes that are written out at a time; a row that is longer goes alone.
 const PIECE: u64 = 4 << 20;
 
-/// Rows written out: what an operator gives over views, in the types that it would give without.
+/// Rows written out: what an operator gives over views, in the types of this schema, that it would give without.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub viewing: Arc<dyn ExecutionPlan>,
-    /// As without views.
-    pub properties: Arc<PlanProperties>,
-}
+pub(super) struct Written(pub SchemaRef);
 
 impl Does for Written {
     const NAME: &'static str = "Written";
 
-    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.viewing
-    }
-
-    fn on(&self, viewing: Arc<dyn ExecutionPlan>) -> Self {
-        Self { viewing, properties: self.properties.clone() }
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let schema = self.properties.eq_properties.schema().clone();
-        let viewing = self.viewing.execute(partition, task)?;
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let schema = self.0.clone();
+        let viewing = inner.execute(partition, task)?;
         let written = {
             let schema = schema.clone();
             viewing.flat_map(move |batch| match batch {

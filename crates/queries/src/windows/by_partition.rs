@@ -7,7 +7,7 @@
 use super::bytes_of;
 use super::results::Results;
 use crate::errand;
-use crate::node::{Does, Node};
+use crate::node::Does;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, concat, concat_batches};
 use arrow::datatypes::SchemaRef;
@@ -29,29 +29,20 @@ const ENOUGH: usize = 1 << 20;
 
 /// A window over rows that come partition by partition, in the place of DataFusion's own, which it stands on.
 #[derive(Debug)]
-pub(super) struct WindowByPartition(Arc<dyn ExecutionPlan>);
-
-impl WindowByPartition {
-    pub fn plan(window: WindowAggExec) -> Arc<dyn ExecutionPlan> {
-        Node::plan(Self(Arc::new(window)))
-    }
-}
+pub(super) struct WindowByPartition;
 
 impl Does for WindowByPartition {
     const NAME: &'static str = "WindowByPartition";
 
-    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.0
-    }
-
-    fn on(&self, window: Arc<dyn ExecutionPlan>) -> Self {
-        Self(window)
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let memory = MemoryConsumer::new("rows of a window").register(task.memory_pool());
         let results = memory.new_empty();
-        let Some(window) = self.0.downcast_ref::<WindowAggExec>() else {
+        let Some(window) = inner.downcast_ref::<WindowAggExec>() else {
             return internal_err!("a window became something else");
         };
         let input = window.input().execute(partition, task.clone())?;

@@ -12,6 +12,7 @@ mod by_partition;
 mod results;
 mod streaming;
 
+use crate::node::Node;
 use arrow::array::RecordBatch;
 use by_partition::WindowByPartition;
 use datafusion::common::Result;
@@ -31,17 +32,17 @@ pub struct CountWindows;
 impl PhysicalOptimizerRule for CountWindows {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let counted = plan.transform_up(|node| {
-            if let Some(window) = node.downcast_ref::<WindowAggExec>() {
-                return Ok(Transformed::yes(WindowByPartition::plan(window.clone())));
+            if node.is::<WindowAggExec>() {
+                return Ok(Transformed::yes(Node::over(node, WindowByPartition)));
             }
             let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else { return Ok(Transformed::no(node)) };
             let in_order = matches!(window.input_order_mode, InputOrderMode::Sorted);
             if in_order && window.window_expr().iter().any(results::needs_partition) {
                 let expressions = window.window_expr().to_vec();
                 let window = WindowAggExec::try_new(expressions, window.input().clone(), true)?;
-                return Ok(Transformed::yes(WindowByPartition::plan(window)));
+                return Ok(Transformed::yes(Node::over(Arc::new(window), WindowByPartition)));
             }
-            Ok(Transformed::yes(StreamingWindow::plan(window.clone())))
+            Ok(Transformed::yes(Node::over(node, StreamingWindow)))
         });
         counted.data()
     }

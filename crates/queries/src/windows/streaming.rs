@@ -20,34 +20,25 @@ const AT_ONCE: usize = 8 << 20;
 
 /// DataFusion's window over rows that come in order, with the memory of what it keeps.
 #[derive(Debug)]
-pub(super) struct StreamingWindow(Arc<dyn ExecutionPlan>);
-
-impl StreamingWindow {
-    pub fn plan(window: BoundedWindowAggExec) -> Arc<dyn ExecutionPlan> {
-        Node::plan(Self(Arc::new(window)))
-    }
-}
+pub(super) struct StreamingWindow;
 
 impl Does for StreamingWindow {
     const NAME: &'static str = "StreamingWindow";
 
-    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.0
-    }
-
-    fn on(&self, window: Arc<dyn ExecutionPlan>) -> Self {
-        Self(window)
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let memory = MemoryConsumer::new("rows of a window").register(task.memory_pool());
-        let Some(window) = self.0.downcast_ref::<BoundedWindowAggExec>() else {
+        let Some(window) = inner.downcast_ref::<BoundedWindowAggExec>() else {
             return internal_err!("a window became something else");
         };
         let books = Books::new(window, memory)?;
-        let reading = Node::plan(Reading { input: window.input().clone(), books: books.clone() });
+        let reading = Node::over(window.input().clone(), Reading(books.clone()));
         let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
-        let computed = self.0.clone().replace_children(vec![reading], keep)?.execute(partition, task)?;
+        let computed = inner.clone().replace_children(vec![reading], keep)?.execute(partition, task)?;
         let schema = computed.schema();
         let computed = computed.map(move |batch| {
             let batch = batch?;
@@ -60,25 +51,19 @@ impl Does for StreamingWindow {
 
 /// What a window reads, written into its books.
 #[derive(Debug)]
-struct Reading {
-    input: Arc<dyn ExecutionPlan>,
-    books: Books,
-}
+struct Reading(Books);
 
 impl Does for Reading {
     const NAME: &'static str = "Reading";
 
-    fn inner(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.input
-    }
-
-    fn on(&self, input: Arc<dyn ExecutionPlan>) -> Self {
-        Self { input, books: self.books.clone() }
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = self.input.execute(partition, task)?;
-        let (schema, books) = (rows.schema(), self.books.clone());
+    fn execute(
+        &self,
+        inner: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let rows = inner.execute(partition, task)?;
+        let (schema, books) = (rows.schema(), self.0.clone());
         let rows = rows.flat_map(move |batch| {
             let cut = batch.and_then(|batch| books.cut(batch));
             let books = books.clone();
