@@ -2,12 +2,13 @@
 //!
 //! DataFusion has checked operators, and no setting that chooses them. So `+`, `-` and `*` of whole numbers and decimals,
 //! `/` of decimals and `-x` become functions here, as soon as their types are known: before constants are computed, so
-//! that those are checked as well. Numbers with a floating point become infinite, as they always do; times and intervals
-//! are checked by DataFusion.
+//! that those are checked as well. Numbers with a floating point become infinite, as they always do, and what is no number is
+//! the one NaN; times and intervals are checked by DataFusion.
 
 use crate::digits;
+use crate::nans::{one_nan, one_nan_of};
 use datafusion::arrow::array::{ArrayRef, Datum};
-use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, sub};
+use datafusion::arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
@@ -39,7 +40,7 @@ impl FunctionRewrite for CheckArithmetic {
             {
                 Ok(Transformed::yes(Checked::call(Some(op), vec![*left, *right])))
             }
-            Expr::Negative(inner) if is_exact(&inner.get_type(schema)?) => {
+            Expr::Negative(inner) if is_number(&inner.get_type(schema)?) => {
                 Ok(Transformed::yes(Checked::call(None, vec![*inner])))
             }
             other => Ok(Transformed::no(other)),
@@ -50,10 +51,19 @@ impl FunctionRewrite for CheckArithmetic {
 /// Whether DataFusion leaves it unchecked.
 fn wraps(op: Operator, left: &DataType, right: &DataType) -> bool {
     match op {
+        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo
+            if left.is_floating() && right.is_floating() =>
+        {
+            true
+        }
         Operator::Plus | Operator::Minus | Operator::Multiply => is_exact(left) && is_exact(right),
         Operator::Divide => left.is_decimal() && right.is_decimal(),
         _ => false,
     }
+}
+
+fn is_number(data_type: &DataType) -> bool {
+    is_exact(data_type) || data_type.is_floating()
 }
 
 fn is_exact(data_type: &DataType) -> bool {
@@ -79,9 +89,10 @@ impl Checked {
             Some(Operator::Plus) => add(left, right),
             Some(Operator::Minus) => sub(left, right),
             Some(Operator::Multiply) => mul(left, right),
+            Some(Operator::Modulo) => rem(left, right),
             _ => div(left, right),
         };
-        self.fitting(computed.and_then(|computed| digits::check(&computed).map(|()| computed)), left, right)
+        self.fitting(computed.and_then(|computed| digits::check(&computed).map(|()| one_nan(computed))), left, right)
     }
 
     /// The same, with words of its own for what does not fit.
@@ -116,6 +127,7 @@ impl ScalarUDFImpl for Checked {
             Some(Operator::Plus) => "checked_add",
             Some(Operator::Minus) => "checked_subtract",
             Some(Operator::Multiply) => "checked_multiply",
+            Some(Operator::Modulo) => "checked_remainder",
             Some(_) => "checked_divide",
             None => "checked_negate",
         }
@@ -144,9 +156,10 @@ impl ScalarUDFImpl for Checked {
         match args.args.as_slice() {
             [left, right] => apply(left, right, |left, right| self.computed(left, right)),
             [ColumnarValue::Array(values)] => {
-                Ok(ColumnarValue::Array(neg(values).map_err(|error| too_large(error, values.data_type()))?))
+                let negated = neg(values).map_err(|error| too_large(error, values.data_type()))?;
+                Ok(ColumnarValue::Array(one_nan(negated)))
             }
-            [ColumnarValue::Scalar(value)] => Ok(ColumnarValue::Scalar(value.arithmetic_negate()?)),
+            [ColumnarValue::Scalar(value)] => Ok(one_nan_of(ColumnarValue::Scalar(value.arithmetic_negate()?))),
             other => internal_err!("{} of {} arguments", self.name(), other.len()),
         }
     }

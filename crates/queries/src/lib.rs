@@ -6,8 +6,9 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears, where the widest row is of so many bytes ([`widest_row`]) |
-//! | [`session`] | a session in which the memory bounds all (`windows` and rows without columns, `counted`, among it), in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is the greatest (`extremes`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
+//! | [`session`] | a session in which the memory bounds all (`windows` and rows without columns, `counted`, among it), in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is one number, the greatest (`nans`, `extremes`), sets of groups are of expressions too (`grouping`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
 //! | [`alone`] | the same for an expression that stands alone |
+//! | [`statement`], [`expression`] | what a text says |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
 //! | [`check_statement`], [`check_plan`] | what DataFusion would pass over, or answer otherwise than SQL has it |
@@ -33,12 +34,14 @@ mod errand;
 mod extremes;
 mod faults;
 mod functions;
+mod grouping;
 mod join_keys;
 mod lengths;
 mod literals;
 mod measure;
 mod memory;
 mod merge_joins;
+mod nans;
 mod node;
 mod parser;
 mod plan;
@@ -46,6 +49,8 @@ mod run;
 mod session;
 mod shape;
 mod sizes;
+mod sorters;
+mod statement;
 mod sum;
 #[cfg(test)]
 mod testing;
@@ -62,8 +67,10 @@ pub use faults::{Refusal, fault, into_error, place_of, refusals};
 pub use literals::check_numbers;
 pub use measure::{check_depth, check_expression, check_text};
 pub use memory::WorkingMemory;
+pub use nans::of_one_nan;
 pub use plan::plan;
 pub use run::{Running, run};
 pub use session::{fitted, row_bytes, runtime, session, widest_row};
 pub use shape::{cut, shaped};
+pub use statement::{expression, statement};
 pub use words::{Words, in_words};

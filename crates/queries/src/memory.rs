@@ -4,7 +4,8 @@
 //!
 //! - *spill* what it holds (sorts, groups): a quarter is for whoever asks first, beyond that each gets an even share of
 //!   the half that they have together, so that none is refused before it holds anything that it could spill;
-//! - *merge fewer* spilled runs at a time: a merge takes all that it gets, so it gets an even share of the other half;
+//! - *merge fewer* spilled runs at a time: a merge takes all that it gets, so it gets an even share of the other half, or
+//!   what its sorter held before it: rows that were never spilled go from the one to the other, and have to;
 //! - *fail* (hash tables, one side of a nested loop, what a merge in memory compares): it gets what the budget of the
 //!   process has.
 //!
@@ -14,6 +15,7 @@
 //! (The step `join` knows beforehand what it needs, so nobody in it is refused: it has a memory of its own.)
 
 use crate::faults::{into_error, too_large};
+use crate::sorters::Sorters;
 use datafusion::common::{Result, resources_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use flight_common::{MemoryBudget, Reservation, Share};
@@ -46,6 +48,7 @@ struct State {
     has_to_do: Option<usize>,
     spillers: usize,
     merges: usize,
+    sorters: Sorters,
     by_spillers: usize,
     by_others: usize,
 }
@@ -63,6 +66,7 @@ impl WorkingMemory {
             has_to_do: None,
             spillers: 0,
             merges: 0,
+            sorters: Sorters::default(),
             by_spillers: 0,
             by_others: 0,
         })))
@@ -105,7 +109,8 @@ impl State {
             self.held.grow(short);
             return true;
         }
-        self.held.try_grow(short)
+        // What it has it keeps, also where others have taken more than there is.
+        short == 0 || self.held.try_grow(short)
     }
 
     /// Whether a consumer may hold so much more in a reservation. What a merge in memory compares comes in many small
@@ -116,7 +121,7 @@ impl State {
         match (consumer.can_spill(), is_merge(consumer)) {
             // Who holds nothing could spill nothing.
             (true, _) => holds == 0 || self.by_spillers + more <= most / 4 || holds + more <= share(self.spillers),
-            (false, true) => holds + more <= share(self.merges),
+            (false, true) => holds + more <= share(self.merges).max(self.sorters.held_before(consumer)),
             (false, false) => true,
         }
     }
@@ -125,11 +130,19 @@ impl State {
         if is_merge(consumer) { &mut self.merges } else { &mut self.spillers }
     }
 
-    fn take(&mut self, can_spill: bool, bytes: usize) {
-        match can_spill {
-            true => self.by_spillers += bytes,
-            false => self.by_others += bytes,
-        }
+    fn take(&mut self, consumer: &MemoryConsumer, bytes: usize) {
+        self.sorters.takes(consumer, bytes);
+        *self.by(consumer) += bytes;
+    }
+
+    fn give_back(&mut self, consumer: &MemoryConsumer, bytes: usize) {
+        self.sorters.gives_back(consumer, bytes);
+        let by = self.by(consumer);
+        *by = by.saturating_sub(bytes);
+    }
+
+    fn by(&mut self, consumer: &MemoryConsumer) -> &mut usize {
+        if consumer.can_spill() { &mut self.by_spillers } else { &mut self.by_others }
     }
 }
 
@@ -150,7 +163,12 @@ impl MemoryPool for WorkingMemory {
 
     fn register(&self, consumer: &MemoryConsumer) {
         if consumer.can_spill() || is_merge(consumer) {
-            *self.state().count(consumer) += 1;
+            let mut state = self.state();
+            *state.count(consumer) += 1;
+            match is_merge(consumer) {
+                true => state.sorters.merge_begins(consumer),
+                false => state.sorters.begins(consumer),
+            }
         }
     }
 
@@ -159,12 +177,13 @@ impl MemoryPool for WorkingMemory {
             let mut state = self.state();
             let count = state.count(consumer);
             *count = count.saturating_sub(1);
+            state.sorters.ends(consumer);
         }
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         let mut state = self.state();
-        state.take(reservation.consumer().can_spill(), additional);
+        state.take(reservation.consumer(), additional);
         // What was not asked for is at least in the books.
         let short = state.used().saturating_sub(state.held.bytes());
         state.held.grow(short);
@@ -172,10 +191,7 @@ impl MemoryPool for WorkingMemory {
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         let mut state = self.state();
-        match reservation.consumer().can_spill() {
-            true => state.by_spillers = state.by_spillers.saturating_sub(shrink),
-            false => state.by_others = state.by_others.saturating_sub(shrink),
-        }
+        state.give_back(reservation.consumer(), shrink);
         let needed = state.used().max(state.kept_back);
         let spare = state.held.bytes().saturating_sub(needed);
         state.held.shrink(spare);
@@ -194,7 +210,7 @@ impl MemoryPool for WorkingMemory {
                 "{name} holds {size} bytes and wants {additional} more; the whole query holds {used}"
             ));
         }
-        state.take(consumer.can_spill(), additional);
+        state.take(consumer, additional);
         Ok(())
     }
 
@@ -248,6 +264,32 @@ mod tests {
     }
 
     #[test]
+    fn a_merge_takes_over_what_its_sorter_held() {
+        let budget = MemoryBudget::new(64 << 20);
+        let pool: Arc<dyn MemoryPool> = Arc::new(WorkingMemory::new(&budget));
+        let sorts: Vec<[MemoryReservation; 2]> = (0..8)
+            .map(|n| {
+                let sorter = consumer(&pool, &format!("ExternalSorter[{n}]"), true);
+                [sorter, consumer(&pool, &format!("ExternalSorterMerge[{n}]"), false)]
+            })
+            .collect();
+        // One that came first has more than an even share, which is 3 MiB: rows of the others come when it is through.
+        let [sorter, merge] = &sorts[0];
+        sorter.try_grow(12 << 20).expect("a quarter is for whoever asks first");
+        let run = sorter.split(12 << 20);
+        for _ in 0..12 {
+            run.shrink(1 << 20);
+            merge.try_grow(1 << 20).expect("its sorter had it");
+        }
+        assert!(merge.try_grow(1 << 20).is_err(), "more than its sorter had");
+        let [_, other] = &sorts[1];
+        other.try_grow(3 << 20).expect("its share");
+        assert!(other.try_grow(1 << 20).is_err(), "its sorter had nothing");
+        drop((run, sorts));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
     fn a_little_can_be_had_while_others_hold_all() {
         let budget = MemoryBudget::new(8 << 20);
         let others = budget.try_reserve(8 << 20);
@@ -286,5 +328,18 @@ mod tests {
         assert_eq!(budget.used(), 4 << 20);
         drop(sort);
         assert_eq!(budget.used(), 4 << 20);
+    }
+
+    #[test]
+    fn what_is_held_stays_its_own_while_others_take_more_than_there_is() {
+        let budget = MemoryBudget::new(8 << 20);
+        let memory = WorkingMemory::new(&budget);
+        memory.keep_back();
+        let mut others = budget.reservation();
+        others.grow(8 << 20);
+        let pool: Arc<dyn MemoryPool> = Arc::new(memory);
+        let sort = consumer(&pool, "sort", true);
+        sort.try_grow(2 << 20).expect("it is held already");
+        assert!(consumer(&pool, "table", false).try_grow(3 << 20).is_err(), "more than that");
     }
 }

@@ -8,11 +8,13 @@ use crate::counted::CountBuilt;
 use crate::disk::Disk;
 use crate::extremes::order_extremes;
 use crate::functions::{Measure, hold_to_measure, widest};
+use crate::grouping::SetsOfColumns;
 use crate::join_keys::FloatKeys;
 use crate::lengths::LengthsCompare;
 use crate::literals::ExactLiterals;
 use crate::memory::WorkingMemory;
 use crate::merge_joins;
+use crate::nans::ComputedNans;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
@@ -79,6 +81,7 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         .with_config(config)
         .with_runtime_env(runtime)
         .with_analyzer_rule(Arc::new(Rewrites))
+        .with_analyzer_rule(Arc::new(ComputedNans))
         .with_optimizer_rule(Arc::new(FloatKeys))
         .with_optimizer_rule(Arc::new(BothZeros))
         .with_physical_optimizer_rules(physical_rules())
@@ -89,7 +92,9 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         // What they make is not held to a measure.
         .with_higher_order_functions(Vec::new())
         .with_type_planner(Arc::new(InMicroseconds));
-    builder.analyzer().get_or_insert_default().add_function_rewrite(Arc::new(ExactLiterals));
+    let exact = ApplyFunctionRewrites::new(vec![Arc::new(ExactLiterals)]);
+    let first: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(SetsOfColumns), Arc::new(exact)];
+    builder.analyzer().get_or_insert_default().rules.splice(0..0, first);
     if let Some(scalar) = builder.scalar_functions() {
         count_microseconds(scalar);
         truncate_any_year(scalar);
@@ -123,7 +128,7 @@ pub(crate) fn meanings() -> Vec<Rewrite> {
     ]
 }
 
-/// What expressions become once their types are known. (DataFusion has a list of such rewrites too, which comes before.)
+/// What expressions become once their types are known.
 #[derive(Debug)]
 struct Rewrites;
 

@@ -1,6 +1,7 @@
 //! Rows cut to what a query's memory bears.
 
 use crate::faults::into_error;
+use crate::nans::of_one_nan;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -18,15 +19,16 @@ const LEAST_BATCH_BYTES: usize = 1 << 10;
 /// Fewer rows are not worth a batch of their own.
 const FEWEST: usize = 64;
 
-/// Batches that are small beside the memory, each of which holds its own rows alone.
+/// Batches that are small beside the memory, each of which holds its own rows alone, with one NaN for all.
 pub fn shaped(input: BatchStream, memory: usize) -> BatchStream {
     let target = (memory / BATCH_SHARE).clamp(LEAST_BATCH_BYTES, MOST_BATCH_BYTES);
     let schema = input.schema();
     let parts = input.map(move |batch| {
         let parts =
             batch.map(|batch| split(batch, target).into_iter().filter(|part| part.num_rows() > 0).map(own_rows));
+        let plain = |part: std::result::Result<_, Fault>| of_one_nan(part?).map_err(Fault::internal);
         match parts {
-            Ok(parts) => parts.collect(),
+            Ok(parts) => parts.map(plain).collect(),
             Err(fault) => vec![Err(fault)],
         }
     });

@@ -47,7 +47,8 @@ impl Condition {
         queries::check_numbers(text).map_err(of_where)?;
         let state = state();
         let all = DFSchema::try_from(columns.as_ref().clone()).map_err(of_plan)?;
-        let expression = state.create_logical_expr(text, &all).map_err(of_plan)?;
+        let said = queries::expression(&state, text).map_err(of_plan)?;
+        let expression = state.create_logical_expr_from_sql_expr(said, &all).map_err(of_plan)?;
         check_depth(&expression)?;
         check_kinds(&expression)?;
         check_placeholders(&expression)?;
@@ -86,7 +87,8 @@ impl Condition {
     }
 
     fn computed(&self, rows: &RecordBatch) -> datafusion::common::Result<BooleanArray> {
-        let holds = self.expression.evaluate(rows).and_then(|value| value.into_array(rows.num_rows()))?;
+        let rows = queries::of_one_nan(rows.clone())?;
+        let holds = self.expression.evaluate(&rows).and_then(|value| value.into_array(rows.num_rows()))?;
         let holds = holds.as_boolean();
         // A row for which it is not known whether the condition holds is left out.
         Ok(match holds.nulls() {

@@ -2,7 +2,6 @@
 
 use crate::faults;
 use datafusion::common::TableReference;
-use datafusion::config::Dialect;
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -18,7 +17,7 @@ const TABLE_FUNCTIONS: [&str; 2] = ["generate_series", "range"];
 /// [`flight_common::FaultKind::BadParams`] for what is no query, or too much of one.
 pub fn parse(state: &SessionState, query: &str) -> Result<Statement, Fault> {
     queries::check_text(query).map_err(faults::of_query)?;
-    let statement = state.sql_to_statement(query, &Dialect::Generic).map_err(|error| faults::of_plan(&error, query))?;
+    let statement = queries::statement(state, query).map_err(|error| faults::of_plan(&error, query))?;
     match &statement {
         Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
             queries::check_statement(state, inner).map_err(faults::refused)?;

@@ -15,6 +15,7 @@ mod beforehand;
 mod joined;
 
 use crate::errand;
+use crate::nans::one_nan_of;
 use datafusion::arrow::array::Array;
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
@@ -120,7 +121,7 @@ impl Measured {
     fn call(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         errand::wanted()?;
         let (given, rows) = (args.args.clone(), args.number_rows);
-        let value = self.inner.invoke_with_args(args)?;
+        let value = one_nan_of(self.inner.invoke_with_args(args)?);
         errand::made(self.name(), &value, &given, rows)?;
         Ok(value)
     }

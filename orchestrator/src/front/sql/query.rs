@@ -61,9 +61,7 @@ impl Engine {
         let session = queries::session(config, queries::runtime(&memory, &self.space)?);
         let context = SessionContext::new_with_state(session.build());
         let state = context.state();
-        // The one of the step `sql`.
-        let dialect = datafusion::config::Dialect::Generic;
-        let mut statement = state.sql_to_statement(&numbered(sql)?, &dialect).map_err(queries::fault)?;
+        let mut statement = queries::statement(&state, &numbered(sql)?).map_err(queries::fault)?;
         reading::check_statement(&state, &mut statement)?;
         let (mut row_bytes, mut bytes) = (0, 0);
         let mut all = false;
