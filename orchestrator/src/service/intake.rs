@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSES: [u64; 4] = [200, 500, 1000, 2000];
 
-/// The priority of a run that was asked for with this one: with 0 it is as the pipeline says.
-fn ruled(asked: i64, rules: &RunRules) -> i64 {
-    if asked == 0 { rules.priority.unwrap_or(0) } else { asked }
+/// The priority of a run: the one that was asked for, else as the pipeline says.
+fn ruled(asked: Option<i64>, rules: &RunRules) -> i64 {
+    asked.or(rules.priority).unwrap_or(0)
 }
 
 impl Service {

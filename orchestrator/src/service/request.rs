@@ -26,8 +26,8 @@ pub struct Submission {
     pub sets: Vec<String>,
     /// Values of the pipeline's parameters.
     pub params: BTreeMap<String, Value>,
-    /// Greater goes first; with 0 it is as the pipeline says.
-    pub priority: i64,
+    /// Greater goes first; as the pipeline says if none is named.
+    pub priority: Option<i64>,
     /// Runs of its pipeline at a time; as the operator has set it if that is not said.
     pub concurrency: Option<i64>,
     /// Runs of its schedule, or of its backfill, at a time.
@@ -67,9 +67,9 @@ pub struct RunRequest {
     /// Changes of steps' parameters: `step.param=value`.
     #[serde(default)]
     pub set: Vec<String>,
-    /// Greater goes first.
+    /// Greater goes first; as the pipeline says if none is named.
     #[serde(default)]
-    pub priority: i64,
+    pub priority: Option<i64>,
     /// Runs of this pipeline at a time, as far as this run has a say.
     #[serde(default)]
     pub concurrency: Option<i64>,
@@ -79,8 +79,8 @@ impl RunRequest {
     /// Refuses numbers and names that no run has.
     pub(super) fn check(&self) -> Result<(), Refused> {
         let most = pipeline::MOST_RULED;
-        if !(-most..=most).contains(&self.priority) {
-            return Err(out_of_range("priority", self.priority, -most));
+        if let Some(priority) = self.priority.filter(|priority| !(-most..=most).contains(priority)) {
+            return Err(out_of_range("priority", priority, -most));
         }
         if let Some(concurrency) = self.concurrency.filter(|concurrency| !(1..=most).contains(concurrency)) {
             return Err(out_of_range("concurrency", concurrency, 1));

@@ -46,8 +46,15 @@ async fn a_pipeline_says_how_its_runs_are_run() {
     let run = replica.submit(&body).await;
     let row = replica.until(&run, RunState::Failed).await;
     assert_eq!((row.attempt, row.priority), (2, 7), "{row:?}");
-    let more = Submission { pipeline: Some("test".to_owned()), body, priority: 9, ..Submission::default() };
-    assert_eq!(replica.service.submit(more).await.expect("a good pipeline").run.priority, 9);
+    for asked in [9, 0, -1] {
+        let more = Submission {
+            pipeline: Some("test".to_owned()),
+            body: body.clone(),
+            priority: Some(asked),
+            ..Submission::default()
+        };
+        assert_eq!(replica.service.submit(more).await.expect("a good pipeline").run.priority, asked);
+    }
     let slow = format!("timeout: 50ms{}", CHAIN.replace("rows: 100000", "rows: 100000, stall_after: 1000"));
     let run = replica.submit(&format!("retry: {{attempts: 1}}\n{slow}")).await;
     let row = replica.until(&run, RunState::Failed).await;

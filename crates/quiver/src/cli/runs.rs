@@ -38,9 +38,9 @@ pub enum RunsCommand {
         /// Give a parameter of the pipeline its value: `day=2024-02-29`. May be given several times.
         #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
         params: Vec<(String, String)>,
-        /// Greater goes first.
-        #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "N")]
-        priority: i64,
+        /// Greater goes first [default: as the pipeline says, else 0]
+        #[arg(long, allow_negative_numbers = true, value_name = "N")]
+        priority: Option<i64>,
         /// Two requests with the same key make one run.
         #[arg(long, value_name = "KEY")]
         idempotency_key: Option<String>,
