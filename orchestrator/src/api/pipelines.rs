@@ -95,7 +95,8 @@ fn yes() -> bool {
 /// Stores a text under a name: a new version, unless the newest is the same.
 ///
 /// With `If-Match: "HASH"` only if that is still the newest version, and with `If-Match: *` if there is one; with
-/// `If-None-Match: *` only if there is no such pipeline yet.
+/// `If-None-Match: *` only if there is no such pipeline yet. What comes with its runs may be missing: values of parameters, and
+/// the files of a `for_each`.
 #[utoipa::path(put, path = "/pipelines/{name}", tag = "pipelines",
     params(
         ("name" = String, Path), Store,
@@ -119,7 +120,7 @@ async fn put(
 ) -> Result<Response, ApiError> {
     fit(&name, "pipeline")?;
     if how.check {
-        api.service().check_unfilled(&name, &body).await?;
+        api.service().check_to_keep(&name, &body).await?;
         api.service().check_schedules(&name, &body).await.map_err(|error| {
             ApiError::from(error)
                 .help("let the schedule run a fixed version, or store this unchecked and then change the schedule")

@@ -37,7 +37,9 @@ pub use graph::{Graph, Node};
 pub use group::Group;
 pub use hooks::{Hook, HookRules};
 pub use params::{Arguments, ParamKind, ParamSpec};
-pub use plan::{Plan, PlannedNode, check, check_arguments, check_changes, check_finally, check_unfilled};
+pub use plan::{
+    Plan, PlannedNode, check, check_arguments, check_changes, check_finally, check_to_keep, check_unfilled,
+};
 pub use problem::{Problem, Problems};
 pub use read::LARGEST;
 pub use rules::{MOST_RULED, RetryRules, RunRules};

@@ -95,13 +95,20 @@ pub async fn check_finally(source: &Source, arguments: &Arguments, steps: &dyn P
     }
 }
 
-/// Checks a pipeline that is to be kept, not run: a parameter may still lack its value, and then the steps that use it
-/// are not planned.
+/// Checks a pipeline apart from its runs: a parameter may lack its value, and then the steps that use it are not planned.
 ///
 /// # Errors
 /// All that is wrong, in the order of the text.
 pub async fn check_unfilled(source: &Source, steps: &dyn Planner) -> Result<(), Problems> {
     checked(source, &Arguments::default(), Missing::Awaited, steps).await.map(drop)
+}
+
+/// As [`check_unfilled`], for a pipeline that is to be kept: the files that its steps are repeated for may come later, too.
+///
+/// # Errors
+/// All that is wrong, in the order of the text.
+pub async fn check_to_keep(source: &Source, steps: &dyn Planner) -> Result<(), Problems> {
+    checked(source, &Arguments::default(), Missing::AwaitedWithFiles, steps).await.map(drop)
 }
 
 /// Checks what a run gives its pipeline, and nothing else: whether there are such parameters, and steps to change, and
@@ -123,7 +130,7 @@ pub fn check_arguments(source: &Source, arguments: &Arguments) -> Result<(), Pro
 /// # Errors
 /// All that is wrong with the changes.
 pub async fn check_changes(source: &Source, arguments: &Arguments, steps: &dyn Planner) -> Result<(), Problems> {
-    let found = async |arguments: &Arguments| match graph(source, arguments, Missing::Awaited, steps).await {
+    let found = async |arguments: &Arguments| match graph(source, arguments, Missing::AwaitedWithFiles, steps).await {
         Ok((_, problems)) | Err(problems) => problems,
     };
     let unchanged = Arguments { sets: Vec::new(), ..arguments.clone() };
@@ -182,7 +189,7 @@ fn looked_up(spec: &Spec, missing: Missing, steps: &dyn Planner, problems: &mut 
     let files = spec.groups.iter().map(|group| {
         let (pattern, span) = group.pattern().filter(|_| !group.unfilled)?;
         match steps.files(pattern) {
-            Ok(files) if files.is_empty() && missing == Missing::Awaited => None,
+            Ok(files) if files.is_empty() && missing == Missing::AwaitedWithFiles => None,
             Ok(files) => Some(files),
             Err(fault) => {
                 problems.push(from_fault(&fault, span));

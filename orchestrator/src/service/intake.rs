@@ -164,12 +164,20 @@ impl Service {
         pipeline::check(&Source::new(name, body), arguments, self.0.runner.planner()).await
     }
 
-    /// Checks a pipeline that is to be kept, not run: parameters may still lack a value.
+    /// Checks a pipeline apart from its runs: parameters may lack a value.
     ///
     /// # Errors
     /// All that is wrong with it.
     pub async fn check_unfilled(&self, name: &str, body: &str) -> Result<(), Problems> {
         pipeline::check_unfilled(&Source::new(name, body), self.0.runner.planner()).await
+    }
+
+    /// As [`Service::check_unfilled`], for a pipeline that is to be kept: files that steps are repeated for may come later.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub async fn check_to_keep(&self, name: &str, body: &str) -> Result<(), Problems> {
+        pipeline::check_to_keep(&Source::new(name, body), self.0.runner.planner()).await
     }
 
     /// As [`Service::check`], again and again for a few seconds while nothing is wrong that may not pass: a step's server

@@ -120,6 +120,10 @@ async fn pipelines_have_versions_and_nobody_overwrites_unseen() {
     let verdict = running.yaml(Method::POST, "/api/v1/validate", BAD).await.json::<Value>().await.expect("JSON");
     assert_eq!((&verdict["valid"], verdict["errors"].as_array().map(Vec::len)), (&json!(false), Some(2)));
     problem(running.yaml(Method::PUT, "/api/v1/pipelines/bad", BAD).await, StatusCode::UNPROCESSABLE_ENTITY).await;
+    let awaits = "steps:\n  - {id: read, for_each: {files: 'nope/*.csv'}, service: numbers, params: {rows: 1}}\n";
+    let verdict = running.yaml(Method::POST, "/api/v1/validate", awaits).await.json::<Value>().await.expect("JSON");
+    assert_eq!(verdict["errors"][0]["code"], "empty-for-each", "{verdict}");
+    assert!(running.yaml(Method::PUT, "/api/v1/pipelines/awaits", awaits).await.status().is_success());
     problem(running.yaml(Method::PUT, "/api/v1/pipelines/a%2Fb", GOOD).await, StatusCode::BAD_REQUEST).await;
     let delete =
         |tag: HeaderValue| running.request(Method::DELETE, "/api/v1/pipelines/sums").header("if-match", tag).send();

@@ -164,6 +164,13 @@ async fn files_that_match_are_the_items() {
     assert_eq!((one.code, one.line, one.column), ("empty-for-each", 3, 23), "{none}");
     let plan = with_files(&[], &FILES.replace("as: file", "as: file, allow_empty: true")).await.expect("good");
     assert_eq!(plan.nodes.len(), 0);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (steps, source) = (planner_at(folder.path()), Source::new("test.yaml", FILES));
+    pipeline::check_to_keep(&source, &steps).await.expect("they may come before it runs");
+    let none = pipeline::check_unfilled(&source, &steps).await.expect_err("nothing to do");
+    assert_eq!(none.iter().map(|one| one.code).collect::<Vec<_>>(), ["empty-for-each"], "{none}");
+    let awaited = format!("params: {{folder: {{type: string}}}}\n{}", FILES.replace("in/*", "{{ folder }}/*"));
+    pipeline::check_unfilled(&Source::new("test.yaml", awaited), &steps).await.expect("its value may come later");
     let problems = with_files(&["in/a.csv"], &FILES.replace("in/*", "../*")).await.expect_err("outside");
     assert_eq!(problems.iter().next().map(|one| one.code), Some("denied"), "{problems}");
 }

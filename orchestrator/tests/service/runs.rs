@@ -34,7 +34,7 @@ async fn a_run_keeps_what_it_was_given_and_runs_with_it() {
     assert_eq!((row.params["rows"].as_str(), house.sum()), (Some("1000"), Some(999 * 500)));
     replica.service.submit(submission("1001")).await.expect_err("another request with the same key");
     replica.service.submit(Submission { params: [].into(), ..submission("1") }).await.expect_err("a value is missing");
-    replica.service.check_unfilled("test", &body).await.expect("good to keep");
+    replica.service.check_to_keep("test", &body).await.expect("good to keep");
 }
 
 #[tokio::test(flavor = "multi_thread")]

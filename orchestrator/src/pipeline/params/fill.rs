@@ -25,6 +25,8 @@ pub(in super::super) enum Missing {
     Refused,
     /// It may come later: the steps that need it are not planned.
     Awaited,
+    /// So may the files that steps are repeated for.
+    AwaitedWithFiles,
 }
 
 /// The values of a pipeline's parameters, by name; nothing for one that has none that can be used, which was told or may
