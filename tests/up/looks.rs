@@ -24,6 +24,9 @@ fn who_only_looks_makes_no_store() {
         assert!(store["found"].as_str().is_some_and(|found| found.contains("none yet")), "{words:?}: {store}");
     }
     assert_eq!(house.outputs(), [""; 0]);
+    let store = diagnosed(&house, &["--store", "sqlite://none/new.db"], "store", &[]);
+    assert_eq!((&store["ok"], &store["found"]), (&false.into(), &"there is no folder none for the store".into()));
+    assert!(store["help"].as_str().is_some_and(|help| help.contains("make it")), "{store}");
 }
 
 #[test]

@@ -164,6 +164,7 @@ impl From<StoreError> for ApiError {
             }
             StoreError::NotFound(_)
             | StoreError::Unaddressed(_)
+            | StoreError::NoFolder(_)
             | StoreError::OtherVersion(_)
             | StoreError::Corrupt(_) => Fault::from(error).into(),
         }

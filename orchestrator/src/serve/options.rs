@@ -2,13 +2,12 @@
 
 use crate::mesh::Secrets;
 use crate::service::{HookSettings, LineageSettings, RetryPolicy, Settings};
-use crate::store::Limits;
+use crate::store::{Limits, file_of};
 use crate::tls::Tls;
 use bytesize::ByteSize;
 use clap::Args;
 use flight_common::arguments::{address, age, count, deadline, duration};
 use flight_common::{DataRoot, Fault};
-use sqlx::sqlite::SqliteConnectOptions;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -219,7 +218,7 @@ impl ServeOptions {
         }
         let connections = std::env::var_os(CONNECTIONS_DIR).map(PathBuf::from);
         let named = [
-            ("--store", self.store.as_deref().and_then(store_file)),
+            ("--store", self.store.as_deref().and_then(file_of)),
             ("--tls-key", self.tls_key.clone()),
             ("--secrets-dir", self.secrets_dir.clone()),
             ("--openlineage-api-key-file", self.lineage.openlineage_api_key_file.clone()),
@@ -250,13 +249,6 @@ impl ServeOptions {
 
 /// The variable with the folder of connections to databases, which steps read.
 const CONNECTIONS_DIR: &str = "QUIVER_CONNECTIONS_DIR";
-
-/// The file of a store, if it is one.
-fn store_file(url: &str) -> Option<PathBuf> {
-    let options = url.parse::<SqliteConnectOptions>().ok().filter(|_| url.starts_with("sqlite:"))?;
-    // One in memory has a name that no file has.
-    Some(options.get_filename().to_owned()).filter(|_| !url.contains(":memory:") && !url.contains("mode=memory"))
-}
 
 /// Where a file is that may not be there yet: folders that are links are taken for what they lead to.
 fn resolved(path: &Path) -> PathBuf {

@@ -3,6 +3,8 @@
 use super::StoreError;
 use super::read::RUN;
 use flight_common::passwords;
+use sqlx::sqlite::SqliteConnectOptions;
+use std::path::PathBuf;
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,5 +137,25 @@ impl Dialect {
             (_, Some((_, after))) => before + after,
             (_, None) => before + part,
         })
+    }
+}
+
+/// The file of the store at this address, if it is one.
+pub fn file_of(url: &str) -> Option<PathBuf> {
+    let options = url.parse::<SqliteConnectOptions>().ok().filter(|_| url.starts_with("sqlite:"))?;
+    // One in memory has a name that no file has.
+    Some(options.get_filename().to_owned()).filter(|_| !url.contains(":memory:") && !url.contains("mode=memory"))
+}
+
+/// Refuses the address of a file whose folder is not there: nobody makes that.
+///
+/// # Errors
+/// [`StoreError::NoFolder`].
+pub fn check_folder(url: &str) -> Result<(), StoreError> {
+    let file = file_of(url).unwrap_or_default();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder.filter(|folder| folder.try_exists().is_ok_and(|there| !there)) {
+        Some(folder) => Err(StoreError::NoFolder(folder.display().to_string())),
+        None => Ok(()),
     }
 }

@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The address is that of no store.
     #[error("--store {0} is no address of a store")]
     Unaddressed(String),
+    /// It would be a file in a folder that is not there.
+    #[error("there is no folder {0} for the store")]
+    NoFolder(String),
     /// Its tables are not those of this version.
     #[error("the store was made by another version of Quiver: {0}")]
     OtherVersion(String),
@@ -93,8 +96,9 @@ impl From<StoreError> for Fault {
             StoreError::Unaddressed(_) => {
                 Self::bad_params(message).help("write sqlite:///data/quiver.db or postgres://user@host/quiver")
             }
+            StoreError::NoFolder(_) => Self::not_found(message).help("make it, or name another place by --store"),
             StoreError::Unavailable(_) => Self::upstream(message)
-                .help("does its server run, may this user write it, is its disk full? `--store` names it"),
+                .help("does it answer, may this user write it, is its disk full? `--store` names it"),
             StoreError::OtherVersion(_) => Self::bad_params(message)
                 .help("start the newest version that has used it, or name another one by --store"),
             StoreError::Corrupt(_) => Self::internal(message),

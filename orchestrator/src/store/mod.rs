@@ -52,6 +52,7 @@ mod tokens;
 mod writer;
 
 pub use audit::AuditRecord;
+pub use dialect::{check_folder, file_of};
 pub use error::StoreError;
 pub use events::EventRow;
 pub use expected::Expected;
@@ -102,10 +103,12 @@ impl Store {
     /// date: `sqlite:///folder/quiver.db`, `postgres://user@host/database`.
     ///
     /// # Errors
-    /// [`StoreError::Unaddressed`] for what is no address, [`StoreError::Unavailable`] when it cannot be reached or used.
+    /// [`StoreError::Unaddressed`] for what is no address, [`StoreError::NoFolder`] for a file that can be nowhere,
+    /// [`StoreError::Unavailable`] when it cannot be reached or used.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(url)?;
+        check_folder(url)?;
         let address = dialect.address(url);
         // A pool tries until its patience is over, and then does not tell why.
         let there = timeout(PATIENCE, connect(dialect, &address)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));

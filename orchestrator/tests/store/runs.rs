@@ -242,11 +242,14 @@ async fn a_store_that_cannot_be_opened_is_told_at_once_with_its_place() {
     std::fs::write(&other, "no database ".repeat(100)).expect("written");
     for (url, parts) in [
         (format!("sqlite://{}", other.display()), ["other.db", "not a database"]),
-        ("sqlite:///nowhere/quiver.db".to_owned(), ["/nowhere/quiver.db", "unable to open"]),
+        ("sqlite:///nowhere/quiver.db".to_owned(), ["no folder /nowhere ", "store"]),
         ("postgres://ann:secret@127.0.0.1:1/runs".to_owned(), ["127.0.0.1:1/runs", "refused"]),
     ] {
         let begun = Instant::now();
-        let told = Store::open(&url).await.expect_err("there is none").to_string();
+        let error = Store::open(&url).await.expect_err("there is none");
+        let (told, fault) = (error.to_string(), Fault::from(error));
+        let help = fault.help_text().expect("what to try");
+        assert!(help.contains("--store") && !help.contains("server"), "{fault:?}");
         assert!(parts.iter().all(|part| told.contains(part)) && !told.contains("secret"), "{told}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{told}");
     }

@@ -2,8 +2,7 @@
 
 use flight_common::{Fault, RootOptions};
 use orchestrator::serve::{default_store, has_default_store};
-use orchestrator::store::Store;
-use std::path::Path;
+use orchestrator::store::{Store, check_folder, file_of};
 
 /// The store at this address, else that of the data root. It is made if it is a file that is not there.
 pub async fn open(url: Option<&str>, root: &RootOptions) -> Result<Store, Fault> {
@@ -15,20 +14,19 @@ pub async fn open(url: Option<&str>, root: &RootOptions) -> Result<Store, Fault>
 }
 
 /// The same; nothing, where it would be made.
+///
+/// # Errors
+/// Also that it could not be, for want of a folder.
 pub async fn open_made(url: Option<&str>, root: &RootOptions) -> Result<Option<Store>, Fault> {
     let made = match url {
-        Some(url) => sqlite_file(url).is_none_or(Path::exists),
+        Some(url) => {
+            check_folder(url)?;
+            file_of(url).is_none_or(|file| file.exists())
+        }
         None => has_default_store(&root.open()?),
     };
     match made {
         true => open(url, root).await.map(Some),
         false => Ok(None),
     }
-}
-
-/// The file of a store in SQLite, where its address is written without escapes.
-fn sqlite_file(url: &str) -> Option<&Path> {
-    let rest = url.strip_prefix("sqlite:")?.split('?').next()?;
-    let path = rest.strip_prefix("//").unwrap_or(rest);
-    (path != ":memory:" && !path.contains('%')).then(|| Path::new(path))
 }
