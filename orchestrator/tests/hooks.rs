@@ -192,6 +192,20 @@ async fn a_moody_receiver_is_asked_again_under_the_same_id_and_given_up_in_the_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_a_secret_was_looked_for_is_told() {
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
+    let replica = replica(&house, settings(true)).await;
+    let hooks = format!("hooks: {{on_success: {{url: \"{}/good\", secret: \"secret://missing\"}}}}", receiver.url);
+    let run = submit(&replica.service, &format!("{hooks}{RUNS}")).await;
+    let events = until(&replica.service, &run, "hook_given_up").await;
+    assert_eq!(count(&events, "hook_failed"), 3, "it may be put there before the next try");
+    for event in events.iter().filter(|event| event.kind.starts_with("hook_")) {
+        let help = event.body["fault"]["help"].as_str().expect("what to try");
+        assert!(help.contains("QUIVER_SECRET_MISSING"), "{event:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_hangs_holds_up_no_other() {
     let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let mut settings = settings(true);

@@ -67,7 +67,13 @@ impl HookSettings {
             None => Err(Fault::not_found(format!("there is no secret \"{name}\""))),
         };
         // An operator may put it there before the next try.
-        found.map_err(|fault| Fault::upstream(fault.message().to_owned()))
+        found.map_err(|fault| {
+            let passing = Fault::upstream(fault.message());
+            match fault.help_text() {
+                Some(help) => passing.help(help),
+                None => passing,
+            }
+        })
     }
 }
 
