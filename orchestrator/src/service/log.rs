@@ -123,16 +123,27 @@ pub fn told(event: &EventRow) -> String {
             let loads = body["loads"].as_object().into_iter().flatten();
             loads.map(|(old, new)| format!("{old} is called {} now", word(new))).collect::<Vec<_>>().join(", ")
         }
-        "retry" => {
-            let pause = body["retry_in_ms"].as_f64().unwrap_or(0.0) / 1e3;
-            format!("in {pause:.1} s, because {}", fault_text(&body["fault"]))
-        }
+        "retry" => again(body),
         "failed" => fault_text(&body["fault"]),
+        "hook_delivered" => sent(body),
+        "hook_failed" => format!("{}, again {}", sent(body), again(body)),
+        "hook_given_up" => format!("{}, because {}", sent(body), fault_text(&body["fault"])),
         _ => match body.as_object().is_none_or(serde_json::Map::is_empty) {
             true => String::new(),
             false => body.to_string(),
         },
     }
+}
+
+/// When something is tried again, and why.
+fn again(body: &Value) -> String {
+    let pause = body["retry_in_ms"].as_f64().unwrap_or(0.0) / 1e3;
+    format!("in {pause:.1} s, because {}", fault_text(&body["fault"]))
+}
+
+/// Where a message was sent, and which try that was.
+fn sent(body: &Value) -> String {
+    format!("to {} at try {}", word(&body["url"]), body["try"])
 }
 
 /// A fault in words: the step, what is wrong, and what to try.
@@ -191,5 +202,19 @@ mod tests {
         assert_eq!(all[5].message, "failed clean: no column x (help: look)");
         let one = lines(&events, &attempts, Some("clean"));
         assert!(one.len() == 1 && one[0].message.ends_with("5 rows in, 0 rows out; clean: no column x (help: look)"));
+    }
+
+    #[test]
+    fn what_became_of_hooks_is_told_in_words() {
+        let fault = json!({"kind": "upstream", "message": "it answered 500", "help": "look"});
+        let because = "because it answered 500 (help: look)";
+        for (kind, pause, words) in [
+            ("hook_failed", json!(1500), format!("to https://x/y at try 2, again in 1.5 s, {because}")),
+            ("hook_given_up", Value::Null, format!("to https://x/y at try 2, {because}")),
+            ("hook_delivered", Value::Null, "to https://x/y at try 2".to_owned()),
+        ] {
+            let body = json!({"url": "https://x/y", "try": 2, "fault": fault, "retry_in_ms": pause});
+            assert_eq!(told(&EventRow { seq: 1, at: 1, kind: kind.to_owned(), body }), words);
+        }
     }
 }
