@@ -42,7 +42,8 @@ fn an_operator_lives_through_a_day() {
     assert!(log.lines().count() == 1 && log.contains("error") && log.contains("min_rows"), "{log}");
     let whole = service.quiver(&["runs", "logs", done, "--json"]).json();
     assert!(whole.as_array().is_some_and(|lines| lines.iter().any(|line| line["step"] == "clean")), "{whole}");
-    assert_eq!(service.quiver(&["runs", "cancel", done]).code, Some(2));
+    let late = service.quiver(&["runs", "cancel", done, "--json"]);
+    assert_eq!((late.code, &late.json()["fault"]["code"]), (Some(2), &"illegal_move".into()), "{}", late.stdout);
     assert_eq!(service.quiver(&["runs", "show", "none"]).code, Some(2));
     for (meant, id) in [("last", failed), (&done[done.len() - 6..], done)] {
         assert_eq!(service.show(meant)["id"], id, "{meant}");

@@ -142,7 +142,8 @@ impl Remote {
         let Ok(problem) = response.json::<ProblemDetails>().await else {
             return Fault::upstream(format!("{} answered {status}", self.url())).help("is it an orchestrator?");
         };
-        let kind = FaultKind::from_name(&problem.code).unwrap_or(match status {
+        let known = FaultKind::from_name(&problem.code);
+        let kind = known.unwrap_or(match status {
             StatusCode::NOT_FOUND => FaultKind::NotFound,
             status if status.is_client_error() => FaultKind::BadParams,
             _ => FaultKind::Upstream,
@@ -161,6 +162,7 @@ impl Remote {
             _ => problem.help,
         };
         let fault = Fault::new(kind, message);
+        let fault = if known.is_some() { fault } else { fault.code(problem.code) };
         match help {
             Some(help) => fault.help(help),
             None => fault,

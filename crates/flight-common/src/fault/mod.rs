@@ -100,6 +100,8 @@ pub struct Fault(Box<Details>);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Details {
     kind: FaultKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     step: Option<String>,
@@ -142,6 +144,7 @@ impl Fault {
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         Self(Box::new(Details {
             kind,
+            code: None,
             message: shortened(message.into()),
             step: None,
             column: None,
@@ -193,6 +196,12 @@ impl Fault {
                 .help("raise the limit of open files (`ulimit -n`), or run less at once"),
             _ => Self::upstream(format!("{what}: {error}")),
         }
+    }
+
+    /// Says what REST calls it, which has codes beside the kinds: `illegal_move`.
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.0.code = Some(shortened(code.into()));
+        self
     }
 
     /// Names the step it happened in, unless a step nearer to it has been named.
