@@ -96,8 +96,12 @@ fn runs() -> usize {
 /// Runs, the youngest first.
 #[utoipa::path(get, path = "/runs", tag = "runs", params(Listing), responses((status = 200, body = Page<RunRow>)))]
 async fn list(_: Viewer, State(api): State<Api>, Query(listing): Query<Listing>) -> Result<Response, ApiError> {
-    let names =
-        listing.state.iter().flat_map(|states| states.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    for (filter, given) in [("pipeline", &listing.pipeline), ("ending", &listing.ending)] {
+        if given.as_deref() == Some("") {
+            return Err(ApiError::bad_request(format!("{filter} is empty")).help("leave it out for all runs"));
+        }
+    }
+    let names = listing.state.iter().flat_map(|states| states.split(',')).map(str::trim);
     let states = names.map(str::parse::<RunState>).collect::<Result<_, _>>().map_err(ApiError::bad_request)?;
     if let Some(ending) = listing.ending.as_ref().filter(|ending| !ending.bytes().all(is_of_id)) {
         return Err(ApiError::bad_request(format!("no id ends with {ending:?}"))

@@ -24,6 +24,11 @@ async fn what_is_wrong_is_told_with_its_place() {
     let get = async |path: &str| running.request(Method::GET, path).send().await.expect("an answer");
     problem(get("/api/v1/runs/none").await, StatusCode::NOT_FOUND).await;
     problem(get("/api/v1/runs?state=dreaming").await, StatusCode::BAD_REQUEST).await;
+    let states = problem(get("/api/v1/runs?state=").await, StatusCode::BAD_REQUEST).await;
+    assert!(states["detail"].as_str().is_some_and(|detail| detail.contains("queued, running")), "{states}");
+    for empty in ["pipeline=", "ending="] {
+        problem(get(&format!("/api/v1/runs?{empty}")).await, StatusCode::BAD_REQUEST).await;
+    }
     problem(get("/api/v1/runs?limit=x").await, StatusCode::BAD_REQUEST).await;
     problem(get("/api/v1/runs?limit=0").await, StatusCode::BAD_REQUEST).await;
     problem(get("/api/v1/runs?cursor=x").await, StatusCode::BAD_REQUEST).await;
