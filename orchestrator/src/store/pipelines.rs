@@ -205,9 +205,13 @@ fn check(name: &str, newest: Option<&str>, expected: &Expected) -> Result<(), St
     if expected.holds(newest) {
         return Ok(());
     }
-    Err(StoreError::Stale(match newest {
-        None => format!("there is no pipeline {name} yet"),
-        Some(newest) => format!("pipeline {name} was changed in the meantime: its newest version is {newest}"),
+    Err(StoreError::Stale(match (newest, expected) {
+        (None, _) => format!("there is no pipeline {name} yet"),
+        (Some(_), Expected::NotThere) => format!("there is a pipeline {name} already"),
+        (Some(newest), Expected::NoneOf(_)) => format!("the newest version of pipeline {name} is {newest} already"),
+        (Some(newest), _) => {
+            format!("pipeline {name} was changed in the meantime: its newest version is {newest}")
+        }
     }))
 }
 

@@ -42,7 +42,7 @@ async fn of_two_who_change_the_same_version_one_is_told(fresh: Fresh) {
     };
     assert!(matches!(refused, StoreError::Stale(_)), "{refused}");
     let error = store.put_pipeline("hr", &text(3), &Expected::NotThere, "ann").await.expect_err("it is there");
-    assert!(matches!(error, StoreError::Stale(_)), "{error}");
+    assert!(matches!(&error, StoreError::Stale(why) if why == "there is a pipeline hr already"), "{error}");
     let error = store.put_pipeline("other", &text(3), &base, "ann").await.expect_err("it is not there");
     assert!(matches!(error, StoreError::Stale(_)), "{error}");
     assert_eq!(store.pipelines().await.expect("listed").len(), 1, "what was refused left nothing");
