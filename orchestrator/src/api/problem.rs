@@ -147,14 +147,14 @@ impl From<Fault> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let conflict = |code| Self::new(StatusCode::CONFLICT, code, error.to_string());
+        let conflict = |code| {
+            let mut answer = Self::new(StatusCode::CONFLICT, code, error.to_string());
+            answer.details.help = Fault::from(error.clone()).help_text().map(str::to_owned);
+            answer
+        };
         match &error {
-            StoreError::Conflict(_) => conflict("conflict"),
-            StoreError::Illegal { .. } => {
-                let mut answer = conflict("illegal_move");
-                answer.details.help = Fault::from(error).help_text().map(str::to_owned);
-                answer
-            }
+            StoreError::Conflict(_) | StoreError::KeyTaken { .. } => conflict("conflict"),
+            StoreError::Illegal { .. } => conflict("illegal_move"),
             StoreError::LeaseLost(_) => conflict("lease_lost"),
             StoreError::Stale(_) => {
                 Self::precondition_failed(error.to_string()).help("look at what there is now, and send its ETag")

@@ -12,6 +12,16 @@ pub enum StoreError {
     /// It is not as the caller thought.
     #[error("{0}")]
     Conflict(String),
+    /// An earlier request had this idempotency key, and was another one.
+    #[error(
+        "the idempotency key \"{key}\" was used for run {run}, with another pipeline, other parameters, or another place in the queue"
+    )]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// What the earlier request made.
+        run: String,
+    },
     /// It was changed since the caller looked at it.
     #[error("{0}")]
     Stale(String),
@@ -85,6 +95,9 @@ impl From<StoreError> for Fault {
         match error {
             StoreError::NotFound(_) => Self::not_found(message),
             StoreError::Conflict(_) | StoreError::Stale(_) => Self::bad_params(message),
+            StoreError::KeyTaken { .. } => {
+                Self::bad_params(message).help("send a key of its own with it; the same key goes with the same request")
+            }
             StoreError::Illegal { state, step, .. } => {
                 let fault = Self::bad_params(message);
                 match tries(step, state) {

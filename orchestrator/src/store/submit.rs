@@ -57,7 +57,7 @@ impl Store {
     /// Queues a run.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the key was used for another pipeline, another text of it, or other parameters.
+    /// [`StoreError::KeyTaken`] when the key was used for another pipeline, another text of it, or other parameters.
     pub async fn submit(&self, new: &NewRun) -> Result<Submitted, StoreError> {
         let mut statements = self.statements();
         statements.add_definition(&new.definition);
@@ -97,10 +97,7 @@ impl Store {
         let same_text = run.definition == new.definition.hash && run.sets == new.sets && run.params == new.params;
         if !same_text || run.pipeline != new.pipeline || run.priority != new.priority || concurrency != new.concurrency
         {
-            return Err(StoreError::Conflict(format!(
-                "the idempotency key \"{key}\" was used for run {}, with another pipeline, other parameters, or another place in the queue",
-                run.id
-            )));
+            return Err(StoreError::KeyTaken { key: key.to_owned(), run: run.id });
         }
         Ok(Submitted { run, fresh: false })
     }

@@ -116,7 +116,8 @@ async fn two_requests_with_one_key_make_one_run() {
     for (name, value) in [("set", json!(["read.rows=7"])), ("priority", json!(5)), ("concurrency", json!(1))] {
         let mut other = json!({"yaml": GOOD});
         other[name] = value;
-        problem(submit(other).await, StatusCode::CONFLICT).await;
+        let told = problem(submit(other).await, StatusCode::CONFLICT).await;
+        assert!(told["help"].as_str().is_some_and(|help| help.contains("key")), "{told}");
     }
 
     let again = async || {
