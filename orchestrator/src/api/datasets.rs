@@ -2,7 +2,7 @@
 
 use super::auth::{Operator, Viewer};
 use super::conditions::{etag, expected, has};
-use super::extract::{Json, Path, Query, check_limit};
+use super::extract::{ITEMS, Json, Path, Query, check_limit};
 use super::problem::{ApiError, ProblemDetails};
 use super::rows::{self, Column};
 use super::{Api, ApiLimits};
@@ -84,7 +84,7 @@ async fn list(
     State(api): State<Api>,
     Query(Listing { prefix, cursor, limit }): Query<Listing>,
 ) -> Result<Json<Page<Dataset>>, ApiError> {
-    check_limit(limit, FILES)?;
+    check_limit(limit, ITEMS, FILES)?;
     let root = api.service().data_root().clone();
     let files = compute::run(move || root.files(&prefix, cursor.as_deref(), limit + 1)).await?;
     let mut items: Vec<Dataset> = files.into_iter().map(Dataset::from).collect();

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
+use std::ops::RangeInclusive;
 
 /// A JSON body, which is an object, and a JSON answer.
 pub struct Json<T>(pub T);
@@ -117,16 +118,17 @@ pub fn text_lines(headers: &HeaderMap, name: &str) -> Result<Vec<String>, ApiErr
     texts.collect::<Result<_, _>>().map_err(|_| ApiError::bad_request(format!("the header {name} must be plain text")))
 }
 
-/// Items of the longest part of a list.
-const MOST_ITEMS: usize = 10_000;
+/// Items of a part of a list.
+pub const ITEMS: RangeInclusive<usize> = 1..=10_000;
 
-/// Refuses to list nothing, or too much at a time; `usual` is the number if nothing is said.
+/// Refuses to tell too little or too much at a time; `usual` is the number if nothing is said.
 ///
 /// # Errors
 /// 400 for that.
-pub fn check_limit(limit: usize, usual: usize) -> Result<(), ApiError> {
-    if (1..=MOST_ITEMS).contains(&limit) {
+pub fn check_limit(limit: usize, within: RangeInclusive<usize>, usual: usize) -> Result<(), ApiError> {
+    if within.contains(&limit) {
         return Ok(());
     }
-    Err(ApiError::bad_request(format!("limit is 1 to {MOST_ITEMS}")).help(format!("leave it out for {usual}")))
+    let (least, most) = within.into_inner();
+    Err(ApiError::bad_request(format!("limit is {least} to {most}")).help(format!("leave it out for {usual}")))
 }

@@ -3,7 +3,7 @@
 use super::Api;
 use super::auth::Viewer;
 use super::download::{fits, streamed};
-use super::extract::{Json, Path, Query};
+use super::extract::{Json, Path, Query, check_limit};
 use super::problem::{ApiError, ProblemDetails};
 use super::rows::{self, Preview};
 use crate::format::Format;
@@ -60,10 +60,10 @@ async fn preview(
     Path((id, step)): Path<(String, String)>,
     Query(look): Query<Look>,
 ) -> Result<Json<Preview>, ApiError> {
+    check_limit(look.limit, 0..=MOST_ROWS, hundred())?;
     let (file, kept) = open(&api, &id, &step, look.output.as_deref()).await?;
-    let limit = look.limit.min(MOST_ROWS);
     let total = u64::try_from(kept.rows).ok();
-    Ok(Json(compute::run(move || rows::preview(file, limit, total)).await?))
+    Ok(Json(compute::run(move || rows::preview(file, look.limit, total)).await?))
 }
 
 /// Which output, and as what.

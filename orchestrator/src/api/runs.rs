@@ -2,7 +2,7 @@
 
 use super::Api;
 use super::auth::{Operator, Viewer};
-use super::extract::{Json, JsonOrYaml, Path, Query, check_limit, text_header};
+use super::extract::{ITEMS, Json, JsonOrYaml, Path, Query, check_limit, text_header};
 use super::pipelines::{unified, yaml_type};
 use super::problem::{ApiError, ProblemDetails};
 use crate::service::RunRequest;
@@ -115,7 +115,7 @@ async fn list(_: Viewer, State(api): State<Api>, Query(listing): Query<Listing>)
             .help("take it from `next` of the part before, or leave it out to begin with the youngest")
     })?;
     let cursor = cursor.map(|cursor| cursor.hyphenated().to_string());
-    check_limit(listing.limit, RUNS)?;
+    check_limit(listing.limit, ITEMS, RUNS)?;
     page(api.service().store(), &filter, cursor.as_deref(), listing.limit).await
 }
 

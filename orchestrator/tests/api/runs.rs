@@ -39,6 +39,9 @@ async fn kept_rows_are_shown_and_downloaded_in_every_format() {
     assert_eq!(preview["rows"], json!([{"n": 0}, {"n": 1}, {"n": 2}]));
     assert_eq!(preview["columns"], json!([{"name": "n", "type": "Int64", "nullable": false}]));
     assert_eq!(preview["total_rows"], 2500);
+    assert_eq!(running.get(&at("preview?limit=1000")).await["rows"].as_array().map(Vec::len), Some(1000));
+    let more = running.request(Method::GET, &at("preview?limit=1001")).send().await.expect("an answer");
+    problem(more, StatusCode::BAD_REQUEST).await;
 
     let download = async |format: &str| {
         let response = running.request(Method::GET, &at(&format!("download?format={format}"))).send().await;
