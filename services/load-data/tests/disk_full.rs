@@ -35,7 +35,7 @@ impl Drop for Limited {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_leaves_what_was_there() {
+async fn a_file_that_cannot_grow_is_told_and_leaves_what_was_there() {
     // With somebody listening, the signal no longer ends the process, and the write fails instead.
     let _listening = signal(SignalKind::from_raw(SIGXFSZ)).expect("a listener");
     let _limited = Limited::to(64 * 1024);
@@ -60,7 +60,10 @@ async fn a_full_disk_is_told_and_leaves_what_was_there() {
         for params in [&params, &overwriting] {
             let fault = root.load(params.clone(), &batch).await.expect_err("the disk is full");
             assert_eq!(fault.kind(), FaultKind::Busy, "{params}: {fault}");
-            assert!(fault.help_text().is_some_and(|help| help.contains("disk space")), "{params}: {fault:?}");
+            let help = fault.help_text().unwrap_or_default();
+            // What writes workbooks does not tell why it cannot.
+            let is_vague = params["format"] == "xlsx" && help.contains("disk space");
+            assert!(help.contains("ulimit -f") || is_vague, "{params}: {fault:?}");
         }
         assert_eq!(root.files(), ["kept"], "{params}");
         assert_eq!(fs::read_to_string(root.0.path().join("kept")).expect("there"), "precious", "{params}");

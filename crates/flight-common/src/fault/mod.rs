@@ -5,6 +5,7 @@
 //! ([`status`]) or an HTTP answer. Errors of libraries never cross that edge as they are: what is not expected becomes
 //! [`FaultKind::Internal`], whose cause goes to the log and whose id goes to the user.
 
+mod io;
 mod status;
 mod violation;
 
@@ -133,12 +134,6 @@ fn shortened(text: String) -> String {
     status::shortened(text, LONGEST)
 }
 
-/// Whether this process, or the machine, has as many files open as it may.
-fn too_many_files(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-}
-
 impl Fault {
     /// A fault of this kind. The message says what happened, without a full stop.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
@@ -174,28 +169,6 @@ impl Fault {
         tracing::error!(fault_id = %id, cause = %cause, "unexpected failure");
         Self::new(FaultKind::Internal, format!("unexpected failure {id}"))
             .help(format!("look for {id} in the service's log, and report it"))
-    }
-
-    /// The fault for a failed file operation on `what` (a path as the user wrote it).
-    pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind as E;
-        match error.kind() {
-            E::NotFound => Self::not_found(format!("no file {what}")),
-            E::PermissionDenied => Self::denied(format!("no permission for {what}"))
-                .help("let the user that runs the service read or write it"),
-            E::IsADirectory => Self::bad_params(format!("{what} is a folder, not a file")),
-            E::NotADirectory => Self::bad_params(format!("part of {what} is a file, not a folder")),
-            E::StorageFull | E::QuotaExceeded | E::FileTooLarge => {
-                Self::busy(format!("no space left for {what}")).help("free some disk space, then run again")
-            }
-            E::InvalidFilename => Self::bad_params(format!("the name {what} is too long, or none that files may have")),
-            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                Self::bad_params(format!("{what} is a link that leads in a circle"))
-            }
-            _ if too_many_files(error) => Self::busy(format!("{what} cannot be opened: {error}"))
-                .help("raise the limit of open files (`ulimit -n`), or run less at once"),
-            _ => Self::upstream(format!("{what}: {error}")),
-        }
     }
 
     /// Says what REST calls it, which has codes beside the kinds: `illegal_move`.
@@ -395,11 +368,5 @@ mod tests {
         for kind in FaultKind::ALL {
             assert_eq!(FaultKind::from_name(kind.name()), Some(kind));
         }
-    }
-
-    #[test]
-    fn a_full_disk_is_busy_and_not_internal() {
-        let error = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert_eq!(Fault::io("out.csv", &error).kind(), FaultKind::Busy);
     }
 }

@@ -65,7 +65,7 @@ impl ScratchFile {
         }
         self.file
             .write_all_at(bytes, self.end)
-            .map_err(|error| Fault::io(format!("a spill file in {}", space.dir().display()), &error).help(ROOM))?;
+            .map_err(|error| Fault::unwritten(format!("a spill file in {}", space.dir().display()), &error, ROOM))?;
         self.book(length);
         Ok(())
     }

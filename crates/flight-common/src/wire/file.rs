@@ -88,7 +88,7 @@ impl<W: Write> FrameWriter<W> {
 }
 
 fn failed(error: &io::Error) -> Fault {
-    Fault::io("a kept stream", error).help("free disk space, or keep less")
+    Fault::unwritten("a kept stream", error, "free disk space, or keep less")
 }
 
 /// Reads the frames of a file, on the compute pool and somewhat ahead of its reader. A file that is cut short ends with

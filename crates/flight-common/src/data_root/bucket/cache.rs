@@ -140,9 +140,10 @@ pub fn make(folder: &Path) -> io::Result<()> {
 pub fn unwritable(folder: &Path, error: &io::Error) -> Fault {
     let shown = folder.display();
     let fault = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Fault::busy(format!("no space is left in {shown}, which holds copies of objects"))
         }
+        io::ErrorKind::FileTooLarge => return Fault::io(format!("a copy of an object in {shown}"), error),
         _ => Fault::denied(format!("{shown}, which holds copies of objects, cannot be written: {error}")),
     };
     fault.help("free some disk space, or name another folder with --state-dir")
