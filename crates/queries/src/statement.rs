@@ -99,7 +99,7 @@ fn is(token: &TokenWithSpan, keyword: Keyword) -> bool {
 fn in_words(said: &mut impl VisitMut) {
     let walked: ControlFlow<()> = visit_expressions_mut(said, |expr| {
         if let Expr::BinaryOp { left, op: BinaryOperator::Custom(operator), right } = expr {
-            let mut side = |side: &mut Box<Expr>| std::mem::replace(side, Box::new(Expr::value(Value::Null)));
+            let side = |side: &mut Box<Expr>| std::mem::replace(side, Box::new(Expr::value(Value::Null)));
             match operator.as_str() {
                 DISTINCT => *expr = Expr::IsDistinctFrom(side(left), side(right)),
                 NOT_DISTINCT => *expr = Expr::IsNotDistinctFrom(side(left), side(right)),

@@ -43,7 +43,10 @@ pub async fn runs(mut args: RunsArgs) -> Result<Exit, Fault> {
                 None => None,
             };
             let params: BTreeMap<String, String> = params.into_iter().collect();
-            let body = json!({"pipeline": pipeline, "yaml": yaml, "name": name.map(OsStr::to_string_lossy), "params": params, "set": sets, "priority": priority});
+            let mut body = json!({"pipeline": pipeline, "yaml": yaml, "name": name.map(OsStr::to_string_lossy), "params": params, "set": sets});
+            if let Some(priority) = priority {
+                body["priority"] = priority.into();
+            }
             let mut request = remote.api(Method::POST, &["runs"]).json(&body);
             if let Some(key) = idempotency_key {
                 request = request.header("idempotency-key", key);
