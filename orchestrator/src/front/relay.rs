@@ -1,9 +1,9 @@
 //! Streaming calls of steps, handed on as they are: the first message tells which step is meant, and nothing is decoded
 //! after it.
 
+use super::exchanges::Tie;
 use bytes::{Buf, Bytes, BytesMut};
 use flight_common::client::StepClient;
-
 use flight_common::{Fault, telemetry, until_closed};
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -70,7 +70,8 @@ fn message_length(seen: &[u8]) -> Result<Option<usize>, Fault> {
     Ok((seen.len() >= PREFIX + length).then_some(length))
 }
 
-/// Hands a call on to a step's server. When either side gives up, so does the other. It holds `held` until its end.
+/// Hands a call on to a step's server. When either side gives up, so does the other. It holds the tie to its exchange until
+/// its end.
 ///
 /// # Errors
 /// [`flight_common::FaultKind::Upstream`] when the server is not reachable.
@@ -79,7 +80,7 @@ pub async fn relay(
     headers: &HeaderMap,
     path: &str,
     body: Body,
-    held: impl Send + Sync + 'static,
+    mut tie: Option<Tie>,
 ) -> Result<Response<Body>, Fault> {
     let closed = CancellationToken::new();
     let closing = closed.clone().drop_guard();
@@ -100,9 +101,12 @@ pub async fn relay(
         // The answer is its head alone, and must stay so: some clients do not read a fault that a body follows.
         return Ok(answer.map(|_| Body::empty()));
     }
+    if let Some(tie) = &mut tie {
+        tie.taken();
+    }
     Ok(answer.map(|body| {
         let frames = BodyStream::new(body).map(move |frame| {
-            let _until_its_end = (&closing, &held);
+            let _until_its_end = (&closing, &tie);
             frame
         });
         Body::new(StreamBody::new(frames).map_err(|status: Status| status))

@@ -108,6 +108,32 @@ async fn all_calls_of_an_exchange_reach_the_replica_that_has_it() {
 }
 
 #[tokio::test]
+async fn a_second_exchange_of_one_id_takes_nothing_from_the_first() {
+    let house = House::new();
+    let (address, server) = house.listening(House::registry().with(Twice)).await;
+    let clients = vec![StepClient::tcp(&address.to_string()).expect("an address")];
+    let mesh = FlightMesh::connect(clients, house.env.data_root.clone()).await.expect("it answers");
+    let door = Door::before(house, mesh, vec![server]).await;
+    let client = StepClient::tcp(&door.orchestrator.front().to_string()).expect("an address");
+
+    let both = StepCommand { outputs: vec!["again".to_owned()], ..command("twice", "one") };
+    let wrong = StepCommand { outputs: vec!["agian".to_owned()], ..both.clone() };
+    let refused = client.exchange(&wrong, Some(numbers()), Gather::Aligned, None).await.err().expect("no such output");
+    assert!(refused.message().contains("agian"), "{refused}");
+    // What was refused may be tried again, with what is right.
+    let exchange = client.exchange(&both, Some(numbers()), Gather::Aligned, None).await.expect("it begins");
+    exchange.frames.try_collect::<Vec<_>>().await.expect("a normal end");
+    let refused = client.exchange(&both, Some(numbers()), Gather::Aligned, None).await.err().expect("it is there");
+    assert_eq!(refused.kind(), FaultKind::BadParams, "{refused}");
+    assert!(refused.help_text().is_some_and(|help| help.contains("a fresh exchange_id")), "{refused}");
+    let further = StepCommand { output: "again".to_owned(), ..command("twice", "one") };
+    let fetched = client.output(&further, Gather::Aligned, None).await.expect("it waits there");
+    fetched.frames.try_collect::<Vec<_>>().await.expect("a normal end");
+    assert_eq!(fetched.report.get().map(|report| report.rows_in), Some(3));
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test]
 async fn an_input_that_cannot_be_staged_is_told_at_once() {
     let house = House::new();
     let (address, _server) = house.listening(House::registry()).await;
