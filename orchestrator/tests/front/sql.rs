@@ -144,6 +144,18 @@ async fn columns_are_called_as_they_are() {
     door.orchestrator.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_output_is_listed_as_a_table() {
+    let mut door = Door::open().await;
+    door.keep(GOOD).await;
+    let query = "SELECT table_type FROM information_schema.tables WHERE table_schema = 'sums' AND table_name = 'read'";
+    let rows: Vec<RecordBatch> = ask(&mut door.client, query).await.try_collect().await.expect("a row");
+    let types: Vec<&str> =
+        rows.iter().flat_map(|rows| rows["table_type"].as_string::<i32>().iter().flatten()).collect();
+    assert_eq!(types, ["BASE TABLE"]);
+    door.orchestrator.stop().await;
+}
+
 /// What the types come to is known late: a result that was promised before is another one.
 #[tokio::test]
 async fn results_are_of_the_types_that_they_come_to() {

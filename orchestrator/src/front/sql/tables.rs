@@ -7,9 +7,11 @@ use crate::service::Service;
 use crate::store::KeptOutput;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, Session, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use flight_common::wire::outward;
@@ -93,7 +95,8 @@ impl Engine {
         let schema = self.schema_of(kept).await?;
         let (service, kept, memory) = (self.service.clone(), kept.clone(), self.space.budget().clone());
         let part = Rows { schema: schema.clone(), service, kept, memory };
-        Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(part)]).map_err(queries::fault)?))
+        let rows = StreamingTable::try_new(schema, vec![Arc::new(part)]).map_err(queries::fault)?;
+        Ok(Arc::new(KeptTable(rows)))
     }
 
     /// The columns of a kept output, as clients see them.
@@ -118,6 +121,31 @@ fn table_name(kept: &KeptOutput) -> String {
     match kept.output.as_str() {
         main if main == OUTPUT[0] => kept.step.clone(),
         further => format!("{}.{further}", kept.step),
+    }
+}
+
+/// A kept output as a table. DataFusion lists what streams as a view, and drivers are told of tables.
+#[derive(Debug)]
+struct KeptTable(StreamingTable);
+
+#[tonic::async_trait]
+impl TableProvider for KeptTable {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+        self.0.scan(state, projection, filters, limit).await
     }
 }
 
