@@ -121,6 +121,8 @@ async fn what_would_be_passed_over_or_does_not_read_is_refused() {
         ("DROP TABLE sums.read", "this is no query: DROP TABLE"),
         ("INSERT INTO sums.read VALUES (1)", "this is no query: INSERT INTO"),
         ("SET x = 1", "this is no query: SET x"),
+        ("SELECT * FROM '/etc/passwd'", "files are not read here"),
+        ("SELECT * FROM read_csv('in/people.csv')", "files are not read here"),
     ] {
         refused_with(&mut door, query, why).await;
     }

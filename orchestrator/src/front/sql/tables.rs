@@ -49,8 +49,10 @@ impl Engine {
 
     /// Makes a table that a query names known to its session.
     pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<Registered, Fault> {
-        let missing =
-            |what: String| Fault::not_found(what).help("name a table as \"pipeline\".\"step\" or \"run id\".\"step\"");
+        let missing = |what: String| {
+            let files = if names_a_file(name.table()) { "files are not read here: " } else { "" };
+            Fault::not_found(what).help(format!("{files}name a table as \"pipeline\".\"step\" or \"run id\".\"step\""))
+        };
         let Some(schema) = name.schema() else {
             return Err(missing(format!("the table {} needs a schema", name.table())));
         };
@@ -124,6 +126,17 @@ fn table_name(kept: &KeptOutput) -> String {
     }
 }
 
+/// Whether a table is called as a file is, or as a function that reads files elsewhere.
+fn names_a_file(table: &str) -> bool {
+    const FORMATS: [&str; 12] =
+        ["arrow", "avro", "blob", "csv", "delta", "iceberg", "json", "jsonl", "ndjson", "parquet", "text", "xlsx"];
+    let table = table.to_ascii_lowercase();
+    let ending = table.rsplit_once('.').map(|(_, ending)| ending);
+    let read = table.strip_prefix("read_").and_then(|rest| rest.split('_').next());
+    let format = ending.or(read).or(table.strip_suffix("_scan"));
+    table.contains(['/', '\\']) || format.is_some_and(|format| FORMATS.contains(&format))
+}
+
 /// A kept output as a table. DataFusion lists what streams as a view, and drivers are told of tables.
 #[derive(Debug)]
 struct KeptTable(StreamingTable);
@@ -178,5 +191,20 @@ impl PartitionStream for Rows {
         let rows =
             queries::shaped(BatchStream::new(self.schema.clone(), rows), most).map(|batch| batch.map_err(into_error));
         queries::cut(rows, self.schema.clone(), &task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_what_reads_them_are_told_by_their_names() {
+        for name in ["/etc/passwd", "in/orders", "orders.CSV", "read_csv", "read_json_auto", "parquet_scan"] {
+            assert!(names_a_file(name), "{name}");
+        }
+        for name in ["orders", "read_customers", "quality.rejected", "csv"] {
+            assert!(!names_a_file(name), "{name}");
+        }
     }
 }
