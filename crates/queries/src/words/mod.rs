@@ -155,6 +155,21 @@ mod tests {
                 "backslash",
             ),
             ("Arrow error: Cast error: Cannot cast string 'a' to value of Int64 type", "'a' is no Int64", "TRY_CAST"),
+            (
+                r#"Execution error: failed on timezone Mars/X: ParseError("Invalid timezone \"Mars/X\": failed to parse timezone")"#,
+                "there is no time zone \"Mars/X\"",
+                "write Europe/Berlin",
+            ),
+            (
+                "Arrow error: Parser error: Invalid timezone \"Mars/X\": failed to parse timezone",
+                "there is no time zone \"Mars/X\"",
+                "write Europe/Berlin",
+            ),
+            (
+                "Arrow error: Cast error: Cannot cast timezone to different timezone",
+                "a local time is not there in its time zone, or there twice: clocks go forward or back then",
+                "AT TIME ZONE '+01:00'",
+            ),
         ] {
             let (told, tried) = told(said);
             assert_eq!(told, message);

@@ -3,6 +3,8 @@
 use super::{PATTERN, Said, TRY_CAST};
 
 const FLOAT: &str = "compute it as a float: CAST(x AS DOUBLE)";
+const NO_ZONE: &str = "there is no time zone \"$1\"";
+const ZONES: &str = "write Europe/Berlin, UTC or +01:00";
 const LESS: &str = "ask for less at once: smaller groups, or shorter lengths of time";
 
 /// What is said, what it is to be called, and what to try: see [`Said`].
@@ -66,7 +68,14 @@ pub(super) const SAID: &[Said] = &[
         "$1",
         "give the type more digits before the point: DECIMAL(38, 2)",
     ),
-    (r#"^Invalid timezone "(.*)": .*$"#, "there is no time zone \"$1\"", "write Europe/Berlin, UTC or +01:00"),
+    (r#"^Invalid timezone "(.*)": .*$"#, NO_ZONE, ZONES),
+    (r"^failed on timezone (.*?): \w+\(.*$", NO_ZONE, ZONES),
+    (
+        r"^Cannot cast timezone to different timezone$",
+        "a local time is not there in its time zone, or there twice: clocks go forward or back then",
+        "say how far it is from UTC instead: x AT TIME ZONE '+01:00'; arrow_try_cast(x, 'Timestamp(us, \"Europe/Berlin\")') \
+         gives a null for it",
+    ),
     (
         r"^Invalid HexStringLiteral '(.*)'$",
         "x'$1' is not written in hexadecimal digits",
