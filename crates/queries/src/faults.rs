@@ -5,7 +5,8 @@ use crate::words::{in_words, one_line};
 use datafusion::common::{SchemaError, Span};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 use flight_common::params::did_you_mean;
 use flight_common::{Fault, FaultKind, TextPlace};
 use std::cell::LazyCell;
@@ -14,6 +15,10 @@ use std::error::Error;
 
 /// Mistakes of one query that are told at once.
 const MOST: usize = 32;
+/// Levels of `CASE` and brackets from which on a query that cannot be read is one that nests too deeply. The parser goes 50
+/// levels deep, and what stands around these takes some. Of a `CASE` that lies deeper it says anything but that: it takes the
+/// word for the name of a column.
+const DEEP: usize = 45;
 
 /// The fault somewhere inside an error: one that passed through DataFusion is the fault that it was.
 pub fn carried(error: &DataFusionError) -> Option<Fault> {
@@ -87,6 +92,9 @@ fn gather<'q>(
             let start = diagnostic.span.map(|Span { start, .. }| TextPlace { line: start.line, column: start.column });
             gather(inner, place.or(start), words, found);
         }
+        DataFusionError::SQL(..) if words.deepest >= DEEP => {
+            found.push(Refusal { fault: too_deep(), place: None });
+        }
         _ => {
             let told = told(error);
             let place = place.or(told.place).or_else(|| words.place_of(told.word.as_deref()?));
@@ -105,25 +113,45 @@ pub fn place_of(word: &str, query: &str) -> Option<TextPlace> {
     Words::of(query).place_of(word)
 }
 
-/// The words of a query, and where each stands; nothing for one that stands in several places.
-struct Words(HashMap<String, Option<TextPlace>>);
+/// The words of a query.
+struct Words {
+    /// Where each stands; nothing for one that stands in several places.
+    places: HashMap<String, Option<TextPlace>>,
+    /// How deep `CASE` and brackets lie in each other.
+    deepest: usize,
+}
 
 impl Words {
     /// None of what cannot be read.
     fn of(query: &str) -> Self {
-        let mut words = HashMap::new();
-        for it in Tokenizer::new(&GenericDialect {}, query).tokenize_with_location().unwrap_or_default() {
+        let tokens = Tokenizer::new(&GenericDialect {}, query).tokenize_with_location().unwrap_or_default();
+        let deepest = deepest(&tokens);
+        let mut places = HashMap::new();
+        for it in tokens {
             let Token::Word(word) = it.token else { continue };
             let start = it.span.start;
             let place = Some(TextPlace { line: start.line, column: start.column });
-            words.entry(word.value).and_modify(|known| *known = None).or_insert(place);
+            places.entry(word.value).and_modify(|known| *known = None).or_insert(place);
         }
-        Self(words)
+        Self { places, deepest }
     }
 
     fn place_of(&self, word: &str) -> Option<TextPlace> {
-        *self.0.get(word)?
+        *self.places.get(word)?
     }
+}
+
+fn deepest(tokens: &[TokenWithSpan]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for it in tokens {
+        match &it.token {
+            Token::LParen | Token::Word(Word { keyword: Keyword::CASE, .. }) => depth += 1,
+            Token::RParen | Token::Word(Word { keyword: Keyword::END, .. }) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 struct Told {
@@ -185,6 +213,11 @@ fn of_schema(error: &SchemaError) -> Told {
     Told { fault: fault.column(name), place: None, word: Some(name.to_owned()) }
 }
 
+fn too_deep() -> Fault {
+    Fault::bad_params("the query nests too deeply")
+        .help("use fewer brackets, and one CASE with a WHEN for each case; or do it in several steps")
+}
+
 /// Why a query is refused memory. DataFusion would name settings that nobody here can set.
 pub fn too_large() -> Fault {
     Fault::busy("the query needs more memory than there is")
@@ -195,6 +228,7 @@ pub fn too_large() -> Fault {
 mod tests {
     use super::*;
     use datafusion::arrow::error::ArrowError;
+    use datafusion::sql::sqlparser::parser::ParserError;
     use std::io;
     use std::sync::Arc;
 
@@ -232,6 +266,19 @@ mod tests {
         let wrong = |n: usize| DataFusionError::Plan(format!("mistake {n}"));
         let told = refusals(&DataFusionError::Collection((0..100_000).map(wrong).collect()), "SELECT 1");
         assert_eq!((told.len(), told[0].fault.message().contains("mistake 0")), (MOST, true));
+    }
+
+    #[test]
+    fn a_query_that_nests_too_deeply_is_told_so_whatever_the_parser_says() {
+        let said = "Expected: end of statement, found: id at Line: 1, Column: 18";
+        let error = DataFusionError::SQL(Box::new(ParserError::ParserError(said.to_owned())), None);
+        let nested = |levels| {
+            let (cases, ends) = ("CASE WHEN id = 1 THEN 1 ELSE ".repeat(levels), " END".repeat(levels));
+            format!("SELECT {cases}0{ends} FROM input")
+        };
+        let told = |levels| refusals(&error, &nested(levels)).remove(0).fault.message().to_owned();
+        assert_eq!(told(60), "the query nests too deeply");
+        assert!(told(3).contains("id stands where nothing more is expected"), "{}", told(3));
     }
 
     #[test]

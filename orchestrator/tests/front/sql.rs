@@ -230,8 +230,10 @@ fn doubled(last: usize) -> String {
 async fn no_query_takes_the_orchestrator_along() {
     let mut door = Door::open().await;
     door.keep(GOOD).await;
+    let (cases, ends) = ("CASE WHEN n = 1 THEN 1 ELSE ".repeat(60), " END".repeat(60));
     let refused = [
         (format!("SELECT {}1", "1+".repeat(200_000)), "is the most"),
+        (format!("SELECT {cases}0{ends} FROM sums.read"), "nests too deeply"),
         (format!("SELECT {}1", "1+".repeat(1_000)), "levels deep"),
         (format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)), "nests too deeply"),
         (vec!["SELECT 1"; 1_000].join(" EXCEPT "), "too many queries together"),

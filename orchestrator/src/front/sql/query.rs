@@ -6,6 +6,7 @@ use super::reading;
 use super::statement::{Statement, numbered, parameters};
 use crate::access::Caller;
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
@@ -61,7 +62,8 @@ impl Engine {
         let session = queries::session(config, queries::runtime(&memory, &self.space)?);
         let context = SessionContext::new_with_state(session.build());
         let state = context.state();
-        let mut statement = queries::statement(&state, &numbered(sql)?).map_err(queries::fault)?;
+        let text = numbered(sql)?;
+        let mut statement = queries::statement(&state, &text).map_err(|error| unread(&error, &text))?;
         reading::check_statement(&state, &mut statement)?;
         let (mut row_bytes, mut bytes) = (0, 0);
         let mut all = false;
@@ -131,6 +133,12 @@ impl Engine {
             queries::run(plan, task, Running { budget, limit: Some(LIMIT), patience: Some(PATIENCE), held: seat })?;
         Ok(BatchStream::new(schema, rows))
     }
+}
+
+/// Why a text cannot be read.
+fn unread(error: &DataFusionError, text: &str) -> Fault {
+    let first = queries::refusals(error, text).into_iter().next();
+    first.map_or_else(|| Fault::internal(error), |refusal| refusal.fault)
 }
 
 /// The columns that come out. DataFusion is not always right about where there are no nulls.
