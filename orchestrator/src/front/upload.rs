@@ -6,10 +6,10 @@ use crate::format::{Format, RowWriter};
 use arrow_flight::{FlightData, PutResult};
 use flight_common::wire::decode_messages;
 use flight_common::{Fault, FaultKind, compute};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use tokio::time::timeout;
-use tonic::Streaming;
+use tonic::{Code, Status, Streaming};
 
 /// Uploads at a time: each has some rows in memory.
 pub const UPLOADS: usize = 8;
@@ -39,7 +39,8 @@ impl Inner {
             Fault::bad_params(format!("{file_path} does not say what it should be"))
                 .help("end its name with .parquet, .arrow, .csv, .json or .jsonl")
         })?;
-        let rows = timeout(PATIENCE, decode_messages(stream::iter([Ok(first)]).chain(messages)));
+        let messages = stream::iter([Ok(first)]).chain(messages.map_err(in_words));
+        let rows = timeout(PATIENCE, decode_messages(messages));
         let mut rows = rows.await.map_err(|_| silent())??;
         let (root, schema) = (self.service.data_root().clone(), rows.schema());
         let begun = {
@@ -66,4 +67,16 @@ impl Inner {
 
 fn silent() -> Fault {
     Fault::timed_out(format!("no rows came for {} s", PATIENCE.as_secs())).help("nothing of it is kept: send it again")
+}
+
+/// Why a message does not come, with what to try where it is too large: `tonic` tells how large.
+fn in_words(status: Status) -> Status {
+    match status.message().split_once("message length too large: ") {
+        Some((_, sizes)) if status.code() == Code::OutOfRange => {
+            Fault::bad_data(format!("a message of rows is too large: {sizes}"))
+                .help("send fewer rows in each batch (in pyarrow: max_chunksize)")
+                .into()
+        }
+        _ => status,
+    }
 }

@@ -225,6 +225,22 @@ async fn an_upload_that_is_broken_off_leaves_what_was_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_too_large_is_told_with_what_to_try() {
+    let mut door = Door::open().await;
+    let rows = batch!("n" => Int64Array [1, 2, 3]);
+    let frames = encode_stream(slices(&rows, 2), true).map_ok(FlightData::from);
+    let mut messages: Vec<FlightData> = frames.try_collect().await.expect("messages");
+    messages[0].flight_descriptor = Some(FlightDescriptor::new_path(vec!["datasets/large.csv".to_owned()]));
+    messages.push(FlightData { data_body: vec![0; 65 << 20].into(), ..FlightData::default() });
+    let put = async { door.client.do_put(stream::iter(messages)).await?.into_inner().try_collect::<Vec<_>>().await };
+    let refused = put.await.expect_err("too large");
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    assert!(refused.message().contains("max_chunksize"), "{refused}");
+    assert!(!door.house.folder.path().join("large.csv").exists());
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_done_also_when_what_it_kept_is_gone() {
     let mut door = Door::open().await;
     let run = door.keep(GOOD).await;
