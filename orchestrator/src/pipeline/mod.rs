@@ -15,6 +15,7 @@ mod json;
 mod order;
 mod params;
 mod plan;
+mod planned;
 mod problem;
 mod read;
 mod refusal;

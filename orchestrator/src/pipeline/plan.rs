@@ -3,6 +3,7 @@
 use super::edges::Input;
 use super::graph::{Graph, Node};
 use super::params::{Arguments, Missing};
+use super::planned::Known;
 use super::problem::{Problem, Problems};
 use super::refusal::{from_fault, from_violation, refused};
 use super::rules::RunRules;
@@ -67,8 +68,10 @@ pub struct PlannedNode {
     pub finally: bool,
     /// How long it may take.
     pub timeout: Option<Duration>,
-    /// Whether its outputs are kept: because the pipeline says so, or for the sake of a step that cannot take back what it
-    /// does.
+    /// The steps that write what it reads. When one has, its source is another than it was.
+    pub rewritten_by: Vec<String>,
+    /// Whether its outputs are kept: because the pipeline says so, for the sake of a step that cannot take back what it
+    /// does, or because what it reads is written anew by the same run.
     pub checkpoint: bool,
 }
 
@@ -236,11 +239,9 @@ async fn plan(source: &Source, graph: &Graph, scope: Scope, steps: &dyn Planner,
         }
     }
     targets::refuse_same(graph, &planned, problems);
-    let effects: Vec<Effects> = graph.nodes.iter().zip(&planned).map(|(node, plan)| effects(node, plan)).collect();
-    let known = Known { graph, left_out, effects };
-    let nodes = graph.nodes.iter().zip(planned).enumerate();
-    let planned = |(place, (node, plan)): (usize, (&Node, Option<StepPlan>))| planned_node(&known, place, node, plan?);
-    let nodes = nodes.filter_map(planned).collect();
+    let known = Known::of(graph, left_out, &planned);
+    let nodes = planned.into_iter().enumerate();
+    let nodes = nodes.filter_map(|(place, plan)| known.planned_node(place, plan?)).collect();
     Plan { name: graph.name.clone(), rules: graph.rules.clone(), nodes }
 }
 
@@ -324,77 +325,6 @@ fn struck(pointer: String) -> Violation {
     Violation::new(pointer, message).help(Some("write the password or the key itself, or secret://NAME".to_owned()))
 }
 
-fn node_params(node: &Node) -> Value {
+pub(super) fn node_params(node: &Node) -> Value {
     node.params.as_ref().map_or_else(|| Value::Object(Map::new()), Yaml::to_json)
-}
-
-/// What a step does to the world: what it planned, else what it describes.
-fn effects(node: &Node, plan: &Option<StepPlan>) -> Effects {
-    let described = node.description.as_ref().map_or(Effects::None, |step| step.effects);
-    plan.as_ref().and_then(|plan| plan.effects).unwrap_or(described)
-}
-
-/// What is known of all nodes when one of them is planned.
-struct Known<'a> {
-    graph: &'a Graph,
-    left_out: Vec<bool>,
-    effects: Vec<Effects>,
-}
-
-impl Known<'_> {
-    fn is_external(&self, place: usize) -> bool {
-        self.effects[place] == Effects::External
-    }
-
-    /// The nodes that are not left out, with their places.
-    fn running(&self) -> impl Iterator<Item = (usize, &Node)> {
-        self.graph.nodes.iter().enumerate().filter(|(place, _)| !self.left_out[*place])
-    }
-
-    /// Whether a step reads from a node that cannot take back what it does.
-    fn feeds_external(&self, place: usize) -> bool {
-        let readers = self.running().filter(|(reader, _)| self.is_external(*reader));
-        readers.flat_map(|(_, reader)| reader.inputs.iter().flatten()).any(|input| input.node == place)
-    }
-}
-
-fn planned_node(known: &Known<'_>, place: usize, node: &Node, plan: StepPlan) -> Option<PlannedNode> {
-    let description = node.description.as_ref()?;
-    let main = description.outputs.first();
-    let mut claimed: Vec<String> = Vec::new();
-    for input in known.running().filter_map(|(_, reader)| reader.inputs.as_ref()).flatten() {
-        if input.node == place && Some(&input.output) != main && !claimed.contains(&input.output) {
-            claimed.push(input.output.clone());
-        }
-    }
-    // What cannot be taken back waits until its input has ended well, so that a failed gate comes before it. What it reads
-    // and what it gives is kept, so that another attempt need not do it again; and what comes after it waits until then,
-    // so that no failure there breaks it off.
-    let external = known.is_external(place);
-    let mut after = node.after.clone();
-    let fed = node.inputs.iter().flatten().map(|input| input.node);
-    after.extend(fed.filter(|source| external || known.is_external(*source)));
-    after.sort_unstable();
-    after.dedup();
-    let kept = (external && description.kind != StepKind::Load) || known.feeds_external(place);
-    Some(PlannedNode {
-        id: node.id.clone(),
-        step: description.name.clone(),
-        version: description.version.clone(),
-        kind: description.kind,
-        effects: known.effects[place],
-        params: node_params(node),
-        inputs: node.inputs.clone()?,
-        after,
-        outputs: description.outputs.iter().cloned().zip(plan.outputs).collect(),
-        claimed,
-        source: plan.source,
-        datasets: plan.datasets,
-        when: node.when.clone(),
-        asks: node.asks.clone(),
-        left_out: known.left_out[place],
-        finally: node.finally,
-        timeout: node.timeout,
-        checkpoint: node.checkpoint || kept,
-    })
 }
