@@ -3,10 +3,12 @@
 //! | where | what |
 //! |---|---|
 //! | `found` | the file by its path, and what identifies its content |
+//! | `undo` | what somebody was ended in the middle of |
 //! | `fault` | what SQLite says |
 
 mod fault;
 mod found;
+mod undo;
 
 pub use fault::fault;
 pub use found::{Identity, identity};
@@ -22,16 +24,21 @@ use std::time::Duration;
 /// How long a connection waits for others that is told nothing else.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the database for reading, and nothing else.
+/// Opens the database for reading, and nothing else. What somebody who wrote to it was ended in the middle of is undone first.
 ///
 /// # Errors
-/// Why the file cannot be opened, or that it is no database.
+/// Why the file cannot be opened, or that it is no database; [`FaultKind::Denied`] if what was left cannot be undone.
 pub fn open_for_reading(root: &DataRoot, address: &Address) -> Result<Connection, Fault> {
     let file = Found::new(root, address)?;
     let connection = open(root, address, &file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     match glanced_at(&connection, Duration::ZERO) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Err(fault(&error, address)),
-        // Whoever asks it something waits, and is told.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+            drop(connection);
+            undo::undo(root, address, &file)?;
+            open(root, address, &file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        }
+        // Whoever asks it something waits for who holds it, and is told what else is wrong.
         _ => Ok(connection),
     }
 }

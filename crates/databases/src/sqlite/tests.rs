@@ -1,4 +1,5 @@
 use super::*;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 fn root() -> (tempfile::TempDir, DataRoot) {
@@ -49,9 +50,9 @@ fn what_leads_out_is_denied() {
 #[test]
 fn another_file_is_no_database() {
     let (folder, root) = root();
-    std::fs::write(folder.path().join("a.csv"), "id,name\n1,a and much more\n").expect("written");
+    fs::write(folder.path().join("a.csv"), "id,name\n1,a and much more\n").expect("written");
     assert_eq!(kind(&root, "a.csv"), FaultKind::BadData);
-    std::fs::write(folder.path().join("empty.db"), "").expect("written");
+    fs::write(folder.path().join("empty.db"), "").expect("written");
     assert!(open_for_reading(&root, &address("empty.db")).is_ok());
 }
 
@@ -72,7 +73,7 @@ fn who_looks_at_a_file_leaves_the_locks_on_it_alone() {
     writer.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let number = format!(":{} ", file.metadata().expect("it is there").ino());
     let locks = || {
-        let all = std::fs::read_to_string("/proc/locks").expect("the kernel tells");
+        let all = fs::read_to_string("/proc/locks").expect("the kernel tells");
         all.lines().filter(|line| line.contains(&number)).count()
     };
     let held = locks();
@@ -85,4 +86,80 @@ fn who_looks_at_a_file_leaves_the_locks_on_it_alone() {
     drop(other);
     assert_eq!(locks(), held);
     writer.execute_batch("COMMIT").expect("let go");
+}
+
+/// A folder with `a.db`, whose writer was ended in the middle, and the journal of what it did.
+fn left_in_the_middle() -> (tempfile::TempDir, DataRoot) {
+    let (before, _) = root();
+    let writer = Connection::open(before.path().join("a.db")).expect("opened");
+    // What does not fit in the memory it has goes to the file.
+    let write = "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN; UPDATE t SET n = 2; CREATE TABLE u (x TEXT);
+        WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 2000)
+        INSERT INTO u SELECT printf('%0500d', n) FROM s";
+    writer.execute_batch(write).expect("written");
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["a.db", "a.db-journal"] {
+        fs::copy(before.path().join(file), folder.path().join(file)).expect("copied");
+    }
+    assert!(fs::metadata(folder.path().join("a.db")).expect("it is there").len() > 100_000, "it is half written");
+    let root = DataRoot::open(folder.path()).expect("it is there");
+    (folder, root)
+}
+
+#[test]
+fn what_was_left_in_the_middle_is_undone() {
+    let (folder, root) = left_in_the_middle();
+    for _ in 0..2 {
+        let open = open_for_reading(&root, &address("a.db")).expect("opened");
+        let n: i64 = open.query_row("SELECT n FROM t", [], |row| row.get(0)).expect("read");
+        assert_eq!(n, 1);
+        let tables: i64 = open.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).expect("read");
+        assert_eq!(tables, 1);
+        assert!(open.execute_batch("DELETE FROM t").is_err(), "it is read only");
+        assert!(!folder.path().join("a.db-journal").exists());
+    }
+}
+
+#[test]
+fn who_may_not_undo_what_was_left_is_told() {
+    let (folder, root) = left_in_the_middle();
+    let journal = folder.path().join("a.db-journal");
+    // SQLite follows no link to a journal, and so has no right to it, also as root.
+    fs::rename(&journal, folder.path().join("moved")).expect("moved");
+    std::os::unix::fs::symlink("moved", &journal).expect("a link");
+    let fault = open_for_reading(&root, &address("a.db")).expect_err("denied");
+    assert_eq!(fault.kind(), FaultKind::Denied, "{fault:?}");
+    assert!(fault.help_text().is_some_and(|help| help.contains("may write the file and its folder")), "{fault:?}");
+}
+
+#[test]
+fn a_journal_that_names_another_file_is_left_to_others() {
+    let (folder, root) = left_in_the_middle();
+    let (journal, named) = (folder.path().join("a.db-journal"), folder.path().join("named"));
+    fs::write(&named, "kept").expect("written");
+    let name = named.to_str().expect("a name").as_bytes();
+    let number = |number: usize| u32::try_from(number).expect("a number").to_be_bytes();
+    let sum: usize = name.iter().map(|byte| usize::from(*byte)).sum();
+    let magic: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let mut written = fs::read(&journal).expect("read");
+    written.extend([name, &number(name.len()), &number(sum), &magic].concat());
+    fs::write(&journal, written).expect("written");
+    let fault = open_for_reading(&root, &address("a.db")).expect_err("denied");
+    assert_eq!(fault.kind(), FaultKind::Denied, "{fault:?}");
+    assert!(journal.exists() && named.exists());
+}
+
+#[test]
+fn who_writes_to_a_file_is_not_disturbed() {
+    let (folder, root) = root();
+    let writer = Connection::open(folder.path().join("a.db")).expect("opened");
+    for lock in ["IMMEDIATE", "EXCLUSIVE"] {
+        writer.execute_batch(&format!("BEGIN {lock}; UPDATE t SET n = n + 1")).expect("written");
+        let begun = std::time::Instant::now();
+        open_for_reading(&root, &address("a.db")).expect("opened");
+        assert!(begun.elapsed() < Duration::from_secs(4), "whoever asks it something waits");
+        writer.execute_batch("COMMIT").expect("committed");
+    }
+    let n: i64 = writer.query_row("SELECT n FROM t", [], |row| row.get(0)).expect("read");
+    assert_eq!(n, 3);
 }

@@ -35,6 +35,8 @@ pub struct Query {
 /// # Errors
 /// Why the file cannot be opened, and what SQLite says of the query.
 pub fn plan(address: Address, options: Options, root: &DataRoot) -> Result<Planned<Query>, Fault> {
+    // To undo what a writer was ended in the middle of changes the file.
+    drop(sqlite::open_for_reading(root, &address)?);
     let identity = sqlite::identity(root, &address)?;
     let open = open::Open::new(root, &address, describe::patience(options.timeout), || false)?;
     let (schema, forms) = describe::describe(&open, &options)?;

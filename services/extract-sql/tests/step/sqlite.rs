@@ -269,3 +269,21 @@ async fn a_query_as_deep_as_it_may_be_long_ends_no_process() {
     let fault = refused(&folder, &format!("SELECT 1{}", " UNION SELECT 1".repeat(17_000))).await;
     assert_eq!(fault.kind(), FaultKind::BadParams, "{fault}");
 }
+
+#[tokio::test]
+async fn a_file_whose_writer_was_killed_is_read_as_it_was_before() {
+    let before = shop("CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)");
+    let writer = Connection::open(before.path().join("shop.db")).expect("opened");
+    // What does not fit in the memory it has goes to the file.
+    let write = "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN; UPDATE t SET n = 2;
+        WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 50000)
+        INSERT INTO t SELECT n FROM s";
+    writer.execute_batch(write).expect("written");
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["shop.db", "shop.db-journal"] {
+        std::fs::copy(before.path().join(file), folder.path().join(file)).expect("copied");
+    }
+    let ran = extract(&folder, "SELECT n FROM t", json!({})).await.expect("read");
+    assert_eq!(shown(&ran).1, [["1"]]);
+    assert!(!folder.path().join("shop.db-journal").exists());
+}
