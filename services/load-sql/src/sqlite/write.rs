@@ -201,14 +201,16 @@ impl Work {
         connection.execute(&sql, line).map(drop).map_err(|error| self.fault(&error))
     }
 
-    /// What an earlier attempt of this run has written.
+    /// What an earlier attempt of this run has written. Letters of either case are the same in the name of a table, as far as
+    /// they are ASCII: so `lower` takes them.
     fn written_before(&self, connection: &Connection) -> Result<Option<Entry>, Error> {
         let Some(writer) = &self.writer else { return Ok(None) };
         if !has_ledger(connection)? {
             return Ok(None);
         }
         let sql = format!(
-            "SELECT rows, digest FROM {PLACE}.{LEDGER} WHERE run IN (?1, ?2) AND loaded = ?3 ORDER BY run DESC LIMIT 1"
+            "SELECT rows, digest FROM {PLACE}.{LEDGER} WHERE run IN (?1, ?2) AND lower(loaded) = lower(?3) \
+             ORDER BY run DESC LIMIT 1"
         );
         let line = params![writer.name, writer.run, self.target.table];
         match connection.query_row(&sql, line, |row| Ok(Entry { rows: row.get(0)?, digest: row.get(1)? })) {
@@ -227,7 +229,8 @@ impl Work {
                 return Ok(false);
             }
             let sql = format!(
-                "UPDATE {PLACE}.{LEDGER} SET run = ?1 WHERE run = ?2 AND loaded = ?3 AND rows = ?4 AND digest = ?5"
+                "UPDATE {PLACE}.{LEDGER} SET run = ?1 \
+                 WHERE run = ?2 AND lower(loaded) = lower(?3) AND rows = ?4 AND digest = ?5"
             );
             let mut statement = connection.prepare(&sql)?;
             for line in &writer.former {

@@ -54,6 +54,22 @@ async fn a_repeated_append_is_told_by_the_report() {
 }
 
 #[tokio::test]
+async fn a_table_in_other_letters_is_the_same_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = async |table: &str, bench: Bench| {
+        let asked = params("sqlite:a.db", json!({ "table": table }));
+        let ran = bench.run(LoadSql::default(), asked, &[people()]).await.expect("loaded");
+        ran.report.counters.get("rows_loaded_before").copied()
+    };
+    let step = |node: &str| Bench::at(folder.path()).at_node(node);
+    assert_eq!(before("orders", step("load")).await, None);
+    assert_eq!(before("Orders", step("load")).await, Some(2));
+    assert_eq!(before("ORDERS", step("renamed").formerly(&["load"])).await, Some(2));
+    assert_eq!(rows(folder.path(), "SELECT count(*) FROM orders"), ["Integer(2)"]);
+    assert_eq!(rows(folder.path(), "SELECT run FROM quiver_loads"), ["Text(\"test-run/renamed\")"]);
+}
+
+#[tokio::test]
 async fn steps_of_a_run_add_to_one_table() {
     let folder = tempfile::tempdir().expect("a folder");
     let load = async |node: &str| {
