@@ -14,6 +14,8 @@ const COLUMNS: &str = "\"run\" varchar(255) NOT NULL, \"loaded\" varchar(64) NOT
                        PRIMARY KEY (\"run\", \"loaded\")";
 /// A line that is there already.
 const DUPLICATE: u16 = 1062;
+/// A table, or a column of it, for which the user has no such right.
+const DENIED: [u16; 2] = [1142, 1143];
 /// Names that are looked for at once: a statement has 65,535 places.
 const AT_ONCE: usize = 1000;
 
@@ -174,6 +176,29 @@ impl<'a> Ledger<'a> {
     /// What the server says.
     pub async fn forget(&self, session: &mut Session, table: &str) -> Result<(), Fault> {
         self.change(session, &format!("DELETE FROM {} WHERE \"loaded\" = ?", self.name), (table,)).await
+    }
+
+    /// A table has lost its rows: forgets its lines, in the same transaction. Those that this user may not delete stay.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn emptied(&self, session: &mut Session, table: &str) -> Result<(), Fault> {
+        match self.forget_each(session, table).await {
+            Err(Error::Server(said)) if DENIED.contains(&said.code) => Ok(()),
+            done => done.map_err(|error| session.fault(&error)),
+        }
+    }
+
+    /// Each line by its key: whatever a statement looks at is locked until the transaction ends, and others, which load other
+    /// tables, could not note theirs.
+    async fn forget_each(&self, session: &mut Session, table: &str) -> Result<(), Error> {
+        let sql = format!("SELECT \"run\" FROM {} WHERE \"loaded\" = ?", self.name);
+        let lines: Vec<String> = session.conn().exec(sql, (table,)).await?;
+        let sql = format!("DELETE FROM {} WHERE \"run\" = ? AND \"loaded\" = ?", self.name);
+        for line in &lines {
+            session.conn().exec_drop(&sql, (line, table)).await?;
+        }
+        Ok(())
     }
 
     async fn change(&self, session: &mut Session, sql: &str, values: impl Into<Params> + Send) -> Result<(), Fault> {

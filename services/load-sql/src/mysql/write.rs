@@ -27,6 +27,10 @@ type Printed = BoxStream<'static, Result<Lines, Fault>>;
 /// Where the rows of an upsert wait: a table that ends with the connection.
 const WAITING: &str = "quiver_staging";
 
+/// How the transaction is kept apart that replaces rows, whatever the server is set to: once it has deleted the old ones nobody else
+/// adds any, so that the lines it then finds in the ledger are theirs; and what it finds there it does not lock.
+const REPLACING: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+
 /// Writes all rows, and tells how many there were.
 ///
 /// # Errors
@@ -184,14 +188,23 @@ impl Load<'_> {
                 "an upsert needs the right to make temporary tables: GRANT CREATE TEMPORARY TABLES ON the database";
             session.run(&like).await.map_err(|fault| helped(fault, right))?;
         }
-        let replaces = self.target.mode == Mode::Replace && table.is_there();
-        if replaces {
+        let ledger = Ledger::new(&self.planned.database);
+        let replaces = self.target.mode == Mode::Replace;
+        let empties = replaces && table.is_there();
+        let forgets = replaces && ledger.is_there(session).await?;
+        if empties {
             self.staging.hold_rows(session).await?;
+        }
+        if replaces {
+            session.run(REPLACING).await?;
         }
         session.run("START TRANSACTION").await?;
         // Its readers see the old rows until the new ones are there.
-        if replaces {
+        if empties {
             session.run(&format!("DELETE FROM {name}")).await?;
+        }
+        if forgets {
+            ledger.emptied(session, &self.target.table).await?;
         }
         let statement = rows::statement(if upsert { &waiting } else { &name }, self.target, self.plain, &types);
         let rows = rows::send(session, &statement, self.target, self.plain, lines).await?;

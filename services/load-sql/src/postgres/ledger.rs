@@ -103,6 +103,49 @@ pub async fn note(session: &Session, target: &Target, writer: &Writer, rows: &Ro
     noted.map(drop).map_err(|error| refused(session, target, &error))
 }
 
+/// Deletes all rows of a table, and all lines of it: what was there of both when it began, so that a load which commits
+/// meanwhile keeps its rows and its line. Lines that this user may not delete stay.
+///
+/// # Errors
+/// What the server says.
+pub async fn empty(session: &Session, target: &Target) -> Result<(), Fault> {
+    let table = target.quoted();
+    match may_forget(session, target).await? {
+        true => {
+            change(session, target, &format!("WITH forgotten AS ({}) DELETE FROM {table}", forgetting(target))).await
+        }
+        false => session.run(&format!("DELETE FROM {table}")).await,
+    }
+}
+
+/// Deletes the lines of a table that was not there any more. Those that this user may not delete stay.
+///
+/// # Errors
+/// What the server says.
+pub async fn forget(session: &Session, target: &Target) -> Result<(), Fault> {
+    match may_forget(session, target).await? {
+        true => change(session, target, &forgetting(target)).await,
+        false => Ok(()),
+    }
+}
+
+fn forgetting(target: &Target) -> String {
+    format!("DELETE FROM {} WHERE loaded = $1", name(target))
+}
+
+async fn change(session: &Session, target: &Target, sql: &str) -> Result<(), Fault> {
+    let changed = session.client().execute(sql, &[&target.table]).await;
+    changed.map(drop).map_err(|error| session.fault(&error))
+}
+
+/// Whether there is one, and this user may delete lines. It is asked before: a statement that is refused ends the transaction.
+async fn may_forget(session: &Session, target: &Target) -> Result<bool, Fault> {
+    let sql = "SELECT count(*) > 0 FROM (SELECT to_regclass($1)::oid AS ledger) AS found
+        WHERE has_table_privilege(ledger, 'SELECT') AND has_table_privilege(ledger, 'DELETE')";
+    let asked = session.client().query_one(sql, &[&name(target)]).await;
+    Ok(asked.map_err(|error| session.fault(&error))?.get(0))
+}
+
 fn refused(session: &Session, target: &Target, error: &Error) -> Fault {
     match error.code() {
         Some(&SqlState::UNIQUE_VIOLATION) => target.written_meanwhile(),

@@ -148,14 +148,15 @@ async fn prepare(session: &Session, target: &Target, plain: &Plain, table: &Tabl
         // Its readers see the old rows until the new ones are there.
         Mode::Replace if !made => {
             hold_rows(session, &name).await?;
-            session.run(&format!("DELETE FROM {name}")).await
+            ledger::empty(session, target).await
         }
+        Mode::Replace => ledger::forget(session, target).await,
         Mode::Upsert => {
             let sql =
                 format!("CREATE TEMP TABLE {STAGING} ON COMMIT DROP AS SELECT {columns} FROM {name} WITH NO DATA");
             session.run(&sql).await
         }
-        Mode::Append | Mode::Replace => Ok(()),
+        Mode::Append => Ok(()),
     }
 }
 

@@ -186,9 +186,19 @@ impl Work {
         }
         if place.mode == Mode::Replace {
             self.run(connection, &format!("DELETE FROM {name}"))?;
+            self.forget(connection).map_err(|error| self.fault(&error))?;
         }
         let order = numbered_by(&place.columns).map(|number| format!(" ORDER BY {number}")).unwrap_or_default();
         self.run(connection, &format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {STAGING}{order}"))
+    }
+
+    /// Forgets all lines of a table whose rows are deleted: they are to be written again if their load is done again.
+    fn forget(&self, connection: &Connection) -> Result<(), Error> {
+        if !has_ledger(connection)? {
+            return Ok(());
+        }
+        let sql = format!("DELETE FROM {PLACE}.{LEDGER} WHERE lower(loaded) = lower(?1)");
+        connection.execute(&sql, [&self.target.table]).map(drop)
     }
 
     /// Notes in the ledger that this run has written these rows.

@@ -5,5 +5,6 @@ mod mysql;
 mod mysql_tables;
 mod postgres;
 mod renamed;
+mod replaced;
 mod sqlite;
 mod support;

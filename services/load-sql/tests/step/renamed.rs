@@ -1,59 +1,15 @@
 //! Appends of a run whose steps are called otherwise by a later attempt: what was written under the old name is not written again.
 
-use crate::support::{eventually, params, people};
+use crate::support::{SqliteFile, eventually, params, people};
 use arrow::array::RecordBatch;
 use flight_common::testing::{Bench, Ran, batch};
 use flight_common::{Fault, FaultKind, Permission};
 use futures::future::join_all;
 use load_sql::LoadSql;
-use rusqlite::Connection;
-use rusqlite::types::Value as Cell;
 use serde_json::json;
 use std::sync::Arc;
-use tempfile::TempDir;
 use test_servers::{Database, MariaDatabase, PostgresDatabase};
 use tokio::sync::Semaphore;
-
-/// A SQLite file beneath the data root of a [`Bench`].
-struct SqliteFile {
-    folder: TempDir,
-    url: String,
-}
-
-impl SqliteFile {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let name = folder.path().file_name().and_then(|name| name.to_str()).expect("a name");
-        Self { url: format!("sqlite:{name}/a.db"), folder }
-    }
-
-    fn open(&self) -> Connection {
-        Connection::open(self.folder.path().join("a.db")).expect("opened")
-    }
-}
-
-impl Database for SqliteFile {
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    async fn run(&self, sql: &str) {
-        self.open().execute_batch(sql).expect(sql);
-    }
-
-    async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
-        let connection = self.open();
-        let mut statement = connection.prepare(sql).expect(sql);
-        let columns = statement.column_count();
-        let shown = |cell: Cell| match cell {
-            Cell::Integer(number) => number.to_string(),
-            Cell::Text(text) => text,
-            other => format!("{other:?}"),
-        };
-        let rows = statement.query_map([], |row| (0..columns).map(|place| row.get(place).map(shown)).collect());
-        rows.expect(sql).collect::<Result<_, _>>().expect(sql)
-    }
-}
 
 /// The step of a run that is called so, and may have been called otherwise.
 fn step(node: &str, formerly: &[&str]) -> Bench {

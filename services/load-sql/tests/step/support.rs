@@ -7,8 +7,11 @@ use flight_common::{BatchStream, Fault, FaultKind};
 use futures::future::{join, join_all};
 use futures::{Stream, StreamExt, stream};
 use load_sql::LoadSql;
+use rusqlite::Connection;
+use rusqlite::types::Value as Cell;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use test_servers::Database;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -27,6 +30,48 @@ pub trait Loaded: Database {
 }
 
 impl<D: Database> Loaded for D {}
+
+/// A SQLite file beneath the data root of a [`Bench`].
+pub struct SqliteFile {
+    folder: TempDir,
+    url: String,
+}
+
+impl SqliteFile {
+    /// One that is not there yet.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = folder.path().file_name().and_then(|name| name.to_str()).expect("a name");
+        Self { url: format!("sqlite:{name}/a.db"), folder }
+    }
+
+    fn open(&self) -> Connection {
+        Connection::open(self.folder.path().join("a.db")).expect("opened")
+    }
+}
+
+impl Database for SqliteFile {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn run(&self, sql: &str) {
+        self.open().execute_batch(sql).expect(sql);
+    }
+
+    async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let connection = self.open();
+        let mut statement = connection.prepare(sql).expect(sql);
+        let columns = statement.column_count();
+        let shown = |cell: Cell| match cell {
+            Cell::Integer(number) => number.to_string(),
+            Cell::Text(text) => text,
+            other => format!("{other:?}"),
+        };
+        let rows = statement.query_map([], |row| (0..columns).map(|place| row.get(place).map(shown)).collect());
+        rows.expect(sql).collect::<Result<_, _>>().expect(sql)
+    }
+}
 
 /// Two rows.
 pub fn people() -> RecordBatch {
