@@ -19,7 +19,8 @@ pub fn fault(error: &Error, address: &Address) -> Fault {
                     Fault::denied(message)
                 }
                 ErrorCode::OperationInterrupted => Fault::timed_out(message),
-                ErrorCode::DiskFull | ErrorCode::OutOfMemory => Fault::busy(message),
+                ErrorCode::DiskFull => Fault::busy(message).help("free some disk space, then run again"),
+                ErrorCode::OutOfMemory => Fault::busy(message),
                 ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => Fault::upstream(message),
                 ErrorCode::NotADatabase => no_database(address),
                 // A view or a trigger calls a function that is not for them.

@@ -163,3 +163,12 @@ fn who_writes_to_a_file_is_not_disturbed() {
     let n: i64 = writer.query_row("SELECT n FROM t", [], |row| row.get(0)).expect("read");
     assert_eq!(n, 3);
 }
+
+#[test]
+fn a_full_disk_is_told_with_what_to_do() {
+    let said = Some("database or disk is full".to_owned());
+    let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), said);
+    let fault = fault(&error, &address("a.db"));
+    assert_eq!(fault.kind(), FaultKind::Busy);
+    assert!(fault.help_text().is_some_and(|help| help.contains("free some disk space")), "{fault:?}");
+}
