@@ -111,6 +111,11 @@ impl Found {
         path.into()
     }
 
+    /// Whether nothing is in it now.
+    pub fn is_empty(&self) -> bool {
+        self.real.symlink_metadata().is_ok_and(|now| now.len() == 0)
+    }
+
     /// Whether it is still what the address leads to.
     pub fn is_in_place(&self, root: &DataRoot, address: &Address) -> bool {
         Self::new(root, address).is_ok_and(|now| now.stamp.place == self.stamp.place)

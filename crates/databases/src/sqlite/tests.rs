@@ -1,6 +1,8 @@
 use super::*;
+use flight_common::FaultKind;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 fn root() -> (tempfile::TempDir, DataRoot) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -82,7 +84,8 @@ fn who_looks_at_a_file_leaves_the_locks_on_it_alone() {
     identity(&root, &address).expect("identified");
     drop(open_for_reading(&root, &address).expect("opened"));
     let other = Connection::open_in_memory().expect("opened");
-    attach_for_writing(&other, &root, &address, "place", &|| false).expect("attached");
+    other.busy_timeout(Duration::ZERO).expect("set");
+    assert!(begin_writing(&other, &root, &address, "place", &|| false).is_err(), "it is locked");
     drop(other);
     assert_eq!(locks(), held);
     writer.execute_batch("COMMIT").expect("let go");
@@ -171,4 +174,51 @@ fn a_full_disk_is_told_with_what_to_do() {
     let fault = fault(&error, &address("a.db"));
     assert_eq!(fault.kind(), FaultKind::Busy);
     assert!(fault.help_text().is_some_and(|help| help.contains("free some disk space")), "{fault:?}");
+}
+
+/// How often this process has the file open.
+fn opened(file: &Path) -> usize {
+    let all = fs::read_dir("/proc/self/fd").expect("the kernel tells");
+    all.filter_map(|one| fs::read_link(one.ok()?.path()).ok()).filter(|path| path == file).count()
+}
+
+#[test]
+fn a_file_that_was_made_is_taken_back_and_another_is_not() {
+    let (_folder, root) = root();
+    for (path, stays) in [("a.db", true), ("new.db", false)] {
+        let connection = Connection::open_in_memory().expect("opened");
+        let attached = begin_writing(&connection, &root, &address(path), "place", &|| false).expect("begun");
+        connection.execute_batch("CREATE TABLE place.u (n)").expect("made");
+        attached.take_back(&connection, &root, &address(path));
+        assert_eq!(root.path().join(path).exists(), stays, "{path}");
+    }
+    let open = open_for_reading(&root, &address("a.db")).expect("opened");
+    let tables: i64 = open.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).expect("read");
+    assert_eq!(tables, 1);
+}
+
+#[test]
+fn who_waits_for_a_file_that_is_taken_back_writes_to_another() {
+    let (_folder, root) = root();
+    let (file, address) = (root.path().join("new.db"), address("new.db"));
+    let first = Connection::open_in_memory().expect("opened");
+    let attached = begin_writing(&first, &root, &address, "place", &|| false).expect("begun");
+    first.execute_batch("CREATE TABLE place.first (n)").expect("made");
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| {
+            let second = Connection::open_in_memory().expect("opened");
+            second.busy_timeout(Duration::from_millis(10)).expect("set");
+            begin_writing(&second, &root, &address, "place", &|| true).expect("begun");
+            second.execute_batch("CREATE TABLE place.second (n); COMMIT").expect("written");
+        });
+        while opened(&file) < 2 {
+            assert!(!second.is_finished(), "it waits");
+            std::thread::yield_now();
+        }
+        attached.take_back(&first, &root, &address);
+        second.join().expect("no panic");
+    });
+    let open = open_for_reading(&root, &address).expect("opened");
+    let table: String = open.query_row("SELECT name FROM sqlite_schema", [], |row| row.get(0)).expect("read");
+    assert_eq!(table, "second");
 }

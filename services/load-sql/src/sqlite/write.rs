@@ -11,6 +11,7 @@ use crate::params::Mode;
 use crate::plain::{Plain, count_nans};
 use crate::target::Target;
 use arrow::array::RecordBatch;
+use databases::sqlite::Attached;
 use databases::{Address, sqlite};
 use flight_common::{BatchStream, Fault, StepContext};
 use futures::StreamExt;
@@ -87,22 +88,31 @@ impl Work {
         let connection = Connection::open_in_memory().map_err(|error| self.fault(&error))?;
         let rows = self.stage(&connection, &mut receiver)?;
         self.check_keys(&connection)?;
-        self.begin(&connection, &receiver)?;
-        let table = self.current(&connection)?;
-        if let Some(before) = self.written_before(&connection).map_err(|error| self.fault(&error))? {
-            self.permitted()?;
-            return self.target.repeated(&before, &rows, table.is_there(), &self.context.meter);
+        let attached = self.begin(&connection, &receiver)?;
+        let written = self.write_all(&connection, &rows);
+        if written.is_err() {
+            attached.take_back(&connection, &self.context.env.data_root, &self.address);
         }
-        if self.take_over(&connection, &rows)? {
-            let count = self.target.repeated(&Entry::of(&rows)?, &rows, table.is_there(), &self.context.meter)?;
+        written
+    }
+
+    /// All that is done in the transaction.
+    fn write_all(&self, connection: &Connection, rows: &Rows) -> Result<u64, Fault> {
+        let table = self.current(connection)?;
+        if let Some(before) = self.written_before(connection).map_err(|error| self.fault(&error))? {
             self.permitted()?;
-            self.run(&connection, "COMMIT")?;
+            return self.target.repeated(&before, rows, table.is_there(), &self.context.meter);
+        }
+        if self.take_over(connection, rows)? {
+            let count = self.target.repeated(&Entry::of(rows)?, rows, table.is_there(), &self.context.meter)?;
+            self.permitted()?;
+            self.run(connection, "COMMIT")?;
             return Ok(count);
         }
-        self.take(&connection, &table)?;
-        self.note(&connection, &rows)?;
+        self.take(connection, &table)?;
+        self.note(connection, rows)?;
         self.permitted()?;
-        self.run(&connection, "COMMIT")?;
+        self.run(connection, "COMMIT")?;
         Ok(rows.count)
     }
 
@@ -155,15 +165,15 @@ impl Work {
 
     /// Opens the file, waits until nobody else writes to it, and keeps others from it. Whoever gives the load up, which closes
     /// the channel, ends the wait.
-    fn begin(&self, connection: &Connection, receiver: &Receiver<Told>) -> Result<(), Fault> {
+    fn begin(&self, connection: &Connection, receiver: &Receiver<Told>) -> Result<Attached, Fault> {
         let patient = |time| connection.busy_timeout(time).map_err(|error| self.fault(&error));
         let deadline = Instant::now() + PATIENCE;
         let waits = || !receiver.is_closed() && Instant::now() < deadline;
         patient(GLANCE)?;
-        sqlite::attach_for_writing(connection, &self.context.env.data_root, &self.address, PLACE, &waits)?;
-        sqlite::once_unlocked(&waits, || connection.execute_batch("BEGIN IMMEDIATE"))
-            .map_err(|error| self.fault(&error))?;
-        patient(READERS)
+        let root = &self.context.env.data_root;
+        let attached = sqlite::begin_writing(connection, root, &self.address, PLACE, &waits)?;
+        patient(READERS)?;
+        Ok(attached)
     }
 
     /// The table as it is now, which is as it was planned, or one that has come into being since and takes the rows.

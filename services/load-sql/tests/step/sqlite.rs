@@ -274,6 +274,9 @@ async fn a_failed_load_leaves_what_was_there() {
         assert_eq!(ran.expect_err("the input's fault").message(), "gone");
     };
     failed(json!({})).await;
+    let forbidden = Bench::at(folder).forbidding("another one runs it");
+    let ran = forbidden.run(LoadSql::default(), params("sqlite:a.db", json!({})), &[people()]).await;
+    refused(ran, FaultKind::Cancelled, &[]);
     assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 0, "no file");
     load(folder, json!({}), &people()).await.expect("loaded");
     failed(json!({"mode": "replace"})).await;
