@@ -49,9 +49,9 @@ async fn a_file_that_somebody_has_changed_since_is_read_as_it_is() {
     let env = env(folder.path(), &[FILE]);
     let runs = Runs::on(InProcess::new(quiver::registry(), env.clone()), &env).await;
     let run = runs.ended(BODY, RunState::Failed).await;
-    std::fs::write(folder.path().join(FILE.0), "n\n100\n").expect("written");
+    std::fs::write(folder.path().join(FILE.0), "n\n1000\n").expect("written");
     resumed(&runs, &run, RunState::Done, &mended()).await;
-    assert_eq!(file(&runs), "n\n200\n");
+    assert_eq!(file(&runs), "n\n2000\n");
     runs.end().await;
 }
 

@@ -71,7 +71,7 @@ pub struct PlannedNode {
     /// The steps that write what it reads. When one has, its source is another than it was.
     pub rewritten_by: Vec<String>,
     /// Whether its outputs are kept: because the pipeline says so, for the sake of a step that cannot take back what it
-    /// does, or because what it reads is written anew by the same run.
+    /// does, or so that a load need not be done again, or not to what the run has written.
     pub checkpoint: bool,
 }
 

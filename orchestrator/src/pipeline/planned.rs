@@ -31,6 +31,12 @@ impl<'a> Known<'a> {
         self.graph.nodes.iter().enumerate().filter(|(place, _)| !self.left_out[*place])
     }
 
+    /// Whether a step reads what a load tells of its work: a row, which is kept so that the load need not be done again.
+    fn is_read_load(&self, place: usize, kind: StepKind) -> bool {
+        let mut inputs = self.running().flat_map(|(_, reader)| reader.inputs.iter().flatten());
+        kind == StepKind::Load && inputs.any(|input| input.node == place)
+    }
+
     /// Whether a step reads from a node that cannot take back what it does.
     fn feeds_external(&self, place: usize) -> bool {
         let readers = self.running().filter(|(reader, _)| self.is_external(*reader));
@@ -57,7 +63,10 @@ impl<'a> Known<'a> {
         after.extend(fed.filter(|source| external || self.is_external(*source)));
         after.sort_unstable();
         after.dedup();
-        let kept = (external && description.kind != StepKind::Load) || self.feeds_external(place);
+        let kept = (external && description.kind != StepKind::Load)
+            || self.feeds_external(place)
+            || self.is_read_load(place, description.kind)
+            || !self.rewritten[place].is_empty();
         Some(PlannedNode {
             id: node.id.clone(),
             step: description.name.clone(),
@@ -77,7 +86,7 @@ impl<'a> Known<'a> {
             left_out: self.left_out[place],
             finally: node.finally,
             timeout: node.timeout,
-            checkpoint: node.checkpoint || kept || !self.rewritten[place].is_empty(),
+            checkpoint: node.checkpoint || kept,
         })
     }
 }

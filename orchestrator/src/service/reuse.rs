@@ -1,6 +1,7 @@
 //! Which steps need not run again, and which outputs to keep. Pure.
 //!
-//! Seen from the end: a load runs unless it has committed with the same fingerprint; a step runs if somebody who runs
+//! Seen from the end: a load runs unless it has committed with the same fingerprint, and what it wrote is known to whoever
+//! reads it; a step runs if somebody who runs
 //! needs an output of it that was not kept, or if a condition asks what it did and nobody knows. What runs finally always
 //! runs, and what is left out never.
 
@@ -110,15 +111,17 @@ pub(super) fn settle(plan: &Plan, fingerprints: &[String], past: &Past) -> HashM
             .filter(|reader| !reader.left_out)
             .flat_map(|reader| &reader.inputs)
             .any(|input| input.node == place);
-        settled[place] = if node.kind == StepKind::Load || !is_read {
-            commit(place).map(|commit| Settlement { receipt: Some(commit.receipt.clone()), ..Settlement::default() })
-        } else {
-            let replayed: Option<Vec<KeptOutput>> =
-                needed.into_iter().map(|output| kept(place, output).cloned()).collect();
-            let main = node.outputs.first().and_then(|(main, _)| kept(place, main));
-            let rows = main.and_then(|main| u64::try_from(main.rows).ok()).unwrap_or(0);
-            replayed.map(|replayed| Settlement { receipt: None, rows, replayed })
+        let receipt = match node.kind == StepKind::Load || !is_read {
+            true => match commit(place) {
+                Some(commit) => Some(commit.receipt.clone()),
+                None => continue,
+            },
+            false => None,
         };
+        let replayed: Option<Vec<KeptOutput>> = needed.into_iter().map(|output| kept(place, output).cloned()).collect();
+        let main = node.outputs.first().and_then(|(main, _)| kept(place, main));
+        let rows = main.and_then(|main| u64::try_from(main.rows).ok()).unwrap_or(0);
+        settled[place] = replayed.map(|replayed| Settlement { receipt, rows, replayed });
     }
     let ids = plan.nodes.iter().map(|node| node.id.clone());
     ids.zip(settled).filter_map(|(id, settled)| Some((id, settled?))).collect()

@@ -224,7 +224,7 @@ impl<M: Mesh> NodeTask<M> {
         for (name, file) in settled.outputs {
             match read_frames(file, &budget) {
                 // It is kept already.
-                Ok(frames) => drop(self.share(&name, M::Item::from_stream(frames), None)),
+                Ok(frames) => drop(self.share(&name, M::Item::from_stream(frames), None, false)),
                 Err(fault) => return self.judge(Err(fault)),
             }
         }

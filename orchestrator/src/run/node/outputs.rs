@@ -7,7 +7,7 @@ use crate::run::tee::{read_ahead, tee};
 use crate::run::watch::{closed_by, watch};
 use flight_common::report::first_row;
 use flight_common::wire::Decoder;
-use flight_common::{EdgeStream, Fault, NewFile, Parcel};
+use flight_common::{EdgeStream, Fault, NewFile, Parcel, StepKind};
 use futures::StreamExt;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
@@ -53,29 +53,31 @@ impl<M: Mesh> NodeTask<M> {
         })
     }
 
-    /// Gives an output to its readers, one of which may be a file. Returns it if there are none.
+    /// Gives an output to its readers, one of which may be a file. Returns it if there are none, and of what a load has written
+    /// one more: that is noted whoever reads it.
     pub(super) fn hand_out(
         &mut self,
         name: &str,
         stream: EdgeStream<M::Item>,
     ) -> Result<Option<EdgeStream<M::Item>>, Fault> {
         let file = self.shared.attendant.keep(&self.node.id, name)?;
-        Ok(self.share(name, stream, file))
+        Ok(self.share(name, stream, file, self.node.kind == StepKind::Load))
     }
 
-    /// Gives an output to its readers, and to a file. Returns it if there is none of either.
+    /// Gives an output to its readers, and to a file. Returns it if there is none of either, or if it is read here too.
     pub(super) fn share(
         &mut self,
         name: &str,
         stream: EdgeStream<M::Item>,
         file: Option<NewFile>,
+        here: bool,
     ) -> Option<EdgeStream<M::Item>> {
         let readers = self.readers.remove(name).unwrap_or_default();
         let count = readers.len() + usize::from(file.is_some());
         if count == 0 {
             return Some(stream);
         }
-        let mut branches = tee(stream, count, &self.shared.space).into_iter();
+        let mut branches = tee(stream, count + usize::from(here), &self.shared.space).into_iter();
         for (reader, branch) in readers.into_iter().zip(&mut branches) {
             // A reader that is gone has ended already, and says why.
             let _ = reader.send(branch);
@@ -84,7 +86,7 @@ impl<M: Mesh> NodeTask<M> {
             let attendant = self.shared.attendant.clone();
             self.keeping.push(keep(branch, file, attendant, self.node.id.clone(), name.to_owned()));
         }
-        None
+        branches.next()
     }
 }
 
