@@ -178,6 +178,35 @@ fn two_loads_do_not_write_the_same_file() {
 }
 
 #[test]
+fn no_step_writes_the_file_that_another_reads() {
+    let house = House::new(PROGRAM);
+    for file in ["a.csv", "b.csv"] {
+        house.write(file, "n\n1\n".to_owned());
+    }
+    let read = |id: &str, path: &str, after: &str| {
+        format!("  - {{id: {id}, service: extract-csv, params: {{file_path: {path}}}{after}}}\n")
+    };
+    let write = |id: &str, path: &str, after: &str| {
+        format!("  - {{id: {id}, service: load-data, params: {{path: {path}}}, depends_on: {after}}}\n")
+    };
+    let a = read("a", "a.csv", "");
+    for (steps, line) in [
+        (format!("{a}{}", write("out", "a.csv", "a")), Some(3)),
+        (format!("{a}{}{}", read("b", "b.csv", ""), write("out", "a.csv", "b")), Some(4)),
+        (format!("{a}{}", write("out", "b.csv", "a")), None),
+        (format!("{a}{}{}", write("out", "b.csv", "a"), read("b", "b.csv", ", depends_on: out")), None),
+        (format!("{a}{}finally:\n{}", write("out", "b.csv", "a"), read("b", "b.csv", "")), None),
+    ] {
+        house.write("p.yaml", format!("steps:\n{steps}"));
+        let told = house.quiver(&["validate", "p.yaml", "--json"]).json();
+        let found: Vec<_> = told["errors"].as_array().expect("a list").iter().collect();
+        let codes: Vec<_> = found.iter().map(|one| (one["code"].as_str(), one["line"].as_u64())).collect();
+        let expected: Vec<_> = line.into_iter().map(|line| (Some("same-source"), Some(line))).collect();
+        assert_eq!(codes, expected, "{steps}{told}");
+    }
+}
+
+#[test]
 fn loads_share_a_table_if_all_of_them_add_rows() {
     let house = House::new(PROGRAM);
     let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";

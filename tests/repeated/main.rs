@@ -1,5 +1,4 @@
 //! Runs whose loads are done again, or are not, as files and databases show it.
 
 mod renamed;
-mod rewritten;
 mod support;

@@ -31,7 +31,11 @@ fn computed_before(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     for group in &aggregate.group_expr {
         let Expr::GroupingSet(sets) = group else { continue };
         for part in sets.distinct_expr() {
-            if !matches!(part, Expr::Column(_)) && !computed.contains(part) {
+            let name = part.schema_name().to_string();
+            // A cast is called as what is cast, which may be there under no other name.
+            let is_there =
+                aggregate.input.schema().iter().any(|(table, field)| table.is_none() && *field.name() == name);
+            if !matches!(part, Expr::Column(_) | Expr::Literal(..)) && !is_there && !computed.contains(part) {
                 computed.push(part.clone());
             }
         }
@@ -75,6 +79,15 @@ mod tests {
                 "SELECT count(*) FROM (SELECT n % 2 AS a, n % 2 * 10 + n % 3 AS b, sum(n % 2) AS s, grouping(n % 2) AS g FROM t \
                  GROUP BY ROLLUP (n % 2, n % 2 * 10 + n % 3) HAVING grouping(n % 2) = 0)",
                 8,
+            ),
+            (
+                "SELECT count(*) FROM (SELECT CAST(m AS VARCHAR) AS v FROM (SELECT n * 2 AS m FROM t WHERE n < 3) \
+                 GROUP BY ROLLUP (CAST(m AS VARCHAR)))",
+                4,
+            ),
+            (
+                "SELECT count(*) FROM (SELECT nth_value(n, 1 ORDER BY n) FROM t WHERE n < 3 GROUP BY ROLLUP (n + 1, 1))",
+                7,
             ),
             ("SELECT count(*) FROM (SELECT n, n % 2 + 1 FROM t WHERE n < 3 GROUP BY n, ROLLUP (n % 2 + 1))", 6),
         ] {

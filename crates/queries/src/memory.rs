@@ -202,6 +202,7 @@ impl MemoryPool for WorkingMemory {
         let consumer = reservation.consumer();
         let wanted = state.used() + additional;
         if !state.allows(consumer, reservation.size(), additional) || !state.hold(wanted) {
+            state.sorters.is_refused(consumer);
             if consumer.name().starts_with(NESTED_LOOPS) {
                 return Err(into_error(too_large()));
             }
@@ -287,6 +288,19 @@ mod tests {
         assert!(other.try_grow(1 << 20).is_err(), "its sorter had nothing");
         drop((run, sorts));
         assert_eq!(budget.used(), 0);
+        // What was spilled is merged by who can make do with less.
+        let sorter = consumer(&pool, "ExternalSorter[0]", true);
+        let merge = consumer(&pool, "ExternalSorterMerge[0]", false);
+        let others: Vec<MemoryReservation> =
+            (0..7).map(|n| consumer(&pool, &format!("ExternalSorterMerge[{n}]"), false)).collect();
+        sorter.try_grow(24 << 20).expect("it is alone");
+        assert!(sorter.try_grow(1 << 20).is_err());
+        sorter.shrink(12 << 20);
+        merge.try_grow(12 << 20).expect("it writes to the disk what its sorter had");
+        merge.free();
+        drop(sorter);
+        assert!(merge.try_grow(4 << 20).is_err(), "an even share has to do");
+        drop(others);
     }
 
     #[test]

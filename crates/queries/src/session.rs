@@ -14,7 +14,7 @@ use crate::lengths::LengthsCompare;
 use crate::literals::ExactLiterals;
 use crate::memory::WorkingMemory;
 use crate::merge_joins;
-use crate::nans::ComputedNans;
+use crate::nans::{ComputedNans, NansOfTexts};
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
@@ -124,6 +124,7 @@ pub(crate) fn meanings() -> Vec<Rewrite> {
         Arc::new(DaysOfAnyYear),
         Arc::new(LengthsCompare),
         Arc::new(EqualZeros),
+        Arc::new(NansOfTexts),
         Arc::new(Measure),
     ]
 }

@@ -18,6 +18,8 @@ struct Sorter {
     id: usize,
     on: ThreadId,
     merge: Option<usize>,
+    /// Whether it was refused more once, so that it has spilled.
+    spilled: bool,
     holds: usize,
     held_at_most: usize,
 }
@@ -26,7 +28,7 @@ impl Sorters {
     pub fn begins(&mut self, consumer: &MemoryConsumer) {
         if consumer.name().starts_with(SORTERS) {
             let (id, on) = (consumer.id(), thread::current().id());
-            self.0.push(Sorter { id, on, merge: None, holds: 0, held_at_most: 0 });
+            self.0.push(Sorter { id, on, merge: None, spilled: false, holds: 0, held_at_most: 0 });
         }
     }
 
@@ -38,9 +40,20 @@ impl Sorters {
         }
     }
 
-    /// Forgets a sorter with its merge, which ends last, or one that never had any.
+    /// Takes note that it gets no more: it spills what it has.
+    pub fn is_refused(&mut self, consumer: &MemoryConsumer) {
+        if let Some(sorter) = self.0.iter_mut().find(|sorter| sorter.id == consumer.id()) {
+            sorter.spilled = true;
+        }
+    }
+
+    /// Forgets a sorter with its merge, which ends last, or one that never had any. What it spilled is merged after its own end, by
+    /// a merge that can make do with less.
     pub fn ends(&mut self, consumer: &MemoryConsumer) {
         let id = consumer.id();
+        for sorter in self.0.iter_mut().filter(|sorter| sorter.id == id && sorter.spilled) {
+            sorter.held_at_most = 0;
+        }
         self.0.retain(|sorter| sorter.merge != Some(id) && (sorter.id != id || sorter.merge.is_some()));
     }
 

@@ -38,6 +38,8 @@ struct Exchange {
     staged: bool,
     /// The outputs that it claims and that nobody has asked for yet.
     owed: Vec<String>,
+    /// Calls under way that are the exchange itself.
+    running: usize,
     /// Calls under way.
     calls: usize,
     /// When the last call ended.
@@ -63,7 +65,8 @@ enum Part {
 pub struct Tie {
     exchanges: Exchanges,
     key: Key,
-    /// Whether this is the exchange itself, and no server has taken it yet.
+    part: Part,
+    /// Whether no server has taken it yet.
     asks: bool,
     /// The connection to the server that has the exchange.
     pub client: StepClient,
@@ -78,7 +81,7 @@ impl Tie {
 
 impl Drop for Tie {
     fn drop(&mut self) {
-        let over = self.exchanges.leave(&self.key, self.asks, Instant::now());
+        let over = self.exchanges.leave(&self.key, self.part, self.asks, Instant::now());
         // Where nothing runs any more, the process ends.
         let Some(runtime) = Handle::try_current().ok().filter(|_| !over) else { return };
         let (exchanges, key) = (self.exchanges.clone(), self.key.clone());
@@ -106,16 +109,17 @@ impl Exchange {
         }
     }
 
-    /// Takes note of a call, unless it would begin again what has begun.
+    /// Takes note of a call, unless it would begin again what has begun and has more to give.
     fn called(&mut self, part: Part, command: &StepCommand) -> Result<(), Fault> {
         match part {
-            Part::Exchange if self.begun => {
+            Part::Exchange if self.begun && !self.owed.is_empty() => {
                 let id = &command.exchange_id;
                 let fault = Fault::bad_params(format!("an exchange \"{id}\" with {} has begun already", command.step));
                 return Err(fault.help(FRESH));
             }
             Part::Exchange => {
                 self.begun = true;
+                self.running += 1;
                 self.owed.clone_from(&command.outputs);
             }
             Part::Input => self.staged = true,
@@ -153,7 +157,7 @@ impl Exchanges {
             // As many answers as the step has outputs may stand still at a time.
             let client = server.on_its_own_connection(step.outputs.len() as u32);
             let (owner, left) = (owner.to_owned(), Instant::now());
-            Ok(Exchange { owner, client, begun: false, staged: false, owed: Vec::new(), calls: 0, left })
+            Ok(Exchange { owner, client, begun: false, staged: false, running: 0, owed: Vec::new(), calls: 0, left })
         };
         let part = if command.input.is_empty() { Part::Exchange } else { Part::Input };
         self.tie(step, command, part, owner, begin)
@@ -212,17 +216,20 @@ impl Exchanges {
         };
         exchange.check_owner(owner, command)?;
         exchange.called(part, command)?;
-        Ok(Tie { client: exchange.client.clone(), exchanges: self.clone(), asks: part == Part::Exchange, key })
+        Ok(Tie { client: exchange.client.clone(), exchanges: self.clone(), part, asks: true, key })
     }
 
     /// Takes note that a call has ended, perhaps because it was refused, and says whether the exchange is over.
-    fn leave(&self, key: &Key, refused: bool, now: Instant) -> bool {
+    fn leave(&self, key: &Key, part: Part, refused: bool, now: Instant) -> bool {
         let mut open = self.open();
         let Some(exchange) = open.get_mut(key) else { return true };
         exchange.calls -= 1;
         exchange.left = now;
-        if refused {
-            exchange.refused();
+        if part == Part::Exchange {
+            exchange.running -= 1;
+            if refused && exchange.running == 0 {
+                exchange.refused();
+            }
         }
         let over = exchange.is_over();
         if over {
@@ -344,6 +351,9 @@ mod tests {
         drop(exchanges.join(&step(), &staging("a"), "ann", &server).expect("it begins"));
         drop(exchanges.join(&step(), &claiming("a"), "ann", &server).expect("it asks"));
         assert_eq!(exchanges.open().len(), 1, "its input waits at its server");
+        let beside = exchanges.join(&step(), &staging("a"), "ann", &server).expect("it stages");
+        drop(exchanges.join(&step(), &claiming("a"), "ann", &server).expect("it asks"));
+        drop(beside);
         assert_eq!(kind(exchanges.join(&step(), &claiming("a"), "ann", &server)), Ok(()));
     }
 

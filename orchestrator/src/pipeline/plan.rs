@@ -68,10 +68,8 @@ pub struct PlannedNode {
     pub finally: bool,
     /// How long it may take.
     pub timeout: Option<Duration>,
-    /// The steps that write what it reads. When one has, its source is another than it was.
-    pub rewritten_by: Vec<String>,
     /// Whether its outputs are kept: because the pipeline says so, for the sake of a step that cannot take back what it
-    /// does, or so that a load need not be done again, or not to what the run has written.
+    /// does, or so that a load need not be done again.
     pub checkpoint: bool,
 }
 
@@ -239,6 +237,7 @@ async fn plan(source: &Source, graph: &Graph, scope: Scope, steps: &dyn Planner,
         }
     }
     targets::refuse_same(graph, &planned, problems);
+    targets::refuse_read(graph, &planned, problems);
     let known = Known::of(graph, left_out, &planned);
     let nodes = planned.into_iter().enumerate();
     let nodes = nodes.filter_map(|(place, plan)| known.planned_node(place, plan?)).collect();

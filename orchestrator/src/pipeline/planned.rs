@@ -2,7 +2,6 @@
 
 use super::graph::{Graph, Node};
 use super::plan::{PlannedNode, node_params};
-use super::targets;
 use crate::mesh::StepPlan;
 use flight_common::{Effects, StepKind};
 
@@ -11,15 +10,13 @@ pub(super) struct Known<'a> {
     graph: &'a Graph,
     left_out: Vec<bool>,
     effects: Vec<Effects>,
-    /// The steps that write what each reads.
-    rewritten: Vec<Vec<String>>,
 }
 
 impl<'a> Known<'a> {
     /// What their plans say.
     pub fn of(graph: &'a Graph, left_out: Vec<bool>, planned: &[Option<StepPlan>]) -> Self {
         let effects = graph.nodes.iter().zip(planned).map(|(node, plan)| effects(node, plan)).collect();
-        Self { graph, left_out, effects, rewritten: targets::rewritten(graph, planned) }
+        Self { graph, left_out, effects }
     }
 
     fn is_external(&self, place: usize) -> bool {
@@ -65,8 +62,7 @@ impl<'a> Known<'a> {
         after.dedup();
         let kept = (external && description.kind != StepKind::Load)
             || self.feeds_external(place)
-            || self.is_read_load(place, description.kind)
-            || !self.rewritten[place].is_empty();
+            || self.is_read_load(place, description.kind);
         Some(PlannedNode {
             id: node.id.clone(),
             step: description.name.clone(),
@@ -79,7 +75,6 @@ impl<'a> Known<'a> {
             outputs: description.outputs.iter().cloned().zip(plan.outputs).collect(),
             claimed,
             source: plan.source,
-            rewritten_by: self.rewritten[place].clone(),
             datasets: plan.datasets,
             when: node.when.clone(),
             asks: node.asks.clone(),

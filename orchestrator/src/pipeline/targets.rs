@@ -1,4 +1,4 @@
-//! What the steps of a run write: no two of them may undo each other's work, and what is read may be written anew. Pure.
+//! What the steps of a run write: no two of them may undo each other's work, and none what another reads. Pure.
 
 use super::graph::{Graph, Node};
 use super::problem::{Problem, Problems};
@@ -29,44 +29,42 @@ fn refused(node: &Node, first: &Node, target: &Dataset) -> Problem {
     Problem::at(&node.id_span, "same-target", message).help(help.to_owned())
 }
 
-/// The steps that write what an extract reads, for each node: as where a file is turned into another of the same name. Not those
-/// that come before it, whose work it is there to read.
-pub(super) fn rewritten(graph: &Graph, planned: &[Option<StepPlan>]) -> Vec<Vec<String>> {
-    let mut writers: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
-    for (place, plan) in planned.iter().enumerate() {
-        for Written { dataset, .. } in plan.iter().flat_map(|plan| &plan.writes) {
-            let mut note = |name| writers.entry((&*dataset.namespace, name)).or_default().push(place);
-            note(&*dataset.name);
-            // A table within a file.
-            dataset.name.rsplit_once('#').into_iter().for_each(|(file, _)| note(file));
+/// Refuses a file that is read and then written anew: when the run goes on after that, it would read its own work, and do it to that
+/// once more. Who reads what a step before it has written may do so. (Rows of a table are often put back changed, which is for
+/// whoever writes the query to make safe to repeat.)
+pub(super) fn refuse_read<'a>(graph: &'a Graph, planned: &'a [Option<StepPlan>], problems: &mut Problems) {
+    let mut read: HashMap<&Dataset, Vec<usize>> = HashMap::new();
+    for (place, (node, plan)) in graph.nodes.iter().zip(planned).enumerate() {
+        let is_extract = node.description.as_ref().is_some_and(|step| step.kind == StepKind::Extract);
+        // What cannot be identified is no file.
+        for plan in plan.iter().filter(|plan| is_extract && plan.source.is_some()) {
+            plan.datasets.iter().for_each(|dataset| read.entry(dataset).or_default().push(place));
         }
     }
-    let of = |(place, (node, plan)): (usize, (&Node, &Option<StepPlan>))| {
-        let is_extract = node.description.as_ref().is_some_and(|step| step.kind == StepKind::Extract);
-        // Of what cannot be identified it is not known whether it is another.
-        let plan = plan.as_ref().filter(|plan| is_extract && plan.source.is_some());
-        let read = plan.into_iter().flat_map(|plan| &plan.datasets);
-        let mut found: Vec<usize> =
-            read.filter_map(|it| writers.get(&(&*it.namespace, &*it.name))).flatten().copied().collect();
-        if !found.is_empty() {
-            let before = before(graph, place);
-            found.retain(|writer| !before.contains(writer) && (graph.nodes[*writer].finally || !node.finally));
+    for (place, plan) in planned.iter().enumerate() {
+        let node = &graph.nodes[place];
+        for target in plan.iter().flat_map(|plan| &plan.writes).filter(|target| !target.adds) {
+            let readers =
+                read.get(&target.dataset).into_iter().flatten().map(|reader| (*reader, &graph.nodes[*reader]));
+            let mut readers = readers.filter(|(_, reader)| reader.finally == node.finally);
+            if let Some((_, reader)) = readers.find(|(reader, _)| !comes_after(graph, *reader, place)) {
+                let name = &target.dataset.name;
+                let message = format!("\"{}\" writes the file that \"{}\" reads: {name}", node.id, reader.id);
+                let help = "write another one: when a run goes on after that, it would read its own work";
+                problems.push(Problem::at(&node.id_span, "same-source", message).help(help.to_owned()));
+            }
         }
-        found.into_iter().map(|writer| graph.nodes[writer].id.clone()).collect()
-    };
-    graph.nodes.iter().zip(planned).enumerate().map(of).collect()
+    }
 }
 
-/// The nodes that a node comes after.
-fn before(graph: &Graph, place: usize) -> HashSet<usize> {
+/// Whether a node needs the other one to have ended.
+fn comes_after(graph: &Graph, place: usize, other: usize) -> bool {
     let mut found = HashSet::new();
     let mut next = vec![place];
     while let Some(place) = next.pop() {
         let node = &graph.nodes[place];
-        let fed = node.inputs.iter().flatten().map(|input| input.node);
-        next.extend(
-            fed.chain(node.after.iter().copied()).chain(node.asks.iter().copied()).filter(|it| found.insert(*it)),
-        );
+        let needed = node.inputs.iter().flatten().map(|input| input.node).chain(node.after.iter().copied());
+        next.extend(needed.chain(node.asks.iter().copied()).filter(|it| found.insert(*it)));
     }
-    found
+    found.contains(&other)
 }

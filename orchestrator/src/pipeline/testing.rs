@@ -18,7 +18,6 @@ pub(crate) fn node(id: &str, step: &str, kind: StepKind) -> PlannedNode {
         outputs: Vec::new(),
         claimed: Vec::new(),
         source: None,
-        rewritten_by: Vec::new(),
         datasets: Vec::new(),
         when: None,
         asks: Vec::new(),

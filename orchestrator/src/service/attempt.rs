@@ -4,7 +4,7 @@ use super::attendant::{Durable, patiently};
 use super::ended::{Ended, policy_of, unplanned, written_down};
 use super::fingerprint::fingerprints;
 use super::former::former_names;
-use super::{Service, UnderWay, audit, earlier, finally, kept, rewritten, tell};
+use super::{Service, UnderWay, audit, earlier, finally, kept, tell};
 use crate::pipeline::{Arguments, Plan, Source};
 use crate::run::{Progress, RunOptions, RunReport, Status};
 use crate::store::{Claim, Ending, RunRow, RunState, StoreError};
@@ -152,13 +152,6 @@ async fn run(service: &Service, claim: &Claim, under_way: &UnderWay) -> Ended {
             return Ended { report, ..Ended::before_it_ran(failed(unplanned(&problems))) };
         }
     };
-    let (plan, is_rewritten) = match patiently(|| rewritten::as_before(service, claim, plan.clone())).await {
-        Ok(before) => before,
-        Err(error) => return Ended::before_it_ran(failed(error.into())),
-    };
-    if !is_rewritten && let Err(error) = patiently(|| rewritten::note(service, claim, &plan)).await {
-        return Ended::before_it_ran(failed(error.into()));
-    }
     let prints = fingerprints(&plan);
     let settled = match earlier::settled(service, claim, &plan, &prints).await {
         Ok(settled) => settled,

@@ -5,7 +5,7 @@
 //! request, and what came of it.
 
 use super::fingerprint::fingerprints;
-use super::{Service, UnderWay, rewritten};
+use super::{Service, UnderWay};
 use crate::pipeline::{Arguments, Plan, PlannedNode};
 use crate::run::{Figures, RunReport, Status, StepOutcome};
 use crate::store::{AttemptRow, AuditRecord, Claim, Committed, KeptOutput, RunRow, StoreError, Told};
@@ -112,7 +112,6 @@ async fn write_lost(service: &Service, claim: &Claim, past: Past) -> Result<(), 
     let arguments = Arguments { sets: claim.run.sets.clone(), params: claim.run.params.clone() };
     let plan = service.check(&claim.run.pipeline, &claim.definition, &arguments).await;
     let plan = plan.map_err(|problems| problems.to_string())?;
-    let (plan, _) = rewritten::as_before(service, claim, plan).await.map_err(|error| error.to_string())?;
     let prints = fingerprints(&plan);
     for &AttemptRow { attempt, started_at, ended_at, .. } in lost.iter().rev() {
         let (now, then) = (Utc::now(), RunRow { attempt, ..claim.run.clone() });

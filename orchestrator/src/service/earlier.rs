@@ -119,7 +119,7 @@ fn open(own: &DataRoot, settlement: Settlement) -> Option<Settled> {
 }
 
 /// Whether the file that a load wrote is still the one that is there. What is no file is taken at its word.
-pub(super) fn still_there(root: &DataRoot, commit: &Committed) -> bool {
+fn still_there(root: &DataRoot, commit: &Committed) -> bool {
     let Some(path) = commit.receipt["path"].as_str() else { return true };
     root.identity_of(path, "path").is_ok_and(|file| match &commit.tag {
         Some(tag) => file.tag() == *tag,

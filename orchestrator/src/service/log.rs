@@ -119,12 +119,6 @@ pub fn told(event: &EventRow) -> String {
             shown.collect::<Vec<_>>().join(", ")
         }
         "committing" => word(&body["step"]),
-        "sources" => {
-            let sources = body["sources"].as_object().into_iter().flatten();
-            let sources =
-                sources.map(|(step, source)| format!("{step} reads {}, which the run writes anew", word(source)));
-            sources.collect::<Vec<_>>().join(", ")
-        }
         "renamed" => {
             let loads = body["loads"].as_object().into_iter().flatten();
             loads.map(|(old, new)| format!("{old} is called {} now", word(new))).collect::<Vec<_>>().join(", ")

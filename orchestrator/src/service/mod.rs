@@ -14,7 +14,6 @@
 //! | [`attendant`] | what the engine asks and tells meanwhile, answered by the store |
 //! | [`earlier`] | what earlier attempts have left for the next one |
 //! | [`former`] | what loads may have been called then |
-//! | [`rewritten`] | sources that the run writes anew, as they were before |
 //! | [`kept`] | the files of kept outputs: where they lie, whether they are whole, when they go |
 //! | [`audit`] | what ran, written down |
 //! | [`log`] | what happened to a run, line by line: pure |
@@ -44,7 +43,6 @@ mod request;
 mod retention;
 mod retry;
 mod reuse;
-mod rewritten;
 mod scheduler;
 mod settings;
 mod tell;

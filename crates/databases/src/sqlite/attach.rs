@@ -35,14 +35,25 @@ pub fn begin_writing(
     let name = quote::double(name);
     let attach = format!("ATTACH DATABASE ?1 AS {name}");
     for _ in 0..TRIES {
-        let attached = Attached::new(root, address)?;
+        let attached = match Attached::new(root, address) {
+            // Another load makes the file.
+            Err(fault) if fault.kind() == FaultKind::Upstream => continue,
+            attached => attached?,
+        };
         let open = || connection.execute(&attach, [attached.file.real().to_string_lossy()]).map(drop);
         once_unlocked(waits, open).map_err(said)?;
-        once_unlocked(waits, || connection.execute_batch("BEGIN IMMEDIATE")).map_err(said)?;
+        let begun = once_unlocked(waits, || connection.execute_batch("BEGIN IMMEDIATE"));
         if attached.file.is_in_place(root, address) {
-            return Ok(attached);
+            if begun.is_err() {
+                attached.take_back(connection, root, address);
+            }
+            return begun.map(|()| attached).map_err(said);
         }
-        connection.execute_batch(&format!("ROLLBACK; DETACH DATABASE {name}")).map_err(said)?;
+        // Of a file that is gone SQLite may say anything.
+        if begun.is_ok() {
+            connection.execute_batch("ROLLBACK").map_err(said)?;
+        }
+        connection.execute_batch(&format!("DETACH DATABASE {name}")).map_err(said)?;
     }
     Err(found::replaced(address))
 }

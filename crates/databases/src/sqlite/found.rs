@@ -90,7 +90,9 @@ impl Found {
                 .violation(address.pointer(), message));
         }
         let named = root.path().join(root.locate(address.secret(), address.param())?);
-        Self::at(&named, root.path()).ok_or_else(|| unreadable(root, address))
+        let at = || Self::at(&named, root.path());
+        // One that has come into being meanwhile may be locked already.
+        at().ok_or_else(|| if at().is_some() { replaced(address) } else { unreadable(root, address) })
     }
 
     fn at(named: &Path, root: &Path) -> Option<Self> {

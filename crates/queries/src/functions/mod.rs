@@ -5,12 +5,14 @@
 //! | here | every function, in a wrapping that holds it to its measure |
 //! | [`beforehand`] | what a call comes to before it is made |
 //! | [`joined`] | `a || b` as such a function |
+//! | [`asked`] | what would be answered wrongly |
 //!
 //! `repeat('x', 1000000000)` asks for the bytes before anybody can count them. So what such a call is going to make is
 //! worked out first; what others make is looked at when it is there, since it is little more than what they are given. Functions
 //! that make lists of any length out of two numbers are left out; their namesakes that stand
 //! where a table may, as `FROM generate_series(1, 10)`, give row by row what is asked of them.
 
+mod asked;
 mod beforehand;
 mod joined;
 
@@ -122,6 +124,7 @@ impl Measured {
         errand::wanted()?;
         let (given, rows) = (args.args.clone(), args.number_rows);
         let value = one_nan_of(self.inner.invoke_with_args(args)?);
+        asked::check_made(self.name(), &given, &value)?;
         errand::made(self.name(), &value, &given, rows)?;
         Ok(value)
     }
@@ -148,6 +151,7 @@ impl Measured {
 
 impl ScalarUDFImpl for Measured {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        asked::check(self.name(), &args)?;
         if let Some(bytes) = beforehand::bytes(self.name(), &args)? {
             errand::hold(self.name(), usize::try_from(bytes).unwrap_or(usize::MAX))?;
         }

@@ -100,3 +100,26 @@ async fn what_is_made_is_booked_until_it_leaves() {
     let rows = asked.rows().await.expect("rows that leave are nobody's");
     assert_eq!(rows.iter().map(|batch| batch.num_rows() as i64).sum::<i64>(), ROWS);
 }
+
+#[tokio::test]
+async fn what_would_be_answered_wrongly_is_refused() {
+    for (sql, said) in [
+        ("SELECT max(to_timestamp(n + 1e20)) FROM t", "no time between"),
+        ("SELECT to_timestamp(CAST('NaN' AS DOUBLE))", "NaN seconds"),
+        ("SELECT max(round(n + 0.5, 400)) FROM t", "round to 400 digits"),
+        ("SELECT trunc(1.5, -400)", "trunc to -400 digits"),
+        ("SELECT trunc(1.5, CAST(-9223372036854775808 AS BIGINT))", "trunc to -9223372036854775808 digits"),
+        ("SELECT max(round(n + 1000.5, 306)) FROM t", "round cannot round 1000.5"),
+        ("SELECT max(trunc(CAST(n + 2.5 AS REAL), 39)) FROM t", "trunc cannot round 2.5"),
+    ] {
+        let fault = refused(&within(MEMORY, sql)).await;
+        assert!(fault.message().contains(said), "{sql}: {fault}");
+    }
+    for (sql, expected) in [
+        ("SELECT CAST(max(to_timestamp(n + 0.5)) AS BIGINT) / 1000 FROM t", 19_999_500_000),
+        ("SELECT CAST(max(round(n + 0.25, 1) * 10) AS BIGINT) FROM t", 199_993),
+        ("SELECT CAST(max(round(n + 0.25, -2)) AS BIGINT) FROM t", 20_000),
+    ] {
+        assert_eq!(number(&within(MEMORY, sql)).await, expected, "{sql}");
+    }
+}

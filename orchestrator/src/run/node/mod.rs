@@ -249,21 +249,19 @@ impl<M: Mesh> NodeTask<M> {
         }
     }
 
-    /// Waits until its further outputs have ended, and all that is kept of them is; then tells what it committed.
+    /// Waits until its further outputs have ended, tells what it committed, and waits until all that is kept of it is.
     async fn settle(&mut self, further: Vec<OwnEnd>, receipt: Option<&Value>, figures: &Figures) -> Result<(), Fault> {
         for end in further {
             // One that was let go before its end is missed by nobody.
             end.await.unwrap_or(Ok(()))?;
         }
+        if let (Some(receipt), StepKind::Load) = (receipt, self.node.kind) {
+            self.shared.attendant.committed(&self.node.id, receipt, figures).await?;
+        }
         for keeping in self.keeping.drain(..) {
             keeping.await.map_err(Fault::internal)??;
         }
-        match receipt {
-            Some(receipt) if self.node.kind == StepKind::Load => {
-                self.shared.attendant.committed(&self.node.id, receipt, figures).await
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn command(&self, claimed: &[String]) -> StepCommand {

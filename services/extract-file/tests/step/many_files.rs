@@ -123,7 +123,7 @@ async fn row_groups_that_cannot_match_are_not_read() {
 async fn nan_is_found_though_no_statistics_count_it() {
     let folder = Folder::new();
     folder.write("a.parquet", parquet_of(&batch!("x" => Float64Array [1.0, f64::NAN, 2.0, -f64::NAN, 3.0]), 2));
-    for (condition, rows) in [("x > 100", 1), ("x <> 3", 4), ("x < -100", 1), ("isnan(x)", 2), ("x = 3", 1)] {
+    for (condition, rows) in [("x > 100", 2), ("x <> 3", 4), ("x < -100", 0), ("isnan(x)", 2), ("x = 3", 1)] {
         let ran = folder.read(json!({"file_path": "a.parquet", "where": condition})).await.expect(condition);
         assert_eq!(ran.rows().num_rows(), rows, "{condition}");
     }

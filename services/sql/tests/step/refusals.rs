@@ -380,3 +380,13 @@ async fn a_case_and_the_least_of_runs_are_refused_and_other_uses_of_them_are_not
     }
     ask_on(Bench::new(), "SELECT v FROM input WHERE k > 1", &[("input", rows)]).await.expect("as it is");
 }
+
+#[tokio::test]
+async fn a_frame_that_ends_where_nothing_is_counted_is_told() {
+    for frame in ["CURRENT ROW AND 18446744073709551614 FOLLOWING", "9223372036854775808 PRECEDING AND CURRENT ROW"] {
+        let query = format!("SELECT sum(Age) OVER (ORDER BY name ROWS BETWEEN {frame}) AS a FROM input LIMIT 3");
+        let fault = refused(&query, &people()).await;
+        assert!(fault.message().contains("a frame of a window reaches"), "{query}: {fault:?}");
+        assert!(fault.help_text().is_some_and(|help| help.contains("UNBOUNDED")), "{query}: {fault:?}");
+    }
+}
