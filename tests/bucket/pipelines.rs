@@ -62,7 +62,7 @@ fn large_files_go_in_parts_and_come_in_pieces() {
     let pipeline = "steps:
   - {id: read, service: extract-csv, params: {file_path: big.csv}}
   - {id: load, service: load-data, params: {path: out/copy.parquet}, depends_on: [read]}
-  - {id: again, service: extract-file, params: {file_path: out/copy.parquet}}
+  - {id: again, service: extract-file, params: {file_path: out/copy.parquet}, depends_on: load}
 ";
     place.house.write("copy.yaml", pipeline.split("  - {id: again").next().expect("two steps"));
     let report = place.well(&["run", "copy.yaml", "--json"]).json();

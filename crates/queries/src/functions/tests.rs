@@ -109,8 +109,8 @@ async fn what_would_be_answered_wrongly_is_refused() {
         ("SELECT max(round(n + 0.5, 400)) FROM t", "round to 400 digits"),
         ("SELECT trunc(1.5, -400)", "trunc to -400 digits"),
         ("SELECT trunc(1.5, CAST(-9223372036854775808 AS BIGINT))", "trunc to -9223372036854775808 digits"),
-        ("SELECT max(round(n + 1000.5, 306)) FROM t", "round cannot round 1000.5"),
-        ("SELECT max(trunc(CAST(n + 2.5 AS REAL), 39)) FROM t", "trunc cannot round 2.5"),
+        ("SELECT max(round(n + 1000.5, 306)) FROM t", "round cannot round"),
+        ("SELECT max(trunc(CAST(n + 2.5 AS REAL), 39)) FROM t", "trunc cannot round"),
     ] {
         let fault = refused(&within(MEMORY, sql)).await;
         assert!(fault.message().contains(said), "{sql}: {fault}");
