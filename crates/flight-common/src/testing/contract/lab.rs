@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// What a run may take at most; far above what any takes, so that a step that hangs is told and not waited for.
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(180);
 
 pub(super) struct Lab {
     pub(super) step: Arc<dyn AnyStep>,
