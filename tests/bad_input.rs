@@ -181,7 +181,7 @@ fn two_loads_do_not_write_the_same_file() {
 fn no_step_writes_the_file_that_another_reads() {
     let house = House::new(PROGRAM);
     for file in ["a.csv", "b.csv"] {
-        house.write(file, "n\n1\n".to_owned());
+        house.write(file, "n\n1\n");
     }
     let read = |id: &str, path: &str, after: &str| {
         format!("  - {{id: {id}, service: extract-csv, params: {{file_path: {path}}}{after}}}\n")

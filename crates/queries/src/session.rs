@@ -4,17 +4,21 @@ use crate::arithmetic::CheckArithmetic;
 use crate::average::check_averages;
 use crate::batched::BatchByBytes;
 use crate::by_reference::ByReference;
+use crate::casts::CastsThatCut;
 use crate::counted::CountBuilt;
+use crate::days::HoursOfDays;
 use crate::disk::Disk;
 use crate::extremes::order_extremes;
 use crate::functions::{Measure, hold_to_measure, widest};
 use crate::grouping::SetsOfColumns;
 use crate::join_keys::FloatKeys;
 use crate::lengths::LengthsCompare;
+use crate::lists::NullsInLists;
 use crate::literals::ExactLiterals;
 use crate::memory::WorkingMemory;
 use crate::merge_joins;
 use crate::nans::{ComputedNans, NansOfTexts};
+use crate::scalars::NoRowIsNull;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
@@ -92,14 +96,17 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         // What they make is not held to a measure.
         .with_higher_order_functions(Vec::new())
         .with_type_planner(Arc::new(InMicroseconds));
-    let exact = ApplyFunctionRewrites::new(vec![Arc::new(ExactLiterals)]);
-    let first: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(SetsOfColumns), Arc::new(exact)];
+    let early = ApplyFunctionRewrites::new(vec![Arc::new(ExactLiterals), Arc::new(NoRowIsNull)]);
+    let first: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(SetsOfColumns), Arc::new(early)];
     builder.analyzer().get_or_insert_default().rules.splice(0..0, first);
     if let Some(scalar) = builder.scalar_functions() {
         count_microseconds(scalar);
         truncate_any_year(scalar);
     }
     hold_to_measure(&mut builder);
+    if let Some(planners) = builder.expr_planners() {
+        planners.insert(0, Arc::new(HoursOfDays));
+    }
     if let Some(aggregate) = builder.aggregate_functions() {
         check_sums(aggregate);
         order_extremes(aggregate);
@@ -124,6 +131,8 @@ pub(crate) fn meanings() -> Vec<Rewrite> {
         Arc::new(DaysOfAnyYear),
         Arc::new(LengthsCompare),
         Arc::new(EqualZeros),
+        Arc::new(NullsInLists),
+        Arc::new(CastsThatCut),
         Arc::new(NansOfTexts),
         Arc::new(Measure),
     ]

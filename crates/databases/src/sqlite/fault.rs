@@ -15,8 +15,9 @@ pub fn fault(error: &Error, address: &Address) -> Fault {
             match code.code {
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Fault::upstream(message)
                     .help("somebody else is writing to the database: run again when they are done"),
-                ErrorCode::AuthorizationForStatementDenied | ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
-                    Fault::denied(message)
+                ErrorCode::AuthorizationForStatementDenied | ErrorCode::PermissionDenied => Fault::denied(message),
+                ErrorCode::ReadOnly => {
+                    Fault::denied(message).help("let this user write the file and its folder, or name another file")
                 }
                 ErrorCode::OperationInterrupted => Fault::timed_out(message),
                 ErrorCode::DiskFull => Fault::busy(message).help("free some disk space, then run again"),

@@ -37,6 +37,10 @@ pub fn open_for_reading(root: &DataRoot, address: &Address) -> Result<Connection
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Err(fault(&error, address)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
             drop(connection);
+            if !["-journal", "-wal"].iter().any(|suffix| file.beside(suffix).exists()) {
+                let help = "a database in WAL mode needs files beside it: let this user write its folder, or copy it";
+                return Err(fault(&error, address).help(help));
+            }
             undo::undo(root, address, &file)?;
             open(root, address, &file, OpenFlags::SQLITE_OPEN_READ_ONLY)
         }

@@ -5,10 +5,10 @@
 //! until somebody has looked at it.
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join, JoinConstraint,
-    JoinOperator, LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr, OrderByKind, Query,
-    Select, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor, TableWithJoins, Visit, Visitor, WindowType,
-    With,
+    BinaryOperator, Cte, Distinct, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join,
+    JoinConstraint, JoinOperator, LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr,
+    OrderByKind, Query, Select, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor, TableWithJoins, Visit,
+    Visitor, WindowType, With,
 };
 use flight_common::Fault;
 use std::ops::ControlFlow;
@@ -60,12 +60,27 @@ impl Visitor for Clauses {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Unknown> {
         match expr {
             Expr::Function(function) => first(of_function(function)),
+            Expr::BinaryOp { op: BinaryOperator::BitwiseXor, .. } => {
+                first([(true, "^", "write power(a, b); what other databases call XOR is (a | b) - (a & b)")])
+            }
+            Expr::BinaryOp { left, op, right } if is_of_bits(op) => {
+                let mixed = [left, right].into_iter().any(
+                    |side| matches!(&**side, Expr::BinaryOp { op: other, .. } if is_of_bits(other) && other != op),
+                );
+                first([(mixed, "an operator of bits beside another one", "put brackets: a | (b & c)")])
+            }
             Expr::SimilarTo { .. } => {
                 first([(true, "SIMILAR TO", "write ~ '^(…)$' with a regular expression, or LIKE")])
             }
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+/// Of these it depends on the database which one comes first.
+fn is_of_bits(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{BitwiseAnd, BitwiseOr, PGBitwiseShiftLeft, PGBitwiseShiftRight, PGBitwiseXor};
+    matches!(op, BitwiseAnd | BitwiseOr | PGBitwiseShiftLeft | PGBitwiseShiftRight | PGBitwiseXor)
 }
 
 /// Whether a clause is there, its name, and what to write instead.

@@ -23,7 +23,9 @@ pub(super) fn wrong(node: &LogicalPlan) -> Found<Option<Fault>> {
         })?;
         offence = match offence.take() {
             Some(offence) => Some(offence),
-            None => of_in(expr, Where::Alone)?,
+            None => {
+                of_in(expr, if matches!(node, LogicalPlan::Projection(_)) { Where::Elsewhere } else { Where::Alone })?
+            }
         };
         Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
@@ -43,6 +45,18 @@ enum Where {
 
 fn of_in(expr: &Expr, place: Where) -> Found<Option<Fault>> {
     match expr {
+        Expr::InSubquery(InSubquery { subquery, .. })
+            if !subquery.outer_ref_columns.is_empty() && gives_a_row(&subquery.subquery) =>
+        {
+            Ok(Some(
+                Fault::bad_params("an aggregate of all rows gives a row in any case, and IN would not say so")
+                    .help("compare it: 3 = (SELECT count(*) FROM … WHERE …)"),
+            ))
+        }
+        Expr::SetComparison(_) if place == Where::Elsewhere => Ok(Some(
+            Fault::bad_params("ANY or ALL of a query stands where nulls would be taken for false")
+                .help("write it in WHERE, or EXISTS (SELECT 1 FROM … WHERE …)"),
+        )),
         Expr::InSubquery(InSubquery { expr, negated, .. }) => {
             let good = if *negated { place == Where::Alone } else { place != Where::Elsewhere };
             if !good {
@@ -70,6 +84,17 @@ fn of_in(expr: &Expr, place: Where) -> Found<Option<Fault>> {
             })?;
             Ok(offence)
         }
+    }
+}
+
+/// Whether a query has a row whatever rows there are.
+fn gives_a_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::Projection(_) | LogicalPlan::Sort(_) | LogicalPlan::SubqueryAlias(_) => {
+            plan.inputs().into_iter().any(gives_a_row)
+        }
+        _ => false,
     }
 }
 

@@ -382,6 +382,25 @@ async fn a_case_and_the_least_of_runs_are_refused_and_other_uses_of_them_are_not
 }
 
 #[tokio::test]
+async fn what_databases_read_differently_is_told() {
+    for (query, said, hint) in [
+        ("SELECT Age ^ 2 AS a FROM input", "^ is not understood", "power"),
+        ("SELECT Age | 2 & 1 AS a FROM input", "beside another one", "brackets"),
+        ("SELECT Age | 2 << 1 AS a FROM input", "beside another one", "brackets"),
+        (
+            "SELECT name FROM input AS o WHERE 0 IN (SELECT count(*) FROM input AS i WHERE i.name = o.name)",
+            "gives a row in any case",
+            "compare",
+        ),
+        ("SELECT Age > ALL (SELECT Age FROM input) AS a FROM input", "nulls would be taken for false", "EXISTS"),
+    ] {
+        let fault = refused(query, &people()).await;
+        assert!(fault.message().contains(said), "{query}: {fault:?}");
+        assert!(fault.help_text().is_some_and(|help| help.contains(hint)), "{query}: {fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_frame_that_ends_where_nothing_is_counted_is_told() {
     for frame in ["CURRENT ROW AND 18446744073709551614 FOLLOWING", "9223372036854775808 PRECEDING AND CURRENT ROW"] {
         let query = format!("SELECT sum(Age) OVER (ORDER BY name ROWS BETWEEN {frame}) AS a FROM input LIMIT 3");
