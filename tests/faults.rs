@@ -166,9 +166,10 @@ fn ctrl_c_cancels_cleanly() {
 fn ctrl_c_ends_a_command_that_waits_for_an_answer() {
     let house = House::new(PROGRAM);
     house.write("p.yaml", json!({"steps": [{"id": "read", "service": "extract-file"}]}).to_string());
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = silent.local_addr().expect("an address").to_string();
     for command in ["run", "validate", "plan"] {
+        // Of its own: a connection that waits in the queue would not be of this command.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = silent.local_addr().expect("an address").to_string();
         let waiting = house.start(&[command, "p.yaml", "--connect", &address, "--json"]);
         let _connection = silent.accept().expect("a connection");
         waiting.signal("INT");
