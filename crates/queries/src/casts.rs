@@ -3,17 +3,15 @@
 //! DataFusion (55.2) compares what is cast instead, and casts the constant: `CAST(1.10 AS INT) = 1` is false to it, and what
 //! `TRY_CAST` would make null is compared all the same.
 
+use crate::of_one::of_one;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast,
-    Volatility,
-};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, TryCast};
 
-/// Puts [`AsCast`] around such casts.
+/// Puts a function around such casts that gives what was cast.
 #[derive(Debug)]
 pub struct CastsThatCut;
 
@@ -29,7 +27,7 @@ impl FunctionRewrite for CastsThatCut {
             }
             _ => false,
         };
-        Ok(if cuts { Transformed::yes(ScalarUDF::from(AsCast::new()).call(vec![expr])) } else { Transformed::no(expr) })
+        Ok(if cuts { Transformed::yes(of_one("as_cast", |value, _| Ok(value), expr)) } else { Transformed::no(expr) })
     }
 }
 
@@ -72,39 +70,6 @@ impl Digits {
             }
             _ => return None,
         })
-    }
-}
-
-/// What was cast, as it is.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct AsCast {
-    signature: Signature,
-}
-
-impl AsCast {
-    fn new() -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for AsCast {
-    fn name(&self) -> &str {
-        "as_cast"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(arg_types[0].clone())
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Ok([cast]) = <[ColumnarValue; 1]>::try_from(args.args) else {
-            return internal_err!("as_cast of other than one value");
-        };
-        Ok(cast)
     }
 }
 

@@ -46,6 +46,7 @@ mod memory;
 mod merge_joins;
 mod nans;
 mod node;
+mod of_one;
 mod parser;
 mod plan;
 mod run;

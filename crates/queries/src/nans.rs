@@ -4,18 +4,16 @@
 //! without; `0.0 / 0.0` gives the one on some machines and the other on others. So all that comes in, and all that is
 //! computed, has one NaN for all of them. (Floats within lists and structs stay as they come, until they are taken out.)
 
+use crate::of_one::of_one;
 use datafusion::arrow::array::RecordBatchOptions;
 use datafusion::arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, Result, ScalarValue, internal_err};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Projection, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, TryCast, Volatility,
-};
+use datafusion::logical_expr::{Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Projection, TryCast};
 use datafusion::optimizer::AnalyzerRule;
 use half::f16;
 use std::sync::Arc;
@@ -83,7 +81,7 @@ impl FunctionRewrite for NansOfTexts {
             }
             _ => false,
         };
-        Ok(if reads { Transformed::yes(OneNan::of(expr)) } else { Transformed::no(expr) })
+        Ok(if reads { Transformed::yes(plain(expr)) } else { Transformed::no(expr) })
     }
 }
 
@@ -109,7 +107,7 @@ impl AnalyzerRule for ComputedNans {
             let columns = schema.iter().enumerate().map(|(place, (qualifier, field))| {
                 let column = Expr::Column(Column::from((qualifier, field)));
                 match place >= given && field.data_type().is_floating() {
-                    true => OneNan::of(column).alias_qualified(qualifier.cloned(), field.name()),
+                    true => plain(column).alias_qualified(qualifier.cloned(), field.name()),
                     false => column,
                 }
             });
@@ -125,36 +123,8 @@ impl AnalyzerRule for ComputedNans {
 }
 
 /// A float as it is, but for NaN, of which there is one.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct OneNan {
-    signature: Signature,
-}
-
-impl OneNan {
-    fn of(float: Expr) -> Expr {
-        ScalarUDF::from(Self { signature: Signature::any(1, Volatility::Immutable) }).call(vec![float])
-    }
-}
-
-impl ScalarUDFImpl for OneNan {
-    fn name(&self) -> &str {
-        "one_nan"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(arg_types[0].clone())
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Ok([floats]) = <[ColumnarValue; 1]>::try_from(args.args) else {
-            return internal_err!("one NaN of other than one value");
-        };
-        Ok(one_nan_of(floats))
-    }
+fn plain(float: Expr) -> Expr {
+    of_one("one_nan", |value, _| Ok(one_nan_of(value)), float)
 }
 
 #[cfg(test)]

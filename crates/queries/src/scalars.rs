@@ -1,17 +1,14 @@
 //! `(SELECT …)` as a value, which is null where the query has no row. DataFusion (55.2) takes it for a value that is never null if the
 //! column of the query is, and answers `IS NULL` and `coalesce` by that.
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use crate::of_one::of_one;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
-use std::sync::Arc;
 
-/// Puts [`Perhaps`] around such queries.
+/// Puts a function around such queries that gives what they give, which may be null.
 #[derive(Debug)]
 pub struct NoRowIsNull;
 
@@ -26,47 +23,9 @@ impl FunctionRewrite for NoRowIsNull {
             _ => false,
         };
         Ok(match never_null {
-            true => Transformed::yes(ScalarUDF::from(Perhaps::new()).call(vec![expr])),
+            true => Transformed::yes(of_one("perhaps", |value, _| Ok(value), expr)),
             false => Transformed::no(expr),
         })
-    }
-}
-
-/// A value that may be null.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Perhaps {
-    signature: Signature,
-}
-
-impl Perhaps {
-    fn new() -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for Perhaps {
-    fn name(&self) -> &str {
-        "perhaps"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(arg_types[0].clone())
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let [value] = args.arg_fields else { return internal_err!("perhaps of other than one value") };
-        Ok(Arc::new(Field::new(self.name(), value.data_type().clone(), true)))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Ok([value]) = <[ColumnarValue; 1]>::try_from(args.args) else {
-            return internal_err!("perhaps of other than one value");
-        };
-        Ok(value)
     }
 }
 

@@ -4,6 +4,7 @@
 //! `CASE x WHEN`, in `NULLIF`, and where it counts what is distinct. And rows with `x = 0` it takes for rows of one value,
 //! which need no sorting, whatever is told apart later by the sign (55.2).
 
+use crate::of_one::of_one;
 use datafusion::arrow::array::{ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray};
 use datafusion::arrow::compute::kernels::cmp::eq;
 use datafusion::arrow::compute::nullif;
@@ -57,7 +58,7 @@ impl FunctionRewrite for EqualZeros {
     }
 }
 
-/// Takes [`OneZero`] of arguments that are floats. Whether there is any.
+/// Takes [`plain`] floats of arguments that are some. Whether there is any.
 fn of_one_zero(args: &mut [Expr], is_float: impl Fn(&Expr) -> bool) -> bool {
     let mut changed = false;
     for arg in args.iter_mut().filter(|arg| is_float(arg)) {
@@ -67,8 +68,9 @@ fn of_one_zero(args: &mut [Expr], is_float: impl Fn(&Expr) -> bool) -> bool {
     changed
 }
 
+/// A float as it is, but for -0.0, which becomes 0.0.
 fn plain(float: Expr) -> Expr {
-    ScalarUDF::from(OneZero::new()).call(vec![float])
+    of_one("one_zero", |value, rows| Ok(ColumnarValue::Array(one_zero(&value.to_array(rows)?)?)), float)
 }
 
 /// Lists in which a zero stands, with both zeros in them; and rows of `x = 0` as rows of either zero.
@@ -144,37 +146,6 @@ fn other_zero(expr: &Expr) -> Option<Expr> {
         _ => return None,
     };
     Some(Expr::Literal(zero, metadata.clone()))
-}
-
-/// A float as it is, but for -0.0, which becomes 0.0.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct OneZero {
-    signature: Signature,
-}
-
-impl OneZero {
-    fn new() -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for OneZero {
-    fn name(&self) -> &str {
-        "one_zero"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(arg_types[0].clone())
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [floats] = args.args.as_slice() else { return internal_err!("one zero of {} values", args.args.len()) };
-        Ok(ColumnarValue::Array(one_zero(&floats.to_array(args.number_rows)?)?))
-    }
 }
 
 /// The first of two floats, and null where they are equal: `NULLIF`.

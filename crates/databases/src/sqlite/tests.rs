@@ -1,3 +1,5 @@
+//! Files as others leave them: locked, linked, in the middle of being written, or taken away.
+
 use super::*;
 use flight_common::FaultKind;
 use std::fs;

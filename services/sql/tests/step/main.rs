@@ -1,6 +1,7 @@
 //! The tests of this step, as one program.
 
 mod contract;
+mod differences;
 mod examples;
 mod overflow;
 mod queries;
