@@ -2,6 +2,7 @@
 
 use quiver_tests::{Ended, House};
 use serde_json::Value;
+use std::os::unix::fs::symlink;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
 
@@ -154,7 +155,7 @@ fn two_loads_do_not_write_the_same_file() {
     assert_eq!((code.as_str(), line, column), ("same-target", 4, 10), "{message}");
     let house = House::new(PROGRAM);
     std::fs::create_dir(house.path().join("out")).expect("a folder");
-    std::os::unix::fs::symlink("out", house.path().join("link")).expect("a link");
+    symlink("out", house.path().join("link")).expect("a link");
     let path = |id: &str, path: &str| {
         format!("  - {{id: {id}, service: load-data, params: {{path: {path}}}, depends_on: a}}\n")
     };
@@ -180,14 +181,19 @@ fn two_loads_do_not_write_the_same_file() {
 #[test]
 fn no_step_writes_the_file_that_another_reads() {
     let house = House::new(PROGRAM);
-    for file in ["a.csv", "b.csv"] {
+    for file in ["a.csv", "b.csv", "in/2024/a.csv", "in/2024/[b].csv"] {
         house.write(file, "n\n1\n");
     }
+    symlink("in/2024/a.csv", house.path().join("link.csv")).expect("linked");
     let read = |id: &str, path: &str, after: &str| {
-        format!("  - {{id: {id}, service: extract-csv, params: {{file_path: {path}}}{after}}}\n")
+        format!("  - {{id: {id}, service: extract-csv, params: {{file_path: '{path}'}}{after}}}\n")
     };
     let write = |id: &str, path: &str, after: &str| {
-        format!("  - {{id: {id}, service: load-data, params: {{path: {path}}}, depends_on: {after}}}\n")
+        format!("  - {{id: {id}, service: load-data, params: {{path: '{path}'}}, depends_on: {after}}}\n")
+    };
+    let compare = |path: &str| {
+        let rules = format!("{{check_reference: {{n: {{file_path: {path}, column: n}}}}}}");
+        format!("  - {{id: c, service: data-quality, params: {{rules: {rules}}}, depends_on: a}}\n")
     };
     let a = read("a", "a.csv", "");
     for (steps, line) in [
@@ -196,6 +202,19 @@ fn no_step_writes_the_file_that_another_reads() {
         (format!("{a}{}", write("out", "b.csv", "a")), None),
         (format!("{a}{}{}", write("out", "b.csv", "a"), read("b", "b.csv", ", depends_on: out")), None),
         (format!("{a}{}finally:\n{}", write("out", "b.csv", "a"), read("b", "b.csv", "")), None),
+        // Files that match, also ones that are not there yet, and no others.
+        (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/2024/a.csv", "a")), Some(3)),
+        (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/2024/all.csv", "a")), Some(3)),
+        (format!("{}{}", read("a", "in/**/*.csv", ""), write("out", "in/2025/all.csv", "a")), Some(3)),
+        (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/all.csv", "a")), None),
+        (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/2024/all.parquet", "a")), None),
+        (format!("{}{}", read("a", "in/2024/[b].csv", ""), write("out", "in/2024/b.csv", "a")), None),
+        (format!("{}{}", read("a", "in/2024/[b].csv", ""), write("out", "in/2024/[b].csv", "a")), Some(3)),
+        // What a link leads to; the link itself would be replaced.
+        (format!("{}{}", read("a", "link.csv", ""), write("out", "in/2024/a.csv", "a")), Some(3)),
+        (format!("{}{}", read("a", "l*.csv", ""), write("out", "in/2024/a.csv", "a")), Some(3)),
+        (format!("{}{}", read("a", "in/2024/a.csv", ""), write("out", "link.csv", "a")), None),
+        (format!("{a}{}{}", compare("in/2024/a.csv"), write("out", "in/2024/a.csv", "c")), Some(4)),
     ] {
         house.write("p.yaml", format!("steps:\n{steps}"));
         let told = house.quiver(&["validate", "p.yaml", "--json"]).json();

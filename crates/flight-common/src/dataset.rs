@@ -3,7 +3,8 @@
 //! They are made as OpenLineage names datasets, so that a file that one pipeline writes and another one reads, or a tool
 //! that is not ours, goes by one name.
 
-use crate::data_root::DataRoot;
+use crate::data_root::{DataRoot, WITHIN_FOLDERS};
+use crate::fault::Fault;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,12 @@ impl Dataset {
     /// The file or folder at this path beneath the data root.
     pub fn file(root: &DataRoot, relative: &Path) -> Self {
         let (namespace, name) = root.name_of(relative);
+        Self { namespace, name }
+    }
+
+    /// The file at this path beneath the data root, or the one that a link there leads to: for who writes into it.
+    pub fn followed(root: &DataRoot, relative: &Path) -> Self {
+        let (namespace, name) = root.followed(relative).unwrap_or_else(|| root.name_of(relative));
         Self { namespace, name }
     }
 
@@ -54,6 +61,67 @@ impl From<Dataset> for Written {
     /// What is there may be gone.
     fn from(dataset: Dataset) -> Self {
         Self { dataset, adds: false }
+    }
+}
+
+/// A file that a step reads, or files of which all that match are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadFile {
+    /// The file; or its name is a pattern of files.
+    #[serde(flatten)]
+    pub dataset: Dataset,
+    /// Whether the name is a pattern, as [`DataRoot::matching`] takes it.
+    #[serde(default)]
+    pub is_pattern: bool,
+}
+
+impl From<Dataset> for ReadFile {
+    fn from(dataset: Dataset) -> Self {
+        Self { dataset, is_pattern: false }
+    }
+}
+
+impl ReadFile {
+    /// What a user's path means (see [`crate::files_of`]), of which these files were found: by its name, and by those that links lead to.
+    ///
+    /// # Errors
+    /// As [`DataRoot::locate`]. `param` is named in it.
+    pub fn of<'a>(
+        root: &DataRoot,
+        given: &str,
+        files: impl IntoIterator<Item = &'a str>,
+        param: &str,
+    ) -> Result<Vec<Self>, Fault> {
+        let mut read = match root.pattern_of(given, param)? {
+            Some((namespace, name)) => vec![Self { dataset: Dataset { namespace, name }, is_pattern: true }],
+            None => vec![Dataset::file(root, &root.locate(given, param)?).into()],
+        };
+        for file in files {
+            let file = root.locate(file, param)?;
+            read.extend(root.followed(&file).map(|(namespace, name)| Dataset { namespace, name }.into()));
+        }
+        Ok(read)
+    }
+
+    /// What it matches, if it is a pattern.
+    pub fn pattern(&self) -> Option<FilePattern<'_>> {
+        let Dataset { namespace, name } = &self.dataset;
+        let names = self.is_pattern.then(|| glob::Pattern::new(name).ok()).flatten()?;
+        Some(FilePattern { namespace, names })
+    }
+}
+
+/// Which files a step reads, by their names.
+#[derive(Debug)]
+pub struct FilePattern<'a> {
+    namespace: &'a str,
+    names: glob::Pattern,
+}
+
+impl FilePattern<'_> {
+    /// Whether this file is one of them.
+    pub fn matches(&self, file: &Dataset) -> bool {
+        self.namespace == file.namespace && self.names.matches_with(&file.name, WITHIN_FOLDERS)
     }
 }
 

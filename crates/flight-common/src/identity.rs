@@ -17,7 +17,7 @@ const MOST_FILES: usize = 10_000;
 /// # Errors
 /// [`crate::FaultKind::NotFound`] when nothing matches; otherwise as [`DataRoot::matching`].
 pub fn files_of(root: &DataRoot, given: &str, param: &str) -> Result<Vec<String>, Fault> {
-    if !given.contains(['*', '?']) {
+    if !is_pattern(given) {
         return Ok(vec![given.to_owned()]);
     }
     let found = root.matching(given, param, MOST_FILES)?;
@@ -27,6 +27,11 @@ pub fn files_of(root: &DataRoot, given: &str, param: &str) -> Result<Vec<String>
         return Err(Fault::not_found(message.clone()).help(help).violation(format!("/{param}"), message));
     }
     Ok(found)
+}
+
+/// Whether a user's path stands for all files that match it.
+pub(crate) fn is_pattern(given: &str) -> bool {
+    given.contains(['*', '?'])
 }
 
 /// What identifies the content of a file. As text it holds what replicas that share a file system agree on.

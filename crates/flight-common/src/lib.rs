@@ -56,8 +56,10 @@ pub mod variables;
 pub mod wire;
 
 pub use command::StepCommand;
-pub use data_root::{AwsSettings, DataFile, DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER, RootOptions};
-pub use dataset::{Dataset, Written};
+pub use data_root::{
+    AwsSettings, DataFile, DataRoot, FileEntry, LEGACY_ROOT, NewFile, OWN_FOLDER, OpenDatabase, RootOptions,
+};
+pub use dataset::{Dataset, FilePattern, ReadFile, Written};
 pub use describe::{ANY_INPUTS, Effects, INPUT, OUTPUT, StepDescription, StepKind, StepSpec, canonical_name};
 pub use fault::{Fault, FaultKind, TextPlace, Violation};
 pub use identity::{FileIdentity, files_of};

@@ -1,7 +1,7 @@
 //! The steps of one process, by name, behind one face: several steps behind one server, or inside one command.
 
 use crate::command::StepCommand;
-use crate::dataset::{Dataset, Written};
+use crate::dataset::{Dataset, ReadFile, Written};
 use crate::describe::{Effects, StepDescription, StepSpec};
 use crate::fault::Fault;
 use crate::params::{ParamsSchema, did_you_mean, refuse_secrets};
@@ -39,6 +39,8 @@ pub struct PlannedStep {
     pub source: Option<String>,
     /// The data outside the pipeline that it reads or writes.
     pub datasets: Vec<Dataset>,
+    /// The files that it reads.
+    pub reads: Vec<ReadFile>,
     /// What it writes, each file and table by itself.
     pub writes: Vec<Written>,
     /// What it does to the world with these parameters.
@@ -94,6 +96,7 @@ impl<S: Step> AnyStep for Erased<S> {
                 outputs: planned.outputs,
                 source: planned.source,
                 datasets: planned.datasets,
+                reads: planned.reads,
                 writes: planned.writes,
                 effects: planned.effects.unwrap_or(spec.effects),
                 start: Box::new(move |inputs, context| step.process(run, inputs, context)),

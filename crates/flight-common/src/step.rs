@@ -6,7 +6,7 @@
 
 use crate::compute;
 use crate::data_root::DataRoot;
-use crate::dataset::{Dataset, Written};
+use crate::dataset::{Dataset, ReadFile, Written};
 use crate::describe::{Effects, StepSpec};
 use crate::fault::Fault;
 use crate::memory::MemoryBudget;
@@ -124,6 +124,8 @@ pub struct Planned<R> {
     pub source: Option<String>,
     /// The data outside the pipeline that an extract reads or a load writes.
     pub datasets: Vec<Dataset>,
+    /// The files that it reads. None of them may be written by a step that another one of the run does not wait for.
+    pub reads: Vec<ReadFile>,
     /// What it writes, each file and table by itself: no other step of a run may write the same, unless both only add to it.
     pub writes: Vec<Written>,
     /// What it does to the world with these parameters, where that is less than its [`StepSpec::effects`].
@@ -135,7 +137,8 @@ pub struct Planned<R> {
 impl<R> Planned<R> {
     /// A plan with one output.
     pub fn new(output: SchemaRef, run: R) -> Self {
-        Self { outputs: vec![output], source: None, datasets: Vec::new(), writes: Vec::new(), effects: None, run }
+        let (reads, writes) = (Vec::new(), Vec::new());
+        Self { outputs: vec![output], source: None, datasets: Vec::new(), reads, writes, effects: None, run }
     }
 
     /// Adds the schema of a further output.
@@ -160,6 +163,12 @@ impl<R> Planned<R> {
     /// Names a file or table that is written: in the place of what is there, unless a [`Written`] says otherwise.
     pub fn writes(mut self, written: impl Into<Written>) -> Self {
         self.writes.push(written.into());
+        self
+    }
+
+    /// Names files that are read.
+    pub fn reads(mut self, read: impl IntoIterator<Item = ReadFile>) -> Self {
+        self.reads.extend(read);
         self
     }
 

@@ -134,10 +134,10 @@ impl FlightMesh {
         for (name, schema) in input_names(&description, &mut command).iter().zip(&inputs) {
             command = command.with_input(name, schema)?;
         }
-        let RemotePlan { mut outputs, source, datasets, writes, effects } = client.plan(&command).await?;
+        let RemotePlan { mut outputs, source, datasets, reads, writes, effects } = client.plan(&command).await?;
         let missing = |name: &String| Fault::upstream(format!("{} planned no output \"{name}\"", client.peer()));
         let outputs = description.outputs.iter().map(|name| outputs.remove(name).ok_or_else(|| missing(name)));
-        Ok(StepPlan { outputs: outputs.collect::<Result<_, _>>()?, source, datasets, writes, effects })
+        Ok(StepPlan { outputs: outputs.collect::<Result<_, _>>()?, source, datasets, reads, writes, effects })
     }
 
     async fn start_step(&self, call: Call<Frame>) -> Result<Running<Frame>, Fault> {

@@ -100,8 +100,8 @@ impl Planner for InProcess {
         async move {
             let inputs = InputSchemas::new(inputs).called(&command.inputs);
             let planned = self.registry.plan(&command, &inputs, &self.env).await?;
-            let PlannedStep { outputs, source, datasets, writes, effects, .. } = planned;
-            Ok(StepPlan { outputs, source, datasets, writes, effects: Some(effects) })
+            let PlannedStep { outputs, source, datasets, reads, writes, effects, .. } = planned;
+            Ok(StepPlan { outputs, source, datasets, reads, writes, effects: Some(effects) })
         }
         .boxed()
     }

@@ -14,8 +14,8 @@ pub use secrets::{Secrets, WithSecrets};
 
 use arrow::datatypes::SchemaRef;
 use flight_common::{
-    DataRoot, Dataset, EdgeStream, Effects, Fault, Parcel, Permission, StepCommand, StepDescription, StepReport,
-    Written,
+    DataRoot, Dataset, EdgeStream, Effects, Fault, Parcel, Permission, ReadFile, StepCommand, StepDescription,
+    StepReport, Written,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -68,6 +68,8 @@ pub struct StepPlan {
     pub source: Option<String>,
     /// The data outside the pipeline that it reads or writes.
     pub datasets: Vec<Dataset>,
+    /// The files that it reads.
+    pub reads: Vec<ReadFile>,
     /// What it writes, each file and table by itself.
     pub writes: Vec<Written>,
     /// What it does to the world with these parameters; what it describes, if nothing is said.

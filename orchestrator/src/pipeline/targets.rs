@@ -3,7 +3,7 @@
 use super::graph::{Graph, Node};
 use super::problem::{Problem, Problems};
 use crate::mesh::StepPlan;
-use flight_common::{Dataset, StepKind, Written};
+use flight_common::{Dataset, FilePattern, ReadFile, Written};
 use std::collections::{HashMap, HashSet};
 
 /// Refuses two steps that write the same, unless both only add to it: else one would take the place of the other, at this
@@ -33,27 +33,42 @@ fn refused(node: &Node, first: &Node, target: &Dataset) -> Problem {
 /// once more. Who reads what a step before it has written may do so. (Rows of a table are often put back changed, which is for
 /// whoever writes the query to make safe to repeat.)
 pub(super) fn refuse_read<'a>(graph: &'a Graph, planned: &'a [Option<StepPlan>], problems: &mut Problems) {
-    let mut read: HashMap<&Dataset, Vec<usize>> = HashMap::new();
-    for (place, (node, plan)) in graph.nodes.iter().zip(planned).enumerate() {
-        let is_extract = node.description.as_ref().is_some_and(|step| step.kind == StepKind::Extract);
-        // What cannot be identified is no file.
-        for plan in plan.iter().filter(|plan| is_extract && plan.source.is_some()) {
-            plan.datasets.iter().for_each(|dataset| read.entry(dataset).or_default().push(place));
-        }
+    let mut read = Readers::default();
+    for (place, plan) in planned.iter().enumerate() {
+        plan.iter().flat_map(|plan| &plan.reads).for_each(|one| read.add(one, place));
     }
     for (place, plan) in planned.iter().enumerate() {
         let node = &graph.nodes[place];
         for target in plan.iter().flat_map(|plan| &plan.writes).filter(|target| !target.adds) {
-            let readers =
-                read.get(&target.dataset).into_iter().flatten().map(|reader| (*reader, &graph.nodes[*reader]));
-            let mut readers = readers.filter(|(_, reader)| reader.finally == node.finally);
-            if let Some((_, reader)) = readers.find(|(reader, _)| !comes_after(graph, *reader, place)) {
-                let name = &target.dataset.name;
-                let message = format!("\"{}\" writes the file that \"{}\" reads: {name}", node.id, reader.id);
+            let mut readers = read.of(&target.dataset).filter(|reader| graph.nodes[*reader].finally == node.finally);
+            if let Some(reader) = readers.find(|reader| !comes_after(graph, *reader, place)) {
+                let (reader, name) = (&graph.nodes[reader].id, &target.dataset.name);
+                let message = format!("\"{}\" writes a file that \"{reader}\" reads: {name}", node.id);
                 let help = "write another one: when a run goes on after that, it would read its own work";
                 problems.push(Problem::at(&node.id_span, "same-source", message).help(help.to_owned()));
             }
         }
+    }
+}
+
+/// Who reads which files: the places of nodes.
+#[derive(Default)]
+struct Readers<'a> {
+    files: HashMap<&'a Dataset, Vec<usize>>,
+    patterns: Vec<(FilePattern<'a>, usize)>,
+}
+
+impl<'a> Readers<'a> {
+    fn add(&mut self, read: &'a ReadFile, place: usize) {
+        match read.pattern() {
+            Some(pattern) => self.patterns.push((pattern, place)),
+            None => self.files.entry(&read.dataset).or_default().push(place),
+        }
+    }
+
+    fn of(&self, written: &'a Dataset) -> impl Iterator<Item = usize> {
+        let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches(written));
+        self.files.get(written).into_iter().flatten().chain(matching.map(|(_, place)| place)).copied()
     }
 }
 

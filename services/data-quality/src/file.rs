@@ -16,7 +16,7 @@ use arrow::util::display::array_value_to_string;
 use flight_common::cells::plain_type;
 use flight_common::params::{bad_param, did_you_mean};
 use flight_common::values::types;
-use flight_common::{DataRoot, Fault, FileIdentity, Violation, peek, uncompressed};
+use flight_common::{DataRoot, Fault, FileIdentity, ReadFile, Violation, peek, uncompressed};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use regex::Regex;
@@ -74,6 +74,14 @@ impl ReferenceFile {
             bad_param(pointer, fault.message().to_owned(), fault.help_text().unwrap_or_default())
         })?;
         Ok(Self { path: path.to_owned(), identity, is_empty, param, schema })
+    }
+
+    /// The file, as one that is read.
+    ///
+    /// # Errors
+    /// [`flight_common::FaultKind::Denied`] for a path that leads out.
+    pub fn read_of(&self, root: &DataRoot) -> Result<Vec<ReadFile>, Fault> {
+        ReadFile::of(root, &self.path, [&*self.path], &self.param)
     }
 
     /// The type of its column of this name. Texts of CSV may become anything: they are of the null type.

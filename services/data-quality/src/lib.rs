@@ -100,8 +100,10 @@ impl Step for DataQuality {
         // Files of references are opened.
         let plan = compute::run(move || Plan::new(params, &schema, &root)).await?;
         let rejected = plan.rejected.clone();
-        let (files, effects) = (plan.files(), plan.effects());
+        let reads = plan.files().map(|file| file.read_of(&env.data_root)).collect::<Result<Vec<_>, _>>()?;
+        let (files, effects) = (plan.identity(), plan.effects());
         let planned = Planned::new(plan.schema.clone(), plan).output(rejected).effects(effects);
+        let planned = planned.reads(reads.into_iter().flatten());
         let written = report.iter().flatten().map(|file| Dataset::file(&env.data_root, file));
         let planned = written.fold(planned, Planned::writes);
         Ok(match files {

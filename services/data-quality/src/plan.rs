@@ -3,6 +3,7 @@
 use crate::bound::{Limits, Refused, limits};
 use crate::drift::{DriftCheck, drift};
 use crate::failure::Failures;
+use crate::file::ReferenceFile;
 use crate::fresh::{FreshnessCheck, freshness};
 use crate::hash::can_hash;
 use crate::names::{COLUMN_TYPES, VALUE_RANGE};
@@ -131,11 +132,15 @@ impl Plan {
     }
 
     /// What identifies the files that the data are compared with; nothing without any.
-    pub fn files(&self) -> Option<String> {
-        let drift = self.drift.iter().map(|check| &check.file);
-        let files = self.references.iter().map(|check| &check.file).chain(drift);
-        let identities: Vec<_> = files.map(|file| file.identity.clone()).collect();
+    pub fn identity(&self) -> Option<String> {
+        let identities: Vec<_> = self.files().map(|file| file.identity.clone()).collect();
         (!identities.is_empty()).then(|| FileIdentity::of_all(&identities))
+    }
+
+    /// The files that the data are compared with.
+    pub fn files(&self) -> impl Iterator<Item = &ReferenceFile> {
+        let drift = self.drift.iter().map(|check| &check.file);
+        self.references.iter().map(|check| &check.file).chain(drift)
     }
 
     /// What is done to the world: nothing, unless a report is written.

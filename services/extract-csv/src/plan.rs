@@ -4,7 +4,7 @@ use crate::layout::{self, Layout};
 use crate::options::Options;
 use crate::read::{Part, Run};
 use crate::source::{PARAM, Source};
-use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, files_of};
+use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, ReadFile, files_of};
 use std::sync::Arc;
 
 /// Opens the files and finds out what they hold.
@@ -40,6 +40,8 @@ fn look(options: Options, root: &DataRoot) -> Result<Planned<Run>, Fault> {
     let identities: Vec<FileIdentity> = files.iter().map(|file| file.identity.clone()).collect();
     let places = files.iter().map(|file| root.locate(&file.path, PARAM));
     let dataset = Dataset::files(root, &places.collect::<Result<Vec<_>, _>>()?);
+    let reads = ReadFile::of(root, &options.path, files.iter().map(|file| &*file.path), PARAM)?;
     let (schema, source) = (layout.schema.clone(), FileIdentity::of_all(&identities));
-    Ok(Planned::new(schema, Run { options, layout: Arc::new(layout), files }).source(source).dataset(dataset))
+    let planned = Planned::new(schema, Run { options, layout: Arc::new(layout), files });
+    Ok(planned.source(source).dataset(dataset).reads(reads))
 }

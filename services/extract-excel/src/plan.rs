@@ -6,7 +6,7 @@ use crate::layout::{Look, read_area};
 use crate::options::Options;
 use crate::rows::each_row;
 use crate::run::Run;
-use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, MemoryBudget, Planned};
+use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, MemoryBudget, Planned, ReadFile};
 
 /// Opens the workbook and finds out what the sheet holds.
 ///
@@ -43,6 +43,8 @@ fn look(options: Options, root: &DataRoot, budget: &MemoryBudget) -> Result<Plan
     }
     drop(fill);
     let (source, dataset) = (identity.to_string(), Dataset::file(root, &root.locate(&options.path, "file_path")?));
+    let reads = ReadFile::of(root, &options.path, [&*options.path], "file_path")?;
     let schema = layout.schema.clone();
-    Ok(Planned::new(schema, Run { options, sheet, layout, rules, identity }).source(source).dataset(dataset))
+    let planned = Planned::new(schema, Run { options, sheet, layout, rules, identity });
+    Ok(planned.source(source).dataset(dataset).reads(reads))
 }

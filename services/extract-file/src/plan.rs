@@ -11,7 +11,7 @@ use crate::read::{Job, Run, Seen};
 use crate::unify::Unified;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use flight_common::params::{Wrong, bad_param};
-use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, columns, compute, files_of};
+use flight_common::{DataRoot, Dataset, Fault, FaultKind, FileIdentity, Planned, ReadFile, columns, compute, files_of};
 use std::sync::Arc;
 
 /// What a look into the files has found.
@@ -57,7 +57,9 @@ pub async fn plan(params: Params, root: DataRoot) -> Result<Planned<Run>, Fault>
         };
         let places = identities.iter().map(|file| root.locate(file.path(), files::PARAM));
         let dataset = Dataset::files(&root, &places.collect::<Result<Vec<_>, _>>()?);
-        Ok(Planned::new(selected, run).source(FileIdentity::of_all(&identities)).dataset(dataset))
+        let reads = ReadFile::of(&root, &params.file_path, identities.iter().map(FileIdentity::path), files::PARAM)?;
+        let planned = Planned::new(selected, run).source(FileIdentity::of_all(&identities));
+        Ok(planned.dataset(dataset).reads(reads))
     })
     .await
 }

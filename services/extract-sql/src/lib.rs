@@ -132,6 +132,6 @@ impl Step for ExtractSql {
 }
 
 fn wrapped<Q>(planned: Planned<Q>, wrap: impl FnOnce(Q) -> Run) -> Planned<Run> {
-    let Planned { outputs, source, datasets, writes, effects, run } = planned;
-    Planned { outputs, source, datasets, writes, effects, run: wrap(run) }
+    let Planned { outputs, source, datasets, reads, writes, effects, run } = planned;
+    Planned { outputs, source, datasets, reads, writes, effects, run: wrap(run) }
 }

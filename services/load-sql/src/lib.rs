@@ -115,7 +115,7 @@ impl Step for LoadSql {
                 let planned = compute::run(move || sqlite::plan(&at, &wanted, &columns, &root)).await;
                 let table = address.blame(planned)?;
                 let path = env.data_root.locate(address.path().unwrap_or_default(), address.param())?;
-                let file = Dataset::file(&env.data_root, &path);
+                let file = Dataset::followed(&env.data_root, &path);
                 // Letters of either case are the same in its names.
                 let name = format!("{}#{}", file.name, target.table.to_lowercase());
                 (Found::Sqlite(table), file.clone(), Dataset::new(file.namespace, name))

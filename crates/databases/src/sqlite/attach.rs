@@ -74,7 +74,7 @@ impl Attached {
         match Found::new(root, address) {
             Err(fault) if fault.kind() == FaultKind::NotFound => {
                 // Made by its name, and not put in the place of one that another load has made meanwhile.
-                root.append(&root.locate(address.secret(), address.param())?, b"")?;
+                root.make_file(&root.locate(address.secret(), address.param())?)?;
                 Ok(Self { file: Found::new(root, address)?, is_new: true })
             }
             found => Ok(Self { file: found?, is_new: false }),

@@ -4,18 +4,18 @@
 //! first, in the way that lets nothing lead out; SQLite then gets its real path, is told to follow no link on it, and what
 //! is there then is compared with what was found.
 //!
-//! Nobody but SQLite opens it. A process that closes a file gives up all its locks on it, those too that SQLite holds for a
-//! load which writes to it (<https://www.sqlite.org/howtocorrupt.html>, 2.2): others would take its journal for one that was
-//! left, and undo what it writes.
+//! Nobody but SQLite opens it, here or in another step of the same process: see [`OpenDatabase`].
 
 use crate::address::Address;
-use flight_common::{DataRoot, Fault};
+use flight_common::{DataRoot, Fault, OpenDatabase};
+use rustix::fs::{Access, access};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// What identifies the content of a database at this moment: its file, and the log beside it that holds what was written
@@ -75,6 +75,7 @@ pub fn identity(root: &DataRoot, address: &Address) -> Result<Identity, Fault> {
 pub(super) struct Found {
     real: PathBuf,
     stamp: Stamp,
+    kept: Arc<OpenDatabase>,
 }
 
 impl Found {
@@ -92,13 +93,30 @@ impl Found {
         let named = root.path().join(root.locate(address.secret(), address.param())?);
         let at = || Self::at(&named, root.path());
         // One that has come into being meanwhile may be locked already.
-        at().ok_or_else(|| if at().is_some() { replaced(address) } else { unreadable(root, address) })
+        at().ok_or_else(|| if at().is_some() { replaced(address) } else { not_there(root, address) })
     }
 
     fn at(named: &Path, root: &Path) -> Option<Self> {
         let real = named.canonicalize().ok().filter(|real| real.starts_with(root))?;
         let found = real.symlink_metadata().ok().filter(Metadata::is_file)?;
-        Some(Self { real, stamp: Stamp::of(&found) })
+        Some(Self { real, stamp: Stamp::of(&found), kept: Arc::new(OpenDatabase::new(&found)) })
+    }
+
+    /// What keeps others from opening it otherwise, for as long as a connection has it.
+    pub fn kept(&self) -> Arc<OpenDatabase> {
+        self.kept.clone()
+    }
+
+    /// Why SQLite cannot open it, as it is told of any file.
+    pub fn unreadable(&self, address: &Address) -> Fault {
+        match access(&self.real, Access::READ_OK) {
+            Err(error) => {
+                let fault = Fault::io(address.secret(), &error.into());
+                let message = fault.message().to_owned();
+                fault.violation(address.pointer(), message)
+            }
+            Ok(()) => replaced(address),
+        }
     }
 
     /// Its real path.
@@ -124,8 +142,8 @@ impl Found {
     }
 }
 
-/// Why a file is not found, or cannot be opened, as it is told of any file. There is no lock on such a one to give up.
-pub(super) fn unreadable(root: &DataRoot, address: &Address) -> Fault {
+/// Why a file is not found, as it is told of any file.
+fn not_there(root: &DataRoot, address: &Address) -> Fault {
     root.open_file(address.secret(), address.param()).err().unwrap_or_else(|| replaced(address))
 }
 

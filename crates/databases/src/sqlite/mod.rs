@@ -17,20 +17,38 @@ pub use fault::fault;
 pub use found::{Identity, identity};
 
 use crate::address::Address;
-use flight_common::{DataRoot, Fault};
+use flight_common::{DataRoot, Fault, OpenDatabase};
 use found::Found;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a connection waits for others that is told nothing else.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection, whose file nobody in this process opens otherwise.
+#[derive(Debug)]
+pub struct Opened {
+    // Closed first.
+    connection: Connection,
+    _kept: Arc<OpenDatabase>,
+}
+
+impl Deref for Opened {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
 
 /// Opens the database for reading, and nothing else. What somebody who wrote to it was ended in the middle of is undone first.
 ///
 /// # Errors
 /// Why the file cannot be opened, or that it is no database; [`flight_common::FaultKind::Denied`] if what was left
 /// cannot be undone.
-pub fn open_for_reading(root: &DataRoot, address: &Address) -> Result<Connection, Fault> {
+pub fn open_for_reading(root: &DataRoot, address: &Address) -> Result<Opened, Fault> {
     let file = Found::new(root, address)?;
     let connection = open(root, address, &file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     match glanced_at(&connection, Duration::ZERO) {
@@ -50,12 +68,14 @@ pub fn open_for_reading(root: &DataRoot, address: &Address) -> Result<Connection
 }
 
 /// Opens the file that was found, by its real path, and sees to it that this is what was opened.
-fn open(root: &DataRoot, address: &Address, file: &Found, access: OpenFlags) -> Result<Connection, Fault> {
+fn open(root: &DataRoot, address: &Address, file: &Found, access: OpenFlags) -> Result<Opened, Fault> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let opened = Connection::open_with_flags(file.real(), flags).map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen) => found::unreadable(root, address),
-        _ => fault(&error, address),
-    })?;
+    let connection =
+        Connection::open_with_flags(file.real(), flags).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen) => file.unreadable(address),
+            _ => fault(&error, address),
+        })?;
+    let opened = Opened { connection, _kept: file.kept() };
     if file.is_in_place(root, address) { Ok(opened) } else { Err(found::replaced(address)) }
 }
 

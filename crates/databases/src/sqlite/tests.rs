@@ -93,6 +93,31 @@ fn who_looks_at_a_file_leaves_the_locks_on_it_alone() {
     writer.execute_batch("COMMIT").expect("let go");
 }
 
+#[test]
+fn what_is_a_database_is_no_ordinary_file() {
+    let (folder, root) = root();
+    let refused = |path: &str| {
+        let fault = root.open_file(path, "p").expect_err("it is SQLite's");
+        assert_eq!(fault.kind(), FaultKind::BadParams);
+        assert!(fault.message().contains("database of SQLite"), "{fault}");
+    };
+    refused("a.db");
+    // One that is being made does not begin like one yet.
+    let new = address("new.db");
+    let writer = Connection::open_in_memory().expect("opened");
+    let attached = begin_writing(&writer, &root, &new, "place", &|| false).expect("begun");
+    assert_eq!(folder.path().join("new.db").metadata().expect("made").len(), 0);
+    refused("new.db");
+    writer.execute_batch("CREATE TABLE place.t (n); COMMIT; PRAGMA place.journal_mode = WAL").expect("written");
+    writer.execute_batch("INSERT INTO place.t VALUES (1)").expect("written");
+    refused("new.db");
+    refused("new.db-shm");
+    drop((writer, attached));
+    fs::remove_file(folder.path().join("new.db")).expect("removed");
+    fs::write(folder.path().join("new.db"), "n\n1\n").expect("written");
+    assert!(root.open_file("new.db", "p").is_ok(), "another file of this name");
+}
+
 /// A folder with `a.db`, whose writer was ended in the middle, and the journal of what it did.
 fn left_in_the_middle() -> (tempfile::TempDir, DataRoot) {
     let (before, _) = root();

@@ -5,7 +5,7 @@ mod exchange;
 pub use exchange::{Exchange, collect_receipt};
 
 use crate::command::StepCommand;
-use crate::dataset::{Dataset, Written};
+use crate::dataset::{Dataset, ReadFile, Written};
 use crate::describe::{Effects, StepDescription};
 use crate::fault::Fault;
 use crate::server::{Answer, CANCEL, DESCRIBE, LocalConnector, MESH_HEADER, PERMIT, PlanDetails, http2};
@@ -50,6 +50,8 @@ pub struct RemotePlan {
     pub source: Option<String>,
     /// The data outside the pipeline that the step reads or writes.
     pub datasets: Vec<Dataset>,
+    /// The files that the step reads.
+    pub reads: Vec<ReadFile>,
     /// What the step writes, each file and table by itself.
     pub writes: Vec<Written>,
     /// What the step does to the world with these parameters, where the server says it.
@@ -153,8 +155,8 @@ impl StepClient {
             .map_err(|error| Fault::upstream(format!("{} answered no plan: {error}", self.peer)))?;
         let outputs = details.outputs.into_iter().map(|(name, bytes)| Ok((name, schema_from_bytes(&bytes.0)?)));
         let outputs = outputs.collect::<Result<_, Fault>>()?;
-        let PlanDetails { source, datasets, writes, effects, .. } = details;
-        Ok(RemotePlan { outputs, source, datasets, writes, effects })
+        let PlanDetails { source, datasets, reads, writes, effects, .. } = details;
+        Ok(RemotePlan { outputs, source, datasets, reads, writes, effects })
     }
 
     /// Asks the server to end an exchange.

@@ -1,5 +1,6 @@
 //! A data root that is a folder: the operating system holds every path beneath it.
 
+use super::databases::{Look, Place, is_a_database};
 use super::listing::Part;
 use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER, is_hidden};
 use crate::fault::Fault;
@@ -15,6 +16,8 @@ const LEAST_ROOM: u64 = 1 << 20;
 const LONGEST_NAME: usize = 255;
 /// The mode of a new folder, as far as the process's mask lets it.
 const MODE: u32 = 0o777;
+/// The same of a new file.
+const FILE_MODE: u32 = 0o666;
 /// The mode of the orchestrator's own folder.
 const OWN_MODE: u32 = 0o700;
 
@@ -50,6 +53,12 @@ impl Folder {
             Some(found.join(whole.strip_prefix(folder).ok()?))
         });
         resolved.filter(|path| path.starts_with(&self.path)).unwrap_or(whole)
+    }
+
+    /// The absolute path of the file beneath the root that a link at this path leads to.
+    pub fn followed(&self, relative: &Path) -> Option<PathBuf> {
+        self.dir.symlink_metadata(relative).ok().filter(Metadata::is_symlink)?;
+        self.path.join(relative).canonicalize().ok().filter(|path| path.starts_with(&self.path))
     }
 
     /// Whether it is there, with room for more.
@@ -113,18 +122,41 @@ impl Folder {
 
     /// Opens the file at `path`, which a user calls `given`.
     pub fn open_file(&self, path: &Path, given: &str, param: &str) -> Result<std::fs::File, Fault> {
+        let explain = |error| self.explain(given, param, path, &error);
+        let refused = |fault: Fault| {
+            let message = fault.message().to_owned();
+            fault.violation(format!("/{param}"), message)
+        };
+        if self.is_index_of_database(path) {
+            return Err(refused(is_a_database(given)));
+        }
         let mut options = cap_std::fs::OpenOptions::new();
         // A pipe without a writer would be waited for.
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let opened = self.dir.open_with(path, &options);
-        let file = opened.map_err(|error| self.explain(given, param, path, &error))?;
-        let found = file.metadata().map_err(|error| Fault::io(given, &error))?;
-        if !found.is_file() {
-            let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
-            let message = format!("{given} is {what}, not a file");
-            return Err(Fault::bad_params(message.clone()).violation(format!("/{param}"), message));
+        loop {
+            let place = place_of(&self.dir.metadata(path).map_err(explain)?);
+            let look = Look::begin(place).ok_or_else(|| refused(is_a_database(given)))?;
+            let file = self.dir.open_with(path, &options).map_err(explain)?;
+            let found = file.metadata().map_err(|error| Fault::io(given, &error))?;
+            if !found.is_file() {
+                let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
+                return Err(refused(Fault::bad_params(format!("{given} is {what}, not a file"))));
+            }
+            if look.is_at(place_of(&found)) {
+                return look.end(file.into_std(), given).map_err(refused);
+            }
+            match Look::begin(place_of(&found)) {
+                Some(_look) => drop(file),
+                // To close it would undo SQLite's locks.
+                None => std::mem::forget(file),
+            }
         }
-        Ok(file.into_std())
+    }
+
+    /// Whether SQLite keeps its locks on a database in this file beside it.
+    fn is_index_of_database(&self, path: &Path) -> bool {
+        let database = path.to_str().and_then(|path| path.strip_suffix("-shm"));
+        database.is_some_and(|database| self.dir.metadata(database).is_ok())
     }
 
     fn explain(&self, given: &str, param: &str, path: &Path, error: &io::Error) -> Fault {
@@ -164,6 +196,19 @@ impl Folder {
             entries.ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(1000).collect();
         let near = crate::params::nearest(wanted, names.iter().map(String::as_str))?;
         Some(folder.join(near).to_string_lossy().into_owned())
+    }
+
+    /// Makes an empty file, if nothing is there. None is opened: whoever closed one that SQLite has locked meanwhile would
+    /// undo that.
+    pub fn make_file(&self, relative: &Path) -> Result<(), Fault> {
+        use rustix::fs::{FileType, Mode, mknodat};
+        let (folder, name) = parts(relative)?;
+        let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder, MODE) };
+        let dir = dir.map_err(|error| self.no_folder(folder, &error))?;
+        match mknodat(&dir, name, FileType::RegularFile, Mode::from_raw_mode(FILE_MODE), 0) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+            Err(error) => Err(Fault::io(relative.display(), &error.into())),
+        }
     }
 
     pub fn append(&self, relative: &Path, bytes: &[u8]) -> Result<(), Fault> {
@@ -322,6 +367,11 @@ impl Folder {
             opened => opened,
         }
     }
+}
+
+/// Device and inode.
+fn place_of(found: &Metadata) -> Place {
+    (found.dev(), found.ino())
 }
 
 /// The folder and the name of a file.

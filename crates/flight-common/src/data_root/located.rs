@@ -2,7 +2,12 @@
 
 use super::{DataRoot, FileEntry, LEGACY_ROOT, OWN_FOLDER, bucket, is_hidden};
 use crate::fault::Fault;
+use crate::identity::is_pattern;
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
+
+/// What stands for others stands for no slash.
+pub(crate) const WITHIN_FOLDERS: glob::MatchOptions =
+    glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 impl DataRoot {
     /// The place that a user's path means, relative to the root. `param` is named in errors.
@@ -81,10 +86,9 @@ impl DataRoot {
         let compiled = glob::Pattern::new(&located.to_string_lossy()).map_err(|error| {
             refuse(Fault::bad_params(format!("{pattern} is no pattern of files: {}", error.msg)), error.msg)
         })?;
-        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
         let mut found = Vec::new();
         let see = |file: FileEntry| {
-            if compiled.matches_path_with(&file.path, options) {
+            if compiled.matches_path_with(&file.path, WITHIN_FOLDERS) {
                 found.push(file.path.to_string_lossy().into_owned());
             }
             found.len() <= most
@@ -103,6 +107,24 @@ impl DataRoot {
         }
         found.sort();
         Ok(found)
+    }
+}
+
+impl DataRoot {
+    /// What files that a user's path matches are called among all data, if it is a pattern: a namespace, and the names as a
+    /// pattern.
+    ///
+    /// # Errors
+    /// As [`DataRoot::locate`].
+    pub(crate) fn pattern_of(&self, given: &str, param: &str) -> Result<Option<(String, String)>, Fault> {
+        if !is_pattern(given) {
+            return Ok(None);
+        }
+        let located = self.locate(given, param)?;
+        let (namespace, name) = self.name_of(&located);
+        let open = located.strip_prefix(literal_folder(&located)).unwrap_or(&located).to_string_lossy();
+        let folder = name.strip_suffix(&*open).unwrap_or_default();
+        Ok(Some((namespace, format!("{}{open}", glob::Pattern::escape(folder)))))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod bucket;
 mod data_file;
+mod databases;
 mod draft;
 mod listing;
 mod local;
@@ -18,7 +19,9 @@ use crate::identity::FileIdentity;
 pub use bucket::AwsSettings;
 use bucket::Bucket;
 pub use data_file::DataFile;
+pub use databases::OpenDatabase;
 use local::Folder;
+pub(crate) use located::WITHIN_FOLDERS;
 pub use new_file::NewFile;
 pub use options::RootOptions;
 use std::ffi::OsString;
@@ -109,6 +112,17 @@ impl DataRoot {
         }
     }
 
+    /// What the file that a link at this path leads to is called among all data; nothing if there is no link.
+    pub(crate) fn followed(&self, relative: &Path) -> Option<(String, String)> {
+        match &self.0 {
+            Place::Folder(folder) => {
+                let file = folder.followed(relative)?;
+                Some(("file".to_owned(), file.to_string_lossy().into_owned()))
+            }
+            Place::Bucket(_) => None,
+        }
+    }
+
     /// Removes a file of an own folder. One that is not there is removed already.
     ///
     /// # Errors
@@ -139,6 +153,14 @@ impl DataRoot {
     /// Why it cannot be written.
     pub fn append(&self, relative: &Path, bytes: &[u8]) -> Result<(), Fault> {
         self.folder("added to")?.append(relative, bytes)
+    }
+
+    /// Makes an empty file, if nothing is there, and opens none.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn make_file(&self, relative: &Path) -> Result<(), Fault> {
+        self.folder("made empty")?.make_file(relative)
     }
 
     fn folder(&self, done: &str) -> Result<&Folder, Fault> {

@@ -3,7 +3,7 @@
 use super::Service;
 use super::asking::{Answer, PERMIT};
 use crate::command::{Form, StepCommand};
-use crate::dataset::{Dataset, Written};
+use crate::dataset::{Dataset, ReadFile, Written};
 use crate::describe::Effects;
 use crate::fault::Fault;
 use crate::registry::PlannedStep;
@@ -41,6 +41,9 @@ pub struct PlanDetails {
     /// The data outside the pipeline that the step reads or writes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,
+    /// The files that the step reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ReadFile>,
     /// What the step writes, each file and table by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Written>,
@@ -113,6 +116,7 @@ impl FlightService for Unary {
             outputs: BTreeMap::new(),
             source: planned.source.clone(),
             datasets: planned.datasets.clone(),
+            reads: planned.reads.clone(),
             writes: planned.writes.clone(),
             effects: Some(planned.effects),
         };

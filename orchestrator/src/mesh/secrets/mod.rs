@@ -12,7 +12,7 @@ pub use source::Secrets;
 use super::{Call, Mesh, Planner, Running, StepPlan};
 use arrow::datatypes::SchemaRef;
 use flight_common::params::{SECRET, secrets_in};
-use flight_common::{Dataset, EdgeStream, Fault, StepCommand, StepDescription, Violation, Written};
+use flight_common::{Dataset, EdgeStream, Fault, ReadFile, StepCommand, StepDescription, Violation, Written};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use redact::Redactor;
@@ -93,9 +93,11 @@ impl<M: Planner> Planner for WithSecrets<M> {
             let source = plan.source.map(|source| redactor.referred(&source));
             let clean = |one: Dataset| Dataset::new(redactor.text(&one.namespace), redactor.text(&one.name));
             let datasets = plan.datasets.into_iter().map(clean).collect();
+            let read = |one: ReadFile| ReadFile { dataset: clean(one.dataset), ..one };
+            let reads = plan.reads.into_iter().map(read).collect();
             let written = |one: Written| Written { dataset: clean(one.dataset), ..one };
             let writes = plan.writes.into_iter().map(written).collect();
-            Ok(StepPlan { source, datasets, writes, ..plan })
+            Ok(StepPlan { source, datasets, reads, writes, ..plan })
         }
         .boxed()
     }

@@ -5,9 +5,9 @@ use crate::options::Options;
 use crate::{given, guard};
 use databases::{Address, sqlite};
 use flight_common::{DataRoot, Fault, FaultKind, TextPlace};
+use rusqlite::Statement;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::Value as Cell;
-use rusqlite::{Connection, Statement};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open database.
 pub struct Open {
-    connection: Connection,
+    connection: sqlite::Opened,
     address: Address,
     deadline: Instant,
 }

@@ -93,6 +93,8 @@ impl Work {
         if written.is_err() {
             attached.take_back(&connection, &self.context.env.data_root, &self.address);
         }
+        // Before the file may be opened otherwise.
+        drop(connection);
         written
     }
 
