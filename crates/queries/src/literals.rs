@@ -4,13 +4,17 @@
 //! and then. So where such a number meets a decimal, it is a decimal too, if there is one that holds both; where it meets a
 //! whole number that a float does not hold, it is compared as one. Beside floats, in `/`, and alone it stays a float. A float
 //! keeps 15 digits, whatever they are; a number of more digits, of which some would be lost, is refused.
+//!
+//! Where a decimal meets a float, as a value that is compared or that may be given instead, it becomes a float: see
+//! [`crate::floats`].
 
+use crate::floats::{agreed, as_float, floats_prevail, looked_up};
 use crate::lengths::is_comparison;
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{InList, ScalarFunction};
+use datafusion::logical_expr::expr::{InList, InSubquery, ScalarFunction, SetComparison};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Between, BinaryExpr, Case, Cast, Expr, ExprSchemable, Operator, TryCast};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -21,8 +25,8 @@ use std::{iter, mem};
 
 /// Whole numbers up to here are floats too.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
-/// Functions that give one of their arguments.
-const CHOOSING: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif", "nvl"];
+/// Functions that give one of their arguments, or a list of all.
+const CHOOSING: [&str; 8] = ["coalesce", "greatest", "ifnull", "least", "make_array", "nullif", "nvl", "nvl2"];
 
 /// Reads numbers beside decimals as decimals. It comes before types are made to agree.
 #[derive(Debug)]
@@ -102,14 +106,30 @@ impl FunctionRewrite for ExactLiterals {
                 }
             }
             Expr::ScalarFunction(ScalarFunction { func, args }) if CHOOSING.contains(&func.name()) => {
-                let side = args.iter().find_map(decimal);
-                side.is_some_and(|side| put_all(args.iter_mut(), schema, |it| agree(&side, it)))
+                // The first of `nvl2` is only asked whether it is null.
+                let asked = usize::from(func.name() == "nvl2");
+                given(args.iter_mut().skip(asked).collect(), schema)
             }
-            Expr::Case(Case { when_then_expr, else_expr, .. }) => {
-                let given = when_then_expr.iter().map(|(_, then)| &**then).chain(else_expr.as_deref());
-                let side = given.into_iter().find_map(decimal);
-                let given = when_then_expr.iter_mut().map(|(_, then)| &mut **then).chain(else_expr.as_deref_mut());
-                side.is_some_and(|side| put_all(given, schema, |it| agree(&side, it)))
+            Expr::Case(Case { expr, when_then_expr, else_expr }) => {
+                let mut values: Vec<&mut Expr> = else_expr.as_deref_mut().into_iter().collect();
+                let mut sought: Vec<&mut Expr> = Vec::new();
+                for (when, then) in when_then_expr {
+                    sought.push(&mut **when);
+                    values.push(&mut **then);
+                }
+                let found = expr.as_deref_mut().is_some_and(|value| {
+                    sought.push(value);
+                    compared(sought, schema)
+                });
+                let changed = given(values.iter_mut().map(|value| &mut **value).collect(), schema);
+                agreed(values, schema)? | changed | found
+            }
+            Expr::InSubquery(InSubquery { expr, subquery, .. })
+            | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
+                let side = subquery.subquery.schema().fields().first().map(|field| field.data_type().clone());
+                let is_exact =
+                    side.filter(DataType::is_decimal).is_some_and(|side| put(expr, schema, |it| agree(&side, it)));
+                looked_up(expr, subquery, schema)? | is_exact
             }
             Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })
                 if field.data_type().is_decimal() =>
@@ -155,11 +175,32 @@ fn compared(mut parts: Vec<&mut Expr>, schema: &DFSchema) -> bool {
     for part in &mut parts {
         if part.get_type(schema).is_ok_and(|it| it.is_decimal()) {
             changed = true;
-            let exact = mem::take(&mut **part);
-            **part = Expr::Cast(Cast::new(Box::new(exact), DataType::Float64));
+            **part = as_float(mem::take(&mut **part));
         }
     }
     changed
+}
+
+/// Makes what is given instead of each other exact, or floats of all numbers where a column or the like among them is one.
+fn given(mut parts: Vec<&mut Expr>, schema: &DFSchema) -> bool {
+    let types_of = |parts: &[&mut Expr]| -> Vec<DataType> {
+        parts.iter().map(|part| part.get_type(schema).unwrap_or(DataType::Null)).collect()
+    };
+    let is_float = |part: &Expr| constant(part).is_none() && part.get_type(schema).is_ok_and(|it| it.is_floating());
+    let side =
+        types_of(&parts).into_iter().find(DataType::is_decimal).filter(|_| !parts.iter().any(|part| is_float(part)));
+    let changed =
+        side.is_some_and(|side| put_all(parts.iter_mut().map(|part| &mut **part), schema, |it| agree(&side, it)));
+    let types = types_of(&parts);
+    if !floats_prevail(&types) {
+        return changed;
+    }
+    for (part, it) in parts.into_iter().zip(types) {
+        if it.is_numeric() && it != DataType::Float64 {
+            *part = as_float(mem::take(part));
+        }
+    }
+    true
 }
 
 /// Digits and scale of a decimal; nothing of what has no scale.

@@ -9,16 +9,15 @@ use crate::counted::CountBuilt;
 use crate::days::HoursOfDays;
 use crate::disk::Disk;
 use crate::extremes::order_extremes;
+use crate::floats::NumbersAgree;
 use crate::functions::{Measure, hold_to_measure, widest};
 use crate::grouping::SetsOfColumns;
 use crate::join_keys::FloatKeys;
 use crate::lengths::LengthsCompare;
 use crate::lists::NullsInLists;
-use crate::literals::ExactLiterals;
 use crate::memory::WorkingMemory;
 use crate::merge_joins;
 use crate::nans::{ComputedNans, NansOfTexts};
-use crate::scalars::NoRowIsNull;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
@@ -96,8 +95,7 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         // What they make is not held to a measure.
         .with_higher_order_functions(Vec::new())
         .with_type_planner(Arc::new(InMicroseconds));
-    let early = ApplyFunctionRewrites::new(vec![Arc::new(ExactLiterals), Arc::new(NoRowIsNull)]);
-    let first: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(SetsOfColumns), Arc::new(early)];
+    let first: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(SetsOfColumns), Arc::new(NumbersAgree)];
     builder.analyzer().get_or_insert_default().rules.splice(0..0, first);
     if let Some(scalar) = builder.scalar_functions() {
         count_microseconds(scalar);
