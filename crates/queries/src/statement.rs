@@ -4,6 +4,7 @@
 //! (sqlparser 0.62): `a IS DISTINCT FROM b AND c` is to be `(a IS DISTINCT FROM b) AND c`, as everywhere. So it gets an operator in the
 //! place of these words, which binds as they should, and what it makes of that gets the words again.
 
+use crate::any_of;
 use datafusion::common::{Result, not_impl_err, plan_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement};
@@ -32,8 +33,11 @@ pub fn statement(state: &SessionState, text: &str) -> Result<Statement> {
     let Some(mut statement) = statements.pop_front() else {
         return Err(plan_datafusion_err!("No SQL statements were provided in the query string"));
     };
-    if let (true, Statement::Statement(statement)) = (has_operators, &mut statement) {
-        in_words(statement.as_mut());
+    if let Statement::Statement(statement) = &mut statement {
+        if has_operators {
+            in_words(statement.as_mut());
+        }
+        any_of::by_all(statement.as_mut());
     }
     Ok(statement)
 }
@@ -48,6 +52,7 @@ pub fn expression(state: &SessionState, text: &str) -> Result<ExprWithAlias> {
     if has_operators {
         in_words(&mut said.expr);
     }
+    any_of::by_all(&mut said.expr);
     Ok(said)
 }
 

@@ -1,6 +1,6 @@
 //! Queries over a table, as tests ask them.
 
-use crate::{Running, WorkingMemory, fault, fitted, plan, run, runtime, session, widest_row};
+use crate::{Running, WorkingMemory, fault, fitted, plan, run, runtime, session, statement, widest_row};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
@@ -39,7 +39,10 @@ impl Asked {
         context.register_table("t", Arc::new(table)).expect("a new name");
         let (text, most, hashes) = (self.sql.clone(), memory.most(), self.hashes);
         let planned = plan(move || {
-            let logical = block_on(context.sql(&text)).map_err(fault)?.into_optimized_plan().map_err(fault)?;
+            let state = context.state();
+            let asked = statement(&state, &text).map_err(fault)?;
+            let logical = block_on(state.statement_to_plan(asked)).map_err(fault)?;
+            let logical = state.optimize(&logical).map_err(fault)?;
             let mut fitted = fitted(context.copied_config(), most, widest_row(&logical)?);
             fitted.options_mut().optimizer.prefer_hash_join = hashes;
             *context.state_ref().write().config_mut() = fitted;
