@@ -8,7 +8,7 @@
 //! | [`fitted`] | batches and sorts as large as that memory bears, where the widest row is of so many bytes ([`widest_row`]) |
 //! | [`session`] | a session in which the memory bounds all (`windows` and rows without columns, `counted`, among it), in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), NaN is one number, the greatest (`nans`, `extremes`), a decimal beside a float is a float (`floats`), sets of groups are of expressions too (`grouping`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), casts are computed before they are compared (`casts`), nulls in lists count (`lists`), a query without a row is null (`scalars`), days and hours are moments (`days`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
 //! | [`alone`] | the same for an expression that stands alone |
-//! | [`statement`], [`expression`] | what a text says, where `ANY` of a list knows of nulls (`any_of`) |
+//! | [`statement`], [`expression`] | what a text says, where `ANY` of a list knows of nulls (`any_of`) and `ORDER BY` the columns of the result (`order`) |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
 //! | [`check_statement`], [`check_plan`] | what DataFusion would pass over, or answer otherwise than SQL has it |
@@ -49,6 +49,7 @@ mod merge_joins;
 mod nans;
 mod node;
 mod of_one;
+mod order;
 mod parser;
 mod plan;
 mod run;

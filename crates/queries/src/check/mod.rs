@@ -7,6 +7,7 @@
 //! | [`calls`] | functions called as what they are |
 //! | [`expansion`] | queries of `WITH` that name each other again and again |
 //! | [`frames`] | frames of windows that reach too far |
+//! | [`orders`] | `ORDER BY` expressions of names that are of a table and of the result |
 //! | [`places`] | aggregates and the like where they can be computed |
 //! | [`size`] | queries that are too wide, or unite too much |
 //! | [`subqueries`] | `IN` and `EXISTS` where they are answered as SQL has it |
@@ -16,6 +17,7 @@ mod calls;
 mod clauses;
 mod expansion;
 mod frames;
+mod orders;
 mod places;
 mod size;
 mod subqueries;
@@ -49,7 +51,11 @@ pub fn check_plan(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
     let walked = plan.apply_with_subqueries(|node| {
         offence = match places::misplaced(node, query)? {
             Some(refusal) => Some(refusal),
-            None => subqueries::wrong(node)?.or(types::wrong(node)?).or(frames::wrong(node)?).map(nowhere),
+            None => subqueries::wrong(node)?
+                .or(types::wrong(node)?)
+                .or(frames::wrong(node)?)
+                .or(orders::wrong(node)?)
+                .map(nowhere),
         };
         Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });

@@ -122,10 +122,21 @@ async fn what_databases_read_differently_is_told() {
             "compare",
         ),
         ("SELECT Age > ALL (SELECT Age FROM input) AS a FROM input", "nulls would be taken for false", "EXISTS"),
+        ("SELECT -Age AS Age FROM input ORDER BY Age + 1", "which is a column of a table and another one", "AS"),
+        ("SELECT DISTINCT upper(name) AS name FROM input ORDER BY lower(name)", "another one of the result", "AS"),
     ] {
         let fault = refused(query, &people()).await;
         assert!(fault.message().contains(said), "{query}: {fault:?}");
         assert!(fault.help_text().is_some_and(|help| help.contains(hint)), "{query}: {fault:?}");
+    }
+    for query in [
+        "SELECT -Age AS Age FROM input ORDER BY -Age",
+        "SELECT -Age AS other FROM input ORDER BY Age + 1",
+        "SELECT -Age AS other FROM input ORDER BY other + 1",
+        "SELECT Age AS Age, name FROM input ORDER BY Age + 1",
+        "SELECT name, count(*) AS n FROM input GROUP BY name ORDER BY n * 2",
+    ] {
+        ask_on(Bench::new(), query, &[("input", people())]).await.expect(query);
     }
 }
 
