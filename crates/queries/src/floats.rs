@@ -4,6 +4,7 @@
 //! Expressions are looked at one by one (by [`ExactLiterals`]), and from below: what reads a column knows of its new type. What
 //! is united, and what two tables are joined by, stands in no expression, and is looked at here.
 
+use crate::compared::QueriesOfOwnName;
 use crate::literals::ExactLiterals;
 use crate::scalars::NoRowIsNull;
 use datafusion::arrow::datatypes::{DataType, Field};
@@ -55,7 +56,8 @@ fn expressions(plan: LogicalPlan, schema: &DFSchema, config: &ConfigOptions) -> 
         let rewritten = expr.transform_up(|part| {
             ExactLiterals
                 .rewrite(part, schema, config)?
-                .transform_data(|part| NoRowIsNull.rewrite(part, schema, config))
+                .transform_data(|part| NoRowIsNull.rewrite(part, schema, config))?
+                .transform_data(|part| QueriesOfOwnName.rewrite(part, schema, config))
         })?;
         Ok(rewritten.update_data(|expr| name.restore(expr)))
     })
