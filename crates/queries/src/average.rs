@@ -1,6 +1,7 @@
 //! `avg` of lengths of time that does not wrap around on the way: their sum may be far beyond their type, and the mean
 //! never is. Other means are DataFusion's, which sums decimals in a wider type.
 
+use crate::sliding::sliding;
 use crate::sum::Total;
 use crate::wide::Exact;
 use datafusion::arrow::array::{ArrayRef, AsArray};
@@ -71,7 +72,7 @@ impl AggregateUDFImpl for CheckedAverage {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match Self::mean(&args) {
+        match Self::mean(&args).or_else(|| sliding(self.name(), &args)) {
             Some(mean) => Ok(mean),
             None => self.inner.create_sliding_accumulator(args),
         }

@@ -18,6 +18,7 @@ use crate::lists::NullsInLists;
 use crate::memory::WorkingMemory;
 use crate::merge_joins;
 use crate::nans::{ComputedNans, NansOfTexts};
+use crate::sliding::slide_exactly;
 use crate::sum::check_sums;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
@@ -109,6 +110,7 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         check_sums(aggregate);
         order_extremes(aggregate);
         check_averages(aggregate);
+        slide_exactly(aggregate);
     }
     builder
 }

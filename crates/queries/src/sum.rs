@@ -2,9 +2,10 @@
 //!
 //! Sums of groups are checked at each addition, in the type of the sum. Sums of all rows, of windows and of distinct values
 //! are held in 256 bits, so that rows which come and go cannot take them out of bounds on the way. Numbers with a floating
-//! point are summed by DataFusion.
+//! point are summed by DataFusion, but for those in frames of windows that move on (`sliding`).
 
 use crate::digits;
+use crate::sliding::sliding;
 use crate::wide::Exact;
 use datafusion::arrow::array::{
     Array, ArrayRef, ArrowNativeTypeOp, ArrowNumericType, AsArray, BooleanArray, PrimitiveArray,
@@ -107,7 +108,7 @@ impl AggregateUDFImpl for CheckedSum {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match Self::total(&args) {
+        match Self::total(&args).or_else(|| sliding(self.name(), &args)) {
             Some(total) => Ok(total),
             None => self.inner.create_sliding_accumulator(args),
         }

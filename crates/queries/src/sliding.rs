@@ -1,0 +1,302 @@
+//! Aggregates of floats in windows whose frames move on: `sum(f) OVER (ORDER BY n ROWS 2 PRECEDING)`.
+//!
+//! DataFusion (55.2) subtracts what leaves a frame. An infinity that was in it once leaves a NaN for ever, and beside a large number
+//! that came and went the small ones are lost. Here nothing is subtracted: what is known of the rows of a frame is put together
+//! from what is known of the older and of the newer ones. When the last of the older ones has left, the newer ones become the
+//! older ones, so that each row is touched three times, however long the frame is.
+
+use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type};
+use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, Signature,
+};
+use std::mem::{size_of, size_of_val};
+use std::sync::Arc;
+
+/// Replaces the aggregates of floats among these that are nothing else to us.
+pub(crate) fn slide_exactly(functions: &mut [Arc<AggregateUDF>]) {
+    const NAMES: [&str; 7] = ["corr", "covar_pop", "covar_samp", "stddev", "stddev_pop", "var", "var_pop"];
+    for function in functions.iter_mut().filter(|function| NAMES.contains(&function.name())) {
+        *function = Arc::new(AggregateUDF::new_from_impl(Slides { inner: function.as_ref().clone() }));
+    }
+}
+
+/// What computes an aggregate of frames that move on, if it is one of floats.
+pub(crate) fn sliding(name: &str, args: &AccumulatorArgs) -> Option<Box<dyn Accumulator>> {
+    let measure = match name {
+        "sum" => Measure::Sum,
+        "avg" => Measure::Mean,
+        "var" => Measure::Variance(Of::Sample),
+        "var_pop" => Measure::Variance(Of::Population),
+        "stddev" => Measure::Deviation(Of::Sample),
+        "stddev_pop" => Measure::Deviation(Of::Population),
+        "covar_samp" => Measure::Covariance(Of::Sample),
+        "covar_pop" => Measure::Covariance(Of::Population),
+        "corr" => Measure::Correlation,
+        _ => return None,
+    };
+    let are_floats = args.expr_fields.iter().all(|field| *field.data_type() == DataType::Float64);
+    let takes = are_floats && *args.return_type() == DataType::Float64 && !args.is_distinct;
+    takes.then(|| Box::new(Sliding::new(measure)) as Box<dyn Accumulator>)
+}
+
+/// An aggregate with an accumulator of its own for frames that move on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Slides {
+    inner: AggregateUDF,
+}
+
+impl AggregateUDFImpl for Slides {
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        match sliding(self.name(), &args) {
+            Some(sliding) => Ok(sliding),
+            None => self.inner.create_sliding_accumulator(args),
+        }
+    }
+
+    // What follows is as of the function itself.
+
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arg_types)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        self.inner.accumulator(args)
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        self.inner.state_fields(args)
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        self.inner.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        self.inner.create_groups_accumulator(args)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}
+
+/// What is asked of the rows of a frame.
+#[derive(Clone, Copy, Debug)]
+enum Measure {
+    Sum,
+    Mean,
+    Variance(Of),
+    Deviation(Of),
+    Covariance(Of),
+    Correlation,
+}
+
+/// What the rows are.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Population,
+    Sample,
+}
+
+/// What is known of some rows without the rows themselves: how many they are, their sum and means, and by how much they differ
+/// from these, squared.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    count: u64,
+    sum: f64,
+    x: f64,
+    y: f64,
+    xx: f64,
+    yy: f64,
+    xy: f64,
+}
+
+impl Moments {
+    fn of(x: f64, y: f64) -> Self {
+        // An infinity differs from its own mean by no number, as in PostgreSQL.
+        let [xx, yy] = [x, y].map(|value| if value.is_finite() { 0.0 } else { f64::NAN });
+        Self { count: 1, sum: x, x, y, xx, yy, xy: xx + yy }
+    }
+
+    /// Of these rows and others (Chan, Golub and LeVeque, 1979).
+    fn with(self, other: Self) -> Self {
+        if self.count == 0 {
+            return other;
+        }
+        if other.count == 0 {
+            return self;
+        }
+        let (own, others) = (self.count as f64, other.count as f64);
+        let part = others / (own + others);
+        let (x, y, weight) = (other.x - self.x, other.y - self.y, own * part);
+        Self {
+            count: self.count + other.count,
+            sum: self.sum + other.sum,
+            x: self.x + x * part,
+            y: self.y + y * part,
+            xx: self.xx + other.xx + x * x * weight,
+            yy: self.yy + other.yy + y * y * weight,
+            xy: self.xy + other.xy + x * y * weight,
+        }
+    }
+
+    fn measured(self, measure: Measure) -> Option<f64> {
+        if self.count == 0 {
+            return None;
+        }
+        let rows = self.count as f64;
+        let degrees = |of: Of| match of {
+            Of::Population => Some(rows),
+            Of::Sample => (self.count > 1).then_some(rows - 1.0),
+        };
+        match measure {
+            Measure::Sum => Some(self.sum),
+            Measure::Mean => Some(self.sum / rows),
+            Measure::Variance(of) => degrees(of).map(|degrees| self.xx / degrees),
+            Measure::Deviation(of) => degrees(of).map(|degrees| (self.xx / degrees).sqrt()),
+            Measure::Covariance(of) => degrees(of).map(|degrees| self.xy / degrees),
+            Measure::Correlation => {
+                let differ = self.xx != 0.0 && self.yy != 0.0;
+                differ.then(|| self.xy / self.xx.sqrt() / self.yy.sqrt())
+            }
+        }
+    }
+}
+
+/// The rows of a frame, which leave it in the order in which they came.
+#[derive(Debug)]
+struct Sliding {
+    measure: Measure,
+    /// Of each of the older rows, the last of which came first, and all that came after it among them.
+    older: Vec<Moments>,
+    newer: Vec<(f64, f64)>,
+    of_newer: Moments,
+}
+
+impl Sliding {
+    fn new(measure: Measure) -> Self {
+        Self { measure, older: Vec::new(), newer: Vec::new(), of_newer: Moments::default() }
+    }
+
+    fn come(&mut self, x: f64, y: f64) {
+        self.newer.push((x, y));
+        self.of_newer = self.of_newer.with(Moments::of(x, y));
+    }
+
+    fn leave(&mut self) {
+        if self.older.is_empty() {
+            let mut later = Moments::default();
+            while let Some((x, y)) = self.newer.pop() {
+                later = Moments::of(x, y).with(later);
+                self.older.push(later);
+            }
+            self.of_newer = Moments::default();
+        }
+        self.older.pop();
+    }
+
+    fn all(&self) -> Moments {
+        self.older.last().copied().unwrap_or_default().with(self.of_newer)
+    }
+}
+
+/// The rows that count: those without a null.
+fn rows(values: &[ArrayRef]) -> impl Iterator<Item = (f64, f64)> {
+    let x = values[0].as_primitive::<Float64Type>();
+    let y = values.get(1).map_or(x, |y| y.as_primitive::<Float64Type>());
+    x.iter().zip(y.iter()).filter_map(|(x, y)| x.zip(y))
+}
+
+impl Accumulator for Sliding {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        rows(values).for_each(|(x, y)| self.come(x, y));
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        rows(values).for_each(|_| self.leave());
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Float64(self.all().measured(self.measure)))
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        internal_err!("the frame of a window is nothing to be put together")
+    }
+
+    fn merge_batch(&mut self, _states: &[ArrayRef]) -> Result<()> {
+        internal_err!("the frame of a window is nothing to be put together")
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+            + self.older.capacity() * size_of::<Moments>()
+            + self.newer.capacity() * size_of::<(f64, f64)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{MEMORY, number, within};
+
+    #[tokio::test]
+    async fn what_has_left_a_frame_is_gone() {
+        // In a frame of three rows, three of ten have the infinity (or the NaN) among them.
+        let rare = |value: &str| {
+            format!("(SELECT n, CASE WHEN n % 10 = 5 THEN CAST('{value}' AS DOUBLE) ELSE n + 0.0 END AS f FROM t)")
+        };
+        for (aggregate, holds, expected) in [
+            ("sum(f)", "w > 1e200", 6_000),
+            ("sum(f)", "w = 3 * n - 3", 13_998),
+            ("avg(f)", "w = n - 1", 13_998),
+            ("var_pop(f)", "isnan(w)", 6_000),
+            ("var_samp(f)", "abs(w - 1) < 1e-9", 13_998),
+            ("stddev(f)", "abs(w - 1) < 1e-9", 13_998),
+            ("covar_samp(f, n + 0.0)", "abs(w - 1) < 1e-9", 13_998),
+            ("corr(f, n + 0.0)", "abs(w - 1) < 1e-9", 13_999),
+        ] {
+            for rare in [rare("Infinity"), rare("NaN")] {
+                let window = format!("{aggregate} OVER (ORDER BY n ROWS 2 PRECEDING)");
+                let sql = format!("SELECT count(*) FROM (SELECT n, {window} AS w FROM {rare}) WHERE {holds}");
+                assert_eq!(number(&within(MEMORY, &sql)).await, expected, "{sql}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn small_numbers_are_not_lost_beside_large_ones() {
+        let large = "(SELECT n, CASE WHEN n = 0 THEN 1e300 ELSE 1.0 END AS f FROM t)";
+        for (window, holds, expected) in [
+            ("sum(f) OVER (ORDER BY n ROWS 2 PRECEDING)", "w = 3", 19_997),
+            ("avg(f) OVER (ORDER BY n ROWS 2 PRECEDING)", "w = 1", 19_997),
+            ("stddev_pop(f) OVER (ORDER BY n ROWS 2 PRECEDING)", "w = 0", 19_997),
+            ("sum(f) OVER (ORDER BY n RANGE BETWEEN 2 PRECEDING AND 2 FOLLOWING)", "w = 5", 19_995),
+            ("sum(f) OVER (ORDER BY n ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING)", "w IS NULL", 1),
+            ("sum(f) OVER (ORDER BY n ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)", "w = 20000 - n", 19_999),
+        ] {
+            let sql = format!("SELECT count(*) FROM (SELECT n, {window} AS w FROM {large}) WHERE {holds}");
+            assert_eq!(number(&within(MEMORY, &sql)).await, expected, "{sql}");
+        }
+    }
+}
