@@ -20,6 +20,7 @@ use crate::merge_joins;
 use crate::nans::{ComputedNans, NansOfTexts};
 use crate::sliding::slide_exactly;
 use crate::sum::check_sums;
+use crate::texts::WholeTexts;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
 use crate::windows::CountWindows;
@@ -127,6 +128,7 @@ pub(crate) type Rewrite = Arc<dyn FunctionRewrite + Send + Sync>;
 /// What expressions come to mean once their types are known.
 pub(crate) fn meanings() -> Vec<Rewrite> {
     vec![
+        Arc::new(WholeTexts),
         Arc::new(NumbersAreSeconds),
         Arc::new(DaysOfAnyYear),
         Arc::new(LengthsCompare),
