@@ -6,6 +6,7 @@
 
 use crate::compared::QueriesOfOwnName;
 use crate::literals::ExactLiterals;
+use crate::peers::PeersWithoutDistance;
 use crate::scalars::NoRowIsNull;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
@@ -57,7 +58,8 @@ fn expressions(plan: LogicalPlan, schema: &DFSchema, config: &ConfigOptions) -> 
             ExactLiterals
                 .rewrite(part, schema, config)?
                 .transform_data(|part| NoRowIsNull.rewrite(part, schema, config))?
-                .transform_data(|part| QueriesOfOwnName.rewrite(part, schema, config))
+                .transform_data(|part| QueriesOfOwnName.rewrite(part, schema, config))?
+                .transform_data(|part| PeersWithoutDistance.rewrite(part, schema, config))
         })?;
         Ok(rewritten.update_data(|expr| name.restore(expr)))
     })

@@ -6,7 +6,7 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears, where the widest row is of so many bytes ([`widest_row`]) |
-//! | [`session`] | a session in which the memory bounds all (`windows` and rows without columns, `counted`, among it), in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), floats that leave a frame are gone (`sliding`), NaN is one number, the greatest (`nans`, `extremes`), a decimal beside a float is a float (`floats`), sets of groups are of expressions too (`grouping`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), casts are computed before they are compared (`casts`), nulls in lists count (`lists`), a query without a row is null (`scalars`), a table is compared with itself (`compared`), days and hours are moments (`days`), texts of times are read as in PostgreSQL (`texts`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
+//! | [`session`] | a session in which the memory bounds all (`windows` and rows without columns, `counted`, among it), in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), floats that leave a frame are gone (`sliding`), NaN is one number, the greatest (`nans`, `extremes`), a decimal beside a float is a float (`floats`), sets of groups are of expressions too (`grouping`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), casts are computed before they are compared (`casts`), nulls in lists count (`lists`), a query without a row is null (`scalars`), a table is compared with itself (`compared`), days and hours are moments (`days`), texts of times are read as in PostgreSQL (`texts`), windows are ordered by what has no distances (`peers`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
 //! | [`alone`] | the same for an expression that stands alone |
 //! | [`statement`], [`expression`] | what a text says, where `ANY` of a list knows of nulls (`any_of`) and `ORDER BY` the columns of the result (`order`) |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
@@ -52,6 +52,7 @@ mod node;
 mod of_one;
 mod order;
 mod parser;
+mod peers;
 mod plan;
 mod run;
 mod scalars;
