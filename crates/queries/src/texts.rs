@@ -69,6 +69,17 @@ fn completed(text: &Expr, to: &DataType, schema: &DFSchema) -> Result<Option<Exp
     }
 }
 
+/// The interval that a text is cast to, if it is one that is written out.
+pub(crate) fn interval(expr: &Expr) -> Option<ScalarValue> {
+    let Expr::Cast(Cast { expr, field }) = expr else { return None };
+    let Expr::Literal(value, _) = expr.as_ref() else { return None };
+    let text = value.try_as_str()??;
+    let whole = with_unit(text).unwrap_or_else(|| text.to_owned());
+    matches!(field.data_type(), DataType::Interval(_))
+        .then(|| ScalarValue::Utf8(Some(whole)).cast_to(field.data_type()).ok())
+        .flatten()
+}
+
 /// An interval whose last number has no unit, with seconds for one.
 fn with_unit(text: &str) -> Option<String> {
     let text = text.trim_end();
