@@ -161,6 +161,10 @@ fn united(union: Union) -> Result<LogicalPlan> {
         true => Some(DataType::Float64),
         false => in_common(&columns[place]),
     })?;
+    let schema = of_fields(&schema, |place, field| {
+        let may_be_null = inputs.iter().any(|input| input.schema().field(place).is_nullable());
+        field.clone().with_nullable(may_be_null)
+    })?;
     let with_floats = |input: Arc<LogicalPlan>| {
         let given = input.schema().clone();
         let is_exact = |place: usize| floats[place] && !given.field(place).data_type().is_null();
@@ -186,13 +190,16 @@ fn in_common(types: &[DataType]) -> Option<DataType> {
 
 /// The same columns, some of them with another type.
 fn of_types(schema: &DFSchema, other: impl Fn(usize) -> Option<DataType>) -> Result<DFSchema> {
-    let fields = schema.iter().enumerate().map(|(place, (table, field))| {
-        let field = match other(place) {
-            Some(other) if other != *field.data_type() => Arc::new(Field::clone(field).with_data_type(other)),
-            _ => field.clone(),
-        };
-        (table.cloned(), field)
-    });
+    of_fields(schema, |place, field| match other(place) {
+        Some(other) => field.clone().with_data_type(other),
+        None => field.clone(),
+    })
+}
+
+/// Other columns of the same names.
+fn of_fields(schema: &DFSchema, other: impl Fn(usize, &Field) -> Field) -> Result<DFSchema> {
+    let fields =
+        schema.iter().enumerate().map(|(place, (table, field))| (table.cloned(), Arc::new(other(place, field))));
     DFSchema::new_with_metadata(fields.collect(), schema.metadata().clone())
 }
 
@@ -246,6 +253,7 @@ mod tests {
                 "SELECT count(*) FROM (SELECT d AS f FROM {mixed} UNION ALL BY NAME SELECT f FROM {mixed}) WHERE f >= 1e20",
                 1,
             ),
+            ("SELECT count(*) FROM (SELECT CAST(n AS DOUBLE) FROM {mixed} UNION SELECT n + 0.5 FROM {mixed})", 10),
             ("SELECT count(*) FROM (SELECT f FROM {mixed} EXCEPT SELECT d + 0.5 FROM {mixed})", 2),
             (
                 "SELECT count(*) FROM (SELECT f FROM {mixed}) AS a JOIN (SELECT d + 0.5 AS f FROM {mixed}) AS b USING (f)",

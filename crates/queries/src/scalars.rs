@@ -1,7 +1,7 @@
 //! `(SELECT …)` as a value, which is null where the query has no row. DataFusion (55.2) takes it for a value that is never null if the
 //! column of the query is, and answers `IS NULL` and `coalesce` by that.
 
-use crate::of_one::of_one;
+use crate::of_one::perhaps;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
@@ -23,7 +23,7 @@ impl FunctionRewrite for NoRowIsNull {
             _ => false,
         };
         Ok(match never_null {
-            true => Transformed::yes(of_one("perhaps", |value, _| Ok(value), expr)),
+            true => Transformed::yes(perhaps(expr)),
             false => Transformed::no(expr),
         })
     }

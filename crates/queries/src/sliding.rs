@@ -290,7 +290,7 @@ mod tests {
         for (window, holds, expected) in [
             ("sum(f) OVER (ORDER BY n ROWS 2 PRECEDING)", "w = 3", 19_997),
             ("avg(f) OVER (ORDER BY n ROWS 2 PRECEDING)", "w = 1", 19_997),
-            ("stddev_pop(f) OVER (ORDER BY n ROWS 2 PRECEDING)", "w = 0", 19_997),
+            ("stddev_pop(f) OVER (ORDER BY n ROWS 2 PRECEDING)", "w = 0", 19_998),
             ("sum(f) OVER (ORDER BY n RANGE BETWEEN 2 PRECEDING AND 2 FOLLOWING)", "w = 5", 19_995),
             ("sum(f) OVER (ORDER BY n ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING)", "w IS NULL", 1),
             ("sum(f) OVER (ORDER BY n ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)", "w = 20000 - n", 19_999),
