@@ -2,26 +2,17 @@
 
 use quiver_tests::{Ended, House};
 use serde_json::Value;
-use std::os::unix::fs::symlink;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_quiver-under-test");
 
 /// The errors that `validate --json` tells of a pipeline.
 fn errors(yaml: &str) -> Vec<Value> {
-    let house = House::new(PROGRAM);
-    house.write("p.yaml", yaml);
-    let ended = house.quiver(&["validate", "p.yaml", "--json"]);
-    assert_eq!(ended.code, Some(2), "{}{}", ended.stdout, ended.stderr);
-    ended.json()["errors"].as_array().expect("errors").clone()
+    House::new(PROGRAM).errors(yaml)
 }
 
 /// The only error of a pipeline: its code, line, column and help.
 fn only(yaml: &str) -> (String, u64, u64, String) {
-    let found = errors(yaml);
-    assert_eq!(found.len(), 1, "{found:?}");
-    let text = |name: &str| found[0][name].as_str().unwrap_or_default().to_owned();
-    let place = |name: &str| found[0][name].as_u64().expect("a number");
-    (text("code"), place("line"), place("column"), text("help"))
+    House::new(PROGRAM).only_error(yaml)
 }
 
 const EXTRACT: &str =
@@ -141,127 +132,6 @@ fn an_anchor_bomb_is_refused() {
         yaml += &format!("a{n}: &a{n} [{before}]\n");
     }
     assert_eq!(only(&yaml).0, "yaml");
-}
-
-#[test]
-fn two_loads_do_not_write_the_same_file() {
-    let load = |id: &str, more: &str| {
-        format!(
-            "  - {{id: {id}, service: load-data, params: {{format: csv, dataset_name: out}}, depends_on: a{more}}}\n"
-        )
-    };
-    let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";
-    let (code, line, column, message) = only(&format!("{read}{}{}", load("b", ""), load("c", "")));
-    assert_eq!((code.as_str(), line, column), ("same-target", 4, 10), "{message}");
-    let house = House::new(PROGRAM);
-    std::fs::create_dir(house.path().join("out")).expect("a folder");
-    symlink("out", house.path().join("link")).expect("a link");
-    let path = |id: &str, path: &str| {
-        format!("  - {{id: {id}, service: load-data, params: {{path: {path}}}, depends_on: a}}\n")
-    };
-    let report = |id: &str| {
-        let params = "{rules: {min_rows: 1}, report: out/x}";
-        format!("  - {{id: {id}, service: data-quality, params: {params}, depends_on: a}}\n")
-    };
-    for (first, second) in [
-        (path("b", "out/x.csv"), path("c", "link/x.csv")),
-        (path("b", "link/x.json"), report("c")),
-        (report("b"), report("c")),
-    ] {
-        house.write("same.yaml", format!("{read}{first}{second}"));
-        let told = house.quiver(&["validate", "same.yaml", "--json"]).json();
-        let codes: Vec<_> = told["errors"].as_array().expect("a list").iter().map(|one| &one["code"]).collect();
-        assert!(!codes.is_empty() && codes.iter().all(|code| *code == "same-target"), "{told}");
-    }
-    let apart = format!("{read}{}{}", load("b", ", when: steps.a.rows_out > 9"), load("c", ""));
-    house.write("p.yaml", apart);
-    assert_eq!(house.quiver(&["validate", "p.yaml"]).code, Some(0));
-}
-
-#[test]
-fn no_step_writes_the_file_that_another_reads() {
-    let house = House::new(PROGRAM);
-    for file in ["a.csv", "b.csv", "in/2024/a.csv", "in/2024/[b].csv"] {
-        house.write(file, "n\n1\n");
-    }
-    symlink("in/2024/a.csv", house.path().join("link.csv")).expect("linked");
-    let read = |id: &str, path: &str, after: &str| {
-        format!("  - {{id: {id}, service: extract-csv, params: {{file_path: '{path}'}}{after}}}\n")
-    };
-    let write = |id: &str, path: &str, after: &str| {
-        format!("  - {{id: {id}, service: load-data, params: {{path: '{path}'}}, depends_on: {after}}}\n")
-    };
-    let compare = |path: &str| {
-        let rules = format!("{{check_reference: {{n: {{file_path: {path}, column: n}}}}}}");
-        format!("  - {{id: c, service: data-quality, params: {{rules: {rules}}}, depends_on: a}}\n")
-    };
-    let a = read("a", "a.csv", "");
-    for (steps, line) in [
-        (format!("{a}{}", write("out", "a.csv", "a")), Some(3)),
-        (format!("{a}{}{}", read("b", "b.csv", ""), write("out", "a.csv", "b")), Some(4)),
-        (format!("{a}{}", write("out", "b.csv", "a")), None),
-        (format!("{a}{}{}", write("out", "b.csv", "a"), read("b", "b.csv", ", depends_on: out")), None),
-        (format!("{a}{}finally:\n{}", write("out", "b.csv", "a"), read("b", "b.csv", "")), None),
-        // Files that match, also ones that are not there yet, and no others.
-        (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/2024/a.csv", "a")), Some(3)),
-        (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/2024/all.csv", "a")), Some(3)),
-        (format!("{}{}", read("a", "in/**/*.csv", ""), write("out", "in/2025/all.csv", "a")), Some(3)),
-        (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/all.csv", "a")), None),
-        (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/2024/all.parquet", "a")), None),
-        (format!("{}{}", read("a", "in/2024/[b].csv", ""), write("out", "in/2024/b.csv", "a")), None),
-        (format!("{}{}", read("a", "in/2024/[b].csv", ""), write("out", "in/2024/[b].csv", "a")), Some(3)),
-        // What a link leads to; the link itself would be replaced.
-        (format!("{}{}", read("a", "link.csv", ""), write("out", "in/2024/a.csv", "a")), Some(3)),
-        (format!("{}{}", read("a", "l*.csv", ""), write("out", "in/2024/a.csv", "a")), Some(3)),
-        (format!("{}{}", read("a", "in/2024/a.csv", ""), write("out", "link.csv", "a")), None),
-        (format!("{a}{}{}", compare("in/2024/a.csv"), write("out", "in/2024/a.csv", "c")), Some(4)),
-    ] {
-        house.write("p.yaml", format!("steps:\n{steps}"));
-        let told = house.quiver(&["validate", "p.yaml", "--json"]).json();
-        let found: Vec<_> = told["errors"].as_array().expect("a list").iter().collect();
-        let codes: Vec<_> = found.iter().map(|one| (one["code"].as_str(), one["line"].as_u64())).collect();
-        let expected: Vec<_> = line.into_iter().map(|line| (Some("same-source"), Some(line))).collect();
-        assert_eq!(codes, expected, "{steps}{told}");
-    }
-}
-
-#[test]
-fn loads_share_a_table_if_all_of_them_add_rows() {
-    let house = House::new(PROGRAM);
-    let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";
-    let load = |id: &str, mode: &str, after: &str| {
-        let keys = if mode == "upsert" { ", keys: [Department]" } else { "" };
-        format!(
-            "  - {{id: {id}, service: load-sql, depends_on: [a{after}], \
-             params: {{db_url: 'sqlite:d.db', table: t, mode: {mode}{keys}}}}}\n"
-        )
-    };
-    for (first, second, after, good) in [
-        ("append", "append", "", true),
-        ("append", "append", ", b", true),
-        ("replace", "append", ", b", false),
-        ("append", "upsert", ", b", false),
-        ("upsert", "upsert", "", false),
-    ] {
-        house.write("p.yaml", format!("{read}{}{}", load("b", first, ""), load("c", second, after)));
-        let told = house.quiver(&["validate", "p.yaml", "--json"]).json();
-        let codes: Vec<_> = told["errors"].as_array().expect("a list").iter().map(|one| &one["code"]).collect();
-        assert_eq!(codes.is_empty(), good, "{first} {second} {after}: {told}");
-        assert!(codes.iter().all(|code| *code == "same-target"), "{told}");
-    }
-    for (file, after) in [("at_once.yaml", ""), ("in_turn.yaml", ", b")] {
-        house.write(file, format!("{read}{}{}", load("b", "append", ""), load("c", "append", after)));
-        let ended = house.quiver(&["run", file]);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    }
-    let query = "SELECT count(*) AS n, count(DISTINCT \"Department\") AS departments FROM t";
-    let count =
-        format!("steps:\n  - {{id: a, service: extract-sql, params: {{db_url: 'sqlite:d.db', query: {query:?}}}}}\n");
-    house.write("count.yaml", count + "  - {id: b, service: load-data, params: {path: n.csv}, depends_on: a}\n");
-    assert_eq!(house.quiver(&["run", "count.yaml"]).code, Some(0));
-    let told = std::fs::read_to_string(house.path().join("n.csv")).expect("a file");
-    let departments: u64 = told.trim().rsplit(',').next().and_then(|n| n.parse().ok()).expect("a number");
-    assert_eq!(told, format!("n,departments\n{},{departments}\n", 4 * departments));
 }
 
 #[test]

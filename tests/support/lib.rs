@@ -83,6 +83,24 @@ impl House {
         }
     }
 
+    /// The errors that `validate --json` tells of a pipeline that is written to the data root.
+    pub fn errors(&self, yaml: &str) -> Vec<Value> {
+        self.write("p.yaml", yaml);
+        let ended = self.quiver(&["validate", "p.yaml", "--json"]);
+        let found = ended.json()["errors"].as_array().expect("a list of errors").clone();
+        assert_eq!(ended.code, Some(if found.is_empty() { 0 } else { 2 }), "{}{}", ended.stdout, ended.stderr);
+        found
+    }
+
+    /// The only error of a pipeline: its code, line, column and help.
+    pub fn only_error(&self, yaml: &str) -> (String, u64, u64, String) {
+        let found = self.errors(yaml);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let text = |name: &str| found[0][name].as_str().unwrap_or_default().to_owned();
+        let place = |name: &str| found[0][name].as_u64().expect("a number");
+        (text("code"), place("line"), place("column"), text("help"))
+    }
+
     /// Starts the command, and leaves it running.
     pub fn start(&self, words: &[&str]) -> Running {
         let mut command = self.command(words);

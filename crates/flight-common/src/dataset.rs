@@ -5,6 +5,7 @@
 
 use crate::data_root::{DataRoot, WITHIN_FOLDERS};
 use crate::fault::Fault;
+use crate::identity::is_pattern;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -92,15 +93,24 @@ impl ReadFile {
         files: impl IntoIterator<Item = &'a str>,
         param: &str,
     ) -> Result<Vec<Self>, Fault> {
-        let mut read = match root.pattern_of(given, param)? {
-            Some((namespace, name)) => vec![Self { dataset: Dataset { namespace, name }, is_pattern: true }],
-            None => vec![Dataset::file(root, &root.locate(given, param)?).into()],
+        let mut read = match is_pattern(given) {
+            true => vec![Self::matching(root, given, param)?],
+            false => vec![Dataset::file(root, &root.locate(given, param)?).into()],
         };
         for file in files {
             let file = root.locate(file, param)?;
             read.extend(root.followed(&file).map(|(namespace, name)| Dataset { namespace, name }.into()));
         }
         Ok(read)
+    }
+
+    /// All that match this pattern, as [`DataRoot::matching`] takes it.
+    ///
+    /// # Errors
+    /// As [`DataRoot::locate`]. `param` is named in it.
+    pub fn matching(root: &DataRoot, pattern: &str, param: &str) -> Result<Self, Fault> {
+        let (namespace, name) = root.pattern_of(pattern, param)?;
+        Ok(Self { dataset: Dataset { namespace, name }, is_pattern: true })
     }
 
     /// What it matches, if it is a pattern.

@@ -71,6 +71,11 @@ impl FileIdentity {
         Ok(Self { path: path.to_owned(), size: found.len(), version })
     }
 
+    /// That of a file of so many bytes, at this device and inode.
+    pub(crate) fn of_found(path: &str, size: u64, changed: Option<SystemTime>, place: (u64, u64)) -> Self {
+        Self { path: path.to_owned(), size, version: Version::File { changed, place } }
+    }
+
     /// That of an object of a bucket.
     pub(crate) fn of_object(path: &str, size: u64, version: String) -> Self {
         Self { path: path.to_owned(), size, version: Version::Object(version) }

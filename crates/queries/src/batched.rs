@@ -15,6 +15,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::Boundedness;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, PlanProperties, ReplaceChildrenOptions};
@@ -25,7 +26,8 @@ use std::sync::Arc;
 /// Bytes that are put together.
 const ENOUGH: usize = 4 << 20;
 
-/// Puts [`Batched`] over nodes that put rows together, and keeps them from doing it.
+/// Puts [`Batched`] over nodes that put rows together, and keeps them from doing it; and over joins of all with all, which give the rows
+/// of one side once for each of the other, however few they are.
 #[derive(Debug)]
 pub struct BatchByBytes;
 
@@ -53,10 +55,13 @@ impl PhysicalOptimizerRule for BatchByBytes {
     }
 }
 
-/// The same, but that it puts nothing together.
+/// The same, but that it puts nothing together, if it is one of these.
 fn apart(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(filter) = node.downcast_ref::<FilterExec>() {
         return Ok(Some(Arc::new(filter.with_batch_size(1)?)));
+    }
+    if node.downcast_ref::<CrossJoinExec>().is_some() || node.downcast_ref::<NestedLoopJoinExec>().is_some() {
+        return Ok(Some(node.clone()));
     }
     if let Some(deal) = node.downcast_ref::<RepartitionExec>()
         && !deal.preserve_order()
@@ -152,14 +157,20 @@ mod tests {
                 assert!((batch.get_array_memory_size() as u64) < most, "{query}: {}", batch.get_array_memory_size());
             }
         }
-        let mut few =
-            within(MEMORY, "SELECT n FROM t WHERE n % 10 = random() * 0").start(Arc::default()).await.expect("a query");
-        let mut batches = Vec::new();
-        while let Some(batch) = few.try_next().await.expect("rows") {
-            batches.push(batch.num_rows() as i64);
+        for (query, all) in [
+            ("SELECT n FROM t WHERE n % 10 = random() * 0", ROWS / 10),
+            ("SELECT a.n, b.n AS m FROM (SELECT n FROM t LIMIT 2) AS a, t AS b", 2 * ROWS),
+            ("SELECT a.n, b.n AS m FROM t AS b, (SELECT n FROM t LIMIT 2) AS a", 2 * ROWS),
+            ("SELECT a.n, b.n AS m FROM t AS b JOIN (SELECT n FROM t LIMIT 2) AS a ON a.n < b.n + 2", 2 * ROWS),
+        ] {
+            let mut few = within(MEMORY, query).start(Arc::default()).await.expect("a query");
+            let mut batches = Vec::new();
+            while let Some(batch) = few.try_next().await.expect("rows") {
+                batches.push(batch.num_rows() as i64);
+            }
+            assert_eq!(batches.iter().sum::<i64>(), all, "{query}");
+            assert!(batches.len() <= 12, "{query}: {batches:?}");
         }
-        assert_eq!(batches.iter().sum::<i64>(), ROWS / 10);
-        assert!(batches.len() <= 4, "{batches:?}");
         assert_eq!(
             number(&within(MEMORY, "SELECT count(*) FROM (SELECT n % 7 FROM t WHERE n > 9 GROUP BY 1)")).await,
             7

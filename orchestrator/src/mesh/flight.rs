@@ -1,6 +1,6 @@
 //! Steps behind Flight: the orchestrator relays frames from one server to the next and decodes none of them.
 
-use super::{Call, Mesh, Planner, Running, StepPlan, files_of};
+use super::{Call, Matching, Mesh, Planner, Running, StepPlan, files_of};
 use arrow::datatypes::SchemaRef;
 use flight_common::client::{RemotePlan, StepClient};
 use flight_common::wire::{Frame, FrameStream, Gather};
@@ -267,7 +267,7 @@ impl Planner for FlightMesh {
         .boxed()
     }
 
-    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+    fn files(&self, pattern: &str) -> Result<Matching, Fault> {
         files_of(&self.data_root, pattern)
     }
 

@@ -1,6 +1,6 @@
 //! Steps in this process: record batches pass from one to the next as they are.
 
-use super::{Call, Mesh, Planner, Running, StepPlan, files_of};
+use super::{Call, Matching, Mesh, Planner, Running, StepPlan, files_of};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use flight_common::drive::{Driven, Part, drive};
@@ -92,7 +92,7 @@ impl Planner for InProcess {
         std::future::ready(Ok(descriptions)).boxed()
     }
 
-    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+    fn files(&self, pattern: &str) -> Result<Matching, Fault> {
         files_of(&self.env.data_root, pattern)
     }
 

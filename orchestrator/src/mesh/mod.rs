@@ -45,7 +45,7 @@ pub trait Planner: Send + Sync {
     }
 
     /// The files beneath the data root whose paths match a pattern, in order.
-    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault>;
+    fn files(&self, pattern: &str) -> Result<Matching, Fault>;
 
     /// Plans one step: its parameters and input schemas to its output schemas. The command names the inputs. No row is read.
     fn plan(&self, command: StepCommand, inputs: Vec<SchemaRef>) -> BoxFuture<'_, Result<StepPlan, Fault>>;
@@ -54,9 +54,22 @@ pub trait Planner: Send + Sync {
 /// More files than one pipeline reads.
 const MOST_FILES: usize = 1_000;
 
+/// Files that match a pattern.
+#[derive(Clone, Debug)]
+pub struct Matching {
+    /// Their paths, in order.
+    pub files: Vec<String>,
+    /// What they, and those that may be there later, are called among all data.
+    pub called: ReadFile,
+}
+
 /// What [`Planner::files`] finds beneath this data root.
-fn files_of(root: &DataRoot, pattern: &str) -> Result<Vec<String>, Fault> {
-    root.matching(pattern, "files", MOST_FILES)
+fn files_of(root: &DataRoot, pattern: &str) -> Result<Matching, Fault> {
+    const PARAM: &str = "files";
+    Ok(Matching {
+        files: root.matching(pattern, PARAM, MOST_FILES)?,
+        called: ReadFile::matching(root, pattern, PARAM)?,
+    })
 }
 
 /// A step's answer to planning.
@@ -98,7 +111,7 @@ impl<M: Planner> Planner for Arc<M> {
         M::silent(self)
     }
 
-    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+    fn files(&self, pattern: &str) -> Result<Matching, Fault> {
         M::files(self, pattern)
     }
 

@@ -13,8 +13,8 @@ use super::spec::Spec;
 use super::step::StepSpec;
 use super::when::When;
 use super::yaml::Yaml;
-use flight_common::StepDescription;
 use flight_common::params::did_you_mean;
+use flight_common::{ReadFile, StepDescription};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct Graph {
     pub rules: RunRules,
     /// Its steps.
     pub nodes: Vec<Node>,
+    /// The files that steps are repeated for.
+    pub(super) looked_up: Vec<ReadFile>,
 }
 
 /// A step of the graph.
@@ -83,8 +85,8 @@ impl Graph {
             new_place[*old] = new;
         }
         let node = |old: &usize| node(&spec.steps[*old], &edges[*old], services[*old], &new_place);
-        let mut graph =
-            Self { name: spec.name.clone(), rules: spec.rules.clone(), nodes: order.places.iter().map(node).collect() };
+        let nodes = order.places.iter().map(node).collect();
+        let mut graph = Self { name: spec.name.clone(), rules: spec.rules.clone(), nodes, looked_up: Vec::new() };
         graph.drop_implied_order();
         graph
     }

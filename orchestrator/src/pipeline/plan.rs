@@ -12,7 +12,7 @@ use super::spec::{Spec, load};
 use super::targets;
 use super::when::When;
 use super::yaml::Yaml;
-use crate::mesh::{Planner, StepPlan};
+use crate::mesh::{Matching, Planner, StepPlan};
 use arrow::datatypes::SchemaRef;
 use flight_common::{Dataset, Effects, Fault, FaultKind, StepCommand, StepKind, Violation, passwords};
 use futures::{StreamExt, stream};
@@ -170,7 +170,9 @@ async fn graph(
     spec.apply(&arguments.sets, &mut problems);
     let values = spec.values(&arguments.params, missing, &mut problems);
     spec.fill_groups(&values, &mut problems);
-    let files = looked_up(&spec, missing, steps, &mut problems);
+    let found = looked_up(&spec, missing, steps, &mut problems);
+    let called = found.iter().flatten().map(|found| found.called.clone()).collect();
+    let files: Vec<_> = found.into_iter().map(|found| Some(found?.files)).collect();
     spec.expand(&files, &mut problems);
     spec.fill(&values, &mut problems);
     let catalog = match steps.catalog().await {
@@ -180,18 +182,18 @@ async fn graph(
             return Err(problems.in_order());
         }
     };
-    let graph = Graph::build(&spec, &catalog, &mut problems);
+    let graph = Graph { looked_up: called, ..Graph::build(&spec, &catalog, &mut problems) };
     problems.blame_silent(&steps.silent());
     Ok((graph, problems))
 }
 
 /// The files of each group that is repeated for files. Those of a pipeline that is to be kept may come later.
-fn looked_up(spec: &Spec, missing: Missing, steps: &dyn Planner, problems: &mut Problems) -> Vec<Option<Vec<String>>> {
+fn looked_up(spec: &Spec, missing: Missing, steps: &dyn Planner, problems: &mut Problems) -> Vec<Option<Matching>> {
     let files = spec.groups.iter().map(|group| {
         let (pattern, span) = group.pattern().filter(|_| !group.unfilled)?;
         match steps.files(pattern) {
-            Ok(files) if files.is_empty() && missing == Missing::AwaitedWithFiles => None,
-            Ok(files) => Some(files),
+            Ok(found) if found.files.is_empty() && missing == Missing::AwaitedWithFiles => None,
+            Ok(found) => Some(found),
             Err(fault) => {
                 problems.push(from_fault(&fault, span));
                 None

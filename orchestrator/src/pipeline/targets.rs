@@ -37,14 +37,21 @@ pub(super) fn refuse_read<'a>(graph: &'a Graph, planned: &'a [Option<StepPlan>],
     for (place, plan) in planned.iter().enumerate() {
         plan.iter().flat_map(|plan| &plan.reads).for_each(|one| read.add(one, place));
     }
+    let looked_up: Vec<FilePattern<'_>> = graph.looked_up.iter().filter_map(ReadFile::pattern).collect();
     for (place, plan) in planned.iter().enumerate() {
         let node = &graph.nodes[place];
         for target in plan.iter().flat_map(|plan| &plan.writes).filter(|target| !target.adds) {
-            let mut readers = read.of(&target.dataset).filter(|reader| graph.nodes[*reader].finally == node.finally);
+            // What runs finally comes after all others.
+            let mut readers = read.of(&target.dataset).filter(|reader| node.finally || !graph.nodes[*reader].finally);
             if let Some(reader) = readers.find(|reader| !comes_after(graph, *reader, place)) {
                 let (reader, name) = (&graph.nodes[reader].id, &target.dataset.name);
                 let message = format!("\"{}\" writes a file that \"{reader}\" reads: {name}", node.id);
                 let help = "write another one: when a run goes on after that, it would read its own work";
+                problems.push(Problem::at(&node.id_span, "same-source", message).help(help.to_owned()));
+            } else if looked_up.iter().any(|files| files.matches(&target.dataset)) {
+                let name = &target.dataset.name;
+                let message = format!("\"{}\" writes a file that steps would be repeated for: {name}", node.id);
+                let help = "write to another place: when a run goes on after that, `for_each` would find it";
                 problems.push(Problem::at(&node.id_span, "same-source", message).help(help.to_owned()));
             }
         }

@@ -71,7 +71,7 @@ pub use tokens::{Role, Token, TokenName};
 
 use choose::Turns;
 use dialect::Dialect;
-use flight_common::{DataRoot, passwords};
+use flight_common::{DataRoot, OpenDatabase, passwords};
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row};
 use statements::Statements;
@@ -96,6 +96,8 @@ pub struct Store {
     reader: AnyPool,
     /// Whose turn it is where several pipelines wait.
     turns: Arc<Mutex<Turns>>,
+    /// Of a store in SQLite, its file. It goes last.
+    _kept: Option<Arc<OpenDatabase>>,
 }
 
 impl Store {
@@ -113,10 +115,13 @@ impl Store {
         // A pool tries until its patience is over, and then does not tell why.
         let there = timeout(PATIENCE, connect(dialect, &address)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         there.map_err(|error| StoreError::Unavailable(format!("{}: {error}", passwords::hidden(url))))?;
+        // From here on nobody in this process opens it otherwise, not by any name.
+        let file = file_of(url).and_then(|file| file.metadata().ok());
+        let kept = file.map(|found| Arc::new(OpenDatabase::new(&found)));
         let writer = pool(dialect, &address, dialect.writers())?;
         let reader = if dialect.writers() == 1 { pool(dialect, &address, 4)? } else { writer.clone() };
         migrate(dialect, &address).await.map_err(StoreError::migrating)?;
-        Ok(Self { dialect, writer: Writer::new(writer, dialect), reader, turns: Arc::default() })
+        Ok(Self { dialect, writer: Writer::new(writer, dialect), reader, turns: Arc::default(), _kept: kept })
     }
 
     /// What kind it is: `sqlite` or `postgres`.

@@ -33,6 +33,15 @@ async fn data_sets_are_uploaded_whole_or_not_at_all() {
     let known = running.request(Method::GET, "/api/v1/datasets/in/a.csv").header("if-none-match", "*").send();
     assert_eq!(known.await.expect("an answer").status(), StatusCode::NOT_MODIFIED);
 
+    // A database is a file like others.
+    for (path, body, status) in [
+        ("in/a.csv", "SQLite format 3\0 and so on", StatusCode::OK),
+        ("in/a.csv", "SQLite format 3\0 and more", StatusCode::OK),
+        ("in/a.csv", "id,name\n1,Ann\n", StatusCode::OK),
+    ] {
+        assert_eq!(put(path, body.to_owned()).await.expect("an answer").status(), status, "{body}");
+    }
+
     // Cut short: less comes than was promised.
     let mut socket = TcpStream::connect(running.orchestrator.url().trim_start_matches("http://")).await.expect("open");
     let head = "PUT /api/v1/datasets/in/c.csv HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900\r\n\r\nid\n1\n";

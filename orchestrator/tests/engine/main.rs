@@ -11,7 +11,7 @@ use flight_common::client::StepClient;
 use flight_common::{EdgeStream, Effects, Fault, FaultKind, Holds, StepCommand, StepDescription};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use orchestrator::mesh::{Call, FlightMesh, Mesh, Planner, Running, StepPlan};
+use orchestrator::mesh::{Call, FlightMesh, Matching, Mesh, Planner, Running, StepPlan};
 use orchestrator::pipeline::{self, Arguments, Source};
 use orchestrator::run::{Attendant, Progress, RunOptions, RunReport, Status};
 use std::sync::Arc;

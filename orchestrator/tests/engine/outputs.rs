@@ -42,7 +42,7 @@ impl<M: Planner> Planner for BreaksFurther<M> {
         self.0.catalog()
     }
 
-    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+    fn files(&self, pattern: &str) -> Result<Matching, Fault> {
         self.0.files(pattern)
     }
 

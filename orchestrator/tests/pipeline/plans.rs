@@ -4,7 +4,7 @@ use super::steps::{Odd, only, planned, planner, told};
 use arrow::datatypes::Schema;
 use flight_common::{Fault, StepCommand, StepDescription};
 use futures::future::BoxFuture;
-use orchestrator::mesh::{InProcess, Planner, StepPlan};
+use orchestrator::mesh::{InProcess, Matching, Planner, StepPlan};
 use orchestrator::pipeline::{self, Arguments, Problem, Source};
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -132,7 +132,7 @@ impl Planner for Together {
         self.0.catalog()
     }
 
-    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+    fn files(&self, pattern: &str) -> Result<Matching, Fault> {
         self.0.files(pattern)
     }
 

@@ -6,7 +6,7 @@ use flight_common::{
     SpillSpace, Step, StepContext, StepDescription, StepEnv, StepKind, StepSpec, columns,
 };
 use futures::future::BoxFuture;
-use orchestrator::mesh::{InProcess, Planner, StepPlan};
+use orchestrator::mesh::{InProcess, Matching, Planner, StepPlan};
 use orchestrator::pipeline::{self, Arguments, Plan, Problem, Problems, Source};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -248,7 +248,7 @@ impl Planner for Odd {
         }
     }
 
-    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+    fn files(&self, pattern: &str) -> Result<Matching, Fault> {
         self.inner.files(pattern)
     }
 

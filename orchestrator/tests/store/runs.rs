@@ -1,10 +1,12 @@
 //! Runs from their submission to their end, and what is told of them.
 
-use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both};
-use flight_common::Fault;
+use crate::databases::{Fresh, LEASE, claim_one, kinds, new_run, on_both, sqlite};
+use flight_common::{DataRoot, Fault};
 use orchestrator::store::{Ending, NewRun, RunFilter, RunState, Store, StoreError};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 on_both!(
@@ -253,4 +255,25 @@ async fn a_store_that_cannot_be_opened_is_told_at_once_with_its_place() {
         assert!(parts.iter().all(|part| told.contains(part)) && !told.contains("secret"), "{told}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{told}");
     }
+}
+
+#[tokio::test]
+async fn nobody_in_this_process_opens_the_file_of_a_store_otherwise() {
+    let fresh = sqlite().await;
+    let folder = Path::new(fresh.url.trim_start_matches("sqlite://")).parent().expect("a folder");
+    std::fs::hard_link(folder.join("quiver.db"), folder.join("linked.csv")).expect("linked");
+    let root = DataRoot::open(folder).expect("a root");
+    let locks = || {
+        let place = format!(":{} ", folder.join("quiver.db").metadata().expect("there").ino());
+        let all = std::fs::read_to_string("/proc/locks").expect("the kernel tells");
+        all.lines().filter(|line| line.contains(&place)).count()
+    };
+    fresh.store.submit(&new_run("1", "hr")).await.expect("queued");
+    let held = locks();
+    assert!(held > 0, "none is told");
+    for name in ["quiver.db", "linked.csv", "quiver.db-shm"] {
+        assert!(root.open_file(name, "path").is_err(), "{name} is the store");
+        root.identity_of(name, "path").expect("it is there");
+    }
+    assert_eq!(locks(), held);
 }

@@ -28,6 +28,10 @@ use flight_common::{
 /// Writes a file.
 pub struct LoadData;
 
+/// An id that looks like that of any run, whose name is not known when it is planned: what reads files like the one that is going
+/// to be written matches this one.
+const LIKE_ANY_RUN: &str = "01900000-0000-7000-8000-000000000000";
+
 impl Step for LoadData {
     type Params = Params;
     type Run = Load;
@@ -57,7 +61,7 @@ impl Step for LoadData {
         let target = load.target.path("RUN")?;
         env.data_root.check_new_file(&target, load.target.param())?;
         let dataset = Dataset::file(&env.data_root, &load.target.place());
-        let file = Dataset::file(&env.data_root, &target);
+        let file = Dataset::file(&env.data_root, &load.target.path(LIKE_ANY_RUN)?);
         let planned = Planned::new(receipt::schema(), load).source(format!("to {}", target.display()));
         Ok(planned.dataset(dataset).writes(file))
     }

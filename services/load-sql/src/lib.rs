@@ -121,10 +121,17 @@ impl Step for LoadSql {
                 (Found::Sqlite(table), file.clone(), Dataset::new(file.namespace, name))
             }
         };
+        // What is in it beside the table stays: nobody may put another file in its place.
+        let file_of_tables = (address.kind() == Kind::Sqlite).then(|| dataset.clone());
         let source = format!("to {} {}", address.shown(), target.shown());
         let written = Written { dataset: table, adds: target.mode == Mode::Append };
         let load = Load { address, target, plain, found };
-        Ok(Planned::new(receipt::schema(), load).source(source).dataset(dataset).writes(written))
+        let planned = Planned::new(receipt::schema(), load).source(source);
+        let planned = match file_of_tables {
+            Some(file) => planned.writes(Written { dataset: file, adds: true }),
+            None => planned,
+        };
+        Ok(planned.dataset(dataset).writes(written))
     }
 
     fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {

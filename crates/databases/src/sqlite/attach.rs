@@ -35,11 +35,8 @@ pub fn begin_writing(
     let name = quote::double(name);
     let attach = format!("ATTACH DATABASE ?1 AS {name}");
     for _ in 0..TRIES {
-        let attached = match Attached::new(root, address) {
-            // Another load makes the file.
-            Err(fault) if fault.kind() == FaultKind::Upstream => continue,
-            attached => attached?,
-        };
+        // Another load may take the file back.
+        let Some(attached) = Attached::new(root, address)? else { continue };
         let open = || connection.execute(&attach, [attached.file.real().to_string_lossy()]).map(drop);
         once_unlocked(waits, open).map_err(said)?;
         let begun = once_unlocked(waits, || connection.execute_batch("BEGIN IMMEDIATE"));
@@ -70,14 +67,19 @@ fn once_unlocked<T>(waits: &dyn Fn() -> bool, act: impl Fn() -> rusqlite::Result
 }
 
 impl Attached {
-    fn new(root: &DataRoot, address: &Address) -> Result<Self, Fault> {
-        match Found::new(root, address) {
+    /// The file, made if it is not there; nothing if it is gone again.
+    fn new(root: &DataRoot, address: &Address) -> Result<Option<Self>, Fault> {
+        let is_new = match Found::new(root, address) {
             Err(fault) if fault.kind() == FaultKind::NotFound => {
                 // Made by its name, and not put in the place of one that another load has made meanwhile.
                 root.make_file(&root.locate(address.secret(), address.param())?)?;
-                Ok(Self { file: Found::new(root, address)?, is_new: true })
+                true
             }
-            found => Ok(Self { file: found?, is_new: false }),
+            _ => false,
+        };
+        match Found::new(root, address) {
+            Err(fault) if [FaultKind::Upstream, FaultKind::NotFound].contains(&fault.kind()) => Ok(None),
+            found => Ok(Some(Self { file: found?, is_new })),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A data root that is a folder: the operating system holds every path beneath it.
 
-use super::databases::{Look, Place, is_a_database};
+use super::databases::{Look, Place};
 use super::listing::Part;
 use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER, is_hidden};
 use crate::fault::Fault;
@@ -120,43 +120,47 @@ impl Folder {
         }
     }
 
+    /// What is known of the file at `path`, which a user calls `given`. It is not opened.
+    pub fn found(&self, path: &Path, given: &str, param: &str) -> Result<Metadata, Fault> {
+        let found = self.dir.metadata(path).map_err(|error| self.explain(given, param, path, &error))?;
+        if !found.is_file() {
+            let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
+            return Err(refused(Fault::bad_params(format!("{given} is {what}, not a file")), param));
+        }
+        Ok(found)
+    }
+
     /// Opens the file at `path`, which a user calls `given`.
     pub fn open_file(&self, path: &Path, given: &str, param: &str) -> Result<std::fs::File, Fault> {
-        let explain = |error| self.explain(given, param, path, &error);
-        let refused = |fault: Fault| {
-            let message = fault.message().to_owned();
-            fault.violation(format!("/{param}"), message)
+        self.found(path, given, param)?;
+        // SQLite keeps its locks on a database in a file beside it, too.
+        let database = path.to_str().and_then(|path| path.strip_suffix("-shm"));
+        let opened = match database.map(|database| self.open_unless_database(Path::new(database))) {
+            Some(Ok(None)) => Ok(None),
+            _ => self.open_unless_database(path),
         };
-        if self.is_index_of_database(path) {
-            return Err(refused(is_a_database(given)));
-        }
+        let file = opened.map_err(|error| self.explain(given, param, path, &error))?;
+        file.ok_or_else(|| refused(super::databases::is_a_database(given), param))
+    }
+
+    /// Opens a file; nothing if it is SQLite's.
+    fn open_unless_database(&self, path: &Path) -> io::Result<Option<std::fs::File>> {
         let mut options = cap_std::fs::OpenOptions::new();
         // A pipe without a writer would be waited for.
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         loop {
-            let place = place_of(&self.dir.metadata(path).map_err(explain)?);
-            let look = Look::begin(place).ok_or_else(|| refused(is_a_database(given)))?;
-            let file = self.dir.open_with(path, &options).map_err(explain)?;
-            let found = file.metadata().map_err(|error| Fault::io(given, &error))?;
-            if !found.is_file() {
-                let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
-                return Err(refused(Fault::bad_params(format!("{given} is {what}, not a file"))));
+            let Some(look) = Look::begin(place_of(&self.dir.metadata(path)?)) else { return Ok(None) };
+            let file = self.dir.open_with(path, &options)?;
+            let place = place_of(&file.metadata()?);
+            if look.is_at(place) {
+                return Ok(look.end(file.into_std()));
             }
-            if look.is_at(place_of(&found)) {
-                return look.end(file.into_std(), given).map_err(refused);
-            }
-            match Look::begin(place_of(&found)) {
+            match Look::begin(place) {
                 Some(_look) => drop(file),
                 // To close it would undo SQLite's locks.
                 None => std::mem::forget(file),
             }
         }
-    }
-
-    /// Whether SQLite keeps its locks on a database in this file beside it.
-    fn is_index_of_database(&self, path: &Path) -> bool {
-        let database = path.to_str().and_then(|path| path.strip_suffix("-shm"));
-        database.is_some_and(|database| self.dir.metadata(database).is_ok())
     }
 
     fn explain(&self, given: &str, param: &str, path: &Path, error: &io::Error) -> Fault {
@@ -367,6 +371,12 @@ impl Folder {
             opened => opened,
         }
     }
+}
+
+/// The fault, said of the parameter that names the file.
+fn refused(fault: Fault, param: &str) -> Fault {
+    let message = fault.message().to_owned();
+    fault.violation(format!("/{param}"), message)
 }
 
 /// Device and inode.

@@ -2,12 +2,11 @@
 
 use super::{DataRoot, FileEntry, LEGACY_ROOT, OWN_FOLDER, bucket, is_hidden};
 use crate::fault::Fault;
-use crate::identity::is_pattern;
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
-/// What stands for others stands for no slash.
+/// What stands for others stands for no slash, nor for the dot of what is hidden.
 pub(crate) const WITHIN_FOLDERS: glob::MatchOptions =
-    glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+    glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 impl DataRoot {
     /// The place that a user's path means, relative to the root. `param` is named in errors.
@@ -111,20 +110,16 @@ impl DataRoot {
 }
 
 impl DataRoot {
-    /// What files that a user's path matches are called among all data, if it is a pattern: a namespace, and the names as a
-    /// pattern.
+    /// What files that match a user's pattern are called among all data: a namespace, and the names as a pattern.
     ///
     /// # Errors
     /// As [`DataRoot::locate`].
-    pub(crate) fn pattern_of(&self, given: &str, param: &str) -> Result<Option<(String, String)>, Fault> {
-        if !is_pattern(given) {
-            return Ok(None);
-        }
-        let located = self.locate(given, param)?;
+    pub(crate) fn pattern_of(&self, pattern: &str, param: &str) -> Result<(String, String), Fault> {
+        let located = self.locate(pattern, param)?;
         let (namespace, name) = self.name_of(&located);
         let open = located.strip_prefix(literal_folder(&located)).unwrap_or(&located).to_string_lossy();
         let folder = name.strip_suffix(&*open).unwrap_or_default();
-        Ok(Some((namespace, format!("{}{open}", glob::Pattern::escape(folder)))))
+        Ok((namespace, format!("{}{open}", glob::Pattern::escape(folder))))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::fault::Fault;
 use crate::identity::FileIdentity;
 pub use bucket::AwsSettings;
 use bucket::Bucket;
+use cap_std::fs::MetadataExt;
 pub use data_file::DataFile;
 pub use databases::OpenDatabase;
 use local::Folder;
@@ -201,14 +202,18 @@ impl DataRoot {
         }
     }
 
-    /// What identifies the content of a user's file, of which nothing is fetched.
+    /// What identifies the content of a user's file, which is not opened, and of which nothing is fetched.
     ///
     /// # Errors
     /// As [`DataRoot::open_file`]; [`crate::FaultKind::BadParams`] if it is a folder or the like.
     pub fn identity_of(&self, given: &str, param: &str) -> Result<FileIdentity, Fault> {
         let path = self.locate(given, param)?;
         match &self.0 {
-            Place::Folder(folder) => FileIdentity::of(&DataFile::new(folder.open_file(&path, given, param)?), given),
+            Place::Folder(folder) => {
+                let found = folder.found(&path, given, param)?;
+                let changed = found.modified().ok().map(cap_std::time::SystemTime::into_std);
+                Ok(FileIdentity::of_found(given, found.len(), changed, (found.dev(), found.ino())))
+            }
             Place::Bucket(bucket) => bucket.identity_of(&path, given, param),
         }
     }

@@ -11,6 +11,8 @@ impl Fault {
             E::NotFound => Self::not_found(format!("no file {what}")),
             E::PermissionDenied => Self::denied(format!("no permission for {what}"))
                 .help("let the user that runs the service read or write it"),
+            E::ReadOnlyFilesystem => Self::denied(format!("{what} is on a file system that is read-only"))
+                .help("mount it so that the user that runs the service can write, or choose another place"),
             E::IsADirectory => Self::bad_params(format!("{what} is a folder, not a file")),
             E::NotADirectory => Self::bad_params(format!("part of {what} is a file, not a folder")),
             E::StorageFull | E::QuotaExceeded => {

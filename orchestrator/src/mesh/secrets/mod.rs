@@ -9,7 +9,7 @@ mod source;
 
 pub use source::Secrets;
 
-use super::{Call, Mesh, Planner, Running, StepPlan};
+use super::{Call, Matching, Mesh, Planner, Running, StepPlan};
 use arrow::datatypes::SchemaRef;
 use flight_common::params::{SECRET, secrets_in};
 use flight_common::{Dataset, EdgeStream, Fault, ReadFile, StepCommand, StepDescription, Violation, Written};
@@ -82,7 +82,7 @@ impl<M: Planner> Planner for WithSecrets<M> {
         self.mesh.silent()
     }
 
-    fn files(&self, pattern: &str) -> Result<Vec<String>, Fault> {
+    fn files(&self, pattern: &str) -> Result<Matching, Fault> {
         self.mesh.files(pattern)
     }
 

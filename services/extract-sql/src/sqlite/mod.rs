@@ -43,7 +43,8 @@ pub fn plan(address: Address, options: Options, root: &DataRoot) -> Result<Plann
     let source = format!("sqlite:{identity}");
     let path = root.locate(address.path().unwrap_or_default(), address.param())?;
     let planned = Planned::new(schema.clone(), Query { address, options, schema, forms, identity });
-    Ok(planned.source(source).dataset(Dataset::followed(root, &path)))
+    let file = Dataset::followed(root, &path);
+    Ok(planned.source(source).dataset(file.clone()).reads([file.into()]))
 }
 
 impl Query {
