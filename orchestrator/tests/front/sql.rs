@@ -130,6 +130,20 @@ async fn what_would_be_passed_over_or_does_not_read_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_named_by_its_id_alone() {
+    let mut door = Door::open().await;
+    let run = door.keep(GOOD).await;
+    let query = format!("SELECT n FROM \"{run}\".\"read\"");
+    assert!(ask(&mut door.client, &query).await.try_collect::<Vec<_>>().await.is_ok());
+    for before in ["run ", "runs/"] {
+        let query = format!("SELECT n FROM \"{before}{run}\".\"read\"");
+        refused_with(&mut door, &query, &format!("as in \"{run}\".\"read\"")).await;
+    }
+    refused_with(&mut door, "SELECT n FROM sums.raed", "\"<id of the run>\".\"step\"").await;
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn columns_are_called_as_they_are() {
     let mut door = Door::open().await;
     door.keep(GOOD).await;

@@ -49,10 +49,7 @@ impl Engine {
 
     /// Makes a table that a query names known to its session.
     pub(super) async fn register(&self, context: &SessionContext, name: &TableReference) -> Result<Registered, Fault> {
-        let missing = |what: String| {
-            let files = if names_a_file(name.table()) { "files are not read here: " } else { "" };
-            Fault::not_found(what).help(format!("{files}name a table as \"pipeline\".\"step\" or \"run id\".\"step\""))
-        };
+        let missing = |what: String| Fault::not_found(what).help(how_to_name(name));
         let Some(schema) = name.schema() else {
             return Err(missing(format!("the table {} needs a schema", name.table())));
         };
@@ -124,6 +121,18 @@ fn table_name(kept: &KeptOutput) -> String {
         main if main == OUTPUT[0] => kept.step.clone(),
         further => format!("{}.{further}", kept.step),
     }
+}
+
+/// How a table is to be named, for who has named one that there is not.
+fn how_to_name(name: &TableReference) -> String {
+    let (schema, table) = (name.schema().unwrap_or_default(), name.table());
+    // As paths of Flight begin, or as people speak of a run.
+    let run = schema.strip_prefix("runs/").or_else(|| schema.strip_prefix("run ")).map(str::trim);
+    if let Some(id) = run.filter(|id| !id.is_empty()) {
+        return format!("a run is named by its id alone, as in \"{id}\".\"{table}\"");
+    }
+    let files = if names_a_file(table) { "files are not read here: " } else { "" };
+    format!("{files}name a table as \"pipeline\".\"step\", or that of one run as \"<id of the run>\".\"step\"")
 }
 
 /// Whether a table is called as a file is, or as a function that reads files elsewhere.
