@@ -2,6 +2,7 @@
 
 use crate::drift::Figures;
 use crate::extent::{Edge, Extent};
+use crate::failure::Failures;
 use crate::fresh::FreshnessCheck;
 use crate::names::{self, DRIFT, REFERENCE};
 use crate::params::{Drift, OnFailure};
@@ -205,7 +206,7 @@ pub fn record(checks: &[Check], context: &StepContext) {
 }
 
 /// The fault that stops the run, if a check failed that is to: it names those alone.
-pub fn gate(checks: &[Check]) -> Option<Fault> {
+pub fn gate(checks: &[Check], failures: &Failures) -> Option<Fault> {
     let stops = |check: &&Check| !check.passed && check.on_failure == OnFailure::Fail;
     let failed: Vec<&Check> = checks.iter().filter(stops).collect();
     let [first, ..] = failed[..] else { return None };
@@ -213,8 +214,9 @@ pub fn gate(checks: &[Check]) -> Option<Fault> {
     if failed.len() > TOLD {
         told.push(format!("and {} more", failed.len() - TOLD));
     }
+    let change = failures.to_be_reported_only(failed.iter().map(|check| check.rule));
     let mut fault = Fault::bad_data(format!("{} of {} checks failed: {}", failed.len(), checks.len(), told.join("; ")))
-        .help("mend the data at its source or change the rule; without fail_on_errors the run only reports it");
+        .help(format!("mend the data at its source or change the rule; {change} the run only reports it"));
     if let ([_], Some(column)) = (&failed[..], &first.column) {
         fault = fault.column(column);
         if let Some(row) = first.row {

@@ -4,7 +4,7 @@ use crate::names::{self, ABOUT_ROWS};
 use crate::params::{OnFailure, Rules};
 use flight_common::columns::ColumnList;
 use flight_common::params::{Wrong, bad_param, did_you_mean, pointer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What happens when rules fail.
 pub struct Failures {
@@ -37,6 +37,19 @@ impl Failures {
     /// What happens when this rule fails.
     pub fn of(&self, rule: &str) -> OnFailure {
         self.by_rule.get(rule).copied().unwrap_or(self.otherwise)
+    }
+
+    /// What is to be changed so that these rules, which fail the run, are only reported.
+    pub fn to_be_reported_only<'a>(&self, rules: impl Iterator<Item = &'a str>) -> String {
+        let rules: BTreeSet<&str> = rules.collect();
+        let named = rules.iter().filter(|rule| self.by_rule.contains_key(**rule));
+        let named: Vec<String> = named.map(|rule| format!("{rule}: warn")).collect();
+        let warned = format!("with on_failure: {{{}}}", named.join(", "));
+        match named.len() {
+            0 => "without fail_on_errors".to_owned(),
+            count if count == rules.len() => warned,
+            _ => format!("without fail_on_errors and {warned}"),
+        }
     }
 
     /// Whether rows that break this rule are turned away.

@@ -160,7 +160,7 @@ fn checked(
         if let Some(path) = &plan.report {
             report::write(path, &verdict, &context).await?;
         }
-        let fault = check::gate(&verdict.checks);
+        let fault = check::gate(&verdict.checks, &plan.failures);
         if let Some(sender) = rejected {
             sender.finish(fault.clone().map_or(Ok(()), Err));
         }

@@ -131,12 +131,23 @@ async fn each_rule_does_what_it_is_told_when_it_fails() {
     assert!(run(Bench::new(), with(json!({}), false), &orders()).await.is_ok());
     let warned = with(json!({"min_rows": "warn", "check_not_null": "warn"}), true);
     assert!(run(Bench::new(), warned, &orders()).await.is_ok());
-    for (params, named) in [
-        (with(json!({"min_rows": "fail"}), false), "min_rows"),
-        (with(json!({"min_rows": "warn"}), true), "check_not_null"),
+    for (params, named, change) in [
+        (
+            with(json!({"min_rows": "fail"}), false),
+            "1 of 2 checks failed: min_rows",
+            "with on_failure: {min_rows: warn}",
+        ),
+        (with(json!({"min_rows": "warn"}), true), "1 of 2 checks failed: check_not_null", "without fail_on_errors"),
+        (
+            with(json!({"min_rows": "fail"}), true),
+            "2 of 2 checks failed: min_rows",
+            "without fail_on_errors and with on_failure: {min_rows: warn}",
+        ),
     ] {
         let fault = run(Bench::new(), params, &orders()).await.expect_err("fails");
-        assert!(fault.message().starts_with(&format!("1 of 2 checks failed: {named}")), "{fault}");
+        assert!(fault.message().starts_with(named), "{fault}");
+        let help = format!("mend the data at its source or change the rule; {change} the run only reports it");
+        assert_eq!(fault.help_text(), Some(&*help));
     }
 }
 
