@@ -12,10 +12,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use flight_common::passwords;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// What is written otherwise in a part of a path: all but what RFC 3986 calls unreserved.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -131,7 +135,8 @@ async fn put(
     let stored = api.service().store().put_pipeline(&name, &definition, &expected, &caller.name);
     let Stored { version, made } = stored.await?;
     let status = if made && version.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
-    let location = HeaderValue::from_str(&format!("/api/v1/pipelines/{name}")).ok();
+    let location = format!("/api/v1/pipelines/{}", utf8_percent_encode(&name, SEGMENT));
+    let location = HeaderValue::from_str(&location).ok();
     let mut response = (status, [(header::ETAG, etag(&version.hash))], Json(version)).into_response();
     response.headers_mut().extend(location.map(|location| (header::LOCATION, location)));
     Ok(response)

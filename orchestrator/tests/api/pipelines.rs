@@ -130,6 +130,10 @@ async fn pipelines_have_versions_and_nobody_overwrites_unseen() {
     assert_eq!(verdict["errors"][0]["code"], "empty-for-each", "{verdict}");
     assert!(running.yaml(Method::PUT, "/api/v1/pipelines/awaits", awaits).await.status().is_success());
     problem(running.yaml(Method::PUT, "/api/v1/pipelines/a%2Fb", GOOD).await, StatusCode::BAD_REQUEST).await;
+    let accented = running.yaml(Method::PUT, "/api/v1/pipelines/s%C3%BCm_1.a-b", GOOD).await;
+    let location = accented.headers()["location"].to_str().expect("ASCII").to_owned();
+    assert_eq!(location, "/api/v1/pipelines/s%C3%BCm_1.a-b");
+    assert_eq!(running.get(&location).await["body"], GOOD);
     let delete =
         |tag: HeaderValue| running.request(Method::DELETE, "/api/v1/pipelines/sums").header("if-match", tag).send();
     let told = problem(delete(tag).await.expect("an answer"), StatusCode::PRECONDITION_FAILED).await;
