@@ -6,6 +6,7 @@
 use super::scheduler::{Origins, occurrence};
 use super::{Refused, Service, Submission};
 use crate::checksum::checksum;
+use crate::schedule::Timing;
 use crate::store::{Definition, RunRow, RunState};
 use flight_common::Fault;
 use serde::{Deserialize, Serialize};
@@ -66,16 +67,17 @@ impl Service {
     /// Queues a run for each time of a range that has come and has not run well, or was to run again, and is not under way.
     ///
     /// # Errors
-    /// [`Refused::Request`] for a range with no time in it, or with more than 1,000; otherwise as
-    /// [`crate::store::Store::submit`].
+    /// [`Refused::Request`] for a range that ends before it begins, with no time in it, or with more than 1,000;
+    /// otherwise as [`crate::store::Store::submit`].
     pub async fn backfill(&self, name: &str, range: &Backfill, by: &str) -> Result<Vec<Occurrence>, Refused> {
         let store = &self.0.store;
         let spec = store.schedule(name).await?.spec;
         let timing = spec.timing().map_err(Refused::Request)?;
+        refuse_order(range, &timing).map_err(Refused::Request)?;
         // What is to come runs when it has come.
-        let until = range.until.min(store.now().await?);
-        let times = timing.between(range.from.saturating_sub(1), until, MOST + 1);
-        refuse_count(times.len()).map_err(Refused::Request)?;
+        let now = store.now().await?;
+        let times = timing.between(range.from.saturating_sub(1), range.until.min(now), MOST + 1);
+        refuse_count(times.len(), range.until > now).map_err(Refused::Request)?;
         let (version, definition) = store.pipeline(&spec.pipeline, spec.version).await?;
         let Origins { due, missed, filled } = Origins::of(name);
         let runs = store.scheduled_runs([&due, &missed, &filled], range.from, range.until).await?;
@@ -102,13 +104,27 @@ impl Service {
     }
 }
 
-fn refuse_count(count: usize) -> Result<(), Fault> {
-    let wrong = match count {
-        0 => "no time of the schedule that has come lies in that range".to_owned(),
-        count if count > MOST => format!("more than {MOST} times lie in that range"),
+fn refuse_order(range: &Backfill, timing: &Timing) -> Result<(), Fault> {
+    if range.from <= range.until {
+        return Ok(());
+    }
+    let at = |millis| timing.local(millis).to_rfc3339();
+    let wrong = format!("from ({}) is after until ({})", at(range.from), at(range.until));
+    Err(Fault::bad_params(wrong).help("exchange the two"))
+}
+
+/// `ends_now` tells that the range would go on into what is to come.
+fn refuse_count(count: usize, ends_now: bool) -> Result<(), Fault> {
+    let (wrong, help) = match count {
+        0 if ends_now => (
+            "no time of the schedule that has come lies in that range".to_owned(),
+            "choose another range; this one ends now, and what is to come runs when it has come",
+        ),
+        0 => ("no time of the schedule lies in that range".to_owned(), "choose another range"),
+        count if count > MOST => (format!("more than {MOST} times lie in that range"), "choose another range"),
         _ => return Ok(()),
     };
-    Err(Fault::bad_params(wrong).help("choose another range"))
+    Err(Fault::bad_params(wrong).help(help))
 }
 
 /// The run of a time, the youngest first, that makes another one needless.

@@ -75,6 +75,12 @@ async fn a_range_of_dates_is_filled_back_in_the_zone_of_the_schedule() {
     assert!(occurrences.iter().all(|one| one["outcome"] == "queued"), "{filled}");
     let run = running.get(&format!("/api/v1/runs/{}", occurrences[0]["run"].as_str().expect("an id"))).await;
     assert_eq!((&run["scheduled_at"], &run["sets"][0]), (&json!(1_774_652_400_000_i64), &json!("read.rows=7")));
-    problem(fill(json!({"from": "9000-01-01", "until": "9000-01-03"})).await, StatusCode::BAD_REQUEST).await;
+    let yet_to_come = fill(json!({"from": "9000-01-01", "until": "9000-01-03"})).await;
+    let told = problem(yet_to_come, StatusCode::BAD_REQUEST).await;
+    assert!(told["help"].as_str().is_some_and(|help| help.contains("ends now")), "{told}");
+    let turned = fill(json!({"from": "2026-03-30", "until": "2026-03-28"})).await;
+    let told = problem(turned, StatusCode::BAD_REQUEST).await;
+    let why = "from (2026-03-30T00:00:00+02:00) is after until (2026-03-28T00:00:00+01:00)";
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{told}");
     problem(fill(json!({"from": "yesterday", "until": "2026-03-30"})).await, StatusCode::BAD_REQUEST).await;
 }

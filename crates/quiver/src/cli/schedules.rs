@@ -92,7 +92,7 @@ pub struct BackfillArgs {
     #[arg(long, value_name = "TIME")]
     pub from: String,
 
-    /// Up to this very moment, written in the same way.
+    /// Up to this very moment, written in the same way. What is yet to come is left out.
     #[arg(long, value_name = "TIME")]
     pub until: String,
 
