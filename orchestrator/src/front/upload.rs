@@ -3,9 +3,11 @@
 use super::{Inner, PATIENCE};
 use crate::access::Caller;
 use crate::format::{Format, RowWriter};
+use arrow::datatypes::Schema;
 use arrow_flight::{FlightData, PutResult};
 use flight_common::wire::decode_messages;
 use flight_common::{Fault, FaultKind, compute};
+use formats::json::duplicate;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use tokio::time::timeout;
@@ -43,6 +45,7 @@ impl Inner {
         let rows = timeout(PATIENCE, decode_messages(messages));
         let mut rows = rows.await.map_err(|_| silent())??;
         let (root, schema) = (self.service.data_root().clone(), rows.schema());
+        refuse_twice(&schema)?;
         let begun = {
             let place = place.clone();
             compute::run(move || RowWriter::begin(format, &schema, root.new_file(&place)?, "the file"))
@@ -62,6 +65,16 @@ impl Inner {
         }
         let receipt = json!({"path": file_path, "format": format.extension(), "rows": count});
         Ok(PutResult { app_metadata: serde_json::to_vec(&receipt).map_err(Fault::internal)?.into() })
+    }
+}
+
+/// Of two columns of one name no step could say which is meant, in whatever format they were written.
+fn refuse_twice(schema: &Schema) -> Result<(), Fault> {
+    match duplicate(schema.fields().iter().map(|field| field.name().as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Fault::bad_schema(format!("two columns are called \"{name}\""))
+            .column(name)
+            .help("rename one of them: no step would read the file")),
     }
 }
 

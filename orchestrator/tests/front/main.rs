@@ -241,6 +241,26 @@ async fn a_message_that_is_too_large_is_told_with_what_to_try() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_columns_of_one_name_are_uploaded_in_no_format() {
+    let mut door = Door::open().await;
+    let rows = batch!("n" => Int64Array [1, 2], "m" => Int64Array [3, 4], "n" => Int64Array [5, 6]);
+    for file in ["twice.csv", "twice.json", "twice.jsonl", "twice.arrow", "twice.parquet"] {
+        let frames = encode_stream(slices(&rows, 2), true).map_ok(FlightData::from);
+        let mut messages: Vec<FlightData> = frames.try_collect().await.expect("messages");
+        messages[0].flight_descriptor = Some(FlightDescriptor::new_path(vec![format!("datasets/{file}")]));
+        let put =
+            async { door.client.do_put(stream::iter(messages)).await?.into_inner().try_collect::<Vec<_>>().await };
+        let refused = put.await.expect_err("no step could read it");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        for told in ["two columns are called \"n\"", "rename one of them"] {
+            assert!(refused.message().contains(told), "{file}: {refused}");
+        }
+        assert!(!door.house.folder.path().join(file).exists(), "{file}");
+    }
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_done_also_when_what_it_kept_is_gone() {
     let mut door = Door::open().await;
     let run = door.keep(GOOD).await;
