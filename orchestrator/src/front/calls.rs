@@ -10,6 +10,7 @@ use arrow_flight::{
     Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, Criteria, Empty, FlightData,
     FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
 };
+use flight_common::params::did_you_mean;
 use flight_common::server::{CANCEL, DESCRIBE};
 use flight_common::{Fault, StepCommand};
 use futures::stream::{self, BoxStream};
@@ -159,6 +160,7 @@ impl FlightService for Calls {
             }
             _ => {
                 caller.may(Role::Viewer)?;
+                self.refuse_unknown(&request.get_ref().r#type).await?;
                 return self.0.sql.do_action(request).await;
             }
         };
@@ -167,6 +169,20 @@ impl FlightService for Calls {
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         Caller::known(&request)?.may(Role::Viewer)?;
+        let actions = self.actions().await?;
+        Ok(Response::new(stream::iter(actions.into_iter().map(Ok)).boxed()))
+    }
+}
+
+/// One result, as JSON.
+fn answer(value: &impl serde::Serialize) -> Result<Answers<arrow_flight::Result>, Fault> {
+    let body = serde_json::to_vec(value).map_err(Fault::internal)?.into();
+    Ok(stream::iter([Ok(arrow_flight::Result { body })]).boxed())
+}
+
+impl Calls {
+    /// Every action, and what it does: those of the front door, then those of Flight SQL.
+    async fn actions(&self) -> Result<Vec<ActionType>, Status> {
         let own = [
             (
                 SUBMIT,
@@ -179,20 +195,21 @@ impl FlightService for Calls {
                 "Ends a run (the descriptor's path is runs/<id>), or an exchange (its command names the exchange_id).",
             ),
         ];
-        let own = own.map(|(name, text)| Ok(ActionType { r#type: name.into(), description: text.into() }));
-        let of_sql = self.0.sql.list_actions(request).await?.into_inner();
-        let of_sql = of_sql.try_filter(|action| std::future::ready(action.r#type != CANCEL));
-        Ok(Response::new(stream::iter(own).chain(of_sql).boxed()))
+        let own = own.map(|(name, text)| ActionType { r#type: name.into(), description: text.into() });
+        let of_sql = self.0.sql.list_actions(Request::new(Empty {})).await?.into_inner();
+        let of_sql: Vec<ActionType> = of_sql.try_collect().await?;
+        Ok(own.into_iter().chain(of_sql.into_iter().filter(|action| action.r#type != CANCEL)).collect())
     }
-}
 
-/// One result, as JSON.
-fn answer(value: &impl serde::Serialize) -> Result<Answers<arrow_flight::Result>, Fault> {
-    let body = serde_json::to_vec(value).map_err(Fault::internal)?.into();
-    Ok(stream::iter([Ok(arrow_flight::Result { body })]).boxed())
-}
+    async fn refuse_unknown(&self, action: &str) -> Result<(), Status> {
+        let actions = self.actions().await?;
+        let known = actions.iter().map(|known| known.r#type.as_str());
+        if known.clone().any(|known| known == action) {
+            return Ok(());
+        }
+        Err(Fault::not_found(format!("no action \"{action}\"")).help(did_you_mean(action, known)).into())
+    }
 
-impl Calls {
     async fn cancel(&self, action: Action, caller: &Caller) -> Result<Answers<arrow_flight::Result>, Status> {
         let unreadable = |error| Fault::bad_params(format!("no CancelFlightInfoRequest: {error}"));
         let asked = CancelFlightInfoRequest::decode(&action.body[..]).map_err(unreadable)?;

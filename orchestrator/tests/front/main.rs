@@ -154,6 +154,28 @@ async fn a_run_is_cancelled_by_its_info() {
 }
 
 #[tokio::test]
+async fn an_action_that_there_is_not_is_told_with_those_that_there_are() {
+    let mut door = Door::open().await;
+    let mut refused = async |asked: &str| {
+        let action = Action { r#type: asked.to_owned(), ..Action::default() };
+        door.client.do_action(action).await.map(drop).expect_err("refused")
+    };
+    for (asked, told) in [
+        ("nosuch", "there are: quiver.submit, quiver.run, "),
+        ("quiver.sumbit", "did you mean \"quiver.submit\"?"),
+        ("CreatePreparedStatment", "did you mean \"CreatePreparedStatement\"?"),
+    ] {
+        let fault = refused(asked).await;
+        assert_eq!(fault.code(), Code::NotFound, "{fault}");
+        assert!(fault.message().contains(&format!("no action \"{asked}\"")), "{fault}");
+        assert!(fault.message().contains(told), "{fault}");
+    }
+    let of_sql = refused("CreatePreparedStatement").await;
+    assert_eq!(of_sql.code(), Code::InvalidArgument, "it is known, and says nothing: {of_sql}");
+    door.orchestrator.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_told_when_it_is_submitted_or_when_it_fails() {
     let mut door = Door::open().await;
     let wrong = door.submit(&GOOD.replace("numbers", "nubmers")).await.expect_err("refused");
