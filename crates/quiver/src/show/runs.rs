@@ -87,12 +87,23 @@ pub fn run(details: &RunDetails) -> String {
         let _ = writeln!(text, "line {}, column {}: {}", error["line"], error["column"], word(&error["message"]));
     }
     if let Some(fault) = &run.fault {
-        let _ = writeln!(text, "\n{}", fault_text(fault));
-        if let Some(help) = fault["help"].as_str() {
-            let _ = writeln!(text, "help: {help}");
-        }
+        let _ = writeln!(text, "\n{}", why(run, fault));
     }
     text
+}
+
+/// Why a run ended badly, with what to try. Of one that goes on, why an attempt before did.
+fn why(run: &RunRow, fault: &Value) -> String {
+    let text = fault_text(fault);
+    match (run.state, fault["help"].as_str()) {
+        // It keeps the number of that attempt until the next one begins.
+        (RunState::Queued, _) => format!("attempt {} failed: {text}", run.attempt),
+        (RunState::Running | RunState::Cancelling, _) if run.attempt == 2 => format!("attempt 1 failed: {text}"),
+        // Which one is not known: others may have been lost with their replicas since.
+        (RunState::Running | RunState::Cancelling, _) => format!("an earlier attempt failed: {text}"),
+        (_, Some(help)) => format!("{text}\nhelp: {help}"),
+        (_, None) => text,
+    }
 }
 
 fn table(steps: &[Value]) -> Table {
@@ -262,4 +273,27 @@ fn figure(number: i64) -> u64 {
 
 pub(super) fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_an_attempt_before_failed_with_is_told_as_such() {
+        let fault = json!({"message": "the disk is full", "help": "make room"});
+        let told = |state: &str, attempt: i64| {
+            let run: RunRow = serde_json::from_value(json!({
+                "id": "1", "pipeline": "sums", "definition": "", "sets": [], "state": state, "priority": 0,
+                "attempt": attempt, "not_before": 0, "created_at": 0, "submitted_by": "ann", "origin": "api",
+            }))
+            .expect("a run");
+            why(&run, &fault)
+        };
+        assert_eq!(told("failed", 2), "the disk is full\nhelp: make room");
+        assert_eq!(told("queued", 2), "attempt 2 failed: the disk is full");
+        assert_eq!(told("running", 2), "attempt 1 failed: the disk is full");
+        assert_eq!(told("running", 3), "an earlier attempt failed: the disk is full");
+    }
 }
