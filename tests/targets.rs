@@ -13,7 +13,8 @@ fn two_loads_do_not_write_the_same_file() {
         )
     };
     let read = "steps:\n  - {id: a, service: extract-csv, params: {file_path: examples/data/departments.csv}}\n";
-    let (code, line, column, message) = House::new(PROGRAM).only_error(&format!("{read}{}{}", load("b", ""), load("c", "")));
+    let (code, line, column, message) =
+        House::new(PROGRAM).only_error(&format!("{read}{}{}", load("b", ""), load("c", "")));
     assert_eq!((code.as_str(), line, column), ("same-target", 4, 10), "{message}");
     let house = House::new(PROGRAM);
     std::fs::create_dir(house.path().join("out")).expect("a folder");
@@ -84,7 +85,7 @@ fn no_step_writes_the_file_that_another_reads() {
         (format!("{a}{}{}", compare("in/2024/a.csv"), write("out", "in/2024/a.csv", "c")), Some(4)),
         (format!("{}{}", read("a", "in/*/*.csv", ""), write("out", "in/2024/.a.csv", "a")), None),
         // What runs finally comes too late for who reads it.
-        (format!("{a}finally:\n{}", write("out", "a.csv", "a")), Some(4)),
+        (format!("{a}finally:\n{}{}", read("b", "b.csv", ""), write("out", "a.csv", "b")), Some(5)),
         // A file that is named by its run.
         (format!("{}{}", read("a", "a/processed/a_0*.csv", ""), named("a")), Some(3)),
         (format!("{}{}", read("a", "a/processed/a_old*.csv", ""), named("a")), None),
@@ -153,8 +154,14 @@ fn no_file_takes_the_place_of_a_database() {
     house.write("p.yaml", format!("{read}{}", load("l", "t", "a")));
     assert_eq!(house.quiver(&["run", "p.yaml"]).code, Some(0));
     let query = "steps:\n  - {id: q, service: extract-sql, params: {db_url: 'sqlite:d.db', query: SELECT n FROM t}}\n";
+    symlink("d.db", house.path().join("link.db")).expect("linked");
+    let linked = query.replace("d.db", "link.db");
     for (steps, code) in [
         (format!("{query}{}", write("q")), Some("same-source")),
+        (format!("{linked}{}", write("q")), Some("same-source")),
+        (format!("{linked}{}", write("q").replace("d.db", "link.db")), Some("same-source")),
+        (format!("{read}{}{}", load("l", "t", "a").replace("d.db", "link.db"), write("a")), Some("same-target")),
+        (format!("{read}{}{}", load("l", "t", "a"), load("m", "t", "a").replace("d.db", "link.db")), None),
         (format!("{read}{}{}", load("l", "t", "a"), write("a")), Some("same-target")),
         (format!("{query}{}{}", load("l", "u", "q"), load("m", "v", "q")), None),
     ] {

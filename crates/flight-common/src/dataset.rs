@@ -36,6 +36,12 @@ impl Dataset {
         Self { namespace, name }
     }
 
+    /// The file at this path beneath the data root, by its name, and by that of what a link there leads to.
+    pub fn names(root: &DataRoot, relative: &Path) -> impl Iterator<Item = Self> {
+        let followed = root.followed(relative).map(|(namespace, name)| Self { namespace, name });
+        [Self::file(root, relative)].into_iter().chain(followed)
+    }
+
     /// The file at one of these paths beneath the data root, or the folder that all of them are in.
     pub fn files<P: AsRef<Path>>(root: &DataRoot, relative: &[P]) -> Self {
         let Some((first, others)) = relative.split_first() else { return Self::file(root, Path::new("")) };
@@ -83,6 +89,14 @@ impl From<Dataset> for ReadFile {
 }
 
 impl ReadFile {
+    /// The file at this path, by its name, and by that of what a link leads to.
+    ///
+    /// # Errors
+    /// As [`DataRoot::locate`]. `param` is named in it.
+    pub fn file(root: &DataRoot, given: &str, param: &str) -> Result<Vec<Self>, Fault> {
+        Ok(Dataset::names(root, &root.locate(given, param)?).map(Self::from).collect())
+    }
+
     /// What a user's path means (see [`crate::files_of`]), of which these files were found: by its name, and by those that links lead to.
     ///
     /// # Errors
@@ -93,10 +107,10 @@ impl ReadFile {
         files: impl IntoIterator<Item = &'a str>,
         param: &str,
     ) -> Result<Vec<Self>, Fault> {
-        let mut read = match is_pattern(given) {
-            true => vec![Self::matching(root, given, param)?],
-            false => vec![Dataset::file(root, &root.locate(given, param)?).into()],
-        };
+        if !is_pattern(given) {
+            return Self::file(root, given, param);
+        }
+        let mut read = vec![Self::matching(root, given, param)?];
         for file in files {
             let file = root.locate(file, param)?;
             read.extend(root.followed(&file).map(|(namespace, name)| Dataset { namespace, name }.into()));

@@ -3,7 +3,7 @@
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, TableReference};
+use datafusion::common::{DFSchema, Result, TableReference, plan_err};
 use datafusion::logical_expr::expr::SetComparison;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Expr, LogicalPlan, Subquery, SubqueryAlias};
@@ -12,7 +12,11 @@ use std::sync::Arc;
 /// What no table is called.
 const NAME: &str = "__of_any_or_all";
 
-/// Names queries that are compared with. One that reads a column from around it names its tables itself.
+/// What is said of a query that cannot be told from the table around it.
+const SAME_TABLE: &str = "ANY or ALL of a query that reads columns from around it: \
+    its table needs another name there, as in (SELECT i.id FROM orders AS i …)";
+
+/// Names queries that are compared with.
 #[derive(Debug)]
 pub struct QueriesOfOwnName;
 
@@ -21,11 +25,17 @@ impl FunctionRewrite for QueriesOfOwnName {
         "queries_of_own_name"
     }
 
-    fn rewrite(&self, expr: Expr, _schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
+    fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
         match expr {
-            Expr::SetComparison(SetComparison { expr, subquery, op, quantifier })
-                if subquery.outer_ref_columns.is_empty() =>
-            {
+            Expr::SetComparison(SetComparison { ref subquery, .. }) if !subquery.outer_ref_columns.is_empty() => {
+                // Where it reads columns from around it, a name of its own is lost again.
+                let (table, _) = subquery.subquery.schema().qualified_field(0);
+                match table.is_some_and(|table| schema.iter().any(|(other, _)| other == Some(table))) {
+                    true => plan_err!("{SAME_TABLE}"),
+                    false => Ok(Transformed::no(expr)),
+                }
+            }
+            Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
                 let Subquery { subquery, outer_ref_columns, spans } = subquery;
                 let named = SubqueryAlias::try_new(subquery, TableReference::bare(NAME))?;
                 let subquery = Arc::new(LogicalPlan::SubqueryAlias(named));
@@ -39,7 +49,7 @@ impl FunctionRewrite for QueriesOfOwnName {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{MEMORY, number, within};
+    use crate::testing::{MEMORY, number, refused, within};
 
     #[tokio::test]
     async fn a_table_is_compared_with_itself() {
@@ -55,5 +65,9 @@ mod tests {
         ] {
             assert_eq!(number(&within(MEMORY, sql)).await, expected, "{sql}");
         }
+        let sql = "SELECT count(*) FROM (SELECT n AS m FROM t WHERE n = 2) AS o, t \
+                   WHERE t.n = ANY (SELECT t.n FROM t WHERE t.n < o.m)";
+        let fault = refused(&within(MEMORY, sql)).await;
+        assert!(fault.message().contains("another name"), "{fault}");
     }
 }

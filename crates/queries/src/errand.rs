@@ -7,7 +7,7 @@ use crate::faults::into_error;
 use arrow::array::{Array, ArrayData, ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
 use datafusion::common::{Result, exec_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation, UnboundedMemoryPool};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion_execution::memory_pool::arrow::ArrowMemoryPool;
 use flight_common::Fault;
@@ -20,7 +20,7 @@ pub(crate) const MOST_BYTES: usize = 64 << 20;
 /// The most that all constants of a query come to which are computed while it is planned: each may be copied for many rows.
 const MOST_CONSTANTS: usize = 1 << 20;
 /// What is smaller is not in the books.
-const WORTH_BOOKING: usize = 64 << 10;
+pub(crate) const WORTH_BOOKING: usize = 64 << 10;
 
 thread_local! {
     static HERE: RefCell<Option<Errand>> = const { RefCell::new(None) };
@@ -98,6 +98,14 @@ pub(crate) fn made(what: &str, value: &ColumnarValue, given: &[ColumnarValue], r
             Ok(())
         }
         _ => Ok(()),
+    })
+}
+
+/// Books what something keeps that lives on, of the query that this thread runs.
+pub(crate) fn book(what: &str) -> Option<MemoryReservation> {
+    HERE.with_borrow(|errand| match errand.as_ref().map(|errand| &errand.kind) {
+        Some(Kind::Running { memory }) => Some(MemoryConsumer::new(what.to_owned()).register(memory)),
+        _ => None,
     })
 }
 

@@ -1,11 +1,11 @@
-//! What `ORDER BY` names, as PostgreSQL has it. A name alone is a column of the result, and what is cast is called as what is cast:
-//! `SELECT id::text FROM t ORDER BY id`. An expression that stands in the result as well is that column.
+//! What columns are called, and what `ORDER BY` names, as PostgreSQL has it. What is cast is called as what is cast, and a name alone is
+//! a column of the result: `SELECT id::text FROM t ORDER BY id`. An expression that stands in the result as well is that column.
 //!
 //! DataFusion (55.2) calls the first `t.id`, looks for `id` in the table, and puts it beside. In the second it takes names for
 //! those of the result, so that `SELECT -n AS n FROM t ORDER BY -n` would be by `n`; other expressions of such names are refused.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+    Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Visit, VisitMut, VisitorMut,
     visit_expressions,
 };
 use std::ops::ControlFlow;
@@ -22,8 +22,9 @@ impl VisitorMut for Orders {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        let Some(OrderBy { kind: OrderByKind::Expressions(by), .. }) = &mut query.order_by else {
-            return ControlFlow::Continue(());
+        let by = match &mut query.order_by {
+            Some(OrderBy { kind: OrderByKind::Expressions(by), .. }) => by.as_mut_slice(),
+            _ => &mut [],
         };
         if let SetExpr::Select(select) = &*query.body {
             by.iter_mut().for_each(|by| name(by, select));
@@ -57,17 +58,18 @@ fn name(by: &mut OrderByExpr, select: &Select) {
     }
 }
 
-/// Calls what is cast by its name, where the order is by that name alone and nothing else has it.
+/// Calls what is cast by its name, where nothing else has it.
 fn name_casts(select: &mut Select, by: &[OrderByExpr]) {
-    let is_named =
-        |name: &&Ident| by.iter().any(|by| matches!(&by.expr, Expr::Identifier(other) if is_same(other, name)));
+    // In an expression it is the column of the table, also where the result has one of this name.
+    let within = |by: &OrderByExpr, name: &Ident| !matches!(by.expr, Expr::Identifier(_)) && mentions(&by.expr, name);
     for place in 0..select.projection.len() {
         let SelectItem::UnnamedExpr(expr) = &select.projection[place] else { continue };
-        let Some(name) = cast_column(expr).filter(is_named) else { continue };
+        let Some(name) = cast_column(expr) else { continue };
         let mut others = select.projection.iter().enumerate().filter(|(other, _)| *other != place);
         if others.any(|(_, item)| may_be_called(item, name))
             || mentions(&select.having, name)
             || mentions(&select.qualify, name)
+            || by.iter().any(|by| within(by, name))
         {
             continue;
         }
@@ -104,10 +106,17 @@ fn may_be_called(item: &SelectItem, name: &Ident) -> bool {
 }
 
 /// A condition on groups would take the name for that of the result too.
-fn mentions(condition: &Option<Expr>, name: &Ident) -> bool {
-    let walked = visit_expressions(condition, |part| match part {
-        Expr::Identifier(other) if is_same(other, name) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
+fn mentions(expr: &impl Visit, name: &Ident) -> bool {
+    let walked = visit_expressions(expr, |part| {
+        let other = match part {
+            Expr::Identifier(other) => Some(other),
+            Expr::CompoundIdentifier(names) => names.last(),
+            _ => None,
+        };
+        match other.is_some_and(|other| is_same(other, name)) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     });
     walked.is_break()
 }
@@ -131,6 +140,7 @@ mod tests {
             ("SELECT DISTINCT n::text FROM t WHERE n IN (9, 10) ORDER BY n DESC", 9),
             ("SELECT n::text AS n FROM t WHERE n IN (9, 10) ORDER BY n", 10),
             ("SELECT n::text AS s FROM t WHERE n IN (9, 10) ORDER BY n", 9),
+            ("SELECT max(q.n) FROM (SELECT n::text FROM t WHERE n IN (9, 10)) AS q", 9),
         ] {
             assert_eq!(number(&within(MEMORY, sql)).await, expected, "{sql}");
         }

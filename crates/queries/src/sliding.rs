@@ -5,14 +5,16 @@
 //! from what is known of the older and of the newer ones. When the last of the older ones has left, the newer ones become the
 //! older ones, so that each row is touched three times, however long the frame is.
 
+use crate::errand::{self, WORTH_BOOKING};
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, Signature,
 };
-use std::mem::{size_of, size_of_val};
+use std::mem::{self, size_of, size_of_val};
 use std::sync::Arc;
 
 /// Replaces the aggregates of floats among these that are nothing else to us.
@@ -172,7 +174,8 @@ impl Moments {
             Measure::Covariance(of) => degrees(of).map(|degrees| self.xy / degrees),
             Measure::Correlation => {
                 let differ = self.xx != 0.0 && self.yy != 0.0;
-                differ.then(|| self.xy / self.xx.sqrt() / self.yy.sqrt())
+                // Rounded it may come to more.
+                differ.then(|| (self.xy / self.xx.sqrt() / self.yy.sqrt()).clamp(-1.0, 1.0))
             }
         }
     }
@@ -186,11 +189,13 @@ struct Sliding {
     older: Vec<Moments>,
     newer: Vec<(f64, f64)>,
     of_newer: Moments,
+    /// Long frames are in the query's books.
+    booked: Option<MemoryReservation>,
 }
 
 impl Sliding {
     fn new(measure: Measure) -> Self {
-        Self { measure, older: Vec::new(), newer: Vec::new(), of_newer: Moments::default() }
+        Self { measure, older: Vec::new(), newer: Vec::new(), of_newer: Moments::default(), booked: None }
     }
 
     fn come(&mut self, x: f64, y: f64) {
@@ -201,13 +206,32 @@ impl Sliding {
     fn leave(&mut self) {
         if self.older.is_empty() {
             let mut later = Moments::default();
-            while let Some((x, y)) = self.newer.pop() {
+            let newer = mem::take(&mut self.newer);
+            self.older = Vec::with_capacity(newer.len());
+            for (x, y) in newer.into_iter().rev() {
                 later = Moments::of(x, y).with(later);
                 self.older.push(later);
             }
             self.of_newer = Moments::default();
         }
         self.older.pop();
+    }
+
+    /// Books what the rows take, if they are many.
+    fn book(&mut self) -> Result<()> {
+        let bytes = self.kept();
+        let booked = self.booked.as_ref().map_or(0, MemoryReservation::size);
+        if bytes == booked || (booked == 0 && bytes < WORTH_BOOKING) {
+            return Ok(());
+        }
+        if self.booked.is_none() {
+            self.booked = errand::book("floats in the frames of a window");
+        }
+        self.booked.as_ref().map_or(Ok(()), |booked| booked.try_resize(bytes))
+    }
+
+    fn kept(&self) -> usize {
+        self.older.capacity() * size_of::<Moments>() + self.newer.capacity() * size_of::<(f64, f64)>()
     }
 
     fn all(&self) -> Moments {
@@ -225,12 +249,12 @@ fn rows(values: &[ArrayRef]) -> impl Iterator<Item = (f64, f64)> {
 impl Accumulator for Sliding {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         rows(values).for_each(|(x, y)| self.come(x, y));
-        Ok(())
+        self.book()
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         rows(values).for_each(|_| self.leave());
-        Ok(())
+        self.book()
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -250,15 +274,26 @@ impl Accumulator for Sliding {
     }
 
     fn size(&self) -> usize {
-        size_of_val(self)
-            + self.older.capacity() * size_of::<Moments>()
-            + self.newer.capacity() * size_of::<(f64, f64)>()
+        size_of_val(self) + self.kept()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{MEMORY, number, within};
+    use crate::testing::{MEMORY, number, refused, within};
+    use flight_common::FaultKind;
+
+    #[tokio::test]
+    async fn long_frames_are_in_the_books() {
+        let sql = |x: &str| {
+            let window = format!("sum({x}) OVER (ORDER BY n ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)");
+            let rows = "SELECT t.n * 20 + v.n AS n FROM t, (SELECT n FROM t WHERE n < 20) AS v";
+            format!("SELECT max(w) FROM (SELECT {window} AS w FROM ({rows}))")
+        };
+        assert_eq!(number(&within(32 << 20, &sql("n"))).await, 79_999_800_000);
+        let fault = refused(&within(32 << 20, &sql("n + 0.5"))).await;
+        assert_eq!(fault.kind(), FaultKind::Busy, "{fault}");
+    }
 
     #[tokio::test]
     async fn what_has_left_a_frame_is_gone() {

@@ -170,9 +170,11 @@ async fn graph(
     spec.apply(&arguments.sets, &mut problems);
     let values = spec.values(&arguments.params, missing, &mut problems);
     spec.fill_groups(&values, &mut problems);
-    let found = looked_up(&spec, missing, steps, &mut problems);
+    let found = looked_up(&spec, steps, &mut problems);
     let called = found.iter().flatten().map(|found| found.called.clone()).collect();
-    let files: Vec<_> = found.into_iter().map(|found| Some(found?.files)).collect();
+    // Those of a pipeline that is to be kept may come later.
+    let later = |files: &Vec<String>| files.is_empty() && missing == Missing::AwaitedWithFiles;
+    let files: Vec<_> = found.into_iter().map(|found| Some(found?.files).filter(|files| !later(files))).collect();
     spec.expand(&files, &mut problems);
     spec.fill(&values, &mut problems);
     let catalog = match steps.catalog().await {
@@ -187,12 +189,11 @@ async fn graph(
     Ok((graph, problems))
 }
 
-/// The files of each group that is repeated for files. Those of a pipeline that is to be kept may come later.
-fn looked_up(spec: &Spec, missing: Missing, steps: &dyn Planner, problems: &mut Problems) -> Vec<Option<Matching>> {
+/// The files of each group that is repeated for files.
+fn looked_up(spec: &Spec, steps: &dyn Planner, problems: &mut Problems) -> Vec<Option<Matching>> {
     let files = spec.groups.iter().map(|group| {
         let (pattern, span) = group.pattern().filter(|_| !group.unfilled)?;
         match steps.files(pattern) {
-            Ok(found) if found.files.is_empty() && missing == Missing::AwaitedWithFiles => None,
             Ok(found) => Some(found),
             Err(fault) => {
                 problems.push(from_fault(&fault, span));

@@ -3,8 +3,8 @@
 use super::graph::{Graph, Node};
 use super::problem::{Problem, Problems};
 use crate::mesh::StepPlan;
-use flight_common::{Dataset, FilePattern, ReadFile, Written};
-use std::collections::{HashMap, HashSet};
+use flight_common::{Dataset, FilePattern, ReadFile, StepKind, Written};
+use std::collections::HashMap;
 
 /// Refuses two steps that write the same, unless both only add to it: else one would take the place of the other, at this
 /// attempt or at one that does not do both again, and both would report success. Of those that have a condition, perhaps
@@ -34,8 +34,14 @@ fn refused(node: &Node, first: &Node, target: &Dataset) -> Problem {
 /// whoever writes the query to make safe to repeat.)
 pub(super) fn refuse_read<'a>(graph: &'a Graph, planned: &'a [Option<StepPlan>], problems: &mut Problems) {
     let mut read = Readers::default();
-    for (place, plan) in planned.iter().enumerate() {
-        plan.iter().flat_map(|plan| &plan.reads).for_each(|one| read.add(one, place));
+    for (place, (node, plan)) in graph.nodes.iter().zip(planned).enumerate() {
+        let Some(plan) = plan else { continue };
+        plan.reads.iter().for_each(|one| read.add(one, place));
+        // Servers of before do not tell it apart. What cannot be identified is no file.
+        let is_extract = node.description.as_ref().is_some_and(|step| step.kind == StepKind::Extract);
+        if plan.reads.is_empty() && plan.source.is_some() && is_extract {
+            plan.datasets.iter().for_each(|file| read.files.entry(file).or_default().push(place));
+        }
     }
     let looked_up: Vec<FilePattern<'_>> = graph.looked_up.iter().filter_map(ReadFile::pattern).collect();
     for (place, plan) in planned.iter().enumerate() {
@@ -43,7 +49,9 @@ pub(super) fn refuse_read<'a>(graph: &'a Graph, planned: &'a [Option<StepPlan>],
         for target in plan.iter().flat_map(|plan| &plan.writes).filter(|target| !target.adds) {
             // What runs finally comes after all others.
             let mut readers = read.of(&target.dataset).filter(|reader| node.finally || !graph.nodes[*reader].finally);
-            if let Some(reader) = readers.find(|reader| !comes_after(graph, *reader, place)) {
+            let mut after = None;
+            let mut comes_after = |reader: &usize| after.get_or_insert_with(|| come_after(graph, place))[*reader];
+            if let Some(reader) = readers.find(|reader| !comes_after(reader)) {
                 let (reader, name) = (&graph.nodes[reader].id, &target.dataset.name);
                 let message = format!("\"{}\" writes a file that \"{reader}\" reads: {name}", node.id);
                 let help = "write another one: when a run goes on after that, it would read its own work";
@@ -79,14 +87,12 @@ impl<'a> Readers<'a> {
     }
 }
 
-/// Whether a node needs the other one to have ended.
-fn comes_after(graph: &Graph, place: usize, other: usize) -> bool {
-    let mut found = HashSet::new();
-    let mut next = vec![place];
-    while let Some(place) = next.pop() {
-        let node = &graph.nodes[place];
+/// Of each node whether it needs this one to have ended. They are in such an order that what a node needs stands before it.
+fn come_after(graph: &Graph, place: usize) -> Vec<bool> {
+    let mut after = vec![false; graph.nodes.len()];
+    for (later, node) in graph.nodes.iter().enumerate().skip(place + 1) {
         let needed = node.inputs.iter().flatten().map(|input| input.node).chain(node.after.iter().copied());
-        next.extend(needed.chain(node.asks.iter().copied()).filter(|it| found.insert(*it)));
+        after[later] = needed.chain(node.asks.iter().copied()).any(|needed| needed == place || after[needed]);
     }
-    found.contains(&other)
+    after
 }

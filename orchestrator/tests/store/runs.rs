@@ -5,7 +5,7 @@ use flight_common::{DataRoot, Fault};
 use orchestrator::store::{Ending, NewRun, RunFilter, RunState, Store, StoreError};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -263,15 +263,17 @@ async fn nobody_in_this_process_opens_the_file_of_a_store_otherwise() {
     let folder = Path::new(fresh.url.trim_start_matches("sqlite://")).parent().expect("a folder");
     std::fs::hard_link(folder.join("quiver.db"), folder.join("linked.csv")).expect("linked");
     let root = DataRoot::open(folder).expect("a root");
+    symlink("quiver.db-shm", folder.join("index.csv")).expect("linked");
     let locks = || {
-        let place = format!(":{} ", folder.join("quiver.db").metadata().expect("there").ino());
+        let place = |name: &str| format!(":{} ", folder.join(name).metadata().expect("there").ino());
+        let places = [place("quiver.db"), place("quiver.db-shm")];
         let all = std::fs::read_to_string("/proc/locks").expect("the kernel tells");
-        all.lines().filter(|line| line.contains(&place)).count()
+        all.lines().filter(|line| places.iter().any(|place| line.contains(place))).count()
     };
     fresh.store.submit(&new_run("1", "hr")).await.expect("queued");
     let held = locks();
-    assert!(held > 0, "none is told");
-    for name in ["quiver.db", "linked.csv", "quiver.db-shm"] {
+    assert!(held > 1, "none is told: {held}");
+    for name in ["quiver.db", "linked.csv", "quiver.db-shm", "index.csv"] {
         assert!(root.open_file(name, "path").is_err(), "{name} is the store");
         root.identity_of(name, "path").expect("it is there");
     }

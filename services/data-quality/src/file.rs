@@ -81,7 +81,7 @@ impl ReferenceFile {
     /// # Errors
     /// [`flight_common::FaultKind::Denied`] for a path that leads out.
     pub fn read_of(&self, root: &DataRoot) -> Result<Vec<ReadFile>, Fault> {
-        ReadFile::of(root, &self.path, [&*self.path], &self.param)
+        ReadFile::file(root, &self.path, &self.param)
     }
 
     /// The type of its column of this name. Texts of CSV may become anything: they are of the null type.

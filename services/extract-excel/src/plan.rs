@@ -43,7 +43,7 @@ fn look(options: Options, root: &DataRoot, budget: &MemoryBudget) -> Result<Plan
     }
     drop(fill);
     let (source, dataset) = (identity.to_string(), Dataset::file(root, &root.locate(&options.path, "file_path")?));
-    let reads = ReadFile::of(root, &options.path, [&*options.path], "file_path")?;
+    let reads = ReadFile::file(root, &options.path, "file_path")?;
     let schema = layout.schema.clone();
     let planned = Planned::new(schema, Run { options, sheet, layout, rules, identity });
     Ok(planned.source(source).dataset(dataset).reads(reads))

@@ -100,6 +100,7 @@ impl Step for LoadSql {
         let connections = self.connections.clone();
         let resolved = move || connections.resolve(&params.database);
         let address = compute::run(resolved).await?;
+        let mut files = Vec::new();
         let (found, dataset, table) = match address.kind() {
             Kind::Postgres => {
                 let (table, dataset) = address.blame(postgres::plan(&address, &target, &plain).await)?;
@@ -118,20 +119,17 @@ impl Step for LoadSql {
                 let file = Dataset::followed(&env.data_root, &path);
                 // Letters of either case are the same in its names.
                 let name = format!("{}#{}", file.name, target.table.to_lowercase());
+                // What is in it beside the table stays: nobody may put another file in its place.
+                files.extend(Dataset::names(&env.data_root, &path).map(|dataset| Written { dataset, adds: true }));
                 (Found::Sqlite(table), file.clone(), Dataset::new(file.namespace, name))
             }
         };
-        // What is in it beside the table stays: nobody may put another file in its place.
-        let file_of_tables = (address.kind() == Kind::Sqlite).then(|| dataset.clone());
         let source = format!("to {} {}", address.shown(), target.shown());
         let written = Written { dataset: table, adds: target.mode == Mode::Append };
         let load = Load { address, target, plain, found };
         let planned = Planned::new(receipt::schema(), load).source(source);
-        let planned = match file_of_tables {
-            Some(file) => planned.writes(Written { dataset: file, adds: true }),
-            None => planned,
-        };
-        Ok(planned.dataset(dataset).writes(written))
+        let planned = files.into_iter().fold(planned.dataset(dataset), Planned::writes);
+        Ok(planned.writes(written))
     }
 
     fn process(&self, run: Load, inputs: Inputs, context: &StepContext) -> Result<Outputs, Fault> {

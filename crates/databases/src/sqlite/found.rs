@@ -144,7 +144,7 @@ impl Found {
 
 /// Why a file is not found, as it is told of any file.
 fn not_there(root: &DataRoot, address: &Address) -> Fault {
-    root.open_file(address.secret(), address.param()).err().unwrap_or_else(|| replaced(address))
+    root.identity_of(address.secret(), address.param()).err().unwrap_or_else(|| replaced(address))
 }
 
 /// The fault of a file that became another one.

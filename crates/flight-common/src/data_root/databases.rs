@@ -3,7 +3,8 @@
 //! A process that closes a file gives up all its locks on it, those too that SQLite holds by another descriptor
 //! (<https://www.sqlite.org/howtocorrupt.html>, 2.2). Another process would then take the journal of a load that writes for one
 //! that was left, and undo half of what it writes. So what SQLite has open is not opened otherwise, and what begins like a
-//! database is looked at, and let go of before SQLite may have it.
+//! database is looked at, and let go of before SQLite may have it. (An empty file may become a database while it is read as what it
+//! is: nothing tells it from others.)
 
 use crate::fault::Fault;
 use std::collections::BTreeMap;

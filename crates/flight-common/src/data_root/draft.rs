@@ -1,5 +1,6 @@
 //! A file without a name, which gets one once it is whole.
 
+use super::databases::Look;
 use cap_std::fs::{Dir, MetadataExt};
 use cap_tempfile::TempFile;
 use rustix::fs::{AtFlags, CWD, linkat};
@@ -67,9 +68,14 @@ impl Draft {
     pub fn publish(mut self, name: &OsStr) -> io::Result<()> {
         self.0.with_dependent_mut(|dir, held| {
             let held = held.take().ok_or(io::ErrorKind::BrokenPipe)?;
-            if link(&held.file, dir, name).is_err() {
-                replace(held, dir, name)?;
+            let found = held.temporary.as_file().metadata()?;
+            // SQLite, if it is a database, opens it once these handles of it are closed.
+            let look = Look::begin((found.dev(), found.ino()));
+            match link(&held.file, dir, name) {
+                Ok(()) => drop(held),
+                Err(_) => replace(held, dir, name)?,
             }
+            drop(look);
             // The name itself lasts only once its folder is on disk.
             dir.open(".")?.sync_all()
         })

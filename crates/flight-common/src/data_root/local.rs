@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// A disk with fewer free bytes counts as full.
 const LEAST_ROOM: u64 = 1 << 20;
+/// How often a file is opened anew that was replaced meanwhile.
+const TRIES: usize = 10;
 /// Bytes of a name, in most file systems.
 const LONGEST_NAME: usize = 255;
 /// The mode of a new folder, as far as the process's mask lets it.
@@ -134,11 +136,11 @@ impl Folder {
     pub fn open_file(&self, path: &Path, given: &str, param: &str) -> Result<std::fs::File, Fault> {
         self.found(path, given, param)?;
         // SQLite keeps its locks on a database in a file beside it, too.
-        let database = path.to_str().and_then(|path| path.strip_suffix("-shm"));
-        let opened = match database.map(|database| self.open_unless_database(Path::new(database))) {
-            Some(Ok(None)) => Ok(None),
-            _ => self.open_unless_database(path),
-        };
+        let real = self.followed(path).and_then(|real| Some(real.strip_prefix(&self.path).ok()?.to_owned()));
+        let real = real.as_deref().unwrap_or(path);
+        let database = real.to_str().and_then(|path| path.strip_suffix("-shm")).map(Path::new);
+        let is_index = database.is_some_and(|database| matches!(self.open_unless_database(database), Ok(None)));
+        let opened = if is_index { Ok(None) } else { self.open_unless_database(path) };
         let file = opened.map_err(|error| self.explain(given, param, path, &error))?;
         file.ok_or_else(|| refused(super::databases::is_a_database(given), param))
     }
@@ -148,7 +150,7 @@ impl Folder {
         let mut options = cap_std::fs::OpenOptions::new();
         // A pipe without a writer would be waited for.
         options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        loop {
+        for _ in 0..TRIES {
             let Some(look) = Look::begin(place_of(&self.dir.metadata(path)?)) else { return Ok(None) };
             let file = self.dir.open_with(path, &options)?;
             let place = place_of(&file.metadata()?);
@@ -161,6 +163,7 @@ impl Folder {
                 None => std::mem::forget(file),
             }
         }
+        Err(io::Error::other("it was replaced, again and again, while it was opened"))
     }
 
     fn explain(&self, given: &str, param: &str, path: &Path, error: &io::Error) -> Fault {
@@ -210,7 +213,12 @@ impl Folder {
         let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder, MODE) };
         let dir = dir.map_err(|error| self.no_folder(folder, &error))?;
         match mknodat(&dir, name, FileType::RegularFile, Mode::from_raw_mode(FILE_MODE), 0) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+            Ok(()) => Ok(()),
+            // A link that leads to where nothing is yet.
+            Err(rustix::io::Errno::EXIST) if self.dangling(relative, &io::ErrorKind::NotFound.into()).is_some() => {
+                self.append(relative, b"")
+            }
+            Err(rustix::io::Errno::EXIST) => Ok(()),
             Err(error) => Err(Fault::io(relative.display(), &error.into())),
         }
     }

@@ -4,6 +4,9 @@ use super::{DataRoot, FileEntry, LEGACY_ROOT, OWN_FOLDER, bucket, is_hidden};
 use crate::fault::Fault;
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
+/// The name of any file.
+const SOME_FILE: &str = "file";
+
 /// What stands for others stands for no slash, nor for the dot of what is hidden.
 pub(crate) const WITHIN_FOLDERS: glob::MatchOptions =
     glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
@@ -116,9 +119,11 @@ impl DataRoot {
     /// As [`DataRoot::locate`].
     pub(crate) fn pattern_of(&self, pattern: &str, param: &str) -> Result<(String, String), Fault> {
         let located = self.locate(pattern, param)?;
-        let (namespace, name) = self.name_of(&located);
-        let open = located.strip_prefix(literal_folder(&located)).unwrap_or(&located).to_string_lossy();
-        let folder = name.strip_suffix(&*open).unwrap_or_default();
+        let folder = literal_folder(&located);
+        let open = located.strip_prefix(&folder).unwrap_or(&located).to_string_lossy();
+        // The folder by what it is called from within.
+        let (namespace, name) = self.name_of(&folder.join(SOME_FILE));
+        let folder = name.strip_suffix(SOME_FILE).unwrap_or(&name);
         Ok((namespace, format!("{}{open}", glob::Pattern::escape(folder))))
     }
 }

@@ -7,8 +7,8 @@
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Cte, Distinct, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join,
     JoinConstraint, JoinOperator, LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr,
-    OrderByKind, Query, Select, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor, TableWithJoins, Visit,
-    Visitor, WindowType, With,
+    OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor,
+    TableWithJoins, Visit, Visitor, WindowType, With,
 };
 use flight_common::Fault;
 use std::ops::ControlFlow;
@@ -178,7 +178,7 @@ fn of_select(select: &Select) -> Vec<Clause> {
         select_modifiers,
         top,
         top_before_distinct: _,
-        projection: _,
+        projection,
         exclude,
         into: _,
         from,
@@ -216,6 +216,8 @@ fn of_select(select: &Select) -> Vec<Clause> {
     clauses.push((named_window.iter().any(based), BASED, WHOLE));
     clauses.extend(of_groups(group_by));
     clauses.extend(from.iter().flat_map(of_joins));
+    let all = projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
+    clauses.extend(from.iter().filter(|_| all).flat_map(of_all_columns));
     clauses
 }
 
@@ -238,6 +240,30 @@ fn of_joins(from: &TableWithJoins) -> impl Iterator<Item = Clause> {
         let Join { relation: _, global, join_operator } = join;
         [(*global, "GLOBAL", LEAVE_OUT), of_join(join_operator)]
     })
+}
+
+/// Of a column that both sides share, `*` gives the one whose table comes first by its name, and not the left one.
+fn of_all_columns(from: &TableWithJoins) -> impl Iterator<Item = Clause> {
+    use JoinConstraint::{Natural, Using};
+    use JoinOperator::{Left, LeftOuter};
+    let mut names = vec![called(&from.relation)];
+    from.joins.iter().map(move |join| {
+        let right = called(&join.relation);
+        let shares = matches!(join.join_operator, Left(Natural | Using(_)) | LeftOuter(Natural | Using(_)));
+        let comes_first = right.is_none() || names.iter().any(|left| left.is_none() || *left > right);
+        names.push(right);
+        (shares && comes_first, "* over LEFT JOIN with USING or NATURAL", "name the columns, or write ON")
+    })
+}
+
+/// What a table is called in the columns of a query.
+fn called(factor: &TableFactor) -> Option<String> {
+    let name = match factor {
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => &alias.name,
+        TableFactor::Table { name, .. } => name.0.last()?.as_ident()?,
+        _ => return None,
+    };
+    Some(if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() })
 }
 
 /// Of a join that keeps rows of its right side, a column that both sides share would be the left one's alone.

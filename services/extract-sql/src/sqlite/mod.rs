@@ -17,7 +17,7 @@ use crate::options::Options;
 use arrow::datatypes::SchemaRef;
 use databases::sqlite::Identity;
 use databases::{Address, sqlite};
-use flight_common::{BatchStream, DataRoot, Dataset, Fault, Planned, StepContext};
+use flight_common::{BatchStream, DataRoot, Dataset, Fault, Planned, ReadFile, StepContext};
 use form::Form;
 
 /// A query, ready to run.
@@ -43,8 +43,8 @@ pub fn plan(address: Address, options: Options, root: &DataRoot) -> Result<Plann
     let source = format!("sqlite:{identity}");
     let path = root.locate(address.path().unwrap_or_default(), address.param())?;
     let planned = Planned::new(schema.clone(), Query { address, options, schema, forms, identity });
-    let file = Dataset::followed(root, &path);
-    Ok(planned.source(source).dataset(file.clone()).reads([file.into()]))
+    let reads = Dataset::names(root, &path).map(ReadFile::from);
+    Ok(planned.source(source).dataset(Dataset::followed(root, &path)).reads(reads))
 }
 
 impl Query {

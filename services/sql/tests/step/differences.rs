@@ -42,6 +42,8 @@ async fn clauses_that_would_be_passed_over_are_refused() {
         ("SELECT Age FROM input UNION (SELECT Age FROM input EXCEPT ALL SELECT Age FROM input)", "EXCEPT ALL"),
         ("SELECT b.name FROM input a RIGHT JOIN input b USING (Age)", "RIGHT JOIN with USING or NATURAL"),
         ("SELECT b.name FROM input a NATURAL FULL JOIN input b", "FULL JOIN with USING or NATURAL"),
+        ("SELECT * FROM input LEFT JOIN (SELECT Age FROM input) a USING (Age)", "* over LEFT JOIN with USING"),
+        ("SELECT * FROM input b NATURAL LEFT JOIN input a", "* over LEFT JOIN with USING"),
         ("SELECT a.Age FROM input a JOIN input b", "JOIN without ON or USING"),
         ("SELECT sum(Age) OVER (w) AS s FROM input WINDOW w AS (ORDER BY Age)", "goes on from a named one"),
         (
