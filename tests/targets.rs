@@ -155,6 +155,8 @@ fn no_file_takes_the_place_of_a_database() {
     assert_eq!(house.quiver(&["run", "p.yaml"]).code, Some(0));
     let query = "steps:\n  - {id: q, service: extract-sql, params: {db_url: 'sqlite:d.db', query: SELECT n FROM t}}\n";
     symlink("d.db", house.path().join("link.db")).expect("linked");
+    symlink("new.db", house.path().join("dangling.db")).expect("linked");
+    let write_new = write("a").replace("d.db", "new.db");
     let linked = query.replace("d.db", "link.db");
     for (steps, code) in [
         (format!("{query}{}", write("q")), Some("same-source")),
@@ -164,6 +166,11 @@ fn no_file_takes_the_place_of_a_database() {
         (format!("{read}{}{}", load("l", "t", "a"), load("m", "t", "a").replace("d.db", "link.db")), None),
         (format!("{read}{}{}", load("l", "t", "a"), write("a")), Some("same-target")),
         (format!("{query}{}{}", load("l", "u", "q"), load("m", "v", "q")), None),
+        // One that is made where a link leads to.
+        (format!("{read}{}{}", load("l", "t", "a").replace("d.db", "dangling.db"), write_new), Some("same-target")),
+        // What SQLite would take for its own.
+        (format!("{read}{}", write("a").replace("d.db", "d.db-journal")), Some("denied")),
+        (format!("{read}{}", write("a").replace("d.db", "e.db-wal")), None),
     ] {
         let found = house.errors(&steps);
         let codes: Vec<_> = found.iter().filter_map(|one| one["code"].as_str()).collect();

@@ -144,6 +144,11 @@ mod tests {
             ("SELECT count(*) FROM (SELECT DISTINCT f FROM {nans})", 1),
             ("SELECT count(*) FROM (SELECT f FROM {nans} GROUP BY f)", 1),
             ("SELECT count(DISTINCT f) FROM {nans}", 1),
+            (
+                "SELECT count(*) FROM (SELECT DISTINCT f FROM (SELECT f FROM {nans} UNION ALL SELECT n + 0.5 FROM t WHERE n < 3) \
+                 ORDER BY f LIMIT 3) WHERE f < 3",
+                3,
+            ),
             ("SELECT count(*) FROM (SELECT min(f) AS least FROM {nans}) WHERE isnan(least)", 1),
             ("SELECT count(*) FROM (SELECT f FROM {nans} EXCEPT SELECT CAST('NaN' AS DOUBLE))", 0),
             ("SELECT max(r) FROM (SELECT rank() OVER (ORDER BY f) AS r FROM {nans})", 1),

@@ -213,18 +213,20 @@ impl ServeOptions {
     /// Refuses what lets callers in, and what pipelines may only refer to, beneath the data root: whoever may run a pipeline could
     /// read it, and write it.
     pub(super) fn out_of_reach(&self, root: &DataRoot) -> Result<(), Fault> {
-        if !self.tokens || root.is_bucket() {
+        if root.is_bucket() {
             return Ok(());
         }
         let connections = std::env::var_os(CONNECTIONS_DIR).map(PathBuf::from);
         let named = [
-            ("--store", self.store.as_deref().and_then(file_of)),
             ("--tls-key", self.tls_key.clone()),
             ("--secrets-dir", self.secrets_dir.clone()),
             ("--openlineage-api-key-file", self.lineage.openlineage_api_key_file.clone()),
             (CONNECTIONS_DIR, connections),
         ];
-        for (option, path) in named.into_iter().filter_map(|(option, path)| Some((option, path?))) {
+        // Without tokens there is nobody who may do less than all; but a store that is replaced is lost to everybody.
+        let store = ("--store", self.store.as_deref().and_then(file_of));
+        let named = [store].into_iter().chain(named.into_iter().filter(|_| self.tokens));
+        for (option, path) in named.filter_map(|(option, path)| Some((option, path?))) {
             // A link there could be replaced.
             let beneath = |place: &Path| {
                 place.starts_with(resolved(root.path())) && !place.starts_with(resolved(&root.own_path()))
@@ -311,6 +313,7 @@ mod tests {
         assert_eq!(refused(&["--tokens", "--store", &encoded]), denied, "{encoded}");
         std::os::unix::fs::symlink("/etc", folder.path().join("link")).expect("a link");
         assert_eq!(refused(&["--tokens", "--secrets-dir", &beneath("link")]), denied);
+        assert_eq!(refused(&["--store", &format!("sqlite:{}", beneath("b.db"))]), denied);
         // Without tokens there is nobody who may do less than all.
         assert_eq!(refused(&["--secrets-dir", &beneath("secrets")]), None);
     }

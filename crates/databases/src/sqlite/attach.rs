@@ -83,6 +83,14 @@ impl Attached {
         }
     }
 
+    /// Whether the file is still the one that it was.
+    ///
+    /// # Errors
+    /// [`FaultKind::Upstream`] if another one has been put in its place, or none.
+    pub fn check(&self, root: &DataRoot, address: &Address) -> Result<(), Fault> {
+        if self.file.is_in_place(root, address) { Ok(()) } else { Err(found::replaced(address)) }
+    }
+
     /// Ends the transaction of a load that has failed, and removes the file if it was made for it and is still empty. Another
     /// load that has opened it meanwhile, and waits, looks whether it is still in its place once it may write: so it is removed
     /// by who has its lock.

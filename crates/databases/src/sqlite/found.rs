@@ -149,5 +149,5 @@ fn not_there(root: &DataRoot, address: &Address) -> Fault {
 
 /// The fault of a file that became another one.
 pub(super) fn replaced(address: &Address) -> Fault {
-    Fault::upstream(format!("{} was replaced while it was opened", address.secret())).help("run again")
+    Fault::upstream(format!("{} was replaced while it was in use", address.secret())).help("run again")
 }

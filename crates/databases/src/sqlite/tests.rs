@@ -112,6 +112,12 @@ fn what_is_a_database_is_no_ordinary_file() {
     writer.execute_batch("INSERT INTO place.t VALUES (1)").expect("written");
     refused("new.db");
     refused("new.db-shm");
+    // Another file in its place is another database.
+    assert!(attached.check(&root, &new).is_ok());
+    fs::copy(folder.path().join("a.db"), folder.path().join("other.db")).expect("copied");
+    fs::rename(folder.path().join("other.db"), folder.path().join("new.db")).expect("renamed");
+    let fault = attached.check(&root, &new).expect_err("it was replaced");
+    assert_eq!(fault.kind(), FaultKind::Upstream, "{fault}");
     drop((writer, attached));
     fs::remove_file(folder.path().join("new.db")).expect("removed");
     fs::write(folder.path().join("new.db"), "n\n1\n").expect("written");

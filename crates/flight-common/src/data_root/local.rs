@@ -1,8 +1,7 @@
 //! A data root that is a folder: the operating system holds every path beneath it.
 
 use super::databases::{Look, Place};
-use super::listing::Part;
-use super::{FileEntry, LEADS_OUT, NewFile, OWN_FOLDER, is_hidden};
+use super::{LEADS_OUT, NewFile, OWN_FOLDER};
 use crate::fault::Fault;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptionsExt, Permissions, PermissionsExt};
@@ -26,7 +25,7 @@ const OWN_MODE: u32 = 0o700;
 /// An open folder, and where it is.
 #[derive(Debug)]
 pub(super) struct Folder {
-    dir: Dir,
+    pub(super) dir: Dir,
     path: PathBuf,
 }
 
@@ -60,7 +59,13 @@ impl Folder {
     /// The absolute path of the file beneath the root that a link at this path leads to.
     pub fn followed(&self, relative: &Path) -> Option<PathBuf> {
         self.dir.symlink_metadata(relative).ok().filter(Metadata::is_symlink)?;
-        self.path.join(relative).canonicalize().ok().filter(|path| path.starts_with(&self.path))
+        let whole = self.path.join(relative);
+        // Where it leads to nothing yet, somebody may make that.
+        let unmade = || {
+            let target = whole.parent()?.join(self.dir.read_link_contents(relative).ok()?);
+            Some(target.parent()?.canonicalize().ok()?.join(target.file_name()?))
+        };
+        whole.canonicalize().ok().or_else(unmade).filter(|path| path.starts_with(&self.path))
     }
 
     /// Whether it is there, with room for more.
@@ -235,108 +240,12 @@ impl Folder {
         written.map_err(|error| Fault::io(shown, &error))
     }
 
-    /// Shows each file beneath a folder, in no particular order, for as long as `see` says so. What begins with a dot is
-    /// left out, and so are `lost+found`, and links to folders, which may lead in circles. Links to files are shown, also
-    /// those that lead to nothing or out of here: whoever opens one is told. What cannot be looked at is told to `missed`,
-    /// which says whether to go on without it; what has vanished meanwhile is not missed, and the root always is.
-    pub fn walk(
-        &self,
-        from: PathBuf,
-        mut see: impl FnMut(FileEntry) -> bool,
-        mut missed: impl FnMut(&Path, Fault) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let mut miss = |path: &Path, error: &io::Error| match error.kind() {
-            _ if path.as_os_str().is_empty() => Err(Fault::io(self.path.display(), error)),
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(()),
-            _ => missed(path, self.no_folder(path, error)),
-        };
-        let mut folders = vec![from];
-        while let Some(folder) = folders.pop() {
-            let entries = match folder.as_os_str().is_empty() {
-                true => self.dir.entries(),
-                false => self.dir.read_dir(&folder),
-            };
-            let entries = match entries {
-                Ok(entries) => entries,
-                Err(error) => {
-                    miss(&folder, &error)?;
-                    continue;
-                }
-            };
-            for entry in entries {
-                let (name, found) = match entry {
-                    Ok(entry) => (entry.file_name(), entry.metadata()),
-                    Err(error) => (OsString::new(), Err(error)),
-                };
-                if is_hidden(&name.to_string_lossy()) {
-                    continue;
-                }
-                let path = folder.join(name);
-                match found {
-                    Err(error) => miss(&path, &error)?,
-                    Ok(found) if found.is_dir() => folders.push(path),
-                    Ok(found) => {
-                        if self.shown(path, found).is_some_and(|file| !see(file)) {
-                            return Ok(());
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The files beneath a folder that are wanted, by path. What cannot be looked at is left out, but for the root.
-    pub fn part(&self, from: &Path, part: Part<'_>) -> Result<Vec<FileEntry>, Fault> {
-        let mut found = Vec::new();
-        // What is still to be looked at, the first one last: folders by their paths with a slash, as files in them have it.
-        let mut left = vec![(String::new(), from.to_owned(), true)];
-        while let Some((_, path, is_folder)) = left.pop() {
-            if !is_folder {
-                found.extend(self.dir.symlink_metadata(&path).ok().and_then(|about| self.shown(path, about)));
-                if found.len() == part.most {
-                    break;
-                }
-                continue;
-            }
-            let is_root = path.as_os_str().is_empty();
-            let entries = match if is_root { self.dir.entries() } else { self.dir.read_dir(&path) } {
-                Ok(entries) => entries,
-                Err(error) if is_root => return Err(Fault::io(self.path.display(), &error)),
-                Err(_) => continue,
-            };
-            let known = left.len();
-            for entry in entries.flatten().filter(|entry| !is_hidden(&entry.file_name().to_string_lossy())) {
-                let Ok(kind) = entry.file_type() else { continue };
-                let path = path.join(entry.file_name());
-                let mut name = path.to_string_lossy().into_owned();
-                if kind.is_dir() {
-                    name.push('/');
-                }
-                if if kind.is_dir() { part.leads_to(&name) } else { part.has(&name) } {
-                    left.push((name, path, kind.is_dir()));
-                }
-            }
-            left[known..].sort_unstable_by(|(a, ..), (b, ..)| b.cmp(a));
-        }
-        Ok(found)
-    }
-
-    /// The file at this path, of which a folder says so much; nothing if it is no file.
-    fn shown(&self, path: PathBuf, found: Metadata) -> Option<FileEntry> {
-        let found = match found.is_symlink() {
-            true => self.dir.metadata(&path).unwrap_or(found),
-            false => found,
-        };
-        let modified = found.modified().ok().map(cap_std::time::SystemTime::into_std);
-        (found.is_file() || found.is_symlink()).then(|| FileEntry { path, bytes: found.len(), modified })
-    }
-
     pub fn new_file(&self, relative: &Path) -> Result<NewFile, Fault> {
         let (folder, name) = parts(relative)?;
         let dir = if folder.as_os_str().is_empty() { self.dir.try_clone() } else { self.make_folder(folder, MODE) };
         let dir = dir.map_err(|error| self.no_folder(folder, &error))?;
         check_replaced(&dir, name, relative)?;
+        self.check_beside(relative)?;
         NewFile::in_folder(dir, name.to_owned()).map_err(|error| Fault::io(relative.display(), &error))
     }
 
@@ -352,6 +261,7 @@ impl Folder {
             };
             if near == folder {
                 check_replaced(&dir, name, relative)?;
+                self.check_beside(relative)?;
             }
             let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
             let may = rustix::fs::accessat(&dir, ".", wanted, rustix::fs::AtFlags::EACCESS);
@@ -360,7 +270,20 @@ impl Folder {
         Ok(())
     }
 
-    fn no_folder(&self, folder: &Path, error: &io::Error) -> Fault {
+    /// Refuses a file that SQLite would take for what it keeps beside a database, and undo with it what is in that.
+    fn check_beside(&self, relative: &Path) -> Result<(), Fault> {
+        let name = relative.to_str().unwrap_or_default();
+        let database = ["-journal", "-wal", "-shm"].iter().find_map(|suffix| name.strip_suffix(suffix));
+        match database.map(|database| (database, self.open_unless_database(Path::new(database)))) {
+            Some((database, Ok(None))) => {
+                Err(Fault::denied(format!("{name} is SQLite's own, beside the database {database}"))
+                    .help("choose another name"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn no_folder(&self, folder: &Path, error: &io::Error) -> Fault {
         match leads_out(error) {
             true => Fault::denied(format!("{} leads outside the data root {}", folder.display(), self.path.display()))
                 .help("a symbolic link may only point to folders beneath the data root"),

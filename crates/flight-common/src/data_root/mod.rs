@@ -13,6 +13,7 @@ mod local;
 mod located;
 mod new_file;
 mod options;
+mod walk;
 
 use crate::fault::Fault;
 use crate::identity::FileIdentity;

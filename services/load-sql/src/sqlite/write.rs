@@ -89,7 +89,7 @@ impl Work {
         let rows = self.stage(&connection, &mut receiver)?;
         self.check_keys(&connection)?;
         let attached = self.begin(&connection, &receiver)?;
-        let written = self.write_all(&connection, &rows);
+        let written = self.write_all(&connection, &attached, &rows);
         if written.is_err() {
             attached.take_back(&connection, &self.context.env.data_root, &self.address);
         }
@@ -99,7 +99,7 @@ impl Work {
     }
 
     /// All that is done in the transaction.
-    fn write_all(&self, connection: &Connection, rows: &Rows) -> Result<u64, Fault> {
+    fn write_all(&self, connection: &Connection, attached: &Attached, rows: &Rows) -> Result<u64, Fault> {
         let table = self.current(connection)?;
         if let Some(before) = self.written_before(connection).map_err(|error| self.fault(&error))? {
             self.permitted()?;
@@ -107,15 +107,20 @@ impl Work {
         }
         if self.take_over(connection, rows)? {
             let count = self.target.repeated(&Entry::of(rows)?, rows, table.is_there(), &self.context.meter)?;
-            self.permitted()?;
-            self.run(connection, "COMMIT")?;
+            self.commit(connection, attached)?;
             return Ok(count);
         }
         self.take(connection, &table)?;
         self.note(connection, rows)?;
-        self.permitted()?;
-        self.run(connection, "COMMIT")?;
+        self.commit(connection, attached)?;
         Ok(rows.count)
+    }
+
+    /// Commits, if it may, to the file that is still there: another one may have been put in its place.
+    fn commit(&self, connection: &Connection, attached: &Attached) -> Result<(), Fault> {
+        self.permitted()?;
+        attached.check(&self.context.env.data_root, &self.address)?;
+        self.run(connection, "COMMIT")
     }
 
     /// Asks whether it may commit. This thread is there for what blocks.

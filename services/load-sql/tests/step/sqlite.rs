@@ -4,7 +4,7 @@ use crate::support::params;
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use flight_common::registry::erase;
 use flight_common::testing::{Bench, batch, refused};
-use flight_common::{BatchStream, Fault, FaultKind};
+use flight_common::{BatchStream, Fault, FaultKind, Permission};
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use load_sql::LoadSql;
@@ -50,6 +50,25 @@ async fn a_repeated_append_is_told_by_the_report() {
         let ran = Bench::at(folder.path()).run(LoadSql::default(), asked, &[people()]).await.expect("loaded");
         assert_eq!(ran.report.counters.get("rows_loaded_before").copied(), before);
     }
+    assert_eq!(rows(folder.path(), "SELECT count(*) FROM t"), ["Integer(2)"]);
+}
+
+#[tokio::test]
+async fn rows_are_not_committed_to_a_file_in_whose_place_is_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    load(folder.path(), json!({}), &people()).await.expect("loaded");
+    let file = folder.path().join("a.db");
+    let other = folder.path().join("other.db");
+    let permission = Permission::by_asking(move || {
+        std::fs::copy(&file, &other).expect("copied");
+        std::fs::rename(&other, &file).expect("put in its place");
+        std::future::ready(Ok(None))
+    });
+    let bench = Bench { permission, ..Bench::at(folder.path()) };
+    let asked = params("sqlite:a.db", json!({"mode": "replace"}));
+    let fault = bench.run(LoadSql::default(), asked, &[people()]).await.map(drop).expect_err("it was replaced");
+    assert_eq!(fault.kind(), FaultKind::Upstream, "{fault}");
+    assert!(fault.message().contains("was replaced"), "{fault}");
     assert_eq!(rows(folder.path(), "SELECT count(*) FROM t"), ["Integer(2)"]);
 }
 

@@ -169,7 +169,6 @@ async fn mistakes_are_told_in_words_of_our_own() {
         ("SELECT CAST(Age AS DOUBLE), Age FROM input", "two columns of the result are called Age"),
         ("SELECT CAST(Age AS INT), CAST(Age AS DOUBLE) FROM input", "two columns of the result are called Age"),
         ("SELECT Age, name AS \"input.Age\" FROM input", "two columns of the result are called Age"),
-        ("SELECT CAST(Age AS DOUBLE), name AS \"input.Age\" FROM input", "two columns of the result are called Age"),
         ("SELECT * FROM input a, input a", "two columns are called a.Age"),
         ("SELECT x.* FROM input", "no table of FROM is called \"x\""),
         ("SELECT Age, name FROM input GROUP BY Age", "name is neither in GROUP BY"),
