@@ -6,7 +6,6 @@
 
 use super::{Fault, FaultKind, TextPlace, Violation};
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
@@ -158,10 +157,7 @@ impl Fault {
         // INTERNAL, with the transport's error as its source. What lies deepest says why; the layers above, where it was met.
         let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
         if let Some(cause) = causes.last().filter(|_| kind == FaultKind::Internal) {
-            // A server that hangs answers no ping, and then its connection is given up.
-            let silent = cause.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe);
-            let silent = if silent { "; it is gone, or did not answer for some seconds" } else { "" };
-            return Self::upstream(format!("the connection broke: {cause}{silent}")).help(Self::LOOK_AT_THE_SERVER);
+            return Self::upstream(format!("the connection broke: {cause}")).help(Self::LOOK_AT_THE_SERVER);
         }
         Self::new(kind, message)
     }
