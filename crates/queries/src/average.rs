@@ -1,6 +1,7 @@
 //! `avg` of lengths of time that does not wrap around on the way: their sum may be far beyond their type, and the mean
 //! never is. Other means are DataFusion's, which sums decimals in a wider type.
 
+use crate::inherited::inherited;
 use crate::sliding::sliding;
 use crate::sum::Total;
 use crate::wide::Exact;
@@ -11,9 +12,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, ReversedUDAF, Signature,
-};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl};
 use std::mem::size_of_val;
 use std::sync::Arc;
 
@@ -48,21 +47,7 @@ impl CheckedAverage {
 }
 
 impl AggregateUDFImpl for CheckedAverage {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arg_types)
-    }
+    inherited!(name, aliases, signature, return_type, create_groups_accumulator, reverse_expr, documentation);
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match Self::mean(&args) {
@@ -97,18 +82,6 @@ impl AggregateUDFImpl for CheckedAverage {
     /// Lengths of time are few: each group has an accumulator of its own.
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
         !matches!(args.return_type(), DataType::Duration(_)) && self.inner.groups_accumulator_supported(args)
-    }
-
-    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        self.inner.create_groups_accumulator(args)
-    }
-
-    fn reverse_expr(&self) -> ReversedUDAF {
-        self.inner.reverse_udf()
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
     }
 }
 

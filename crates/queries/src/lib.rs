@@ -6,7 +6,7 @@
 //! | [`WorkingMemory`] | the memory of a query, of the budget of the process |
 //! | [`runtime`] | what a query draws on: that memory, and spill files in the spill space |
 //! | [`fitted`] | batches and sorts as large as that memory bears, where the widest row is of so many bytes ([`widest_row`]) |
-//! | [`session`] | a session in which the memory bounds all (`windows` and rows without columns, `counted`, among it), in which numbers that do not fit are errors (`arithmetic`, `sum`, `average`), floats that leave a frame are gone (`sliding`), NaN is one number, the greatest (`nans`, `extremes`), a decimal beside a float is a float (`floats`), sets of groups are of expressions too (`grouping`), times are of any year (`timestamps`, `truncate`), both zeros are one number (`zeros`), casts are computed before they are compared (`casts`), nulls in lists count (`lists`), a query without a row is null (`scalars`), a table is compared with itself (`compared`), days and hours are moments (`days`), texts of times are read as in PostgreSQL (`texts`), windows are ordered by what has no distances (`peers`), and joins look at their own columns and take equal floats for equal (`merge_joins`, `join_keys`) |
+//! | [`session`] | a session in which that memory bounds all, and answers are those of SQL: see below |
 //! | [`alone`] | the same for an expression that stands alone |
 //! | [`statement`], [`expression`] | what a text says, where `ANY` of a list knows of nulls (`any_of`) and `ORDER BY` the columns of the result (`order`) |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
@@ -19,6 +19,30 @@
 //! | [`refusals`], [`fault`] | its errors as faults, in the words of [`in_words`], and [`place_of`] what is to blame |
 //!
 //! Which tables there are, and what may be asked, is the business of whoever asks.
+//!
+//! What a [`session`] has otherwise than DataFusion, each in a file of its own:
+//!
+//! | where | what |
+//! |---|---|
+//! | `windows`, `counted`, `by_reference`, `batched` | the memory holds for windows, for rows without columns, and for joins |
+//! | `functions` | one call makes no more than memory bears |
+//! | `arithmetic`, `sum`, `average` | numbers that do not fit are errors |
+//! | `floats` | a decimal beside a float is a float |
+//! | `nans`, `extremes` | NaN is one number, the greatest |
+//! | `zeros` | both zeros are one number |
+//! | `sliding` | floats that leave a frame are gone |
+//! | `peers` | windows are ordered by what has no distances, too |
+//! | `timestamps`, `truncate` | times are of any year |
+//! | `days`, `lengths` | days and hours are moments, and lengths of time are compared |
+//! | `texts` | texts of times are read as in PostgreSQL |
+//! | `casts` | casts are computed before they are compared |
+//! | `lists` | nulls in lists count |
+//! | `scalars` | a query without a row is null |
+//! | `compared` | a table is compared with itself |
+//! | `grouping` | sets of groups are of expressions, too |
+//! | `merge_joins`, `join_keys` | joins look at their own columns, and take equal floats for equal |
+//!
+//! What they leave as it is they name by `inherited`.
 
 mod alone;
 mod any_of;
@@ -40,6 +64,7 @@ mod faults;
 mod floats;
 mod functions;
 mod grouping;
+mod inherited;
 mod join_keys;
 mod lengths;
 mod lists;

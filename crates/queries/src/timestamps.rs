@@ -3,6 +3,7 @@
 //!
 //! DataFusion's own counts nanoseconds, which end in 2262. As there, whole numbers that become timestamps are seconds.
 
+use crate::inherited::inherited;
 use crate::lengths::is_comparison;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
@@ -12,8 +13,8 @@ use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    Between, BinaryExpr, Cast, ColumnarValue, Documentation, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, TryCast,
+    Between, BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    TryCast,
 };
 use datafusion::sql::sqlparser::ast::{self, TimezoneInfo};
 use std::sync::Arc;
@@ -56,24 +57,10 @@ struct Now {
 }
 
 impl ScalarUDFImpl for Now {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
+    inherited!(name, aliases, signature, documentation);
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {

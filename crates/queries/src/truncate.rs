@@ -4,6 +4,7 @@
 //! many tables, would be an error. The calendar repeats itself every 400 years to the day of the week, so what lies beyond
 //! is truncated as its likeness near to 1970, and put back.
 
+use crate::inherited::inherited;
 use datafusion::arrow::array::{AsArray, Int64Array};
 use datafusion::arrow::compute::kernels::aggregate::{max, min};
 use datafusion::arrow::compute::{binary, cast, try_binary, unary};
@@ -11,10 +12,9 @@ use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::types::{NativeType, logical_date, logical_string};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
-    Coercion, ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature, TypeSignatureClass, Volatility,
+    Coercion, ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    TypeSignatureClass, Volatility,
 };
 use std::sync::Arc;
 
@@ -49,32 +49,14 @@ struct DateTrunc {
 }
 
 impl ScalarUDFImpl for DateTrunc {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
+    inherited!(name, aliases, return_type, output_ordering, documentation);
 
     fn signature(&self) -> &Signature {
         &self.signature
     }
 
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arg_types)
-    }
-
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         self.inner.return_field_from_args(args)
-    }
-
-    fn output_ordering(&self, input: &[ExprProperties]) -> Result<SortProperties> {
-        self.inner.output_ordering(input)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
     }
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {

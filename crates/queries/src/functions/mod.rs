@@ -17,6 +17,7 @@ mod beforehand;
 mod joined;
 
 use crate::errand;
+use crate::inherited::inherited;
 use crate::nans::one_nan_of;
 use datafusion::arrow::array::Array;
 use datafusion::arrow::compute::concat;
@@ -31,10 +32,10 @@ use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawDictionaryExpr};
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
+use datafusion::logical_expr::sort_properties::ExprProperties;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Documentation, Expr, ExprSchemable, ExpressionPlacement, Operator, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, StructFieldMapping,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, ExpressionPlacement, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, StructFieldMapping,
 };
 use std::sync::Arc;
 
@@ -150,6 +151,8 @@ impl Measured {
 }
 
 impl ScalarUDFImpl for Measured {
+    inherited!(name, aliases, signature, return_type, coerce_types, output_ordering, documentation);
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         asked::check(self.name(), &args)?;
         if let Some(bytes) = beforehand::bytes(self.name(), &args)? {
@@ -184,15 +187,7 @@ impl ScalarUDFImpl for Measured {
         Some(ScalarUDF::new_from_impl(Self { inner: updated }))
     }
 
-    // What follows is as of the function itself.
-
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
+    // What follows is inherited too, and by nobody else.
 
     #[expect(deprecated, reason = "a column is called by it")]
     fn display_name(&self, args: &[Expr]) -> Result<String> {
@@ -201,14 +196,6 @@ impl ScalarUDFImpl for Measured {
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         self.inner.schema_name(args)
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arg_types)
     }
 
     #[expect(deprecated, reason = "old functions tell it so")]
@@ -240,10 +227,6 @@ impl ScalarUDFImpl for Measured {
         self.inner.propagate_constraints(interval, inputs)
     }
 
-    fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
-        self.inner.output_ordering(inputs)
-    }
-
     fn preserves_lex_ordering(&self, inputs: &[ExprProperties]) -> Result<bool> {
         self.inner.preserves_lex_ordering(inputs)
     }
@@ -252,16 +235,8 @@ impl ScalarUDFImpl for Measured {
         self.inner.strictly_order_preserving(inputs)
     }
 
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(arg_types)
-    }
-
     fn struct_field_mapping(&self, literals: &[Option<ScalarValue>]) -> Option<StructFieldMapping> {
         self.inner.struct_field_mapping(literals)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
     }
 
     fn placement(&self, args: &[ExpressionPlacement]) -> ExpressionPlacement {
