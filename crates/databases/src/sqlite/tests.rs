@@ -3,8 +3,10 @@
 use super::*;
 use flight_common::FaultKind;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 fn root() -> (tempfile::TempDir, DataRoot) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -154,6 +156,75 @@ fn what_was_left_in_the_middle_is_undone() {
         assert!(open.execute_batch("DELETE FROM t").is_err(), "it is read only");
         assert!(!folder.path().join("a.db-journal").exists());
     }
+}
+
+/// Puts a database with the table `kept` into the place of one, all at once.
+fn replace(root: &DataRoot, path: &str) -> Result<(), Fault> {
+    begin_replacing(root, path)?.commit()
+}
+
+fn begin_replacing(root: &DataRoot, path: &str) -> Result<flight_common::NewFile, Fault> {
+    let mut file = root.new_file(Path::new(path))?;
+    let whole = tempfile::tempdir().expect("a folder");
+    let made = Connection::open(whole.path().join("whole.db")).expect("made");
+    made.execute_batch("CREATE TABLE kept (n INTEGER)").expect("written");
+    file.write_all(&fs::read(whole.path().join("whole.db")).expect("read")).expect("written");
+    Ok(file)
+}
+
+fn is_kept(root: &DataRoot, path: &str) -> bool {
+    let open = open_for_reading(root, &address(path)).expect("opened");
+    open.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).is_ok_and(|said| said == "ok")
+        && open.prepare("SELECT n FROM kept").is_ok()
+}
+
+#[test]
+fn what_was_left_in_the_middle_is_brought_into_no_other_file() {
+    let (folder, root) = left_in_the_middle();
+    let fault = replace(&root, "a.db").expect_err("there is a journal");
+    assert_eq!(fault.kind(), FaultKind::Denied, "{fault}");
+    assert!(fault.message().contains("a.db-journal"), "{fault}");
+    open_for_reading(&root, &address("a.db")).expect("it is undone");
+    replace(&root, "a.db").expect("there is none");
+    assert!(is_kept(&root, "a.db"));
+    // One that comes while the file is written.
+    let file = begin_replacing(&root, "a.db").expect("begun");
+    fs::write(folder.path().join("a.db-wal"), "a log").expect("written");
+    assert_eq!(file.commit().expect_err("there is a log").kind(), FaultKind::Denied);
+    fs::write(folder.path().join("a.db-wal"), "").expect("written");
+    replace(&root, "a.db").expect("nothing is in it");
+    // Also beside a database that is gone.
+    fs::write(folder.path().join("gone.db-journal"), "a journal").expect("written");
+    assert_eq!(replace(&root, "gone.db").expect_err("there is a journal").kind(), FaultKind::Denied);
+}
+
+#[test]
+fn what_sqlite_writes_to_is_replaced_once_that_has_ended() {
+    let (folder, root) = root();
+    let in_use = |path: &str| assert_eq!(replace(&root, path).expect_err("it is in use").kind(), FaultKind::Busy);
+    let writer = Connection::open_in_memory().expect("opened");
+    let attached = begin_writing(&writer, &root, &address("a.db"), "place", &|| false).expect("begun");
+    in_use("a.db");
+    drop((writer, attached));
+    let write = "import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held.execute('BEGIN IMMEDIATE')
+print('begun', flush=True)
+sys.stdin.read()";
+    let mut other = Command::new("python3")
+        .args(["-c", write])
+        .arg(folder.path().join("a.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python runs");
+    let mut said = [0; 5];
+    other.stdout.take().expect("it is piped").read_exact(&mut said).expect("it begins");
+    in_use("a.db");
+    drop(other.stdin.take());
+    assert!(other.wait().expect("it ends").success());
+    replace(&root, "a.db").expect("nobody writes");
+    assert!(is_kept(&root, "a.db"));
 }
 
 #[test]

@@ -7,13 +7,26 @@
 //! is: nothing tells it from others.)
 
 use crate::fault::Fault;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How a database begins: <https://www.sqlite.org/fileformat.html>, 1.3.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// How files are called beside a database that are there while somebody writes to it, and what ends that.
+const UNDER_WAY: [(&str, &str); 2] = [
+    ("-journal", "let the write end; what one that was killed has left is undone when extract-sql reads {name} next"),
+    ("-wal", "let those end who use it; what they have left is written by `sqlite3 {name} 'PRAGMA wal_checkpoint'`"),
+];
+/// How often a file is opened anew that was replaced meanwhile.
+const TRIES: usize = 10;
 
 /// Device and inode.
 pub(super) type Place = (u64, u64);
@@ -65,19 +78,6 @@ impl Look {
             Self(place)
         })
     }
-
-    /// Whether it is the file at this place that is looked at, and not one that was there before.
-    pub fn is_at(&self, place: Place) -> bool {
-        place == self.0
-    }
-
-    /// The file, unless it is a database.
-    pub fn end(self, file: File) -> Option<File> {
-        let mut begin = [0; MAGIC.len()];
-        // What cannot be read is told by who reads it.
-        let is_database = file.read_exact_at(&mut begin, 0).is_ok() && begin == *MAGIC;
-        (!is_database).then_some(file)
-    }
 }
 
 impl Drop for Look {
@@ -87,10 +87,107 @@ impl Drop for Look {
     }
 }
 
+/// A file that is looked at. It is closed before SQLite may open it.
+pub(super) struct Looked {
+    file: File,
+    _look: Look,
+}
+
+impl Looked {
+    /// Opens the file at this path, to look at it; nothing if SQLite has it open.
+    pub fn open(dir: &Dir, path: &Path) -> io::Result<Option<Self>> {
+        let mut options = OpenOptions::new();
+        // A pipe without a writer would be waited for.
+        options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        for _ in 0..TRIES {
+            let Some(look) = Look::begin(place_of(&dir.metadata(path)?)) else { return Ok(None) };
+            let file = dir.open_with(path, &options)?.into_std();
+            let found = file.metadata()?;
+            let place = (found.dev(), found.ino());
+            if place == look.0 {
+                return Ok(Some(Self { file, _look: look }));
+            }
+            match Look::begin(place) {
+                Some(_look) => drop(file),
+                // To close it would undo SQLite's locks.
+                None => std::mem::forget(file),
+            }
+        }
+        Err(io::Error::other("it was replaced, again and again, while it was opened"))
+    }
+
+    /// The file, unless it is a database.
+    pub fn unless_database(self) -> Option<File> {
+        (!self.is_database()).then_some(self.file)
+    }
+
+    fn is_database(&self) -> bool {
+        let mut begin = [0; MAGIC.len()];
+        // What cannot be read is told by who reads it.
+        self.file.read_exact_at(&mut begin, 0).is_ok() && begin == *MAGIC
+    }
+
+    /// Keeps SQLite, in whichever process, from beginning to write to it; false if it writes.
+    fn lock(&self) -> bool {
+        // A lock of all of it is one of the bytes, too, that SQLite locks to write: <https://www.sqlite.org/lockingv3.html>.
+        !matches!(fcntl_lock(&self.file, FlockOperation::NonBlockingLockShared), Err(Errno::AGAIN | Errno::ACCESS))
+    }
+}
+
+/// A file whose place another one takes, while SQLite does not write to it.
+pub(super) struct Replaced(#[expect(dead_code, reason = "it is held until it is replaced")] Option<Looked>);
+
+impl Replaced {
+    /// Holds the file of this name, if there is one.
+    ///
+    /// # Errors
+    /// That SQLite is at work on it; that it would bring into the new file what it has not written to the old one.
+    pub fn hold(dir: &Dir, name: &OsStr) -> Result<Self, Fault> {
+        // A link is replaced, and not what it leads to.
+        let is_file = dir.symlink_metadata(name).is_ok_and(|found| found.is_file());
+        let held = match is_file.then(|| Looked::open(dir, name.as_ref())) {
+            Some(Ok(None)) => return Err(at_work(name)),
+            Some(Ok(Some(looked))) if looked.is_database() && !looked.lock() => return Err(at_work(name)),
+            // What may not be read may be replaced.
+            Some(Err(_)) | None => None,
+            Some(Ok(looked)) => looked,
+        };
+        check_ended(dir, name)?;
+        Ok(Self(held))
+    }
+}
+
+/// Refuses the name of a database to which a write has not ended.
+fn check_ended(dir: &Dir, name: &OsStr) -> Result<(), Fault> {
+    for (suffix, help) in UNDER_WAY {
+        let mut beside = name.to_owned();
+        beside.push(suffix);
+        if dir.symlink_metadata(&beside).is_ok_and(|found| found.is_file() && found.len() > 0) {
+            let (name, beside) = (name.to_string_lossy(), beside.to_string_lossy());
+            let message =
+                format!("{name} cannot be replaced: SQLite would bring what {beside} holds into the new file");
+            return Err(Fault::denied(message).help(help.replace("{name}", &name)));
+        }
+    }
+    Ok(())
+}
+
+fn at_work(name: &OsStr) -> Fault {
+    let name = name.to_string_lossy();
+    Fault::busy(format!("{name} is a database that SQLite is at work on"))
+        .help("it can be replaced once nobody uses it: try again then")
+}
+
 /// The fault of a file that is SQLite's.
 pub(super) fn is_a_database(given: &str) -> Fault {
     Fault::bad_params(format!("{given} is a database of SQLite"))
         .help(format!("read its tables with extract-sql, db_url: \"sqlite:{given}\""))
+}
+
+/// Device and inode.
+fn place_of(found: &cap_std::fs::Metadata) -> Place {
+    use cap_std::fs::MetadataExt;
+    (found.dev(), found.ino())
 }
 
 fn uses() -> MutexGuard<'static, BTreeMap<Place, Uses>> {

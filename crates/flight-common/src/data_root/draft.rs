@@ -1,6 +1,7 @@
 //! A file without a name, which gets one once it is whole.
 
-use super::databases::Look;
+use super::databases::{Look, Replaced};
+use crate::fault::Fault;
 use cap_std::fs::{Dir, MetadataExt};
 use cap_tempfile::TempFile;
 use rustix::fs::{AtFlags, CWD, linkat};
@@ -62,6 +63,11 @@ impl Draft {
             }
             held.file.sync_all()
         })
+    }
+
+    /// Holds the file of this name, whose place it takes.
+    pub fn hold_replaced(&self, name: &OsStr) -> Result<Replaced, Fault> {
+        Replaced::hold(self.0.borrow_owner(), name)
     }
 
     /// Gives it this name, in place of another file of that name. It is settled.

@@ -1,18 +1,16 @@
 //! A data root that is a folder: the operating system holds every path beneath it.
 
-use super::databases::{Look, Place};
+use super::databases::{Looked, Replaced};
 use super::{LEADS_OUT, NewFile, OWN_FOLDER};
 use crate::fault::Fault;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptionsExt, Permissions, PermissionsExt};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, Permissions, PermissionsExt};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A disk with fewer free bytes counts as full.
 const LEAST_ROOM: u64 = 1 << 20;
-/// How often a file is opened anew that was replaced meanwhile.
-const TRIES: usize = 10;
 /// Bytes of a name, in most file systems.
 const LONGEST_NAME: usize = 255;
 /// The mode of a new folder, as far as the process's mask lets it.
@@ -152,23 +150,7 @@ impl Folder {
 
     /// Opens a file; nothing if it is SQLite's.
     fn open_unless_database(&self, path: &Path) -> io::Result<Option<std::fs::File>> {
-        let mut options = cap_std::fs::OpenOptions::new();
-        // A pipe without a writer would be waited for.
-        options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        for _ in 0..TRIES {
-            let Some(look) = Look::begin(place_of(&self.dir.metadata(path)?)) else { return Ok(None) };
-            let file = self.dir.open_with(path, &options)?;
-            let place = place_of(&file.metadata()?);
-            if look.is_at(place) {
-                return Ok(look.end(file.into_std()));
-            }
-            match Look::begin(place) {
-                Some(_look) => drop(file),
-                // To close it would undo SQLite's locks.
-                None => std::mem::forget(file),
-            }
-        }
-        Err(io::Error::other("it was replaced, again and again, while it was opened"))
+        Ok(Looked::open(&self.dir, path)?.and_then(Looked::unless_database))
     }
 
     fn explain(&self, given: &str, param: &str, path: &Path, error: &io::Error) -> Fault {
@@ -246,6 +228,8 @@ impl Folder {
         let dir = dir.map_err(|error| self.no_folder(folder, &error))?;
         check_replaced(&dir, name, relative)?;
         self.check_beside(relative)?;
+        // What cannot take its place is told before it is written.
+        Replaced::hold(&dir, name)?;
         NewFile::in_folder(dir, name.to_owned()).map_err(|error| Fault::io(relative.display(), &error))
     }
 
@@ -308,11 +292,6 @@ impl Folder {
 fn refused(fault: Fault, param: &str) -> Fault {
     let message = fault.message().to_owned();
     fault.violation(format!("/{param}"), message)
-}
-
-/// Device and inode.
-fn place_of(found: &Metadata) -> Place {
-    (found.dev(), found.ino())
 }
 
 /// The folder and the name of a file.

@@ -78,6 +78,7 @@ enum Settled {
 }
 
 fn publish(draft: Draft, name: &OsStr) -> Result<(), Fault> {
+    let _replaced = draft.hold_replaced(name)?;
     draft.publish(name).map_err(|error| Fault::io(name.to_string_lossy(), &error))
 }
 
