@@ -252,14 +252,24 @@ impl ServeOptions {
 /// The variable with the folder of connections to databases, which steps read.
 const CONNECTIONS_DIR: &str = "QUIVER_CONNECTIONS_DIR";
 
-/// Where a file is that may not be there yet: folders that are links are taken for what they lead to.
+/// How many links in a row are followed.
+const LINKS: usize = 40;
+
+/// Where a file is that may not be there yet: links are taken for what they lead to, also those that lead to nothing yet.
 fn resolved(path: &Path) -> PathBuf {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let there = whole.ancestors().find_map(|folder| {
-        let found = folder.canonicalize().ok()?;
-        Some(found.join(whole.strip_prefix(folder).ok()?))
-    });
-    there.unwrap_or(whole)
+    let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for _ in 0..LINKS {
+        let there = path.ancestors().find_map(|near| Some((near.canonicalize().ok()?, path.strip_prefix(near).ok()?)));
+        let Some((near, rest)) = there else { return path };
+        let mut rest = rest.components();
+        let Some(next) = rest.next() else { return near };
+        let next = near.join(next);
+        path = match next.read_link() {
+            Ok(target) => near.join(target).join(rest),
+            Err(_) => return next.join(rest),
+        };
+    }
+    path
 }
 
 /// The store of a data root for which no other is named.
@@ -314,6 +324,15 @@ mod tests {
         std::os::unix::fs::symlink("/etc", folder.path().join("link")).expect("a link");
         assert_eq!(refused(&["--tokens", "--secrets-dir", &beneath("link")]), denied);
         assert_eq!(refused(&["--store", &format!("sqlite:{}", beneath("b.db"))]), denied);
+        // By links elsewhere that lead to what is not there yet.
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        for (name, target) in [("l.db", beneath("in/l.db")), ("l", beneath("l")), ("again.db", "l.db".to_owned())] {
+            std::os::unix::fs::symlink(target, elsewhere.path().join(name)).expect("a link");
+        }
+        std::os::unix::fs::symlink("out.db", elsewhere.path().join("there.db")).expect("a link");
+        let by = |name: &str| refused(&["--store", &format!("sqlite:{}", elsewhere.path().join(name).display())]);
+        assert_eq!(["l.db", "again.db", "l/s.db"].map(by), [denied; 3]);
+        assert_eq!(by("there.db"), None);
         // Without tokens there is nobody who may do less than all.
         assert_eq!(refused(&["--secrets-dir", &beneath("secrets")]), None);
     }

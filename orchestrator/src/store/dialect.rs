@@ -140,19 +140,24 @@ impl Dialect {
     }
 }
 
-/// The file of the store at this address, if it is one.
+/// The file of the store at this address, if it is one. One in memory is none, and one without a name is gone once it is closed.
 pub fn file_of(url: &str) -> Option<PathBuf> {
     let options = url.parse::<SqliteConnectOptions>().ok().filter(|_| url.starts_with("sqlite:"))?;
-    // One in memory has a name that no file has.
-    Some(options.get_filename().to_owned()).filter(|_| !url.contains(":memory:") && !url.contains("mode=memory"))
+    let is_lasting =
+        |file: &PathBuf| !file.as_os_str().is_empty() && !url.contains(":memory:") && !url.contains("mode=memory");
+    Some(options.get_filename().to_owned()).filter(is_lasting)
 }
 
-/// Refuses the address of a file whose folder is not there: nobody makes that.
+/// Refuses the address of a file that nothing would be kept in, or whose folder is not there: nobody makes that.
 ///
 /// # Errors
-/// [`StoreError::NoFolder`].
-pub fn check_folder(url: &str) -> Result<(), StoreError> {
-    let file = file_of(url).unwrap_or_default();
+/// [`StoreError::Unaddressed`], [`StoreError::NoFolder`].
+pub fn check_file(url: &str) -> Result<(), StoreError> {
+    let file = match (file_of(url), url.starts_with("sqlite:")) {
+        (Some(file), _) => file,
+        (None, true) => return Err(StoreError::Unaddressed(url.to_owned())),
+        (None, false) => return Ok(()),
+    };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder.filter(|folder| folder.try_exists().is_ok_and(|there| !there)) {
         Some(folder) => Err(StoreError::NoFolder(folder.display().to_string())),

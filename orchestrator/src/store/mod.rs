@@ -52,7 +52,7 @@ mod tokens;
 mod writer;
 
 pub use audit::AuditRecord;
-pub use dialect::{check_folder, file_of};
+pub use dialect::{check_file, file_of};
 pub use error::StoreError;
 pub use events::EventRow;
 pub use expected::Expected;
@@ -110,7 +110,7 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = Dialect::of(url)?;
-        check_folder(url)?;
+        check_file(url)?;
         let address = dialect.address(url);
         // A pool tries until its patience is over, and then does not tell why.
         let there = timeout(PATIENCE, connect(dialect, &address)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));

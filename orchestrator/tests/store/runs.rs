@@ -258,6 +258,14 @@ async fn a_store_that_cannot_be_opened_is_told_at_once_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_store_that_would_keep_nothing_is_none() {
+    for url in ["sqlite::memory:", "sqlite:", "sqlite://", "sqlite:///runs?mode=memory"] {
+        let refused = Store::open(url).await;
+        assert!(matches!(&refused, Err(StoreError::Unaddressed(told)) if told == url), "{url}: {:?}", refused.err());
+    }
+}
+
+#[tokio::test]
 async fn nobody_in_this_process_opens_the_file_of_a_store_otherwise() {
     let fresh = sqlite().await;
     let folder = Path::new(fresh.url.trim_start_matches("sqlite://")).parent().expect("a folder");

@@ -2,7 +2,7 @@
 
 use flight_common::{Fault, RootOptions};
 use orchestrator::serve::{default_store, has_default_store};
-use orchestrator::store::{Store, check_folder, file_of};
+use orchestrator::store::{Store, check_file, file_of};
 
 /// The store at this address, else that of the data root. It is made if it is a file that is not there.
 pub async fn open(url: Option<&str>, root: &RootOptions) -> Result<Store, Fault> {
@@ -20,7 +20,7 @@ pub async fn open(url: Option<&str>, root: &RootOptions) -> Result<Store, Fault>
 pub async fn open_made(url: Option<&str>, root: &RootOptions) -> Result<Option<Store>, Fault> {
     let made = match url {
         Some(url) => {
-            check_folder(url)?;
+            check_file(url)?;
             file_of(url).is_none_or(|file| file.exists())
         }
         None => has_default_store(&root.open()?),
