@@ -192,7 +192,9 @@ fn what_was_left_in_the_middle_is_brought_into_no_other_file() {
     fs::write(folder.path().join("a.db-wal"), "a log").expect("written");
     assert_eq!(file.commit().expect_err("there is a log").kind(), FaultKind::Denied);
     fs::write(folder.path().join("a.db-wal"), "").expect("written");
-    replace(&root, "a.db").expect("nothing is in it");
+    fs::write(folder.path().join("a.db-journal"), [0; 512]).expect("written");
+    replace(&root, "a.db").expect("nothing is in them");
+    assert!(is_kept(&root, "a.db"));
     // Also beside a database that is gone.
     fs::write(folder.path().join("gone.db-journal"), "a journal").expect("written");
     assert_eq!(replace(&root, "gone.db").expect_err("there is a journal").kind(), FaultKind::Denied);

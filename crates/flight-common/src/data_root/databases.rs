@@ -162,7 +162,7 @@ fn check_ended(dir: &Dir, name: &OsStr) -> Result<(), Fault> {
     for (suffix, help) in UNDER_WAY {
         let mut beside = name.to_owned();
         beside.push(suffix);
-        if dir.symlink_metadata(&beside).is_ok_and(|found| found.is_file() && found.len() > 0) {
+        if holds(dir, &beside) {
             let (name, beside) = (name.to_string_lossy(), beside.to_string_lossy());
             let message =
                 format!("{name} cannot be replaced: SQLite would bring what {beside} holds into the new file");
@@ -170,6 +170,15 @@ fn check_ended(dir: &Dir, name: &OsStr) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Whether something is in a file that SQLite would bring into a database. What begins with a zero is no journal that has
+/// begun, or one that has ended.
+fn holds(dir: &Dir, beside: &OsStr) -> bool {
+    let is_file = dir.symlink_metadata(beside).is_ok_and(|found| found.is_file() && found.len() > 0);
+    let mut first = [1];
+    let mut read = || dir.open(beside)?.into_std().read_at(&mut first, 0);
+    is_file && (read().is_err() || first != [0])
 }
 
 fn at_work(name: &OsStr) -> Fault {
