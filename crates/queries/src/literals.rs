@@ -26,7 +26,7 @@ use std::{iter, mem};
 /// Whole numbers up to here are floats too.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 /// Functions that give one of their arguments, or a list of all.
-const CHOOSING: [&str; 8] = ["coalesce", "greatest", "ifnull", "least", "make_array", "nullif", "nvl", "nvl2"];
+const CHOOSING: [&str; 7] = ["coalesce", "greatest", "ifnull", "least", "make_array", "nullif", "nvl"];
 
 /// Reads numbers beside decimals as decimals. It comes before types are made to agree.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl FunctionRewrite for ExactLiterals {
             Expr::InList(InList { expr, list, .. }) => compared(iter::once(&mut **expr).chain(list).collect(), schema),
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 let fits = match op {
-                    Operator::Plus | Operator::Minus => agree,
+                    Operator::Plus | Operator::Minus | Operator::Modulo => agree,
                     Operator::Multiply => multiplies,
                     _ => return Ok(Transformed::no(expr)),
                 };
@@ -236,7 +236,7 @@ fn is_beyond(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(ScalarValue::Float64(Some(value)), _) if value.abs() >= LARGEST_WHOLE)
 }
 
-/// The same constant with decimals in the place of floats: a number, or what `+`, `-` and `*` make of some.
+/// The same constant with decimals in the place of floats: a number, or what `+`, `-`, `*` and `%` make of some.
 fn constant(expr: &Expr) -> Option<Expr> {
     match expr {
         Expr::Literal(ScalarValue::Float64(Some(value)), _) => Some(Expr::Literal(decimal_of(*value)?, None)),
@@ -244,7 +244,7 @@ fn constant(expr: &Expr) -> Option<Expr> {
         Expr::Negative(inner) => Some(Expr::Negative(Box::new(constant(inner)?))),
         Expr::BinaryExpr(BinaryExpr {
             left,
-            op: op @ (Operator::Plus | Operator::Minus | Operator::Multiply),
+            op: op @ (Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Modulo),
             right,
         }) => {
             let (left, right) = (Box::new(constant(left)?), Box::new(constant(right)?));
@@ -269,6 +269,22 @@ fn decimal_of(value: f64) -> Option<ScalarValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{MEMORY, number, within};
+
+    #[tokio::test]
+    async fn remainders_of_decimals_are_exact() {
+        for (sql, expected) in [
+            ("SELECT count(*) FROM {cents} WHERE d % 0.05 = 0", 4_000),
+            ("SELECT count(*) FROM {cents} WHERE d % -0.05 = 0", 4_000),
+            ("SELECT count(*) FROM {cents} WHERE 0.09 % (d + 0.01) = 0", 3),
+            ("SELECT count(*) FROM {cents} WHERE d = 0.3 % 0.1", 1),
+            ("SELECT count(*) FROM t WHERE n < 5 AND CAST('99999999999999999.99' AS DECIMAL(19, 2)) % 0.3 = 0.09", 5),
+            ("SELECT count(*) FROM t WHERE n < 5 AND arrow_typeof(n % 0.5) = 'Float64'", 5),
+        ] {
+            let sql = sql.replace("{cents}", "(SELECT CAST(n AS DECIMAL(10, 2)) * 0.01 AS d FROM t)");
+            assert_eq!(number(&within(MEMORY, &sql)).await, expected, "{sql}");
+        }
+    }
 
     #[test]
     fn a_float_is_the_decimal_as_which_it_is_written() {

@@ -1,6 +1,6 @@
 //! What a query draws on, and settings that fit it.
 
-use crate::arithmetic::CheckArithmetic;
+use crate::arithmetic::{CheckArithmetic, RemaindersOfDecimals};
 use crate::average::check_averages;
 use crate::batched::BatchByBytes;
 use crate::by_reference::ByReference;
@@ -139,6 +139,7 @@ pub(crate) fn meanings() -> Vec<Rewrite> {
         Arc::new(CastsThatCut),
         Arc::new(NansOfTexts),
         Arc::new(Measure),
+        Arc::new(RemaindersOfDecimals),
     ]
 }
 
