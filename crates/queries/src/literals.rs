@@ -86,7 +86,7 @@ impl FunctionRewrite for ExactLiterals {
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
         let decimal = |expr: &Expr| expr.get_type(schema).ok().filter(DataType::is_decimal);
-        let mut expr = expr;
+        let Transformed { data: mut expr, transformed: is_new, .. } = without_nvl2(expr);
         let changed = match &mut expr {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
                 compared(vec![left, right], schema)
@@ -106,9 +106,7 @@ impl FunctionRewrite for ExactLiterals {
                 }
             }
             Expr::ScalarFunction(ScalarFunction { func, args }) if CHOOSING.contains(&func.name()) => {
-                // The first of `nvl2` is only asked whether it is null.
-                let asked = usize::from(func.name() == "nvl2");
-                given(args.iter_mut().skip(asked).collect(), schema)
+                given(args.iter_mut().collect(), schema)
             }
             Expr::Case(Case { expr, when_then_expr, else_expr }) => {
                 let mut values: Vec<&mut Expr> = else_expr.as_deref_mut().into_iter().collect();
@@ -138,7 +136,23 @@ impl FunctionRewrite for ExactLiterals {
             }
             _ => false,
         };
-        Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+        Ok(if changed || is_new { Transformed::yes(expr) } else { Transformed::no(expr) })
+    }
+}
+
+/// `nvl2` as the `CASE` that it is. DataFusion (55.2) makes it one too late: it gives the values a type that holds the first
+/// argument, too, which is only asked whether it is null.
+fn without_nvl2(expr: Expr) -> Transformed<Expr> {
+    let (func, args) = match expr {
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "nvl2" => (func, args),
+        other => return Transformed::no(other),
+    };
+    match <[Expr; 3]>::try_from(args) {
+        Ok([asked, value, other]) => {
+            let branches = vec![(Box::new(asked.is_not_null()), Box::new(value))];
+            Transformed::yes(Expr::Case(Case::new(None, branches, Some(Box::new(other)))))
+        }
+        Err(args) => Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args })),
     }
 }
 
