@@ -5,6 +5,9 @@
 //! from what is known of the older and of the newer ones. When the last of the older ones has left, the newer ones become the
 //! older ones, so that each row is touched three times, however long the frame is.
 
+mod moments;
+
+use self::moments::{Line, Measure, Moments, Of};
 use crate::errand::{self, WORTH_BOOKING};
 use crate::inherited::inherited;
 use datafusion::arrow::array::{ArrayRef, AsArray};
@@ -19,7 +22,8 @@ use std::sync::Arc;
 /// Replaces the aggregates of floats among these that are nothing else to us.
 pub(crate) fn slide_exactly(functions: &mut [Arc<AggregateUDF>]) {
     const NAMES: [&str; 7] = ["corr", "covar_pop", "covar_samp", "stddev", "stddev_pop", "var", "var_pop"];
-    for function in functions.iter_mut().filter(|function| NAMES.contains(&function.name())) {
+    let is_ours = |name: &str| NAMES.contains(&name) || Line::of(name).is_some();
+    for function in functions.iter_mut().filter(|function| is_ours(function.name())) {
         *function = Arc::new(AggregateUDF::new_from_impl(Slides { inner: function.as_ref().clone() }));
     }
 }
@@ -36,7 +40,7 @@ pub(crate) fn sliding(name: &str, args: &AccumulatorArgs) -> Option<Box<dyn Accu
         "covar_samp" => Measure::Covariance(Of::Sample),
         "covar_pop" => Measure::Covariance(Of::Population),
         "corr" => Measure::Correlation,
-        _ => return None,
+        _ => Measure::Regression(Line::of(name)?),
     };
     let are_floats = args.expr_fields.iter().all(|field| *field.data_type() == DataType::Float64);
     let takes = are_floats && *args.return_type() == DataType::Float64 && !args.is_distinct;
@@ -66,90 +70,6 @@ impl AggregateUDFImpl for Slides {
         match sliding(self.name(), &args) {
             Some(sliding) => Ok(sliding),
             None => self.inner.create_sliding_accumulator(args),
-        }
-    }
-}
-
-/// What is asked of the rows of a frame.
-#[derive(Clone, Copy, Debug)]
-enum Measure {
-    Sum,
-    Mean,
-    Variance(Of),
-    Deviation(Of),
-    Covariance(Of),
-    Correlation,
-}
-
-/// What the rows are.
-#[derive(Clone, Copy, Debug)]
-enum Of {
-    Population,
-    Sample,
-}
-
-/// What is known of some rows without the rows themselves: how many they are, their sum and means, and by how much they differ
-/// from these, squared.
-#[derive(Clone, Copy, Debug, Default)]
-struct Moments {
-    count: u64,
-    sum: f64,
-    x: f64,
-    y: f64,
-    xx: f64,
-    yy: f64,
-    xy: f64,
-}
-
-impl Moments {
-    fn of(x: f64, y: f64) -> Self {
-        // An infinity differs from its own mean by no number, as in PostgreSQL.
-        let [xx, yy] = [x, y].map(|value| if value.is_finite() { 0.0 } else { f64::NAN });
-        Self { count: 1, sum: x, x, y, xx, yy, xy: xx + yy }
-    }
-
-    /// Of these rows and others (Chan, Golub and LeVeque, 1979).
-    fn with(self, other: Self) -> Self {
-        if self.count == 0 {
-            return other;
-        }
-        if other.count == 0 {
-            return self;
-        }
-        let (own, others) = (self.count as f64, other.count as f64);
-        let part = others / (own + others);
-        let (x, y, weight) = (other.x - self.x, other.y - self.y, own * part);
-        Self {
-            count: self.count + other.count,
-            sum: self.sum + other.sum,
-            x: self.x + x * part,
-            y: self.y + y * part,
-            xx: self.xx + other.xx + x * x * weight,
-            yy: self.yy + other.yy + y * y * weight,
-            xy: self.xy + other.xy + x * y * weight,
-        }
-    }
-
-    fn measured(self, measure: Measure) -> Option<f64> {
-        if self.count == 0 {
-            return None;
-        }
-        let rows = self.count as f64;
-        let degrees = |of: Of| match of {
-            Of::Population => Some(rows),
-            Of::Sample => (self.count > 1).then_some(rows - 1.0),
-        };
-        match measure {
-            Measure::Sum => Some(self.sum),
-            Measure::Mean => Some(self.sum / rows),
-            Measure::Variance(of) => degrees(of).map(|degrees| self.xx / degrees),
-            Measure::Deviation(of) => degrees(of).map(|degrees| (self.xx / degrees).sqrt()),
-            Measure::Covariance(of) => degrees(of).map(|degrees| self.xy / degrees),
-            Measure::Correlation => {
-                let differ = self.xx != 0.0 && self.yy != 0.0;
-                // Rounded it may come to more.
-                differ.then(|| (self.xy / self.xx.sqrt() / self.yy.sqrt()).clamp(-1.0, 1.0))
-            }
         }
     }
 }
@@ -289,6 +209,39 @@ mod tests {
                 let sql = format!("SELECT count(*) FROM (SELECT n, {window} AS w FROM {rare}) WHERE {holds}");
                 assert_eq!(number(&within(MEMORY, &sql)).await, expected, "{sql}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_is_drawn_through_the_rows_of_a_frame_alone() {
+        // y is 2 x + 1. In a frame of three rows, three of ten have something else among them.
+        let rare = |value: &str| {
+            let y = format!("CASE WHEN n % 10 = 5 THEN CAST({value} AS DOUBLE) ELSE 2.0 * n + 1 END");
+            format!("(SELECT n, n + 0.0 AS x, {y} AS y FROM t)")
+        };
+        for (value, aggregate, holds, expected) in [
+            ("'Infinity'", "regr_slope(y, x)", "abs(w - 2) < 1e-9", 13_999),
+            ("'NaN'", "regr_slope(y, x)", "abs(w - 2) < 1e-9", 13_999),
+            ("'NaN'", "regr_slope(x, y)", "abs(w - 0.5) < 1e-9", 13_999),
+            ("'1e300'", "regr_slope(y, x)", "abs(w - 2) < 1e-9", 13_999),
+            ("NULL", "regr_slope(y, x)", "abs(w - 2) < 1e-9", 19_999),
+            ("NULL", "regr_slope(y, x)", "w IS NULL", 1),
+            ("'NaN'", "regr_intercept(y, x)", "abs(w - 1) < 1e-5", 13_999),
+            ("'NaN'", "regr_r2(y, x)", "abs(w - 1) < 1e-9", 13_999),
+            ("'NaN'", "regr_r2(7.5, x)", "w = 1", 19_999),
+            ("'Infinity'", "regr_avgx(x, y)", "w = 2 * n - 1", 13_998),
+            ("'Infinity'", "regr_avgy(y, x)", "w = 2 * n - 1", 13_998),
+            ("'Infinity'", "regr_avgy(y, x)", "w > 1e300", 6_000),
+            ("'Infinity'", "regr_avgx(y, x)", "w = n - 1", 19_998),
+            ("'NaN'", "regr_sxx(x, y)", "abs(w - 8) < 1e-9", 13_998),
+            ("'NaN'", "regr_syy(y, x)", "abs(w - 8) < 1e-9", 13_998),
+            ("'NaN'", "regr_sxy(y, x)", "abs(w - 4) < 1e-9", 13_998),
+            // A row without y does not count: two of three that are neighbours have a sum of 0.5.
+            ("NULL", "regr_sxx(y, x)", "abs(w - 2) < 1e-9", 15_998),
+        ] {
+            let window = format!("{aggregate} OVER (ORDER BY n ROWS 2 PRECEDING)");
+            let sql = format!("SELECT count(*) FROM (SELECT n, {window} AS w FROM {}) WHERE {holds}", rare(value));
+            assert_eq!(number(&within(MEMORY, &sql)).await, expected, "{value}: {sql}");
         }
     }
 
