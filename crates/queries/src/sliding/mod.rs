@@ -5,8 +5,10 @@
 //! from what is known of the older and of the newer ones. When the last of the older ones has left, the newer ones become the
 //! older ones, so that each row is touched three times, however long the frame is.
 
+mod level;
 mod moments;
 
+use self::level::Fit;
 use self::moments::{Line, Measure, Moments, Of};
 use crate::errand::{self, WORTH_BOOKING};
 use crate::inherited::inherited;
@@ -47,7 +49,7 @@ pub(crate) fn sliding(name: &str, args: &AccumulatorArgs) -> Option<Box<dyn Accu
     takes.then(|| Box::new(Sliding::new(measure)) as Box<dyn Accumulator>)
 }
 
-/// An aggregate with an accumulator of its own for frames that move on.
+/// An aggregate with an accumulator of its own for frames that move on (and `regr_r2` for others, too).
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Slides {
     inner: AggregateUDF,
@@ -59,12 +61,19 @@ impl AggregateUDFImpl for Slides {
         aliases,
         signature,
         return_type,
-        accumulator,
         state_fields,
         groups_accumulator_supported,
         create_groups_accumulator,
         documentation
     );
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let inner = self.inner.accumulator(args)?;
+        if self.name() == "regr_r2" {
+            return Ok(Box::new(Fit { inner }));
+        }
+        Ok(inner)
+    }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match sliding(self.name(), &args) {
