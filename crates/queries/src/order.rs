@@ -1,12 +1,14 @@
-//! What columns are called, and what `ORDER BY` names, as PostgreSQL has it. What is cast is called as what is cast, and a name alone is
-//! a column of the result: `SELECT id::text FROM t ORDER BY id`. An expression that stands in the result as well is that column.
+//! What columns are called, and what `ORDER BY` names, as PostgreSQL has it. What is cast is called as what is cast, also
+//! where `UNION BY NAME` matches it, and a name alone is a column of the result: `SELECT id::text FROM t ORDER BY id`. An
+//! expression that stands in the result as well is that column.
 //!
-//! DataFusion (55.2) calls the first `t.id`, looks for `id` in the table, and puts it beside. In the second it takes names for
-//! those of the result, so that `SELECT -n AS n FROM t ORDER BY -n` would be by `n`; other expressions of such names are refused.
+//! DataFusion (55.2) calls the first `t.id`, looks for `id` in the table, and puts it beside. In the last it takes names
+//! for those of the result, so that `SELECT -n AS n FROM t ORDER BY -n` would be by `n`; other expressions of such names
+//! are refused.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Visit, VisitMut, VisitorMut,
-    visit_expressions,
+    Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, SetQuantifier, Visit, VisitMut,
+    VisitorMut, visit_expressions,
 };
 use std::ops::ControlFlow;
 
@@ -26,23 +28,40 @@ impl VisitorMut for Orders {
             Some(OrderBy { kind: OrderByKind::Expressions(by), .. }) => by.as_mut_slice(),
             _ => &mut [],
         };
-        if let SetExpr::Select(select) = &*query.body {
+        if let SetExpr::Select(select) = &mut *query.body {
             by.iter_mut().for_each(|by| name(by, select));
-        }
-        if let Some(select) = first_of(&mut query.body) {
             name_casts(select, by);
+            return ControlFlow::Continue(());
         }
+        // What orders queries that are put together knows the columns of their result alone. Where one of them keeps
+        // another name, those after it may have that as well.
+        let _ = naming(&mut query.body).into_iter().all(|select| name_casts(select, &[]));
         ControlFlow::Continue(())
     }
 }
 
-/// The query that gives the columns of all their names.
-fn first_of(body: &mut SetExpr) -> Option<&mut Select> {
-    match body {
-        SetExpr::Select(select) => Some(select.as_mut()),
-        SetExpr::SetOperation { left, .. } => first_of(left),
-        _ => None,
+/// The queries whose names the columns of all of them have, in order: the first one, and all where columns are matched by
+/// name. Those in brackets are visited by themselves.
+fn naming(body: &mut SetExpr) -> Vec<&mut Select> {
+    let mut found = Vec::new();
+    let mut bodies = vec![body];
+    while let Some(body) = bodies.pop() {
+        match body {
+            SetExpr::Select(select) => found.push(select.as_mut()),
+            SetExpr::SetOperation { left, right, set_quantifier, .. } => {
+                if is_by_name(*set_quantifier) {
+                    bodies.push(right.as_mut());
+                }
+                bodies.push(left.as_mut());
+            }
+            _ => {}
+        }
     }
+    found
+}
+
+fn is_by_name(quantifier: SetQuantifier) -> bool {
+    matches!(quantifier, SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName)
 }
 
 /// Orders by the name of a column that has one, instead of by the expression of it. A number is the place of a column.
@@ -58,10 +77,11 @@ fn name(by: &mut OrderByExpr, select: &Select) {
     }
 }
 
-/// Calls what is cast by its name, where nothing else has it.
-fn name_casts(select: &mut Select, by: &[OrderByExpr]) {
+/// Calls what is cast by its name, where nothing else has it. Whether all of it is.
+fn name_casts(select: &mut Select, by: &[OrderByExpr]) -> bool {
     // In an expression it is the column of the table, also where the result has one of this name.
     let within = |by: &OrderByExpr, name: &Ident| !matches!(by.expr, Expr::Identifier(_)) && mentions(&by.expr, name);
+    let mut all = true;
     for place in 0..select.projection.len() {
         let SelectItem::UnnamedExpr(expr) = &select.projection[place] else { continue };
         let Some(name) = cast_column(expr) else { continue };
@@ -71,11 +91,13 @@ fn name_casts(select: &mut Select, by: &[OrderByExpr]) {
             || mentions(&select.qualify, name)
             || by.iter().any(|by| within(by, name))
         {
+            all = false;
             continue;
         }
         let named = SelectItem::ExprWithAlias { expr: expr.clone(), alias: name.clone() };
         select.projection[place] = named;
     }
+    all
 }
 
 /// The column that an expression casts, if that is all it does.
@@ -129,6 +151,39 @@ fn is_same(one: &Ident, other: &Ident) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::testing::{MEMORY, number, within};
+
+    /// What the columns of a result are called.
+    async fn names(sql: &str) -> String {
+        let rows = within(MEMORY, sql).rows().await.unwrap_or_else(|fault| panic!("{sql}: {fault}"));
+        let schema = rows.first().expect("rows").schema();
+        schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    #[tokio::test]
+    async fn what_is_cast_is_matched_by_its_name() {
+        let one = "SELECT a.n::text, 'a' AS s FROM t AS a WHERE n = 9";
+        let other = "SELECT b.n::text, 'b' AS s FROM t AS b WHERE n = 10";
+        let bare = "SELECT n, 'b' AS s FROM t WHERE n = 10";
+        for union in ["UNION ALL BY NAME", "UNION BY NAME", "UNION DISTINCT BY NAME"] {
+            for sql in [
+                format!("{one} {union} {other}"),
+                format!("{one} {union} {bare}"),
+                format!("{bare} {union} {one}"),
+                format!("{one} {union} ({other})"),
+                format!("({one}) {union} ({other} {union} {bare})"),
+                format!("{one} {union} {bare} {union} {other}"),
+                format!("{one} {union} {other} UNION ALL SELECT '8', 'c'"),
+                format!("{one} UNION ALL SELECT '8', 'c' {union} {other}"),
+                format!("{one} {union} {other} ORDER BY n::text || s"),
+            ] {
+                assert_eq!(names(&sql).await, "n,s", "{sql}");
+                let filled = format!("SELECT count(*) - count(n) FROM ({sql}) AS q");
+                assert_eq!(number(&within(MEMORY, &filled)).await, 0, "{sql}");
+            }
+        }
+        let ordered = format!("{one} UNION ALL BY NAME {other} ORDER BY n DESC");
+        assert_eq!(number(&within(MEMORY, &ordered)).await, 9, "{ordered}");
+    }
 
     #[tokio::test]
     async fn a_name_alone_is_a_column_of_the_result() {

@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`by_name`] | columns that `UNION BY NAME` would match, if they could be called as what they cast |
 //! | [`clauses`] | clauses of other databases that the parser knows, and those of SQL that are answered wrongly |
 //! | [`calls`] | functions called as what they are |
 //! | [`expansion`] | queries of `WITH` that name each other again and again |
@@ -13,6 +14,7 @@
 //! | [`subqueries`] | `IN` and `EXISTS` where they are answered as SQL has it |
 //! | [`types`] | `CASE`, `min` and `max` of types that they do not take rightly |
 
+mod by_name;
 mod calls;
 mod clauses;
 mod expansion;
@@ -55,6 +57,7 @@ pub fn check_plan(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
                 .or(types::wrong(node)?)
                 .or(frames::wrong(node)?)
                 .or(orders::wrong(node)?)
+                .or(by_name::wrong(node))
                 .map(nowhere),
         };
         Ok(if offence.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })

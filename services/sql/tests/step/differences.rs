@@ -143,6 +143,31 @@ async fn what_databases_read_differently_is_told() {
 }
 
 #[tokio::test]
+async fn a_column_that_is_cast_and_has_no_name_is_matched_with_none() {
+    let joined = "FROM input AS a JOIN (SELECT name AS other FROM input) AS b ON a.name = b.other";
+    let grouped = format!("{joined} GROUP BY Age HAVING Age > 0");
+    for query in [
+        format!("SELECT b.*, a.Age::text {joined} UNION ALL BY NAME SELECT Age FROM input"),
+        format!("SELECT Age FROM input UNION BY NAME SELECT b.*, a.Age::text {joined}"),
+        format!("SELECT Age::text {grouped} UNION ALL BY NAME SELECT Age::text FROM input"),
+        format!("SELECT name FROM input UNION BY NAME SELECT Age::text {grouped} UNION BY NAME SELECT Age FROM input"),
+    ] {
+        let fault = refused(&query, &people()).await;
+        assert!(fault.message().contains("UNION BY NAME does not match \"a.Age\""), "{query}: {fault:?}");
+        assert!(fault.help_text().is_some_and(|help| help.contains("AS Age")), "{query}: {fault:?}");
+    }
+    for query in [
+        format!("SELECT b.*, a.Age::text {joined} UNION ALL BY NAME SELECT b.*, a.Age::text {joined}"),
+        format!("SELECT b.*, a.Age::text {joined} UNION ALL BY NAME SELECT name FROM input"),
+        format!("SELECT Age::text {grouped} UNION ALL BY NAME SELECT Age::text FROM input AS a"),
+        format!("SELECT b.*, a.Age::text AS Age {joined} UNION ALL BY NAME SELECT Age FROM input"),
+        format!("SELECT b.*, a.Age::text {joined} UNION ALL SELECT name, '1' FROM input"),
+    ] {
+        ask_on(Bench::new(), &query, &[("input", people())]).await.expect(&query);
+    }
+}
+
+#[tokio::test]
 async fn a_frame_that_ends_where_nothing_is_counted_is_told() {
     for frame in ["CURRENT ROW AND 18446744073709551614 FOLLOWING", "9223372036854775808 PRECEDING AND CURRENT ROW"] {
         let query = format!("SELECT sum(Age) OVER (ORDER BY name ROWS BETWEEN {frame}) AS a FROM input LIMIT 3");
