@@ -165,8 +165,11 @@ fn is_same_cast(one: &Expr, other: &Expr, table: Option<&Ident>) -> bool {
     }
 }
 
-/// What is cast, and how: to what, and whether it is a fault, or null, where it cannot be.
-fn operand(cast: &Expr) -> Option<(&Expr, (&DataType, bool, bool, Option<&CastFormat>))> {
+/// To what is cast, whether it is a fault, or null, where it cannot be, and what else is said of it.
+type How<'a> = (&'a DataType, bool, bool, Option<&'a CastFormat>);
+
+/// What is cast, and how.
+fn operand(cast: &Expr) -> Option<(&Expr, How<'_>)> {
     match cast {
         Expr::Nested(cast) => operand(cast),
         Expr::Cast { kind, expr, data_type, array, format } => {
