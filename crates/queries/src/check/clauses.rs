@@ -4,6 +4,7 @@
 //! What the parser gives is taken apart to its last field, so that a clause which a newer parser knows does not compile
 //! until somebody has looked at it.
 
+use crate::all_columns::called;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Cte, Distinct, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join,
     JoinConstraint, JoinOperator, LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr,
@@ -242,28 +243,50 @@ fn of_joins(from: &TableWithJoins) -> impl Iterator<Item = Clause> {
     })
 }
 
-/// Of a column that both sides share, `*` gives the one whose table comes first by its name, and not the left one.
-fn of_all_columns(from: &TableWithJoins) -> impl Iterator<Item = Clause> {
-    use JoinConstraint::{Natural, Using};
-    use JoinOperator::{Left, LeftOuter};
-    let mut names = vec![called(&from.relation)];
-    from.joins.iter().map(move |join| {
-        let right = called(&join.relation);
-        let shares = matches!(join.join_operator, Left(Natural | Using(_)) | LeftOuter(Natural | Using(_)));
+/// Of a column that both sides share, `*` gives the one whose table comes first by its name, and not the left one. Where all
+/// tables have names, it was written out before ([`crate::all_columns`]): this is the rest.
+fn of_all_columns(from: &TableWithJoins) -> Vec<Clause> {
+    let mut names = vec![sorted_by(&from.relation)];
+    let mut clauses = within(&from.relation);
+    for join in &from.joins {
+        let right = sorted_by(&join.relation);
         let comes_first = right.is_none() || names.iter().any(|left| left.is_none() || *left > right);
+        let (shares, clause, help) = of_shared(&join.join_operator);
+        clauses.push((shares && comes_first, clause, help));
+        clauses.extend(within(&join.relation));
         names.push(right);
-        (shares && comes_first, "* over LEFT JOIN with USING or NATURAL", "name the columns, or write ON")
-    })
+    }
+    clauses
 }
 
-/// What a table is called in the columns of a query.
-fn called(factor: &TableFactor) -> Option<String> {
-    let name = match factor {
-        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => &alias.name,
-        TableFactor::Table { name, .. } => name.0.last()?.as_ident()?,
-        _ => return None,
-    };
-    Some(if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() })
+/// Those of tables in brackets.
+fn within(factor: &TableFactor) -> Vec<Clause> {
+    match factor {
+        TableFactor::NestedJoin { table_with_joins, alias: None } => of_all_columns(table_with_joins),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether both sides of a join share columns, of which `*` is to give one.
+fn of_shared(join: &JoinOperator) -> Clause {
+    use JoinConstraint::{Natural, Using};
+    use JoinOperator::{Inner, Join, Left, LeftOuter};
+    const WRITE_OUT: &str = "name the columns, or write a.*, b.* EXCEPT (id) and a name for each table: (SELECT …) AS b";
+    const USING: &str = "write USING (…), or name the columns";
+    match join {
+        Left(Using(_)) | LeftOuter(Using(_)) => (true, "* over LEFT JOIN with USING", WRITE_OUT),
+        Join(Using(_)) | Inner(Using(_)) => (true, "* over JOIN with USING", WRITE_OUT),
+        Left(Natural) | LeftOuter(Natural) => (true, "* over NATURAL LEFT JOIN", USING),
+        Join(Natural) | Inner(Natural) => (true, "* over NATURAL JOIN", USING),
+        _ => (false, "", ""),
+    }
+}
+
+/// What DataFusion sorts the columns of a table by: how many parts its name has, and then these.
+fn sorted_by(factor: &TableFactor) -> Option<(usize, Vec<String>)> {
+    let name = called(factor)?;
+    let parts: Option<Vec<String>> = name.0.iter().map(|part| Some(part.as_ident()?.value.clone())).collect();
+    parts.map(|parts| (parts.len(), parts))
 }
 
 /// Of a join that keeps rows of its right side, a column that both sides share would be the left one's alone.

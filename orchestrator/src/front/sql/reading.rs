@@ -7,7 +7,9 @@ use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart};
+use datafusion::sql::sqlparser::ast::{
+    self, Ident, ObjectName, ObjectNamePart, Select, SelectItem, SelectItemQualifiedWildcardKind, VisitMut, VisitorMut,
+};
 use flight_common::Fault;
 use std::ops::ControlFlow;
 
@@ -23,10 +25,7 @@ pub(super) fn check_statement(state: &SessionState, statement: &mut Statement) -
     match statement {
         Statement::Statement(inner) if reads(inner) => {
             queries::check_statement(state, inner).map_err(|refusal| refusal.fault)?;
-            let _: ControlFlow<()> = ast::visit_relations_mut(inner, |name| {
-                lower_if_about_tables(name);
-                ControlFlow::Continue(())
-            });
+            let _: ControlFlow<()> = inner.visit(&mut Names);
             Ok(())
         }
         Statement::Explain(explained) => check_statement(state, &mut explained.statement),
@@ -50,6 +49,27 @@ fn reads(statement: &ast::Statement) -> bool {
 
 fn no_query(what: &str) -> Fault {
     Fault::denied(format!("this is no query: {what}")).help("kept outputs can only be read: begin with SELECT or WITH")
+}
+
+/// The names of tables, in `FROM` and before `.*`.
+struct Names;
+
+impl VisitorMut for Names {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
+        lower_if_about_tables(name);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item {
+                lower_if_about_tables(name);
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// `INFORMATION_SCHEMA.TABLES` is often written so.

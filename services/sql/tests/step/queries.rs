@@ -95,6 +95,16 @@ async fn union_and_joins_of_named_inputs() {
             ask_on(Bench::new(), &query, &[("orders", orders()), ("names", names.clone())]).await.expect("it runs");
         assert_eq!(shown(&ran.rows()), wanted, "{join}");
     }
+    // All columns come in the order of the tables, and not of their names.
+    for (join, wanted) in [
+        ("JOIN", &["1|north|10|Ann", "3|north|∅|Ann"][..]),
+        ("LEFT JOIN", &["1|north|10|Ann", "2|south|20|∅", "3|north|∅|Ann", "4|∅|40|∅", "4|∅|40|∅"]),
+    ] {
+        let query = format!("SELECT * FROM orders {join} names USING (region) ORDER BY Id");
+        let ran =
+            ask_on(Bench::new(), &query, &[("orders", orders()), ("names", names.clone())]).await.expect("it runs");
+        assert_eq!(shown(&ran.rows()), wanted, "{join}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,214 @@
+//! `SELECT *` over tables that are joined by `USING`: the columns of each table in their order, and what is joined by once,
+//! as the left one has it. DataFusion (55.2) keeps it of the table whose name sorts first: at another place, and of a
+//! `LEFT JOIN` null where the right table has no row. So `*` is written out: `SELECT * FROM b JOIN a USING (k)` is
+//! `SELECT b.*, a.* EXCEPT (k) FROM …`.
+//!
+//! What cannot be written out, since nobody knows here which column is of which table, is refused where it would be wrong
+//! ([`crate::check_statement`]).
+
+use datafusion::sql::sqlparser::ast::{
+    ExceptSelectItem, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
+};
+use std::mem;
+use std::ops::ControlFlow;
+
+/// Writes out what each `*` over such tables stands for.
+pub(crate) fn by_table(said: &mut impl VisitMut) {
+    let walked: ControlFlow<()> = said.visit(&mut Stars);
+    debug_assert!(walked.is_continue());
+}
+
+struct Stars;
+
+impl VisitorMut for Stars {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if select.projection.iter().any(|item| star(item).is_some())
+            && let Some(tables) = tables(&select.from)
+        {
+            write_out(&mut select.projection, &tables);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A table of `FROM`, and which of its columns one to the left of it has given already.
+struct Table {
+    name: ObjectName,
+    shared: Vec<Ident>,
+}
+
+/// The tables in their order; nothing if none shares a column, or one of them cannot be written out.
+fn tables(from: &[TableWithJoins]) -> Option<Vec<Table>> {
+    let mut tables = Vec::new();
+    for joined in from {
+        add_joined(joined, Vec::new(), &mut tables)?;
+    }
+    tables.iter().any(|table| !table.shared.is_empty()).then_some(tables)
+}
+
+/// Adds tables that are joined, of which the first shares these columns with one before.
+fn add_joined(from: &TableWithJoins, shared: Vec<Ident>, tables: &mut Vec<Table>) -> Option<()> {
+    add(&from.relation, shared, tables)?;
+    for join in &from.joins {
+        // Of the right side of these there is no column.
+        if !matches!(join.join_operator, JoinOperator::LeftSemi(_) | JoinOperator::LeftAnti(_)) {
+            add(&join.relation, joined_by(&join.join_operator)?, tables)?;
+        }
+    }
+    Some(())
+}
+
+fn add(factor: &TableFactor, shared: Vec<Ident>, tables: &mut Vec<Table>) -> Option<()> {
+    match factor {
+        // Which of several tables in brackets has the columns is not known.
+        TableFactor::NestedJoin { table_with_joins: inner, alias: None }
+            if inner.joins.is_empty() || shared.is_empty() =>
+        {
+            add_joined(inner, shared, tables)
+        }
+        _ => {
+            tables.push(Table { name: called(factor)?, shared });
+            Some(())
+        }
+    }
+}
+
+/// What a table is called where its columns are named, if it has a name.
+pub(crate) fn called(factor: &TableFactor) -> Option<ObjectName> {
+    match factor {
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => {
+            Some(ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())]))
+        }
+        TableFactor::Table { name, args: None, .. } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// The columns of `USING`; nothing where the tables are joined by what is not known here.
+fn joined_by(join: &JoinOperator) -> Option<Vec<Ident>> {
+    use JoinOperator::{CrossJoin, FullOuter, Inner, Join, Left, LeftOuter, Right, RightOuter};
+    let (Join(by) | Inner(by) | Left(by) | LeftOuter(by) | Right(by) | RightOuter(by) | FullOuter(by) | CrossJoin(by)) =
+        join
+    else {
+        return None;
+    };
+    match by {
+        JoinConstraint::Using(names) => {
+            let mut columns: Vec<Ident> = names.iter().map(alone).collect::<Option<_>>()?;
+            columns.sort();
+            columns.dedup();
+            Some(columns)
+        }
+        JoinConstraint::On(_) | JoinConstraint::None => Some(Vec::new()),
+        JoinConstraint::Natural => None,
+    }
+}
+
+fn alone(name: &ObjectName) -> Option<Ident> {
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// What is said of a `*` that stands for all columns, without exception.
+fn star(item: &SelectItem) -> Option<&WildcardAdditionalOptions> {
+    match item {
+        SelectItem::Wildcard(options) if *options == WildcardAdditionalOptions::default() => Some(options),
+        _ => None,
+    }
+}
+
+fn write_out(columns: &mut Vec<SelectItem>, tables: &[Table]) {
+    for item in mem::take(columns) {
+        match star(&item) {
+            Some(star) => columns.extend(tables.iter().map(|table| all_of(table, star))),
+            None => columns.push(item),
+        }
+    }
+}
+
+/// The columns of one table, at the place of the `*`.
+fn all_of(table: &Table, star: &WildcardAdditionalOptions) -> SelectItem {
+    let place = star.wildcard_token.0.span;
+    let placed = |name: &Ident| Ident { span: place, ..name.clone() };
+    let parts = table.name.0.iter().map(|part| match part {
+        ObjectNamePart::Identifier(name) => ObjectNamePart::Identifier(placed(name)),
+        other => other.clone(),
+    });
+    let name = SelectItemQualifiedWildcardKind::ObjectName(ObjectName(parts.collect()));
+    let opt_except = table.shared.split_first().map(|(first, others)| ExceptSelectItem {
+        first_element: placed(first),
+        additional_elements: others.iter().map(placed).collect(),
+    });
+    SelectItem::QualifiedWildcard(name, WildcardAdditionalOptions { opt_except, ..star.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::session;
+    use crate::testing::{MEMORY, number, within};
+    use datafusion::execution::runtime_env::RuntimeEnv;
+    use datafusion::prelude::SessionConfig;
+    use std::sync::Arc;
+
+    #[test]
+    fn all_columns_are_written_out_where_tables_share_some() {
+        let state = session(SessionConfig::new(), Arc::new(RuntimeEnv::default())).build();
+        for (query, read) in [
+            ("SELECT * FROM b JOIN a USING (k)", "SELECT b.*, a.* EXCEPT (k) FROM b JOIN a USING (k)"),
+            (
+                "SELECT 1 AS one, * FROM s.b AS \"B\" LEFT JOIN a USING (k, \"J\") CROSS JOIN (SELECT 2) c, s.d",
+                "SELECT 1 AS one, \"B\".*, a.* EXCEPT (\"J\", k), c.*, s.d.* FROM s.b AS \"B\" LEFT JOIN a USING(k, \"J\") \
+                 CROSS JOIN (SELECT 2) c, s.d",
+            ),
+            (
+                "SELECT * FROM (c JOIN b USING (k)) LEFT SEMI JOIN d USING (k) JOIN (a) USING (k, k)",
+                "SELECT c.*, b.* EXCEPT (k), a.* EXCEPT (k) FROM (c JOIN b USING(k)) LEFT SEMI JOIN d USING(k) JOIN a \
+                 USING(k, k)",
+            ),
+        ] {
+            let read = read.replace("USING (", "USING(");
+            assert_eq!(crate::statement(&state, query).expect("a query").to_string(), read);
+        }
+        for untouched in [
+            "SELECT * FROM b JOIN a ON b.k = a.k",
+            "SELECT * FROM b NATURAL JOIN a",
+            "SELECT * EXCEPT (y) FROM b JOIN a USING(k)",
+            "SELECT * FROM b JOIN (c JOIN a USING(j)) USING(k)",
+            "SELECT * FROM b JOIN (SELECT 1 AS k) USING(k)",
+            "SELECT a.* FROM b JOIN a USING(k)",
+        ] {
+            assert_eq!(crate::statement(&state, untouched).expect("a query").to_string(), untouched);
+        }
+    }
+
+    /// Of `b` and `a` the keys 1 and 2 are the same; `c` is of all keys.
+    const TABLES: &str = "WITH b AS (SELECT n AS k, n * 10 AS y FROM t WHERE n IN (1, 2, 3)),
+        a AS (SELECT n AS k, n * 100 AS x FROM t WHERE n IN (1, 2, 5)), c AS (SELECT n AS k, n + 7 AS z FROM t) ";
+
+    #[tokio::test]
+    async fn columns_come_in_the_order_of_the_tables() {
+        for (columns, from, what, expected) in [
+            ("one, two, three", "b JOIN a USING (k)", "sum(one + 2 * two + 4 * three)", 3 + 60 + 1_200),
+            ("one, two, three", "b LEFT JOIN a USING (k)", "sum(one + 2 * two)", 6 + 120),
+            ("one, two, three", "b LEFT JOIN a USING (k)", "sum(three)", 300),
+            ("one, two, three, four", "c JOIN b USING (k) JOIN a USING (k)", "sum(one + 10 * two)", 3 + 170),
+            ("one, two, three, four", "c JOIN b USING (k) LEFT JOIN a USING (k)", "sum(three + four)", 60 + 300),
+            ("one, two, three", "b AS z JOIN (SELECT * FROM a) AS \"A\" USING (k)", "sum(one + 2 * two)", 3 + 60),
+            ("one, two", "b JOIN (SELECT k FROM a) AS a USING (k)", "sum(one + 2 * two)", 3 + 60),
+            ("one, two, three, four", "b JOIN a USING (k) CROSS JOIN unnest([5]) AS u(v)", "sum(one + four)", 3 + 10),
+        ] {
+            let sql = format!("{TABLES}, q({columns}) AS (SELECT * FROM {from}) SELECT {what} FROM q");
+            assert_eq!(number(&within(MEMORY, &sql)).await, expected, "{sql}");
+        }
+        let sql = format!("{TABLES} SELECT * FROM b JOIN a USING (k) UNION ALL SELECT 100, 0, 0 ORDER BY y LIMIT 1");
+        assert_eq!(number(&within(MEMORY, &sql)).await, 100, "{sql}");
+    }
+}
