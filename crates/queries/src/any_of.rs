@@ -1,26 +1,51 @@
 //! `x = ANY (list)` with a null in the list, which is null where nothing else in it is found. To DataFusion (55.2) it is false, while
 //! of `ALL` it answers rightly: so `x = ANY (list)` is read as `NOT x <> ALL (list)`, which is the same.
+//!
+//! A list that is written out (`x = ANY ([1.1, 2.5])`) is that of `x IN (1.1, 2.5)`, and `x <> ALL (…)` that of `NOT IN`: these
+//! compare values of different types, and files can be passed over by them.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, Expr, UnaryOperator, Value, VisitMut, visit_expressions_mut,
+    Array, BinaryOperator, DataType, Expr, UnaryOperator, Value, VisitMut, visit_expressions_mut,
 };
+use std::mem;
 use std::ops::ControlFlow;
 
-/// Says it with `ALL`, but for queries (`ANY (SELECT …)`).
+/// Says it with `IN` or `ALL`, but for queries (`ANY (SELECT …)`).
 pub(crate) fn by_all(said: &mut impl VisitMut) {
     let walked: ControlFlow<()> = visit_expressions_mut(said, |expr| {
-        if let Expr::AnyOp { left, compare_op, right, is_some: _ } = expr
-            && !matches!(**right, Expr::Subquery(_))
-            && !(*compare_op == BinaryOperator::Eq && is_without_nulls(right))
-            && let Some(compare_op) = opposite(compare_op)
-        {
-            let side = |side: &mut Box<Expr>| std::mem::replace(side, Box::new(Expr::value(Value::Null)));
-            let all = Expr::AllOp { left: side(left), compare_op, right: side(right) };
-            *expr = Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(all))) };
+        let read = match expr {
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: _ } if is_written_out(right) => {
+                in_list(left, right, false)
+            }
+            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } if is_written_out(right) => {
+                in_list(left, right, true)
+            }
+            Expr::AnyOp { left, compare_op, right, is_some: _ } if !matches!(**right, Expr::Subquery(_)) => {
+                opposite(compare_op).map(|compare_op| not_of_all(left, compare_op, right))
+            }
+            _ => None,
+        };
+        if let Some(read) = read {
+            *expr = read;
         }
         ControlFlow::Continue(())
     });
     debug_assert!(walked.is_continue());
+}
+
+/// `x IN (…)`, or `x NOT IN (…)`.
+fn in_list(value: &mut Box<Expr>, list: &mut Expr, negated: bool) -> Option<Expr> {
+    let Expr::Array(Array { elem, .. }) = list else { return None };
+    Some(Expr::InList { expr: taken(value), list: mem::take(elem), negated })
+}
+
+fn not_of_all(left: &mut Box<Expr>, compare_op: BinaryOperator, right: &mut Box<Expr>) -> Expr {
+    let all = Expr::AllOp { left: taken(left), compare_op, right: taken(right) };
+    Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(all))) }
+}
+
+fn taken(side: &mut Box<Expr>) -> Box<Expr> {
+    mem::replace(side, Box::new(Expr::value(Value::Null)))
 }
 
 /// Which comparison holds where this one is false. DataFusion refuses others.
@@ -36,10 +61,19 @@ fn opposite(op: &BinaryOperator) -> Option<BinaryOperator> {
     })
 }
 
-/// Whether a list is written out of values that are none: it stays, since files can be passed over by it.
-fn is_without_nulls(list: &Expr) -> bool {
-    let is_one = |value: &Expr| matches!(value, Expr::Value(value) if value.value != Value::Null);
-    matches!(list, Expr::Array(Array { elem, .. }) if !elem.is_empty() && elem.iter().all(is_one))
+/// Whether a list is written out, of constants. Lengths of time are not compared by `IN`, and lists are compared as they are.
+fn is_written_out(list: &Expr) -> bool {
+    matches!(list, Expr::Array(Array { elem, .. }) if !elem.is_empty() && elem.iter().all(is_constant))
+}
+
+fn is_constant(value: &Expr) -> bool {
+    match value {
+        Expr::Value(_) | Expr::TypedString(_) => true,
+        Expr::Cast { data_type: DataType::Interval { .. }, .. } => false,
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => is_constant(expr),
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_constant(expr),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -60,8 +94,30 @@ mod tests {
             ("SELECT count(*) FROM t WHERE (nullif(n, 5) = ANY([1])) IS NULL", 1),
             ("SELECT count(*) FROM t WHERE n = ANY([]) OR n < ANY([])", 0),
             ("SELECT count(*) FROM t WHERE n = ANY([3, 4]) AND n = ANY(SELECT n FROM t WHERE n > 3)", 1),
+            ("SELECT count(*) FROM t WHERE (n <> ALL([1, NULL])) IS NULL", 19_999),
+            ("SELECT count(*) FROM t WHERE n <> ALL([1, 2])", 19_998),
         ] {
             assert_eq!(number(&within(MEMORY, sql)).await, expected, "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn values_of_other_types_are_sought_in_a_list_that_is_written_out() {
+        for (condition, expected) in [
+            ("CAST(n AS DECIMAL(8, 2)) = ANY([1.0, 2.5])", 1),
+            ("CAST(n AS DECIMAL(8, 2)) / 10 = ANY(ARRAY[0.1, 0.3])", 2),
+            ("CAST(n AS DECIMAL(8, 2)) = ANY([1, -2])", 1),
+            ("CAST(n AS DECIMAL(8, 2)) <> ALL([1.0, 2.5])", 19_999),
+            ("(CAST(n AS DECIMAL(8, 2)) = ANY([1.0, NULL])) IS NULL", 19_999),
+            ("CAST(n AS DOUBLE) = ANY([CAST(1 AS DECIMAL(8, 2)), 2.5])", 1),
+            ("n = ANY([1.5, 2.0])", 1),
+            ("n::text = ANY([1])", 1),
+            ("DATE '2024-01-01' + n::int = ANY(['2024-01-03'])", 1),
+            ("INTERVAL '1 day' = ANY([INTERVAL '1 day'])", 20_000),
+            ("[n] = ANY([[1], [2]])", 2),
+        ] {
+            let sql = format!("SELECT count(*) FROM t WHERE {condition}");
+            assert_eq!(number(&within(MEMORY, &sql)).await, expected, "{sql}");
         }
     }
 }

@@ -9,6 +9,17 @@ pub(super) const SAID: &[Said] = &[
         "there is no function \"$word\"",
         "did you mean \"$near\"?",
     ),
+    // `ANY` and `ALL` are made of these.
+    (
+        r"^Failed to .* '(?<word>array_(?:has|positions?))' .* from (?<list>\w*List\(.+?\)), (?<given>.+?)(?:, Int64)? to the signature .*$",
+        "ANY, ALL and $word seek a value in a list of its type, and not $given in $list",
+        "cast the value to the type of what is in the list: CAST(x AS DOUBLE) = ANY (list)",
+    ),
+    (
+        r"^F.* argument types '(?<word>cardinality)\((?<given>[^']*)\)'\. You might .*$",
+        "ANY, ALL and $word take a list, and not $given",
+        "write one: [1, 2]; a text becomes one by string_to_array(x, ',')",
+    ),
     (
         r"^Function '(?<word>\w+)' failed to match any signature, .*?\(DataType: (?<given>.*?)\)\..*$",
         "$word does not take $given",

@@ -149,6 +149,14 @@ mod tests {
             ("Invalid function 'Len'.\nDid you mean 'ln'?", "there is no function \"Len\"", "write length(x)"),
             ("Arrow error: Divide by zero error", "a division by zero", "NULLIF"),
             (
+                "Failed to coerce arguments to satisfy a call to 'array_position' function: coercion from \
+                 List(Decimal128(8, 2)), Float64, Int64 to the signature OneOf([…]) failed. No function matches the given \
+                 name and argument types 'array_position(List(Decimal128(8, 2)), Float64, Int64)'. You might need to add \
+                 explicit type casts.",
+                "ANY, ALL and array_position seek a value in a list of its type, and not Float64 in List(Decimal128(8, 2))",
+                "CAST(x AS DOUBLE)",
+            ),
+            (
                 "Arrow error: Compute error: Regular expression did not compile: Syntax(\n~\nregex parse error:\n a(\n  \
                  ^\nerror: unclosed group\n~\n)",
                 "this is no regular expression: unclosed group",

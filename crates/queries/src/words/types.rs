@@ -7,6 +7,7 @@ pub(super) const SAID: &[Said] = &[
     (r"^Cannot coerce arithmetic expression (.+) to valid types$", "$1 cannot be computed", CAST),
     (r"^Cannot get result type for temporal operation (.+?): .*$", "$1 cannot be computed", CAST),
     (r"^Cannot infer common argument type for comparison operation (.+)$", "$1 cannot be compared", CAST),
+    (r"^Can not find compatible types to compare (.+?) with \[(.*)\]$", "$1 cannot be compared with $2", CAST),
     (
         r"^There isn't a common type to coerce (\S+) and (\S+) in (\S+) expression$",
         "$3 takes two texts, and not $1 and $2",
