@@ -4,7 +4,7 @@
 //! (sqlparser 0.62): `a IS DISTINCT FROM b AND c` is to be `(a IS DISTINCT FROM b) AND c`, as everywhere. So it gets an operator in the
 //! place of these words, which binds as they should, and what it makes of that gets the words again.
 
-use crate::{all_columns, any_of, order};
+use crate::{all_columns, any_of, intervals, order};
 use datafusion::common::{Result, not_impl_err, plan_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement};
@@ -37,6 +37,7 @@ pub fn statement(state: &SessionState, text: &str) -> Result<Statement> {
         if has_operators {
             in_words(statement.as_mut());
         }
+        intervals::in_words(statement.as_mut());
         any_of::by_all(statement.as_mut());
         all_columns::by_table(statement.as_mut());
         order::by_result(statement.as_mut());
@@ -54,6 +55,7 @@ pub fn expression(state: &SessionState, text: &str) -> Result<ExprWithAlias> {
     if has_operators {
         in_words(&mut said.expr);
     }
+    intervals::in_words(&mut said.expr);
     any_of::by_all(&mut said.expr);
     Ok(said)
 }

@@ -2,6 +2,7 @@
 //!
 //! `'10'` is an interval of 10 seconds, and would be one of 10 months; `'2024-01-05 12:00'` is a timestamp, and would be none.
 
+use crate::intervals;
 use crate::of_one::of_one;
 use datafusion::arrow::array::{Array, AsArray, StringArray};
 use datafusion::arrow::compute::cast;
@@ -48,7 +49,7 @@ fn completed(text: &Expr, to: &DataType, schema: &DFSchema) -> Result<Option<Exp
             let Some(Some(text)) = value.try_as_str() else { return Ok(None) };
             let whole = |text| ScalarValue::Utf8(Some(text));
             let completed = match to {
-                DataType::Interval(_) => with_unit(text).map(whole),
+                DataType::Interval(_) => interval_of(text).map(whole),
                 // What is wrong all the same is told as it was written.
                 DataType::Timestamp(..) => with_seconds(text).map(whole).filter(|text| text.cast_to(to).is_ok()),
                 _ => None,
@@ -60,7 +61,7 @@ fn completed(text: &Expr, to: &DataType, schema: &DFSchema) -> Result<Option<Exp
         }
         _ if !text.get_type(schema)?.is_string() => Ok(None),
         _ => Ok(match to {
-            DataType::Interval(_) => Some(of_one(WITH_UNIT, |texts, rows| each(texts, rows, with_unit), text.clone())),
+            DataType::Interval(_) => Some(of_one(WITH_UNIT, |texts, rows| each(texts, rows, interval_of), text.clone())),
             DataType::Timestamp(..) => {
                 Some(of_one(WITH_SECONDS, |texts, rows| each(texts, rows, with_seconds), text.clone()))
             }
@@ -74,10 +75,16 @@ pub(crate) fn interval(expr: &Expr) -> Option<ScalarValue> {
     let Expr::Cast(Cast { expr, field }) = expr else { return None };
     let Expr::Literal(value, _) = expr.as_ref() else { return None };
     let text = value.try_as_str()??;
-    let whole = with_unit(text).unwrap_or_else(|| text.to_owned());
+    let whole = interval_of(text).unwrap_or_else(|| text.to_owned());
     matches!(field.data_type(), DataType::Interval(_))
         .then(|| ScalarValue::Utf8(Some(whole)).cast_to(field.data_type()).ok())
         .flatten()
+}
+
+/// An interval as it is read, if it is written otherwise.
+fn interval_of(text: &str) -> Option<String> {
+    let spelled = intervals::spelled(text);
+    with_unit(spelled.as_deref().unwrap_or(text)).or(spelled)
 }
 
 /// An interval whose last number has no unit, with seconds for one.

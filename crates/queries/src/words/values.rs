@@ -5,6 +5,7 @@ use super::{PATTERN, Said, TRY_CAST};
 const FLOAT: &str = "compute it as a float: CAST(x AS DOUBLE)";
 const NO_ZONE: &str = "there is no time zone \"$1\"";
 const ZONES: &str = "write Europe/Berlin, UTC or +01:00";
+const NO_INTERVAL: &str = "\"$1\" is no interval";
 const LESS: &str = "ask for less at once: smaller groups, or shorter lengths of time";
 
 /// What is said, what it is to be called, and what to try: see [`Said`].
@@ -23,7 +24,12 @@ pub(super) const SAID: &[Said] = &[
     ),
     (r"^Error parsing timestamp from '(.*)': (.*)$", "'$1' is no timestamp: $2", TRY_CAST),
     (r"^Unable to cast to Date32 .*$", "a text is no date", TRY_CAST),
-    (r#"^Invalid input syntax for type interval: "(.*)"$"#, "\"$1\" is no interval", "write INTERVAL '1 day'"),
+    (r#"^Invalid input syntax for type interval: "(.*)"$"#, NO_INTERVAL, "write INTERVAL '1 day', or '3 days 04:05:06'"),
+    (
+        r#"^Invalid input syntax for type interval: "(.*)"\. Repeated type '.*'$"#,
+        NO_INTERVAL,
+        "name each unit once: INTERVAL '1 hour 30 minutes'",
+    ),
     (
         r"^Cannot cast (\S+) value \S+ to (Timestamp\(ns.*?\)): converted value exceeds .*$",
         "a $1 is beyond the years 1677 to 2262 of $2",
