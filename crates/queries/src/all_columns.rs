@@ -1,17 +1,18 @@
-//! `SELECT *` over tables that are joined by `USING`: the columns of each table in their order, and what is joined by once,
-//! as the left one has it. DataFusion (55.2) keeps it of the table whose name sorts first: at another place, and of a
-//! `LEFT JOIN` null where the right table has no row. So `*` is written out: `SELECT * FROM b JOIN a USING (k)` is
-//! `SELECT b.*, a.* EXCEPT (k) FROM …`.
+//! `SELECT *` over tables that are joined by `USING`: the columns of each table in their order, and what is joined by
+//! once, as the left one has it. DataFusion (55.2) keeps it of the table whose name sorts first: at another place, and of
+//! a `LEFT JOIN` null where the right table has no row. So `*` is written out: `SELECT * FROM b JOIN a USING (k)` is
+//! `SELECT b.*, a.* EXCEPT (k) FROM …`. A query in `FROM` without a name gets one for it, where nothing names what is in it.
 //!
 //! What cannot be written out, since nobody knows here which column is of which table, is refused where it would be wrong
 //! ([`crate::check_statement`]).
 
 use datafusion::sql::sqlparser::ast::{
-    ExceptSelectItem, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, TableFactor, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    ExceptSelectItem, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, VisitMut,
+    VisitorMut, WildcardAdditionalOptions, visit_expressions,
 };
-use std::mem;
 use std::ops::ControlFlow;
+use std::{iter, mem};
 
 /// Writes out what each `*` over such tables stands for.
 pub(crate) fn by_table(said: &mut impl VisitMut) {
@@ -24,6 +25,16 @@ struct Stars;
 impl VisitorMut for Stars {
     type Break = ();
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Select(select) = &mut *query.body
+            && select.projection.iter().any(|item| star(item).is_some())
+            && !names_others(select, query.order_by.as_ref())
+        {
+            give_names(&mut select.from);
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         if select.projection.iter().any(|item| star(item).is_some())
             && let Some(tables) = tables(&select.from)
@@ -32,6 +43,57 @@ impl VisitorMut for Stars {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Names the queries in `FROM` that have no name, if tables are joined by `USING`.
+fn give_names(from: &mut [TableWithJoins]) {
+    let shares = |join: &Join| joined_by(&join.join_operator).is_some_and(|shared| !shared.is_empty());
+    if !from.iter().flat_map(|joined| &joined.joins).any(shares) {
+        return;
+    }
+    let factors = from.iter_mut().flat_map(|joined| {
+        let TableWithJoins { relation, joins } = joined;
+        iter::once(relation).chain(joins.iter_mut().map(|join| &mut join.relation))
+    });
+    for (place, factor) in factors.enumerate() {
+        if let TableFactor::Derived { alias: alias @ None, .. } = factor {
+            // No table is called so.
+            let name = Ident::with_quote('"', format!("({})", place + 1));
+            *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+        }
+    }
+}
+
+/// Whether columns are named with none of the names in `FROM`: it may be that of a table in a query without a name.
+fn names_others(select: &Select, by: Option<&OrderBy>) -> bool {
+    let Select { distinct, projection, from, selection, group_by, having, qualify, named_window, .. } = select;
+    let known = parts_of_names(from);
+    let mut joins = from.iter().flat_map(|from| &from.joins);
+    projection.iter().any(|item| matches!(item, SelectItem::QualifiedWildcard(..)))
+        || joins.any(|join| names_other(&join.join_operator, &known))
+        || names_other(distinct, &known)
+        || names_other(projection, &known)
+        || names_other(selection, &known)
+        || names_other(group_by, &known)
+        || names_other(having, &known)
+        || names_other(qualify, &known)
+        || names_other(named_window, &known)
+        || by.is_some_and(|by| names_other(by, &known))
+}
+
+fn parts_of_names(from: &[TableWithJoins]) -> Vec<Ident> {
+    let right = |join: &Join| called(&join.relation);
+    let names = from.iter().flat_map(|from| iter::once(called(&from.relation)).chain(from.joins.iter().map(right)));
+    names.flatten().flat_map(|name| name.0).filter_map(|part| part.as_ident().cloned()).collect()
+}
+
+fn names_other(said: &impl Visit, known: &[Ident]) -> bool {
+    let is_known = |name: &Ident| known.iter().any(|known| known.value == name.value);
+    let walked = visit_expressions(said, |part| match part {
+        Expr::CompoundIdentifier(names) if !names.first().is_some_and(is_known) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    walked.is_break()
 }
 
 /// A table of `FROM`, and which of its columns one to the left of it has given already.
@@ -165,13 +227,18 @@ mod tests {
             ("SELECT * FROM b JOIN a USING (k)", "SELECT b.*, a.* EXCEPT (k) FROM b JOIN a USING (k)"),
             (
                 "SELECT 1 AS one, * FROM s.b AS \"B\" LEFT JOIN a USING (k, \"J\") CROSS JOIN (SELECT 2) c, s.d",
-                "SELECT 1 AS one, \"B\".*, a.* EXCEPT (\"J\", k), c.*, s.d.* FROM s.b AS \"B\" LEFT JOIN a USING(k, \"J\") \
-                 CROSS JOIN (SELECT 2) c, s.d",
+                "SELECT 1 AS one, \"B\".*, a.* EXCEPT (\"J\", k), c.*, s.d.* FROM s.b AS \"B\" \
+                 LEFT JOIN a USING(k, \"J\") CROSS JOIN (SELECT 2) c, s.d",
             ),
             (
                 "SELECT * FROM (c JOIN b USING (k)) LEFT SEMI JOIN d USING (k) JOIN (a) USING (k, k)",
                 "SELECT c.*, b.* EXCEPT (k), a.* EXCEPT (k) FROM (c JOIN b USING(k)) LEFT SEMI JOIN d USING(k) JOIN a \
                  USING(k, k)",
+            ),
+            (
+                "SELECT * FROM b JOIN (SELECT * FROM a WHERE a.x > 1) USING (k) WHERE b.k > 1",
+                "SELECT b.*, \"(2)\".* EXCEPT (k) FROM b JOIN (SELECT * FROM a WHERE a.x > 1) AS \"(2)\" USING(k) \
+                 WHERE b.k > 1",
             ),
         ] {
             let read = read.replace("USING (", "USING(");
@@ -182,7 +249,9 @@ mod tests {
             "SELECT * FROM b NATURAL JOIN a",
             "SELECT * EXCEPT (y) FROM b JOIN a USING(k)",
             "SELECT * FROM b JOIN (c JOIN a USING(j)) USING(k)",
-            "SELECT * FROM b JOIN (SELECT 1 AS k) USING(k)",
+            "SELECT * FROM b JOIN (SELECT * FROM a) USING(k) WHERE a.k > 1",
+            "SELECT * FROM b JOIN (SELECT * FROM a) USING(k) ORDER BY a.k",
+            "SELECT * FROM b CROSS JOIN (SELECT 1 AS one)",
             "SELECT a.* FROM b JOIN a USING(k)",
         ] {
             assert_eq!(crate::statement(&state, untouched).expect("a query").to_string(), untouched);
@@ -203,6 +272,8 @@ mod tests {
             ("one, two, three, four", "c JOIN b USING (k) LEFT JOIN a USING (k)", "sum(three + four)", 60 + 300),
             ("one, two, three", "b AS z JOIN (SELECT * FROM a) AS \"A\" USING (k)", "sum(one + 2 * two)", 3 + 60),
             ("one, two", "b JOIN (SELECT k FROM a) AS a USING (k)", "sum(one + 2 * two)", 3 + 60),
+            ("one, two, three", "b LEFT JOIN (SELECT * FROM a) USING (k)", "sum(one + 2 * two)", 6 + 120),
+            ("one, two, three", "(SELECT k + 0 AS k, y FROM b) JOIN a USING (k)", "sum(one + 2 * two)", 3 + 60),
             ("one, two, three, four", "b JOIN a USING (k) CROSS JOIN unnest([5]) AS u(v)", "sum(one + four)", 3 + 10),
         ] {
             let sql = format!("{TABLES}, q({columns}) AS (SELECT * FROM {from}) SELECT {what} FROM q");
