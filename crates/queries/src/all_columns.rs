@@ -7,9 +7,9 @@
 //! ([`crate::check_statement`]).
 
 use datafusion::sql::sqlparser::ast::{
-    ExceptSelectItem, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, Query, Select,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, VisitMut,
-    VisitorMut, WildcardAdditionalOptions, visit_expressions,
+    ExceptSelectItem, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, Query,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit,
+    VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions,
 };
 use std::ops::ControlFlow;
 use std::{iter, mem};
@@ -269,7 +269,7 @@ mod tests {
             ("one, two, three", "b LEFT JOIN a USING (k)", "sum(one + 2 * two)", 6 + 120),
             ("one, two, three", "b LEFT JOIN a USING (k)", "sum(three)", 300),
             ("one, two, three, four", "c JOIN b USING (k) JOIN a USING (k)", "sum(one + 10 * two)", 3 + 170),
-            ("one, two, three, four", "c JOIN b USING (k) LEFT JOIN a USING (k)", "sum(three + four)", 60 + 300),
+            ("one, two, three, four", "c JOIN b USING (k) LEFT JOIN a USING (k)", "sum(three + four)", 30 + 300),
             ("one, two, three", "b AS z JOIN (SELECT * FROM a) AS \"A\" USING (k)", "sum(one + 2 * two)", 3 + 60),
             ("one, two", "b JOIN (SELECT k FROM a) AS a USING (k)", "sum(one + 2 * two)", 3 + 60),
             ("one, two, three", "b LEFT JOIN (SELECT * FROM a) USING (k)", "sum(one + 2 * two)", 6 + 120),

@@ -61,7 +61,9 @@ fn completed(text: &Expr, to: &DataType, schema: &DFSchema) -> Result<Option<Exp
         }
         _ if !text.get_type(schema)?.is_string() => Ok(None),
         _ => Ok(match to {
-            DataType::Interval(_) => Some(of_one(WITH_UNIT, |texts, rows| each(texts, rows, interval_of), text.clone())),
+            DataType::Interval(_) => {
+                Some(of_one(WITH_UNIT, |texts, rows| each(texts, rows, interval_of), text.clone()))
+            }
             DataType::Timestamp(..) => {
                 Some(of_one(WITH_SECONDS, |texts, rows| each(texts, rows, with_seconds), text.clone()))
             }

@@ -271,7 +271,8 @@ fn within(factor: &TableFactor) -> Vec<Clause> {
 fn of_shared(join: &JoinOperator) -> Clause {
     use JoinConstraint::{Natural, Using};
     use JoinOperator::{Inner, Join, Left, LeftOuter};
-    const WRITE_OUT: &str = "name the columns, or write a.*, b.* EXCEPT (id) and a name for each table: (SELECT …) AS b";
+    const WRITE_OUT: &str =
+        "name the columns, or write a.*, b.* EXCEPT (id) and a name for each table: (SELECT …) AS b";
     const USING: &str = "write USING (…), or name the columns";
     match join {
         Left(Using(_)) | LeftOuter(Using(_)) => (true, "* over LEFT JOIN with USING", WRITE_OUT),

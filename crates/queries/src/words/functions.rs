@@ -16,7 +16,7 @@ pub(super) const SAID: &[Said] = &[
         "cast the value to the type of what is in the list: CAST(x AS DOUBLE) = ANY (list)",
     ),
     (
-        r"^F.* argument types '(?<word>cardinality)\((?<given>[^']*)\)'\. You might .*$",
+        r"^Failed to coerce .* '(?<word>cardinality)' function: coercion from (?<given>.*?) to the signature .*$",
         "ANY, ALL and $word take a list, and not $given",
         "write one: [1, 2]; a text becomes one by string_to_array(x, ',')",
     ),

@@ -24,7 +24,11 @@ pub(super) const SAID: &[Said] = &[
     ),
     (r"^Error parsing timestamp from '(.*)': (.*)$", "'$1' is no timestamp: $2", TRY_CAST),
     (r"^Unable to cast to Date32 .*$", "a text is no date", TRY_CAST),
-    (r#"^Invalid input syntax for type interval: "(.*)"$"#, NO_INTERVAL, "write INTERVAL '1 day', or '3 days 04:05:06'"),
+    (
+        r#"^Invalid input syntax for type interval: "(.*)"$"#,
+        NO_INTERVAL,
+        "write INTERVAL '1 day', or '3 days 04:05:06'",
+    ),
     (
         r#"^Invalid input syntax for type interval: "(.*)"\. Repeated type '.*'$"#,
         NO_INTERVAL,

@@ -149,7 +149,10 @@ async fn what_stands_in_the_wrong_place_is_told_by_its_name_and_place() {
         ("SELECT DATE '2024-02-30' FROM input", "'2024-02-30' is no Date32"),
         ("SELECT INTERVAL '1 foo' FROM input", "\"1 foo\" is no interval"),
         ("SELECT Age FROM input WHERE Age = ANY([true])", "Int64 cannot be compared with Boolean"),
-        ("SELECT Age FROM input WHERE CAST(Age AS DECIMAL(8, 2)) = ANY([Age])", "ANY, ALL and array_has seek a value in a list of its type"),
+        (
+            "SELECT Age FROM input WHERE CAST(Age AS DECIMAL(8, 2)) = ANY([Age])",
+            "ANY, ALL and array_has seek a value in a list of its type",
+        ),
         ("SELECT Age FROM input WHERE Age = ANY(name)", "take a list, and not Utf8"),
     ] {
         let fault = refused(query, &people()).await;
