@@ -5,7 +5,7 @@
 //! compare values of different types, and files can be passed over by them.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, DataType, Expr, UnaryOperator, Value, VisitMut, visit_expressions_mut,
+    Array, BinaryOperator, Expr, UnaryOperator, Value, VisitMut, visit_expressions_mut,
 };
 use std::mem;
 use std::ops::ControlFlow;
@@ -61,15 +61,14 @@ fn opposite(op: &BinaryOperator) -> Option<BinaryOperator> {
     })
 }
 
-/// Whether a list is written out, of constants. Lengths of time are not compared by `IN`, and lists are compared as they are.
+/// Whether a list is written out, of constants. Lists are compared as they are.
 fn is_written_out(list: &Expr) -> bool {
     matches!(list, Expr::Array(Array { elem, .. }) if !elem.is_empty() && elem.iter().all(is_constant))
 }
 
 fn is_constant(value: &Expr) -> bool {
     match value {
-        Expr::Value(_) | Expr::TypedString(_) => true,
-        Expr::Cast { data_type: DataType::Interval { .. }, .. } => false,
+        Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => true,
         Expr::Cast { expr, .. } | Expr::Nested(expr) => is_constant(expr),
         Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => is_constant(expr),
         _ => false,

@@ -277,6 +277,8 @@ mod tests {
             ("SELECT count(*) FROM {spans} WHERE nullif(a, INTERVAL '24 hours') = INTERVAL '1 month'", 2),
             ("SELECT count(*) FROM {spans} WHERE a IN (INTERVAL '2 days', INTERVAL '1 day')", 4),
             ("SELECT count(*) FROM {spans} WHERE a NOT IN (INTERVAL '24 hours')", 2),
+            ("SELECT count(*) FROM {spans} WHERE a = ANY([INTERVAL '24 hours', '2 days'::interval])", 4),
+            ("SELECT count(*) FROM {spans} WHERE a <> ALL([INTERVAL '1 day'])", 2),
             ("SELECT count(*) FROM {spans} AS x WHERE a IN (SELECT a FROM {spans} AS y WHERE n = 1)", 4),
             ("SELECT count(*) FROM {spans} WHERE a = ANY (SELECT a FROM {spans} WHERE n = 1)", 4),
             ("SELECT count(*) FROM {spans} AS x JOIN {spans} AS y ON x.a = y.a", 20),

@@ -3,10 +3,10 @@
 use super::*;
 use flight_common::FaultKind;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 fn root() -> (tempfile::TempDir, DataRoot) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -195,9 +195,40 @@ fn what_was_left_in_the_middle_is_brought_into_no_other_file() {
     fs::write(folder.path().join("a.db-journal"), [0; 512]).expect("written");
     replace(&root, "a.db").expect("nothing is in them");
     assert!(is_kept(&root, "a.db"));
-    // Also beside a database that is gone.
-    fs::write(folder.path().join("gone.db-journal"), "a journal").expect("written");
+    // Also beside a database that is gone, but not where there is none.
+    for name in ["gone.db-journal", "book-journal", "book"] {
+        fs::write(folder.path().join(name), "one page").expect("written");
+    }
     assert_eq!(replace(&root, "gone.db").expect_err("there is a journal").kind(), FaultKind::Denied);
+    let mut book = root.new_file(Path::new("book")).expect("begun");
+    book.write_all(b"two pages").expect("written");
+    book.commit().expect("it is no database");
+}
+
+/// Another process that has a database open.
+struct Other(Child);
+
+impl Other {
+    fn begin(database: &Path, statements: &str) -> Self {
+        let script = "import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], isolation_level=None)
+for statement in sys.argv[2].split(';'):
+    held.execute(statement).fetchall()
+print('begun', flush=True)
+sys.stdin.read()";
+        let mut python = Command::new("python3");
+        python.args(["-c", script]).arg(database).arg(statements).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut other = python.spawn().expect("Python runs");
+        let mut said = String::new();
+        let told = other.stdout.as_mut().expect("it is piped");
+        BufReader::new(told).read_line(&mut said).expect("it begins");
+        Self(other)
+    }
+
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().expect("it ends").success());
+    }
 }
 
 #[test]
@@ -208,23 +239,11 @@ fn what_sqlite_writes_to_is_replaced_once_that_has_ended() {
     let attached = begin_writing(&writer, &root, &address("a.db"), "place", &|| false).expect("begun");
     in_use("a.db");
     drop((writer, attached));
-    let write = "import sqlite3, sys
-held = sqlite3.connect(sys.argv[1], isolation_level=None)
-held.execute('BEGIN IMMEDIATE')
-print('begun', flush=True)
-sys.stdin.read()";
-    let mut other = Command::new("python3")
-        .args(["-c", write])
-        .arg(folder.path().join("a.db"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python runs");
-    let mut said = [0; 5];
-    other.stdout.take().expect("it is piped").read_exact(&mut said).expect("it begins");
-    in_use("a.db");
-    drop(other.stdin.take());
-    assert!(other.wait().expect("it ends").success());
+    for begin in ["BEGIN IMMEDIATE", "PRAGMA journal_mode = WAL; SELECT 1 FROM t"] {
+        let other = Other::begin(&folder.path().join("a.db"), begin);
+        in_use("a.db");
+        other.end();
+    }
     replace(&root, "a.db").expect("nobody writes");
     assert!(is_kept(&root, "a.db"));
 }

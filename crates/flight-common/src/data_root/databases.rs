@@ -10,8 +10,9 @@ use crate::fault::Fault;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::io::Errno;
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -20,10 +21,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How a database begins: <https://www.sqlite.org/fileformat.html>, 1.3.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// How a log is called beside a database.
+const LOG: &str = "-wal";
 /// How files are called beside a database that are there while somebody writes to it, and what ends that.
 const UNDER_WAY: [(&str, &str); 2] = [
     ("-journal", "let the write end; what one that was killed has left is undone when extract-sql reads {name} next"),
-    ("-wal", "let those end who use it; what they have left is written by `sqlite3 {name} 'PRAGMA wal_checkpoint'`"),
+    (LOG, "let those end who use it; what they have left is written by `sqlite3 {name} 'PRAGMA wal_checkpoint'`"),
 ];
 /// How often a file is opened anew that was replaced meanwhile.
 const TRIES: usize = 10;
@@ -122,37 +125,51 @@ impl Looked {
     }
 
     fn is_database(&self) -> bool {
-        let mut begin = [0; MAGIC.len()];
-        // What cannot be read is told by who reads it.
-        self.file.read_exact_at(&mut begin, 0).is_ok() && begin == *MAGIC
+        is_database(&self.file)
     }
 
-    /// Keeps SQLite, in whichever process, from beginning to write to it; false if it writes.
-    fn lock(&self) -> bool {
-        // A lock of all of it is one of the bytes, too, that SQLite locks to write: <https://www.sqlite.org/lockingv3.html>.
-        !matches!(fcntl_lock(&self.file, FlockOperation::NonBlockingLockShared), Err(Errno::AGAIN | Errno::ACCESS))
+    /// Keeps SQLite, in whichever process, from beginning to write to it; false if it writes. Of a database with a log beside it,
+    /// who reads may begin to write.
+    fn lock(&self, has_log: bool) -> bool {
+        // A lock of all of it is one of the bytes, too, that SQLite locks: <https://www.sqlite.org/lockingv3.html>.
+        let is_open = || fcntl_getlk(&self.file, &Flock::from(FlockType::WriteLock)).is_ok_and(|lock| lock.is_some());
+        let locked = fcntl_lock(&self.file, FlockOperation::NonBlockingLockShared);
+        let is_written = matches!(locked, Err(Errno::AGAIN | Errno::ACCESS));
+        !(is_written || has_log && is_open())
     }
+}
+
+fn is_database(file: &File) -> bool {
+    let mut begin = [0; MAGIC.len()];
+    // What cannot be read is told by who reads it.
+    file.read_exact_at(&mut begin, 0).is_ok() && begin == *MAGIC
 }
 
 /// A file whose place another one takes, while SQLite does not write to it.
 pub(super) struct Replaced(#[expect(dead_code, reason = "it is held until it is replaced")] Option<Looked>);
 
 impl Replaced {
-    /// Holds the file of this name, if there is one.
+    /// Holds the file of this name, if there is one, for the one that takes its place, once that is there.
     ///
     /// # Errors
     /// That SQLite is at work on it; that it would bring into the new file what it has not written to the old one.
-    pub fn hold(dir: &Dir, name: &OsStr) -> Result<Self, Fault> {
+    pub fn hold(dir: &Dir, name: &OsStr, new: Option<&File>) -> Result<Self, Fault> {
         // A link is replaced, and not what it leads to.
         let is_file = dir.symlink_metadata(name).is_ok_and(|found| found.is_file());
         let held = match is_file.then(|| Looked::open(dir, name.as_ref())) {
             Some(Ok(None)) => return Err(at_work(name)),
-            Some(Ok(Some(looked))) if looked.is_database() && !looked.lock() => return Err(at_work(name)),
+            Some(Ok(looked)) => looked,
             // What may not be read may be replaced.
             Some(Err(_)) | None => None,
-            Some(Ok(looked)) => looked,
         };
-        check_ended(dir, name)?;
+        let database = held.as_ref().filter(|held| held.is_database());
+        let has_log = || dir.symlink_metadata(beside(name, LOG)).is_ok();
+        if database.is_some_and(|database| !database.lock(has_log())) {
+            return Err(at_work(name));
+        }
+        if database.is_some() || new.is_some_and(is_database) {
+            check_ended(dir, name)?;
+        }
         Ok(Self(held))
     }
 }
@@ -160,8 +177,7 @@ impl Replaced {
 /// Refuses the name of a database to which a write has not ended.
 fn check_ended(dir: &Dir, name: &OsStr) -> Result<(), Fault> {
     for (suffix, help) in UNDER_WAY {
-        let mut beside = name.to_owned();
-        beside.push(suffix);
+        let beside = beside(name, suffix);
         if holds(dir, &beside) {
             let (name, beside) = (name.to_string_lossy(), beside.to_string_lossy());
             let message =
@@ -170,6 +186,12 @@ fn check_ended(dir: &Dir, name: &OsStr) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+fn beside(name: &OsStr, suffix: &str) -> OsString {
+    let mut beside = name.to_owned();
+    beside.push(suffix);
+    beside
 }
 
 /// Whether something is in a file that SQLite would bring into a database. What begins with a zero is no journal that has

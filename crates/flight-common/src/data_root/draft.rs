@@ -67,7 +67,7 @@ impl Draft {
 
     /// Holds the file of this name, whose place it takes.
     pub fn hold_replaced(&self, name: &OsStr) -> Result<Replaced, Fault> {
-        Replaced::hold(self.0.borrow_owner(), name)
+        self.0.with_dependent(|dir, held| Replaced::hold(dir, name, held.as_ref().map(|held| &held.file)))
     }
 
     /// Gives it this name, in place of another file of that name. It is settled.

@@ -229,7 +229,7 @@ impl Folder {
         check_replaced(&dir, name, relative)?;
         self.check_beside(relative)?;
         // What cannot take its place is told before it is written.
-        Replaced::hold(&dir, name)?;
+        Replaced::hold(&dir, name, None)?;
         NewFile::in_folder(dir, name.to_owned()).map_err(|error| Fault::io(relative.display(), &error))
     }
 

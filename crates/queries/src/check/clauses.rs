@@ -267,18 +267,17 @@ fn within(factor: &TableFactor) -> Vec<Clause> {
     }
 }
 
-/// Whether both sides of a join share columns, of which `*` is to give one.
+/// Whether both sides of a join share columns, of which `*` is to give one that the right side may not have. Of inner joins both
+/// are the same, and stand where DataFusion puts them.
 fn of_shared(join: &JoinOperator) -> Clause {
     use JoinConstraint::{Natural, Using};
-    use JoinOperator::{Inner, Join, Left, LeftOuter};
+    use JoinOperator::{Left, LeftOuter};
     const WRITE_OUT: &str =
         "name the columns, or write a.*, b.* EXCEPT (id) and a name for each table: (SELECT …) AS b";
     const USING: &str = "write USING (…), or name the columns";
     match join {
         Left(Using(_)) | LeftOuter(Using(_)) => (true, "* over LEFT JOIN with USING", WRITE_OUT),
-        Join(Using(_)) | Inner(Using(_)) => (true, "* over JOIN with USING", WRITE_OUT),
         Left(Natural) | LeftOuter(Natural) => (true, "* over NATURAL LEFT JOIN", USING),
-        Join(Natural) | Inner(Natural) => (true, "* over NATURAL JOIN", USING),
         _ => (false, "", ""),
     }
 }
