@@ -1,13 +1,14 @@
 //! Functions called as what they are: those of windows with `OVER`, and those of single values without.
 //!
 //! DataFusion does not know a window function without `OVER`, and passes over an `OVER` or a `FILTER` that means nothing.
-//! It takes a pattern of another database for text that is to be written as it is.
+//! It takes a pattern of another database for text that is to be written as it is, and of lines through points (`regr_slope`) passes
+//! over a `DISTINCT`.
 
 use crate::faults::Refusal;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, ObjectNamePart, Statement,
-    Value, Visit, Visitor,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
+    ObjectNamePart, Statement, Value, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use flight_common::{Fault, TextPlace};
@@ -61,6 +62,10 @@ impl Calls<'_> {
                 fault.help("write year, month and day as in '%Y-%m-%d', and hour, minute and second as '%H:%M:%S'"),
             );
         }
+        if name.starts_with("regr_") && is_distinct(function) {
+            let fault = Fault::bad_params(format!("DISTINCT within {name} is not understood here"));
+            return Some(fault.help("compute it of a subquery: FROM (SELECT DISTINCT y, x FROM …)"));
+        }
         let word = meaningless(function).filter(|_| is_scalar && !is_aggregate && !is_window)?;
         let fault = Fault::bad_params(format!("{word} means nothing with {name}, which takes one row at a time"));
         Some(fault.help("leave it out"))
@@ -75,6 +80,11 @@ fn second_text(function: &Function) -> Option<&str> {
         Value::SingleQuotedString(text) => Some(text),
         _ => None,
     }
+}
+
+fn is_distinct(function: &Function) -> bool {
+    let FunctionArguments::List(list) = &function.args else { return false };
+    list.duplicate_treatment == Some(DuplicateTreatment::Distinct)
 }
 
 /// What only functions of many rows have.

@@ -49,6 +49,7 @@ async fn clauses_that_would_be_passed_over_are_refused() {
             "* over NATURAL LEFT JOIN",
         ),
         ("SELECT a.Age FROM input a JOIN input b", "JOIN without ON or USING"),
+        ("SELECT regr_count(DISTINCT Age, Age) AS n FROM input", "DISTINCT within regr_count"),
         ("SELECT sum(Age) OVER (w) AS s FROM input WINDOW w AS (ORDER BY Age)", "goes on from a named one"),
         (
             "SELECT sum(Age) OVER v AS s FROM input WINDOW w AS (PARTITION BY name), v AS (w ORDER BY Age)",
