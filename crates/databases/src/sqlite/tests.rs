@@ -2,9 +2,9 @@
 
 use super::*;
 use flight_common::FaultKind;
+use flight_common::testing::locks_on;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -77,13 +77,8 @@ fn who_looks_at_a_file_leaves_the_locks_on_it_alone() {
     let file = folder.path().join("a.db");
     let writer = Connection::open(&file).expect("opened");
     writer.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    let number = format!(":{} ", file.metadata().expect("it is there").ino());
-    let locks = || {
-        let all = fs::read_to_string("/proc/locks").expect("the kernel tells");
-        all.lines().filter(|line| line.contains(&number)).count()
-    };
-    let held = locks();
-    assert!(held > 0, "none is told");
+    let held = locks_on(&[&file]);
+    assert!(!held.is_empty(), "it is locked");
     let address = address("a.db");
     identity(&root, &address).expect("identified");
     drop(open_for_reading(&root, &address).expect("opened"));
@@ -91,7 +86,7 @@ fn who_looks_at_a_file_leaves_the_locks_on_it_alone() {
     other.busy_timeout(Duration::ZERO).expect("set");
     assert!(begin_writing(&other, &root, &address, "place", &|| false).is_err(), "it is locked");
     drop(other);
-    assert_eq!(locks(), held);
+    assert_eq!(locks_on(&[&file]), held);
     writer.execute_batch("COMMIT").expect("let go");
 }
 
