@@ -1,13 +1,15 @@
-//! Joins by floats, whose keys are compared as numbers.
+//! Joins by keys of which those are the same that are equal.
 //!
 //! A merge join of DataFusion sorts -0.0 before 0.0 and then takes them for equal, so that it runs past their partners, and
 //! panics at NaN. Here floats are joined by numbers that are equal where the floats are: of all zeros one, and of all NaN.
+//! Intervals are joined in whole days, as they are compared.
 
+use crate::lengths::{in_whole_days, is_in_whole_days};
 use datafusion::arrow::array::{AsArray, Int64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, internal_err};
+use datafusion::common::{DFSchema, JoinConstraint, Result, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
@@ -15,13 +17,13 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use std::sync::Arc;
 
-/// Puts [`FloatKey`] around keys that are floats.
+/// Puts such keys in the place of floats and intervals, also of those that `USING`, `INTERSECT` and `IN (SELECT …)` join by.
 #[derive(Debug)]
-pub struct FloatKeys;
+pub struct JoinKeys;
 
-impl OptimizerRule for FloatKeys {
+impl OptimizerRule for JoinKeys {
     fn name(&self) -> &str {
-        "float_keys"
+        "join_keys"
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -32,19 +34,26 @@ impl OptimizerRule for FloatKeys {
         let LogicalPlan::Join(mut join) = plan else { return Ok(Transformed::no(plan)) };
         let mut changed = false;
         for (left, right) in &mut join.on {
-            if is_float(left, join.left.schema())? && is_float(right, join.right.schema())? {
-                for side in [left, right] {
-                    *side = ScalarUDF::from(FloatKey::new()).call(vec![side.clone()]);
-                }
+            for (key, schema) in [(left, join.left.schema()), (right, join.right.schema())] {
+                let Some(form) = form_of(key, schema)? else { continue };
+                *key = form;
+                // Those of `USING` have to be columns: who looks them up, as the planner does for a join of this one with
+                // another, fails otherwise.
+                join.join_constraint = JoinConstraint::On;
                 changed = true;
             }
         }
-        Ok(if changed { Transformed::yes(LogicalPlan::Join(join)) } else { Transformed::no(LogicalPlan::Join(join)) })
+        Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed))
     }
 }
 
-fn is_float(key: &Expr, schema: &DFSchema) -> Result<bool> {
-    Ok(key.get_type(schema)?.is_floating())
+/// What a key is joined by instead. Both keys of a pair are of one type by now, and so get the same form.
+fn form_of(key: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    Ok(match key.get_type(schema)? {
+        DataType::Interval(_) if !is_in_whole_days(key) => Some(in_whole_days(key, schema)?),
+        numbers if numbers.is_floating() => Some(ScalarUDF::from(FloatKey::new()).call(vec![key.clone()])),
+        _ => None,
+    })
 }
 
 /// A whole number for each float, the same for equal ones.

@@ -10,14 +10,13 @@ use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, DFSchema, JoinConstraint, Result, ScalarValue, plan_err};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{Case, InList, ScalarFunction, SetComparison};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{
     Between, BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Subquery,
     binary_expr,
 };
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use std::iter;
 use std::sync::Arc;
 
@@ -140,9 +139,14 @@ fn any_of(set: &SetComparison, schema: &DFSchema) -> Result<Expr> {
 }
 
 /// The same months, and the rest in as many days as there are in it: equal for intervals that are as long.
-fn in_whole_days(interval: &Expr, schema: &DFSchema) -> Result<Expr> {
+pub fn in_whole_days(interval: &Expr, schema: &DFSchema) -> Result<Expr> {
     let interval = interval.clone().cast_to(&DataType::Interval(IntervalUnit::MonthDayNano), schema)?;
     Ok(of_one(IN_WHOLE_DAYS, |value, rows| Ok(ColumnarValue::Array(whole_days(&value.to_array(rows)?))), interval))
+}
+
+/// Whether that has been done.
+pub fn is_in_whole_days(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(ScalarFunction { func, .. }) if func.name() == IN_WHOLE_DAYS)
 }
 
 fn whole_days(intervals: &ArrayRef) -> ArrayRef {
@@ -153,40 +157,6 @@ fn whole_days(intervals: &ArrayRef) -> ArrayRef {
         let days = (length / DAY).clamp(i32::MIN.into(), i32::MAX.into());
         IntervalMonthDayNano::new(months, days as i32, (length - days * DAY) as i64)
     }))
-}
-
-/// Joins by intervals, also those that `USING` and `IN (SELECT …)` are.
-#[derive(Debug)]
-pub struct LengthKeys;
-
-impl OptimizerRule for LengthKeys {
-    fn name(&self) -> &str {
-        "length_keys"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let LogicalPlan::Join(mut join) = plan else { return Ok(Transformed::no(plan)) };
-        let mut changed = false;
-        for (left, right) in &mut join.on {
-            for (key, schema) in [(left, join.left.schema()), (right, join.right.schema())] {
-                if is_interval(key, schema) && !is_in_whole_days(key) {
-                    *key = in_whole_days(key, schema)?;
-                    // Those of `USING` would have to be columns.
-                    join.join_constraint = JoinConstraint::On;
-                    changed = true;
-                }
-            }
-        }
-        Ok(if changed { Transformed::yes(LogicalPlan::Join(join)) } else { Transformed::no(LogicalPlan::Join(join)) })
-    }
-}
-
-fn is_in_whole_days(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(ScalarFunction { func, .. }) if func.name() == IN_WHOLE_DAYS)
 }
 
 fn no_length<T>() -> Result<T> {

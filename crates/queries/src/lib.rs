@@ -40,7 +40,7 @@
 //! | `scalars` | a query without a row is null |
 //! | `compared` | a table is compared with itself |
 //! | `grouping` | sets of groups are of expressions, too |
-//! | `merge_joins`, `join_keys` | joins look at their own columns, and take equal floats for equal |
+//! | `merge_joins`, `join_keys` | joins look at their own columns, and take equal floats and intervals for equal |
 //!
 //! What they leave as it is they name by `inherited`.
 

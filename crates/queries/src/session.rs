@@ -12,8 +12,8 @@ use crate::extremes::order_extremes;
 use crate::floats::NumbersAgree;
 use crate::functions::{Measure, hold_to_measure, widest};
 use crate::grouping::SetsOfColumns;
-use crate::join_keys::FloatKeys;
-use crate::lengths::{LengthKeys, LengthsCompare};
+use crate::join_keys::JoinKeys;
+use crate::lengths::LengthsCompare;
 use crate::lists::NullsInLists;
 use crate::memory::WorkingMemory;
 use crate::merge_joins;
@@ -89,8 +89,7 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
         .with_runtime_env(runtime)
         .with_analyzer_rule(Arc::new(Rewrites))
         .with_analyzer_rule(Arc::new(ComputedNans))
-        .with_optimizer_rule(Arc::new(FloatKeys))
-        .with_optimizer_rule(Arc::new(LengthKeys))
+        .with_optimizer_rule(Arc::new(JoinKeys))
         .with_optimizer_rule(Arc::new(BothZeros))
         .with_physical_optimizer_rules(physical_rules())
         .with_physical_optimizer_rule(Arc::new(CountWindows))

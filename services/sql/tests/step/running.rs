@@ -177,6 +177,28 @@ async fn floats_are_joined_by_what_they_are() {
     assert!(shown(&ran.rows())[0].starts_with(&format!("{wanted}|")), "{wanted}: {:?}", shown(&ran.rows()));
 }
 
+/// The keys of `USING` are looked up where what is so joined is joined with another.
+#[tokio::test]
+async fn joins_by_floats_of_one_name_are_joined_further() {
+    let a = batch!(
+        "f" => Float64Array [Some(0.0), Some(-0.0), Some(f64::NAN), Some(1.5), None],
+        "n" => Int64Array [1, 2, 3, 4, 5],
+    );
+    let b = batch!(
+        "f" => Float64Array [Some(-0.0), Some(f64::NAN), Some(2.5), None],
+        "m" => Int64Array [1, 2, 3, 4],
+    );
+    let once = "SELECT * FROM a LEFT JOIN b USING (f) ORDER BY n";
+    let twice = "SELECT n, p, c.m AS q FROM (SELECT n, b.m AS p, a.f + 1 AS g FROM a LEFT JOIN b USING (f)) \
+                 JOIN b AS c ON g = c.f + 1 ORDER BY n";
+    for (query, wanted) in
+        [(once, &["0.0|1|1", "-0.0|2|1", "NaN|3|2", "1.5|4|∅", "∅|5|∅"][..]), (twice, &["1|1|1", "2|1|1", "3|2|2"])]
+    {
+        let ran = ask_on(Bench::new(), query, &[("a", a.clone()), ("b", b.clone())]).await;
+        assert_eq!(shown(&ran.unwrap_or_else(|fault| panic!("{query}: {fault:?}")).rows()), wanted, "{query}");
+    }
+}
+
 /// Rows on their way between threads are not put on disk, where they could wait for each other for ever.
 #[tokio::test]
 async fn groups_by_many_sets_come_to_an_end_within_little_memory() {
