@@ -6,10 +6,11 @@
 //! What cannot be written out, since nobody knows here which column is of which table, is refused where it would be wrong
 //! ([`crate::check_statement`]).
 
+use crate::using::{Table, called, joined_by, tables};
 use datafusion::sql::sqlparser::ast::{
-    ExceptSelectItem, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy, Query,
-    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit,
-    VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions,
+    ExceptSelectItem, Expr, Ident, Join, ObjectName, ObjectNamePart, OrderBy, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, VisitMut, VisitorMut,
+    WildcardAdditionalOptions, visit_expressions,
 };
 use std::ops::ControlFlow;
 use std::{iter, mem};
@@ -38,6 +39,7 @@ impl VisitorMut for Stars {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         if select.projection.iter().any(|item| star(item).is_some())
             && let Some(tables) = tables(&select.from)
+            && tables.iter().any(|table| !table.joined.shared.is_empty())
         {
             write_out(&mut select.projection, &tables);
         }
@@ -96,89 +98,6 @@ fn names_other(said: &impl Visit, known: &[Ident]) -> bool {
     walked.is_break()
 }
 
-/// A table of `FROM`, and which of its columns one to the left of it has given already.
-struct Table {
-    name: ObjectName,
-    shared: Vec<Ident>,
-}
-
-/// The tables in their order; nothing if none shares a column, or one of them cannot be written out.
-fn tables(from: &[TableWithJoins]) -> Option<Vec<Table>> {
-    let mut tables = Vec::new();
-    for joined in from {
-        add_joined(joined, Vec::new(), &mut tables)?;
-    }
-    tables.iter().any(|table| !table.shared.is_empty()).then_some(tables)
-}
-
-/// Adds tables that are joined, of which the first shares these columns with one before.
-fn add_joined(from: &TableWithJoins, shared: Vec<Ident>, tables: &mut Vec<Table>) -> Option<()> {
-    add(&from.relation, shared, tables)?;
-    for join in &from.joins {
-        // Of the right side of these there is no column.
-        if !matches!(join.join_operator, JoinOperator::LeftSemi(_) | JoinOperator::LeftAnti(_)) {
-            add(&join.relation, joined_by(&join.join_operator)?, tables)?;
-        }
-    }
-    Some(())
-}
-
-fn add(factor: &TableFactor, shared: Vec<Ident>, tables: &mut Vec<Table>) -> Option<()> {
-    match factor {
-        // Which of several tables in brackets has the columns is not known.
-        TableFactor::NestedJoin { table_with_joins: inner, alias: None }
-            if inner.joins.is_empty() || shared.is_empty() =>
-        {
-            add_joined(inner, shared, tables)
-        }
-        _ => {
-            tables.push(Table { name: called(factor)?, shared });
-            Some(())
-        }
-    }
-}
-
-/// What a table is called where its columns are named, if it has a name.
-pub(crate) fn called(factor: &TableFactor) -> Option<ObjectName> {
-    match factor {
-        TableFactor::Table { alias: Some(alias), .. }
-        | TableFactor::Derived { alias: Some(alias), .. }
-        | TableFactor::Function { alias: Some(alias), .. }
-        | TableFactor::UNNEST { alias: Some(alias), .. } => {
-            Some(ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())]))
-        }
-        TableFactor::Table { name, args: None, .. } => Some(name.clone()),
-        _ => None,
-    }
-}
-
-/// The columns of `USING`; nothing where the tables are joined by what is not known here.
-fn joined_by(join: &JoinOperator) -> Option<Vec<Ident>> {
-    use JoinOperator::{CrossJoin, FullOuter, Inner, Join, Left, LeftOuter, Right, RightOuter};
-    let (Join(by) | Inner(by) | Left(by) | LeftOuter(by) | Right(by) | RightOuter(by) | FullOuter(by) | CrossJoin(by)) =
-        join
-    else {
-        return None;
-    };
-    match by {
-        JoinConstraint::Using(names) => {
-            let mut columns: Vec<Ident> = names.iter().map(alone).collect::<Option<_>>()?;
-            columns.sort();
-            columns.dedup();
-            Some(columns)
-        }
-        JoinConstraint::On(_) | JoinConstraint::None => Some(Vec::new()),
-        JoinConstraint::Natural => None,
-    }
-}
-
-fn alone(name: &ObjectName) -> Option<Ident> {
-    match name.0.as_slice() {
-        [ObjectNamePart::Identifier(name)] => Some(name.clone()),
-        _ => None,
-    }
-}
-
 /// What is said of a `*` that stands for all columns, without exception.
 fn star(item: &SelectItem) -> Option<&WildcardAdditionalOptions> {
     match item {
@@ -205,7 +124,7 @@ fn all_of(table: &Table, star: &WildcardAdditionalOptions) -> SelectItem {
         other => other.clone(),
     });
     let name = SelectItemQualifiedWildcardKind::ObjectName(ObjectName(parts.collect()));
-    let opt_except = table.shared.split_first().map(|(first, others)| ExceptSelectItem {
+    let opt_except = table.joined.shared.split_first().map(|(first, others)| ExceptSelectItem {
         first_element: placed(first),
         additional_elements: others.iter().map(placed).collect(),
     });

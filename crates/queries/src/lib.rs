@@ -8,7 +8,7 @@
 //! | [`fitted`] | batches and sorts as large as that memory bears, where the widest row is of so many bytes ([`widest_row`]) |
 //! | [`session`] | a session in which that memory bounds all, and answers are those of SQL: see below |
 //! | [`alone`] | the same for an expression that stands alone |
-//! | [`statement`], [`expression`] | what a text says, in words of which DataFusion makes what they mean: `intervals`, `any_of`, `all_columns`, `order` |
+//! | [`statement`], [`expression`] | what a text says, in words of which DataFusion makes what they mean: `intervals`, `any_of`, `shared_columns` and `all_columns` (which look at `using`), `order` |
 //! | [`check_numbers`] | no number of a query is rounded unseen |
 //! | [`check_text`], [`check_depth`], [`check_expression`] | queries that nest no deeper than the stack bears |
 //! | [`check_statement`], [`check_plan`] | what DataFusion would pass over, or answer otherwise than SQL has it |
@@ -85,6 +85,7 @@ mod run;
 mod scalars;
 mod session;
 mod shape;
+mod shared_columns;
 mod sizes;
 mod sliding;
 mod sorters;
@@ -95,6 +96,7 @@ mod testing;
 mod texts;
 mod timestamps;
 mod truncate;
+mod using;
 mod wide;
 mod windows;
 mod words;

@@ -4,7 +4,7 @@
 //! (sqlparser 0.62): `a IS DISTINCT FROM b AND c` is to be `(a IS DISTINCT FROM b) AND c`, as everywhere. So it gets an operator in the
 //! place of these words, which binds as they should, and what it makes of that gets the words again.
 
-use crate::{all_columns, any_of, intervals, order};
+use crate::{all_columns, any_of, intervals, order, shared_columns};
 use datafusion::common::{Result, not_impl_err, plan_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement};
@@ -39,6 +39,7 @@ pub fn statement(state: &SessionState, text: &str) -> Result<Statement> {
         }
         intervals::in_words(statement.as_mut());
         any_of::by_all(statement.as_mut());
+        shared_columns::by_table(statement.as_mut());
         all_columns::by_table(statement.as_mut());
         order::by_result(statement.as_mut());
     }

@@ -4,7 +4,7 @@
 //! What the parser gives is taken apart to its last field, so that a clause which a newer parser knows does not compile
 //! until somebody has looked at it.
 
-use crate::all_columns::called;
+use crate::using::called;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Cte, Distinct, Expr, Function, FunctionArguments, GroupByExpr, GroupByWithModifier, Join,
     JoinConstraint, JoinOperator, LimitClause, NamedWindowDefinition, NamedWindowExpr, OrderBy, OrderByExpr,
