@@ -129,6 +129,9 @@ fn a_pipeline_runs_by_itself_and_for_times_that_have_passed() {
     let rows: Vec<&str> = again.lines().skip(1).collect();
     assert!(rows[0].contains("done already") && rows[0].contains(&of(0, "run")), "{again}");
     assert!(rows[1].contains("queued") && !rows[1].contains(&of(1, "run")), "{again}");
+    service.until(rows[1].split_whitespace().last().expect("its id"), &["failed"]);
+    assert_eq!(service.quiver(&["backfill", "nightly", "--cancel"]).stdout, "no runs\n");
+    assert_eq!(service.quiver(&["backfill", "nightly"]).code, Some(2), "neither a range nor --cancel");
     let shown = service.quiver(&["runs", "show", &of(0, "run")]).stdout;
     assert!(shown.contains("scheduled for 2026-03-2") && shown.contains("param day=2026-03-28"), "{shown}");
 }

@@ -7,7 +7,7 @@ use super::pipelines::fit;
 use super::problem::{ApiError, ProblemDetails};
 use crate::schedule::ScheduleSpec;
 use crate::service::{Backfill, Occurrence};
-use crate::store::Schedule;
+use crate::store::{RunRow, Schedule};
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(backfill))
+        .routes(routes!(cancel_backfill))
 }
 
 /// All schedules, by name.
@@ -185,4 +186,19 @@ async fn backfill(
     };
     let occurrences = api.service().backfill(&name, &range, &caller.name).await?;
     Ok((StatusCode::ACCEPTED, Json(Backfilled { occurrences })))
+}
+
+/// Asks for the end of all runs of the schedule's backfills that wait or run. Those that wait end at once, those that run as
+/// soon as their steps have stopped.
+#[utoipa::path(post, path = "/schedules/{name}/backfill/cancel", tag = "schedules", params(("name" = String, Path)),
+    responses(
+        (status = 202, body = [RunRow], description = "These, as they are now; none if none was under way."),
+        (status = 404, body = ProblemDetails),
+    ))]
+async fn cancel_backfill(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Vec<RunRow>>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Json(api.service().cancel_backfill(&name, &caller.name).await?)))
 }

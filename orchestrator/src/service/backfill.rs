@@ -1,13 +1,13 @@
 //! Fills a range of a schedule's times back.
 //!
 //! A time that has run well, of the same text with the same parameters, is not run for again unless that is asked for.
-//! All others are: asked again, a backfill does what is left.
+//! All others are: asked again, a backfill does what is left. One that was a mistake is cancelled as a whole.
 
 use super::scheduler::{Origins, occurrence};
 use super::{Refused, Service, Submission};
 use crate::checksum::checksum;
 use crate::schedule::Timing;
-use crate::store::{Definition, RunRow, RunState};
+use crate::store::{Definition, RunRow, RunState, StoreError};
 use flight_common::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -101,6 +101,24 @@ impl Service {
             occurrences.push(Occurrence { time: timing.local(time).to_rfc3339(), outcome, run });
         }
         Ok(occurrences)
+    }
+
+    /// Asks for the end of all runs of a schedule's backfills that have not ended, also after it was deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is neither such a run nor the schedule; otherwise as
+    /// [`crate::store::Store::cancel`].
+    pub async fn cancel_backfill(&self, name: &str, by: &str) -> Result<Vec<RunRow>, StoreError> {
+        let store = &self.0.store;
+        let mut runs = store.unfinished_from(&Origins::of(name).filled).await?;
+        if runs.is_empty() {
+            store.schedule(name).await?;
+        }
+        // Those that wait last come first: none begins in the place of one that was stopped.
+        runs.reverse();
+        let mut cancelled = self.cancel_all(runs, by).await?;
+        cancelled.reverse();
+        Ok(cancelled)
     }
 }
 

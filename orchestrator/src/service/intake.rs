@@ -5,6 +5,7 @@ use super::{Service, tell};
 use crate::pipeline::{self, Arguments, Plan, Problems, RunRules, Source};
 use crate::store::{Changed, Definition, NewRun, Ruled, RunRow, RunState, StoreError, Submitted};
 use flight_common::{Fault, StepDescription, canonical_name, telemetry};
+use futures::{StreamExt, TryStreamExt, future, stream};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ const PAUSES: [u64; 4] = [200, 500, 1000, 2000];
 fn ruled(asked: Option<i64>, rules: &RunRules) -> i64 {
     asked.or(rules.priority).unwrap_or(0)
 }
+
+/// Runs that are cancelled together.
+const AT_ONCE: usize = 32;
 
 impl Service {
     /// Queues what a caller asks for.
@@ -212,6 +216,18 @@ impl Service {
             under_way.stop.cancel();
         }
         Ok(row)
+    }
+
+    /// Asks for the end of these runs, and returns those that had not ended by themselves.
+    pub(super) async fn cancel_all(&self, runs: Vec<String>, by: &str) -> Result<Vec<RunRow>, StoreError> {
+        // Together, so that one write to the disk is for many of them.
+        let cancels = runs.into_iter().map(|run| async move {
+            match self.cancel(&run, by).await {
+                Err(StoreError::Illegal { .. }) => Ok(None),
+                cancelled => cancelled.map(Some),
+            }
+        });
+        stream::iter(cancels).buffered(AT_ONCE).try_filter_map(future::ok).try_collect().await
     }
 
     /// What keeps a run in the queue, in words: see [`crate::store::Store::waits_for`]. One that any replica may take waits until

@@ -177,7 +177,7 @@ impl Service {
             // Where all are wanted that were missed, those that come meanwhile are too.
             Overlap::Skip if under_way.is_empty() && schedule.spec.catch_up == CatchUp::All => {}
             Overlap::Skip if !alone => return Ok(None),
-            Overlap::Cancel => self.cancel_all(under_way, &origins.due).await?,
+            Overlap::Cancel => drop(self.cancel_all(under_way, &origins.due).await?),
             _ => {}
         }
         let (version, definition) = store.pipeline(&schedule.spec.pipeline, schedule.spec.version).await?;
@@ -190,17 +190,6 @@ impl Service {
             ..occurrence(&schedule.spec, &version, &definition, time).map_err(Refused::Request)?
         };
         Ok(Some(self.submit(submission).await?.run.id))
-    }
-
-    async fn cancel_all(&self, runs: Vec<String>, by: &str) -> Result<(), StoreError> {
-        for run in runs {
-            match self.cancel(&run, by).await {
-                // It has ended meanwhile.
-                Ok(_) | Err(StoreError::Illegal { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 

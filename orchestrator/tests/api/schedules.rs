@@ -75,6 +75,16 @@ async fn a_range_of_dates_is_filled_back_in_the_zone_of_the_schedule() {
     assert!(occurrences.iter().all(|one| one["outcome"] == "queued"), "{filled}");
     let run = running.get(&format!("/api/v1/runs/{}", occurrences[0]["run"].as_str().expect("an id"))).await;
     assert_eq!((&run["scheduled_at"], &run["sets"][0]), (&json!(1_774_652_400_000_i64), &json!("read.rows=7")));
+    let cancel = async |name: &str| {
+        let request = running.request(Method::POST, &format!("/api/v1/schedules/{name}/backfill/cancel"));
+        request.send().await.expect("an answer")
+    };
+    let cancelled = cancel("nightly").await;
+    assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
+    // They may have ended by themselves.
+    let cancelled: Vec<Value> = cancelled.json().await.expect("a list");
+    assert!(cancelled.len() <= 3 && cancelled.iter().all(|run| run["origin"] == "backfill:nightly"), "{cancelled:?}");
+    problem(cancel("none").await, StatusCode::NOT_FOUND).await;
     let yet_to_come = fill(json!({"from": "9000-01-01", "until": "9000-01-03"})).await;
     let told = problem(yet_to_come, StatusCode::BAD_REQUEST).await;
     assert!(told["help"].as_str().is_some_and(|help| help.contains("ends now")), "{told}");

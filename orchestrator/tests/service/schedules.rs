@@ -255,3 +255,27 @@ async fn what_has_changed_or_failed_is_filled_back_anew() {
     let back = replica.fill(1, false).await;
     assert_eq!((outcomes(&back), runs(&back)), (vec![Outcome::Done], runs(&first)), "as it was at first");
 }
+
+#[tokio::test]
+async fn a_backfill_is_cancelled_as_a_whole_and_nothing_else_is() {
+    let house = House::new();
+    let replica = replica(&house, settings()).await;
+    let store = replica.service.store();
+    replica.store_pipeline(&stalled()).await;
+    let daily = schedule("0 6 * * *", Overlap::Skip, CatchUp::Last);
+    replica.service.put_schedule("daily", &daily, "ann").await.expect("stored");
+    let filled = replica.fill(40, false).await;
+    let ids = runs(&filled);
+    replica.until(ids[0], RunState::Running).await;
+    let other = replica.submit(CHAIN).await;
+    store.delete_schedule("daily").await.expect("deleted");
+    let cancelled = replica.service.cancel_backfill("daily", "bo").await.expect("asked for");
+    assert_eq!(cancelled.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ids);
+    assert_eq!(cancelled[0].state, RunState::Cancelling);
+    assert!(cancelled[1..].iter().all(|run| run.state == RunState::Cancelled && run.attempt == 0), "{cancelled:?}");
+    replica.until(ids[0], RunState::Cancelled).await;
+    replica.until(&other, RunState::Done).await;
+    assert!(replica.service.cancel_backfill("daily", "bo").await.is_err(), "there is no such schedule");
+    replica.service.put_schedule("daily", &daily, "ann").await.expect("stored");
+    assert!(replica.service.cancel_backfill("daily", "bo").await.expect("asked for").is_empty());
+}

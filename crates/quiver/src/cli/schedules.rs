@@ -89,12 +89,12 @@ pub struct BackfillArgs {
 
     /// From this very moment on, as in 2026-03-01T06:00:00Z. Without an offset it is in the schedule's time zone:
     /// 2026-03-01T06:00, or 2026-03-01 for midnight.
-    #[arg(long, value_name = "TIME")]
-    pub from: String,
+    #[arg(long, value_name = "TIME", required_unless_present = "cancel")]
+    pub from: Option<String>,
 
     /// Up to this very moment, written in the same way. What is yet to come is left out.
-    #[arg(long, value_name = "TIME")]
-    pub until: String,
+    #[arg(long, value_name = "TIME", required_unless_present = "cancel")]
+    pub until: Option<String>,
 
     /// At most this many run at a time.
     #[arg(long, value_parser = count::<i64>, value_name = "N")]
@@ -103,6 +103,10 @@ pub struct BackfillArgs {
     /// Run again for what has run well with the same pipeline and parameters.
     #[arg(long)]
     pub again: bool,
+
+    /// Instead: end all runs of the schedule's backfills that wait or run.
+    #[arg(long, conflicts_with_all = ["from", "until", "concurrency", "again"])]
+    pub cancel: bool,
 
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented where it is defined")]

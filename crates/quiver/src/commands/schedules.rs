@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::show;
 use flight_common::Fault;
 use orchestrator::api::{Backfilled, Times};
-use orchestrator::store::Schedule;
+use orchestrator::store::{Page, RunRow, Schedule};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -57,9 +57,18 @@ pub async fn schedules(args: SchedulesArgs) -> Result<Exit, Fault> {
     Ok(Exit::Done)
 }
 
-/// Queues the runs of a range of times.
+/// Queues the runs of a range of times, or ends those that were queued so.
 pub async fn backfill(args: BackfillArgs) -> Result<Exit, Fault> {
     let remote = args.remote.open()?;
+    if args.cancel {
+        let request = remote.api(Method::POST, &["schedules", &args.name, "backfill", "cancel"]);
+        let items: Vec<RunRow> = remote.read(request).await?;
+        match args.json {
+            true => print_json(&items)?,
+            false => print(show::runs(&Page { items, next: None }).as_bytes())?,
+        }
+        return Ok(Exit::Done);
+    }
     let range = json!({"from": args.from, "until": args.until, "concurrency": args.concurrency, "again": args.again});
     let request = remote.api(Method::POST, &["schedules", &args.name, "backfill"]).json(&range);
     let queued: Backfilled = remote.read(request).await?;
