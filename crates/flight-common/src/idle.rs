@@ -71,8 +71,9 @@ mod tests {
         let clock = IdleClock::default();
         sleep(WHILE);
         assert_eq!(clock.counted(), Duration::ZERO);
-        clock.starved(true);
+        // Before it begins to count: what it has counted is no more than has passed, wherever this thread is held up.
         let begun = Instant::now();
+        clock.starved(true);
         sleep(WHILE);
         let job = clock.job();
         let (least, most) = (WHILE, begun.elapsed());
