@@ -93,9 +93,11 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_out_a_pause_begin_one_after_the_other() {
-        let (gate, gap) = (Gate::new(Some(1200), Instant::now()), Duration::from_millis(50));
-        gate.pass().await;
-        let opens = Instant::now() + 4 * gap;
+        let (begun, gap) = (Instant::now(), Duration::from_millis(50));
+        let gate = Gate::new(Some(1200), begun);
+        // Their turns come long after the gate is closed, and before it opens.
+        gate.turn(begun + 10 * gap);
+        let opens = begun + 15 * gap;
         let passes = (0..3).map(|_| async {
             gate.pass().await;
             Instant::now()
