@@ -234,7 +234,7 @@ async fn a_step_that_takes_any_inputs_is_planned_with_the_names_of_the_schemas()
 
 #[tokio::test]
 async fn an_input_that_is_never_staged_is_not_waited_for_without_end() {
-    let (_server, address) = served(Limits { opening: Duration::from_millis(100), ..Limits::default() }).await;
+    let (_server, address) = served(Limits { opening: Duration::from_secs(1), ..Limits::default() }).await;
     let client = StepClient::tcp(&address).expect("an address");
     let rows = batch!("n" => Int64Array [1]);
     let outcome = client.exchange(&command("both", "x-3"), Some(frames(&rows)), Gather::Aligned, None).await;
