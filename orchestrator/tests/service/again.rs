@@ -135,7 +135,7 @@ async fn a_kept_output_feeds_a_changed_load_and_a_spoilt_one_is_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_finally_waits_for_the_last_attempt() {
     let house = House::new();
-    let replica = replica(&house, settings()).await;
+    let replica = replica(&house, unhurried()).await;
     let body = "
 steps:
   - {id: n, service: numbers, params: {rows: 10, needs: ready.txt}}

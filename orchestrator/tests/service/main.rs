@@ -38,6 +38,12 @@ fn settings() -> Settings {
     Settings { lease: Duration::from_millis(600), drain: Duration::from_millis(200), retry, ..Settings::default() }
 }
 
+/// For a replica that is alone: where nobody waits for the end of a lease, a long one costs nothing, and on a machine
+/// that is slow for a moment nothing is asked for twice.
+fn unhurried() -> Settings {
+    Settings { lease: Settings::default().lease, ..settings() }
+}
+
 /// A service that does not work yet.
 async fn idle(house: &House, settings: Settings) -> Service {
     idle_on(house, house.in_process(), settings).await

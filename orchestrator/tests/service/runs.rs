@@ -5,12 +5,14 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_queued_run_and_told() {
     let house = House::new();
-    let replica = replica(&house, settings()).await;
+    let replica = replica(&house, unhurried()).await;
     let run = replica.submit(CHAIN).await;
     let row = replica.until(&run, RunState::Done).await;
     assert_eq!((row.attempt, row.fault), (1, None));
     assert_eq!(house.sum(), Some(99_999 * 50_000));
-    let kinds: Vec<String> = replica.events(&run).await.into_iter().map(|event| event.kind).collect();
+    let kinds = replica.events(&run).await.into_iter().map(|event| event.kind);
+    // How far it is, is told of a run that takes half a second, as any may on a busy machine.
+    let kinds: Vec<String> = kinds.filter(|kind| kind != "progress").collect();
     assert_eq!(kinds, ["queued", "started", "committing", "done"]);
     assert_eq!(replica.steps(&run).await, pairs(&[("n", "done"), ("s", "done")]));
     let kept = replica.service.store().kept(&run).await.expect("told");
