@@ -93,7 +93,8 @@ async fn what_is_cast_needs_no_rows_to_be_planned() {
     let planned = step.plan(&asked, &InputSchemas::default(), &Bench::at(folder.path()).env).await.expect("planned");
     let types: Vec<String> = planned.outputs[0].fields().iter().map(|field| field.data_type().to_string()).collect();
     assert_eq!(types, ["Float64", "Int64", "Float64", "Binary", "Int64", "Utf8"]);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // Rows that tell types are waited for for half a minute.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let empty = "SELECT CAST(sum(a) AS REAL) AS s, avg(b) AS m, count(*) AS n, CAST(max(a) AS TEXT) AS x FROM t";
     let ran = extract(&folder, empty, json!({})).await.expect("read");
     assert_eq!(shown(&ran).0, ["Float64", "Float64", "Int64", "Utf8"]);
@@ -250,7 +251,7 @@ async fn an_endless_query_is_stopped_at_its_time_or_when_nobody_reads() {
             .count()
     };
     let until = |what: &'static str, holds: &dyn Fn() -> bool| {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while !holds() {
             assert!(Instant::now() < deadline, "{what}");
             std::thread::sleep(Duration::from_millis(5));

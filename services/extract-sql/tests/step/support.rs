@@ -109,7 +109,7 @@ impl Between {
 
 /// Waits until it holds.
 pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !holds().await {
         assert!(Instant::now() < deadline, "{what} did not come true");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -132,7 +132,8 @@ pub async fn assert_dropping_ends(database: &impl Read, query: &str, first: bool
     let begun = Instant::now();
     drop(reading);
     eventually("the query is gone", async || database.figure(running).await == 0).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // By itself it would go on for minutes.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 /// Rows without end, of a server that goes down, end with a fault; and so do those of a query that comes later.
