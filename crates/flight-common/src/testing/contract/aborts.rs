@@ -18,7 +18,10 @@ use tokio::task::coop::consume_budget;
 const FAULT: &str = "the source went away, as the contract check had it do";
 /// Batches of an endless input that are read before its reader leaves.
 const BATCHES_BEFORE: usize = 20;
+const STOPS: &str = "stops-when-dropped";
 const STOPS_WITHIN: Duration = Duration::from_secs(1);
+/// A machine that is busy with something else may be late, but not so often.
+const TRIES: usize = 3;
 
 pub(super) async fn check(lab: &Lab, found: &mut Breaches) {
     for (place, name) in lab.input_names().into_iter().flatten().enumerate() {
@@ -57,7 +60,17 @@ async fn check_fault(lab: &Lab, failing: usize, name: &str, batches: usize, foun
 
 /// Lets the reader of the output leave, and looks whether every input is let go.
 async fn check_dropped(lab: &Lab, when: &str, batches: usize, found: &mut Breaches) {
-    const RULE: &str = "stops-when-dropped";
+    for _ in 0..TRIES {
+        if stops(lab, when, batches, found).await {
+            return;
+        }
+    }
+    found.add(STOPS, format!("dropped {when}, it still holds an input after {} s", STOPS_WITHIN.as_secs()));
+}
+
+/// Whether it lets go of every input in time once the reader of its output has left, if it comes so far. What else is
+/// wrong is told.
+async fn stops(lab: &Lab, when: &str, batches: usize, found: &mut Breaches) -> bool {
     let files = lab.files();
     let bench = lab.bench().memory(lab.case.memory);
     let flow = Arc::new(Flow::default());
@@ -65,7 +78,10 @@ async fn check_dropped(lab: &Lab, when: &str, batches: usize, found: &mut Breach
         lab.case.inputs.iter().map(|input| endless(input, batches, flow.clone())).unzip();
     let mut driven = match bench.start(&*lab.step, &lab.case.params, inputs).await {
         Ok((_, driven)) => driven,
-        Err(fault) => return found.add(RULE, format!("it does not start: {}", told(&fault))),
+        Err(fault) => {
+            found.add(STOPS, format!("it does not start: {}", told(&fault)));
+            return true;
+        }
     };
     let outputs = driven.outputs.drain(..).flatten();
     let mut readers: Vec<_> = outputs.map(|output| compute::spawn(read(output))).collect();
@@ -79,17 +95,16 @@ async fn check_dropped(lab: &Lab, when: &str, batches: usize, found: &mut Breach
         // A step that has had enough of its input has nothing left to stop.
         _ = &mut readers[0] => {}
         () = tokio::time::sleep(DEADLINE) => {
-            return found.add(RULE, format!("it read less than {BATCHES_BEFORE} batches in {} s", DEADLINE.as_secs()));
+            found.add(STOPS, format!("it read less than {BATCHES_BEFORE} batches in {} s", DEADLINE.as_secs()));
+            return true;
         }
     }
     drop(readers);
     let stopped = tokio::time::timeout(STOPS_WITHIN, future::join_all(dropped)).await;
-    found.expect(RULE, stopped.is_ok(), || {
-        format!("dropped {when}, it still holds an input after {} s", STOPS_WITHIN.as_secs())
-    });
     drop(driven);
     found.expect("leaves-nothing-behind", lab.files() == files, || format!("dropped {when}, it left a file"));
     check_given_back(&bench.env.space, &format!("dropped {when}"), found).await;
+    stopped.is_ok()
 }
 
 async fn read(mut output: BatchStream) {

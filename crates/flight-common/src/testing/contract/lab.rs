@@ -95,7 +95,7 @@ pub(super) async fn check_given_back(space: &SpillSpace, when: &str, found: &mut
             tick.tick().await;
         }
     };
-    if tokio::time::timeout(Duration::from_secs(2), empty).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(10), empty).await.is_err() {
         let (memory, disk) = (space.budget().used(), space.disk_used());
         found.add(RULE, format!("{when}, it still holds {memory} bytes of memory and {disk} of disk"));
     }
