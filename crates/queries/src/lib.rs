@@ -41,6 +41,7 @@
 //! | `compared` | a table is compared with itself |
 //! | `grouping` | sets of groups are of expressions, too |
 //! | `merge_joins`, `join_keys` | joins look at their own columns, and take equal floats and intervals for equal |
+//! | `union_sorts` | rows of several queries are sorted after a join (`fenced`: rules that pass over nodes) |
 //!
 //! What they leave as it is they name by `inherited`.
 
@@ -62,6 +63,7 @@ mod endable;
 mod errand;
 mod extremes;
 mod faults;
+mod fenced;
 mod floats;
 mod functions;
 mod grouping;
@@ -96,6 +98,7 @@ mod testing;
 mod texts;
 mod timestamps;
 mod truncate;
+mod union_sorts;
 mod using;
 mod wide;
 mod windows;

@@ -9,6 +9,7 @@ use crate::counted::CountBuilt;
 use crate::days::HoursOfDays;
 use crate::disk::Disk;
 use crate::extremes::order_extremes;
+use crate::fenced::Rule;
 use crate::floats::NumbersAgree;
 use crate::functions::{Measure, hold_to_measure, widest};
 use crate::grouping::SetsOfColumns;
@@ -23,6 +24,7 @@ use crate::sum::check_sums;
 use crate::texts::WholeTexts;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
+use crate::union_sorts;
 use crate::windows::CountWindows;
 use crate::zeros::{BothZeros, EqualZeros};
 use arrow::datatypes::{FieldRef, Schema};
@@ -120,9 +122,13 @@ pub fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionStateB
 
 /// DataFusion's rules, but for those that move filters again, once the logical plan has moved them as far as they go: they
 /// take columns of one name for the same (55.2), so that a filter could go to the wrong side of a join.
-fn physical_rules() -> Vec<merge_joins::Rule> {
+fn physical_rules() -> Vec<Rule> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
-    rules.filter(|rule| !rule.name().starts_with("FilterPushdown")).map(merge_joins::keeping).collect()
+    rules
+        .filter(|rule| !rule.name().starts_with("FilterPushdown"))
+        .map(merge_joins::keeping)
+        .map(union_sorts::sorting)
+        .collect()
 }
 
 pub(crate) type Rewrite = Arc<dyn FunctionRewrite + Send + Sync>;
