@@ -190,6 +190,11 @@ fn told(error: &DataFusionError) -> Told {
     }
 }
 
+/// A name of columns of more than one table.
+pub(crate) fn of_several(name: &str) -> Fault {
+    Fault::bad_schema(format!("\"{name}\" is a column of more than one table")).help("name the table too: orders.id")
+}
+
 fn of_schema(error: &SchemaError) -> Told {
     let (name, fault) = match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
@@ -197,10 +202,7 @@ fn of_schema(error: &SchemaError) -> Told {
             let fault = Fault::bad_schema(format!("no column \"{}\"", field.flat_name()));
             (field.name(), fault.help(did_you_mean(field.name(), known)))
         }
-        SchemaError::AmbiguousReference { field } => {
-            let fault = Fault::bad_schema(format!("\"{}\" is a column of more than one table", field.flat_name()));
-            (field.name(), fault.help("name the table too: orders.id"))
-        }
+        SchemaError::AmbiguousReference { field } => (field.name(), of_several(&field.flat_name())),
         SchemaError::DuplicateQualifiedField { qualifier, name } => {
             let fault = Fault::bad_schema(format!("two columns are called {}.{name}", qualifier.table()));
             (name.as_str(), fault.help("give one of the tables, or of the columns, another name: orders AS b"))

@@ -150,7 +150,8 @@ pub fn is_in_whole_days(expr: &Expr) -> bool {
 }
 
 fn whole_days(intervals: &ArrayRef) -> ArrayRef {
-    let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
+    // Whoever asks what comes of nulls has nulls of no type.
+    let Some(intervals) = intervals.as_primitive_opt::<IntervalMonthDayNanoType>() else { return intervals.clone() };
     Arc::new(intervals.unary::<_, IntervalMonthDayNanoType>(|IntervalMonthDayNano { months, days, nanoseconds }| {
         let length = i128::from(days) * DAY + i128::from(nanoseconds);
         // What are more days than there may be were so many nanoseconds before.

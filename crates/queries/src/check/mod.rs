@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`ambiguous`] | names of several tables that would be taken for those of an outer query |
 //! | [`by_name`] | columns that `UNION BY NAME` would match, if they could be called as what they cast |
 //! | [`clauses`] | clauses of other databases that the parser knows, and those of SQL that are answered wrongly |
 //! | [`calls`] | functions called as what they are |
@@ -14,6 +15,7 @@
 //! | [`subqueries`] | `IN` and `EXISTS` where they are answered as SQL has it |
 //! | [`types`] | `CASE`, `min` and `max` of types that they do not take rightly |
 
+mod ambiguous;
 mod by_name;
 mod calls;
 mod clauses;
@@ -51,7 +53,7 @@ pub fn check_plan(plan: &LogicalPlan, query: &str) -> Result<(), Refusal> {
     check_size(plan).map_err(nowhere)?;
     let mut offence = None;
     let walked = plan.apply_with_subqueries(|node| {
-        offence = match places::misplaced(node, query)? {
+        offence = match places::misplaced(node, query)?.or(ambiguous::wrong(node, query)?) {
             Some(refusal) => Some(refusal),
             None => subqueries::wrong(node)?
                 .or(types::wrong(node)?)
