@@ -39,8 +39,10 @@ pub fn statement(state: &SessionState, text: &str) -> Result<Statement> {
         }
         intervals::in_words(statement.as_mut());
         any_of::by_all(statement.as_mut());
-        shared_columns::by_table(statement.as_mut());
+        let in_small = state.config_options().sql_parser.enable_ident_normalization;
+        shared_columns::by_table(statement.as_mut(), in_small);
         all_columns::by_table(statement.as_mut());
+        shared_columns::on_one_table(statement.as_mut(), in_small);
         order::by_result(statement.as_mut());
     }
     Ok(statement)

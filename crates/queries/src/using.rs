@@ -23,7 +23,12 @@ pub(crate) struct Joined {
 }
 
 impl Table {
-    /// The table whose columns of `USING` are those of the join; nothing where it is one of several.
+    /// Whether it is known which table to the left has the columns of `USING`.
+    pub fn is_given(&self) -> bool {
+        self.joined.left.is_some()
+    }
+
+    /// A table whose columns of `USING` are equal to those of the join; nothing where it is one of several.
     pub fn giver(&self) -> Option<&ObjectName> {
         self.joined.left.as_ref().or(self.joined.is_inner.then_some(&self.name))
     }
@@ -90,6 +95,15 @@ pub(crate) fn called(factor: &TableFactor) -> Option<ObjectName> {
             Some(ObjectName(vec![ObjectNamePart::Identifier(alias.name.clone())]))
         }
         TableFactor::Table { name, args: None, .. } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// What tables are joined by, where all columns of both are there.
+pub(crate) fn constraint(join: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    use JoinOperator::{Inner, Join, Left, LeftOuter};
+    match join {
+        Join(by) | Inner(by) | Left(by) | LeftOuter(by) => Some(by),
         _ => None,
     }
 }
