@@ -41,7 +41,7 @@
 //! | `compared` | a table is compared with itself |
 //! | `grouping` | sets of groups are of expressions, too |
 //! | `merge_joins`, `join_keys` | joins look at their own columns, and take equal floats and intervals for equal |
-//! | `union_sorts` | rows of several queries are sorted after a join (`fenced`: rules that pass over nodes) |
+//! | `sorted_joins` | what is joined is sorted by constants, too (`fenced`: rules that pass over nodes) |
 //!
 //! What they leave as it is they name by `inherited`.
 
@@ -90,6 +90,7 @@ mod shape;
 mod shared_columns;
 mod sizes;
 mod sliding;
+mod sorted_joins;
 mod sorters;
 mod statement;
 mod sum;
@@ -98,7 +99,6 @@ mod testing;
 mod texts;
 mod timestamps;
 mod truncate;
-mod union_sorts;
 mod using;
 mod wide;
 mod windows;

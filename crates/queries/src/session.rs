@@ -20,11 +20,11 @@ use crate::memory::WorkingMemory;
 use crate::merge_joins;
 use crate::nans::{ComputedNans, NansOfTexts};
 use crate::sliding::slide_exactly;
+use crate::sorted_joins;
 use crate::sum::check_sums;
 use crate::texts::WholeTexts;
 use crate::timestamps::{DaysOfAnyYear, InMicroseconds, NumbersAreSeconds, ZONE, count_microseconds};
 use crate::truncate::truncate_any_year;
-use crate::union_sorts;
 use crate::windows::CountWindows;
 use crate::zeros::{BothZeros, EqualZeros};
 use arrow::datatypes::{FieldRef, Schema};
@@ -127,7 +127,7 @@ fn physical_rules() -> Vec<Rule> {
     rules
         .filter(|rule| !rule.name().starts_with("FilterPushdown"))
         .map(merge_joins::keeping)
-        .map(union_sorts::sorting)
+        .map(sorted_joins::sorting)
         .collect()
 }
 
