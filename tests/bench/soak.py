@@ -105,12 +105,13 @@ def open_files(pid):
 def sizes(folder):
     """The bytes of each file beneath a folder. What goes meanwhile is gone."""
     found = []
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file():
-                found.append(path.stat().st_size)
-        except OSError:
-            pass
+    # Other than `rglob`, it passes over folders that go meanwhile.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found.append(os.stat(os.path.join(place, name)).st_size)
+            except OSError:
+                pass
     return found
 
 
