@@ -97,7 +97,7 @@ impl VisitorMut for Joins {
                 }
                 if let Some(table) = before.last()
                     && let Some(condition) = keys.condition(table)
-                    && let Some(by) = constraint(&mut join.join_operator)
+                    && let Some(by @ JoinConstraint::Using(_)) = constraint(&mut join.join_operator)
                 {
                     *by = JoinConstraint::On(condition);
                 }
@@ -346,6 +346,7 @@ mod tests {
             "SELECT x FROM a JOIN b USING(k) WHERE (SELECT max(y) FROM c WHERE c.i = k) > 1",
             "SELECT x AS k FROM a JOIN b USING(k) JOIN c USING(k) GROUP BY k ORDER BY k",
             "SELECT k FROM a NATURAL JOIN b WHERE k > 1",
+            "SELECT x FROM a JOIN b USING(k) JOIN c USING(k) JOIN (d JOIN e USING(k)) ON a.i = d.i",
             "SELECT x FROM a JOIN b USING(k), c JOIN d USING(k) WHERE k > 1",
         ] {
             assert_eq!(crate::statement(&state, untouched).expect("a query").to_string(), untouched);
