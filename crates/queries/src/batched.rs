@@ -82,15 +82,6 @@ struct Endless;
 
 impl Does for Endless {
     const NAME: &'static str = "Endless";
-
-    fn execute(
-        &self,
-        inner: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        task: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        inner.execute(partition, task)
-    }
 }
 
 /// Small batches put together.

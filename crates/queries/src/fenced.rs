@@ -3,7 +3,6 @@
 use crate::node::{Does, Node};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
@@ -40,13 +39,4 @@ struct Fence;
 
 impl Does for Fence {
     const NAME: &'static str = "Fence";
-
-    fn execute(
-        &self,
-        inner: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        task: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        inner.execute(partition, task)
-    }
 }

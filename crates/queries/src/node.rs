@@ -15,7 +15,7 @@ pub(crate) trait Does: fmt::Debug + Send + Sync + Sized + 'static {
     /// What it is called.
     const NAME: &'static str;
 
-    /// The rows that it gives, over those of another node.
+    /// The rows that it gives, over those of another node: the very same, where nothing else is said.
     ///
     /// # Errors
     /// Those of the other node, and its own.
@@ -24,7 +24,9 @@ pub(crate) trait Does: fmt::Debug + Send + Sync + Sized + 'static {
         inner: &Arc<dyn ExecutionPlan>,
         partition: usize,
         task: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream>;
+    ) -> Result<SendableRecordBatchStream> {
+        inner.execute(partition, task)
+    }
 }
 
 /// A node that does so.
